@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+// What does a cascade file say? Typed access to the records of an opened (hence valid) Cascade; docs/FILE_FORMAT.md, CASC.
+#pragma once
+
+#include <cstdint>
+
+#include "base/bytes.h"
+#include "mien/mien.hpp"
+
+namespace mien {
+
+struct CascadeStage {
+    std::uint32_t first_tree, tree_count;
+    float threshold;
+};
+struct CascadeTree {
+    std::uint32_t first_node, first_leaf, node_count;
+};
+// A child > 0 is a node of the same tree, otherwise it is leaf -child.
+struct CascadeNode {
+    int left, right;
+    std::uint32_t feature;
+    float threshold;
+};
+struct CascadeFeature {
+    struct Rectangle {
+        int x, y, width, height;
+        float weight;
+    };
+    int count;
+    bool tilted;
+    Rectangle rects[3];
+};
+
+struct CascadeAccess {
+    static constexpr std::size_t stage_bytes = 12, tree_bytes = 16, node_bytes = 12, leaf_bytes = 4, feature_bytes = 28;
+
+    const Cascade& cascade;
+
+    [[nodiscard]] CascadeStage stage(int i) const noexcept {
+        const std::uint8_t* p = cascade.stages_.data() + static_cast<std::size_t>(i) * stage_bytes;
+        return {load_u32(p), load_u32(p + 4), load_f32(p + 8)};
+    }
+    [[nodiscard]] CascadeTree tree(std::uint32_t i) const noexcept {
+        const std::uint8_t* p = cascade.trees_.data() + i * tree_bytes;
+        return {load_u32(p), load_u32(p + 4), load_u32(p + 8)};
+    }
+    [[nodiscard]] CascadeNode node(std::uint32_t i) const noexcept {
+        const std::uint8_t* p = cascade.nodes_.data() + i * node_bytes;
+        return {load_i16(p), load_i16(p + 2), load_u32(p + 4), load_f32(p + 8)};
+    }
+    [[nodiscard]] float leaf(std::uint32_t i) const noexcept { return load_f32(cascade.leaves_.data() + i * leaf_bytes); }
+    [[nodiscard]] CascadeFeature feature(std::uint32_t i) const noexcept;
+    // Every tree is one node: the case that the vector kernels handle.
+    [[nodiscard]] bool stumps_only() const noexcept { return cascade.stumps_only_; }
+
+    static Status open(std::span<const std::uint8_t> file, Cascade& out) noexcept;
+};
+
+}  // namespace mien

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// How does OpenCV shrink pictures? Its two bilinear interpolations for 8-bit pictures, bit for bit:
+// INTER_LINEAR (crops for the networks) and INTER_LINEAR_EXACT (the levels of the detector's pyramid).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace mien {
+
+// One destination column: source columns `left` and `left + 1` (`right_step` is 0 where there is no right neighbour).
+struct LinearTap {
+    std::int32_t left;
+    std::int16_t weight_left, weight_right;  // out of 2048
+};
+
+// cv2.resize(..., INTER_LINEAR) of the rectangle that starts at `source`, dsize given.
+// Channels are interleaved: `source_pixel_bytes` apart in the source, of which `channels` bytes at the offsets
+// `channel_offset[0..channels)` are taken (so BGRA can give RGB); packed in the destination.
+// `taps` is scratch of at least destination_width entries.
+struct ResizeSource {
+    const std::uint8_t* data;
+    std::ptrdiff_t stride_bytes;
+    int width, height;
+    int pixel_bytes;
+};
+void resize_linear(const ResizeSource& source, const int* channel_offset, int channels, int destination_width,
+                   int destination_height, LinearTap* taps, std::uint8_t* destination) noexcept;
+
+// INTER_LINEAR_EXACT of one gray channel, row by row, so that the caller needs only the rows it is working on.
+class LevelResizer {
+public:
+    struct Tap {
+        std::int32_t left;       // source column; left + 1 is read too
+        std::uint16_t weights;   // weight of the right one, 0..256
+    };
+    struct Scratch {
+        Tap* taps;                   // destination width
+        std::uint16_t* rows[2];      // destination width each
+    };
+    static std::size_t scratch_width(int max_width) noexcept { return static_cast<std::size_t>(max_width) + 1; }
+
+    LevelResizer(const std::uint8_t* source, std::ptrdiff_t stride, int source_width, int source_height,
+                 int width, int height, const Scratch& scratch) noexcept;
+
+    // Row y of the level; any order is right, ascending order is fast. The result is valid until the next call when it
+    // points into the source (level of the same size); otherwise it is `out`, which must hold `width` bytes.
+    const std::uint8_t* row(int y, std::uint8_t* out) noexcept;
+
+private:
+    const std::uint16_t* interpolated_row(int source_y) noexcept;
+
+    const std::uint8_t* source_;
+    std::ptrdiff_t stride_;
+    int source_width_, source_height_, width_, height_;
+    double scale_y_;
+    Scratch scratch_;
+    int cached_[2] = {-1, -1};  // the source row that scratch_.rows[i] holds
+};
+
+}  // namespace mien

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: MIT
+// The AVX2 kernels: int8 dot products by vpmaddubsw + vpmaddwd, 16 windows of the detector at a time.
+// Built with -mavx2; runs only where dispatch.cpp found AVX2. No standard library here, see tables.h.
+#include <immintrin.h>
+
+#include "kernels/tables.h"
+
+namespace mien {
+namespace {
+
+inline __m256i load256(const void* p) noexcept { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+inline __m128i load128(const void* p) noexcept { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
+inline __m128i load64(const void* p) noexcept { return _mm_loadl_epi64(static_cast<const __m128i*>(p)); }
+
+inline __m256i broadcast4(const std::int8_t* p) noexcept {
+    std::int32_t v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return _mm256_set1_epi32(v);
+}
+
+// f32(acc) * scale, rounded to nearest even, as int32. The upper clamp comes before the conversion, which turns what is
+// too large into INT_MIN; what is too small saturates rightly in the packs that follow.
+inline __m256i scaled(__m256i acc, __m256 scale) noexcept {
+    const __m256 value = _mm256_mul_ps(_mm256_cvtepi32_ps(acc), scale);
+    return _mm256_cvtps_epi32(_mm256_min_ps(value, _mm256_set1_ps(127.0f)));
+}
+
+// ------------------------------------------------------------------------------------------------ convolution
+
+constexpr int conv_block = 8;
+
+// acc += the dot products of four input bytes with each of eight weight columns. |a| * sign(w, a) keeps vpmaddubsw, whose
+// first operand is unsigned, within 2 * 127 * 127 < 2^15: it cannot saturate.
+template <bool nonnegative>
+inline __m256i dot4(__m256i acc, __m256i a, __m256i magnitude, __m256i w) noexcept {
+    const __m256i pairs = nonnegative ? _mm256_maddubs_epi16(a, w) : _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(w, a));
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
+// `pixels` neighbouring outputs x `blocks` blocks of eight channels, starting at channel n.
+template <bool nonnegative, int pixels, int blocks>
+inline void conv_tile(const ConvArgs& args, const std::int8_t* field, const std::int8_t* weights, std::size_t block_bytes,
+                      int n, std::int8_t* out) noexcept {
+    __m256i acc[pixels][blocks];
+    for (int b = 0; b < blocks; ++b) {
+        const __m256i bias = load256(args.bias + n + b * conv_block);
+        for (int p = 0; p < pixels; ++p) acc[p][b] = bias;
+    }
+    const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(args.stride_x) * args.input_pixel;
+    for (int ky = 0; ky < args.kernel_h; ++ky) {
+        const std::int8_t* run = field + ky * args.input_row;
+        for (int k = 0; k < args.run_bytes; k += 4, weights += 32) {
+            __m256i w[blocks];
+            for (int b = 0; b < blocks; ++b) w[b] = load256(weights + static_cast<std::size_t>(b) * block_bytes);
+            for (int p = 0; p < pixels; ++p) {
+                const __m256i a = broadcast4(run + k + p * step);
+                const __m256i magnitude = nonnegative ? a : _mm256_abs_epi8(a);
+                for (int b = 0; b < blocks; ++b) acc[p][b] = dot4<nonnegative>(acc[p][b], a, magnitude, w[b]);
+            }
+        }
+    }
+    const __m128i low = _mm_set1_epi8(args.low);
+    __m256 scale[blocks];
+    for (int b = 0; b < blocks; ++b) scale[b] = _mm256_loadu_ps(args.scale + n + b * conv_block);
+    for (int p = 0; p < pixels; ++p) {
+        const __m256i first = scaled(acc[p][0], scale[0]);
+        const __m256i second = blocks > 1 ? scaled(acc[p][blocks - 1], scale[blocks - 1]) : first;
+        // packs works within 128-bit halves: (first.lo, second.lo | first.hi, second.hi); put the quarters back in order.
+        const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(first, second), 0xd8);
+        const __m128i bytes = _mm_max_epi8(_mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)), low);
+        std::int8_t* to = out + p * args.output_pixel + n;
+        if (blocks > 1)
+            _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
+        else
+            _mm_storel_epi64(reinterpret_cast<__m128i*>(to), bytes);
+    }
+}
+
+template <bool nonnegative, int blocks>
+inline void conv_rows(const ConvArgs& args, int n, const std::int8_t* weights, std::size_t block_bytes) noexcept {
+    constexpr int pixels = blocks == 1 ? 8 : 4;
+    const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(args.stride_x) * args.input_pixel;
+    for (int y = 0; y < args.output_h; ++y) {
+        const std::int8_t* field = args.input + static_cast<std::ptrdiff_t>(y) * args.stride_y * args.input_row;
+        std::int8_t* out = args.output + y * args.output_row;
+        int x = 0;
+        for (; x + pixels <= args.output_w; x += pixels)
+            conv_tile<nonnegative, pixels, blocks>(args, field + x * step, weights, block_bytes, n, out + x * args.output_pixel);
+        if (x == args.output_w) continue;
+        if (args.output_w >= pixels) {  // the last tile overlaps the one before: it writes the same values again
+            x = args.output_w - pixels;
+            conv_tile<nonnegative, pixels, blocks>(args, field + x * step, weights, block_bytes, n, out + x * args.output_pixel);
+        } else {
+            for (; x < args.output_w; ++x)
+                conv_tile<nonnegative, 1, blocks>(args, field + x * step, weights, block_bytes, n, out + x * args.output_pixel);
+        }
+    }
+}
+
+template <bool nonnegative>
+inline void conv_blocks(const ConvArgs& args) noexcept {
+    const auto* weights = static_cast<const std::int8_t*>(args.weights);
+    const std::size_t block_bytes = static_cast<std::size_t>(args.kernel_h) * static_cast<std::size_t>(args.run_bytes) * conv_block;
+    int n = 0;
+    for (; n + 2 * conv_block <= args.output_channels; n += 2 * conv_block, weights += 2 * block_bytes)
+        conv_rows<nonnegative, 2>(args, n, weights, block_bytes);
+    if (n < args.output_channels) conv_rows<nonnegative, 1>(args, n, weights, block_bytes);
+}
+
+void conv(const ConvArgs& args) noexcept {
+    if (args.input_nonnegative)
+        conv_blocks<true>(args);
+    else
+        conv_blocks<false>(args);
+}
+
+// ------------------------------------------------------------------------------------------------ depthwise
+
+// One tap of sixteen bytes, or of eight in the low half.
+inline __m256i widen16(const std::int8_t* p) noexcept { return _mm256_cvtepi8_epi16(load128(p)); }
+
+// Sixteen outputs whose channels are consecutive (from `n`), or, with `two_pixels`, eight channels of two neighbouring
+// pixels, which lie in memory like sixteen channels. Taps go in pairs so that vpmaddwd adds two products.
+template <bool two_pixels>
+inline void depthwise16(const DepthwiseArgs& args, const std::int8_t* field, int n, std::int8_t* out) noexcept {
+    const int taps = args.kernel_h * args.kernel_w;
+    const std::int16_t* w = args.weights + 2 * n;
+    const std::int8_t* tap = field;
+    int kx = 0;
+    const auto next_tap = [&] {
+        const __m256i value = widen16(tap);
+        tap += args.channels;
+        if (++kx == args.kernel_w) {
+            kx = 0;
+            tap += args.input_row - static_cast<std::ptrdiff_t>(args.kernel_w) * args.channels;
+        }
+        return value;
+    };
+    // unpacklo/hi give channels 0-3, 8-11 and 4-7, 12-15: load weights, bias and scale in the same order.
+    const auto split = [&](const void* first, const void* second) {
+        return _mm256_inserti128_si256(_mm256_castsi128_si256(load128(first)), load128(second), 1);
+    };
+    const int upper = two_pixels ? 0 : 8;  // channel offset of the second eight
+    __m256i low_acc = split(args.bias + n, args.bias + n + upper);
+    __m256i high_acc = split(args.bias + n + 4, args.bias + n + upper + 4);
+    for (int t = 0; t < taps; t += 2, w += 2 * args.channels) {
+        const __m256i a = next_tap();
+        const __m256i b = t + 1 < taps ? next_tap() : _mm256_setzero_si256();
+        low_acc = _mm256_add_epi32(low_acc, _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), split(w, w + 2 * upper)));
+        high_acc = _mm256_add_epi32(high_acc, _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), split(w + 8, w + 2 * upper + 8)));
+    }
+    const __m256 low_scale = _mm256_castsi256_ps(split(args.scale + n, args.scale + n + upper));
+    const __m256 high_scale = _mm256_castsi256_ps(split(args.scale + n + 4, args.scale + n + upper + 4));
+    const __m256i words = _mm256_packs_epi32(scaled(low_acc, low_scale), scaled(high_acc, high_scale));
+    const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_max_epi8(bytes, _mm_set1_epi8(args.low)));
+}
+
+// Eight outputs of one pixel.
+inline void depthwise8(const DepthwiseArgs& args, const std::int8_t* field, int n, std::int8_t* out) noexcept {
+    const int taps = args.kernel_h * args.kernel_w;
+    __m128i low_acc = load128(args.bias + n), high_acc = load128(args.bias + n + 4);
+    const auto tap_at = [&](int t) {
+        return _mm_cvtepi8_epi16(load64(field + t / args.kernel_w * args.input_row + t % args.kernel_w * args.channels));
+    };
+    const std::int16_t* w = args.weights + 2 * n;
+    for (int t = 0; t < taps; t += 2, w += 2 * args.channels) {
+        const __m128i a = tap_at(t);
+        const __m128i b = t + 1 < taps ? tap_at(t + 1) : _mm_setzero_si128();
+        low_acc = _mm_add_epi32(low_acc, _mm_madd_epi16(_mm_unpacklo_epi16(a, b), load128(w)));
+        high_acc = _mm_add_epi32(high_acc, _mm_madd_epi16(_mm_unpackhi_epi16(a, b), load128(w + 8)));
+    }
+    const __m256i acc = _mm256_inserti128_si256(_mm256_castsi128_si256(low_acc), high_acc, 1);
+    const __m256i values = scaled(acc, _mm256_loadu_ps(args.scale + n));
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(values), _mm256_extracti128_si256(values, 1));
+    const __m128i bytes = _mm_max_epi8(_mm_packs_epi16(words, words), _mm_set1_epi8(args.low));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(out), bytes);
+}
+
+void depthwise(const DepthwiseArgs& args) noexcept {
+    const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(args.stride_x) * args.channels;
+    for (int y = 0; y < args.output_h; ++y) {
+        const std::int8_t* field = args.input + static_cast<std::ptrdiff_t>(y) * args.stride_y * args.input_row;
+        std::int8_t* out = args.output + y * args.output_row;
+        int x = 0;
+        if (args.channels == 8 && args.stride_x == 1)
+            for (; x + 2 <= args.output_w; x += 2) depthwise16<true>(args, field + x * step, 0, out + x * args.channels);
+        for (; x < args.output_w; ++x) {
+            int n = 0;
+            for (; n + 16 <= args.channels; n += 16)
+                depthwise16<false>(args, field + x * step + n, n, out + x * args.channels + n);
+            if (n < args.channels) depthwise8(args, field + x * step + n, n, out + x * args.channels + n);
+        }
+    }
+}
+
+// ------------------------------------------------------------------------------------------------ pooling, add
+
+void max_pool(const PoolArgs& args) noexcept {
+    for (int y = 0; y < args.output_h; ++y) {
+        const int top = y * args.stride_y - args.pad_top;
+        const int y0 = top > 0 ? top : 0, y1 = top + args.kernel_h < args.input_h ? top + args.kernel_h : args.input_h;
+        for (int x = 0; x < args.output_w; ++x) {
+            const int left = x * args.stride_x - args.pad_left;
+            const int x0 = left > 0 ? left : 0, x1 = left + args.kernel_w < args.input_w ? left + args.kernel_w : args.input_w;
+            std::int8_t* out = args.output + y * args.output_row + x * args.channels;
+            for (int n = 0; n < args.channels; n += 16) {
+                __m128i best = _mm_set1_epi8(-127);
+                for (int iy = y0; iy < y1; ++iy)
+                    for (int ix = x0; ix < x1; ++ix)
+                        best = _mm_max_epi8(best, load128(args.input + iy * args.input_row + ix * args.channels + n));
+                if (n + 16 <= args.channels)
+                    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + n), best);
+                else
+                    _mm_storel_epi64(reinterpret_cast<__m128i*>(out + n), best);
+            }
+        }
+    }
+}
+
+void add(const AddArgs& args) noexcept {
+    const __m256i low = _mm256_set1_epi8(args.low);
+    for (int y = 0; y < args.rows; ++y) {
+        const std::int8_t *a = args.a + y * args.a_row, *b = args.b + y * args.b_row;
+        std::int8_t* out = args.output + y * args.output_row;
+        int i = 0;
+        for (; i + 32 <= args.row_bytes; i += 32)
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i),
+                                _mm256_max_epi8(_mm256_adds_epi8(load256(a + i), load256(b + i)), low));
+        for (; i < args.row_bytes; i += 8)  // rows are whole groups of eight channels
+            _mm_storel_epi64(reinterpret_cast<__m128i*>(out + i),
+                             _mm_max_epi8(_mm_adds_epi8(load64(a + i), load64(b + i)), _mm256_castsi256_si128(low)));
+    }
+}
+
+// ------------------------------------------------------------------------------------------------ detector
+
+struct V {
+    static constexpr int lanes = 8;
+    using I32 = __m256i;
+    using F32 = __m256;
+    using Mask = __m256;
+
+    static I32 zero_i32() noexcept { return _mm256_setzero_si256(); }
+    static I32 load(const std::uint32_t* p) noexcept { return load256(p); }
+    static I32 add(I32 a, I32 b) noexcept { return _mm256_add_epi32(a, b); }
+    static I32 sub(I32 a, I32 b) noexcept { return _mm256_sub_epi32(a, b); }
+    static F32 to_float(I32 a) noexcept { return _mm256_cvtepi32_ps(a); }
+    static F32 splat(float v) noexcept { return _mm256_set1_ps(v); }
+    static I32 splat(std::int32_t v) noexcept { return _mm256_set1_epi32(v); }
+    static F32 mul(F32 a, F32 b) noexcept { return _mm256_mul_ps(a, b); }
+    static F32 add(F32 a, F32 b) noexcept { return _mm256_add_ps(a, b); }
+    static Mask less(F32 a, F32 b) noexcept { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
+    static I32 masked(Mask m, I32 v) noexcept { return _mm256_and_si256(_mm256_castps_si256(m), v); }
+    static unsigned at_least(I32 a, std::int32_t limit) noexcept {
+        const __m256i below = _mm256_cmpgt_epi32(_mm256_set1_epi32(limit), a);
+        return ~static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(below))) & 0xffu;
+    }
+    static float extract(F32 v, int lane) noexcept {
+        alignas(32) float values[lanes];
+        _mm256_store_ps(values, v);
+        return values[lane];
+    }
+
+    static I32 rectangle(const std::uint32_t* p, const std::int32_t (&c)[4]) noexcept {
+        return add(sub(sub(load(p + c[0]), load(p + c[1])), load(p + c[2])), load(p + c[3]));
+    }
+    // As haar_norm(), for four windows. The sum of squares is unsigned 32-bit: convert it as signed, less 2^31.
+    static __m128 normalise4(__m128i s, __m128i q, double area, unsigned& bits) noexcept {
+        const __m256d sum = _mm256_cvtepi32_pd(s);
+        const __m256d square = _mm256_add_pd(_mm256_cvtepi32_pd(_mm_xor_si128(q, _mm_set1_epi32(INT32_MIN))), _mm256_set1_pd(2147483648.0));
+        const __m256d a = _mm256_set1_pd(area);
+        const __m256d nf = _mm256_sub_pd(_mm256_mul_pd(a, square), _mm256_mul_pd(sum, sum));
+        const __m256d positive = _mm256_cmp_pd(nf, _mm256_setzero_pd(), _CMP_GT_OQ);
+        // Lanes that are not positive compute with 1 instead, so that no invalid operation is raised.
+        const __m256d safe = _mm256_blendv_pd(_mm256_set1_pd(1.0), nf, positive);
+        const __m128 norm = _mm256_cvtpd_ps(_mm256_div_pd(_mm256_set1_pd(1.0), _mm256_sqrt_pd(safe)));
+        const __m256d textured = _mm256_cmp_pd(_mm256_mul_pd(a, _mm256_cvtps_pd(norm)), _mm256_set1_pd(0.1), _CMP_LT_OQ);
+        bits = static_cast<unsigned>(_mm256_movemask_pd(_mm256_and_pd(positive, textured)));
+        return norm;
+    }
+    static unsigned normalise(const std::uint32_t* sum, const std::uint32_t* square, const std::int32_t (&c)[4], double area,
+                              F32& norm) noexcept {
+        const I32 s = rectangle(sum, c), q = rectangle(square, c);
+        unsigned low_bits, high_bits;
+        const __m128 low = normalise4(_mm256_castsi256_si128(s), _mm256_castsi256_si128(q), area, low_bits);
+        const __m128 high = normalise4(_mm256_extracti128_si256(s, 1), _mm256_extracti128_si256(q, 1), area, high_bits);
+        norm = _mm256_insertf128_ps(_mm256_castps128_ps256(low), high, 1);
+        return low_bits | high_bits << 4;
+    }
+};
+
+#include "kernels/haar_body.inl"
+
+}  // namespace
+
+const Kernels avx2_kernels = {
+    .isa = Isa::avx2,
+    .conv_layout = {.out_block = conv_block, .group = 4, .element_bytes = 1},
+    .conv = conv,
+    .depthwise = depthwise,
+    .max_pool = max_pool,
+    .avg_pool = avg_pool_scalar,  // only simple_CNN has any, and spends no time there
+    .add = add,
+    .haar_row = haar_row,
+};
+
+}  // namespace mien

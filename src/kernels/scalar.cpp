@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+// What does each kernel compute? Portable C++ that says it plainly and that compilers vectorise for any processor.
+// Weights widened to int16, inner loops over output channels: independent sums over contiguous memory.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/tables.h"
+
+namespace mien {
+namespace {
+
+// clamp, then round to nearest even by adding 1.5 * 2^23: the sum's last mantissa bit is worth 1. Same value as
+// rounding first, because both limits are integers; and unlike rintf it vectorises everywhere.
+inline std::int8_t requantise(std::int32_t acc, float scale, float low) noexcept {
+    constexpr float magic = 12582912.0f;
+    const float value = std::min(std::max(static_cast<float>(acc) * scale, low), 127.0f);
+    return static_cast<std::int8_t>(std::bit_cast<std::int32_t>(value + magic) - std::bit_cast<std::int32_t>(magic));
+}
+
+constexpr int conv_block = 8;
+
+void conv(const ConvArgs& args) noexcept {
+    const auto* weights = static_cast<const std::int16_t*>(args.weights);
+    const std::size_t block_weights = static_cast<std::size_t>(args.kernel_h) * static_cast<std::size_t>(args.run_bytes) * conv_block;
+    const float low = args.low;
+    for (int y = 0; y < args.output_h; ++y)
+        for (int x = 0; x < args.output_w; ++x) {
+            const std::int8_t* field = args.input + y * args.stride_y * args.input_row + x * args.stride_x * args.input_pixel;
+            std::int8_t* out = args.output + y * args.output_row + x * args.output_pixel;
+            for (int n = 0; n < args.output_channels; n += conv_block) {
+                const std::int16_t* w = weights + static_cast<std::size_t>(n / conv_block) * block_weights;
+                std::int32_t acc[conv_block];
+                std::memcpy(acc, args.bias + n, sizeof acc);
+                for (int ky = 0; ky < args.kernel_h; ++ky) {
+                    const std::int8_t* run = field + ky * args.input_row;
+                    for (int k = 0; k < args.run_bytes; ++k, w += conv_block) {
+                        const std::int16_t a = run[k];
+                        for (int i = 0; i < conv_block; ++i) acc[i] += a * w[i];
+                    }
+                }
+                for (int i = 0; i < conv_block; ++i) out[n + i] = requantise(acc[i], args.scale[n + i], low);
+            }
+        }
+}
+
+void depthwise(const DepthwiseArgs& args) noexcept {
+    const float low = args.low;
+    const int taps = args.kernel_h * args.kernel_w;
+    for (int y = 0; y < args.output_h; ++y)
+        for (int x = 0; x < args.output_w; ++x) {
+            const std::int8_t* field = args.input + y * args.stride_y * args.input_row + x * args.stride_x * args.channels;
+            std::int8_t* out = args.output + y * args.output_row + x * args.channels;
+            for (int n = 0; n < args.channels; n += channel_multiple) {
+                std::int32_t acc[channel_multiple];
+                std::memcpy(acc, args.bias + n, sizeof acc);
+                for (int tap = 0; tap < taps; ++tap) {
+                    const std::int8_t* in = field + tap / args.kernel_w * args.input_row + tap % args.kernel_w * args.channels + n;
+                    const std::int16_t* w = args.weights + (tap / 2 * args.channels + n) * 2 + tap % 2;
+                    for (int i = 0; i < channel_multiple; ++i) acc[i] += in[i] * w[2 * i];
+                }
+                for (int i = 0; i < channel_multiple; ++i) out[n + i] = requantise(acc[i], args.scale[n + i], low);
+            }
+        }
+}
+
+// The part of a pooling window that lies inside the input.
+struct Clip {
+    int y0, y1, x0, x1;
+};
+inline Clip clip_window(const PoolArgs& args, int y, int x) noexcept {
+    const int top = y * args.stride_y - args.pad_top, left = x * args.stride_x - args.pad_left;
+    return {std::max(top, 0), std::min(top + args.kernel_h, args.input_h), std::max(left, 0),
+            std::min(left + args.kernel_w, args.input_w)};
+}
+
+void max_pool(const PoolArgs& args) noexcept {
+    const auto channels = static_cast<std::size_t>(args.channels);
+    for (int y = 0; y < args.output_h; ++y)
+        for (int x = 0; x < args.output_w; ++x) {
+            const Clip clip = clip_window(args, y, x);
+            std::int8_t* out = args.output + y * args.output_row + x * args.channels;
+            std::memset(out, -127, channels);
+            for (int iy = clip.y0; iy < clip.y1; ++iy)
+                for (int ix = clip.x0; ix < clip.x1; ++ix) {
+                    const std::int8_t* in = args.input + iy * args.input_row + ix * args.channels;
+                    for (std::size_t c = 0; c < channels; ++c) out[c] = std::max(out[c], in[c]);
+                }
+        }
+}
+
+void add(const AddArgs& args) noexcept {
+    for (int y = 0; y < args.rows; ++y) {
+        const std::int8_t *a = args.a + y * args.a_row, *b = args.b + y * args.b_row;
+        std::int8_t* out = args.output + y * args.output_row;
+        for (int i = 0; i < args.row_bytes; ++i)
+            out[i] = static_cast<std::int8_t>(std::clamp<int>(a[i] + b[i], args.low, 127));
+    }
+}
+
+// Four lanes of the compiler's own vectors: SSE2, NEON, or plain registers, whatever the target has.
+struct V {
+    static constexpr int lanes = 4;
+    using I32 = std::int32_t __attribute__((vector_size(16)));
+    using F32 = float __attribute__((vector_size(16)));
+    using Mask = I32;
+
+    static I32 zero_i32() noexcept { return I32{}; }
+    static I32 load(const std::uint32_t* p) noexcept {
+        I32 v;
+        std::memcpy(&v, p, sizeof v);
+        return v;
+    }
+    // Sums wrap modulo 2^32; signed vectors would make that undefined, so the arithmetic is done unsigned.
+    using U32 = std::uint32_t __attribute__((vector_size(16)));
+    static I32 add(I32 a, I32 b) noexcept { return (I32)((U32)a + (U32)b); }
+    static I32 sub(I32 a, I32 b) noexcept { return (I32)((U32)a - (U32)b); }
+    static F32 to_float(I32 a) noexcept { return __builtin_convertvector(a, F32); }
+    static F32 splat(float v) noexcept { return F32{v, v, v, v}; }
+    static I32 splat(std::int32_t v) noexcept { return I32{v, v, v, v}; }
+    static F32 mul(F32 a, F32 b) noexcept { return a * b; }
+    static F32 add(F32 a, F32 b) noexcept { return a + b; }
+    static Mask less(F32 a, F32 b) noexcept { return a < b; }
+    static I32 masked(Mask m, I32 v) noexcept { return m & v; }
+    static unsigned at_least(I32 a, std::int32_t limit) noexcept {
+        unsigned bits = 0;
+        for (int i = 0; i < lanes; ++i) bits |= static_cast<unsigned>(a[i] >= limit) << i;
+        return bits;
+    }
+    static float extract(F32 v, int lane) noexcept { return v[lane]; }
+    static unsigned normalise(const std::uint32_t* sum, const std::uint32_t* square, const std::int32_t (&c)[4], double area,
+                              F32& norm) noexcept {
+        unsigned bits = 0;
+        for (int i = 0; i < lanes; ++i) {
+            const std::uint32_t s = sum[c[0] + i] - sum[c[1] + i] - sum[c[2] + i] + sum[c[3] + i];
+            const std::uint32_t q = square[c[0] + i] - square[c[1] + i] - square[c[2] + i] + square[c[3] + i];
+            float value = 0;
+            if (haar_norm(s, q, area, value)) bits |= 1u << i;
+            norm[i] = value;
+        }
+        return bits;
+    }
+};
+
+#include "kernels/haar_body.inl"
+
+}  // namespace
+
+void avg_pool_scalar(const PoolArgs& args) noexcept {
+    for (int y = 0; y < args.output_h; ++y)
+        for (int x = 0; x < args.output_w; ++x) {
+            const Clip clip = clip_window(args, y, x);
+            const float scale = 1.0f / static_cast<float>((clip.y1 - clip.y0) * (clip.x1 - clip.x0));
+            std::int8_t* out = args.output + y * args.output_row + x * args.channels;
+            for (int n = 0; n < args.channels; n += channel_multiple) {
+                std::int32_t acc[channel_multiple] = {};
+                for (int iy = clip.y0; iy < clip.y1; ++iy)
+                    for (int ix = clip.x0; ix < clip.x1; ++ix) {
+                        const std::int8_t* in = args.input + iy * args.input_row + ix * args.channels + n;
+                        for (int i = 0; i < channel_multiple; ++i) acc[i] += in[i];
+                    }
+                for (int i = 0; i < channel_multiple; ++i) out[n + i] = requantise(acc[i], scale, -127.0f);
+            }
+        }
+}
+
+const Kernels scalar_kernels = {
+    .isa = Isa::scalar,
+    .conv_layout = {.out_block = conv_block, .group = 1, .element_bytes = 2},
+    .conv = conv,
+    .depthwise = depthwise,
+    .max_pool = max_pool,
+    .avg_pool = avg_pool_scalar,
+    .add = add,
+    .haar_row = haar_row,
+};
+
+}  // namespace mien

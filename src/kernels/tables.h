@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+// Which tables exist, and what do their files share? Internal to src/kernels and the detector.
+// Included by files built with wider instruction sets, so nothing here may be an out-of-line template of the standard
+// library: the linker could keep the copy that old processors cannot run.
+#pragma once
+
+#include "kernels/kernels.h"
+
+namespace mien {
+
+extern const Kernels scalar_kernels;
+void avg_pool_scalar(const PoolArgs& args) noexcept;  // for tables without a better one
+#if MIEN_HAS_AVX2
+extern const Kernels avx2_kernels;
+#endif
+
+// 1 / sqrt(area * q - s * s) of a window, s and q being its sum and sum of squares (HAAR detector of OpenCV 4). False, and
+// norm untouched, where the deviation is 0 or so small that OpenCV calls the window flat. The difference is of integers
+// below 2^53, exact in double.
+[[nodiscard]] static inline bool haar_norm(std::uint32_t s, std::uint32_t q, double area, float& norm) noexcept {
+    const double sum = s;
+    const double nf = area * q - sum * sum;
+    if (!(nf > 0)) return false;
+    const float value = static_cast<float>(1.0 / __builtin_sqrt(nf));
+    norm = value;
+    return area * static_cast<double>(value) < 0.1;
+}
+
+}  // namespace mien

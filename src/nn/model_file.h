@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+// What does a network file say? Typed access to the records of an opened (hence valid) Model; docs/FILE_FORMAT.md, NETW.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "mien/mien.hpp"
+
+namespace mien {
+
+enum class LayerOp : std::uint8_t {
+    conv = 1,
+    depthwise = 2,
+    max_pool = 3,
+    avg_pool = 4,
+    add = 5,
+    relu = 6,
+    global_avg_pool = 7,
+    conv_gap = 8,
+};
+[[nodiscard]] const char* op_name(LayerOp op) noexcept;
+
+enum class Activation : std::uint8_t { none = 0, relu = 1 };
+enum class LayerOutput : std::uint8_t { bytes = 0, logits = 1 };
+
+// Shape of a tensor of the network, channels last, without any padding.
+struct TensorShape {
+    int height, width, channels;
+    friend bool operator==(const TensorShape&, const TensorShape&) = default;
+    [[nodiscard]] std::size_t elements() const noexcept {
+        return static_cast<std::size_t>(height) * static_cast<std::size_t>(width) * static_cast<std::size_t>(channels);
+    }
+};
+
+constexpr int no_tensor = 0xffff;
+
+// Layer i reads tensor `input` (and `input2`) and makes tensor i + 1; tensor 0 is the picture.
+struct LayerView {
+    LayerOp op;
+    Activation activation;
+    LayerOutput output;
+    int kernel_h, kernel_w, stride_y, stride_x;
+    int pad_top, pad_left, pad_bottom, pad_right;
+    int input, input2;
+    int out_h, out_w, out_c;      // of the record: for conv_gap and global pooling see output_shape()
+    std::uint32_t weight_offset, bias_index, scale_index, name_offset;
+    float quant;                  // real value of one step of the output; 0 for logits
+    std::string_view name;
+
+    [[nodiscard]] bool has_weights() const noexcept {
+        return op == LayerOp::conv || op == LayerOp::depthwise || op == LayerOp::conv_gap;
+    }
+    [[nodiscard]] bool has_scale() const noexcept { return has_weights() || op == LayerOp::global_avg_pool; }
+    // What the layer really makes: 1 x 1 x channels for the ops that reduce over positions.
+    [[nodiscard]] TensorShape output_shape() const noexcept {
+        if (op == LayerOp::conv_gap || op == LayerOp::global_avg_pool) return {1, 1, out_c};
+        return {out_h, out_w, out_c};
+    }
+};
+
+struct ModelAccess {
+    static constexpr int max_layers = 256;
+
+    const Model& model;
+
+    [[nodiscard]] LayerView layer(int i) const noexcept;
+    // Shape of tensor t: 0 the input, i + 1 the output of layer i.
+    [[nodiscard]] TensorShape tensor_shape(int t) const noexcept;
+    [[nodiscard]] std::size_t weight_count(const LayerView& layer) const noexcept;
+    [[nodiscard]] std::uint64_t mac_count(const LayerView& layer) const noexcept;
+    // Canonical weights, [out][kernel y][kernel x][in], or [kernel y][kernel x][channel] of a depthwise layer.
+    [[nodiscard]] const std::int8_t* weights(const LayerView& layer) const noexcept {
+        return reinterpret_cast<const std::int8_t*>(model.weights_.data()) + layer.weight_offset;
+    }
+    [[nodiscard]] std::int32_t bias(const LayerView& layer, int channel) const noexcept {
+        return load_i32(model.biases_.data() + (layer.bias_index + static_cast<std::size_t>(channel)) * 4);
+    }
+    [[nodiscard]] float scale(const LayerView& layer, int channel) const noexcept {
+        return load_f32(model.scales_.data() + (layer.scale_index + static_cast<std::size_t>(channel)) * 4);
+    }
+    [[nodiscard]] float input_scale() const noexcept { return model.input_scale_; }
+    [[nodiscard]] float input_offset() const noexcept { return model.input_offset_; }
+    [[nodiscard]] float input_quant() const noexcept { return model.input_quant_; }
+    [[nodiscard]] bool softmax() const noexcept { return load_u32(model.input_.data() + 36) == 1; }
+
+    struct TestVector {
+        const std::uint8_t* pixels;           // input_h * input_w * input_c
+        const std::uint8_t* layer_crcs;       // u32 a layer
+        const std::uint8_t* logits;           // f32 a class
+        const std::uint8_t* probabilities;    // f32 a class, of the float original
+    };
+    [[nodiscard]] TestVector test_vector(int i) const noexcept;
+
+    static Status open(std::span<const std::uint8_t> file, Model& out) noexcept;
+
+private:
+    [[nodiscard]] bool valid_layer(int index, const LayerView& layer) const noexcept;
+    [[nodiscard]] bool valid_weights(const LayerView& layer) const noexcept;
+    [[nodiscard]] std::size_t test_vector_bytes() const noexcept;
+};
+
+[[nodiscard]] inline LayerView layer_view(const Model& model, int i) noexcept { return ModelAccess{model}.layer(i); }
+
+}  // namespace mien

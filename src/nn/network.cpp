@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: MIT
+// The arithmetic is that of docs/QUANTISATION.md.
+#include "nn/network.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace mien {
+namespace {
+
+constexpr int max_tensors = ModelAccess::max_layers + 1;
+
+std::int8_t round_clamped(float v, float low) noexcept {
+    return static_cast<std::int8_t>(std::lrint(std::clamp(v, low, 127.0f)));
+}
+
+std::int8_t low_limit(const LayerView& layer) noexcept {
+    return layer.activation == Activation::relu ? std::int8_t{0} : std::int8_t{-127};
+}
+
+const std::int8_t* receptive_field(const Tensor& in, const LayerView& layer) noexcept {
+    return in.data == nullptr ? nullptr : in.data - layer.pad_top * in.row_bytes - layer.pad_left * in.pixel_bytes;
+}
+
+void clear_border(const Tensor& t) noexcept {
+    const std::size_t left = static_cast<std::size_t>(t.border_left) * static_cast<std::size_t>(t.pixel_bytes);
+    const std::size_t right = static_cast<std::size_t>(t.border_right) * static_cast<std::size_t>(t.pixel_bytes);
+    std::int8_t* const first = t.data - t.border_top * t.row_bytes - static_cast<std::ptrdiff_t>(left);
+    if (t.border_top > 0) std::memset(first, 0, static_cast<std::size_t>(t.border_top * t.row_bytes));
+    for (int y = 0; left + right > 0 && y < t.shape.height; ++y) {
+        std::int8_t* row = first + (t.border_top + y) * t.row_bytes;
+        std::memset(row, 0, left);
+        std::memset(row + t.row_bytes - static_cast<std::ptrdiff_t>(right), 0, right);
+    }
+    if (t.border_bottom > 0)
+        std::memset(first + (t.border_top + t.shape.height) * t.row_bytes, 0, static_cast<std::size_t>(t.border_bottom * t.row_bytes));
+}
+
+}  // namespace
+
+// ------------------------------------------------------------------------------------------------ set-up
+
+// Where each tensor lies. Tensors that are never alive together share memory: largest first, each at the lowest offset
+// that is free during its life (the greedy planner that TensorFlow Lite Micro describes).
+struct Network::Plan {
+    struct Entry {
+        Tensor tensor;
+        std::size_t bytes, offset;
+        int born, dies;
+    };
+    Entry entries[max_tensors];
+    int count = 0;
+    std::size_t total = 0;
+
+    explicit Plan(const Model& model) noexcept {
+        const ModelAccess access{model};
+        count = model.layer_count();  // the last layer makes logits, no tensor
+        for (int t = 0; t < count; ++t) {
+            const TensorShape shape = access.tensor_shape(t);
+            entries[t] = {};
+            entries[t].tensor.shape = shape;
+            entries[t].tensor.pixel_bytes = t == 0 ? shape.channels : round_up(shape.channels, channel_multiple);
+            entries[t].born = entries[t].dies = t - 1;
+        }
+        for (int i = 0; i < model.layer_count(); ++i) {
+            const LayerView layer = access.layer(i);
+            note_use(layer.input, i);
+            if (layer.op == LayerOp::add) note_use(layer.input2, i);
+            if (layer.has_weights()) widen_border(entries[layer.input].tensor, layer);
+            if (i + 1 < count) entries[i + 1].tensor.nonnegative = makes_nonnegative(layer);
+        }
+        for (int t = 0; t < count; ++t) {
+            Tensor& tensor = entries[t].tensor;
+            tensor.row_bytes = std::ptrdiff_t{tensor.border_left + tensor.shape.width + tensor.border_right} * tensor.pixel_bytes;
+            const auto rows = static_cast<std::size_t>(tensor.border_top + tensor.shape.height + tensor.border_bottom);
+            entries[t].bytes = round_up(rows * static_cast<std::size_t>(tensor.row_bytes) + read_slack, Arena::alignment);
+        }
+        assign_offsets();
+    }
+
+private:
+    void note_use(int t, int layer) noexcept { entries[t].dies = std::max(entries[t].dies, layer); }
+
+    bool makes_nonnegative(const LayerView& layer) const noexcept {
+        switch (layer.op) {
+            case LayerOp::conv:
+            case LayerOp::depthwise: return layer.activation == Activation::relu;
+            case LayerOp::add:
+                return layer.activation == Activation::relu ||
+                       (entries[layer.input].tensor.nonnegative && entries[layer.input2].tensor.nonnegative);
+            case LayerOp::relu: return true;
+            case LayerOp::max_pool:
+            case LayerOp::avg_pool:
+            case LayerOp::global_avg_pool: return entries[layer.input].tensor.nonnegative;
+            case LayerOp::conv_gap: return false;
+        }
+        return false;
+    }
+
+    static void widen_border(Tensor& t, const LayerView& layer) noexcept {
+        t.border_top = std::max(t.border_top, layer.pad_top);
+        t.border_left = std::max(t.border_left, layer.pad_left);
+        t.border_bottom = std::max(t.border_bottom, layer.pad_bottom);
+        t.border_right = std::max(t.border_right, layer.pad_right);
+    }
+
+    void assign_offsets() noexcept {
+        std::uint16_t order[max_tensors];
+        for (int t = 0; t < count; ++t) order[t] = static_cast<std::uint16_t>(t);
+        std::sort(order, order + count, [this](int a, int b) {
+            return entries[a].bytes != entries[b].bytes ? entries[a].bytes > entries[b].bytes : a < b;
+        });
+        for (int i = 0; i < count; ++i) {
+            Entry& entry = entries[order[i]];
+            std::size_t offset = 0;
+            for (bool moved = true; moved;) {  // past every tensor placed before that is alive at the same time
+                moved = false;
+                for (int k = 0; k < i; ++k) {
+                    const Entry& other = entries[order[k]];
+                    const bool together = other.born <= entry.dies && entry.born <= other.dies;
+                    if (together && offset < other.offset + other.bytes && other.offset < offset + entry.bytes) {
+                        offset = other.offset + other.bytes;
+                        moved = true;
+                    }
+                }
+            }
+            entry.offset = offset;
+            total = std::max(total, offset + entry.bytes);
+        }
+    }
+};
+
+void Network::place(Arena& arena, const Model& model, const Kernels& kernels) noexcept {
+    model_ = model;
+    kernels_ = &kernels;
+    tensors_ = arena.take<Tensor>(static_cast<std::size_t>(model.layer_count()) + 1);
+    steps_ = arena.take<Step>(static_cast<std::size_t>(model.layer_count()));
+    logits_ = arena.take<float>(static_cast<std::size_t>(model.class_count()));
+    place_tensors(arena);
+    for (int i = 0; i < model.layer_count(); ++i) place_layer(arena, i);
+
+    const ModelAccess access{model_};
+    const float inverse_quant = 1.0f / access.input_quant();
+    for (int p = 0; p < 256; ++p) {
+        const float x = static_cast<float>(p) * access.input_scale() + access.input_offset();
+        input_table_[p] = round_clamped(x * inverse_quant, -127.0f);
+    }
+}
+
+void Network::place_tensors(Arena& arena) noexcept {
+    const Plan plan(model_);
+    std::int8_t* const memory = arena.take<std::int8_t>(plan.total);
+    if (tensors_ == nullptr || memory == nullptr) return;
+    std::memset(memory, 0, plan.total);  // kernels may read (and ignore) bytes past a tensor: let them be defined
+    for (int t = 0; t < plan.count; ++t) {
+        const Plan::Entry& entry = plan.entries[t];
+        tensors_[t] = entry.tensor;
+        tensors_[t].data = memory + entry.offset + entry.tensor.border_top * entry.tensor.row_bytes +
+                           entry.tensor.border_left * entry.tensor.pixel_bytes;
+    }
+    tensors_[plan.count] = {};
+}
+
+void Network::place_layer(Arena& arena, int index) noexcept {
+    const ModelAccess access{model_};
+    const LayerView layer = access.layer(index);
+    // While measuring there are no tensors: what a layer needs follows from shapes alone.
+    Tensor in = {}, out = {};
+    if (tensors_ != nullptr && steps_ != nullptr) {
+        in = tensors_[layer.input];
+        out = tensors_[index + 1];
+    } else {
+        in.shape = access.tensor_shape(layer.input);
+        in.pixel_bytes = layer.input == 0 ? in.shape.channels : round_up(in.shape.channels, channel_multiple);
+        out.pixel_bytes = round_up(layer.out_c, channel_multiple);
+    }
+    Step step = {};
+    step.op = layer.op;
+    step.output = layer.output;
+    if (layer.output == LayerOutput::logits) {
+        const auto terms = static_cast<std::size_t>(layer.kernel_h * layer.kernel_w) * static_cast<std::size_t>(in.shape.channels);
+        step.head = {receptive_field(in, layer), in.row_bytes, in.pixel_bytes, in.shape.channels, layer.kernel_h, layer.kernel_w,
+                     layer.stride_y, layer.stride_x, layer.out_h, layer.out_w, layer.out_c, access.weights(layer),
+                     arena.take<std::int32_t>(terms), layer};
+    } else {
+        switch (layer.op) {
+            case LayerOp::conv: place_conv(arena, layer, in, out, step); break;
+            case LayerOp::depthwise: place_depthwise(arena, layer, in, out, step); break;
+            case LayerOp::max_pool:
+            case LayerOp::avg_pool:
+                step.pool = {in.data, in.row_bytes, in.shape.height, in.shape.width, layer.kernel_h, layer.kernel_w, layer.stride_y,
+                             layer.stride_x, layer.pad_top, layer.pad_left, layer.out_h, layer.out_w, in.pixel_bytes, out.data,
+                             out.row_bytes};
+                break;
+            case LayerOp::add:
+            case LayerOp::relu: {
+                const Tensor second = layer.op == LayerOp::add && tensors_ != nullptr ? tensors_[layer.input2] : Tensor{};
+                step.add = {in.data, second.data, in.row_bytes, second.row_bytes, layer.out_h, layer.out_w * in.pixel_bytes, out.data,
+                            out.row_bytes, low_limit(layer)};
+                break;
+            }
+            case LayerOp::global_avg_pool: step.average = {in, out.data, access.scale(layer, 0)}; break;
+            case LayerOp::conv_gap: break;  // always logits
+        }
+    }
+    if (steps_ != nullptr) steps_[index] = step;
+}
+
+namespace {
+
+// Weights and per-channel constants of one convolution in the order its kernel reads them.
+template <class Element>
+void pack_conv(const ModelAccess& access, const LayerView& layer, const Tensor& in, const ConvLayout& layout, int run, int blocks,
+               Element* packed) noexcept {
+    const std::int8_t* w = access.weights(layer);
+    const int channels = in.shape.channels;
+    for (int block = 0; block < blocks; ++block)
+        for (int ky = 0; ky < layer.kernel_h; ++ky)
+            for (int k = 0; k < run; k += layout.group)
+                for (int n = 0; n < layout.out_block; ++n)
+                    for (int i = 0; i < layout.group; ++i) {
+                        const int out = block * layout.out_block + n, kx = (k + i) / in.pixel_bytes, c = (k + i) % in.pixel_bytes;
+                        const bool real = out < layer.out_c && kx < layer.kernel_w && c < channels;
+                        const std::ptrdiff_t at = ((std::ptrdiff_t{out} * layer.kernel_h + ky) * layer.kernel_w + kx) * channels + c;
+                        *packed++ = real ? Element{w[at]} : Element{0};
+                    }
+}
+
+void fill_constants(const ModelAccess& access, const LayerView& layer, int padded, std::int32_t* bias, float* scale) noexcept {
+    for (int n = 0; n < padded; ++n) {
+        bias[n] = n < layer.out_c ? access.bias(layer, n) : 0;
+        scale[n] = n < layer.out_c ? access.scale(layer, n) : 1.0f;
+    }
+}
+
+}  // namespace
+
+void Network::place_conv(Arena& arena, const LayerView& layer, const Tensor& in, const Tensor& out, Step& step) noexcept {
+    const ConvLayout& layout = kernels_->conv_layout;
+    const int run = round_up(layer.kernel_w * in.pixel_bytes, layout.group);
+    const int padded = round_up(round_up(layer.out_c, channel_multiple), layout.out_block), blocks = padded / layout.out_block;
+    const std::size_t elements = static_cast<std::size_t>(padded) * static_cast<std::size_t>(layer.kernel_h) * static_cast<std::size_t>(run);
+    auto* const packed = arena.take<std::byte>(elements * static_cast<std::size_t>(layout.element_bytes));
+    auto* const bias = arena.take<std::int32_t>(static_cast<std::size_t>(padded));
+    auto* const scale = arena.take<float>(static_cast<std::size_t>(padded));
+    step.conv = {receptive_field(in, layer), in.row_bytes, in.pixel_bytes, layer.kernel_h, run, layer.stride_y, layer.stride_x,
+                 layer.out_h, layer.out_w, out.pixel_bytes, packed, bias, scale, out.data, out.row_bytes, out.pixel_bytes,
+                 low_limit(layer), in.nonnegative};
+    if (packed == nullptr || bias == nullptr || scale == nullptr) return;
+    const ModelAccess access{model_};
+    if (layout.element_bytes == 1)
+        pack_conv(access, layer, in, layout, run, blocks, reinterpret_cast<std::int8_t*>(packed));
+    else
+        pack_conv(access, layer, in, layout, run, blocks, reinterpret_cast<std::int16_t*>(packed));
+    fill_constants(access, layer, padded, bias, scale);
+}
+
+void Network::place_depthwise(Arena& arena, const LayerView& layer, const Tensor& in, const Tensor& out, Step& step) noexcept {
+    const int taps = layer.kernel_h * layer.kernel_w, pairs = (taps + 1) / 2, padded = out.pixel_bytes;
+    auto* const packed = arena.take<std::int16_t>(static_cast<std::size_t>(pairs * 2) * static_cast<std::size_t>(padded));
+    auto* const bias = arena.take<std::int32_t>(static_cast<std::size_t>(padded));
+    auto* const scale = arena.take<float>(static_cast<std::size_t>(padded));
+    step.depthwise = {receptive_field(in, layer), in.row_bytes, layer.kernel_h, layer.kernel_w, layer.stride_y, layer.stride_x,
+                      layer.out_h, layer.out_w, padded, packed, bias, scale, out.data, out.row_bytes, low_limit(layer)};
+    if (packed == nullptr || bias == nullptr || scale == nullptr) return;
+    const ModelAccess access{model_};
+    const std::int8_t* w = access.weights(layer);
+    for (int tap = 0; tap < pairs * 2; ++tap)
+        for (int c = 0; c < padded; ++c) {
+            const bool real = tap < taps && c < layer.out_c;
+            packed[(tap / 2 * padded + c) * 2 + tap % 2] = real ? w[std::ptrdiff_t{tap} * layer.out_c + c] : std::int16_t{0};
+        }
+    fill_constants(access, layer, padded, bias, scale);
+}
+
+// ------------------------------------------------------------------------------------------------ running
+
+void Network::run(const std::uint8_t* pixels, float* scores, const Observer* observer) noexcept {
+    const Tensor& input = tensors_[0];
+    clear_border(input);
+    const std::ptrdiff_t row_values = std::ptrdiff_t{input.shape.width} * input.pixel_bytes;
+    for (int y = 0; y < input.shape.height; ++y, pixels += row_values) {
+        std::int8_t* out = input.data + y * input.row_bytes;
+        for (std::ptrdiff_t i = 0; i < row_values; ++i) out[i] = input_table_[pixels[i]];
+    }
+    const int count = model_.layer_count();
+    for (int i = 0; i < count; ++i) {
+        if (i + 1 < count) clear_border(tensors_[i + 1]);
+        run_step(steps_[i]);
+        if (observer != nullptr) observer->after_layer(observer->context, *this, i);
+    }
+    if (ModelAccess{model_}.softmax())
+        softmax(logits_, model_.class_count(), scores);
+    else
+        std::copy_n(logits_, model_.class_count(), scores);
+}
+
+void Network::run_step(const Step& step) noexcept {
+    if (step.output == LayerOutput::logits) return run_head(step.head);
+    switch (step.op) {
+        case LayerOp::conv: kernels_->conv(step.conv); break;
+        case LayerOp::depthwise: kernels_->depthwise(step.depthwise); break;
+        case LayerOp::max_pool: kernels_->max_pool(step.pool); break;
+        case LayerOp::avg_pool: kernels_->avg_pool(step.pool); break;
+        case LayerOp::add: kernels_->add(step.add); break;
+        case LayerOp::relu:
+            for (int y = 0; y < step.add.rows; ++y) {
+                const std::int8_t* in = step.add.a + y * step.add.a_row;
+                std::int8_t* out = step.add.output + y * step.add.output_row;
+                for (int i = 0; i < step.add.row_bytes; ++i) out[i] = std::max(in[i], std::int8_t{0});
+            }
+            break;
+        case LayerOp::global_avg_pool: run_global_average(step.average); break;
+        case LayerOp::conv_gap: break;  // always logits
+    }
+}
+
+// A convolution summed over its positions is linear in its input: add up what each weight meets, then multiply once.
+void Network::run_head(const HeadArgs& args) noexcept {
+    std::int32_t* sums = args.sums;
+    for (int ky = 0; ky < args.kernel_h; ++ky)
+        for (int kx = 0; kx < args.kernel_w; ++kx, sums += args.input_channels) {
+            std::fill_n(sums, args.input_channels, 0);
+            for (int y = 0; y < args.output_h; ++y)
+                for (int x = 0; x < args.output_w; ++x) {
+                    const std::int8_t* in = args.input + (y * args.stride_y + ky) * args.input_row +
+                                            std::ptrdiff_t{x * args.stride_x + kx} * args.input_pixel;
+                    for (int c = 0; c < args.input_channels; ++c) sums[c] += in[c];
+                }
+        }
+    const ModelAccess access{model_};
+    const int terms = args.kernel_h * args.kernel_w * args.input_channels, positions = args.output_h * args.output_w;
+    const std::int8_t* w = args.weights;
+    for (int n = 0; n < args.classes; ++n, w += terms) {
+        std::int32_t acc = access.bias(args.layer, n) * positions;
+        for (int k = 0; k < terms; ++k) acc += args.sums[k] * w[k];
+        logits_[n] = static_cast<float>(acc) * access.scale(args.layer, n);
+    }
+}
+
+void Network::run_global_average(const AverageArgs& args) noexcept {
+    const Tensor& in = args.input;
+    for (int c = 0; c < in.pixel_bytes; ++c) {
+        std::int32_t sum = 0;
+        for (int y = 0; y < in.shape.height; ++y)
+            for (int x = 0; x < in.shape.width; ++x) sum += in.data[y * in.row_bytes + std::ptrdiff_t{x} * in.pixel_bytes + c];
+        args.output[c] = round_clamped(static_cast<float>(sum) * args.scale, -127.0f);  // padding channels sum to zero
+    }
+}
+
+double portable_exp(double x) noexcept {
+    if (x < -700) return 0;
+    // exp(x) = 2^n exp(r), |r| <= ln(2) / 2; ln 2 in two parts so that n * the first is exact.
+    const double n = std::floor(x * 1.4426950408889634 + 0.5);
+    const double r = (x - n * 0.693147180369123816490) - n * 1.90821492927058770002e-10;
+    double term = 1, sum = 1;
+    for (int i = 1; i <= 14; ++i) {
+        term *= r / i;
+        sum += term;
+    }
+    return std::ldexp(sum, static_cast<int>(n));
+}
+
+void softmax(const float* logits, int count, float* scores) noexcept {
+    const double largest = *std::max_element(logits, logits + count);
+    double sum = 0;
+    for (int i = 0; i < count; ++i) sum += portable_exp(logits[i] - largest);
+    for (int i = 0; i < count; ++i) scores[i] = static_cast<float>(portable_exp(logits[i] - largest) / sum);
+}
+
+}  // namespace mien

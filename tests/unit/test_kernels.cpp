@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+// Every kernel of every instruction set against a reference that only says what is meant, over shapes that do not divide
+// evenly, extreme values, and memory that ends at a guard page.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/bytes.h"
+#include "kernels/kernels.h"
+#include "unit/helpers.h"
+
+using namespace mien;
+using namespace mien::test;
+
+namespace {
+
+std::int8_t reference_requantise(std::int64_t acc, float scale, int low) {
+    const float value = static_cast<float>(static_cast<std::int32_t>(acc)) * scale;
+    return static_cast<std::int8_t>(std::clamp(std::nearbyint(static_cast<double>(value)), static_cast<double>(low), 127.0));
+}
+
+// Bytes in -127..127, a good part of them extreme; never negative if asked.
+void fill(std::int8_t* p, std::size_t n, Random& random, bool nonnegative) {
+    for (std::size_t i = 0; i < n; ++i) {
+        const int mode = random.between(0, 5);
+        int v = mode == 0 ? 127 : mode == 1 ? -127 : random.between(-127, 127);
+        if (nonnegative) v = std::abs(v);
+        p[i] = static_cast<std::int8_t>(v);
+    }
+}
+
+float random_scale(Random& random, int terms) {
+    // Outputs of all sizes: many in range, some far outside.
+    return static_cast<float>(random.between(1, 4000)) / 1000.0f / static_cast<float>(terms * 40);
+}
+
+struct ConvShape {
+    int input_channels, kernel, stride, output_w, output_h, output_channels;
+    bool nonnegative, relu;
+};
+
+// Packs canonical weights as Network does; kept apart from it on purpose.
+ByteVector pack(const std::vector<std::int8_t>& w, const ConvShape& s, const ConvLayout& layout, int run) {
+    const int blocks = round_up(s.output_channels, layout.out_block) / layout.out_block;
+    ByteVector out;
+    for (int b = 0; b < blocks; ++b)
+        for (int ky = 0; ky < s.kernel; ++ky)
+            for (int k = 0; k < run; k += layout.group)
+                for (int n = 0; n < layout.out_block; ++n)
+                    for (int g = 0; g < layout.group; ++g) {
+                        const int o = b * layout.out_block + n, at = k + g;
+                        int v = 0;
+                        if (o < s.output_channels && at < s.kernel * s.input_channels)
+                            v = w[static_cast<std::size_t>((o * s.kernel + ky) * s.kernel * s.input_channels + at)];
+                        out.push_back(static_cast<std::uint8_t>(v));
+                        if (layout.element_bytes == 2) out.push_back(v < 0 ? 255 : 0);
+                    }
+    return out;
+}
+
+void check_conv(const Kernels& kernels, const ConvShape& s, Random& random) {
+    const int input_w = (s.output_w - 1) * s.stride + s.kernel, input_h = (s.output_h - 1) * s.stride + s.kernel;
+    const ConvLayout& layout = kernels.conv_layout;
+    const int run = round_up(s.kernel * s.input_channels, layout.group);
+    const int padded = round_up(s.output_channels, channel_multiple), constants = round_up(padded, layout.out_block);
+    const std::ptrdiff_t input_row = std::ptrdiff_t{input_w} * s.input_channels;
+    GuardedBuffer input(static_cast<std::size_t>(input_row * input_h) + read_slack);
+    fill(input.bytes(), input.size(), random, s.nonnegative);
+    std::vector<std::int8_t> w(static_cast<std::size_t>(s.output_channels * s.kernel * s.kernel * s.input_channels));
+    fill(w.data(), w.size(), random, false);
+    const ByteVector packed_bytes = pack(w, s, layout, run);
+    GuardedBuffer packed(packed_bytes.size());
+    std::memcpy(packed.data(), packed_bytes.data(), packed_bytes.size());
+    std::vector<std::int32_t> bias(static_cast<std::size_t>(constants), 0);
+    std::vector<float> scale(static_cast<std::size_t>(constants), 1.0f);
+    for (int n = 0; n < s.output_channels; ++n) {
+        bias[static_cast<std::size_t>(n)] = random.between(-100000, 100000);
+        scale[static_cast<std::size_t>(n)] = random_scale(random, s.kernel * s.kernel * s.input_channels);
+    }
+    const std::ptrdiff_t output_row = std::ptrdiff_t{s.output_w} * padded;
+    GuardedBuffer output(static_cast<std::size_t>(output_row * s.output_h));
+    std::memset(output.data(), 0x55, output.size());
+    const std::int8_t low = s.relu ? 0 : -127;
+    kernels.conv({input.bytes(), input_row, s.input_channels, s.kernel, run, s.stride, s.stride, s.output_h, s.output_w, padded,
+                  packed.data(), bias.data(), scale.data(), output.bytes(), output_row, padded, low, s.nonnegative});
+    int wrong = 0;
+    for (int y = 0; y < s.output_h; ++y)
+        for (int x = 0; x < s.output_w; ++x)
+            for (int n = 0; n < padded; ++n) {
+                std::int64_t acc = bias[static_cast<std::size_t>(n)];
+                for (int ky = 0; n < s.output_channels && ky < s.kernel; ++ky)
+                    for (int k = 0; k < s.kernel * s.input_channels; ++k)
+                        acc += input.bytes()[(y * s.stride + ky) * input_row + x * s.stride * s.input_channels + k] *
+                               w[static_cast<std::size_t>((n * s.kernel + ky) * s.kernel * s.input_channels + k)];
+                wrong += output.bytes()[y * output_row + x * padded + n] !=
+                         reference_requantise(acc, scale[static_cast<std::size_t>(n)], low);
+            }
+    CHECK_MESSAGE(wrong == 0, isa_name(kernels.isa), " conv in ", s.input_channels, " kernel ", s.kernel, " stride ", s.stride, " out ",
+                  s.output_w, "x", s.output_h, "x", s.output_channels);
+}
+
+}  // namespace
+
+TEST_CASE("convolutions equal the reference on every instruction set") {
+    for (const Isa isa : isas()) {
+        const Kernels& kernels = kernels_for(isa);
+        Random random(11);
+        for (const int input_channels : {1, 3, 8, 16, 24, 40})
+            for (const int kernel : {1, 3, 5})
+                for (const int stride : {1, 2})
+                    for (const int output_w : {1, 3, 4, 5, 8, 9, 11})
+                        for (const int output_channels : {1, 7, 8, 9, 16, 24, 33})
+                            check_conv(kernels, {input_channels, kernel, stride, output_w, 2, output_channels, random.between(0, 1) == 1,
+                                                 random.between(0, 1) == 1}, random);
+        check_conv(kernels, {128, 1, 1, 4, 4, 128, false, false}, random);
+        check_conv(kernels, {128, 7, 1, 1, 1, 16, false, false}, random);
+        check_conv(kernels, {3, 7, 2, 13, 5, 16, true, true}, random);
+    }
+}
+
+TEST_CASE("depthwise convolutions equal the reference on every instruction set") {
+    for (const Isa isa : isas()) {
+        const Kernels& kernels = kernels_for(isa);
+        Random random(12);
+        for (const int channels : {8, 16, 24, 32, 40, 128})
+            for (const int kernel : {1, 2, 3, 5})
+                for (const int stride : {1, 2})
+                    for (const int output_w : {1, 2, 3, 5, 8}) {
+                        const int output_h = 2, taps = kernel * kernel, pairs = (taps + 1) / 2;
+                        const int input_w = (output_w - 1) * stride + kernel, input_h = (output_h - 1) * stride + kernel;
+                        const std::ptrdiff_t input_row = std::ptrdiff_t{input_w} * channels, output_row = std::ptrdiff_t{output_w} * channels;
+                        GuardedBuffer input(static_cast<std::size_t>(input_row * input_h) + read_slack);
+                        fill(input.bytes(), input.size(), random, false);
+                        std::vector<std::int8_t> w(static_cast<std::size_t>(taps * channels));
+                        fill(w.data(), w.size(), random, false);
+                        std::vector<std::int16_t> packed(static_cast<std::size_t>(pairs * 2 * channels), 0);
+                        for (int t = 0; t < taps; ++t)
+                            for (int c = 0; c < channels; ++c)
+                                packed[static_cast<std::size_t>((t / 2 * channels + c) * 2 + t % 2)] = w[static_cast<std::size_t>(t * channels + c)];
+                        std::vector<std::int32_t> bias(static_cast<std::size_t>(channels));
+                        std::vector<float> scale(static_cast<std::size_t>(channels));
+                        for (auto& b : bias) b = random.between(-30000, 30000);
+                        for (auto& v : scale) v = random_scale(random, taps);
+                        GuardedBuffer output(static_cast<std::size_t>(output_row * output_h));
+                        const std::int8_t low = random.between(0, 1) == 1 ? 0 : -127;
+                        kernels.depthwise({input.bytes(), input_row, kernel, kernel, stride, stride, output_h, output_w, channels, packed.data(),
+                                           bias.data(), scale.data(), output.bytes(), output_row, low});
+                        int wrong = 0;
+                        for (int y = 0; y < output_h; ++y)
+                            for (int x = 0; x < output_w; ++x)
+                                for (int c = 0; c < channels; ++c) {
+                                    std::int64_t acc = bias[static_cast<std::size_t>(c)];
+                                    for (int t = 0; t < taps; ++t)
+                                        acc += w[static_cast<std::size_t>(t * channels + c)] *
+                                               input.bytes()[(y * stride + t / kernel) * input_row + (x * stride + t % kernel) * channels + c];
+                                    wrong += output.bytes()[y * output_row + x * channels + c] !=
+                                             reference_requantise(acc, scale[static_cast<std::size_t>(c)], low);
+                                }
+                        CHECK_MESSAGE(wrong == 0, isa_name(isa), " depthwise ", channels, " kernel ", kernel, " stride ", stride, " width ", output_w);
+                    }
+    }
+}
+
+TEST_CASE("pooling equals the reference on every instruction set") {
+    for (const Isa isa : isas()) {
+        const Kernels& kernels = kernels_for(isa);
+        Random random(13);
+        for (const int channels : {8, 16, 24, 40})
+            for (const int kernel : {2, 3})
+                for (const int size : {1, 2, 5, 8, 9})
+                    for (const int pad : {0, 1}) {
+                        const int stride = 2, output = (size + 2 * pad - kernel) / stride + 1;
+                        if (size + 2 * pad < kernel || (output - 1) * stride - pad >= size) continue;
+                        const std::ptrdiff_t input_row = std::ptrdiff_t{size} * channels, output_row = std::ptrdiff_t{output} * channels;
+                        GuardedBuffer input(static_cast<std::size_t>(input_row * size) + read_slack);
+                        fill(input.bytes(), input.size(), random, false);
+                        for (const bool maximum : {true, false}) {
+                            GuardedBuffer out(static_cast<std::size_t>(output_row * output));
+                            const PoolArgs args = {input.bytes(), input_row, size, size, kernel, kernel, stride, stride, pad, pad,
+                                                   output, output, channels, out.bytes(), output_row};
+                            (maximum ? kernels.max_pool : kernels.avg_pool)(args);
+                            int wrong = 0;
+                            for (int y = 0; y < output; ++y)
+                                for (int x = 0; x < output; ++x)
+                                    for (int c = 0; c < channels; ++c) {
+                                        int best = -127, sum = 0, count = 0;
+                                        for (int ky = 0; ky < kernel; ++ky)
+                                            for (int kx = 0; kx < kernel; ++kx) {
+                                                const int iy = y * stride - pad + ky, ix = x * stride - pad + kx;
+                                                if (iy < 0 || iy >= size || ix < 0 || ix >= size) continue;
+                                                const int v = input.bytes()[iy * input_row + ix * channels + c];
+                                                best = std::max(best, v);
+                                                sum += v;
+                                                ++count;
+                                            }
+                                        const int expected = maximum ? best : reference_requantise(sum, 1.0f / static_cast<float>(count), -127);
+                                        wrong += out.bytes()[y * output_row + x * channels + c] != expected;
+                                    }
+                            CHECK_MESSAGE(wrong == 0, isa_name(isa), maximum ? " max" : " avg", " pool ", size, " channels ", channels);
+                        }
+                    }
+    }
+}
+
+TEST_CASE("add saturates on every instruction set") {
+    for (const Isa isa : isas()) {
+        const Kernels& kernels = kernels_for(isa);
+        Random random(14);
+        for (const int row_bytes : {8, 24, 32, 40, 136})
+            for (const std::int8_t low : {std::int8_t{-127}, std::int8_t{0}}) {
+                const int rows = 3;
+                GuardedBuffer a(static_cast<std::size_t>(row_bytes * rows)), b(a.size()), out(a.size());
+                fill(a.bytes(), a.size(), random, false);
+                fill(b.bytes(), b.size(), random, false);
+                kernels.add({a.bytes(), b.bytes(), row_bytes, row_bytes, rows, row_bytes, out.bytes(), row_bytes, low});
+                int wrong = 0;
+                for (std::size_t i = 0; i < a.size(); ++i) wrong += out.bytes()[i] != std::clamp<int>(a.bytes()[i] + b.bytes()[i], low, 127);
+                CHECK(wrong == 0);
+            }
+    }
+}
+
+TEST_CASE("an instruction set that is not there becomes scalar") {
+    CHECK(kernels_for(static_cast<Isa>(99)).isa == Isa::scalar);
+    CHECK(!isa_available(static_cast<Isa>(99)));
+    CHECK(isa_available(Isa::scalar));
+    CHECK(resolve_isa(Isa::best) == kernels_for(Isa::best).isa);
+}

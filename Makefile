@@ -1,0 +1,51 @@
+# A thin front for CMake; the build itself is described in CMakeLists.txt.
+JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
+DEMO_OUT ?= demo-out
+
+.PHONY: all demo test check asan scalar fuzz bench install weights clean help
+
+all: ## the library and the command line tool, in build/release
+	cmake --preset release >/dev/null
+	cmake --build --preset release -j $(JOBS)
+
+demo: all ## find and read the faces of the sample photos
+	build/release/mien image tests/data/photos/*.jpg --out $(DEMO_OUT) -y
+
+test: ## build and run the tests (optimised)
+	cmake --preset check >/dev/null
+	cmake --build --preset check -j $(JOBS)
+	ctest --test-dir build/check --output-on-failure
+
+asan: ## the same under AddressSanitizer and UndefinedBehaviorSanitizer
+	cmake --preset asan >/dev/null
+	cmake --build --preset asan -j $(JOBS)
+	ctest --test-dir build/asan --output-on-failure
+
+scalar: ## the same without any SIMD path
+	cmake --preset scalar >/dev/null
+	cmake --build --preset scalar -j $(JOBS)
+	ctest --test-dir build/scalar --output-on-failure
+
+check: ## everything that CI runs
+	sh tests/check.sh
+
+fuzz: ## build the libFuzzer targets (clang) and run each for FUZZ_SECONDS
+	cmake --preset fuzz >/dev/null
+	cmake --build --preset fuzz -j $(JOBS)
+	sh tests/fuzz/run.sh build/fuzz $${FUZZ_SECONDS:-60}
+
+bench: all ## milliseconds per step
+	build/release/mien bench
+
+install: all ## into PREFIX (default /usr/local)
+	cmake --install build/release --prefix $(PREFIX)
+
+weights: ## convert the shipped weights again from their sources
+	sh tools/make_weights.sh
+
+clean:
+	rm -rf build $(DEMO_OUT)
+
+help:
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 12

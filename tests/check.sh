@@ -1,0 +1,52 @@
+#!/bin/sh
+# Everything that CI runs, step by step, each with its time; ends with one line `N passed, N failed, N skipped`.
+# MIEN_DATA=FOLDER adds the tests that need the large data (FER2013, photos, the original's models); without it they are skipped, and said so.
+set -u
+cd "$(dirname "$0")/.."
+passed=0 failed=0 skipped=0
+
+step() { # step NAME COMMAND...
+    name=$1
+    shift
+    echo "== $name"
+    start=$(date +%s)
+    if "$@"; then
+        passed=$((passed + 1))
+        echo "== $name: passed, $(($(date +%s) - start)) s"
+    else
+        failed=$((failed + 1))
+        echo "== $name: FAILED, $(($(date +%s) - start)) s"
+    fi
+}
+skip() {
+    skipped=$((skipped + 1))
+    echo "== $1: skipped, $2"
+}
+
+step "optimised build and tests" make test
+step "without SIMD" make scalar
+step "address and undefined-behaviour sanitizers" make asan
+step "python tools" python3 -m pytest -q -p no:cacheprovider tests/python
+
+if [ -z "${MIEN_DATA:-}" ]; then
+    skip "integer network against numpy and float on FER2013" "MIEN_DATA is not set"
+    skip "rectangles against OpenCV on photos" "MIEN_DATA is not set"
+else
+    step "integer network against numpy and float on FER2013" python3 tests/compare_keras.py --netdump build/check/tests/mien-netdump --quick
+    # OpenCV is the reference, so it comes from its own package, into a virtual environment that is made once.
+    venv=build/opencv-venv
+    if [ ! -x "$venv/bin/python" ]; then
+        python3 -m venv "$venv" && "$venv/bin/pip" install -q "opencv-python-headless>=4.14,<5" "numpy"
+    fi
+    if "$venv/bin/python" -c "import cv2" 2>/dev/null; then
+        step "rectangles against OpenCV on photos" "$venv/bin/python" tests/compare_opencv.py --library build/check/libmien.so \
+            --images "$MIEN_DATA/data/faces/photos.zip" "$MIEN_DATA/images" --params 1.3:5 --jobs 2
+        step "rectangles of the other cascades" "$venv/bin/python" tests/compare_opencv.py --library build/check/libmien.so \
+            --images "$MIEN_DATA/data/faces/photos.zip" --limit 6 --cascades "$("$venv/bin/python" -c 'import cv2; print(cv2.data.haarcascades)')" --params 1.1:3
+    else
+        skip "rectangles against OpenCV on photos" "opencv-python-headless could not be installed"
+    fi
+fi
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,20 @@
+#!/bin/sh
+# Runs each libFuzzer target for SECONDS: tests/fuzz/run.sh BUILD_FOLDER [SECONDS]
+# New inputs go to BUILD_FOLDER/corpus; a crash leaves its input there and stops with its exit code.
+set -eu
+build=$1
+seconds=${2:-60}
+data=$(dirname "$0")/../data
+for target in weights cascade image; do
+    case $target in
+        weights) seeds="$data/models" ;;
+        cascade) seeds="$data/cascades" ;;
+        image) seeds="$data/photos" ;;
+    esac
+    [ -d "$data/corpus/$target" ] && seeds="$seeds $data/corpus/$target"
+    mkdir -p "$build/corpus/$target"
+    echo "== fuzz_$target, $seconds s"
+    # shellcheck disable=SC2086
+    "$build/tests/fuzz_$target" -max_total_time="$seconds" -max_len=200000 -timeout=20 -rss_limit_mb=3000 -print_final_stats=1 \
+        -artifact_prefix="$build/corpus/crash-$target-" "$build/corpus/$target" $seeds 2>&1 | grep -E 'stat::|ERROR|SUMMARY|crash' || true
+done

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+// How do the tests make weights files, right and wrong ones? Builds containers, networks and cascades in memory.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/crc32.h"
+#include "nn/model_file.h"
+#include "unit/helpers.h"
+
+namespace mien::test {
+
+class Bytes {
+public:
+    template <class T>
+    Bytes& put(T value) {
+        using Unsigned = std::conditional_t<sizeof(T) == 1, std::uint8_t, std::conditional_t<sizeof(T) == 2, std::uint16_t,
+                         std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>>;
+        auto bits = std::bit_cast<Unsigned>(value);
+        for (std::size_t i = 0; i < sizeof(T); ++i) data.push_back(static_cast<std::uint8_t>(std::uint64_t{bits} >> (8 * i)));
+        return *this;
+    }
+    Bytes& text(const std::string& s) {
+        data.insert(data.end(), s.begin(), s.end());
+        data.push_back(0);
+        return *this;
+    }
+    Bytes& zeros(std::size_t n) {
+        data.resize(data.size() + n);
+        return *this;
+    }
+    ByteVector data;
+};
+
+inline void fix_crc(ByteVector& file) {
+    const std::span<const std::uint8_t> all = file;
+    const std::uint32_t crc = crc32(all.subspan(28), crc32(all.first(24)));
+    for (std::size_t i = 0; i < 4; ++i) file[24 + i] = static_cast<std::uint8_t>(crc >> (8 * i));
+}
+
+inline ByteVector make_container(const char* kind, const std::vector<std::pair<std::string, ByteVector>>& sections) {
+    const auto align = [](std::size_t n) { return (n + 15) / 16 * 16; };
+    Bytes table, body;
+    std::size_t offset = align(32 + 16 * sections.size());
+    for (const auto& [tag, data] : sections) {
+        for (const char c : tag) table.put(c);
+        table.put(static_cast<std::uint32_t>(offset)).put(static_cast<std::uint32_t>(data.size())).put(std::uint32_t{0});
+        body.data.insert(body.data.end(), data.begin(), data.end());
+        body.zeros(align(data.size()) - data.size());
+        offset += align(data.size());
+    }
+    Bytes file;
+    for (const char c : {'M', 'I', 'E', 'N'}) file.put(c);
+    file.put(std::uint16_t{1}).put(std::uint16_t{0});
+    for (int i = 0; i < 4; ++i) file.put(kind[i]);
+    file.put(static_cast<std::uint32_t>(sections.size())).put(std::uint64_t{offset}).put(std::uint32_t{0}).put(std::uint32_t{0});
+    file.data.insert(file.data.end(), table.data.begin(), table.data.end());
+    file.zeros(align(file.data.size()) - file.data.size());
+    file.data.insert(file.data.end(), body.data.begin(), body.data.end());
+    fix_crc(file.data);
+    return file.data;
+}
+
+// A network file, field by field; the defaults are valid, a test spoils one of them.
+struct NetworkBuilder {
+    struct Layer {
+        std::uint8_t op = 1, activation = 0, output = 0;
+        std::uint8_t kernel_h = 1, kernel_w = 1, stride_y = 1, stride_x = 1;
+        std::uint8_t pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
+        std::uint16_t input = 0, input2 = 0xffff, out_h = 1, out_w = 1, out_c = 1;
+        std::uint32_t weight = 0, bias = 0, scale = 0;
+        float quant = 1;
+        std::uint32_t name = 0;
+    };
+    std::uint32_t height = 8, width = 8, channels = 1, classes = 2, softmax = 1;
+    float scale = 1.0f / 127.5f, offset = -1, quant = 1.0f / 127, margin_x = 0, margin_y = 0;
+    std::vector<Layer> layers;
+    std::vector<std::int8_t> weights;
+    std::vector<std::int32_t> biases;
+    std::vector<float> scales;
+    ByteVector tests = Bytes{}.put(std::uint32_t{0}).data;
+
+    // Random weights for the last layer added, appended to the sections.
+    void weigh(std::size_t weight_count, std::size_t per_channel, Random& random, float layer_scale) {
+        Layer& layer = layers.back();
+        layer.weight = static_cast<std::uint32_t>(weights.size());
+        layer.bias = static_cast<std::uint32_t>(biases.size());
+        layer.scale = static_cast<std::uint32_t>(scales.size());
+        for (std::size_t i = 0; i < weight_count; ++i) weights.push_back(static_cast<std::int8_t>(random.between(-127, 127)));
+        for (std::size_t i = 0; i < per_channel; ++i) {
+            biases.push_back(random.between(-2000, 2000));
+            scales.push_back(layer_scale * static_cast<float>(random.between(50, 150)) / 100.0f);
+        }
+    }
+
+    [[nodiscard]] ByteVector build() const {
+        Bytes inpt, layr, wght, bias, scal, name, labl;
+        inpt.put(height).put(width).put(channels).put(scale).put(offset).put(quant).put(margin_x).put(margin_y).put(classes).put(softmax).zeros(8);
+        for (const Layer& l : layers) {
+            layr.put(l.op).put(l.activation).put(l.output).put(std::uint8_t{0}).put(l.kernel_h).put(l.kernel_w).put(l.stride_y).put(l.stride_x);
+            layr.put(l.pad_top).put(l.pad_left).put(l.pad_bottom).put(l.pad_right).put(l.input).put(l.input2).put(l.out_h).put(l.out_w).put(l.out_c);
+            layr.put(std::uint16_t{0}).put(l.weight).put(l.bias).put(l.scale).put(l.quant).put(l.name).zeros(20);
+        }
+        for (const auto w : weights) wght.put(w);
+        for (const auto b : biases) bias.put(b);
+        for (const auto s : scales) scal.put(s);
+        name.text("layer");
+        for (std::uint32_t i = 0; i < classes; ++i) labl.text("class" + std::to_string(i));
+        return make_container("NETW", {{"INPT", inpt.data}, {"LAYR", layr.data}, {"WGHT", wght.data}, {"BIAS", bias.data}, {"SCAL", scal.data},
+                                       {"NAME", name.data}, {"LABL", labl.data}, {"META", {'{', '}'}}, {"TEST", tests}});
+    }
+
+    // Every op once: 9x9 RGB, conv, depthwise, pools, relu, add, and a head.
+    static NetworkBuilder every_op(std::uint32_t seed) {
+        Random random(seed);
+        NetworkBuilder b;
+        b.height = b.width = 9;
+        b.channels = 3;
+        b.classes = 5;
+        const auto add = [&](Layer layer) { b.layers.push_back(layer); };
+        add({.op = 1, .activation = 1, .kernel_h = 3, .kernel_w = 3, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1, .out_h = 9, .out_w = 9, .out_c = 5});
+        b.weigh(5 * 9 * 3, 5, random, 0.0015f);
+        add({.op = 2, .kernel_h = 3, .kernel_w = 3, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1, .input = 1, .out_h = 9, .out_w = 9, .out_c = 5});
+        b.weigh(9 * 5, 5, random, 0.004f);
+        add({.op = 1, .input = 2, .out_h = 9, .out_w = 9, .out_c = 10});
+        b.weigh(10 * 5, 10, random, 0.005f);
+        add({.op = 3, .kernel_h = 3, .kernel_w = 3, .stride_y = 2, .stride_x = 2, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1, .input = 3, .out_h = 5, .out_w = 5, .out_c = 10});
+        add({.op = 1, .stride_y = 2, .stride_x = 2, .input = 1, .out_h = 5, .out_w = 5, .out_c = 10});
+        b.weigh(10 * 5, 10, random, 0.005f);
+        add({.op = 5, .input = 4, .input2 = 5, .out_h = 5, .out_w = 5, .out_c = 10});
+        add({.op = 6, .input = 6, .out_h = 5, .out_w = 5, .out_c = 10});
+        add({.op = 4, .kernel_h = 2, .kernel_w = 2, .stride_y = 2, .stride_x = 2, .pad_bottom = 1, .pad_right = 1, .input = 7, .out_h = 3, .out_w = 3, .out_c = 10});
+        add({.op = 7, .input = 8, .out_c = 10});
+        b.weigh(0, 1, random, 0.1f);
+        b.biases.pop_back();
+        add({.op = 1, .output = 1, .input = 9, .out_c = 5, .quant = 0});
+        b.weigh(5 * 10, 5, random, 0.001f);
+        return b;
+    }
+    // A convolution and conv_gap, with a stride and one-sided padding.
+    static NetworkBuilder with_gap_head(std::uint32_t seed) {
+        Random random(seed);
+        NetworkBuilder b;
+        b.height = 10;
+        b.width = 13;
+        b.classes = 3;
+        b.layers.push_back({.op = 1, .kernel_h = 5, .kernel_w = 3, .stride_y = 2, .pad_bottom = 3, .pad_right = 1, .out_h = 5, .out_w = 12, .out_c = 9});
+        b.weigh(9 * 15, 9, random, 0.002f);
+        b.layers.push_back({.op = 8, .output = 1, .kernel_h = 3, .kernel_w = 3, .stride_x = 2, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1, .input = 1, .out_h = 5, .out_w = 6, .out_c = 3, .quant = 0});
+        b.weigh(3 * 81, 3, random, 0.0001f);
+        return b;
+    }
+};
+
+// A made-up cascade: stumps (or trees of two nodes) whose features vary in place, with thresholds that keep some windows.
+inline ByteVector make_cascade(std::uint32_t seed, int width, int height, bool trees, bool tilted, bool fractional, int stages = 3) {
+    Random random(seed);
+    Bytes wind, stag, tree, node, leaf, feat;
+    wind.put(static_cast<std::uint32_t>(width)).put(static_cast<std::uint32_t>(height)).put(std::uint32_t{trees ? 0u : 1u}).put(std::uint32_t{0});
+    std::uint32_t trees_made = 0, nodes = 0, leaves = 0;
+    for (int s = 0; s < stages; ++s) {
+        const std::uint32_t count = static_cast<std::uint32_t>(3 + 4 * s);
+        stag.put(trees_made).put(count).put(-0.35f);
+        for (std::uint32_t t = 0; t < count; ++t, ++trees_made) {
+            const std::uint32_t tree_nodes = trees ? 2 : 1;
+            tree.put(nodes).put(leaves).put(tree_nodes).put(std::uint32_t{0});
+            for (std::uint32_t n = 0; n < tree_nodes; ++n, ++nodes) {
+                node.put(static_cast<std::int16_t>(trees && n == 0 ? 1 : 0)).put(static_cast<std::int16_t>(trees ? -1 - static_cast<int>(n) : -1));
+                node.put(nodes).put(static_cast<float>(random.between(-40, 40)) / 1000.0f);
+                const bool tilt = tilted && random.between(0, 1) == 1;
+                const int rects = random.between(1, 3);
+                feat.put(static_cast<std::uint8_t>(rects)).put(std::uint8_t{tilt}).put(std::uint16_t{0});
+                for (int r = 0; r < 3; ++r) {
+                    if (r >= rects) {
+                        feat.zeros(8);
+                        continue;
+                    }
+                    int w, h, x, y;
+                    if (tilt) {
+                        w = random.between(1, width / 3);
+                        h = random.between(1, std::min(width, height) / 3);
+                        x = random.between(h, width - w);
+                        y = random.between(0, height - w - h);
+                    } else {
+                        w = random.between(1, width - 1);
+                        h = random.between(1, height - 1);
+                        x = random.between(0, width - w);
+                        y = random.between(0, height - h);
+                    }
+                    for (const int v : {x, y, w, h}) feat.put(static_cast<std::uint8_t>(v));
+                    const float weight = fractional ? static_cast<float>(random.between(-300, 300)) / 128.0f : r == 0 ? -1.0f : static_cast<float>(random.between(2, 3));
+                    feat.put(weight);
+                }
+            }
+            for (std::uint32_t l = 0; l <= tree_nodes; ++l, ++leaves) leaf.put(static_cast<float>(random.between(-1000, 1000)) / 1024.0f);
+        }
+    }
+    return make_container("CASC", {{"WIND", wind.data}, {"STAG", stag.data}, {"TREE", tree.data}, {"NODE", node.data}, {"LEAF", leaf.data},
+                                   {"FEAT", feat.data}, {"META", {'{', '}'}}});
+}
+
+}  // namespace mien::test

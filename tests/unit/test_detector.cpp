@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+// The detector finds OpenCV's rectangles (golden), every instruction set finds the same, and the fast path is the literal one.
+#include <doctest/doctest.h>
+
+#include <memory>
+
+#include "base/crc32.h"
+#include "detect/detector.h"
+#include "host/image_file.h"
+#include "image/gray.h"
+#include "image/resize.h"
+#include "unit/file_builder.h"
+
+using namespace mien;
+using namespace mien::test;
+
+namespace {
+
+struct GrayGolden {
+    PixelFormat format;
+    int width, height;
+    std::uint32_t seed, crc;
+};
+struct ResizeGolden {
+    int channels, source_width, source_height, width, height;
+    std::uint32_t seed, crc;
+};
+struct DetectGolden {
+    const char* photo;
+    int width, height;
+    double scale_factor;
+    int min_neighbors, count;
+    std::uint32_t crc;
+};
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-variable"
+#pragma GCC diagnostic ignored "-Wunused-const-variable"
+#include "golden/opencv.inc"
+#pragma GCC diagnostic pop
+
+struct Gray {
+    int width = 0, height = 0;
+    ByteVector pixels;
+};
+
+Gray load_gray(const std::string& path) {
+    const ByteVector file = read_file(path);
+    const auto image = host::decode_image(file, {});
+    REQUIRE_MESSAGE(image, path);
+    Gray gray{image->width, image->height, ByteVector(static_cast<std::size_t>(image->width * image->height))};
+    to_gray({image->pixels.data(), image->width, image->height, std::ptrdiff_t{image->width} * 3, PixelFormat::rgb24}, gray.pixels.data());
+    return gray;
+}
+
+Gray shrink(const Gray& source, int width, int height) {
+    Gray out{width, height, ByteVector(static_cast<std::size_t>(width * height))};
+    std::vector<LinearTap> taps(static_cast<std::size_t>(width));
+    const int only[1] = {0};
+    resize_linear({source.pixels.data(), source.width, source.width, source.height, 1}, only, 1, width, height, taps.data(), out.pixels.data());
+    return out;
+}
+
+// Boxes with neighbour counts, in order.
+std::vector<std::int32_t> detect(const ByteVector& file, const Gray& gray, const DetectorOptions& options, Isa isa, bool reference,
+                                 DetectorStats* stats = nullptr) {
+    Cascade cascade;
+    REQUIRE(Cascade::open(file, cascade) == Status::ok);
+    const auto place = [&](Arena& arena, Detector& detector) {
+        detector.place(arena, cascade, gray.width, gray.height, 20000, kernels_for(isa), reference);
+    };
+    Arena measure;
+    Detector measured, detector;
+    place(measure, measured);
+    std::vector<std::byte> memory(measure.required_bytes());
+    Arena arena(memory.data(), memory.size());
+    place(arena, detector);
+    REQUIRE(arena.ok());
+    std::vector<std::int32_t> out;
+    for (const Detection& d : detector.detect(gray.pixels.data(), gray.width, gray.width, gray.height, options))
+        for (const int v : {d.box.x, d.box.y, d.box.width, d.box.height, d.neighbors}) out.push_back(v);
+    if (stats != nullptr) *stats = detector.stats();
+    return out;
+}
+
+// Blobs, edges and noise: texture at every scale, so that many windows get past the first stages.
+Gray textured(std::uint32_t seed, int width, int height) {
+    Random random(seed);
+    Gray gray{width, height, ByteVector(static_cast<std::size_t>(width * height), 128)};
+    for (int k = 0; k < 200; ++k) {
+        const int w = random.between(2, 40), h = random.between(2, 40), x0 = random.between(-10, width), y0 = random.between(-10, height);
+        const int value = random.between(0, 255);
+        for (int y = std::max(y0, 0); y < std::min(y0 + h, height); ++y)
+            for (int x = std::max(x0, 0); x < std::min(x0 + w, width); ++x)
+                gray.pixels[static_cast<std::size_t>(y * width + x)] = static_cast<std::uint8_t>((value + random.between(0, 20)) & 255);
+    }
+    return gray;
+}
+
+}  // namespace
+
+TEST_CASE("rectangles equal OpenCV's on shipped photos") {
+    const ByteVector cascade = read_file(weights_path("haarcascade_frontalface_default.mien"));
+    int rectangles = 0;
+    for (const DetectGolden& golden : detect_golden) {
+        const Gray full = load_gray(data_path(std::string("photos/") + golden.photo));
+        const Gray gray = shrink(full, golden.width, golden.height);
+        for (const Isa isa : isas()) {
+            const auto boxes = detect(cascade, gray, {golden.scale_factor, golden.min_neighbors, 0, 0}, isa, false);
+            CHECK(boxes.size() == static_cast<std::size_t>(golden.count) * 5);
+            ByteVector bytes;
+            for (const std::int32_t v : boxes)
+                for (int i = 0; i < 4; ++i) bytes.push_back(static_cast<std::uint8_t>(static_cast<std::uint32_t>(v) >> (8 * i)));
+            CHECK_MESSAGE(crc32(bytes) == golden.crc, golden.photo, " width ", golden.width, " ", golden.scale_factor, " ", isa_name(isa));
+            rectangles += golden.count;
+        }
+    }
+    CHECK(rectangles > 20);
+}
+
+TEST_CASE("the vector kernels find what the literal evaluation finds") {
+    const ByteVector face = read_file(weights_path("haarcascade_frontalface_default.mien"));
+    std::int64_t candidates = 0;
+    for (const auto& [width, height] : {std::pair{24, 24}, {25, 31}, {97, 61}, {161, 120}, {320, 50}}) {
+        const Gray gray = textured(static_cast<std::uint32_t>(width), width, height);
+        std::vector<ByteVector> files = {face};
+        for (const bool tilted : {false, true})
+            for (const bool fractional : {false, true}) {
+                files.push_back(make_cascade(static_cast<std::uint32_t>(width), 20, 16, false, tilted, fractional));
+                files.push_back(make_cascade(static_cast<std::uint32_t>(height), 7, 13, false, tilted, fractional, 1));
+            }
+        for (const ByteVector& file : files)
+            for (const double factor : {1.1, 1.37}) {
+                DetectorStats stats;
+                const auto literal = detect(file, gray, {factor, 0, 0, 0}, Isa::scalar, true, &stats);
+                candidates += stats.candidates;
+                for (const Isa isa : isas()) CHECK(detect(file, gray, {factor, 0, 0, 0}, isa, false) == literal);
+            }
+    }
+    CHECK(candidates > 1000);  // or the comparison would prove little
+}
+
+TEST_CASE("trees are evaluated") {
+    const Gray gray = textured(9, 90, 70);
+    DetectorStats stats;
+    detect(make_cascade(5, 20, 20, true, true, false), gray, {1.2, 0, 0, 0}, Isa::best, false, &stats);
+    CHECK(stats.candidates > 0);
+    CHECK(stats.windows > stats.candidates);
+}
+
+TEST_CASE("sizes are limited, and too small a frame has no face") {
+    const ByteVector cascade = make_cascade(3, 20, 16, false, false, false, 1);
+    const Gray gray = textured(4, 120, 100);
+    const auto sizes = [&](int min_size, int max_size) {
+        std::vector<int> widths;
+        const auto boxes = detect(cascade, gray, {1.2, 0, min_size, max_size}, Isa::best, false);
+        for (std::size_t i = 2; i < boxes.size(); i += 5) widths.push_back(boxes[i]);
+        return widths;
+    };
+    for (const int w : sizes(30, 60)) {
+        CHECK(w >= 30);
+        CHECK(w <= 60);
+    }
+    CHECK(!sizes(30, 60).empty());
+    // No window size fits between 61 and 62: OpenCV takes the one nearest to the minimum, and so do we.
+    const auto nearest = sizes(200, 201);
+    for (const int w : nearest) CHECK(w == nearest[0]);
+    Gray small{19, 100, ByteVector(1900, 7)};
+    CHECK(detect(cascade, small, {}, Isa::best, false).empty());
+}
+
+TEST_CASE("candidates beyond the room for them are counted") {
+    Candidates candidates;
+    Arena measure;
+    candidates.place(measure, 3);
+    std::vector<std::byte> memory(measure.required_bytes());
+    Arena arena(memory.data(), memory.size());
+    candidates.place(arena, 3);
+    candidates.clear();
+    for (int i = 0; i < 5; ++i) candidates.add({i, i, 10, 10});
+    CHECK(candidates.count() == 3);
+    CHECK(candidates.dropped() == 2);
+    CHECK(candidates.group(2, 100, 100).size() == 1);  // three similar ones are more than two
+    CHECK(candidates.group(3, 100, 100).empty());
+    CHECK(candidates.group(0, 100, 100).size() == 3);
+    CHECK(candidates.group(0, 5, 5)[0].box == Rect{0, 0, 5, 5});  // clipped to the frame
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+// Weights files that are cut, altered or inconsistent are refused, and what is accepted can be run.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <limits>
+#include <memory>
+
+#include "unit/file_builder.h"
+
+using namespace mien;
+using namespace mien::test;
+
+namespace {
+
+Status open_network(const ByteVector& file) {
+    Model model;
+    return Model::open(file, model);
+}
+Status open_cascade(const ByteVector& file) {
+    Cascade cascade;
+    return Cascade::open(file, cascade);
+}
+Status open_any(const ByteVector& file) {
+    const Status status = open_network(file);
+    return status == Status::wrong_kind ? open_cascade(file) : status;
+}
+
+// Runs an engine made from whatever opened; returns false if it could not be built in 64 MB.
+bool run_once(const ByteVector& file) {
+    Model model;
+    Cascade cascade;
+    const bool network = Model::open(file, model) == Status::ok;
+    if (!network && Cascade::open(file, cascade) != Status::ok) return false;
+    Config config;
+    config.max_width = config.max_height = 64;
+    config.max_candidates = 64;
+    const std::size_t bytes = Engine::required_bytes(config, network ? nullptr : &cascade, network ? &model : nullptr, nullptr);
+    if (bytes == 0 || bytes > (std::size_t{64} << 20)) return false;
+    const auto memory = std::make_unique<std::byte[]>(bytes);
+    Engine engine;
+    REQUIRE(Engine::create(config, network ? nullptr : &cascade, network ? &model : nullptr, nullptr, {memory.get(), bytes}, engine) == Status::ok);
+    const ByteVector pixels = test_picture(1, 64 * 64);
+    const Frame frame = {pixels.data(), 64, 64, 64, PixelFormat::gray8};
+    Face face;
+    std::span<const Face> faces;
+    CHECK((network ? engine.classify_crop(frame, face) : engine.process(frame, faces)) == Status::ok);
+    return true;
+}
+
+std::vector<std::string> shipped_files() {
+    std::vector<std::string> found;
+    for (const char* folder : {MIEN_TEST_DATA "/models", MIEN_TEST_DATA "/cascades", MIEN_WEIGHTS})
+        for (const auto& entry : std::filesystem::directory_iterator(folder))
+            if (entry.path().extension() == ".mien") found.push_back(entry.path().string());
+    return found;
+}
+
+}  // namespace
+
+TEST_CASE("what the builders make is accepted and runs") {
+    CHECK(open_network(NetworkBuilder::every_op(1).build()) == Status::ok);
+    CHECK(run_once(NetworkBuilder::every_op(1).build()));
+    CHECK(run_once(NetworkBuilder::with_gap_head(1).build()));
+    for (const bool trees : {false, true})
+        for (const bool tilted : {false, true}) CHECK(run_once(make_cascade(1, 20, 16, trees, tilted, false)));
+}
+
+TEST_CASE("a file cut anywhere or with any byte changed is refused") {
+    for (const ByteVector& file : {NetworkBuilder::every_op(1).build(), make_cascade(1, 20, 16, true, true, true)}) {
+        REQUIRE(open_any(file) == Status::ok);
+        for (std::size_t n = 0; n < file.size(); ++n) {
+            CHECK(open_any(ByteVector(file.begin(), file.begin() + static_cast<std::ptrdiff_t>(n))) != Status::ok);
+            ByteVector changed = file;
+            changed[n] ^= static_cast<std::uint8_t>(1 + n % 255);
+            CHECK(open_any(changed) != Status::ok);
+        }
+        ByteVector longer = file;
+        longer.resize(longer.size() + 16);
+        CHECK(open_any(longer) != Status::ok);
+    }
+}
+
+TEST_CASE("shipped files open, and not with a byte changed") {
+    const auto files = shipped_files();
+    CHECK(files.size() >= 3);
+    for (const std::string& path : files) {
+        ByteVector file = read_file(path);
+        CHECK_MESSAGE(open_any(file) == Status::ok, path);
+        const std::size_t step = file.size() / 97 + 1;
+        for (std::size_t n = 0; n < file.size(); n += step) {
+            file[n] ^= 0x40;
+            CHECK_MESSAGE(open_any(file) != Status::ok, path, " byte ", n);
+            file[n] ^= 0x40;
+            CHECK_MESSAGE(open_any(ByteVector(file.begin(), file.begin() + static_cast<std::ptrdiff_t>(n))) != Status::ok, path, " cut at ", n);
+        }
+    }
+}
+
+TEST_CASE("the two kinds are not exchanged") {
+    CHECK(open_network(make_cascade(1, 20, 20, false, false, false)) == Status::wrong_kind);
+    CHECK(open_cascade(NetworkBuilder::every_op(1).build()) == Status::wrong_kind);
+    ByteVector newer = NetworkBuilder::every_op(1).build();
+    newer[4] = 2;
+    fix_crc(newer);
+    CHECK(open_network(newer) == Status::unsupported);
+    newer[4] = 1;
+    newer[6] = 9;  // a minor version adds sections that may be skipped
+    fix_crc(newer);
+    CHECK(open_network(newer) == Status::ok);
+}
+
+TEST_CASE("each rule for networks is checked") {
+    using Layer = NetworkBuilder::Layer;
+    const auto spoiled = [](auto change) {
+        NetworkBuilder b = NetworkBuilder::every_op(1);
+        change(b);
+        return open_network(b.build());
+    };
+    const auto layer = [&](std::size_t i, auto change) {
+        return spoiled([&](NetworkBuilder& b) { change(b.layers[i]); });
+    };
+    CHECK(spoiled([](NetworkBuilder&) {}) == Status::ok);
+    CHECK(spoiled([](NetworkBuilder& b) { b.channels = 2; }) != Status::ok);
+    CHECK(spoiled([](NetworkBuilder& b) { b.height = 0; }) != Status::ok);
+    CHECK(spoiled([](NetworkBuilder& b) { b.height = 2000; }) != Status::ok);
+    CHECK(spoiled([](NetworkBuilder& b) { b.classes = 4; }) != Status::ok);
+    CHECK(spoiled([](NetworkBuilder& b) { b.softmax = 2; }) != Status::ok);
+    CHECK(spoiled([](NetworkBuilder& b) { b.quant = 0; }) != Status::ok);
+    CHECK(spoiled([](NetworkBuilder& b) { b.scale = std::numeric_limits<float>::infinity(); }) != Status::ok);
+    CHECK(spoiled([](NetworkBuilder& b) { b.margin_x = std::numeric_limits<float>::quiet_NaN(); }) != Status::ok);
+    CHECK(spoiled([](NetworkBuilder& b) { b.margin_y = 5; }) != Status::ok);
+    CHECK(spoiled([](NetworkBuilder& b) { b.weights[3] = -128; }) != Status::ok);
+    CHECK(spoiled([](NetworkBuilder& b) { b.biases[0] = std::numeric_limits<int>::min(); }) != Status::ok);
+    CHECK(spoiled([](NetworkBuilder& b) { b.scales[0] = 0; }) != Status::ok);
+    CHECK(spoiled([](NetworkBuilder& b) { b.scales[0] = -1; }) != Status::ok);
+    CHECK(spoiled([](NetworkBuilder& b) { b.scales[0] = 1e30f; }) != Status::ok);
+    CHECK(spoiled([](NetworkBuilder& b) { b.weights.pop_back(); }) != Status::ok);
+    CHECK(spoiled([](NetworkBuilder& b) { b.layers.pop_back(); }) != Status::ok);
+    CHECK(spoiled([](NetworkBuilder& b) { b.layers.clear(); }) != Status::ok);
+    CHECK(spoiled([](NetworkBuilder& b) { b.tests = Bytes{}.put(std::uint32_t{1}).data; }) != Status::ok);
+    CHECK(layer(0, [](Layer& l) { l.op = 0; }) != Status::ok);
+    CHECK(layer(0, [](Layer& l) { l.op = 9; }) != Status::ok);
+    CHECK(layer(0, [](Layer& l) { l.activation = 2; }) != Status::ok);
+    CHECK(layer(0, [](Layer& l) { l.output = 1; }) != Status::ok);
+    CHECK(layer(9, [](Layer& l) { l.output = 0; }) != Status::ok);
+    CHECK(layer(9, [](Layer& l) { l.activation = 1; }) != Status::ok);
+    CHECK(layer(0, [](Layer& l) { l.kernel_h = 0; }) != Status::ok);
+    CHECK(layer(0, [](Layer& l) { l.stride_x = 0; }) != Status::ok);
+    CHECK(layer(0, [](Layer& l) { l.pad_top = 3; }) != Status::ok);
+    CHECK(layer(0, [](Layer& l) { l.out_w = 8; }) != Status::ok);
+    CHECK(layer(0, [](Layer& l) { l.input = 1; }) != Status::ok);
+    CHECK(layer(0, [](Layer& l) { l.input2 = 0; }) != Status::ok);
+    CHECK(layer(0, [](Layer& l) { l.weight = 1u << 31; }) != Status::ok);
+    CHECK(layer(0, [](Layer& l) { l.bias = 0xffffffffu; }) != Status::ok);
+    CHECK(layer(0, [](Layer& l) { l.scale = 0xffffffffu; }) != Status::ok);
+    CHECK(layer(0, [](Layer& l) { l.quant = 0; }) != Status::ok);
+    CHECK(layer(0, [](Layer& l) { l.name = 6; }) != Status::ok);
+    CHECK(layer(1, [](Layer& l) { l.out_c = 6; }) != Status::ok);
+    CHECK(layer(5, [](Layer& l) { l.input2 = 0xffff; }) != Status::ok);
+    CHECK(layer(5, [](Layer& l) { l.input2 = 3; }) != Status::ok);
+    CHECK(layer(6, [](Layer& l) { l.kernel_h = 2; }) != Status::ok);
+    CHECK(layer(6, [](Layer& l) { l.pad_left = 1; }) != Status::ok);
+    CHECK(layer(8, [](Layer& l) { l.out_h = 2; }) != Status::ok);
+    CHECK(layer(9, [](Layer& l) { l.input = 8; }) != Status::ok);
+}
+
+TEST_CASE("sums that could overflow are refused") {
+    NetworkBuilder b = NetworkBuilder::with_gap_head(1);
+    CHECK(open_network(b.build()) == Status::ok);
+    b.biases.back() = std::numeric_limits<int>::max() / 30 + 1;  // thirty positions
+    CHECK(open_network(b.build()) != Status::ok);
+}
+
+TEST_CASE("altered files with a right checksum never crash the engine") {
+    // A light fuzzer that runs everywhere; the real ones are in tests/fuzz.
+    const ByteVector originals[] = {NetworkBuilder::every_op(2).build(), NetworkBuilder::with_gap_head(2).build(),
+                                    make_cascade(2, 12, 14, false, true, false), make_cascade(3, 12, 14, true, true, true)};
+    Random random(77);
+    int opened = 0;
+    for (const ByteVector& original : originals)
+        for (int round = 0; round < 1500; ++round) {
+            ByteVector file = original;
+            for (int k = random.between(1, 3); k > 0; --k)
+                file[static_cast<std::size_t>(random.between(0, static_cast<int>(file.size()) - 1))] = static_cast<std::uint8_t>(random.between(0, 255));
+            fix_crc(file);
+            opened += run_once(file);
+        }
+    CHECK(opened > 100);  // weights and leaves may be anything, so many of these must run
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MIT
+// The network computes what its file says: test vectors of the numpy reference, a second opinion in float by Eigen, and the
+// same bits on every instruction set.
+#include <doctest/doctest.h>
+
+#include <Eigen/Core>
+#include <cmath>
+#include <filesystem>
+#include <memory>
+
+#include "base/crc32.h"
+#include "nn/network.h"
+#include "unit/file_builder.h"
+
+using namespace mien;
+using namespace mien::test;
+
+namespace {
+
+struct PlacedNetwork {
+    std::unique_ptr<std::byte[]> memory;
+    Network network;
+
+    PlacedNetwork(const Model& model, Isa isa) {
+        Arena measure;
+        network.place(measure, model, kernels_for(isa));
+        const std::size_t size = measure.required_bytes();
+        memory = std::make_unique<std::byte[]>(size);
+        Arena arena(memory.get(), size);
+        network.place(arena, model, kernels_for(isa));
+        CHECK(arena.ok());
+    }
+};
+
+// One row for each position, one column for each channel.
+using Map = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+Map to_map(const Tensor& t) {
+    Map map(t.shape.height * t.shape.width, t.shape.channels);
+    for (int y = 0; y < t.shape.height; ++y)
+        for (int x = 0; x < t.shape.width; ++x)
+            for (int c = 0; c < t.shape.channels; ++c)
+                map(y * t.shape.width + x, c) = t.data[y * t.row_bytes + std::ptrdiff_t{x} * t.pixel_bytes + c];
+    return map;
+}
+
+// Checks each layer in float: what Eigen computes from the layer's own inputs, real values throughout, must be the engine's
+// result to half a quantisation step.
+class FloatOpinion {
+public:
+    explicit FloatOpinion(const Model& model) : access_{model} {}
+
+    void start(const Network& network, const std::uint8_t* pixels) {
+        (void)network;
+        const TensorShape shape = access_.tensor_shape(0);
+        Map input(shape.height * shape.width, shape.channels);
+        for (Eigen::Index i = 0; i < input.size(); ++i) {
+            const float x = static_cast<float>(pixels[i]) * access_.input_scale() + access_.input_offset();
+            input.data()[i] = std::clamp(std::nearbyint(x / access_.input_quant()), -127.0f, 127.0f);
+        }
+        maps_ = {input};
+        quants_ = {access_.input_quant()};
+        worst_ = 0;
+    }
+
+    static void after_layer(void* context, const Network& network, int index) {
+        static_cast<FloatOpinion*>(context)->check(network, index);
+    }
+    [[nodiscard]] double worst() const { return worst_; }
+
+private:
+    // The receptive fields of every output position as rows; positions outside the input are zero.
+    Map fields(const LayerView& l, const Map& in, const TensorShape& shape) const {
+        Map out = Map::Zero(l.out_h * l.out_w, l.kernel_h * l.kernel_w * shape.channels);
+        for (int y = 0; y < l.out_h; ++y)
+            for (int x = 0; x < l.out_w; ++x)
+                for (int ky = 0; ky < l.kernel_h; ++ky)
+                    for (int kx = 0; kx < l.kernel_w; ++kx) {
+                        const int iy = y * l.stride_y + ky - l.pad_top, ix = x * l.stride_x + kx - l.pad_left;
+                        if (iy < 0 || iy >= shape.height || ix < 0 || ix >= shape.width) continue;
+                        out.block(y * l.out_w + x, (ky * l.kernel_w + kx) * shape.channels, 1, shape.channels) = in.row(iy * shape.width + ix);
+                    }
+        return out;
+    }
+
+    void check(const Network& network, int index) {
+        const LayerView l = access_.layer(index);
+        const TensorShape shape = access_.tensor_shape(l.input);
+        const float in_quant = quants_[static_cast<std::size_t>(l.input)];
+        const Map in = maps_[static_cast<std::size_t>(l.input)] * in_quant;  // real values
+        const float out_quant = l.output == LayerOutput::logits ? 1.0f : l.quant;
+        const int positions = l.op == LayerOp::conv_gap ? l.out_h * l.out_w : 1;
+        // The real weight of one step follows from scale = in * weight / out (conv_gap: / positions too).
+        const auto weight_step = [&](int n) { return access_.scale(l, n) * out_quant * static_cast<float>(positions) / in_quant; };
+        Map out;
+        switch (l.op) {
+            case LayerOp::conv:
+            case LayerOp::conv_gap: {
+                const Map columns = fields(l, in, shape);
+                Map weights(columns.cols(), l.out_c);
+                Eigen::RowVectorXf bias(l.out_c);
+                for (int n = 0; n < l.out_c; ++n) {
+                    for (Eigen::Index k = 0; k < columns.cols(); ++k)
+                        weights(k, n) = static_cast<float>(access_.weights(l)[n * columns.cols() + k]) * weight_step(n);
+                    bias(n) = static_cast<float>(access_.bias(l, n)) * weight_step(n) * in_quant;
+                }
+                out = (columns * weights).rowwise() + bias;
+                if (l.op == LayerOp::conv_gap) out = Map(out.colwise().mean());
+                break;
+            }
+            case LayerOp::depthwise: {
+                const Map columns = fields(l, in, shape);
+                out = Map::Zero(columns.rows(), l.out_c);
+                for (int c = 0; c < l.out_c; ++c) {
+                    for (int t = 0; t < l.kernel_h * l.kernel_w; ++t)
+                        out.col(c) += columns.col(t * l.out_c + c) * (static_cast<float>(access_.weights(l)[t * l.out_c + c]) * weight_step(c));
+                    out.col(c).array() += static_cast<float>(access_.bias(l, c)) * weight_step(c) * in_quant;
+                }
+                break;
+            }
+            case LayerOp::max_pool:
+            case LayerOp::avg_pool: {
+                out = Map(l.out_h * l.out_w, l.out_c);
+                for (int y = 0; y < l.out_h; ++y)
+                    for (int x = 0; x < l.out_w; ++x) {
+                        Eigen::RowVectorXf best = Eigen::RowVectorXf::Constant(l.out_c, -1e30f), sum = Eigen::RowVectorXf::Zero(l.out_c);
+                        int count = 0;
+                        for (int ky = 0; ky < l.kernel_h; ++ky)
+                            for (int kx = 0; kx < l.kernel_w; ++kx) {
+                                const int iy = y * l.stride_y + ky - l.pad_top, ix = x * l.stride_x + kx - l.pad_left;
+                                if (iy < 0 || iy >= shape.height || ix < 0 || ix >= shape.width) continue;
+                                best = best.cwiseMax(in.row(iy * shape.width + ix));
+                                sum += in.row(iy * shape.width + ix);
+                                ++count;
+                            }
+                        out.row(y * l.out_w + x) = l.op == LayerOp::max_pool ? best : Eigen::RowVectorXf(sum / static_cast<float>(count));
+                    }
+                break;
+            }
+            case LayerOp::add:
+                out = in + Map(maps_[static_cast<std::size_t>(l.input2)] * quants_[static_cast<std::size_t>(l.input2)]);
+                break;
+            case LayerOp::relu: out = in.cwiseMax(0.0f); break;
+            case LayerOp::global_avg_pool: out = Map(in.colwise().mean()) * (access_.scale(l, 0) * out_quant * static_cast<float>(in.rows()) / in_quant); break;
+        }
+        if (l.activation == Activation::relu) out = out.cwiseMax(0.0f);
+        if (l.output == LayerOutput::logits) {
+            for (int n = 0; n < l.out_c; ++n) {
+                const double error = std::abs(network.logits()[n] - out(0, n)) / (1e-3 + std::abs(out(0, n)));
+                worst_ = std::max(worst_, error > 1e-3 ? 1e9 : 0.0);
+            }
+            return;
+        }
+        const Map got = to_map(network.output(index));
+        const Map expected = (out / out_quant).cwiseMax(-127.0f).cwiseMin(127.0f);
+        worst_ = std::max(worst_, static_cast<double>((got - expected).cwiseAbs().maxCoeff()));
+        maps_.push_back(got);
+        quants_.push_back(out_quant);
+    }
+
+    ModelAccess access_;
+    std::vector<Map> maps_;
+    std::vector<float> quants_;
+    double worst_ = 0;
+};
+
+void check_model(const ByteVector& file, const std::string& name) {
+    Model model;
+    REQUIRE_MESSAGE(Model::open(file, model) == Status::ok, name);
+    const std::size_t pixels = ModelAccess{model}.tensor_shape(0).elements();
+    std::vector<float> first;
+    for (const Isa isa : isas()) {
+        PlacedNetwork placed(model, isa);
+        FloatOpinion opinion(model);
+        const Network::Observer observer = {FloatOpinion::after_layer, &opinion};
+        std::vector<float> all, scores(static_cast<std::size_t>(model.class_count()));
+        for (std::uint32_t seed = 1; seed <= 2; ++seed) {
+            const ByteVector picture = test_picture(seed, pixels);
+            opinion.start(placed.network, picture.data());
+            placed.network.run(picture.data(), scores.data(), &observer);
+            CHECK_MESSAGE(opinion.worst() <= 0.502, name, " ", isa_name(isa), " is off by ", opinion.worst(), " steps");
+            all.insert(all.end(), scores.begin(), scores.end());
+            all.insert(all.end(), placed.network.logits(), placed.network.logits() + model.class_count());
+        }
+        if (first.empty()) first = all;
+        CHECK_MESSAGE(first == all, name, " ", isa_name(isa));
+    }
+}
+
+}  // namespace
+
+TEST_CASE("networks with every op agree with Eigen's float opinion, the same on every instruction set") {
+    for (std::uint32_t seed = 1; seed <= 3; ++seed) {
+        check_model(NetworkBuilder::every_op(seed).build(), "every_op");
+        check_model(NetworkBuilder::with_gap_head(seed).build(), "with_gap_head");
+    }
+}
+
+TEST_CASE("shipped networks agree with Eigen and reproduce their test vectors") {
+    int vectors = 0;
+    for (const char* folder : {MIEN_TEST_DATA "/models", MIEN_WEIGHTS})
+        for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+            const ByteVector file = read_file(entry.path().string());
+            Model model;
+            if (entry.path().extension() != ".mien" || Model::open(file, model) != Status::ok) continue;
+            check_model(file, entry.path().filename().string());
+            for (const Isa isa : isas()) {
+                std::vector<std::byte> memory(verify_required_bytes(model));
+                VerifyReport report;
+                CHECK_MESSAGE(verify(model, isa, memory, report) == Status::ok, entry.path().string(), " layer ", report.failed_layer);
+                CHECK(report.vectors == model.test_vector_count());
+                CHECK(report.max_float_error < 0.2f);
+                vectors += report.vectors;
+                CHECK(verify(model, isa, std::span(memory).first(memory.size() / 2), report) == Status::too_small);
+            }
+        }
+    CHECK(vectors > 0);
+}
+
+TEST_CASE("a network whose weights do not match its test vectors is found out") {
+    // Builds a file whose one vector has wrong checksums.
+    NetworkBuilder b = NetworkBuilder::with_gap_head(4);
+    Bytes tests;
+    tests.put(std::uint32_t{1}).zeros(10 * 13 + 2);
+    for (int i = 0; i < 2; ++i) tests.put(std::uint32_t{12345});
+    for (int i = 0; i < 6; ++i) tests.put(0.0f);
+    b.tests = tests.data;
+    const ByteVector file = b.build();
+    Model model;
+    REQUIRE(Model::open(file, model) == Status::ok);
+    std::vector<std::byte> memory(verify_required_bytes(model));
+    VerifyReport report;
+    CHECK(verify(model, Isa::scalar, memory, report) == Status::verify_failed);
+    CHECK(report.failed_vector == 0);
+    CHECK(report.failed_layer == 0);
+}
+
+TEST_CASE("softmax and its exponential") {
+    for (double x = 0; x > -600; x -= 0.37) CHECK(portable_exp(x) == doctest::Approx(std::exp(x)).epsilon(1e-14));
+    CHECK(portable_exp(0) == 1);
+    CHECK(portable_exp(-1e30) == 0);
+    const float logits[3] = {1000.0f, 999.0f, -1e30f};
+    float scores[3];
+    softmax(logits, 3, scores);
+    CHECK(scores[0] == doctest::Approx(1 / (1 + std::exp(-1.0))));
+    CHECK(scores[2] == 0);
+}

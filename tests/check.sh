@@ -5,6 +5,13 @@ set -u
 cd "$(dirname "$0")/.."
 passed=0 failed=0 skipped=0
 
+# The interpreter that has what the Python tests need; setup.sh installs it for the distribution's python3.
+PYTHON=
+for candidate in python3 /usr/bin/python3; do
+    [ -n "$PYTHON" ] || ! "$candidate" -c "import numpy, h5py, pytest" 2>/dev/null || PYTHON=$candidate
+done
+[ -n "$PYTHON" ] || { echo "check: no python3 with numpy, h5py and pytest; run: sh tools/setup.sh --tests" >&2; exit 1; }
+
 step() { # step NAME COMMAND...
     name=$1
     shift
@@ -26,17 +33,17 @@ skip() {
 step "optimised build and tests" make test
 step "without SIMD" make scalar
 step "address and undefined-behaviour sanitizers" make asan
-step "python tools" python3 -m pytest -q -p no:cacheprovider tests/python
+step "python tools" "$PYTHON" -m pytest -q -p no:cacheprovider tests/python
 
 if [ -z "${MIEN_DATA:-}" ]; then
     skip "integer network against numpy and float on FER2013" "MIEN_DATA is not set"
     skip "rectangles against OpenCV on photos" "MIEN_DATA is not set"
 else
-    step "integer network against numpy and float on FER2013" python3 tests/compare_keras.py --netdump build/check/tests/mien-netdump --quick
+    step "integer network against numpy and float on FER2013" "$PYTHON" tests/compare_keras.py --netdump build/check/tests/mien-netdump --quick
     # OpenCV is the reference, so it comes from its own package, into a virtual environment that is made once.
     venv=build/opencv-venv
     if [ ! -x "$venv/bin/python" ]; then
-        python3 -m venv "$venv" && "$venv/bin/pip" install -q "opencv-python-headless>=4.14,<5" "numpy"
+        "$PYTHON" -m venv "$venv" && "$venv/bin/pip" install -q "opencv-python-headless>=4.14,<5" "numpy"
     fi
     if "$venv/bin/python" -c "import cv2" 2>/dev/null; then
         step "rectangles against OpenCV on photos" "$venv/bin/python" tests/compare_opencv.py --library build/check/libmien.so \

@@ -45,10 +45,11 @@ struct Gray {
 
 Gray load_gray(const std::string& path) {
     const ByteVector file = read_file(path);
-    const auto image = host::decode_image(file, {});
-    REQUIRE_MESSAGE(image, path);
-    Gray gray{image->width, image->height, ByteVector(static_cast<std::size_t>(image->width * image->height))};
-    to_gray({image->pixels.data(), image->width, image->height, std::ptrdiff_t{image->width} * 3, PixelFormat::rgb24}, gray.pixels.data());
+    const auto decoded = host::decode_image(file);
+    REQUIRE_MESSAGE(decoded, path);
+    const host::Image& image = decoded->image;
+    Gray gray{image.width, image.height, ByteVector(static_cast<std::size_t>(image.width * image.height))};
+    to_gray(image.frame(), gray.pixels.data());
     return gray;
 }
 

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <cmath>
 #include <memory>
 
 #include "host/image_file.h"
@@ -64,13 +65,11 @@ struct OwnedEngine {
 };
 
 host::Image load_photo() {
-    auto image = host::decode_image(read_file(data_path("photos/astronaut_320.png")), {});
-    REQUIRE(image);
-    return *image;
+    auto decoded = host::decode_image(read_file(data_path("photos/astronaut_320.png")));
+    REQUIRE(decoded);
+    return std::move(decoded->image);
 }
-Frame as_frame(const host::Image& image) {
-    return {image.pixels.data(), image.width, image.height, std::ptrdiff_t{image.width} * 3, PixelFormat::rgb24};
-}
+Frame as_frame(const host::Image& image) { return image.frame(); }
 
 float sum(std::span<const float> values) {
     float total = 0;
@@ -128,7 +127,7 @@ TEST_CASE("pixel formats and strides give the same faces") {
         ByteVector data(static_cast<std::size_t>(stride * photo.height), 9);
         for (int y = 0; y < photo.height; ++y)
             for (int x = 0; x < photo.width; ++x) {
-                const std::uint8_t* in = photo.pixels.data() + (static_cast<std::ptrdiff_t>(y) * photo.width + x) * 3;
+                const std::uint8_t* in = photo.pixels.get() + (static_cast<std::ptrdiff_t>(y) * photo.width + x) * 3;
                 std::uint8_t* out = data.data() + y * stride + x * pixel;
                 out[red] = in[0];
                 out[green] = in[1];
@@ -301,7 +300,7 @@ TEST_CASE("the C interface gives the same faces") {
     mien_engine* engine = nullptr;
     CHECK(mien_create(&config, &files, memory.data(), bytes / 2, &engine) == MIEN_TOO_SMALL);
     REQUIRE(mien_create(&config, &files, memory.data(), bytes, &engine) == MIEN_OK);
-    const mien_frame frame = {photo.pixels.data(), photo.width, photo.height, std::ptrdiff_t{photo.width} * 3, MIEN_RGB24};
+    const mien_frame frame = {photo.pixels.get(), photo.width, photo.height, std::ptrdiff_t{photo.width} * 3, MIEN_RGB24};
     const mien_face* faces = nullptr;
     std::size_t count = 0;
     REQUIRE(mien_process(engine, &frame, &faces, &count) == MIEN_OK);

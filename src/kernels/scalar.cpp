@@ -102,6 +102,7 @@ void add(const AddArgs& args) noexcept {
 // Four lanes of the compiler's own vectors: SSE2, NEON, or plain registers, whatever the target has.
 struct V {
     static constexpr int lanes = 4;
+    static constexpr int unit_vectors = 2;
     using I32 = std::int32_t __attribute__((vector_size(16)));
     using F32 = float __attribute__((vector_size(16)));
     using Mask = I32;

@@ -147,8 +147,10 @@ TEST_CASE("detect_width shrinks for detection only") {
     const Weights weights;
     const host::Image photo = load_photo();
     Config config;
-    config.detect_width = 200;
-    OwnedEngine shrunk(config, weights), full({}, weights);
+    config.detector = {1.1, 3, 40, 0};
+    OwnedEngine full(config, weights);
+    config.detect_width = 240;
+    OwnedEngine shrunk(config, weights);
     std::span<const Face> small_faces, faces;
     REQUIRE(shrunk.engine.process(as_frame(photo), small_faces) == Status::ok);
     REQUIRE(full.engine.process(as_frame(photo), faces) == Status::ok);

@@ -200,9 +200,10 @@ TEST_CASE("shipped networks agree with Eigen and reproduce their test vectors") 
     int vectors = 0;
     for (const char* folder : {MIEN_TEST_DATA "/models", MIEN_WEIGHTS})
         for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+            if (entry.path().extension() != ".mien") continue;
             const ByteVector file = read_file(entry.path().string());
             Model model;
-            if (entry.path().extension() != ".mien" || Model::open(file, model) != Status::ok) continue;
+            if (Model::open(file, model) != Status::ok) continue;  // a cascade
             check_model(file, entry.path().filename().string());
             for (const Isa isa : isas()) {
                 std::vector<std::byte> memory(verify_required_bytes(model));

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The C interface: translates structs, adds nothing.
 #include <algorithm>
-#include <cstring>
 #include <new>
 
 #include "base/arena.h"
@@ -165,7 +164,7 @@ size_t mien_label(const mien_engine* engine, int head, int i, char* text, size_t
     const std::string_view label = engine->heads[head].label(i);
     if (text != nullptr && bytes > 0) {
         const std::size_t copied = std::min(label.size(), bytes - 1);
-        std::memcpy(text, label.data(), copied);
+        std::copy_n(label.data(), copied, text);
         text[copied] = 0;
     }
     return label.size();

@@ -147,9 +147,9 @@ TEST_CASE("detect_width shrinks for detection only") {
     const Weights weights;
     const host::Image photo = load_photo();
     Config config;
-    config.detector = {1.1, 3, 40, 0};
+    config.detector = {1.1, 5, 0, 0};
     OwnedEngine full(config, weights);
-    config.detect_width = 240;
+    config.detect_width = 280;
     OwnedEngine shrunk(config, weights);
     std::span<const Face> small_faces, faces;
     REQUIRE(shrunk.engine.process(as_frame(photo), small_faces) == Status::ok);

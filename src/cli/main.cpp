@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+// The program `mien`: which verb is meant? Each verb reads its own options (verb_*.cpp); nothing else happens at start-up.
+#include <csignal>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "cli/common.h"
+#include "host/embedded_weights.h"
+
+namespace {
+
+using namespace mien;
+
+struct Verb {
+    const char* name;
+    int (*run)(int argc, char** argv);
+    const char* summary;
+};
+constexpr Verb verbs[] = {
+    {"image", cli::run_image, "find every face in pictures, read expression and gender"},
+    {"classify", cli::run_classify, "the same for pictures that are one face each"},
+    {"info", cli::run_info, "show what a weights file holds"},
+    {"verify", cli::run_verify, "replay the test vectors inside a weights file"},
+    {"bench", cli::run_bench, "measure each step on this machine"},
+};
+
+std::string help_text() {
+    std::string text = "mien finds faces in pictures and reads their expression and gender.\n\nUsage: mien VERB [OPTIONS]\n\n";
+    for (const Verb& verb : verbs) text += "  " + cli::padded(verb.name, 10) + verb.summary + "\n";
+    text += "\n  mien VERB --help   options of a verb, with their defaults\n  mien --version     version, instruction set, compiler, weights\n\n";
+    text += "For example: mien image photo.jpg --out result.png\n\n";
+    return text + cli::exit_code_help;
+}
+
+template <class View>
+std::string embedded_name(std::span<const std::uint8_t> bytes) {
+    View view;
+    const Status status = View::open(bytes, view);
+    return status == Status::ok ? host::weights_name(view.meta()) : std::string("unusable: ") + message(status);
+}
+
+std::string version_text() {
+    return std::string("mien ") + version() + "\ninstructions  " + isa_name(resolve_isa(Isa::best)) + "\ncompiler      " + cli::compiler_name() +
+           "\ndetector      " + embedded_name<Cascade>(host::embedded_cascade()) + "\nexpression    " +
+           embedded_name<Model>(host::embedded_emotion()) + "\ngender        " + embedded_name<Model>(host::embedded_gender()) + "\n";
+}
+
+int say(const std::string& text) {
+    cli::print(text);
+    return cli::output_exit_code();
+}
+
+int unknown_verb(const std::string& word) {
+    std::vector<std::string> names;
+    for (const Verb& verb : verbs) names.emplace_back(verb.name);
+    for (const char* option : {"--help", "--version"}) names.emplace_back(option);
+    const std::string near = cli::nearest(word, names);
+    const std::string what = word[0] == '-' ? "unknown option " : "unknown verb ";
+    cli::complain(what + word + (near.empty() ? "" : ", did you mean " + near + "?") + "; `mien --help` shows the verbs");
+    return cli::exit_usage;
+}
+
+int run(int argc, char** argv) {
+    if (argc < 2) {
+        cli::complain("a verb is missing; `mien --help` shows the verbs");
+        return cli::exit_usage;
+    }
+    const std::string word = argv[1];
+    for (const Verb& verb : verbs) {
+        if (word == verb.name) return verb.run(argc - 1, argv + 1);
+    }
+    if (word == "--version" || word == "-V" || word == "version") return say(version_text());
+    if (word == "--help" || word == "-h") return say(help_text());
+    if (word == "help") {
+        if (argc == 2) return say(help_text());
+        char option[] = "--help";
+        char* help_arguments[] = {argv[2], option, nullptr};
+        for (const Verb& verb : verbs) {
+            if (std::string(argv[2]) == verb.name) return verb.run(2, help_arguments);
+        }
+        return unknown_verb(argv[2]);
+    }
+    return word.empty() ? unknown_verb("\"\"") : unknown_verb(word);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is noticed by print(), which lets files be finished
+    try {
+        return run(argc, argv);
+    } catch (const std::exception& error) {  // out of memory is the one that is thinkable
+        cli::complain("internal error: " + std::string(error.what()));
+        return cli::exit_output;
+    }
+}

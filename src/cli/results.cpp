@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+// Text for people from an ImageReport (see results.h).
+#include "cli/results.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "cli/common.h"
+
+namespace mien::cli {
+namespace {
+
+// ANSI colours near to those of the drawing.
+const char* color_code(const std::string& label) {
+    if (label == "happy") return "33";
+    if (label == "angry" || label == "man") return "31";
+    if (label == "sad" || label == "woman") return "34";
+    if (label == "surprise") return "36";
+    return "32";
+}
+
+std::size_t longest(const std::vector<std::string>& labels, std::size_t at_least) {
+    for (const std::string& label : labels) at_least = std::max(at_least, label.size());
+    return at_least;
+}
+
+std::string reading_cell(const host::Reading& reading, const host::HeadInfo& head, std::size_t width, bool color) {
+    if (!reading.known()) return padded("-", width + 6);
+    const std::string& label = head.labels[reading.best()];
+    const int percent = static_cast<int>(std::lround(reading.best_probability() * 100));
+    const std::string shown = padded(label, width);
+    return (color ? std::string("\033[") + color_code(label) + "m" + shown + "\033[0m" : shown) + format(" %3d %%", percent);
+}
+
+std::string count_of_faces(std::size_t count) {
+    return count == 1 ? "1 face" : std::to_string(count) + " faces";
+}
+
+}  // namespace
+
+std::string face_table(const host::ImageReport& report, const host::EngineInfo& info, bool color) {
+    const bool found = !report.faces.empty();
+    const char* bold = color ? "\033[1m" : "";
+    const char* plain = color ? "\033[0m" : "";
+    std::string text = bold + report.source + plain + ": " + (found ? count_of_faces(report.faces.size()) : "no face found") +
+                       format(", %d x %d pixels, %.0f ms\n", report.width, report.height, report.times.total);
+    if (!found) return text;
+    const bool emotion = !info.emotion.labels.empty(), gender = !info.gender.labels.empty();
+    const std::size_t emotion_width = longest(info.emotion.labels, 4), gender_width = longest(info.gender.labels, 4);
+    text += "    #      x      y         size";
+    if (emotion) text += "  " + padded("expression", gender ? emotion_width + 6 : 0);
+    if (gender) text += "  gender";
+    text += '\n';
+    int number = 0;
+    for (const host::FaceReport& face : report.faces) {
+        const std::string size = format("%d x %d", face.box.width, face.box.height);
+        text += format("%5d  %5d  %5d  %11s", ++number, face.box.x, face.box.y, size.c_str());
+        if (emotion) text += "  " + reading_cell(face.emotion, info.emotion, emotion_width, color);
+        if (gender) text += "  " + reading_cell(face.gender, info.gender, gender_width, color);
+        text += '\n';
+    }
+    return text;
+}
+
+std::string score_list(const host::ImageReport& report, const host::EngineInfo& info, bool with_title) {
+    if (report.faces.empty()) return report.source + ": no face found\n";
+    std::string text;
+    int number = 0;
+    for (const host::FaceReport& face : report.faces) {
+        ++number;
+        if (with_title) {
+            text += report.source + format(": face %d of %zu at %d, %d, size %d x %d\n", number, report.faces.size(), face.box.x,
+                                           face.box.y, face.box.width, face.box.height);
+        }
+        const std::vector<float>& p = face.emotion.probabilities;
+        if (p.empty()) continue;
+        std::vector<std::size_t> order(p.size());
+        std::iota(order.begin(), order.end(), std::size_t{0});
+        std::stable_sort(order.begin(), order.end(), [&p](std::size_t a, std::size_t b) { return p[a] > p[b]; });
+        for (const std::size_t i : order) {
+            text += info.emotion.labels[i] + format(" (score = %.5f)\n", static_cast<double>(p[i]));
+        }
+        text += "The expression of the person is " + info.emotion.labels[order[0]] + "\n";
+    }
+    return text;
+}
+
+}  // namespace mien::cli

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT
+// mien bench: how long does each step take on this machine, and how much memory? The engine alone: a picture is decoded once.
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <vector>
+
+#include <sys/resource.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/common.h"
+#include "host/image_file.h"
+#include "nn/model_file.h"
+
+namespace mien::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct BenchOptions {
+    EngineOptions engine;
+    std::string photo;
+    int repeat = 30;
+    bool json = false;
+};
+
+// Milliseconds of one step, one entry a repetition.
+struct Series {
+    const char* name;
+    std::vector<double> values;
+
+    double at(double share) const {
+        std::vector<double> sorted = values;
+        std::sort(sorted.begin(), sorted.end());
+        return sorted[static_cast<std::size_t>(std::lround(share * static_cast<double>(sorted.size() - 1)))];
+    }
+    double minimum() const { return at(0); }
+    double median() const { return at(0.5); }
+    double p95() const { return at(0.95); }
+};
+
+struct BenchResult {
+    int width = 0, height = 0;
+    bool generated = false;
+    int faces = 0;                     // found in the picture; per-face steps are over max(faces, 1) faces
+    Series gray{"gray", {}}, detect{"detect", {}}, crop{"crop a face", {}}, emotion{"emotion a face", {}}, gender{"gender a face", {}},
+        total{"whole picture", {}};
+    std::int64_t windows = 0;
+    std::size_t memory_bytes = 0;
+    std::string isa;
+
+    std::vector<const Series*> series() const { return {&gray, &detect, &crop, &emotion, &gender, &total}; }
+};
+
+std::uint64_t macs_of(const Model* model) {
+    std::uint64_t macs = 0;
+    for (int i = 0; model != nullptr && i < model->layer_count(); ++i) macs += ModelAccess{*model}.mac_count(layer_view(*model, i));
+    return macs;
+}
+
+// A scene without photographs: soft shapes of many sizes with some grain, so that the detector's first stages pass
+// about as often as on a photo. The same on every machine.
+host::Result<host::Image> generated_picture(int width, int height) {
+    host::Image image;
+    image.width = width;
+    image.height = height;
+    image.pixels.reset(static_cast<std::uint8_t*>(std::malloc(image.row_bytes() * static_cast<std::size_t>(height))));
+    if (!image.pixels) return host::Error{"not enough memory"};
+    std::uint32_t random = 1;
+    std::uint8_t* out = image.pixels.get();
+    for (int y = 0; y < height; ++y) {
+        for (int x = 0; x < width; ++x) {
+            random = random * 1664525u + 1013904223u;
+            const double u = x * 0.031, v = y * 0.043;
+            const double wave = std::sin(u) * std::cos(v) + 0.6 * std::sin(2.7 * u + 1.3 * v) + 0.4 * std::cos(5.1 * v - 3.3 * u);
+            const double value = 128 + 50 * wave + static_cast<double>(random >> 28);
+            for (int c = 0; c < 3; ++c) *out++ = static_cast<std::uint8_t>(std::clamp(value + 12.0 * c, 0.0, 255.0));
+        }
+    }
+    return image;
+}
+
+host::Result<host::Image> bench_picture(const BenchOptions& options) {
+    if (options.photo.empty()) return generated_picture(640, 480);
+    const host::ImageLimits limits;
+    const auto bytes = host::read_file(options.photo, limits.max_file_bytes);
+    if (!bytes) return bytes.error();
+    auto decoded = host::decode_image(*bytes, limits);
+    if (!decoded) return decoded.error();
+    return std::move(decoded->image);
+}
+
+host::Failure run_once(host::EngineOwner& engine, const host::Image& image, BenchResult& result) {
+    host::ImageReport report, face;
+    const auto start = std::chrono::steady_clock::now();
+    if (host::Failure failure = engine.process(image.frame(), report)) return failure;
+    result.total.values.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+    result.faces = static_cast<int>(report.faces.size());
+    result.windows = engine.engine().detector_stats().windows;
+    result.gray.values.push_back(report.times.gray);
+    result.detect.values.push_back(report.times.detect);
+    const host::StepTimes* per_face = &report.times;
+    if (report.faces.empty()) {
+        // Without a face the middle of the picture stands in for one.
+        const int side = std::max(1, std::min(image.width, image.height) / 3);
+        const Rect middle = {(image.width - side) / 2, (image.height - side) / 2, side, side};
+        if (host::Failure failure = engine.classify(image.frame(), middle, face)) return failure;
+        per_face = &face.times;
+    }
+    const double count = std::max(1, result.faces);
+    result.crop.values.push_back(per_face->crop / count);
+    result.emotion.values.push_back(per_face->emotion / count);
+    result.gender.values.push_back(per_face->gender / count);
+    return {};
+}
+
+// ---- what it ran on ----
+
+std::string processor_name() {
+    std::ifstream file("/proc/cpuinfo");
+    std::string line, board;
+    while (std::getline(file, line)) {
+        const std::size_t colon = line.find(": ");
+        if (colon == std::string::npos) continue;
+        if (line.compare(0, 10, "model name") == 0) return line.substr(colon + 2);
+        if (line.compare(0, 5, "Model") == 0 || line.compare(0, 8, "Hardware") == 0) board = line.substr(colon + 2);
+    }
+    return board.empty() ? "unknown processor" : board;
+}
+
+long peak_memory_kib() {
+    struct rusage usage {};
+    ::getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_maxrss;
+}
+
+double billions_a_second(std::uint64_t operations, const Series& series) {
+    return series.median() > 0 ? static_cast<double>(operations) / series.median() * 1e-6 : 0;
+}
+
+double windows_a_second(const BenchResult& result) {
+    return result.detect.median() > 0 ? static_cast<double>(result.windows) / result.detect.median() * 1e3 : 0;
+}
+
+// ---- output ----
+
+std::string bench_text(const BenchResult& result, const host::EngineOwner& engine, int repeat) {
+    std::string text = processor_name() + ", " + result.isa + ", " + compiler_name() + ", mien " + version() + "\n";
+    text += format("%d x %d pixels%s, %d faces%s, %d repetitions, one thread, milliseconds\n\n", result.width, result.height,
+                   result.generated ? " (generated)" : "", result.faces, result.faces == 0 ? " (a box in the middle stands in)" : "", repeat);
+    text += "step              minimum    median   95th pct\n";
+    for (const Series* series : result.series()) {
+        text += format("%-15s %9.3f %9.3f %10.3f", series->name, series->minimum(), series->median(), series->p95());
+        if (series == &result.detect) text += format("   %.1f million windows/s (%lld)", windows_a_second(result) * 1e-6, static_cast<long long>(result.windows));
+        if (series == &result.emotion && engine.emotion()) text += format("   %.2f GMAC/s", billions_a_second(macs_of(engine.emotion()), result.emotion));
+        if (series == &result.gender && engine.gender()) text += format("   %.2f GMAC/s", billions_a_second(macs_of(engine.gender()), result.gender));
+        text += '\n';
+    }
+    return text + format("\nengine memory %.2f MiB, peak of the process %.1f MiB\n", static_cast<double>(result.memory_bytes) / (1 << 20),
+                         static_cast<double>(peak_memory_kib()) / 1024);
+}
+
+double micro(double value) { return std::round(value * 1e4) / 1e4; }
+
+Json bench_json(const BenchResult& result, const host::EngineOwner& engine, const BenchOptions& options) {
+    Json steps = Json::object();
+    const char* keys[] = {"gray", "detect", "crop_per_face", "emotion_per_face", "gender_per_face", "total"};
+    std::size_t i = 0;
+    for (const Series* series : result.series()) {
+        steps[keys[i++]] = {{"min", micro(series->minimum())}, {"median", micro(series->median())}, {"p95", micro(series->p95())}};
+    }
+    return {{"schema", 1},
+            {"version", version()},
+            {"processor", processor_name()},
+            {"isa", result.isa},
+            {"compiler", compiler_name()},
+            {"picture", result.generated ? "generated" : options.photo},
+            {"width", result.width},
+            {"height", result.height},
+            {"faces", result.faces},
+            {"repeat", options.repeat},
+            {"ms", std::move(steps)},
+            {"windows", result.windows},
+            {"windows_per_second", std::round(windows_a_second(result))},
+            {"emotion_gmac_per_second", micro(billions_a_second(macs_of(engine.emotion()), result.emotion))},
+            {"gender_gmac_per_second", micro(billions_a_second(macs_of(engine.gender()), result.gender))},
+            {"engine_bytes", result.memory_bytes},
+            {"peak_rss_bytes", static_cast<std::int64_t>(peak_memory_kib()) * 1024}};
+}
+
+int bench(BenchOptions& options) {
+    int code = exit_done;
+    const std::unique_ptr<host::EngineOwner> engine = open_engine(options.engine, code);
+    if (!engine) return code;
+    const auto image = bench_picture(options);
+    if (!image) {
+        complain(options.photo, image.error().text);
+        return exit_input;
+    }
+    catch_interrupts();
+    BenchResult result;
+    result.width = image->width;
+    result.height = image->height;
+    result.generated = options.photo.empty();
+    constexpr int warm_up = 2;  // first touches of memory and caches are not what is asked
+    for (int i = 0; i < options.repeat + warm_up; ++i) {
+        if (interrupted()) return exit_interrupted;
+        if (i == warm_up) {
+            for (Series* series : {&result.gray, &result.detect, &result.crop, &result.emotion, &result.gender, &result.total}) series->values.clear();
+        }
+        if (const host::Failure failure = run_once(*engine, *image, result)) {
+            complain(options.photo.empty() ? "generated picture" : options.photo, failure->text);
+            return exit_output;
+        }
+    }
+    result.memory_bytes = engine->memory_bytes();
+    result.isa = isa_name(engine->engine().isa());
+    print(options.json ? bench_json(result, *engine, options).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"
+                       : bench_text(result, *engine, options.repeat));
+    return output_exit_code();
+}
+
+}  // namespace
+
+int run_bench(int argc, char** argv) {
+    CLI::App app("Measures each step of the engine on this machine, decoding excluded.\n");
+    style_app(app, "bench");
+    BenchOptions options;
+    app.add_option("PHOTO", options.photo, "A picture with faces; without it a generated one of 640 x 480")->type_name("");
+    app.add_option("--repeat", options.repeat, "Measurements after two to warm up")->check(CLI::Range(1, 100000))->type_name("COUNT");
+    app.add_flag("--json", options.json, "As one JSON object");
+    add_weights_options(app, options.engine, true);
+    add_detector_options(app, options.engine);
+    int exit_code = exit_done;
+    return parse_options(app, argc, argv, exit_code) ? bench(options) : exit_code;
+}
+
+}  // namespace mien::cli

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: MIT
+// mien image, mien classify: from picture files to results, drawn pictures and network inputs.
+// Both go through one loop; they differ in whether faces are sought or the picture is one.
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <system_error>
+
+#include "cli/common.h"
+#include "cli/results.h"
+#include "host/batch.h"
+#include "host/draw.h"
+#include "host/image_file.h"
+#include "host/json.h"
+
+namespace mien::cli {
+namespace {
+
+struct PhotoOptions {
+    EngineOptions engine;
+    std::vector<std::string> inputs;
+    std::string out;
+    std::string style = "gender";
+    std::string crop_folder;
+    bool json = false, top = false, overwrite = false, quiet = false;
+    bool detect = true;
+};
+
+double now_ms() {
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// ---- options ----
+
+void add_common_options(CLI::App& app, PhotoOptions& options) {
+    app.add_flag("--json", options.json, "One JSON object a picture, each on one line");
+    app.add_flag("--top", options.top, "All expressions with their scores, best first, and a sentence");
+    app.add_option("--dump-crop", options.crop_folder, "Save what the networks were given, as PNG files")->type_name("FOLDER");
+    app.add_flag("-y,--yes", options.overwrite, "Overwrite existing results");
+    app.add_flag("-q,--quiet", options.quiet, "No progress and no notes; errors are still told");
+    add_weights_options(app, options.engine, options.detect);
+}
+
+bool parse_image(int argc, char** argv, PhotoOptions& options, int& exit_code) {
+    CLI::App app("Finds every face in pictures and reads its expression and gender.\n"
+                 "Pictures: JPEG, PNG, BMP, GIF (first frame), PNM; turned as their EXIF says.\n");
+    style_app(app, "image");
+    app.add_option("PHOTO", options.inputs, "Pictures, or folders of them")->required()->type_name("");
+    app.add_option("-o,--out", options.out, "Write the picture with boxes and labels: a .png or .jpg, or a folder\n"
+                   "(needed for several pictures; made if missing)")->type_name("PATH");
+    app.add_option("--style", options.style, "What colours the boxes: gender or emotion")
+        ->check(CLI::IsMember({"gender", "emotion"}))->type_name("NAME");
+    add_common_options(app, options);
+    add_detector_options(app, options.engine);
+    return parse_options(app, argc, argv, exit_code);
+}
+
+bool parse_classify(int argc, char** argv, PhotoOptions& options, int& exit_code) {
+    CLI::App app("Reads expression and gender of pictures that are one face each, cut out already.\n");
+    style_app(app, "classify");
+    app.add_option("CROP", options.inputs, "Pictures of one face, or folders of them")->required()->type_name("");
+    add_common_options(app, options);
+    return parse_options(app, argc, argv, exit_code);
+}
+
+// ---- where results go ----
+
+struct OutputPlan {
+    bool draw = false;
+    std::string file;                 // all of it for one picture
+    std::string folder;               // or: the folder for each
+    host::ImageFormat file_format = host::ImageFormat::png;
+    host::Overwrite overwrite = host::Overwrite::no;
+};
+
+bool make_folder(const std::string& folder) {
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    if (!error || host::is_folder(folder)) return true;
+    complain(folder, "cannot make this folder: " + error.message());
+    return false;
+}
+
+// False with a complaint and the exit code.
+bool plan_output(const PhotoOptions& options, OutputPlan& plan, int& exit_code) {
+    plan.overwrite = options.overwrite ? host::Overwrite::yes : host::Overwrite::no;
+    exit_code = exit_output;
+    if (!options.crop_folder.empty() && !make_folder(options.crop_folder)) return false;
+    if (options.out.empty()) return true;
+    plan.draw = true;
+    const auto format = host::format_of_name(options.out);
+    const bool one_picture = options.inputs.size() == 1 && !host::is_folder(options.inputs[0]);
+    const bool names_folder = options.out.back() == '/' || host::is_folder(options.out);
+    if (one_picture && !names_folder) {
+        // Not a file type of ours, but a place where any type goes.
+        std::error_code ignored;
+        const bool is_device = std::filesystem::is_character_file(options.out, ignored);
+        if (!format && !is_device) {
+            complain("--out " + options.out, format.error().text + "; for a folder, end it with /");
+            exit_code = exit_usage;
+            return false;
+        }
+        plan.file = options.out;
+        plan.file_format = format ? *format : host::ImageFormat::png;
+        return true;
+    }
+    if (format && !names_folder) {
+        complain("--out " + options.out, "several pictures need a folder");
+        exit_code = exit_usage;
+        return false;
+    }
+    plan.folder = options.out;
+    return make_folder(plan.folder);
+}
+
+// ---- the work ----
+
+// Everything of one run. A picture's steps return an error code and have complained already.
+class PhotoRun {
+public:
+    PhotoRun(const PhotoOptions& options, const OutputPlan& plan, host::EngineOwner& engine, std::span<const std::string> files)
+        : options_(options), plan_(plan), engine_(engine), files_(files),
+          sources_(plan.draw || !options.crop_folder.empty() ? files : std::span<const std::string>()), color_(use_color()) {}
+
+    // 0, or what was wrong with this picture.
+    int run(const std::string& path);
+
+private:
+    int fail(const std::string& subject, const std::string& text, int code);
+    int run_loaded(const std::string& path, host::Image& image, host::ImageReport& report);
+    host::Failure read_faces(const host::Image& image, host::ImageReport& report);
+    int dump_crops(const std::string& path, const host::Image& image, const host::ImageReport& report);
+    int write_drawn(const std::string& path, host::Image& image, host::ImageReport& report);
+    int write_picture(const std::string& path, const Frame& frame, host::ImageFormat format);
+    std::string output_path(const std::string& source, host::ImageFormat& format);
+    std::string text_of(const host::ImageReport& report) const;
+
+    const PhotoOptions& options_;
+    const OutputPlan& plan_;
+    host::EngineOwner& engine_;
+    std::span<const std::string> files_;
+    host::FileSet sources_;
+    host::UniqueNames picture_names_, crop_stems_;
+    bool color_;
+    std::string source_;
+};
+
+int PhotoRun::fail(const std::string& subject, const std::string& text, int code) {
+    if (interrupted()) return exit_interrupted;
+    complain(subject, text);
+    if (options_.json) {
+        const std::string cause = subject == source_ ? text : subject + ": " + text;
+        if (!print(host::error_to_json(source_, cause) + "\n")) return output_exit_code();
+    }
+    return code;
+}
+
+int PhotoRun::run(const std::string& path) {
+    source_ = path;
+    const double start = now_ms();
+    // Settled before the work: a result that must not be written costs nothing.
+    if (!plan_.file.empty() && plan_.overwrite == host::Overwrite::no && host::would_overwrite(plan_.file)) {
+        return fail(plan_.file, "exists already (-y overwrites)", exit_output);
+    }
+    const host::ImageLimits limits;
+    const auto bytes = host::read_file(path, limits.max_file_bytes);
+    if (!bytes) return fail(path, bytes.error().text, exit_input);
+    auto decoded = host::decode_image(*bytes, limits);
+    if (!decoded) return fail(path, decoded.error().text, exit_input);
+    if (interrupted()) return exit_interrupted;
+    if (!decoded->note.empty() && !options_.quiet) complain(path, decoded->note);
+
+    host::ImageReport report;
+    report.source = path;
+    report.times.decode = now_ms() - start;
+    if (const int code = run_loaded(path, decoded->image, report); code != exit_done) return code;
+    report.times.total = now_ms() - start;
+    if (interrupted()) return exit_interrupted;
+    return print(text_of(report)) ? exit_done : output_exit_code();
+}
+
+int PhotoRun::run_loaded(const std::string& path, host::Image& image, host::ImageReport& report) {
+    if (const Cascade* cascade = engine_.cascade(); cascade != nullptr) {
+        if (image.width < cascade->window_width() || image.height < cascade->window_height()) {
+            return fail(path, format("too small: %d x %d pixels, the detector's window is %d x %d", image.width, image.height,
+                                     cascade->window_width(), cascade->window_height()), exit_input);
+        }
+    }
+    if (const host::Failure failure = read_faces(image, report)) return fail(path, failure->text, exit_output);
+    if (interrupted()) return exit_interrupted;
+    if (!options_.crop_folder.empty()) {
+        if (const int code = dump_crops(path, image, report); code != exit_done) return code;
+    }
+    return plan_.draw ? write_drawn(path, image, report) : int{exit_done};
+}
+
+host::Failure PhotoRun::read_faces(const host::Image& image, host::ImageReport& report) {
+    return options_.detect ? engine_.process(image.frame(), report) : engine_.classify_crop(image.frame(), report);
+}
+
+int PhotoRun::dump_crops(const std::string& path, const host::Image& image, const host::ImageReport& report) {
+    const std::string stem = crop_stems_.claim(host::stem_of(path), "");
+    host::ImageReport again;  // of one face; the engine remembers only the crops of its last one
+    int number = 0;
+    for (const host::FaceReport& face : report.faces) {
+        ++number;
+        if (options_.detect) {
+            if (const host::Failure failure = engine_.classify(image.frame(), face.box, again)) return fail(path, failure->text, exit_output);
+        }
+        for (const Head head : {Head::emotion, Head::gender}) {
+            const Frame crop = engine_.engine().last_crop(head);
+            if (crop.data == nullptr) continue;
+            const std::string name = stem + format(".face%d.%s.png", number, head == Head::emotion ? "emotion" : "gender");
+            const int code = write_picture(host::joined_path(options_.crop_folder, name), crop, host::ImageFormat::png);
+            if (code != exit_done) return code;
+        }
+    }
+    return exit_done;
+}
+
+int PhotoRun::write_picture(const std::string& path, const Frame& frame, host::ImageFormat format) {
+    const auto bytes = host::encode_image(frame, format);
+    if (!bytes) return fail(path, bytes.error().text, exit_output);
+    if (interrupted()) return exit_interrupted;
+    if (sources_.contains(path)) return fail(path, "would overwrite a picture that is read", exit_output);
+    if (const host::Failure failure = host::write_file(path, *bytes, plan_.overwrite)) return fail(path, failure->text, exit_output);
+    return exit_done;
+}
+
+// In a folder a JPEG stays one, everything else becomes PNG.
+std::string PhotoRun::output_path(const std::string& source, host::ImageFormat& format) {
+    format = plan_.file_format;
+    if (!plan_.file.empty()) return plan_.file;
+    const auto source_format = host::format_of_name(source);
+    format = source_format ? *source_format : host::ImageFormat::png;
+    const char* ending = format == host::ImageFormat::jpeg ? ".jpg" : ".png";
+    return host::joined_path(plan_.folder, picture_names_.claim(host::stem_of(source), ending));
+}
+
+int PhotoRun::write_drawn(const std::string& path, host::Image& image, host::ImageReport& report) {
+    const double start = now_ms();
+    const host::Style style = options_.style == "emotion" ? host::Style::emotion : host::Style::gender;
+    host::annotate(host::canvas_of(image), report.faces, engine_.info(), style);
+    const double drawn = now_ms();
+    host::ImageFormat format{};
+    const std::string target = output_path(path, format);
+    if (const int code = write_picture(target, image.frame(), format); code != exit_done) return code;
+    report.times.draw = drawn - start;
+    report.times.encode = now_ms() - drawn;
+    return exit_done;
+}
+
+std::string PhotoRun::text_of(const host::ImageReport& report) const {
+    if (options_.json) return host::to_json(report, engine_.info()) + "\n";
+    if (options_.top) return score_list(report, engine_.info(), files_.size() > 1 || report.faces.size() > 1);
+    return face_table(report, engine_.info(), color_);
+}
+
+int run_photos(PhotoOptions& options) {
+    if (options.json && options.top) {
+        complain("--json and --top exclude each other");
+        return exit_usage;
+    }
+    int code = exit_done;
+    OutputPlan plan;
+    std::unique_ptr<host::EngineOwner> engine = open_engine(options.engine, code);
+    if (!engine || !plan_output(options, plan, code)) return code;
+    catch_interrupts();
+    const host::InputList inputs = host::expand_inputs(options.inputs);
+    int worst = exit_done;
+    for (const host::InputProblem& problem : inputs.problems) {
+        complain(problem.path, problem.cause);
+        if (options.json && !print(host::error_to_json(problem.path, problem.cause) + "\n")) return output_exit_code();
+        worst = exit_input;
+    }
+    PhotoRun run(options, plan, *engine, inputs.files);
+    // In a terminal the results themselves show how far it is.
+    const bool progress = !options.quiet && inputs.files.size() > 1 && !is_terminal(1);
+    std::size_t done = 0;
+    for (const std::string& file : inputs.files) {
+        if (progress) show_progress(format("picture %zu of %zu", ++done, inputs.files.size()));
+        code = interrupted() ? int{exit_interrupted} : run.run(file);
+        if (code == exit_interrupted || code == exit_closed_pipe) return code;
+        if (const int output = output_exit_code(); output != exit_done) return output;
+        worst = std::max(worst, code);
+    }
+    show_progress("");
+    return worst;
+}
+
+}  // namespace
+
+int run_image(int argc, char** argv) {
+    PhotoOptions options;
+    int exit_code = exit_done;
+    return parse_image(argc, argv, options, exit_code) ? run_photos(options) : exit_code;
+}
+
+int run_classify(int argc, char** argv) {
+    PhotoOptions options;
+    options.detect = false;
+    int exit_code = exit_done;
+    return parse_classify(argc, argv, options, exit_code) ? run_photos(options) : exit_code;
+}
+
+}  // namespace mien::cli

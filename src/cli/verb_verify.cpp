@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+// mien verify: does this machine compute what the weights file says? Replays its test vectors on every instruction set.
+#include <memory>
+#include <new>
+
+#include "cli/common.h"
+
+namespace mien::cli {
+namespace {
+
+// True when the file's vectors come out bit by bit.
+bool verify_on(const Model& model, Isa isa, std::span<std::byte> memory) {
+    VerifyReport report;
+    const Status status = verify(model, isa, memory, report);
+    if (status == Status::ok) {
+        print(format("%-8s ok: %d vectors, every layer equal; largest distance to the float original %.4f\n", isa_name(isa),
+                     report.vectors, static_cast<double>(report.max_float_error)));
+        return true;
+    }
+    if (status == Status::verify_failed) {
+        const bool scores = report.failed_layer == model.layer_count();
+        print(format("%-8s FAILED: vector %d differs first in %s\n", isa_name(isa), report.failed_vector + 1,
+                     scores ? "the scores" : format("layer %d", report.failed_layer + 1).c_str()));
+    } else {
+        print(format("%-8s FAILED: %s\n", isa_name(isa), message(status)));
+    }
+    return false;
+}
+
+int verify_file(const std::string& path) {
+    const auto bytes = host::read_file(path, host::max_weights_bytes);
+    if (!bytes) {
+        complain(path, bytes.error().text);
+        return exit_input;
+    }
+    Model model;
+    const Status status = Model::open(*bytes, model);
+    if (status == Status::wrong_kind) {
+        complain(path, "holds a cascade, which has no test vectors; the file itself is whole");
+        return exit_model;
+    }
+    if (status != Status::ok) {
+        complain(path, host::weights_error(*bytes, status).text);
+        return exit_model;
+    }
+    if (model.test_vector_count() == 0) {
+        complain(path, "has no test vectors");
+        return exit_model;
+    }
+    const std::size_t needed = verify_required_bytes(model);
+    const std::unique_ptr<std::byte[]> memory(new (std::nothrow) std::byte[needed]);
+    if (memory == nullptr) {
+        complain(path, "not enough memory");
+        return exit_output;
+    }
+    bool all_ok = true;
+    for (const Isa isa : available_isas()) all_ok = verify_on(model, isa, {memory.get(), needed}) && all_ok;
+    if (const int code = output_exit_code(); code != exit_done) return code;
+    if (!all_ok) complain(path, message(Status::verify_failed));
+    return all_ok ? exit_done : exit_model;
+}
+
+}  // namespace
+
+int run_verify(int argc, char** argv) {
+    CLI::App app("Replays the test vectors inside a network file, on every instruction set of this machine.\n");
+    style_app(app, "verify");
+    std::string path;
+    app.add_option("FILE", path, "A .mien file with a network")->required()->type_name("");
+    int exit_code = exit_done;
+    return parse_options(app, argc, argv, exit_code) ? verify_file(path) : exit_code;
+}
+
+}  // namespace mien::cli

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+// What is known about one picture when its work is done? Plain values that outlive the engine's next call;
+// the table, the JSON, the drawing and later the service are all made from them.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "mien/mien.hpp"
+
+namespace mien::host {
+
+struct Reading {
+    std::vector<float> probabilities;  // one a class; empty: there is no such network
+
+    bool known() const { return !probabilities.empty(); }
+    // Index of the most probable class; the first of equals.
+    std::size_t best() const {
+        std::size_t top = 0;
+        for (std::size_t i = 1; i < probabilities.size(); ++i) {
+            if (probabilities[i] > probabilities[top]) top = i;
+        }
+        return top;
+    }
+    float best_probability() const { return known() ? probabilities[best()] : 0; }
+};
+
+struct FaceReport {
+    Rect box;
+    int neighbors = 0;
+    Reading emotion;
+    Reading gender;
+};
+
+// What each head calls its classes, and the weights it comes from.
+struct HeadInfo {
+    std::string model_name;  // empty: the head is off
+    std::vector<std::string> labels;
+};
+struct EngineInfo {
+    std::string cascade_name;
+    HeadInfo emotion, gender;
+};
+
+struct StepTimes {
+    double decode = 0, gray = 0, detect = 0, crop = 0, emotion = 0, gender = 0, draw = 0, encode = 0, total = 0;  // ms
+};
+
+struct ImageReport {
+    std::string source;
+    int width = 0, height = 0;  // after turning by EXIF
+    StepTimes times;
+    std::vector<FaceReport> faces;
+    int faces_dropped = 0;  // found beyond Config::max_faces
+};
+
+}  // namespace mien::host

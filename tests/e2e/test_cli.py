@@ -1,0 +1,520 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Does the real program behave as its help says? Runs it on good, odd and hostile pictures and looks at exit codes,
+at what goes to stdout and what to stderr, at the files it writes, and at what is left behind when it is interrupted.
+"""
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import os
+import shutil
+import signal
+import stat
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import zlib
+from pathlib import Path
+from typing import Callable
+
+PHOTOS = Path(__file__).resolve().parent.parent / "data" / "photos"
+
+# 32 x 32, left half red (0, 255, 255, 0), right half cyan (255, 0, 0, 0), with Adobe's marker, so stored inverted.
+CMYK_JPEG = base64.b64decode(
+    "/9j/7gAOQWRvYmUAZAAAAAAA/9sAQwAIBgYHBgUIBwcHCQkICgwUDQwLCwwZEhMPFB0aHx4dGhwcICQuJyAiLCMcHCg3KSwwMTQ0NB8nOT04MjwuMzQy/8AAFAgAIAAg"
+    "BEMRAE0RAFkRAEsRAP/EAB8AAAEFAQEBAQEBAAAAAAAAAAABAgMEBQYHCAkKC//EALUQAAIBAwMCBAMFBQQEAAABfQECAwAEEQUSITFBBhNRYQcicRQygZGhCCNCscEV"
+    "UtHwJDNicoIJChYXGBkaJSYnKCkqNDU2Nzg5OkNERUZHSElKU1RVVldYWVpjZGVmZ2hpanN0dXZ3eHl6g4SFhoeIiYqSk5SVlpeYmZqio6Slpqeoqaqys7S1tre4ubrCw8TF"
+    "xsfIycrS09TV1tfY2drh4uPk5ebn6Onq8fLz9PX29/j5+v/aAA4EQwBNAFkASwAAPwD3+vn+vn+vf6KKKK+AK+/6+/6KKKKK+/6+AK+AKKKKKK+AK+/6+/6KKKKK+/6+AK+A"
+    "KKKKKK+AK+/6+/6KKKKK+/6+AK+AKKKKKK+AK+/6+/6KKKKK+/6+AK+AKKKKKK+AK+/6+/6KKKKK/9k=")
+# 32 x 32, two frames: red, blue.
+ANIMATED_GIF = base64.b64decode(
+    "R0lGODlhIAAgAIEAAP8AAAAAAAAAAAAAACH5BAAKAAAALAAAAAAgACAAAAg1AAEIHEiwoMGDCBMqXMiwocOHECNKnEixosWLGDNq3Mixo8ePIEOKHEmypMmTKFOqXMlSZEAA"
+    "IfkEAQoAAQAsAAAAACAAIACBAAD/AAAAAAAAAAAACDUAAQgcSLCgwYMIEypcyLChw4cQI0qcSLGixYsYM2rcyLGjx48gQ4ocSbKkyZMoU6pcyVJkQAA7")
+
+
+def png_chunk(tag: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + tag + data + struct.pack(">I", zlib.crc32(tag + data))
+
+
+def make_png(width: int, height: int, color_type: int, depth: int, rows: bytes, extra: bytes = b"") -> bytes:
+    """`rows` is every row with its filter byte in front; `extra` are chunks between header and data."""
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + extra + png_chunk(b"IDAT", zlib.compress(rows, 1)) + png_chunk(b"IEND", b"")
+
+
+def plain_png(width: int, height: int, color: tuple[int, int, int] = (120, 130, 140)) -> bytes:
+    return make_png(width, height, 2, 8, (b"\0" + bytes(color) * width) * height)
+
+
+def read_png(data: bytes) -> tuple[int, int, int, list[bytes]]:
+    """Width, height, channels and rows of an 8-bit PNG without palette, checksums checked."""
+    assert data[:8] == b"\x89PNG\r\n\x1a\n", "no PNG"
+    at, packed, width, height, channels = 8, b"", 0, 0, 0
+    while True:
+        size, tag = struct.unpack(">I4s", data[at:at + 8])
+        body = data[at + 8:at + 8 + size]
+        assert zlib.crc32(tag + body) == struct.unpack(">I", data[at + 8 + size:at + 12 + size])[0], "bad checksum"
+        at += 12 + size
+        if tag == b"IHDR":
+            width, height, depth, color_type = struct.unpack(">IIBB", body[:10])
+            assert depth == 8
+            channels = {0: 1, 2: 3, 4: 2, 6: 4}[color_type]
+        elif tag == b"IDAT":
+            packed += body
+        elif tag == b"IEND":
+            break
+    raw, stride = zlib.decompress(packed), width * channels
+    rows: list[bytes] = []
+    before = bytes(stride)
+    for y in range(height):
+        kind, line = raw[y * (stride + 1)], bytearray(raw[y * (stride + 1) + 1:(y + 1) * (stride + 1)])
+        for i in range(stride):
+            a = line[i - channels] if i >= channels else 0
+            b, c = before[i], before[i - channels] if i >= channels else 0
+            p = a + b - c
+            paeth = min((abs(p - a), 0, a), (abs(p - b), 1, b), (abs(p - c), 2, c))[2]
+            line[i] = (line[i] + (0, a, b, (a + b) // 2, paeth)[kind]) & 255
+        before = bytes(line)
+        rows.append(before)
+    return width, height, channels, rows
+
+
+class Runner:
+    def __init__(self, program: str, folder: Path) -> None:
+        self.program, self.folder = program, folder
+
+    def __call__(self, *arguments: object, code: int = 0, env: dict[str, str] | None = None, **options: object) -> subprocess.CompletedProcess:
+        """Runs mien; the exit code must be `code`, and a failure must be explained in one line on stderr."""
+        command = [self.program, *map(str, arguments)]
+        result = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=120, errors="replace",
+                                env={**os.environ, **(env or {})}, **options)  # type: ignore[call-overload]
+        told = f"{command}\nexit {result.returncode}, not {code}\nstdout: {result.stdout[:2000]}\nstderr: {result.stderr[:2000]}"
+        assert result.returncode == code, told
+        if code in (1, 2, 3, 4):
+            assert result.stderr.startswith("mien: ") and result.stderr.endswith("\n"), told
+        for line in result.stderr.splitlines():
+            assert line.startswith("mien: "), told
+        return result
+
+    def fails(self, *arguments: object, code: int, words: tuple[str, ...], out: str = "") -> None:
+        """As above, with exactly one line on stderr that holds all the words, and `out` on stdout."""
+        result = self(*arguments, code=code)
+        assert result.stderr.count("\n") == 1, f"{arguments}: not one line: {result.stderr}"
+        for word in words:
+            assert word in result.stderr, f"{arguments}: no '{word}' in: {result.stderr}"
+        assert result.stdout == out, f"{arguments}: stdout: {result.stdout}"
+
+    def write(self, name: str, data: bytes) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return path
+
+    def decoded(self, name: str, data: bytes) -> tuple[int, int, int, list[bytes]]:
+        """The picture as mien sees it: written back as PNG. It must hold no face."""
+        self.write(name, data)
+        self("image", name, "-o", "seen.png", "-y")
+        return read_png((self.folder / "seen.png").read_bytes())
+
+
+# ---- tests; each gets a runner with an empty folder ----
+
+def test_help_and_version(mien: Runner) -> None:
+    for arguments in (["--help"], ["-h"], ["help"]):
+        assert "Usage: mien" in mien(*arguments).stdout
+    for verb in ("image", "classify", "info", "verify", "bench"):
+        text = mien(verb, "--help").stdout
+        assert f"Usage: mien {verb}" in text and "Exit code" in text, text
+        assert mien("help", verb).stdout == text
+    text = mien("image", "--help").stdout
+    for words in ("(default 1.3)", "(default 5)", "(default gender)", "--dump-crop", "--no-gender"):
+        assert words in text, words
+    version = mien("--version").stdout
+    assert version.startswith("mien 0.") and "instructions" in version and "compiler" in version
+
+
+def test_usage_errors(mien: Runner) -> None:
+    mien.write("a.png", plain_png(40, 40))
+    mien.fails(code=2, words=("verb",))
+    mien.fails("imgae", "a.png", code=2, words=("imgae", "did you mean image?"))
+    mien.fails("--versoin", code=2, words=("did you mean --version?",))
+    mien.fails("xyzzyplugh", code=2, words=("unknown verb",))
+    mien.fails("image", "a.png", "--min-fase", "3", code=2, words=("--min-fase", "did you mean --min-face?"))
+    mien.fails("image", "a.png", "--emotoin=x", code=2, words=("did you mean --emotion?",))
+    mien.fails("bench", "--repaet", "3", code=2, words=("did you mean --repeat?",))
+    mien.fails("image", code=2, words=("PHOTO",))
+    mien.fails("info", "a", "b", code=2, words=("too many",))
+    for option, value in (("--min-face", "x"), ("--min-neighbors", "-1"), ("--scale-factor", "1.0"), ("--scale-factor", "nan"),
+                          ("--style", "blue"), ("--isa", "mmx")):
+        mien("image", "a.png", option, value, code=2)
+    mien.fails("image", "a.png", "--min-face", "50", "--max-face", "40", code=2, words=("--max-face",))
+    mien.fails("image", "a.png", "--json", "--top", code=2, words=("exclude",))
+    mien.fails("image", "a.png", "-o", "a.tiff", code=2, words=("a.tiff", ".png"))
+    mien.fails("image", "a.png", "a.png", "-o", "b.png", code=2, words=("folder",))
+
+
+def test_photo(mien: Runner) -> None:
+    photo = PHOTOS / "astronaut.jpg"
+    result = mien("image", photo)
+    assert result.stderr == "" and "1 face" in result.stdout and "expression" in result.stdout and " %" in result.stdout
+    assert "\033" not in result.stdout
+    data = json.loads(mien("image", photo, "--json").stdout)
+    assert data["schema"] == 1 and data["source"] == str(photo) and data["width"] > 100
+    assert set(data["timing_ms"]) == {"decode", "gray", "detect", "crop", "emotion", "gender", "draw", "encode", "total"}
+    for face in data["faces"]:
+        assert set(face["box"]) == {"x", "y", "width", "height"}
+        for head, classes in (("emotion", 7), ("gender", 2)):
+            p = face[head]["probabilities"]
+            assert len(p) == classes and abs(sum(p.values()) - 1) < 1e-4
+            assert p[face[head]["label"]] == max(p.values())
+    faces = json.loads(mien("image", photo, "--json", "--no-gender").stdout)["faces"]
+    assert faces and all("gender" not in face for face in faces)
+    assert "gender" not in mien("image", photo, "--no-gender").stdout
+    every = [json.loads(mien("image", photo, "--json", "--isa", isa).stdout)["faces"] for isa in ("best", "scalar")]
+    assert every[0] == every[1]
+    mien("image", photo, env={"MIEN_ISA": "scalar"})
+
+
+def test_detector_options(mien: Runner) -> None:
+    photo = PHOTOS / "montage.jpg"
+
+    def boxes(*options: object) -> list[dict[str, int]]:
+        return [face["box"] for face in json.loads(mien("image", photo, "--json", *options).stdout)["faces"]]
+
+    every = boxes("--scale-factor", "1.1", "--min-neighbors", "1")
+    assert len(every) >= len(boxes())
+    side = sorted(box["width"] for box in every)[len(every) // 2]
+    large = boxes("--scale-factor", "1.1", "--min-neighbors", "1", "--min-face", side)
+    assert large and all(box["width"] >= side for box in large)
+    assert all(box["width"] <= side for box in boxes("--scale-factor", "1.1", "--min-neighbors", "1", "--max-face", side))
+    data = json.loads(mien("image", photo, "--json", "--max-width", "300").stdout)
+    assert all(face["box"]["x"] + face["box"]["width"] <= data["width"] for face in data["faces"])
+
+
+def test_top_lists_the_scores(mien: Runner) -> None:
+    result = mien("image", PHOTOS / "astronaut.jpg", "--top")
+    lines = result.stdout.splitlines()
+    assert len(lines) == 8, lines
+    scores = []
+    for line in lines[:7]:
+        label, rest = line.split(" (score = ")
+        assert rest.endswith(")") and len(rest) == 8, line  # 0.81896)
+        scores.append(float(rest[:-1]))
+    assert scores == sorted(scores, reverse=True)
+    assert lines[7] == "The expression of the person is " + lines[0].split()[0]
+
+
+def test_classify(mien: Runner) -> None:
+    mien("image", PHOTOS / "astronaut.jpg", "--dump-crop", "crops")
+    names = sorted(os.listdir(mien.folder / "crops"))
+    assert names == ["astronaut.face1.emotion.png", "astronaut.face1.gender.png"], names
+    width, height, channels, _ = read_png((mien.folder / "crops" / names[0]).read_bytes())
+    assert width == height and channels in (1, 3)
+    # The dumped crop is exactly what the network was given: classifying it again gives the same numbers.
+    found = json.loads(mien("image", PHOTOS / "astronaut.jpg", "--json").stdout)["faces"][0]
+    again = json.loads(mien("classify", "crops/" + names[0], "--json").stdout)["faces"][0]
+    assert found["emotion"] == again["emotion"]
+    assert mien("classify", "crops/" + names[0], "--top").stdout.splitlines()[-1].startswith("The expression of the person is ")
+    assert len(mien("classify", "crops").stdout.splitlines()) == 6
+    mien.fails("image", PHOTOS / "astronaut.jpg", "--dump-crop", "crops", code=1, words=("exists", "-y"))
+    mien("image", PHOTOS / "astronaut.jpg", "--dump-crop", "crops", "-y")
+    mien("classify", mien.write("one.png", plain_png(1, 1)))  # a crop may have any size
+
+
+def test_no_face_is_no_error(mien: Runner) -> None:
+    mien.write("wall.png", plain_png(200, 100))
+    result = mien("image", "wall.png")
+    assert "no face found" in result.stdout and result.stderr == ""
+    assert json.loads(mien("image", "wall.png", "--json").stdout)["faces"] == []
+    assert mien("image", "wall.png", "--top").stdout == "wall.png: no face found\n"
+
+
+def test_bad_pictures(mien: Runner) -> None:
+    good = plain_png(60, 50)
+    photo = (PHOTOS / "astronaut.jpg").read_bytes()
+    cases: list[tuple[str, bytes, tuple[str, ...]]] = [
+        ("empty.jpg", b"", ("empty",)),
+        ("one.png", plain_png(1, 1), ("too small",)),
+        ("small.png", plain_png(23, 60), ("too small",)),
+        ("bomb.png", make_png(20000, 20000, 2, 8, b""), ("too large", "20000")),
+        ("bomb.jpg", b"\xff\xd8\xff\xc0\0\x11\x08\xff\xff\xff\xff\3\1\x11\0\2\x11\0\3\x11\0", ("too large",)),
+        ("bomb.gif", b"GIF89a\xff\xff\xff\xff\0\0\0", ("too large",)),
+        ("bomb.ppm", b"P6 20000 20000 255\n", ("too large",)),
+        ("bomb.bmp", b"BM" + struct.pack("<IHHIIiiHHIIiiII", 0, 0, 0, 54, 40, 20000, 20000, 1, 24, 0, 0, 0, 0, 0, 0), ("too large",)),
+        ("cut.png", good[:-20], ("cut short",)),
+        ("cut.jpg", photo[:len(photo) // 2], ("cut short",)),
+        ("cut.gif", ANIMATED_GIF[:60], ("cut short",)),
+        ("cut.ppm", b"P6 30 30 255\n" + bytes(100), ("cut short",)),
+        ("bits.png", good[:45] + bytes([good[45] ^ 8]) + good[46:], ("damaged PNG", "checksum")),
+        ("inflate.png", b"\x89PNG\r\n\x1a\n" + good[8:33] + png_chunk(b"IDAT", b"junk") + png_chunk(b"IEND", b""), ("damaged PNG",)),
+        ("short.png", make_png(60, 50, 2, 8, bytes(99)), ("damaged PNG",)),
+        ("photo.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", ("HEIC",)),
+        ("photo.webp", b"RIFF\x10\0\0\0WEBPVP8 \0\0\0\0", ("WebP",)),
+        ("paper.pdf", b"%PDF-1.7\n", ("PDF",)),
+        ("note.txt", b"this is only a text\n", ("text file",)),
+        ("noise.jpg", bytes(range(200, 256)) * 9, ("not a picture",)),
+    ]
+    for name, data, words in cases:
+        mien.write(name, data)
+        mien.fails("image", name, code=3, words=(name + ":", *words))
+    mien.fails("image", "absent.jpg", code=3, words=("absent.jpg", "no such file"))
+    mien.fails("image", "absent\nnewline.jpg", code=3, words=("absent?newline.jpg",))
+    mien.write("empty_folder/readme.md", b"x")
+    mien.fails("image", "empty_folder", code=3, words=("empty_folder", "no picture"))
+    line = mien("image", "cut.png", "--json", code=3).stdout
+    assert json.loads(line) == {"schema": 1, "source": "cut.png", "error": json.loads(line)["error"]}
+
+
+def test_inflating_further_than_announced(mien: Runner) -> None:
+    """A small header in front of 300 MB of zeros must not cost 300 MB."""
+    mien.write("bomb.png", make_png(30, 30, 2, 8, bytes(300 << 20)))
+    command = f"ulimit -v 150000; exec '{mien.program}' image bomb.png"
+    if b"__asan_init" in Path(mien.program).read_bytes():
+        command = f"exec '{mien.program}' image bomb.png"  # its shadow memory needs more room than any limit gives
+    result = subprocess.run(["bash", "-c", command], cwd=mien.folder, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 3 and "bomb.png" in result.stderr, result
+
+
+def test_odd_pictures(mien: Runner) -> None:
+    wide = struct.pack(">HHH", 0x1234, 0x8080, 0xffee)
+    _, _, _, rows = mien.decoded("deep.png", make_png(30, 30, 2, 16, (b"\0" + wide * 30) * 30))
+    assert rows[3][:3] == bytes((0x12, 0x80, 0xff)), rows[3][:3]
+    _, _, _, rows = mien.decoded("gray_alpha.png", make_png(30, 30, 4, 8, (b"\0" + bytes((50, 255)) * 15 + bytes((50, 0)) * 15) * 30))
+    assert rows[0][:3] == bytes((50, 50, 50)) and rows[0][-3:] == bytes((255, 255, 255))
+    palette = png_chunk(b"PLTE", bytes((9, 8, 7, 60, 70, 80)))
+    _, _, _, rows = mien.decoded("palette.png", make_png(32, 30, 3, 1, (b"\0" + b"\x0f" * 4) * 30, palette))
+    assert rows[0][:3] == bytes((9, 8, 7)) and rows[0][12:15] == bytes((60, 70, 80))
+    _, _, _, rows = mien.decoded("cmyk.jpg", CMYK_JPEG)
+    left, right = rows[16][:3], rows[16][-3:]
+    assert left[0] > 230 and max(left[1:]) < 25 and right[0] < 25 and min(right[1:]) > 230, (left, right)
+    _, _, _, rows = mien.decoded("moving.gif", ANIMATED_GIF)
+    assert rows[0][:3] == bytes((255, 0, 0))
+    assert "first frame" in mien("image", "moving.gif").stderr
+    assert mien("image", "moving.gif", "--quiet").stderr == ""
+    bmp = b"BM" + struct.pack("<IHHIIiiHHIIiiII", 0, 0, 0, 54, 40, 24, -24, 1, 24, 0, 0, 0, 0, 0, 0) + bytes((1, 2, 3)) * 24 * 24
+    _, _, _, rows = mien.decoded("top_down.bmp", bmp)
+    assert rows[0][:3] == bytes((3, 2, 1))
+    mien.write("renamed.txt", plain_png(30, 30))
+    mien("image", "renamed.txt")  # the contents count, not the name
+
+
+def test_exif_turns_the_picture(mien: Runner) -> None:
+    for orientation in range(1, 9):
+        tiff = b"MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0" + bytes([orientation]) + b"\0\0"
+        # 40 x 30, black but for one white pixel at the top left.
+        first = b"\0" + bytes((255, 255, 255)) + bytes(39 * 3)
+        data = make_png(40, 30, 2, 8, first + (b"\0" + bytes(40 * 3)) * 29, png_chunk(b"eXIf", tiff))
+        width, height, _, rows = mien.decoded("turned.png", data)
+        assert (width, height) == ((30, 40) if orientation >= 5 else (40, 30))
+        corner = {1: (0, 0), 2: (1, 0), 3: (1, 1), 4: (0, 1), 5: (0, 0), 6: (1, 0), 7: (1, 1), 8: (0, 1)}[orientation]
+        x, y = corner[0] * (width - 1), corner[1] * (height - 1)
+        assert rows[y][x * 3] == 255 and sum(map(sum, rows)) == 3 * 255, orientation
+
+
+def test_drawn_picture(mien: Runner) -> None:
+    photo = PHOTOS / "astronaut.jpg"
+    result = mien("image", photo, "-o", "a.png")
+    assert result.stderr == ""
+    width, height, channels, rows = read_png((mien.folder / "a.png").read_bytes())
+    mien("image", photo, "-o", "b.png", "--style", "emotion")
+    data = json.loads(mien("image", photo, "--json", "-o", "c.jpg").stdout)
+    assert (width, height, channels) == (data["width"], data["height"], 3)
+    assert data["timing_ms"]["draw"] > 0 and data["timing_ms"]["encode"] > 0
+    box, woman = data["faces"][0]["box"], data["faces"][0]["gender"]["label"] == "woman"
+    at = (box["x"] + box["width"] // 2) * 3
+    assert rows[box["y"] + 1][at:at + 3] == (bytes((0, 0, 255)) if woman else bytes((255, 0, 0)))
+    assert (mien.folder / "a.png").read_bytes() != (mien.folder / "b.png").read_bytes()
+    assert (mien.folder / "c.jpg").read_bytes()[:2] == b"\xff\xd8"
+    assert stat.S_IMODE(os.stat(mien.folder / "a.png").st_mode) & 0o600 == 0o600
+
+
+def test_nothing_is_overwritten_without_yes(mien: Runner) -> None:
+    mien.write("in.png", plain_png(40, 40))
+    kept = mien.write("out.png", b"precious")
+    mien.fails("image", "in.png", "-o", "out.png", code=1, words=("out.png", "exists", "-y"))
+    assert kept.read_bytes() == b"precious"
+    mien("image", "in.png", "-o", "out.png", "-y")
+    assert kept.read_bytes()[:4] == b"\x89PNG"
+    before = (mien.folder / "in.png").read_bytes()
+    mien.fails("image", "in.png", "-o", "in.png", "-y", code=1, words=("in.png", "read"))
+    mien.fails("image", "in.png", "-o", "./", "-y", code=1, words=("in.png", "read"))
+    assert (mien.folder / "in.png").read_bytes() == before
+    assert sorted(os.listdir(mien.folder)) == ["in.png", "out.png"]
+
+
+def test_unwritable_output(mien: Runner) -> None:
+    mien.write("in.png", plain_png(40, 40))
+    mien.write("file", b"x")
+    mien.fails("image", "in.png", "-o", "no/such/a.png", code=1, words=("no/such/a.png", "no such folder"))
+    mien.fails("image", "in.png", "-o", "file/a.png", code=1, words=("file/a.png", "cannot write"))
+    mien.fails("image", "in.png", "-o", "file/sub/", code=1, words=("file/sub", "folder"))
+    mien.fails("image", "in.png", "-o", "/dev/full", code=1, words=("/dev/full", "no space"))
+    mien("image", "in.png", "-o", "/dev/null")
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run([mien.program, "image", "in.png"], cwd=mien.folder, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 1 and "standard output" in result.stderr, result
+    if os.geteuid() != 0:
+        locked = mien.folder / "locked"
+        locked.mkdir()
+        locked.chmod(0o500)
+        mien.fails("image", "in.png", "-o", "locked/a.png", code=1, words=("locked/a.png", "no permission"))
+        locked.chmod(0o700)
+    assert not [name for name in os.listdir(mien.folder) if ".part" in name]
+
+
+def test_batch(mien: Runner) -> None:
+    for name in ("photos/b.png", "photos/a.PNG", "photos/sub/c.png"):
+        mien.write(name, plain_png(50, 40))
+    mien.write("photos/broken.jpg", b"\xff\xd8\xff\xe0")
+    mien.write("photos/note.txt", b"no picture")
+    (mien.folder / "photos" / "dangling.png").symlink_to("nowhere.png")
+    (mien.folder / "photos" / "sub" / "loop").symlink_to("..")
+    result = mien("image", "photos", "--json", "-o", "results", code=3)
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["source"] for line in lines] == ["photos/a.PNG", "photos/b.png", "photos/broken.jpg", "photos/dangling.png", "photos/sub/c.png"]
+    assert ["error" in line for line in lines] == [False, False, True, True, False]
+    assert result.stderr.count("\n") == 2 and "broken.jpg" in result.stderr and "dangling.png" in result.stderr
+    assert sorted(os.listdir(mien.folder / "results")) == ["a.png", "b.png", "c.png"]
+    mien("image", "photos/b.png", "absent.png", "photos/a.PNG", code=3)
+    if os.geteuid() != 0:
+        (mien.folder / "photos" / "sub").chmod(0)
+        mien("image", "photos", code=3)
+        (mien.folder / "photos" / "sub").chmod(0o700)
+
+
+def test_same_names_do_not_collide(mien: Runner) -> None:
+    for index, name in enumerate(("x/face.png", "y/face.png", "z/Face.png", "face-2.png")):
+        mien.write(name, plain_png(40 + index, 40))
+    mien("image", "x/face.png", "y/face.png", "z/Face.png", "face-2.png", "-o", "out/")
+    sizes = {name: read_png((mien.folder / "out" / name).read_bytes())[0] for name in os.listdir(mien.folder / "out")}
+    assert sizes == {"face.png": 40, "face-2.png": 41, "Face-3.png": 42, "face-2-2.png": 43}, sizes
+
+
+def test_interrupt(mien: Runner) -> None:
+    shutil.copy(PHOTOS / "montage.jpg", mien.folder / "p.jpg")
+    names = []
+    for index in range(300):
+        os.link(mien.folder / "p.jpg", mien.folder / f"p{index}.jpg")
+        names.append(f"p{index}.jpg")
+    process = subprocess.Popen([mien.program, "image", *names, "-o", "out/"], cwd=mien.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, (process.returncode, errors)
+    assert errors == b"", errors
+    written = os.listdir(mien.folder / "out")
+    assert 0 < len(written) < 300
+    for name in written:
+        assert name.endswith(".jpg") and (mien.folder / "out" / name).read_bytes()[-2:] == b"\xff\xd9", name
+    # Waiting for a pipe that says nothing must end, too.
+    os.mkfifo(mien.folder / "pipe.png")
+    process = subprocess.Popen([mien.program, "image", "pipe.png"], cwd=mien.folder, stderr=subprocess.PIPE)
+    with open(mien.folder / "pipe.png", "wb"):
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (130, b""), (process.returncode, errors)
+
+
+def test_second_interrupt_ends_at_once(mien: Runner) -> None:
+    mien.write("large.png", plain_png(6000, 5000))
+    process = subprocess.Popen([mien.program, "image", "large.png", "-o", "out.png", "--scale-factor", "1.01"], cwd=mien.folder)
+    time.sleep(0.4)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    assert time.monotonic() - begin < 2
+    assert os.listdir(mien.folder) == ["large.png"]
+
+
+def test_closed_pipe_is_quiet(mien: Runner) -> None:
+    mien.write("in.png", plain_png(40, 40))
+    reading, writing = os.pipe()
+    os.close(reading)
+    result = subprocess.run([mien.program, "image", *["in.png"] * 5], cwd=mien.folder, stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert result.returncode == 141 and result.stderr == b"", result
+
+
+def test_pipe_as_input(mien: Runner) -> None:
+    os.mkfifo(mien.folder / "pipe.png")
+    process = subprocess.Popen([mien.program, "image", "pipe.png"], cwd=mien.folder, stdout=subprocess.PIPE)
+    (mien.folder / "pipe.png").write_bytes(plain_png(300, 200))
+    output, _ = process.communicate(timeout=20)
+    assert process.returncode == 0 and b"300 x 200" in output
+
+
+def test_weights(mien: Runner) -> None:
+    path = Path(__file__).resolve().parents[2] / "weights" / "emotion.mien"
+    data = path.read_bytes()
+    mien.write("in.png", plain_png(40, 40))
+    mien("image", "in.png", "--emotion", path, "--gender", path)
+    mien.write("cut.mien", data[:-9])
+    mien.write("changed.mien", data[:500] + bytes([data[500] ^ 1]) + data[501:])
+    mien.write("keras.hdf5", b"\x89HDF\r\n\x1a\n" + bytes(99))
+    mien.write("old.xml", b"<?xml version='1.0'?><opencv_storage>")
+    mien.write("empty.mien", b"")
+    for name, word in (("cut.mien", "cut short"), ("changed.mien", "altered"), ("keras.hdf5", "convert_keras"), ("old.xml", "convert_cascade"),
+                       ("empty.mien", "empty"), ("in.png", "not a weights file"), ("absent.mien", "no such file")):
+        for option in ("--emotion", "--gender", "--cascade"):
+            mien.fails("image", "in.png", option, name, code=4, words=(name, word))
+        if name != "absent.mien":
+            mien.fails("info", name, code=4, words=(name, word))
+            mien.fails("verify", name, code=4, words=(name, word))
+    mien.fails("info", "absent.mien", code=3, words=("absent.mien", "no such file"))
+    mien.fails("image", "in.png", "--cascade", path, code=4, words=("other kind",))
+    info = json.loads(mien("info", path, "--json").stdout)
+    assert info["kind"] == "network" and len(info["labels"]) == 7 and len(info["layers"]) > 3
+    assert info["macs"] == sum(layer["macs"] for layer in info["layers"])
+    assert "angry" in mien("info", path).stdout
+    cascade = path.parent / "haarcascade_frontalface_default.mien"
+    info = json.loads(mien("info", cascade, "--json").stdout)
+    assert (info["kind"], info["stages"], info["window"]) == ("cascade", 25, {"width": 24, "height": 24})
+    mien("info", cascade)
+    assert "ok" in mien("verify", path).stdout
+    mien.fails("verify", cascade, code=4, words=("cascade",))
+
+
+def test_bench(mien: Runner) -> None:
+    text = mien("bench", "--repeat", "2").stdout
+    for word in ("gray", "detect", "emotion", "GMAC/s", "windows/s", "peak", "median"):
+        assert word in text, word
+    data = json.loads(mien("bench", PHOTOS / "astronaut.jpg", "--repeat", "3", "--json", "--isa", "scalar").stdout)
+    assert data["isa"] == "scalar" and data["faces"] >= 1 and data["peak_rss_bytes"] > 1 << 20
+    assert data["ms"]["detect"]["min"] <= data["ms"]["detect"]["median"] <= data["ms"]["detect"]["p95"]
+    mien.fails("bench", "absent.png", code=3, words=("absent.png",))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mien", required=True, help="the program to test")
+    parser.add_argument("names", nargs="*", help="only tests whose name holds one of these")
+    options = parser.parse_args()
+    tests: list[Callable[[Runner], None]] = [f for name, f in globals().items() if name.startswith("test_")]
+    passed = failed = 0
+    for test in tests:
+        if options.names and not any(name in test.__name__ for name in options.names):
+            continue
+        with tempfile.TemporaryDirectory(prefix="mien-e2e-") as folder:
+            try:
+                test(Runner(os.path.abspath(options.mien), Path(folder)))
+                passed += 1
+                print(f"ok    {test.__name__}", flush=True)
+            except Exception as error:  # a test that breaks must not hide the others
+                failed += 1
+                print(f"FAIL  {test.__name__}: {error}", flush=True)
+                traceback.print_exc(limit=-2, file=sys.stdout)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

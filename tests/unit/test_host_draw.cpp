@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+// Does drawing stay inside of the picture, and do labels stay readable: whole, inside, apart from each other?
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "host/draw.h"
+#include "host/font.h"
+
+using namespace mien;
+using namespace mien::host;
+
+namespace {
+
+EngineInfo info_of_two_heads() {
+    EngineInfo info;
+    info.emotion = {"e", {"angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"}};
+    info.gender = {"g", {"woman", "man"}};
+    return info;
+}
+
+FaceReport face_at(int x, int y, int side, std::size_t emotion, std::size_t gender) {
+    FaceReport face;
+    face.box = {x, y, side, side};
+    face.emotion.probabilities.assign(7, 0.02f);
+    face.emotion.probabilities[emotion] = 0.88f;
+    face.gender.probabilities.assign(2, 0.1f);
+    face.gender.probabilities[gender] = 0.9f;
+    return face;
+}
+
+// A canvas in the middle of a larger field of a known value.
+struct Guarded {
+    static constexpr int border = 40;
+    static constexpr std::uint8_t canary = 0xa5;
+    int width, height;
+    std::vector<std::uint8_t> field;
+
+    Guarded(int w, int h) : width(w), height(h), field(static_cast<std::size_t>((w + 2 * border) * (h + 2 * border) * 3), canary) {}
+    std::ptrdiff_t stride() const { return (width + 2 * border) * 3; }
+    Canvas canvas() { return {field.data() + border * stride() + border * 3, width, height, stride()}; }
+    bool border_untouched() const {
+        for (int y = 0; y < height + 2 * border; ++y) {
+            for (int x = 0; x < width + 2 * border; ++x) {
+                const bool inside = x >= border && x < border + width && y >= border && y < border + height;
+                if (inside) continue;
+                for (int c = 0; c < 3; ++c) {
+                    if (field[static_cast<std::size_t>(y * stride() + x * 3 + c)] != canary) return false;
+                }
+            }
+        }
+        return true;
+    }
+};
+
+bool overlap(const Rect& a, const Rect& b) {
+    return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
+}
+
+}  // namespace
+
+TEST_CASE("nothing is written outside of the canvas") {
+    const EngineInfo info = info_of_two_heads();
+    for (const auto& [w, h] : {std::pair{1, 1}, {5, 90}, {90, 5}, {48, 48}, {200, 120}, {640, 64}}) {
+        CAPTURE(w);
+        CAPTURE(h);
+        Guarded field(w, h);
+        std::vector<FaceReport> faces;
+        for (const int side : {1, 10, 24, 60, 300}) {
+            for (const auto& [x, y] : {std::pair{0, 0}, {w - 1, h - 1}, {w - side, 0}, {0, h - side}, {-20, -20}, {w / 2, h / 2}}) {
+                faces.push_back(face_at(x, y, side, 5, 1));
+            }
+        }
+        for (const Style style : {Style::gender, Style::emotion}) annotate(field.canvas(), faces, info, style);
+        draw_text(field.canvas(), -15, -15, "cut at the left top", 20, {255, 255, 0});
+        draw_text(field.canvas(), w - 10, h - 10, "cut at the right bottom", 20, {0, 0, 255});
+        CHECK(field.border_untouched());
+    }
+}
+
+TEST_CASE("the ink of a text keeps inside of its size") {
+    for (const float size : {5.5f, 8.0f, 12.3f, 31.0f}) {
+        for (const char* text : {"surprise 100 %", "gjpqy|()[]{}@", "W", "\xc3\xbc"}) {
+            CAPTURE(text);
+            const TextSize needed = text_size(text, size);
+            Guarded field(needed.width, needed.height);
+            draw_text(field.canvas(), 0, 0, text, size, {255, 0, 0});
+            CHECK(field.border_untouched());
+            // On a much larger canvas exactly the same number of pixels changes: nothing was cut off.
+            Guarded large(needed.width + 60, needed.height + 60);
+            draw_text(large.canvas(), 30, 30, text, size, {255, 0, 0});
+            const auto changed = [](const Guarded& g) {
+                return std::count_if(g.field.begin(), g.field.end(), [](std::uint8_t v) { return v != Guarded::canary; });
+            };
+            CHECK(changed(field) == changed(large));
+            CHECK(changed(field) > 0);
+        }
+    }
+}
+
+TEST_CASE("every printable letter has ink and an advance") {
+    for (int c = 33; c < 127; ++c) {
+        CHECK_FALSE(glyph(static_cast<char>(c)).strokes.empty());
+        CHECK(glyph(static_cast<char>(c)).advance > 10);
+    }
+    CHECK(glyph(' ').strokes.empty());
+    CHECK_FALSE(glyph('\x7f').strokes.empty());
+    CHECK_FALSE(glyph('\n').strokes.empty());
+}
+
+TEST_CASE("labels lie inside of the picture, wherever the box is") {
+    const EngineInfo info = info_of_two_heads();
+    for (int y = 0; y <= 180; y += 30) {
+        for (int x = 0; x <= 260; x += 20) {
+            const std::vector<FaceReport> faces = {face_at(x, y, 60, 5, 0)};
+            const std::vector<Label> labels = place_labels(320, 240, faces, info);
+            REQUIRE(labels.size() == 1);
+            REQUIRE(labels[0].lines.size() == 2);
+            CHECK(labels[0].lines[0] == "surprise 88 %");
+            CHECK(labels[0].lines[1] == "woman 90 %");
+            const Rect& a = labels[0].area;
+            CHECK(a.x >= 0);
+            CHECK(a.y >= 0);
+            CHECK(a.x + a.width <= 320);
+            CHECK(a.y + a.height <= 240);
+            CHECK_FALSE(overlap(a, faces[0].box));
+            for (const std::string& line : labels[0].lines) CHECK(text_size(line, labels[0].size).width <= a.width);
+        }
+    }
+}
+
+TEST_CASE("labels stand above where there is room") {
+    const std::vector<FaceReport> faces = {face_at(100, 120, 60, 3, 1)};
+    const std::vector<Label> labels = place_labels(320, 240, faces, info_of_two_heads());
+    CHECK(labels[0].area.x == 100);
+    CHECK(labels[0].area.y + labels[0].area.height <= 120);
+    CHECK(labels[0].area.y + labels[0].area.height > 110);
+}
+
+TEST_CASE("labels of neighbours do not cover each other") {
+    std::vector<FaceReport> faces;
+    for (int i = 0; i < 6; ++i) faces.push_back(face_at(20 + i * 42, 80 + i % 3, 40, static_cast<std::size_t>(i), 0));
+    const std::vector<Label> labels = place_labels(320, 240, faces, info_of_two_heads());
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+        for (std::size_t j = 0; j < i; ++j) CHECK_FALSE(overlap(labels[i].area, labels[j].area));
+    }
+}
+
+TEST_CASE("a picture without room for letters has no label") {
+    const std::vector<FaceReport> faces = {face_at(2, 2, 26, 5, 0)};
+    CHECK(place_labels(30, 30, faces, info_of_two_heads())[0].lines.empty());
+}
+
+TEST_CASE("colours of the boxes") {
+    const EngineInfo info = info_of_two_heads();
+    CHECK(box_color(face_at(0, 0, 9, 3, 0), info, Style::gender) == Color{0, 0, 255});
+    CHECK(box_color(face_at(0, 0, 9, 3, 1), info, Style::gender) == Color{255, 0, 0});
+    CHECK(box_color(face_at(0, 0, 9, 3, 1), info, Style::emotion) == Color{224, 224, 0});  // happy, 0.88
+    CHECK(box_color(face_at(0, 0, 9, 6, 1), info, Style::emotion) == Color{0, 224, 0});
+    FaceReport no_gender_head = face_at(0, 0, 9, 0, 0);
+    no_gender_head.gender.probabilities.clear();
+    CHECK(box_color(no_gender_head, info, Style::gender) == Color{224, 0, 0});
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+// Are files written whole or not at all, never over others, and are result names apart? And what does the JSON look like?
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include <nlohmann/json.hpp>
+
+#include "host/batch.h"
+#include "host/file_io.h"
+#include "host/json.h"
+
+using namespace mien;
+using namespace mien::host;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct TemporaryFolder {
+    fs::path path;
+    TemporaryFolder() {
+        std::string pattern = (fs::temp_directory_path() / "mien-test-XXXXXX").string();
+        path = ::mkdtemp(pattern.data());
+    }
+    ~TemporaryFolder() { fs::remove_all(path); }
+    std::string operator/(const char* name) const { return (path / name).string(); }
+    std::size_t files() const { return static_cast<std::size_t>(std::distance(fs::directory_iterator(path), fs::directory_iterator())); }
+};
+
+const ByteVector one = {1, 2, 3}, two = {4, 5};
+
+}  // namespace
+
+TEST_CASE("files are read whole, within a limit") {
+    const TemporaryFolder folder;
+    CHECK_FALSE(write_file(folder / "a", one, Overwrite::no));
+    const auto bytes = read_file(folder / "a", 3);
+    REQUIRE(bytes);
+    CHECK(*bytes == one);
+    CHECK(read_file(folder / "a", 2).error().text.find("larger") != std::string::npos);
+    CHECK(read_file(folder / "none", 9).error().text == "no such file");
+    CHECK(read_file(folder.path.string(), 9).error().text == "is a folder");
+}
+
+TEST_CASE("an existing file is replaced only with permission") {
+    const TemporaryFolder folder;
+    CHECK_FALSE(write_file(folder / "a", one, Overwrite::no));
+    const Failure refused = write_file(folder / "a", two, Overwrite::no);
+    REQUIRE(refused);
+    CHECK(refused->text.find("exists") != std::string::npos);
+    CHECK(*read_file(folder / "a", 9) == one);
+    CHECK_FALSE(write_file(folder / "a", two, Overwrite::yes));
+    CHECK(*read_file(folder / "a", 9) == two);
+    CHECK(folder.files() == 1);  // no temporary file is left
+}
+
+TEST_CASE("a link is followed, a device written to, a missing folder named") {
+    const TemporaryFolder folder;
+    CHECK_FALSE(write_file(folder / "a", one, Overwrite::no));
+    fs::create_symlink("a", folder.path / "link");
+    CHECK_FALSE(write_file(folder / "link", two, Overwrite::yes));
+    CHECK(fs::is_symlink(folder.path / "link"));
+    CHECK(*read_file(folder / "a", 9) == two);
+    CHECK_FALSE(write_file("/dev/null", one, Overwrite::no));
+    CHECK(fs::is_character_file("/dev/null"));
+    CHECK(write_file(folder / "no/where", one, Overwrite::no)->text.find("no such folder") != std::string::npos);
+    CHECK(write_file(folder.path.string(), one, Overwrite::yes)->text.find("folder") != std::string::npos);
+}
+
+TEST_CASE("names of results are unique") {
+    UniqueNames names;
+    CHECK(names.claim("a", ".png") == "a.png");
+    CHECK(names.claim("a", ".jpg") == "a.jpg");
+    CHECK(names.claim("a", ".png") == "a-2.png");
+    CHECK(names.claim("A", ".PNG") == "A-3.PNG");
+    CHECK(names.claim("a-2", ".png") == "a-2-2.png");
+    CHECK(stem_of("x/y.tar.gz") == "y.tar");
+    CHECK(stem_of("x/.hidden") == ".hidden");
+}
+
+TEST_CASE("folders become their pictures, sorted") {
+    const TemporaryFolder folder;
+    fs::create_directories(folder.path / "sub");
+    for (const char* name : {"b.JPG", "a.png", "note.txt", "sub/c.gif"}) std::ofstream(folder.path / name) << 'x';
+    fs::create_directory_symlink("..", folder.path / "sub" / "up");  // a loop, if it were followed
+    const std::vector<std::string> arguments = {folder.path.string(), "given.xyz"};
+    const InputList list = expand_inputs(arguments);
+    REQUIRE(list.files.size() == 4);
+    CHECK(list.files[0] == folder / "a.png");
+    CHECK(list.files[1] == folder / "b.JPG");
+    CHECK(list.files[2] == folder / "sub/c.gif");
+    CHECK(list.files[3] == "given.xyz");
+    CHECK(list.problems.empty());
+    const FileSet sources(list.files);
+    CHECK(sources.contains(folder / "sub/../a.png"));
+    CHECK_FALSE(sources.contains(folder / "note.txt"));
+    CHECK_FALSE(sources.contains(folder / "new.png"));
+}
+
+TEST_CASE("a folder without pictures is a problem") {
+    const TemporaryFolder folder;
+    const std::vector<std::string> arguments = {folder.path.string()};
+    CHECK(expand_inputs(arguments).problems.size() == 1);
+}
+
+TEST_CASE("the shape of the JSON") {
+    EngineInfo info;
+    info.cascade_name = "cascade";
+    info.emotion = {"e", {"happy", "sad"}};
+    info.gender = {"g", {"woman", "man"}};
+    ImageReport report;
+    report.source = "bad \xff name";
+    report.width = 10;
+    report.height = 20;
+    report.times.decode = 1.23456;
+    report.faces.push_back({{1, 2, 3, 4}, 7, {{0.25f, 0.75f}}, {}});
+    const std::string line = to_json(report, info);
+    CHECK(line.find('\n') == std::string::npos);
+    const auto json = nlohmann::json::parse(line);
+    CHECK(json["schema"] == 1);
+    CHECK(json["width"] == 10);
+    CHECK(json["height"] == 20);
+    CHECK(json["models"]["emotion"] == "e");
+    CHECK(json["timing_ms"]["decode"] == 1.235);
+    for (const char* step : {"decode", "gray", "detect", "crop", "emotion", "gender", "draw", "encode", "total"}) {
+        CHECK(json["timing_ms"].contains(step));
+    }
+    REQUIRE(json["faces"].size() == 1);
+    const auto& face = json["faces"][0];
+    CHECK(face["box"] == nlohmann::json({{"x", 1}, {"y", 2}, {"width", 3}, {"height", 4}}));
+    CHECK(face["neighbors"] == 7);
+    CHECK(face["emotion"]["label"] == "sad");
+    CHECK(face["emotion"]["probabilities"]["happy"] == 0.25);
+    CHECK_FALSE(face.contains("gender"));
+    const auto error = nlohmann::json::parse(error_to_json("a", "b"));
+    CHECK(error["source"] == "a");
+    CHECK(error["error"] == "b");
+    report.faces.clear();
+    CHECK(nlohmann::json::parse(to_json(report, info))["faces"].is_array());
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+// Do pictures decode to the right pixels, the right way up, and do damaged ones fail with their cause?
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "base/crc32.h"
+#include "host/image_file.h"
+
+using namespace mien;
+using namespace mien::host;
+
+namespace {
+
+Image make_image(int width, int height) {
+    Image image;
+    image.width = width;
+    image.height = height;
+    image.pixels.reset(static_cast<std::uint8_t*>(std::malloc(image.row_bytes() * static_cast<std::size_t>(height))));
+    for (int i = 0; i < width * height * 3; ++i) image.pixels[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(i * 37 + i / 11);
+    return image;
+}
+
+std::array<int, 3> pixel(const Image& image, int x, int y) {
+    const std::uint8_t* p = image.pixels.get() + image.row_bytes() * static_cast<std::size_t>(y) + x * 3;
+    return {p[0], p[1], p[2]};
+}
+
+// TIFF block with one entry, as in EXIF.
+ByteVector tiff(int orientation, bool little) {
+    if (little) return {'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 1, 3, 0, 1, 0, 0, 0, static_cast<std::uint8_t>(orientation), 0, 0, 0};
+    return {'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, static_cast<std::uint8_t>(orientation), 0, 0};
+}
+
+void append(ByteVector& to, const ByteVector& bytes) { to.insert(to.end(), bytes.begin(), bytes.end()); }
+void append_big_u32(ByteVector& to, std::uint32_t v) {
+    for (int shift = 24; shift >= 0; shift -= 8) to.push_back(static_cast<std::uint8_t>(v >> shift));
+}
+
+ByteVector png_chunk(const char* tag, const ByteVector& data) {
+    ByteVector body(tag, tag + 4), chunk;
+    append(body, data);
+    append_big_u32(chunk, static_cast<std::uint32_t>(data.size()));
+    append(chunk, body);
+    append_big_u32(chunk, crc32(body));
+    return chunk;
+}
+
+// Puts `bytes` behind the PNG's signature and header chunk.
+ByteVector with_png_chunk(ByteVector png, const ByteVector& chunk) {
+    png.insert(png.begin() + 33, chunk.begin(), chunk.end());
+    return png;
+}
+
+ByteVector with_jpeg_exif(ByteVector jpeg, const ByteVector& exif) {
+    ByteVector segment = {0xff, 0xe1, 0, static_cast<std::uint8_t>(exif.size() + 8), 'E', 'x', 'i', 'f', 0, 0};
+    append(segment, exif);
+    jpeg.insert(jpeg.begin() + 2, segment.begin(), segment.end());
+    return jpeg;
+}
+
+std::string error_of(const ByteVector& bytes, const ImageLimits& limits = {}) {
+    const auto decoded = decode_image(bytes, limits);
+    return decoded ? "" : decoded.error().text;
+}
+
+bool mentions(const std::string& text, const char* word) { return text.find(word) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("a PNG comes back as it was written") {
+    const Image image = make_image(7, 5);
+    const auto png = encode_image(image.frame(), ImageFormat::png);
+    REQUIRE(png);
+    const auto decoded = decode_image(*png);
+    REQUIRE(decoded);
+    CHECK(decoded->image.width == 7);
+    CHECK(decoded->image.height == 5);
+    CHECK(decoded->note.empty());
+    CHECK(std::memcmp(decoded->image.pixels.get(), image.pixels.get(), 7 * 5 * 3) == 0);
+}
+
+TEST_CASE("all eight orientations, both byte orders, in PNG") {
+    const int w = 37, h = 70;  // larger than a tile of the turning loop in one direction
+    const Image image = make_image(w, h);
+    const auto png = encode_image(image.frame(), ImageFormat::png);
+    REQUIRE(png);
+    for (int o = 1; o <= 8; ++o) {
+        for (const bool little : {true, false}) {
+            CAPTURE(o);
+            const auto decoded = decode_image(with_png_chunk(*png, png_chunk("eXIf", tiff(o, little))));
+            REQUIRE(decoded);
+            const Image& turned = decoded->image;
+            CHECK(turned.width == (o >= 5 ? h : w));
+            CHECK(turned.height == (o >= 5 ? w : h));
+            // Where the standard says that row 0 and column 0 of the stored picture are to be seen.
+            bool equal = true;
+            for (int y = 0; y < h; ++y) {
+                for (int x = 0; x < w; ++x) {
+                    const std::array<std::array<int, 2>, 8> seen = {{{x, y}, {w - 1 - x, y}, {w - 1 - x, h - 1 - y}, {x, h - 1 - y},
+                                                                    {y, x}, {h - 1 - y, x}, {h - 1 - y, w - 1 - x}, {y, w - 1 - x}}};
+                    const auto& at = seen[static_cast<std::size_t>(o - 1)];
+                    equal = equal && pixel(turned, at[0], at[1]) == pixel(image, x, y);
+                }
+            }
+            CHECK(equal);
+        }
+    }
+}
+
+TEST_CASE("orientation in JPEG") {
+    const Image image = make_image(40, 24);
+    const auto jpeg = encode_image(image.frame(), ImageFormat::jpeg);
+    REQUIRE(jpeg);
+    const auto plain = decode_image(*jpeg);
+    const auto turned = decode_image(with_jpeg_exif(*jpeg, tiff(6, false)));
+    REQUIRE(plain);
+    REQUIRE(turned);
+    CHECK(turned->image.width == 24);
+    CHECK(turned->image.height == 40);
+    CHECK(pixel(turned->image, 23, 0) == pixel(plain->image, 0, 0));
+    CHECK(pixel(turned->image, 0, 39) == pixel(plain->image, 39, 23));
+}
+
+TEST_CASE("EXIF that makes no sense is upright") {
+    const ByteVector good = tiff(6, true);
+    CHECK(exif_orientation(good) == 6);
+    for (std::size_t n = 0; n < good.size(); ++n) {
+        const ByteVector cut(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(n));
+        CHECK(exif_orientation(cut) == 1);
+    }
+    CHECK(exif_orientation(tiff(0, true)) == 1);
+    CHECK(exif_orientation(tiff(9, false)) == 1);
+    ByteVector far = good;
+    far[4] = far[5] = far[6] = far[7] = 0xff;  // directory far outside
+    CHECK(exif_orientation(far) == 1);
+    ByteVector many = good;
+    many[8] = many[9] = 0xff;  // more entries than there are bytes
+    CHECK(exif_orientation(many) == 6);
+    for (std::size_t i = 0; i < good.size(); ++i) {
+        for (int v = 0; v < 256; ++v) {
+            ByteVector changed = good;
+            changed[i] = static_cast<std::uint8_t>(v);
+            const int o = exif_orientation(changed);
+            CHECK_UNARY(o >= 1 && o <= 8);
+        }
+    }
+}
+
+TEST_CASE("a picture cut at any byte is refused") {
+    const Image image = make_image(20, 12);
+    for (const ImageFormat format : {ImageFormat::png, ImageFormat::jpeg}) {
+        const auto bytes = encode_image(image.frame(), format);
+        REQUIRE(bytes);
+        for (std::size_t n = 0; n < bytes->size(); ++n) {
+            CAPTURE(n);
+            const std::string error = error_of({bytes->begin(), bytes->begin() + static_cast<std::ptrdiff_t>(n)});
+            CHECK_FALSE(error.empty());
+            if (n >= 8) CHECK_UNARY(mentions(error, "cut short"));
+        }
+    }
+    ByteVector pgm = {'P', '5', ' ', '4', ' ', '2', ' ', '2', '5', '5', '\n', 1, 2, 3, 4, 5, 6, 7, 8};
+    CHECK(error_of(pgm).empty());
+    while (!pgm.empty()) {
+        pgm.pop_back();
+        CHECK_FALSE(error_of(pgm).empty());
+    }
+}
+
+TEST_CASE("one changed byte of a PNG's pixels is noticed") {
+    const Image image = make_image(20, 12);
+    auto png = encode_image(image.frame(), ImageFormat::png);
+    REQUIRE(png);
+    (*png)[60] ^= 1;
+    CHECK(mentions(error_of(*png), "checksum"));
+}
+
+TEST_CASE("bytes behind the end do not disturb") {
+    const Image image = make_image(20, 12);
+    for (const ImageFormat format : {ImageFormat::png, ImageFormat::jpeg}) {
+        auto bytes = encode_image(image.frame(), format);
+        REQUIRE(bytes);
+        bytes->insert(bytes->end(), 100, 0x55);
+        CHECK(error_of(*bytes).empty());
+    }
+}
+
+TEST_CASE("size limits hold before decoding") {
+    ByteVector header = {0, 0, 0x4e, 0x20, 0, 0, 0x4e, 0x20, 8, 2, 0, 0, 0};  // 20000 x 20000, RGB
+    ByteVector png = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    append(png, png_chunk("IHDR", header));
+    append(png, png_chunk("IDAT", {0x78, 0x9c, 3, 0, 0, 0, 0, 1}));
+    append(png, png_chunk("IEND", {}));
+    CHECK(mentions(error_of(png), "too large: 20000 x 20000"));
+    ImageLimits limits;
+    limits.max_pixels = 10;
+    const std::string pgm = "P5 4 3 255\n123456789012";
+    CHECK(mentions(error_of({pgm.begin(), pgm.end()}, limits), "too large"));
+    const std::string wide = "P5 99999999999999999999 1 255\n1";
+    CHECK(mentions(error_of({wide.begin(), wide.end()}), "too large"));
+}
+
+TEST_CASE("PNM with other maxima is scaled") {
+    const ByteVector gray = {'P', '5', '\n', '#', 'x', '\n', '3', ' ', '1', ' ', '1', '0', '0', '\n', 0, 50, 100};
+    const auto small = decode_image(gray);
+    REQUIRE(small);
+    CHECK(pixel(small->image, 0, 0) == std::array{0, 0, 0});
+    CHECK(pixel(small->image, 1, 0) == std::array{128, 128, 128});
+    CHECK(pixel(small->image, 2, 0) == std::array{255, 255, 255});
+    const ByteVector deep = {'P', '6', ' ', '1', ' ', '1', ' ', '6', '5', '5', '3', '5', '\n', 0xff, 0xff, 0x80, 0x00, 0, 0};
+    const auto wide = decode_image(deep);
+    REQUIRE(wide);
+    CHECK(pixel(wide->image, 0, 0) == std::array{255, 128, 0});
+}
+
+TEST_CASE("transparent parts are white") {
+    // A BMP of 32 bits would do, but PNG is what has alpha in practice: 2 x 1, RGBA, stored block of deflate.
+    const ByteVector rows = {0, 200, 100, 0, 0, 200, 100, 0, 255};
+    ByteVector deflate = {0x78, 1, 1, 9, 0, 0xf6, 0xff};
+    append(deflate, rows);
+    std::uint32_t a = 1, b = 0;  // Adler-32
+    for (const std::uint8_t v : rows) {
+        a = (a + v) % 65521;
+        b = (b + a) % 65521;
+    }
+    append_big_u32(deflate, b << 16 | a);
+    ByteVector png = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    append(png, png_chunk("IHDR", {0, 0, 0, 2, 0, 0, 0, 1, 8, 6, 0, 0, 0}));
+    append(png, png_chunk("IDAT", deflate));
+    append(png, png_chunk("IEND", {}));
+    const auto decoded = decode_image(png);
+    REQUIRE(decoded);
+    CHECK(pixel(decoded->image, 0, 0) == std::array{255, 255, 255});
+    CHECK(pixel(decoded->image, 1, 0) == std::array{200, 100, 0});
+}
+
+TEST_CASE("other files are called by their name") {
+    const auto named = [](std::string head, const char* word) {
+        head.resize(64, '\1');
+        const std::string error = error_of({head.begin(), head.end()});
+        CAPTURE(error);
+        CHECK_UNARY(mentions(error, word));
+    };
+    named(std::string("\0\0\0\x18" "ftypheic", 12), "HEIC");
+    named(std::string("\0\0\0\x18" "ftypavif", 12), "AVIF");
+    named("RIFF1234WEBPVP8 ", "WebP");
+    named(std::string("II*\0", 4), "TIFF");
+    named("%PDF-1.4", "PDF");
+    named("MIEN", "weights");
+    named("P3 1 1 255\n0 0 0", "PNM as text");
+    CHECK(mentions(error_of({}), "empty"));
+    const std::string text = "hello, this is a text\n";
+    CHECK(mentions(error_of({text.begin(), text.end()}), "text file"));
+}

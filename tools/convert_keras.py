@@ -1,0 +1,221 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Convert a Keras model (HDF5 of Keras 1 to 3, or .keras) to a quantised .mien network.
+
+  convert_keras.py emotion_model.hdf5 -o emotion.mien --task emotion --calibrate fer2013/train.npz
+
+Needs numpy and h5py, no Keras; Pillow only where pictures are read from files. Layers it can convert:
+docs/QUANTISATION.md. Exit status: 0 done, 2 wrong usage, 3 a file cannot be read or written, 4 the model is
+damaged or not supported."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+try:
+    import numpy as np
+    import h5py  # noqa: F401  (keras_file needs it; better said here than in a traceback)
+except ImportError as error:
+    sys.exit(f"convert_keras: {error.name} is missing: pip install numpy h5py")
+
+from mien_tools import __version__, errors, fold, keras_file, pictures, quantise, reference
+from mien_tools import format as mien
+
+TASK_LABELS = {
+    "emotion": ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"],
+    "gender": ["woman", "man"],
+}
+SYNTHETIC_SEED = 20130713
+TEST_SEED = 7
+
+
+def number(text: str) -> float:
+    """A decimal or a fraction such as 1/127.5."""
+    top, _, bottom = text.partition("/")
+    try:
+        value = float(top) / (float(bottom) if bottom else 1.0)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not np.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not finite")
+    return value
+
+
+def range_method(text: str) -> str:
+    if text in ("max", "mse"):
+        return text
+    try:
+        if 50 <= float(text) <= 100:
+            return text
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is neither max, mse nor a percentile of 50..100")
+
+
+def unit(text: str) -> float:
+    value = number(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not in 0..1")
+    return value
+
+
+def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
+    defaults = quantise.Options()
+    parser = errors.Parser(prog="convert_keras", description=__doc__.split("\n\n")[0])
+    parser.add_argument("model", help="HDF5 file or .keras archive")
+    parser.add_argument("-o", "--output", required=True, metavar="OUT.mien")
+    parser.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
+    parser.add_argument("--task", default="", help="emotion, gender or a name of your own; the first two know their labels")
+    parser.add_argument("--labels", help="class labels in order, separated by commas")
+    parser.add_argument("--name", help="default: the output's file name")
+    parser.add_argument("--source", default="", help="where the float model is from")
+    parser.add_argument("--license", default="", help="of the float model")
+    preparation = parser.add_argument_group("preparation of a face")
+    preparation.add_argument("--input-scale", type=number, default=1 / 127.5, help="x = pixel * scale + offset (default 1/127.5)")
+    preparation.add_argument("--input-offset", type=number, default=-1.0, help="(default -1)")
+    preparation.add_argument("--margin-x", type=number, default=0.0, help="grow the face box on each side by this fraction (-0.4..4)")
+    preparation.add_argument("--margin-y", type=number, default=0.0)
+    calibration = parser.add_argument_group("quantisation")
+    calibration.add_argument("--calibrate", metavar="NPZ-OR-FOLDER", help="pictures to take ranges from")
+    calibration.add_argument("--calibrate-count", type=int, default=500)
+    calibration.add_argument("--calibrate-name", metavar="TEXT", help="what these pictures are, for the file's description")
+    calibration.add_argument("--calibrate-pad", type=int, default=0, metavar="PIXELS", help="repeat the edge of each picture")
+    calibration.add_argument("--range", type=range_method, default=defaults.range_method, metavar="max|mse|PERCENTILE",
+                             help=f"(default {defaults.range_method})")
+    calibration.add_argument("--equalise", type=unit, default=defaults.equalise, metavar="0..1",
+                             help=f"how far the channels of a tensor get steps of their own (default {defaults.equalise})")
+    calibration.add_argument("--plain", action="store_true", help="one step a tensor, weights rounded to nearest, no correction")
+    parser.add_argument("--test-image", nargs="+", default=[], metavar="FILE", help="more test vectors")
+    parser.add_argument("--report", action="store_true", help="print layers, and how close integers and floats are")
+    parser.add_argument("--version", action="version", version=f"convert_keras {__version__}")
+    args = parser.parse_args(arguments)
+    if args.calibrate_count < 1 or args.calibrate_pad < 0:
+        parser.error("--calibrate-count and --calibrate-pad must be positive")
+    if not (-0.4 <= args.margin_x <= 4 and -0.4 <= args.margin_y <= 4):
+        parser.error("margins lie in -0.4..4")
+    if args.input_scale == 0:
+        parser.error("--input-scale must not be 0")
+    if 2 + len(args.test_image) > mien.MAX_TESTS:
+        parser.error(f"at most {mien.MAX_TESTS - 2} test images")
+    return args
+
+
+def labels_for(args: argparse.Namespace, model: keras_file.KerasModel) -> List[str]:
+    if args.labels is not None:
+        labels = [label.strip() for label in args.labels.split(",")]
+    else:
+        labels = TASK_LABELS.get(args.task, [str(i) for i in range(model.class_count)])
+    if len(labels) != model.class_count:
+        raise errors.UsageError(args.model, f"{len(labels)} labels for {model.class_count} classes (use --labels)")
+    if len(set(labels)) != len(labels) or not all(labels):
+        raise errors.UsageError(args.model, "empty or repeated labels")
+    return labels
+
+
+class Progress:
+    """One line that rewrites itself, only on a terminal and only when it takes long."""
+
+    def __init__(self) -> None:
+        self.shown = False
+        self.start = self.last = time.monotonic()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if sys.stderr.isatty() and now - self.start > 1 and (now - self.last > 0.2 or done == total):
+            print(f"\r{what}: {done} of {total}\033[K", end="", file=sys.stderr, flush=True)
+            self.shown, self.last = True, now
+
+    def close(self) -> None:
+        if self.shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def test_vectors(net: mien.Network, model: keras_file.KerasModel, pixels: np.ndarray) -> List[mien.TestVector]:
+    """Pictures with what every layer must make of them, and what the float original does."""
+    result = []
+    for picture in pixels:
+        crcs, logits = reference.layer_checksums(net, picture)
+        x = reference.scale_pixels(picture[None], net.input_scale, net.input_offset).astype(np.float64)
+        probabilities = reference.keras_forward(model, x)[0].astype(np.float32)
+        result.append(mien.TestVector(picture, crcs, logits, probabilities))
+    return result
+
+
+def report(net: mien.Network, float_net: fold.FloatNet, pixels: np.ndarray) -> None:
+    print(f"{'layer':<34}{'op':<16}{'output':>14}{'step':>12}{'weights':>9}")
+    for layer in net.layers:
+        size = " x ".join(str(v) for v in layer.output_shape)
+        step = "logits" if layer.logits else f"{layer.quant:.6g}"
+        print(f"{layer.name[:33]:<34}{layer.op_name + ('+relu' if layer.relu else ''):<16}{size:>14}{step:>12}"
+              f"{0 if layer.weights is None else layer.weights.size:>9}")
+    x = reference.scale_pixels(pixels, net.input_scale, net.input_offset)
+    wanted = np.concatenate([float_net.forward(x[i:i + 64]) for i in range(0, len(x), 64)])
+    got = reference.integer_forward(net, pixels)
+    same = (wanted.argmax(axis=1) == got.argmax(axis=1)).mean()
+    noise = np.square(got - wanted - (got - wanted).mean(axis=1, keepdims=True)).sum()
+    power = np.square(wanted - wanted.mean(axis=1, keepdims=True)).sum()
+    difference = np.abs(reference.softmax(got) - reference.softmax(wanted))
+    print(f"on the {len(pixels)} calibration pictures: same class {100 * same:.2f} %, logits' signal to noise "
+          f"{10 * np.log10(power / max(noise, 1e-30)):.1f} dB, mean and largest difference of a probability "
+          f"{difference.mean():.4f} {difference.max():.4f}")
+
+
+def convert(args: argparse.Namespace) -> int:
+    if os.path.exists(args.output) and not args.yes:
+        raise errors.UsageError(args.output, "exists (use -y to overwrite)")
+    model = keras_file.read_model(args.model)
+    float_net = fold.fold(model)
+    labels = labels_for(args, model)
+    if args.calibrate:
+        pixels = pictures.load(args.calibrate, args.calibrate_count, model.input_shape, args.calibrate_pad)
+        calibration: Dict[str, Any] = {
+            "pictures": args.calibrate_name or os.path.basename(os.path.normpath(args.calibrate)), "count": len(pixels)}
+        if args.calibrate_pad:
+            calibration["padding"] = args.calibrate_pad
+    else:
+        print("convert_keras: warning: no calibration pictures, ranges are taken from synthetic ones", file=sys.stderr)
+        pixels = pictures.synthetic(min(args.calibrate_count, 64), model.input_shape, SYNTHETIC_SEED)
+        calibration = {"pictures": "synthetic", "count": len(pixels)}
+    options = quantise.Options(range_method=args.range, equalise=args.equalise)
+    if args.plain:
+        options = quantise.Options(range_method=args.range, equalise=0, shift=False, refit=False, rounding="nearest")
+    calibration.update(range=options.range_method, equalise=options.equalise, shift=options.shift, refit=options.refit,
+                       rounding=options.rounding)
+    progress = Progress()
+    net = quantise.quantise(float_net, pixels, args.input_scale, args.input_offset, labels, options, progress)
+    progress.close()
+    net.margin_x, net.margin_y = (float(np.float32(m)) for m in (args.margin_x, args.margin_y))
+    net.meta = {
+        "name": args.name or Path(args.output).stem,
+        "task": args.task,
+        "source": args.source,
+        "licence": args.license,
+        "made_from": {"file": os.path.basename(args.model), "sha256": model.sha256, "keras_version": model.keras_version,
+                      "parameters": model.parameter_count},
+        "macs": float_net.macs,
+        "converter": f"mien convert_keras {__version__}",
+        "calibration": calibration,
+    }
+    tests = pictures.synthetic(2, model.input_shape, TEST_SEED)
+    if args.test_image:
+        tests = np.concatenate([tests] + [pictures.image.to_network_input(pictures.read_picture(path)[None], *model.input_shape)
+                                          for path in args.test_image])
+    net.tests = test_vectors(net, model, tests)
+    try:
+        data = mien.encode_network(net)
+    except mien.FormatError as error:
+        raise errors.ModelError(args.model, str(error)) from None
+    errors.write_file(args.output, data, args.yes)
+    if args.report:
+        report(net, float_net, pixels)
+    print(f"{args.output}: {len(net.layers)} layers, {float_net.macs} MAC, {len(data)} bytes")
+    return 0
+
+
+if __name__ == "__main__":
+    errors.run_tool("convert_keras", lambda: convert(parse_arguments(None)))

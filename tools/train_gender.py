@@ -19,6 +19,7 @@ import argparse
 import csv
 import math
 import os
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -520,14 +521,31 @@ def print_table(faces: Faces, answers: dict[str, np.ndarray], known: dict[str, n
         print(f"| {name} | {mask.sum()} | " + " | ".join(cells) + " |")
 
 
-def command_score(args: argparse.Namespace) -> None:
+def make_predictor(args: argparse.Namespace) -> Any:
+    """uint8 [N, 48, 48] to classes [N]: a Keras file in Keras, a .mien file in the engine (through mien-netdump)."""
+    if not args.model.is_file():
+        die(f"{args.model}: no such file")
+    if args.model.suffix == ".mien":
+        if args.netdump is None:
+            die(f"{args.model}: --netdump is needed to run a .mien file")
+
+        def run_engine(pixels: np.ndarray) -> np.ndarray:
+            done = subprocess.run([args.netdump, args.model], input=pixels.tobytes(), stdout=subprocess.PIPE, check=False)
+            if done.returncode != 0:
+                die(f"{args.model}: the engine refuses it")
+            return np.frombuffer(done.stdout, "<f4").reshape(len(pixels), 2, -1)[:, 0].argmax(1)
+
+        return run_engine
     try:
         import keras
     except ImportError as error:
         die(f"{error.name} is missing: pip install torch keras h5py")
-    if not args.model.is_file():
-        die(f"{args.model}: no such file")
     model = keras.models.load_model(args.model, compile=False)
+    return lambda pixels: model.predict(normalise(pixels), batch_size=256, verbose=0).argmax(1)
+
+
+def command_score(args: argparse.Namespace) -> None:
+    predict = make_predictor(args)
     faces = load_faces(args.data, {"validation": 1, "test": 2}[args.split])
     boxes = {"mean box": mean_boxes(len(faces)), "jittered box": jittered_boxes(len(faces), args.jitter_seed)}
     known = {name: np.ones(len(faces), bool) for name in boxes}
@@ -541,8 +559,7 @@ def command_score(args: argparse.Namespace) -> None:
     print(f"{args.split}, jitter seed {args.jitter_seed}")
     answers = {}
     for name, box in boxes.items():
-        x = normalise(cut(faces.gray, box))
-        answers[name] = model.predict(x, batch_size=256, verbose=0).argmax(1)
+        answers[name] = predict(cut(faces.gray, box))
     print_table(faces, answers, known)
 
 
@@ -578,7 +595,8 @@ def main() -> None:
 
     score = commands.add_parser("score", help="accuracy by group")
     score.add_argument("--data", type=Path, required=True, help="the .npz of faces")
-    score.add_argument("--model", type=Path, required=True, help="Keras HDF5 file")
+    score.add_argument("--model", type=Path, required=True, help="Keras HDF5 file, or a .mien file with --netdump")
+    score.add_argument("--netdump", type=Path, help="build/.../tests/mien-netdump, to run a .mien file in the engine")
     score.add_argument("--cascade", type=Path, help="also cut faces where this detector finds them")
     score.add_argument("--split", choices=("validation", "test"), default="validation")
     score.add_argument("--jitter-seed", type=int, default=11, help="of the jittered crops (default %(default)s)")

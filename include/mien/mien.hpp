@@ -15,6 +15,12 @@
 #include <span>
 #include <string_view>
 
+#if defined(__GNUC__)
+#define MIEN_CPP_API __attribute__((visibility("default")))
+#else
+#define MIEN_CPP_API
+#endif
+
 namespace mien {
 
 enum class Status : int {
@@ -29,10 +35,10 @@ enum class Status : int {
 };
 
 // Static text, never null, no trailing newline: "weights file is cut short or altered".
-[[nodiscard]] const char* message(Status status) noexcept;
+[[nodiscard]] MIEN_CPP_API const char* message(Status status) noexcept;
 
 // Semantic version of the library, "0.1.0".
-[[nodiscard]] const char* version() noexcept;
+[[nodiscard]] MIEN_CPP_API const char* version() noexcept;
 
 enum class PixelFormat : std::uint8_t { gray8, rgb24, bgr24, rgba32, bgra32 };
 
@@ -52,15 +58,16 @@ struct Rect {
 
 // Instruction set of the kernels. `best` takes the fastest that this processor has; every one gives the same bits.
 enum class Isa : std::uint8_t { best, scalar, avx2 };
+inline constexpr Isa all_isas[] = {Isa::scalar, Isa::avx2};  // all but `best`, slowest first
 
 // "scalar", "avx2"; "best" for Isa::best.
-[[nodiscard]] const char* isa_name(Isa isa) noexcept;
+[[nodiscard]] MIEN_CPP_API const char* isa_name(Isa isa) noexcept;
 // The instruction set that `wanted` becomes on this processor; Isa::scalar if it is not available.
-[[nodiscard]] Isa resolve_isa(Isa wanted) noexcept;
-[[nodiscard]] bool isa_available(Isa isa) noexcept;
+[[nodiscard]] MIEN_CPP_API Isa resolve_isa(Isa wanted) noexcept;
+[[nodiscard]] MIEN_CPP_API bool isa_available(Isa isa) noexcept;
 
 // A Haar cascade (kind CASC). Owns nothing: `bytes` must outlive the view and every Engine made from it.
-class Cascade {
+class MIEN_CPP_API Cascade {
 public:
     // Validates everything (size, checksum, offsets, ranges); later use needs no checks. 8-byte alignment is not needed.
     [[nodiscard]] static Status open(std::span<const std::uint8_t> bytes, Cascade& out) noexcept;
@@ -87,7 +94,7 @@ private:
 };
 
 // A classification network (kind NETW). Owns nothing, like Cascade.
-class Model {
+class MIEN_CPP_API Model {
 public:
     [[nodiscard]] static Status open(std::span<const std::uint8_t> bytes, Model& out) noexcept;
 
@@ -123,9 +130,11 @@ struct DetectorOptions {
     int max_size = 0;           // largest face; 0: the frame
 };
 
+inline constexpr int max_frame_side = 1 << 15;
+
 struct Config {
     DetectorOptions detector;
-    int max_width = 640;         // the largest frame that process() will be given
+    int max_width = 640;         // the largest frame that process() will be given; at most max_frame_side
     int max_height = 480;
     int detect_width = 0;        // > 0: a wider frame is shrunk to this width for detection only; crops keep full size
     int max_faces = 256;         // further faces are dropped and counted in Engine::faces_dropped()
@@ -160,7 +169,7 @@ enum class Head : std::uint8_t { emotion, gender };
 
 // One per thread or stream; views (Cascade, Model) may be shared. Movable, not copyable; destroying it frees nothing,
 // since the memory is the caller's.
-class Engine {
+class MIEN_CPP_API Engine {
 public:
     Engine() noexcept = default;
     Engine(Engine&& other) noexcept : impl_(other.impl_) { other.impl_ = nullptr; }
@@ -205,7 +214,7 @@ struct VerifyReport {
     int failed_layer = -1;        // first layer of it that differs, or layer_count for the scores
     float max_float_error = 0;    // largest |probability - probability of the float original|
 };
-[[nodiscard]] std::size_t verify_required_bytes(const Model& model) noexcept;
-[[nodiscard]] Status verify(const Model& model, Isa isa, std::span<std::byte> memory, VerifyReport& report) noexcept;
+[[nodiscard]] MIEN_CPP_API std::size_t verify_required_bytes(const Model& model) noexcept;
+[[nodiscard]] MIEN_CPP_API Status verify(const Model& model, Isa isa, std::span<std::byte> memory, VerifyReport& report) noexcept;
 
 }  // namespace mien

@@ -280,7 +280,6 @@ void add_detector_options(CLI::App& app, EngineOptions& options) {
 }
 
 namespace {
-constexpr Isa all_isas[] = {Isa::scalar, Isa::avx2};
 }  // namespace
 
 std::span<const Isa> available_isas() {

@@ -53,6 +53,13 @@ using Bytes = std::span<const std::uint8_t>;
 
 constexpr int jpeg_quality = 92;  // above 90 the writer keeps full colour resolution, which thin coloured lines need
 
+// One fixed filter and less search: a third less time for two percent more bytes. Once, before any thread.
+[[maybe_unused]] const bool png_writer_is_set = [] {
+    stbi_write_png_compression_level = 5;
+    stbi_write_force_png_filter = 4;
+    return true;
+}();
+
 const char* type_name(ImageType type) {
     switch (type) {
         case ImageType::jpeg: return "JPEG";

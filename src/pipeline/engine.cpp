@@ -20,7 +20,6 @@ namespace mien {
 namespace {
 
 constexpr int head_count = 2;
-constexpr int max_frame_side = 1 << 15;
 
 bool valid(const DetectorOptions& options) noexcept {
     // Below 1.001 a pyramid would have thousands of levels.

@@ -60,7 +60,8 @@ def main() -> int:
             flags = run([pkg_config, f"--define-variable=prefix={prefix}", "--cflags", "--libs", "mien"],
                         env={**os.environ, "PKG_CONFIG_PATH": str(pc_dir)}).split()
             run([args.cxx, "-std=c++20", str(source / "example.cpp"), *flags, "-o", str(work / "by_pkg_config")])
-            print("pkg-config:", run([str(work / "by_pkg_config"), str(weights)]).strip())
+            library_path = {**os.environ, "LD_LIBRARY_PATH": str(pc_dir.parent)}  # -lmien prefers the shared library
+            print("pkg-config:", run([str(work / "by_pkg_config"), str(weights)], env=library_path).strip())
 
         tool = prefix / "bin" / "mien"
         if tool.exists():

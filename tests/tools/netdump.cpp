@@ -51,7 +51,7 @@ int main(int argc, char** argv) {
             layers = true;
         } else if (argument == "--isa" && i + 1 < argc) {
             const std::string_view name = argv[++i];
-            for (const mien::Isa candidate : {mien::Isa::scalar, mien::Isa::avx2})
+            for (const mien::Isa candidate : mien::all_isas)
                 if (name == mien::isa_name(candidate)) isa = candidate;
         } else {
             path = argv[i];

@@ -54,7 +54,7 @@ inline std::string weights_path(const std::string& name) { return std::string(MI
 inline std::vector<Isa> isas() {
     std::vector<Isa> found;
     const char* only = std::getenv("MIEN_ISA");
-    for (const Isa isa : {Isa::scalar, Isa::avx2})
+    for (const Isa isa : all_isas)
         if (isa_available(isa) && (only == nullptr || std::string_view(only) == isa_name(isa))) found.push_back(isa);
     return found;
 }

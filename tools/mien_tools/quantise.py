@@ -32,9 +32,9 @@ SAMPLES = 120000  # positions of a layer, over all pictures, that its weights ar
 class Options:
     """What to try; the defaults are what agrees best with the float networks of tests/compare_keras.py."""
 
-    range_method: str = "99.999"  # "max", "mse" or a percentile of |x|
+    range_method: str = "mse"     # "max", "mse" (least squared error) or a percentile
     shift: bool = True            # centre the range of each channel where nothing needs 0 to stay 0
-    equalise: float = 0.8         # 0: one step per tensor; 1: each channel of a tensor uses the whole range; between: a power
+    equalise: Optional[float] = None  # 0: one step a tensor; 1: every channel uses the whole range; None: weigh what each needs
     refit: bool = True            # regression against the float network
     rounding: str = "error"       # "nearest" or "error" (feedback)
     ridge: float = 0.1           # weight of the original weights in the regression, relative to the mean power of an input
@@ -72,42 +72,95 @@ def groups_of(net: FloatNet) -> List[int]:
     return [find(t) for t in range(len(parent))]
 
 
-def _best_clip(magnitudes: np.ndarray) -> float:
-    """The range with the least squared error of rounding and clipping together."""
-    magnitudes = magnitudes[magnitudes > 0]
-    if not magnitudes.size:
-        return 0.0
-    top = float(magnitudes.max())
-    counts, edges = np.histogram(magnitudes, 1024, (0, top))
-    centres = (edges[1:] + edges[:-1]) / 2
-    # Sums over the bins above each edge, for the clipping error sum((v - t)^2).
-    n = np.cumsum(counts[::-1])[::-1]
-    s1 = np.cumsum((counts * centres)[::-1])[::-1]
-    s2 = np.cumsum((counts * centres ** 2)[::-1])[::-1]
-    best, best_cost = top, magnitudes.size * (top / 127) ** 2 / 12
-    for k in range(256, 1024):
-        t = edges[k]
-        inside = magnitudes.size - n[k]
-        cost = inside * (t / 127) ** 2 / 12 + s2[k] - 2 * t * s1[k] + t * t * n[k]
-        if cost < best_cost:
-            best, best_cost = float(t), cost
-    return best
+def _least_error_ranges(flat: np.ndarray, centred: bool) -> Tuple[np.ndarray, np.ndarray]:
+    """Per column the interval with the least squared error of rounding and clipping together. `centred` intervals may lie
+    anywhere; others are used as -max..max."""
+    bins = 256
+    if len(flat) > 1 << 19:
+        flat = flat[::-(-len(flat) // (1 << 19))]
+    low, high = flat.min(axis=0).astype(np.float64), flat.max(axis=0).astype(np.float64)
+    if not centred:
+        high = np.maximum(np.maximum(-low, high), 1e-30)
+        low = np.where(low < 0, -high, 0.0)
+    width = np.maximum((high - low) / bins, 1e-30)
+    for c in range(flat.shape[1]):
+        x = flat[:, c]
+        x = x[x != 0]  # zeros are always exact: where a ReLU makes many, they must not ask for finer steps
+        counts = np.bincount(np.minimum(((x - low[c]) / width[c]).astype(np.int64), bins - 1), minlength=bins).astype(np.float64)
+        edges = low[c] + width[c] * np.arange(bins + 1)
+        centres = (edges[1:] + edges[:-1]) / 2
+        # Sum of (x - edge)^2 over the values above (below) each edge.
+        n, s1, s2 = (np.concatenate([[0.0], np.cumsum(counts * centres ** k)]) for k in range(3))
+        below = edges ** 2 * n - 2 * edges * s1 + s2
+        above = edges ** 2 * (n[-1] - n) - 2 * edges * (s1[-1] - s1) + (s2[-1] - s2)
+        if centred:
+            cost = below[:, None] + above[None] + x.size * ((edges[None] - edges[:, None]) / 254) ** 2 / 12
+            cost[np.arange(bins + 1)[:, None] >= np.arange(bins + 1)[None]] = np.inf
+            i, j = np.unravel_index(np.argmin(cost), cost.shape)
+            low[c], high[c] = edges[i], edges[j]
+        else:
+            tops = edges[bins // 2 + 1:] if low[c] < 0 else edges[1:]
+            cost = above[-len(tops):] + x.size * (tops / 127) ** 2 / 12
+            if low[c] < 0:
+                cost = cost + below[:len(tops)][::-1]
+            high[c] = tops[np.argmin(cost)]
+            low[c] = -high[c] if low[c] < 0 else 0.0
+    return low, high
 
 
-def channel_ranges(x: np.ndarray, method: str) -> Tuple[np.ndarray, np.ndarray]:
+def channel_ranges(x: np.ndarray, method: str, centred: bool) -> Tuple[np.ndarray, np.ndarray]:
     """[C] and [C]: the interval of values worth representing, channel by channel."""
     flat = x.reshape(-1, x.shape[-1])
-    if method in ("max", "mse"):
-        low, high = flat.min(axis=0).astype(np.float64), flat.max(axis=0).astype(np.float64)
-        if method == "mse":
-            for c in range(flat.shape[1]):
-                middle = (low[c] + high[c]) / 2
-                reach = _best_clip(np.abs(flat[:, c] - middle))
-                low[c], high[c] = middle - reach, middle + reach
-        return low, high
+    if method == "mse":
+        return _least_error_ranges(flat, centred)
+    if method == "max":
+        return flat.min(axis=0).astype(np.float64), flat.max(axis=0).astype(np.float64)
     tail = 100 - float(method)
     low, high = np.percentile(flat, (tail, 100 - tail), axis=0).astype(np.float64)
     return np.minimum(low, high), high
+
+
+def _weigh_steps(finest: np.ndarray, readers: List[Tuple[Op, np.ndarray]]) -> np.ndarray:
+    """Steps for the channels of one tensor, at least `finest`, for the least noise in the convolutions that read it.
+
+    A finer step means less rounding noise of the activations, but larger integers for the rounding errors of the weights
+    to act on: it is not worth it for a channel that matters little. `readers`: convolutions with the variance of each
+    channel that they see."""
+    if not readers:
+        return finest
+    problems = []
+    for op, variance in readers:
+        w = np.abs(op.weights)
+        power, largest = (w ** 2).sum(axis=(1, 2)), w.max(axis=(1, 2))  # [out][channel]
+        signal = power @ variance
+        gain = 1 / np.maximum(signal, signal.mean() * 1e-3 + 1e-30)
+        problems.append((gain @ power, largest * np.sqrt(gain)[:, None], variance, op.weights.shape[1] * op.weights.shape[2]))
+
+    def noise(steps: np.ndarray) -> float:
+        total = 0.0
+        for importance, largest, variance, taps in problems:
+            weight_noise = ((largest * steps).max(axis=1) / 127) ** 2
+            # Half: rounding with feedback removes about that much of the weights' noise.
+            total += importance @ steps ** 2 + 0.5 * weight_noise.sum() * taps * (variance / steps ** 2).sum()
+        return total
+
+    steps, best = finest.copy(), noise(finest)
+    for _ in range(3):
+        before = best
+        for c in range(len(steps)):
+            kept = steps[c]
+            for factor in 2.0 ** np.arange(0, 6.5, 0.5):
+                trial = finest[c] * factor
+                if trial > finest.max():
+                    break
+                steps[c] = trial
+                cost = noise(steps)
+                if cost < best:
+                    best, kept = cost, trial
+            steps[c] = kept
+        if best > before * 0.999:
+            break
+    return steps
 
 
 # ---------------------------------------------------------------- one layer with weights
@@ -333,6 +386,7 @@ def _choose_steps(net: FloatNet, pixels: np.ndarray, result: mien.Network, optio
     groups = groups_of(net)
     low: Dict[int, np.ndarray] = {}
     high: Dict[int, np.ndarray] = {}
+    variance: Dict[int, np.ndarray] = {}
     values: Dict[int, np.ndarray] = {0: reference.scale_pixels(pixels, result.input_scale, result.input_offset)}
     last_use = net.last_uses()
     for i, op in enumerate(net.ops[:-1]):
@@ -346,9 +400,11 @@ def _choose_steps(net: FloatNet, pixels: np.ndarray, result: mien.Network, optio
         if readers and all(other.op == mien.MAX_POOL for other in readers):
             continue  # what a saturated value loses, the pool would not have let through (or loses it just the same)
         g = groups[i + 1]
-        a, b = channel_ranges(x, options.range_method)
+        variance[i + 1] = x.reshape(-1, x.shape[-1]).astype(np.float32).var(axis=0).astype(np.float64)
+        a, b = channel_ranges(x, options.range_method, options.shift and _shiftable(net, groups, i + 1))
         low[g], high[g] = (np.minimum(low[g], a), np.maximum(high[g], b)) if g in low else (a, b)
     steps: List[Steps] = []
+    chosen: Dict[int, np.ndarray] = {}
     for t in range(len(net.ops)):
         g = groups[t]
         shape = net.input_shape if t == 0 else net.ops[t - 1].output_shape
@@ -360,8 +416,15 @@ def _choose_steps(net: FloatNet, pixels: np.ndarray, result: mien.Network, optio
         if options.shift and _shiftable(net, groups, t):
             shift, reach = -(low[g] + high[g]) / 2, (high[g] - low[g]) / 2
         top = max(float(reach.max()), 1e-12)
-        # A channel that is (almost) never used keeps some room.
-        step = np.maximum(reach / top, 1e-3) ** options.equalise * top / 127
+        finest = np.maximum(reach / top, 1e-4) * top / 127  # a channel that is (almost) never used keeps some room
+        if options.equalise is not None:
+            step = (finest / finest.max()) ** options.equalise * finest.max()
+        elif g not in chosen:
+            chosen[g] = _weigh_steps(finest, [(op, variance[op.inputs[0]]) for op in net.ops
+                                              if op.op in (mien.CONV, mien.CONV_GAP) and groups[op.inputs[0]] == g])
+            step = chosen[g]
+        else:
+            step = chosen[g]
         maker = net.ops[t - 1]
         if maker.op == mien.GLOBAL_AVG_POOL:
             # One scale for all channels: the steps behind it are those before it, times a constant.

@@ -68,8 +68,12 @@ def load(path: str, count: int, size: Tuple[int, int, int], padding: int = 0) ->
                     jpeg, offset = data["jpeg"], data["offset"].astype(np.int64)
                     if jpeg.ndim != 1 or offset.ndim != 1 or (np.diff(offset) < 0).any() or not offset.size:
                         raise ModelError(path, "`jpeg` and `offset` do not belong together")
+                    # A set that names its splits is calibrated on its training part (0) only.
+                    rows = np.flatnonzero(data["split"] == 0) if "split" in data else np.arange(len(offset) - 1)
+                    if not len(rows) or rows[-1] >= len(offset) - 1:
+                        raise ModelError(path, "`split` and `offset` do not belong together")
                     pictures = [_decode(jpeg[offset[i]:offset[i + 1]].tobytes(), f"{path} [{i}]")
-                                for i in spread(len(offset) - 1, count)]
+                                for i in rows[spread(len(rows), count)]]
                 else:
                     raise ModelError(path, "neither `images` nor `jpeg` and `offset` in it")
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:

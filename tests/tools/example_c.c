@@ -54,5 +54,7 @@ int main(int argc, char** argv) {
     mien_label(engine, MIEN_EMOTION, 3, label, sizeof label);
     printf("mien %s: %lu faces, %s, label 3 is %s\n", mien_version(), (unsigned long)count, mien_message(status), label);
     free(memory);
+    free((void*)weights.cascade);
+    free((void*)weights.emotion);
     return status != MIEN_OK || strcmp(label, "happy") != 0;
 }

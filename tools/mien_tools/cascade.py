@@ -88,7 +88,9 @@ class _Reader:
             values = [float(word) for word in element.text.split()]
         except ValueError:
             raise self.fail(f"<{element.tag}> holds something that is not a number") from None
-        if not np.isfinite(np.array(values, np.float64).astype(np.float32)).all():
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(np.array(values, np.float64).astype(np.float32)).all()
+        if not finite:
             raise self.fail(f"<{element.tag}> holds a number that is not finite")
         return values
 

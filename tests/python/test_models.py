@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""Keras models written by Keras itself: the float forward is Keras's, the conversion keeps what they say, bad files get one line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from mien_tools import errors, fold, keras_file, pictures, quantise, reference
+from mien_tools import format as mien
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+CONVERT = str(ROOT / "tools" / "convert_keras.py")
+OUTPUTS = dict(np.load(HERE / "golden" / "outputs.npz"))
+PICTURES, SEED = 4, 11  # of make_golden_models.py
+
+
+def ends_in_softmax(outputs: np.ndarray) -> bool:
+    return bool((outputs >= 0).all() and np.allclose(outputs.sum(axis=1), 1, atol=1e-5))
+
+
+def inputs(model: keras_file.KerasModel) -> np.ndarray:
+    return pictures.synthetic(PICTURES, model.input_shape, SEED)
+
+
+@pytest.mark.parametrize("name", sorted(OUTPUTS))
+def test_float_forward_is_keras(name: str, golden_models: Path) -> None:
+    model = keras_file.read_model(str(golden_models / name))
+    x = reference.scale_pixels(inputs(model), 1 / 127.5, -1).astype(np.float64)
+    # The goldens come from Keras on PyTorch, whose AveragePooling2D with `same` padding repeats the edge; TensorFlow, where
+    # the original's networks are from, leaves padding out of the mean, and so do we. Only odd_layers can show it.
+    tolerance = 2e-3 if name.startswith("odd_layers") else 1e-5
+    ours = reference.keras_forward(model, x)
+    assert np.abs(ours - OUTPUTS[name]).max() < tolerance
+    float_net = fold.fold(model)
+    folded = reference.softmax(float_net.forward(x)) if ends_in_softmax(OUTPUTS[name]) else float_net.forward(x)
+    assert np.abs(folded - ours).max() < 1e-5  # batch normalisation folded: the same function
+
+
+@pytest.mark.parametrize("name", sorted(OUTPUTS))
+def test_conversion_keeps_the_scores(name: str, golden_models: Path) -> None:
+    model = keras_file.read_model(str(golden_models / name))
+    labels = [str(i) for i in range(model.class_count)]
+    net = quantise.quantise(fold.fold(model), pictures.synthetic(64, model.input_shape, 3), 1 / 127.5, -1, labels)
+    net = mien.decode_network(mien.encode_network(net))
+    pixels = inputs(model)
+    scores = reference.scores(net, reference.integer_forward(net, pixels))
+    # Random weights are the hardest to quantise; trained networks are measured by tests/compare_keras.py.
+    spread = max(1.0, float(np.abs(OUTPUTS[name]).max()))
+    assert np.abs(scores - OUTPUTS[name]).mean() < 0.06 * spread
+
+
+def test_shipped_test_models_are_what_the_reference_computes() -> None:
+    files = sorted((HERE.parent / "data" / "models").glob("*.mien"))
+    assert len(files) >= 8
+    for path in files:
+        net = mien.decode_network(path.read_bytes())
+        for vector in net.tests:
+            crcs, logits = reference.layer_checksums(net, vector.pixels)
+            assert crcs == list(vector.layer_crcs)
+            assert (logits == vector.logits).all()
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, CONVERT, *map(str, arguments)], capture_output=True, text=True)
+
+
+def test_same_input_same_bytes_and_no_overwriting(golden_models: Path, tmp_path: Path) -> None:
+    source = golden_models / "mini_xception.h5"
+    first, second = tmp_path / "a" / "m.mien", tmp_path / "b" / "m.mien"
+    for out in (first, second):
+        out.parent.mkdir()
+        assert run(source, "-o", out, "--labels", "a,b,c,d,e,f,g").returncode == 0
+    assert first.read_bytes() == second.read_bytes()
+    again = run(source, "-o", first)
+    assert again.returncode == 2 and "exists" in again.stderr
+
+
+def one_line(done: subprocess.CompletedProcess, code: int, *words: str) -> None:
+    assert done.returncode == code, done.stderr
+    lines = [line for line in done.stderr.strip().splitlines() if "warning" not in line]
+    assert len(lines) == 1 and all(word in lines[0] for word in words), done.stderr
+
+
+def test_bad_files_get_one_line(golden_models: Path, tmp_path: Path) -> None:
+    out = tmp_path / "o.mien"
+    one_line(run(tmp_path / "missing.h5", "-o", out), 3, "missing.h5")
+    text = tmp_path / "text.h5"
+    text.write_text("no HDF5")
+    assert run(text, "-o", out).returncode in (3, 4)
+    data = (golden_models / "mini_xception.h5").read_bytes()
+    for size in (10, len(data) // 2, len(data) - 100):
+        cut = tmp_path / "cut.h5"
+        cut.write_bytes(data[:size])
+        done = run(cut, "-o", out)
+        assert done.returncode in (3, 4) and "Traceback" not in done.stderr and "cut.h5" in done.stderr
+    one_line(run(golden_models / "mini_xception.h5", "-o", out, "--labels", "a,b"), 2, "labels")
+    assert not out.exists()
+
+
+def change_config(source: Path, target: Path, change) -> None:
+    target.write_bytes(source.read_bytes())
+    with h5py.File(target, "r+") as file:
+        text = file.attrs["model_config"]
+        config = json.loads(text.decode() if isinstance(text, bytes) else text)
+        change(config)
+        file.attrs["model_config"] = json.dumps(config)
+
+
+def test_an_unknown_layer_is_named(golden_models: Path, tmp_path: Path) -> None:
+    def change(config: dict) -> None:
+        next(layer for layer in config["config"]["layers"] if layer["class_name"] == "MaxPooling2D")["class_name"] = "GroupNormalization"
+    bad = tmp_path / "bad.h5"
+    change_config(golden_models / "mini_xception.h5", bad, change)
+    one_line(run(bad, "-o", tmp_path / "o.mien"), 4, "bad.h5", "GroupNormalization")
+
+
+def test_keys_of_other_versions_are_tolerated(golden_models: Path, tmp_path: Path) -> None:
+    def change(config: dict) -> None:
+        for layer in config["config"]["layers"]:
+            layer["config"]["a_key_of_the_future"] = {"x": 1}
+            layer["config"].pop("synchronized", None)
+            layer["config"].pop("data_format", None)
+            if "Conv" in layer["class_name"]:
+                layer["config"]["groups"] = 1
+    source, changed = golden_models / "mini_xception.h5", tmp_path / "changed.h5"
+    change_config(source, changed, change)
+    x = np.zeros((1, *keras_file.read_model(str(source)).input_shape))
+    assert (reference.keras_forward(keras_file.read_model(str(changed)), x) == reference.keras_forward(keras_file.read_model(str(source)), x)).all()
+    with h5py.File(changed, "r+") as file:  # as bytes, which old versions wrote
+        file.attrs["model_config"] = np.bytes_(file.attrs["model_config"])
+    assert keras_file.read_model(str(changed)).class_count == 7
+
+
+def test_groups_are_refused(golden_models: Path, tmp_path: Path) -> None:
+    def change(config: dict) -> None:
+        next(layer for layer in config["config"]["layers"] if layer["class_name"] == "Conv2D")["config"]["groups"] = 2
+    bad = tmp_path / "groups.h5"
+    change_config(golden_models / "mini_xception.h5", bad, change)
+    with pytest.raises(errors.ModelError, match="group"):
+        keras_file.read_model(str(bad))

@@ -33,7 +33,7 @@ skip() {
 step "optimised build and tests" make test
 step "without SIMD" make scalar
 step "address and undefined-behaviour sanitizers" make asan
-step "python tools" "$PYTHON" -m pytest -q -p no:cacheprovider tests/python
+step "python tools" env MIEN_NETDUMP=build/check/tests/mien-netdump "$PYTHON" -m pytest -q -p no:cacheprovider tests/python
 
 if [ -z "${MIEN_DATA:-}" ]; then
     skip "integer network against numpy and float on FER2013" "MIEN_DATA is not set"

@@ -38,7 +38,7 @@ def picture(seed: int, height: int, width: int, channels: int) -> np.ndarray:
 def main() -> int:
     rng = np.random.default_rng(3)
     lines = [f"// Made by tests/make_opencv_golden.py with OpenCV {cv2.__version__}. Do not edit.", ""]
-    lines.append("constexpr GrayGolden gray_golden[] = {  // format, width, height, seed, crc")
+    lines.append("inline constexpr GrayGolden gray_golden[] = {  // format, width, height, seed, crc")
     codes = {"rgb24": (3, cv2.COLOR_RGB2GRAY), "bgr24": (3, cv2.COLOR_BGR2GRAY), "rgba32": (4, cv2.COLOR_RGBA2GRAY), "bgra32": (4, cv2.COLOR_BGRA2GRAY)}
     for i, (name, (channels, code)) in enumerate(codes.items()):
         for w, h in ((1, 1), (37, 23), (161, 40)):
@@ -47,7 +47,7 @@ def main() -> int:
     lines += ["};", ""]
     fixed = [(48, 48, 64, 64), (64, 64, 64, 64), (128, 128, 64, 64), (96, 50, 48, 48), (1, 1, 64, 64), (2, 3, 48, 48), (61, 128, 64, 64), (30, 31, 60, 62)]
     for table, modes, channel_choices, count in (("crop", cv2.INTER_LINEAR, (1, 3), 60), ("level", cv2.INTER_LINEAR_EXACT, (1,), 60)):
-        lines.append(f"constexpr ResizeGolden {table}_golden[] = {{  // channels, source width, height, width, height, seed, crc")
+        lines.append(f"inline constexpr ResizeGolden {table}_golden[] = {{  // channels, source width, height, width, height, seed, crc")
         cases = [(c, *f) for f in fixed for c in channel_choices]
         while len(cases) < count:
             w, h = (int(v) for v in rng.integers(1, 160, 2))
@@ -61,7 +61,7 @@ def main() -> int:
             crc = zlib.crc32(cv2.resize(picture(seed, h, w, c), (dw, dh), interpolation=modes).tobytes())
             lines.append(f"    {{{c}, {w}, {h}, {dw}, {dh}, {seed}, {crc:#010x}}},")
         lines += ["};", ""]
-    lines.append("constexpr DetectGolden detect_golden[] = {  // photo (gray, shrunk to `width` by INTER_LINEAR), scale factor, neighbours, count, rectangles in order")
+    lines.append("inline constexpr DetectGolden detect_golden[] = {  // photo (gray, shrunk to `width` by INTER_LINEAR), scale factor, neighbours, count, rectangles in order")
     cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
     cv2.setNumThreads(1)
     for photo in sorted((HERE / "data" / "photos").glob("*.png")):

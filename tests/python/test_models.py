@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ ROOT = HERE.parent.parent
 CONVERT = str(ROOT / "tools" / "convert_keras.py")
 OUTPUTS = dict(np.load(HERE / "golden" / "outputs.npz"))
 PICTURES, SEED = 4, 11  # of make_golden_models.py
+PARAMETERS = {"mini_XCEPTION": 58_423, "tiny_XCEPTION": 18_314, "big_XCEPTION": 208_871}
 
 
 def ends_in_softmax(outputs: np.ndarray) -> bool:
@@ -44,8 +46,23 @@ def test_float_forward_is_keras(name: str, golden_models: Path) -> None:
     assert np.abs(folded - ours).max() < 1e-5  # batch normalisation folded: the same function
 
 
+def check_engine(net: mien.Network, pixels: np.ndarray, folder: Path) -> None:
+    """The engine computes the reference's logits to the bit, on every instruction set. MIEN_NETDUMP is tests/tools/netdump.cpp, built."""
+    program = os.environ.get("MIEN_NETDUMP")
+    if not program:
+        return
+    path = folder / "network.mien"
+    path.write_bytes(mien.encode_network(net))
+    wanted = reference.integer_forward(net, pixels)
+    for isa in ("scalar", "best"):
+        done = subprocess.run([program, str(path), "--isa", isa], input=pixels.tobytes(), stdout=subprocess.PIPE, check=True)
+        got = np.frombuffer(done.stdout, "<f4").reshape(len(pixels), 2, -1)
+        assert (got[:, 0] == wanted).all()
+        assert (got[:, 1] == reference.scores(net, wanted)).all()
+
+
 @pytest.mark.parametrize("name", sorted(OUTPUTS))
-def test_conversion_keeps_the_scores(name: str, golden_models: Path) -> None:
+def test_conversion_keeps_the_scores(name: str, golden_models: Path, tmp_path: Path) -> None:
     model = keras_file.read_model(str(golden_models / name))
     labels = [str(i) for i in range(model.class_count)]
     net = quantise.quantise(fold.fold(model), pictures.synthetic(64, model.input_shape, 3), 1 / 127.5, -1, labels)
@@ -55,6 +72,32 @@ def test_conversion_keeps_the_scores(name: str, golden_models: Path) -> None:
     # Random weights are the hardest to quantise; trained networks are measured by tests/compare_keras.py.
     spread = max(1.0, float(np.abs(OUTPUTS[name]).max()))
     assert np.abs(scores - OUTPUTS[name]).mean() < 0.06 * spread
+    check_engine(net, pixels, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["simple_CNN", "simpler_CNN", "tiny_XCEPTION", "mini_XCEPTION", "big_XCEPTION"])
+def test_architectures_of_the_original(name: str, tmp_path: Path) -> None:
+    """At full size, built by Keras with random weights: converted and run as they are."""
+    pytest.importorskip("keras", reason="Keras is not installed; the reduced goldens stand in")
+    pytest.importorskip("torch", reason="PyTorch, the backend, is not installed")
+    import make_golden_models as golden
+    keras_model = golden.FULL[name]()
+    golden.randomise(keras_model, 1)
+    path = tmp_path / (name + ".h5")
+    keras_model.save(path)
+    model = keras_file.read_model(str(path))
+    float_net = fold.fold(model)
+    if name in PARAMETERS:
+        assert model.parameter_count == PARAMETERS[name]
+    if name == "mini_XCEPTION":
+        assert float_net.macs == 10_163_392
+    pixels = inputs(model)
+    x = reference.scale_pixels(pixels, 1 / 127.5, -1)
+    theirs = keras_model.predict(x, verbose=0).reshape(PICTURES, -1)
+    assert np.abs(reference.softmax(float_net.forward(x)) - theirs).max() < 1e-4
+    net = quantise.quantise(float_net, pictures.synthetic(16, model.input_shape, 3), 1 / 127.5, -1, [str(i) for i in range(model.class_count)],
+                            quantise.Options(refit=False, rounding="nearest"))
+    check_engine(net, pixels, tmp_path)
 
 
 def test_shipped_test_models_are_what_the_reference_computes() -> None:

@@ -10,33 +10,12 @@
 #include "image/gray.h"
 #include "image/resize.h"
 #include "unit/file_builder.h"
+#include "unit/golden.h"
 
 using namespace mien;
 using namespace mien::test;
 
 namespace {
-
-struct GrayGolden {
-    PixelFormat format;
-    int width, height;
-    std::uint32_t seed, crc;
-};
-struct ResizeGolden {
-    int channels, source_width, source_height, width, height;
-    std::uint32_t seed, crc;
-};
-struct DetectGolden {
-    const char* photo;
-    int width, height;
-    double scale_factor;
-    int min_neighbors, count;
-    std::uint32_t crc;
-};
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-variable"
-#pragma GCC diagnostic ignored "-Wunused-const-variable"
-#include "golden/opencv.inc"
-#pragma GCC diagnostic pop
 
 struct Gray {
     int width = 0, height = 0;

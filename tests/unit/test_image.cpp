@@ -5,30 +5,13 @@
 #include "base/crc32.h"
 #include "image/gray.h"
 #include "image/resize.h"
+#include "unit/golden.h"
 #include "unit/helpers.h"
 
 using namespace mien;
 using namespace mien::test;
 
 namespace {
-
-struct GrayGolden {
-    PixelFormat format;
-    int width, height;
-    std::uint32_t seed, crc;
-};
-struct ResizeGolden {
-    int channels, source_width, source_height, width, height;
-    std::uint32_t seed, crc;
-};
-struct DetectGolden {
-    const char* photo;
-    int width, height;
-    double scale_factor;
-    int min_neighbors, count;
-    std::uint32_t crc;
-};
-#include "golden/opencv.inc"
 
 std::size_t area(int width, int height) { return static_cast<std::size_t>(width) * static_cast<std::size_t>(height); }
 

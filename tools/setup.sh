@@ -3,7 +3,7 @@
 set -eu
 case "${1:-}" in
     "") packages="" ;;
-    --tests) packages="doctest-dev libeigen3-dev pkg-config python3 python3-numpy python3-h5py python3-pytest python3-pil python3-venv" ;;
+    --tests) packages="doctest-dev libeigen3-dev pkg-config python3 python3-numpy python3-h5py python3-pytest python3-pil python3-venv opencv-data" ;;
     *) echo "usage: sh tools/setup.sh [--tests]" >&2; exit 2 ;;
 esac
 packages="g++ cmake make libstb-dev libcli11-dev nlohmann-json3-dev $packages"

@@ -34,7 +34,6 @@ public:
         return reinterpret_cast<T*>(base_ + offset);
     }
 
-    [[nodiscard]] bool measuring() const noexcept { return base_ == nullptr; }
     [[nodiscard]] bool ok() const noexcept { return !overflow_ && base_ != nullptr && used_ <= size_; }
     [[nodiscard]] bool overflow() const noexcept { return overflow_; }
     // Bytes that memory of any alignment needs for what was taken so far.

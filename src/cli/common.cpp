@@ -266,7 +266,7 @@ void add_isa_option(CLI::App& app, std::string& isa) {
 void add_detector_options(CLI::App& app, EngineOptions& options) {
     Config& config = options.setup.config;
     const char* group = "Detector";
-    const int top = 1 << 15;
+    const int top = max_frame_side;
     app.add_option("--min-face", config.detector.min_size, "Smallest face in pixels; 0: the detector's window (24)")
         ->check(CLI::Range(0, top))->type_name("PIXELS")->group(group);
     app.add_option("--max-face", config.detector.max_size, "Largest face in pixels; 0: the picture")
@@ -278,9 +278,6 @@ void add_detector_options(CLI::App& app, EngineOptions& options) {
     app.add_option("--max-width", config.detect_width, "Shrink wider pictures to this width to find faces; 0: never")
         ->check(CLI::Range(0, top))->type_name("PIXELS")->group(group);
 }
-
-namespace {
-}  // namespace
 
 std::span<const Isa> available_isas() {
     static const std::vector<Isa> list = [] {

@@ -38,7 +38,6 @@ public:
         Tap* taps;                   // destination width
         std::uint16_t* rows[2];      // destination width each
     };
-    static std::size_t scratch_width(int max_width) noexcept { return static_cast<std::size_t>(max_width) + 1; }
 
     LevelResizer(const std::uint8_t* source, std::ptrdiff_t stride, int source_width, int source_height,
                  int width, int height, const Scratch& scratch) noexcept;

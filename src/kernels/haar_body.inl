@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // How are many windows evaluated at once? The stump detector's inner loops, written once over the vector type V of the
 // file that includes this one, inside an anonymous namespace. V provides:
-//   lanes, unit_vectors (lanes * unit_vectors is a multiple of 8, at most 32); I32, F32, Mask; zero_i32(); load(const uint32_t*); add, sub(I32, I32); to_float(I32); splat(float), splat(int32_t);
-//   mul, add(F32, F32); less(F32, F32) -> Mask; masked(Mask, I32); bits(Mask) -> unsigned;
-//   at_least(I32, int32_t) -> unsigned bits; extract(I32, lane);
+//   lanes, unit_vectors (lanes * unit_vectors is a multiple of 8, at most 32); I32, F32, Mask;
+//   zero_i32(); load(const uint32_t*); add, sub(I32, I32); to_float(I32); splat(float), splat(int32_t);
+//   mul, add(F32, F32); less(F32, F32) -> Mask; masked(Mask, I32);
+//   at_least(I32, int32_t) -> unsigned bits; extract(F32, lane);
 //   normalise(origin pointers, corners, area, F32& norm) -> unsigned bits of the lanes whose variance is high enough.
 //
 // A unit is V::unit_vectors vectors of neighbouring windows that live and die together: more share the reads of offsets and

@@ -57,10 +57,12 @@ struct Rect {
 };
 
 // Instruction set of the kernels. `best` takes the fastest that this processor has; every one gives the same bits.
-enum class Isa : std::uint8_t { best, scalar, avx2 };
-inline constexpr Isa all_isas[] = {Isa::scalar, Isa::avx2};  // all but `best`, slowest first
+// avx512 means F, BW, DQ, VL and VNNI; dotprod and i8mm are NEON with those extensions.
+enum class Isa : std::uint8_t { best, scalar, sse41, avx2, avxvnni, avx512, neon, dotprod, i8mm };
+inline constexpr Isa all_isas[] = {Isa::scalar, Isa::sse41, Isa::avx2,    Isa::avxvnni,
+                                   Isa::avx512, Isa::neon,  Isa::dotprod, Isa::i8mm};  // all but `best`, slowest first
 
-// "scalar", "avx2"; "best" for Isa::best.
+// The enumerator's own name: "best", "scalar", "sse41", ...
 [[nodiscard]] MIEN_CPP_API const char* isa_name(Isa isa) noexcept;
 // The instruction set that `wanted` becomes on this processor; Isa::scalar if it is not available.
 [[nodiscard]] MIEN_CPP_API Isa resolve_isa(Isa wanted) noexcept;

@@ -260,7 +260,7 @@ void add_weights_options(CLI::App& app, EngineOptions& options, bool with_cascad
 }
 
 void add_isa_option(CLI::App& app, std::string& isa) {
-    app.add_option("--isa", isa, "Instruction set (best, scalar, avx2); also by MIEN_ISA")->envname("MIEN_ISA")->type_name("NAME");
+    app.add_option("--isa", isa, "Instruction set (best, scalar, sse41, avx2, ..., neon, ...); also by MIEN_ISA")->envname("MIEN_ISA")->type_name("NAME");
 }
 
 void add_detector_options(CLI::App& app, EngineOptions& options) {

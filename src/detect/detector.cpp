@@ -308,7 +308,7 @@ void Detector::scan_level(const std::uint8_t* gray, std::ptrdiff_t stride_bytes,
         const std::uint32_t* origin = band_ + std::ptrdiff_t{y - first_row} * layout.pitch;
         const HaarRow row = {&step.table, origin, origin + plane_elements_, windows};
         const bool literal = reference_ || step.nodes != nullptr;
-        const int found = literal ? reference_row(step, row) : kernels_->haar_row(row, hits_);
+        const int found = literal ? reference_row(step, row) : kernels_->detect.haar_row(row, hits_);
         for (int i = 0; i < found; ++i)
             candidates_.add({scaled_length(hits_[i] * step_pixels, level.scale), scaled_length(y, level.scale),
                              level.window_width, level.window_height});

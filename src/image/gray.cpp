@@ -4,16 +4,6 @@
 #include <cstring>
 
 namespace mien {
-namespace {
-
-// The 15-bit weights of OpenCV 4 add up to 32768, so white stays 255.
-template <int pixel_bytes, int red, int green, int blue>
-void gray_row(const std::uint8_t* p, int width, std::uint8_t* gray) noexcept {
-    for (int x = 0; x < width; ++x, p += pixel_bytes)
-        gray[x] = static_cast<std::uint8_t>((9798 * p[red] + 19235 * p[green] + 3735 * p[blue] + 16384) >> 15);
-}
-
-}  // namespace
 
 bool is_valid(const Frame& frame) noexcept {
     const int pixel_bytes = bytes_per_pixel(frame.format);
@@ -23,16 +13,18 @@ bool is_valid(const Frame& frame) noexcept {
     return frame.stride_bytes >= row || frame.stride_bytes <= -row || frame.height == 1;
 }
 
-void to_gray(const Frame& frame, std::uint8_t* gray) noexcept {
+void to_gray(const Frame& frame, const ImageKernels& kernels, std::uint8_t* gray) noexcept {
+    const GrayRowFn convert = frame.format == PixelFormat::rgb24    ? kernels.gray_rgb24
+                              : frame.format == PixelFormat::bgr24  ? kernels.gray_bgr24
+                              : frame.format == PixelFormat::rgba32 ? kernels.gray_rgba32
+                              : frame.format == PixelFormat::bgra32 ? kernels.gray_bgra32
+                                                                    : nullptr;
     for (int y = 0; y < frame.height; ++y, gray += frame.width) {
         const std::uint8_t* row = frame.data + y * frame.stride_bytes;
-        switch (frame.format) {
-            case PixelFormat::gray8: std::memcpy(gray, row, static_cast<std::size_t>(frame.width)); break;
-            case PixelFormat::rgb24: gray_row<3, 0, 1, 2>(row, frame.width, gray); break;
-            case PixelFormat::bgr24: gray_row<3, 2, 1, 0>(row, frame.width, gray); break;
-            case PixelFormat::rgba32: gray_row<4, 0, 1, 2>(row, frame.width, gray); break;
-            case PixelFormat::bgra32: gray_row<4, 2, 1, 0>(row, frame.width, gray); break;
-        }
+        if (convert != nullptr)
+            convert(row, frame.width, gray);
+        else
+            std::memcpy(gray, row, static_cast<std::size_t>(frame.width));
     }
 }
 

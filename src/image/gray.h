@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "kernels/image.h"
 #include "mien/mien.hpp"
 
 namespace mien {
@@ -38,6 +39,6 @@ constexpr ChannelOrder channel_order(PixelFormat format) noexcept {
 [[nodiscard]] bool is_valid(const Frame& frame) noexcept;
 
 // gray[y * width + x] = (9798 R + 19235 G + 3735 B + 16384) >> 15; alpha is ignored. A gray8 frame is copied.
-void to_gray(const Frame& frame, std::uint8_t* gray) noexcept;
+void to_gray(const Frame& frame, const ImageKernels& kernels, std::uint8_t* gray) noexcept;
 
 }  // namespace mien

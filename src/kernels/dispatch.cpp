@@ -1,32 +1,65 @@
 // SPDX-License-Identifier: MIT
-// Which instruction set does this processor have? The only file that asks.
+// Which instruction set does this processor have, and which kernels does it take from where? The only file that asks.
 #include <algorithm>
+#include <iterator>
 
 #include "kernels/tables.h"
+
+#if MIEN_SCALAR_ONLY
+#elif defined(__x86_64__) || defined(__i386__)
+#define MIEN_X86 1
+#include <cpuid.h>
+#elif defined(__aarch64__)
+#define MIEN_ARM64 1
+#elif defined(__arm__)
+#define MIEN_ARM32 1
+#endif
+#if (MIEN_ARM64 || MIEN_ARM32) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
 
 namespace mien {
 namespace {
 
-// Best first; the scalar table is last and always there.
-const Kernels* const all_kernels[] = {
-#if MIEN_HAS_AVX2
-    &avx2_kernels,
+// Best first; the scalar table is last and always there. Read a line as: this instruction set takes its network kernels,
+// its detector kernels and its pixel kernels from these files.
+constinit const Kernels tables[] = {
+#if MIEN_X86
+    {Isa::avx2, net_avx2, detect_avx2, image_scalar},
 #endif
-    &scalar_kernels,
+    {Isa::scalar, net_scalar, detect_scalar, image_scalar},
 };
+
+#if MIEN_X86
+bool has_avxvnni() noexcept {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a >> 4 & 1) != 0;
+}
+#endif
 
 bool processor_has(Isa isa) noexcept {
     switch (isa) {
         case Isa::best:
         case Isa::scalar: return true;
-        case Isa::avx2:
-#if MIEN_HAS_AVX2
-            return __builtin_cpu_supports("avx2") != 0;
-#else
-            return false;
+#if MIEN_X86
+        case Isa::sse41: return __builtin_cpu_supports("sse4.1") != 0;
+        case Isa::avx2: return __builtin_cpu_supports("avx2") != 0;
+        case Isa::avxvnni: return __builtin_cpu_supports("avx2") != 0 && has_avxvnni();
+        case Isa::avx512:
+            return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
+                   __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
+                   __builtin_cpu_supports("avx512vnni") != 0;
+#elif MIEN_ARM64
+        case Isa::neon: return true;
+#if defined(__linux__)  // bits as in the kernel's hwcap.h
+        case Isa::dotprod: return (getauxval(AT_HWCAP) >> 20 & 1) != 0;
+        case Isa::i8mm: return (getauxval(AT_HWCAP) >> 20 & 1) != 0 && (getauxval(AT_HWCAP2) >> 13 & 1) != 0;
 #endif
+#elif MIEN_ARM32 && defined(__linux__)
+        case Isa::neon: return (getauxval(AT_HWCAP) >> 12 & 1) != 0;
+#endif
+        default: return false;
     }
-    return false;
 }
 
 }  // namespace
@@ -35,16 +68,22 @@ const char* isa_name(Isa isa) noexcept {
     switch (isa) {
         case Isa::best: return "best";
         case Isa::scalar: return "scalar";
+        case Isa::sse41: return "sse41";
         case Isa::avx2: return "avx2";
+        case Isa::avxvnni: return "avxvnni";
+        case Isa::avx512: return "avx512";
+        case Isa::neon: return "neon";
+        case Isa::dotprod: return "dotprod";
+        case Isa::i8mm: return "i8mm";
     }
     return "unknown";
 }
 
 const Kernels& kernels_for(Isa isa) noexcept {
-    const auto* const found = std::find_if(std::begin(all_kernels), std::end(all_kernels), [isa](const Kernels* table) {
-        return (isa == Isa::best || table->isa == isa) && processor_has(table->isa);
+    const Kernels* const found = std::find_if(std::begin(tables), std::end(tables), [isa](const Kernels& table) {
+        return (isa == Isa::best || table.isa == isa) && processor_has(table.isa);
     });
-    return found != std::end(all_kernels) ? **found : scalar_kernels;
+    return found != std::end(tables) ? *found : *std::rbegin(tables);
 }
 
 Isa resolve_isa(Isa wanted) noexcept { return kernels_for(wanted).isa; }

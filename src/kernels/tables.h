@@ -8,11 +8,12 @@
 
 namespace mien {
 
-extern const Kernels scalar_kernels;
+// Which of these exist depends on the processor that is built for (CMakeLists.txt); dispatch.cpp names those.
+extern const NetKernels net_scalar, net_avx2;
+extern const DetectKernels detect_scalar, detect_avx2;
+extern const ImageKernels image_scalar;
+
 void avg_pool_scalar(const PoolArgs& args) noexcept;  // for tables without a better one
-#if MIEN_HAS_AVX2
-extern const Kernels avx2_kernels;
-#endif
 
 // 1 / sqrt(area * q - s * s) of a window, s and q being its sum and sum of squares (HAAR detector of OpenCV 4). False, and
 // norm untouched, where the deviation is 0 or so small that OpenCV calls the window flat. The difference is of integers

@@ -237,7 +237,7 @@ void fill_constants(const ModelAccess& access, const LayerView& layer, int padde
 }  // namespace
 
 void Network::place_conv(Arena& arena, const LayerView& layer, const Tensor& in, const Tensor& out, Step& step) noexcept {
-    const ConvLayout& layout = kernels_->conv_layout;
+    const ConvLayout& layout = kernels_->net.conv_layout;
     const int run = round_up(layer.kernel_w * in.pixel_bytes, layout.group);
     const int padded = round_up(round_up(layer.out_c, channel_multiple), layout.out_block), blocks = padded / layout.out_block;
     const std::size_t elements = static_cast<std::size_t>(padded) * static_cast<std::size_t>(layer.kernel_h) * static_cast<std::size_t>(run);
@@ -299,11 +299,11 @@ void Network::run(const std::uint8_t* pixels, float* scores, const Observer* obs
 void Network::run_step(const Step& step) noexcept {
     if (step.output == LayerOutput::logits) return run_head(step.head);
     switch (step.op) {
-        case LayerOp::conv: kernels_->conv(step.conv); break;
-        case LayerOp::depthwise: kernels_->depthwise(step.depthwise); break;
-        case LayerOp::max_pool: kernels_->max_pool(step.pool); break;
-        case LayerOp::avg_pool: kernels_->avg_pool(step.pool); break;
-        case LayerOp::add: kernels_->add(step.add); break;
+        case LayerOp::conv: kernels_->net.conv(step.conv); break;
+        case LayerOp::depthwise: kernels_->net.depthwise(step.depthwise); break;
+        case LayerOp::max_pool: kernels_->net.max_pool(step.pool); break;
+        case LayerOp::avg_pool: kernels_->net.avg_pool(step.pool); break;
+        case LayerOp::add: kernels_->net.add(step.add); break;
         case LayerOp::relu:
             for (int y = 0; y < step.add.rows; ++y) {
                 const std::int8_t* in = step.add.a + y * step.add.a_row;

@@ -55,7 +55,7 @@ struct Engine::Impl {
     Timings timings;
     DetectorStats stats;
     int faces_dropped;
-    Isa isa;
+    const Kernels* kernels;
 
     // The one description of the engine's memory, run to measure and to build.
     static Impl* place(Arena& arena, const Config& config, const Cascade* cascade, const Model* emotion, const Model* gender) noexcept;
@@ -96,7 +96,7 @@ Engine::Impl* Engine::Impl::place(Arena& arena, const Config& config, const Casc
     Impl* const self = memory != nullptr ? new (memory) Impl{} : &measured;
     const Kernels& kernels = kernels_for(config.isa);
     self->config = config;
-    self->isa = kernels.isa;
+    self->kernels = &kernels;
     const auto pixels = static_cast<std::size_t>(config.max_width) * static_cast<std::size_t>(config.max_height);
     self->gray = arena.take<std::uint8_t>(pixels);
     self->faces = arena.take<Face>(static_cast<std::size_t>(config.max_faces));
@@ -153,7 +153,7 @@ Status Engine::Impl::check(const Frame& frame) const noexcept {
 Engine::Impl::GrayView Engine::Impl::gray_of(const Frame& frame) noexcept {
     if (frame.format == PixelFormat::gray8) return {frame.data, frame.stride_bytes};
     const std::uint64_t start = now();
-    to_gray(frame, gray);
+    to_gray(frame, kernels->image, gray);
     timings.gray += now() - start;
     return {gray, frame.width};
 }
@@ -282,7 +282,7 @@ const DetectorStats& Engine::detector_stats() const noexcept {
 
 int Engine::faces_dropped() const noexcept { return impl_ != nullptr ? impl_->faces_dropped : 0; }
 
-Isa Engine::isa() const noexcept { return impl_ != nullptr ? impl_->isa : Isa::best; }
+Isa Engine::isa() const noexcept { return impl_ != nullptr ? impl_->kernels->isa : Isa::best; }
 
 // ------------------------------------------------------------------------------------------------ verify
 

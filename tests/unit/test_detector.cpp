@@ -28,7 +28,7 @@ Gray load_gray(const std::string& path) {
     REQUIRE_MESSAGE(decoded, path);
     const host::Image& image = decoded->image;
     Gray gray{image.width, image.height, ByteVector(static_cast<std::size_t>(image.width * image.height))};
-    to_gray(image.frame(), gray.pixels.data());
+    to_gray(image.frame(), kernels_for(Isa::best).image, gray.pixels.data());
     return gray;
 }
 

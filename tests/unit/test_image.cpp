@@ -4,6 +4,7 @@
 
 #include "base/crc32.h"
 #include "image/gray.h"
+#include "kernels/kernels.h"
 #include "image/resize.h"
 #include "unit/golden.h"
 #include "unit/helpers.h"
@@ -29,7 +30,7 @@ TEST_CASE("gray equals OpenCV") {
         const int pixel = bytes_per_pixel(golden.format);
         const ByteVector source = test_picture(golden.seed, area(golden.width, golden.height) * static_cast<std::size_t>(pixel));
         ByteVector gray(area(golden.width, golden.height));
-        to_gray({source.data(), golden.width, golden.height, std::ptrdiff_t{golden.width} * pixel, golden.format}, gray.data());
+        to_gray({source.data(), golden.width, golden.height, std::ptrdiff_t{golden.width} * pixel, golden.format}, kernels_for(Isa::best).image, gray.data());
         CHECK(crc32(gray) == golden.crc);
     }
 }
@@ -37,8 +38,8 @@ TEST_CASE("gray equals OpenCV") {
 TEST_CASE("gray of a frame with a stride, upside down") {
     const ByteVector source = test_picture(5, 40 * 10);
     ByteVector gray(10 * 9), expected(10 * 9);
-    to_gray({source.data(), 9, 10, 40, PixelFormat::bgra32}, expected.data());
-    to_gray({source.data() + 9 * 40, 9, 10, -40, PixelFormat::bgra32}, gray.data());
+    to_gray({source.data(), 9, 10, 40, PixelFormat::bgra32}, kernels_for(Isa::best).image, expected.data());
+    to_gray({source.data() + 9 * 40, 9, 10, -40, PixelFormat::bgra32}, kernels_for(Isa::best).image, gray.data());
     for (std::size_t y = 0; y < 10; ++y)
         CHECK(std::memcmp(gray.data() + y * 9, expected.data() + (9 - y) * 9, 9) == 0);
 }

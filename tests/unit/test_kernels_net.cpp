@@ -61,7 +61,7 @@ ByteVector pack(const std::vector<std::int8_t>& w, const ConvShape& s, const Con
 
 void check_conv(const Kernels& kernels, const ConvShape& s, Random& random) {
     const int input_w = (s.output_w - 1) * s.stride + s.kernel, input_h = (s.output_h - 1) * s.stride + s.kernel;
-    const ConvLayout& layout = kernels.conv_layout;
+    const ConvLayout& layout = kernels.net.conv_layout;
     const int run = round_up(s.kernel * s.input_channels, layout.group);
     const int padded = round_up(s.output_channels, channel_multiple), constants = round_up(padded, layout.out_block);
     const std::ptrdiff_t input_row = std::ptrdiff_t{input_w} * s.input_channels;
@@ -82,7 +82,7 @@ void check_conv(const Kernels& kernels, const ConvShape& s, Random& random) {
     GuardedBuffer output(static_cast<std::size_t>(output_row * s.output_h));
     std::memset(output.data(), 0x55, output.size());
     const std::int8_t low = s.relu ? 0 : -127;
-    kernels.conv({input.bytes(), input_row, s.input_channels, s.kernel, run, s.stride, s.stride, s.output_h, s.output_w, padded,
+    kernels.net.conv({input.bytes(), input_row, s.input_channels, s.kernel, run, s.stride, s.stride, s.output_h, s.output_w, padded,
                   packed.data(), bias.data(), scale.data(), output.bytes(), output_row, padded, low, s.nonnegative});
     int wrong = 0;
     for (int y = 0; y < s.output_h; ++y)
@@ -144,7 +144,7 @@ TEST_CASE("depthwise convolutions equal the reference on every instruction set")
                         for (auto& v : scale) v = random_scale(random, taps);
                         GuardedBuffer output(static_cast<std::size_t>(output_row * output_h));
                         const std::int8_t low = random.between(0, 1) == 1 ? 0 : -127;
-                        kernels.depthwise({input.bytes(), input_row, kernel, kernel, stride, stride, output_h, output_w, channels, packed.data(),
+                        kernels.net.depthwise({input.bytes(), input_row, kernel, kernel, stride, stride, output_h, output_w, channels, packed.data(),
                                            bias.data(), scale.data(), output.bytes(), output_row, low});
                         int wrong = 0;
                         for (int y = 0; y < output_h; ++y)
@@ -179,7 +179,7 @@ TEST_CASE("pooling equals the reference on every instruction set") {
                             GuardedBuffer out(static_cast<std::size_t>(output_row * output));
                             const PoolArgs args = {input.bytes(), input_row, size, size, kernel, kernel, stride, stride, pad, pad,
                                                    output, output, channels, out.bytes(), output_row};
-                            (maximum ? kernels.max_pool : kernels.avg_pool)(args);
+                            (maximum ? kernels.net.max_pool : kernels.net.avg_pool)(args);
                             int wrong = 0;
                             for (int y = 0; y < output; ++y)
                                 for (int x = 0; x < output; ++x)
@@ -213,7 +213,7 @@ TEST_CASE("add saturates on every instruction set") {
                 GuardedBuffer a(static_cast<std::size_t>(row_bytes * rows)), b(a.size()), out(a.size());
                 fill(a.bytes(), a.size(), random, false);
                 fill(b.bytes(), b.size(), random, false);
-                kernels.add({a.bytes(), b.bytes(), row_bytes, row_bytes, rows, row_bytes, out.bytes(), row_bytes, low});
+                kernels.net.add({a.bytes(), b.bytes(), row_bytes, row_bytes, rows, row_bytes, out.bytes(), row_bytes, low});
                 int wrong = 0;
                 for (std::size_t i = 0; i < a.size(); ++i) wrong += out.bytes()[i] != std::clamp<int>(a.bytes()[i] + b.bytes()[i], low, 127);
                 CHECK(wrong == 0);

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+// What must an instruction set provide for the int8 networks? Parameter structs and the functions that take them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace mien {
+
+constexpr int channel_multiple = 8;  // activations are stored with channels padded to this, padding channels are zero
+
+// Packed weights of a convolution: [block][kernel_h][run_bytes / group][out_block][group], where `run` is the kernel row:
+// kernel_w * input pixel bytes, contiguous in channels-last memory, rounded up to the group (zero weights beyond).
+// The group and the element width are the kernel's choice: see ConvLayout.
+struct ConvLayout {
+    int out_block;      // output channels that one block of packed weights serves
+    int group;          // input bytes that one packed step multiplies
+    int element_bytes;  // 1: int8 weights, 2: weights widened to int16
+};
+
+struct ConvArgs {
+    const std::int8_t* input;      // first byte of the receptive field of output (0, 0), border included
+    std::ptrdiff_t input_row;      // bytes from one input row to the next
+    int input_pixel;               // bytes from one input pixel to the next
+    int kernel_h, run_bytes;       // see ConvLayout
+    int stride_y, stride_x;
+    int output_h, output_w;
+    int output_channels;           // padded to channel_multiple
+    const void* weights;           // packed
+    const std::int32_t* bias;      // [output_channels rounded up to out_block]
+    const float* scale;            // the same length
+    std::int8_t* output;
+    std::ptrdiff_t output_row;
+    int output_pixel;
+    std::int8_t low;               // 0 after ReLU, else -127
+    bool input_nonnegative;        // every input byte is >= 0
+};
+using ConvFn = void (*)(const ConvArgs&) noexcept;
+
+// Packed weights: int16 [tap pair][channels][2], taps in row-major order, an odd last tap paired with zero weights.
+struct DepthwiseArgs {
+    const std::int8_t* input;
+    std::ptrdiff_t input_row;
+    int kernel_h, kernel_w;
+    int stride_y, stride_x;
+    int output_h, output_w;
+    int channels;                  // padded; also the bytes of an input and an output pixel
+    const std::int16_t* weights;
+    const std::int32_t* bias;      // [channels]
+    const float* scale;
+    std::int8_t* output;
+    std::ptrdiff_t output_row;
+    std::int8_t low;
+};
+using DepthwiseFn = void (*)(const DepthwiseArgs&) noexcept;
+
+// Pooling looks only at positions inside the input: windows are clipped at its edges.
+struct PoolArgs {
+    const std::int8_t* input;      // pixel (0, 0)
+    std::ptrdiff_t input_row;
+    int input_h, input_w;
+    int kernel_h, kernel_w, stride_y, stride_x, pad_top, pad_left;
+    int output_h, output_w;
+    int channels;                  // padded; also the bytes of a pixel
+    std::int8_t* output;
+    std::ptrdiff_t output_row;
+};
+using PoolFn = void (*)(const PoolArgs&) noexcept;
+
+// output[i] = clamp(a[i] + b[i], low, 127) over rows of `row_bytes` bytes.
+struct AddArgs {
+    const std::int8_t *a, *b;
+    std::ptrdiff_t a_row, b_row;
+    int rows, row_bytes;
+    std::int8_t* output;
+    std::ptrdiff_t output_row;
+    std::int8_t low;
+};
+using AddFn = void (*)(const AddArgs&) noexcept;
+
+struct NetKernels {
+    ConvLayout conv_layout;
+    ConvFn conv;
+    DepthwiseFn depthwise;
+    PoolFn max_pool, avg_pool;
+    AddFn add;
+};
+
+}  // namespace mien

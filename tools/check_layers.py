@@ -24,7 +24,7 @@ MAY_INCLUDE = {
 CORE = {"base", "kernels", "image", "detect", "nn", "pipeline"}
 # Standard headers that bring the heap, exceptions, files, threads or printing: not for the core.
 NOT_IN_CORE = {"iostream", "fstream", "sstream", "cstdio", "stdio.h", "string", "vector", "map", "unordered_map", "set", "memory", "functional",
-               "thread", "mutex", "atomic", "future", "chrono", "filesystem", "exception", "stdexcept", "unistd.h", "sys/mman.h"}
+               "thread", "mutex", "future", "chrono", "filesystem", "exception", "stdexcept", "unistd.h", "sys/mman.h"}
 # Files built with wider instruction sets: no standard library at all, or the linker may keep a copy that old processors cannot run.
 def is_isa_file(name: str) -> bool:
     return re.fullmatch(r"kernels/\w+/(?!scalar\.cpp)\w+\.(cpp|inl|h)", name) is not None

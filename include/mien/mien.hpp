@@ -134,6 +134,14 @@ struct DetectorOptions {
 
 inline constexpr int max_frame_side = 1 << 15;
 
+// Threads that the caller lends to the engine. The library starts none itself; mien/thread_pool.hpp has a small pool.
+struct Executor {
+    // Calls task(argument, i) once for every i in [0, count), on any threads, and returns when all calls have returned.
+    void (*run)(void* context, int count, void (*task)(void* argument, int index), void* argument) = nullptr;
+    void* context = nullptr;
+    int threads = 1;            // how many calls can run at the same time, 1..64
+};
+
 struct Config {
     DetectorOptions detector;
     int max_width = 640;         // the largest frame that process() will be given; at most max_frame_side
@@ -142,6 +150,7 @@ struct Config {
     int max_faces = 256;         // further faces are dropped and counted in Engine::faces_dropped()
     int max_candidates = 16384;  // room for candidate windows of one frame
     Isa isa = Isa::best;
+    Executor executor;           // none: everything runs on the calling thread. Results do not depend on it
     std::uint64_t (*clock_ns)() = nullptr;  // for Engine::timings(); null: all zero
 };
 

@@ -28,6 +28,7 @@ public:
             ++dropped_;
     }
     [[nodiscard]] int count() const noexcept { return count_; }
+    void drop(int count) noexcept { dropped_ += count; }
     // Candidates that found no room; results may then differ from OpenCV's.
     [[nodiscard]] int dropped() const noexcept { return dropped_; }
 

@@ -7,33 +7,69 @@
 
 namespace mien {
 
-// A stump over `rects` rectangles, ready for one pyramid step: the corners are offsets (in 32-bit elements) from the
-// window's origin in the integral image, in the order a - b - c + d.
+// A stump asks whether the value of its feature, divided by the window's deviation, is below a threshold; `gain` is what
+// answering yes adds to the stage's sum, in fixed point. The value is a sum of corners of the integral image; corners are
+// offsets in elements from the window's origin.
+//
+// Nearly every feature of a trained cascade is small enough that its value fits in 16 bits with a sign whatever the pixels.
+// Those are computed modulo 2^16 from the low halves of the integral image, twice as many windows at a time; their corners
+// are merged where rectangles touch. The value is then the same integer, and exact in float.
+struct EdgeStump {          // two rectangles side by side:  c0 + c1 - c2 - c3 + 2 (c4 - c5)
+    std::int32_t corner[6];
+    float threshold;
+    std::int32_t gain;
+};
+struct LineStump {          // one rectangle inside another:  c0 + c1 - c2 - c3 + weight (c4 + c5 - c6 - c7)
+    std::int32_t corner[8];
+    std::int32_t weight;
+    float threshold;
+    std::int32_t gain;
+};
+struct DiagonalStump {      // two by two, like a chess board:  sign (c0 + c1 + c2 + c3 - 2 (c4 + c5 + c6 + c7) + 4 c8)
+    std::int32_t corner[9];
+    std::int32_t sign;
+    float threshold;
+    std::int32_t gain;
+};
+// Any feature, from the 32-bit integral image (or the tilted one): rectangles a - b - c + d in float, as OpenCV does it.
 template <int rects>
-struct HaarStump {
+struct WideStump {
     std::int32_t corner[rects][4];
     float weight[rects];
     float threshold;
-    std::int32_t gain;  // fixed point: what choosing the left leaf adds to the stage's sum of right leaves
+    std::int32_t gain;
 };
 
 // A stage decides in fixed point where that is certain. The stage's true sum is a double; the fixed-point sum of n gains is
 // off by at most n / 2 + 2 units, so a sum >= pass_from surely passes, a sum < fail_below surely fails, and the few
 // between are evaluated again as the reference does (HaarTable::exact_stage).
 struct HaarStage {
-    std::int32_t first2, count2, first3, count3;  // ranges in HaarTable::stumps2 and ::stumps3
+    struct Range {
+        std::int32_t first, count;  // in the array of the same name of HaarTable
+    };
+    Range edges, lines, diagonals, wide2, wide3;
     std::int32_t pass_from, fail_below;
 };
 
+// Integral images at the origin of a window.
+struct HaarOrigin {
+    const std::uint16_t* low;      // the low halves of `sum`
+    const std::uint32_t* sum;      // tilted corners are offsets from here as well
+    const std::uint32_t* square;   // integral of squares
+};
+
 struct HaarTable;
-// True when the window whose origin in the integral image is `origin` passes stage `stage`; `norm` is its 1 / deviation.
+// True when the window at `origin` passes stage `stage`; `norm` is its 1 / deviation.
 using HaarExactStageFn = bool (*)(const HaarTable&, int stage, const std::uint32_t* origin, float norm) noexcept;
 
 struct HaarTable {
     const HaarStage* stages;
     int stage_count;
-    const HaarStump<2>* stumps2;
-    const HaarStump<3>* stumps3;
+    const EdgeStump* edges;
+    const LineStump* lines;
+    const DiagonalStump* diagonals;
+    const WideStump<2>* wide2;
+    const WideStump<3>* wide3;
     HaarExactStageFn exact_stage;
     const void* exact_context;     // for exact_stage
     std::int32_t norm_corner[4];   // corners of the normalisation rectangle
@@ -44,15 +80,47 @@ struct HaarTable {
 // step of 2 the even and the odd columns of each row are stored apart, and the corner offsets know it.
 struct HaarRow {
     const HaarTable* table;
-    const std::uint32_t* sum;      // integral at the origin of window 0; tilted corners are offsets from here as well
-    const std::uint32_t* square;   // integral of squares, same layout
+    HaarOrigin origin;             // of window 0
     int count;                     // windows
 };
 // Writes the indexes of the windows that pass every stage, ascending; returns how many. `hits` has room for all.
 using HaarRowFn = int (*)(const HaarRow&, std::int32_t* hits) noexcept;
 
+// ---- rows of a pyramid level and of its integral images
+
+// Interpolates one row of the source to the level's width, in 8.8 fixed point:
+// out[x] = (256 - right_weight[x]) p[left[x]] + right_weight[x] p[left[x] + 1].
+// A tap at the last source pixel has right_weight 0; nothing past the source row is read.
+struct ShrinkRow {
+    const std::uint8_t* source;
+    int source_width;
+    const std::int32_t* left;            // source columns, ascending
+    const std::uint16_t* right_weight;   // 0..256
+    int width;
+};
+using ShrinkRowFn = void (*)(const ShrinkRow&, std::uint16_t* out) noexcept;
+
+// out[x] = ((256 - bottom_weight) top[x] + bottom_weight bottom[x] + 32768) >> 16.
+using BlendRowsFn = void (*)(const std::uint16_t* top, const std::uint16_t* bottom, int bottom_weight, int width,
+                             std::uint8_t* out) noexcept;
+
+// One row of pixels added to the integral images: row + 1 of each plane from the row above it, `pitch` elements before.
+// Column x of the integral images lies at element x, or with `step` 2 at x / 2 for even x and `odd` + x / 2 for odd x.
+struct IntegralRow {
+    const std::uint8_t* pixels;    // nothing past `width` is read
+    int width;
+    int step;                      // 1 or 2
+    std::ptrdiff_t odd, pitch;
+    std::uint16_t* low;            // the row to write; column 0 becomes 0
+    std::uint32_t *sum, *square;
+};
+using IntegralRowFn = void (*)(const IntegralRow&) noexcept;
+
 struct DetectKernels {
     HaarRowFn haar_row;
+    ShrinkRowFn shrink_row;
+    BlendRowsFn blend_rows;
+    IntegralRowFn integral_row;
 };
 
 }  // namespace mien

@@ -25,7 +25,9 @@ namespace {
 // its detector kernels and its pixel kernels from these files.
 constinit const Kernels tables[] = {
 #if MIEN_X86
+    {Isa::avx512, net_avx2, detect_avx512, image_scalar},
     {Isa::avx2, net_avx2, detect_avx2, image_scalar},
+    {Isa::sse41, net_scalar, detect_sse41, image_scalar},
 #endif
     {Isa::scalar, net_scalar, detect_scalar, image_scalar},
 };

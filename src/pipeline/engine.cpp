@@ -30,7 +30,8 @@ bool valid(const DetectorOptions& options) noexcept {
 bool valid(const Config& config) noexcept {
     return valid(config.detector) && config.max_width >= 1 && config.max_width <= max_frame_side && config.max_height >= 1 &&
            config.max_height <= max_frame_side && config.detect_width >= 0 && config.max_faces >= 1 && config.max_faces <= 1 << 20 &&
-           config.max_candidates >= 1 && config.max_candidates <= 1 << 24;
+           config.max_candidates >= 1 && config.max_candidates <= 1 << 24 && config.executor.threads >= 1 &&
+           config.executor.threads <= Detector::max_threads;
 }
 
 }  // namespace
@@ -109,7 +110,7 @@ Engine::Impl* Engine::Impl::place(Arena& arena, const Config& config, const Casc
             self->small_taps = arena.take<LinearTap>(static_cast<std::size_t>(width));
             self->small = arena.take<std::uint8_t>(static_cast<std::size_t>(width) * static_cast<std::size_t>(config.max_height));
         }
-        self->detector.place(arena, *cascade, width, config.max_height, config.max_candidates, kernels, false);
+        self->detector.place(arena, *cascade, {width, config.max_height, config.max_candidates, config.executor, false}, kernels);
     }
     const Model* const models[head_count] = {emotion, gender};
     for (int h = 0; h < head_count; ++h) {

@@ -46,7 +46,7 @@ std::vector<std::int32_t> detect(const ByteVector& file, const Gray& gray, const
     Cascade cascade;
     REQUIRE(Cascade::open(file, cascade) == Status::ok);
     const auto place = [&](Arena& arena, Detector& detector) {
-        detector.place(arena, cascade, gray.width, gray.height, 20000, kernels_for(isa), reference);
+        detector.place(arena, cascade, {gray.width, gray.height, 20000, {}, reference}, kernels_for(isa));
     };
     Arena measure;
     Detector measured, detector;

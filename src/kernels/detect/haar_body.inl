@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: MIT
-// How are many windows evaluated at once? The stump detector's inner loops, written once over the vector type V of the
-// file that includes this one, inside an anonymous namespace. V provides:
-//   lanes, unit_vectors (lanes * unit_vectors is a multiple of 8, at most 32); I32, F32, Mask;
-//   zero_i32(); load(const uint32_t*); add, sub(I32, I32); to_float(I32); splat(float), splat(int32_t);
-//   mul, add(F32, F32); less(F32, F32) -> Mask; masked(Mask, I32);
-//   at_least(I32, int32_t) -> unsigned bits; extract(F32, lane);
-//   normalise(origin pointers, corners, area, F32& norm) -> unsigned bits of the lanes whose variance is high enough.
-//
-// A unit is V::unit_vectors vectors of neighbouring windows that live and die together: more share the reads of offsets and
-// weights, fewer stop earlier.
+// How are many windows evaluated at once? The stump detector's inner loops, written once over the vector types V of the
+// file that includes this one, inside an anonymous namespace. A unit is V::lanes neighbouring windows (8, 16 or 32), which
+// live and die together; its 32-bit values take V::parts vectors of V::lanes / V::parts lanes. V provides:
+//   U16: V::lanes 16-bit integers; load16(const uint16_t*); add16, sub16(U16, U16); times16(U16, int32_t)
+//   I32, F32: one part; zero(); load(const uint32_t*); add, sub(I32, I32); to_float(I32); splat, mul, add(F32)
+//   widen(U16, I32 (&)[parts]): with sign
+//   choose(I32 sum, F32 value, float threshold, int32_t gain): sum + (value < threshold ? gain : 0)
+//   at_least(I32, int32_t): one bit a lane; lane(F32, int)
+//   normalise(sums, squares, area, F32& norm): one bit a lane whose variance is high enough; norm = 1 / deviation
 
-constexpr int unit_vectors = V::unit_vectors;
-constexpr int unit_lanes = unit_vectors * V::lanes;
+constexpr int unit_lanes = V::lanes;
+constexpr int parts = V::parts;
+constexpr int part_lanes = unit_lanes / parts;
+
+struct Unit {
+    V::F32 norm[parts];
+    V::I32 sum[parts];
+};
 
 // Which windows does the scan visit? After a window that fails in stage 0 the next one is skipped, so within a run of
 // failing windows every second one is visited. For each (skip the first?, 8 failure bits): visited bits, and the carry.
@@ -36,54 +41,91 @@ constexpr VisitTable make_visit_table() noexcept {
 }
 constexpr VisitTable visit_table = make_visit_table();
 
-inline unsigned visit(unsigned fails, bool& skip) noexcept {
-    unsigned visited = 0;
+inline std::uint32_t visit(std::uint32_t fails, bool& skip) noexcept {
+    std::uint32_t visited = 0;
     for (int shift = 0; shift < unit_lanes; shift += 8) {
-        const unsigned byte = fails >> shift & 255u;
-        visited |= static_cast<unsigned>(visit_table.visited[skip][byte]) << shift;
+        const std::uint32_t byte = fails >> shift & 255u;
+        visited |= static_cast<std::uint32_t>(visit_table.visited[skip][byte]) << shift;
         skip = visit_table.skip_next[skip][byte] != 0;
     }
     return visited;
 }
 
+// The feature's value is known: add the gain where it is below the threshold.
+inline void answer(Unit& unit, V::U16 value, float threshold, std::int32_t gain) noexcept {
+    V::I32 wide[parts];
+    V::widen(value, wide);
+    for (int p = 0; p < parts; ++p)
+        unit.sum[p] = V::choose(unit.sum[p], V::mul(V::to_float(wide[p]), unit.norm[p]), threshold, gain);
+}
+
+inline void add_edges(Unit& unit, const EdgeStump* stump, int count, const std::uint16_t* low) noexcept {
+    for (const EdgeStump* end = stump + count; stump != end; ++stump) {
+        const std::int32_t* c = stump->corner;
+        const auto at = [&](int i) { return V::load16(low + c[i]); };
+        const V::U16 twice = V::sub16(at(4), at(5));
+        const V::U16 once = V::sub16(V::add16(at(0), at(1)), V::add16(at(2), at(3)));
+        answer(unit, V::add16(once, V::add16(twice, twice)), stump->threshold, stump->gain);
+    }
+}
+
+inline void add_lines(Unit& unit, const LineStump* stump, int count, const std::uint16_t* low) noexcept {
+    for (const LineStump* end = stump + count; stump != end; ++stump) {
+        const std::int32_t* c = stump->corner;
+        const auto at = [&](int i) { return V::load16(low + c[i]); };
+        const V::U16 inner = V::sub16(V::add16(at(4), at(5)), V::add16(at(6), at(7)));
+        const V::U16 outer = V::sub16(V::add16(at(0), at(1)), V::add16(at(2), at(3)));
+        answer(unit, V::add16(outer, V::times16(inner, stump->weight)), stump->threshold, stump->gain);
+    }
+}
+
+inline void add_diagonals(Unit& unit, const DiagonalStump* stump, int count, const std::uint16_t* low) noexcept {
+    for (const DiagonalStump* end = stump + count; stump != end; ++stump) {
+        const std::int32_t* c = stump->corner;
+        const auto at = [&](int i) { return V::load16(low + c[i]); };
+        const V::U16 centre = V::add16(at(8), at(8));
+        const V::U16 twice = V::sub16(centre, V::add16(V::add16(at(4), at(5)), V::add16(at(6), at(7))));
+        const V::U16 once = V::add16(V::add16(at(0), at(1)), V::add16(at(2), at(3)));
+        answer(unit, V::times16(V::add16(once, V::add16(twice, twice)), stump->sign), stump->threshold, stump->gain);
+    }
+}
+
 template <int rects>
-inline void add_stumps(const HaarStump<rects>* stump, int count, const std::uint32_t* origin,
-                       const V::F32 (&norm)[unit_vectors], V::I32 (&sum)[unit_vectors]) noexcept {
-    for (const HaarStump<rects>* end = stump + count; stump != end; ++stump) {
-        for (int u = 0; u < unit_vectors; ++u) {
-            const std::uint32_t* p = origin + u * V::lanes;
+inline void add_wide(Unit& unit, const WideStump<rects>* stump, int count, const std::uint32_t* sum) noexcept {
+    for (const WideStump<rects>* end = stump + count; stump != end; ++stump)
+        for (int p = 0; p < parts; ++p) {
+            const std::uint32_t* origin = sum + p * part_lanes;
             // Same operations in the same order as the reference: f32(f32(w0 s0 + w1 s1) [+ w2 s2]) * norm.
             V::F32 value{};
             for (int r = 0; r < rects; ++r) {
                 const std::int32_t* c = stump->corner[r];
-                const V::I32 area = V::add(V::sub(V::sub(V::load(p + c[0]), V::load(p + c[1])), V::load(p + c[2])),
-                                           V::load(p + c[3]));
+                const V::I32 area = V::add(V::sub(V::sub(V::load(origin + c[0]), V::load(origin + c[1])), V::load(origin + c[2])),
+                                           V::load(origin + c[3]));
                 const V::F32 term = V::mul(V::to_float(area), V::splat(stump->weight[r]));
                 value = r == 0 ? term : V::add(value, term);
             }
-            const V::Mask left = V::less(V::mul(value, norm[u]), V::splat(stump->threshold));
-            sum[u] = V::add(sum[u], V::masked(left, V::splat(stump->gain)));
+            unit.sum[p] = V::choose(unit.sum[p], V::mul(value, unit.norm[p]), stump->threshold, stump->gain);
         }
-    }
 }
 
 // The windows of `alive` that pass the stage.
-inline unsigned run_stage(const HaarTable& table, int index, const std::uint32_t* origin,
-                          const V::F32 (&norm)[unit_vectors], unsigned alive) noexcept {
+inline std::uint32_t run_stage(const HaarTable& table, int index, const HaarOrigin& origin, Unit& unit, std::uint32_t alive) noexcept {
     const HaarStage& stage = table.stages[index];
-    V::I32 sum[unit_vectors];
-    for (int u = 0; u < unit_vectors; ++u) sum[u] = V::zero_i32();
-    add_stumps<2>(table.stumps2 + stage.first2, stage.count2, origin, norm, sum);
-    add_stumps<3>(table.stumps3 + stage.first3, stage.count3, origin, norm, sum);
-    unsigned passed = 0, possible = 0;
-    for (int u = 0; u < unit_vectors; ++u) {
-        passed |= V::at_least(sum[u], stage.pass_from) << (u * V::lanes);
-        possible |= V::at_least(sum[u], stage.fail_below) << (u * V::lanes);
+    for (int p = 0; p < parts; ++p) unit.sum[p] = V::zero();
+    add_edges(unit, table.edges + stage.edges.first, stage.edges.count, origin.low);
+    add_lines(unit, table.lines + stage.lines.first, stage.lines.count, origin.low);
+    add_diagonals(unit, table.diagonals + stage.diagonals.first, stage.diagonals.count, origin.low);
+    add_wide<2>(unit, table.wide2 + stage.wide2.first, stage.wide2.count, origin.sum);
+    add_wide<3>(unit, table.wide3 + stage.wide3.first, stage.wide3.count, origin.sum);
+    std::uint32_t passed = 0, possible = 0;
+    for (int p = 0; p < parts; ++p) {
+        passed |= V::at_least(unit.sum[p], stage.pass_from) << (p * part_lanes);
+        possible |= V::at_least(unit.sum[p], stage.fail_below) << (p * part_lanes);
     }
-    for (unsigned unsure = possible & ~passed & alive; unsure != 0; unsure &= unsure - 1) {
+    for (std::uint32_t unsure = possible & ~passed & alive; unsure != 0; unsure &= unsure - 1) {
         const int i = __builtin_ctz(unsure);
-        const float window_norm = V::extract(norm[i / V::lanes], i % V::lanes);
-        if (table.exact_stage(table, index, origin + i, window_norm)) passed |= 1u << i;
+        const float norm = V::lane(unit.norm[i / part_lanes], i % part_lanes);
+        if (table.exact_stage(table, index, origin.sum + i, norm)) passed |= 1u << i;
     }
     return passed & alive;
 }
@@ -93,21 +135,24 @@ int haar_row(const HaarRow& row, std::int32_t* hits) noexcept {
     int found = 0;
     bool skip = false;
     for (int first = 0; first < row.count; first += unit_lanes) {
-        const std::uint32_t* origin = row.sum + first;
+        const HaarOrigin origin = {row.origin.low + first, row.origin.sum + first, row.origin.square + first};
         const int left = row.count - first;
-        const unsigned inside = left >= unit_lanes ? ~0u >> (32 - unit_lanes) : (1u << left) - 1;
-        V::F32 norm[unit_vectors];
-        unsigned textured = 0;
-        for (int u = 0; u < unit_vectors; ++u)
-            textured |= V::normalise(origin + u * V::lanes, row.square + first + u * V::lanes, table.norm_corner,
-                                     table.norm_area, norm[u])
-                        << (u * V::lanes);
+        const std::uint32_t inside = left >= unit_lanes ? ~0u >> (32 - unit_lanes) : (1u << left) - 1;
+        Unit unit;
+        std::uint32_t textured = 0;
+        for (int p = 0; p < parts; ++p) {
+            const auto window = [&](const std::uint32_t* plane) {
+                const std::uint32_t* from = plane + p * part_lanes;
+                const std::int32_t* c = table.norm_corner;
+                return V::add(V::sub(V::sub(V::load(from + c[0]), V::load(from + c[1])), V::load(from + c[2])), V::load(from + c[3]));
+            };
+            textured |= V::normalise(window(origin.sum), window(origin.square), table.norm_area, unit.norm[p]) << (p * part_lanes);
+        }
         textured &= inside;
         // A flat window (variance too low) is not found but does not make the scan skip its neighbour.
-        unsigned alive = textured == 0 ? 0 : run_stage(table, 0, origin, norm, textured);
+        std::uint32_t alive = textured == 0 ? 0 : run_stage(table, 0, origin, unit, textured);
         alive &= visit(textured & ~alive, skip);
-        for (int stage = 1; alive != 0 && stage < table.stage_count; ++stage)
-            alive = run_stage(table, stage, origin, norm, alive);
+        for (int stage = 1; alive != 0 && stage < table.stage_count; ++stage) alive = run_stage(table, stage, origin, unit, alive);
         for (; alive != 0; alive &= alive - 1) hits[found++] = first + __builtin_ctz(alive);
     }
     return found;

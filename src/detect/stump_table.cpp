@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: MIT
+#include "detect/stump_table.h"
+
+#include <algorithm>
+#include <climits>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/tables.h"
+
+namespace mien {
+namespace {
+
+using Rectangle = CascadeFeature::Rectangle;
+
+void rectangle_corners(const IntegralLayout& layout, const Rectangle& r, bool tilted, std::int32_t (&out)[4]) noexcept {
+    const int w = r.width, h = r.height;
+    const int x[4] = {r.x, tilted ? r.x - h : r.x + w, tilted ? r.x + w : r.x, tilted ? r.x + w - h : r.x + w};
+    const int y[4] = {r.y, tilted ? r.y + h : r.y, tilted ? r.y + w : r.y + h, r.y + h + (tilted ? w : 0)};
+    for (int i = 0; i < 4; ++i)
+        out[i] = static_cast<std::int32_t>(layout.offset(x[i], y[i]) + (tilted ? layout.tilted : 0));
+}
+
+std::uint32_t rectangle_sum(const std::uint32_t* origin, const std::int32_t (&c)[4]) noexcept {
+    return origin[c[0]] - origin[c[1]] - origin[c[2]] + origin[c[3]];
+}
+
+std::int32_t saturate(double v) noexcept {
+    return static_cast<std::int32_t>(std::clamp(v, static_cast<double>(INT_MIN), static_cast<double>(INT_MAX)));
+}
+
+// A feature as a sum of corners of the integral image, corners of touching rectangles merged.
+struct CornerSum {
+    struct Corner {
+        int x, y, weight;
+    };
+    Corner corners[12];
+    int count = 0;
+
+    void add(int x, int y, int weight) noexcept {
+        for (int i = 0; i < count; ++i)
+            if (corners[i].x == x && corners[i].y == y) {
+                corners[i].weight += weight;
+                return;
+            }
+        corners[count++] = {x, y, weight};
+    }
+    // Writes the corners of that weight, returns how many.
+    int take(int weight, const IntegralLayout& layout, std::int32_t* out) const noexcept {
+        int taken = 0;
+        for (int i = 0; i < count; ++i)
+            if (corners[i].weight == weight) out[taken++] = static_cast<std::int32_t>(layout.offset(corners[i].x, corners[i].y));
+        return taken;
+    }
+};
+
+// Does the feature's value, whatever the pixels, fit in 16 bits with a sign, and is every step of OpenCV's float arithmetic
+// on it exact? The value is largest where pixels are 255 in cells of positive total weight and 0 elsewhere.
+bool fits_16_bits(const CascadeFeature& feature) noexcept {
+    if (feature.tilted) return false;
+    int xs[6], ys[6], edges = 0;
+    double total = 0;
+    for (int r = 0; r < feature.count; ++r) {
+        const Rectangle& rect = feature.rects[r];
+        if (rect.weight != std::floor(rect.weight) || std::abs(rect.weight) > 100) return false;
+        total += std::abs(static_cast<double>(rect.weight)) * rect.width * rect.height * 255;
+        xs[edges] = rect.x;
+        ys[edges++] = rect.y;
+        xs[edges] = rect.x + rect.width;
+        ys[edges++] = rect.y + rect.height;
+    }
+    if (total >= 1 << 24) return false;
+    std::sort(xs, xs + edges);
+    std::sort(ys, ys + edges);
+    int highest = 0, lowest = 0;
+    for (int j = 0; j + 1 < edges; ++j)
+        for (int i = 0; i + 1 < edges; ++i) {
+            int weight = 0;
+            for (int r = 0; r < feature.count; ++r) {
+                const Rectangle& rect = feature.rects[r];
+                const bool covers = xs[i] >= rect.x && xs[i] < rect.x + rect.width && ys[j] >= rect.y && ys[j] < rect.y + rect.height;
+                if (covers) weight += static_cast<int>(rect.weight);
+            }
+            const int value = weight * (xs[i + 1] - xs[i]) * (ys[j + 1] - ys[j]) * 255;
+            (value > 0 ? highest : lowest) += value;
+        }
+    return highest <= INT16_MAX && lowest >= INT16_MIN;
+}
+
+}  // namespace
+
+// ------------------------------------------------------------------------------------------------ building
+
+// One stump of whichever kind its feature allows; kinds in the order of HaarStage's ranges.
+struct StumpTable::Stump {
+    enum Kind { edge, line, diagonal, wide2, wide3, kinds };
+    Kind kind;
+    std::int32_t corner[9];
+    std::int32_t weight;  // LineStump::weight or DiagonalStump::sign
+};
+
+StumpTable::Stump StumpTable::make_stump(const CascadeNode& node) const noexcept {
+    const CascadeFeature feature = CascadeAccess{cascade_}.feature(node.feature);
+    Stump stump = {};
+    stump.kind = feature.count == 3 ? Stump::wide3 : Stump::wide2;
+    if (!fits_16_bits(feature)) return stump;
+    CornerSum sum;
+    for (int r = 0; r < feature.count; ++r) {
+        const Rectangle& rect = feature.rects[r];
+        const int weight = static_cast<int>(rect.weight), right = rect.x + rect.width, bottom = rect.y + rect.height;
+        sum.add(rect.x, rect.y, weight);
+        sum.add(right, rect.y, -weight);
+        sum.add(rect.x, bottom, -weight);
+        sum.add(right, bottom, weight);
+    }
+    int used = 0, largest = 0;
+    for (int i = 0; i < sum.count; ++i) {
+        used += sum.corners[i].weight != 0;
+        largest = std::max(largest, std::abs(sum.corners[i].weight));
+    }
+    const auto take = [&](int weight, int at, int wanted) { return sum.take(weight, layout_, stump.corner + at) == wanted; };
+    std::int32_t spare[12];
+    const auto has = [&](int weight, int wanted) { return sum.take(weight, layout_, spare) == wanted; };
+    if (used == 6 && has(1, 2) && has(-1, 2) && has(2, 1) && has(-2, 1)) {
+        if (take(1, 0, 2) && take(-1, 2, 2) && take(2, 4, 1) && take(-2, 5, 1)) stump.kind = Stump::edge;
+    } else if (used == 8 && largest > 1 && has(1, 2) && has(-1, 2) && has(largest, 2) && has(-largest, 2)) {
+        stump.weight = largest;
+        if (take(1, 0, 2) && take(-1, 2, 2) && take(largest, 4, 2) && take(-largest, 6, 2)) stump.kind = Stump::line;
+    } else if (used == 9) {
+        for (const int sign : {1, -1}) {
+            if (!has(sign, 4) || !has(-2 * sign, 4) || !has(4 * sign, 1)) continue;
+            stump.weight = sign;
+            if (take(sign, 0, 4) && take(-2 * sign, 4, 4) && take(4 * sign, 8, 1)) stump.kind = Stump::diagonal;
+        }
+    }
+    return stump;
+}
+
+StumpTable::Node StumpTable::make_node(std::uint32_t index) const noexcept {
+    const CascadeAccess access{cascade_};
+    const CascadeNode record = access.node(index);
+    const CascadeFeature feature = access.feature(record.feature);
+    Node node = {};
+    node.threshold = record.threshold;
+    node.rects = feature.count;
+    node.left = record.left;
+    node.right = record.right;
+    for (int r = 0; r < feature.count; ++r) {
+        rectangle_corners(layout_, feature.rects[r], feature.tilted, node.corner[r]);
+        node.weight[r] = feature.rects[r].weight;
+    }
+    return node;
+}
+
+// Where the stumps of each kind go; the same object while measuring and while building.
+struct StumpTable::Builder {
+    EdgeStump* edges;
+    LineStump* lines;
+    DiagonalStump* diagonals;
+    WideStump<2>* wide2;
+    WideStump<3>* wide3;
+    std::int32_t next[Stump::kinds];
+
+    void add(const Stump& stump, const Node& node, std::int32_t gain) noexcept {
+        const std::int32_t at = next[stump.kind]++;
+        switch (stump.kind) {
+            case Stump::edge:
+                std::memcpy(edges[at].corner, stump.corner, sizeof edges->corner);
+                edges[at].threshold = node.threshold;
+                edges[at].gain = gain;
+                break;
+            case Stump::line:
+                std::memcpy(lines[at].corner, stump.corner, sizeof lines->corner);
+                lines[at].weight = stump.weight;
+                lines[at].threshold = node.threshold;
+                lines[at].gain = gain;
+                break;
+            case Stump::diagonal:
+                std::memcpy(diagonals[at].corner, stump.corner, sizeof diagonals->corner);
+                diagonals[at].sign = stump.weight;
+                diagonals[at].threshold = node.threshold;
+                diagonals[at].gain = gain;
+                break;
+            case Stump::wide2: fill(wide2[at], node, gain); break;
+            case Stump::wide3: fill(wide3[at], node, gain); break;
+            case Stump::kinds: break;
+        }
+    }
+    template <int rects>
+    static void fill(WideStump<rects>& stump, const Node& node, std::int32_t gain) noexcept {
+        std::memcpy(stump.corner, node.corner, sizeof stump.corner);
+        std::memcpy(stump.weight, node.weight, sizeof stump.weight);
+        if (node.rects < rects) {  // one rectangle: a second one that weighs nothing
+            std::memcpy(stump.corner[1], stump.corner[0], sizeof stump.corner[0]);
+            stump.weight[1] = 0;
+        }
+        stump.threshold = node.threshold;
+        stump.gain = gain;
+    }
+};
+
+void StumpTable::place(Arena& arena, const Cascade& cascade, const IntegralLayout& layout) noexcept {
+    cascade_ = cascade;
+    layout_ = layout;
+    nodes_ = nullptr;
+    table_ = {};
+    table_.norm_area = static_cast<double>((cascade.window_width() - 2) * (cascade.window_height() - 2));
+    rectangle_corners(layout, {1, 1, cascade.window_width() - 2, cascade.window_height() - 2, 0}, false, table_.norm_corner);
+    const CascadeAccess access{cascade_};
+    const auto node_count = static_cast<std::size_t>(cascade.node_count());
+    if (!access.stumps_only()) {
+        nodes_ = arena.take<Node>(node_count);
+        for (std::size_t i = 0; nodes_ != nullptr && i < node_count; ++i) nodes_[i] = make_node(static_cast<std::uint32_t>(i));
+        return;
+    }
+    std::size_t kinds[Stump::kinds] = {};
+    for (std::size_t i = 0; i < node_count; ++i) ++kinds[make_stump(access.node(static_cast<std::uint32_t>(i))).kind];
+    auto* const stages = arena.take<HaarStage>(static_cast<std::size_t>(cascade.stage_count()));
+    Builder builder = {arena.take<EdgeStump>(kinds[Stump::edge]),      arena.take<LineStump>(kinds[Stump::line]),
+                       arena.take<DiagonalStump>(kinds[Stump::diagonal]), arena.take<WideStump<2>>(kinds[Stump::wide2]),
+                       arena.take<WideStump<3>>(kinds[Stump::wide3]), {}};
+    if (builder.wide3 == nullptr) return;  // the arena measures, or is used up
+    table_.stages = stages;
+    table_.stage_count = cascade.stage_count();
+    table_.edges = builder.edges;
+    table_.lines = builder.lines;
+    table_.diagonals = builder.diagonals;
+    table_.wide2 = builder.wide2;
+    table_.wide3 = builder.wide3;
+    table_.exact_context = this;
+    table_.exact_stage = [](const HaarTable& table, int stage, const std::uint32_t* origin, float norm) noexcept {
+        return static_cast<const StumpTable*>(table.exact_context)->exact_stage(stage, origin, norm);
+    };
+    for (int s = 0; s < cascade.stage_count(); ++s) {
+        const CascadeStage stage = access.stage(s);
+        // The fixed point: as many fraction bits as keep the sum of all |gains| within 2^30.
+        double total_gain = 0, base = 0, magnitude = 0;
+        for (std::uint32_t t = 0; t < stage.tree_count; ++t) {
+            const CascadeTree tree = access.tree(stage.first_tree + t);
+            const double left = access.leaf(tree.first_leaf), right = access.leaf(tree.first_leaf + 1);
+            total_gain += std::abs(left - right);
+            base += right;
+            magnitude += std::abs(left) + std::abs(right);
+        }
+        const int shift = total_gain > 0 ? 29 - std::ilogb(total_gain) : 0;
+        HaarStage& out = stages[s];
+        HaarStage::Range* const ranges[Stump::kinds] = {&out.edges, &out.lines, &out.diagonals, &out.wide2, &out.wide3};
+        for (int k = 0; k < Stump::kinds; ++k) ranges[k]->first = builder.next[k];
+        for (std::uint32_t t = 0; t < stage.tree_count; ++t) {
+            const CascadeTree tree = access.tree(stage.first_tree + t);
+            const double gain = static_cast<double>(access.leaf(tree.first_leaf)) - static_cast<double>(access.leaf(tree.first_leaf + 1));
+            builder.add(make_stump(access.node(tree.first_node)), make_node(tree.first_node),
+                        static_cast<std::int32_t>(std::lrint(std::ldexp(gain, shift))));
+        }
+        for (int k = 0; k < Stump::kinds; ++k) ranges[k]->count = builder.next[k] - ranges[k]->first;
+        // What fixed point and double can differ by: half a unit for each gain, and the roundings of double sums (ours of
+        // `base`, the reference's of its own sum).
+        const double count = stage.tree_count;
+        const double slack = count / 2 + 2 + std::ldexp(magnitude * count, shift - 50);
+        const double threshold = std::ldexp(static_cast<double>(stage.threshold) - base, shift);
+        out.pass_from = saturate(std::ceil(threshold + slack));
+        out.fail_below = saturate(std::floor(threshold - slack));
+    }
+}
+
+// ------------------------------------------------------------------------------------------------ literal evaluation
+
+// Feature value before normalisation. Exact for integer weights; for others this is OpenCV's order of roundings.
+float StumpTable::node_value(const Node& node, const std::uint32_t* origin) const noexcept {
+    float value = 0;
+    for (int r = 0; r < node.rects; ++r) {
+        const float term = static_cast<float>(static_cast<std::int32_t>(rectangle_sum(origin, node.corner[r]))) * node.weight[r];
+        value = r == 0 ? term : value + term;
+    }
+    return value;
+}
+
+// The stage as OpenCV computes it: trees in file order, leaves added in double.
+bool StumpTable::exact_stage(int stage, const std::uint32_t* origin, float norm) const noexcept {
+    const CascadeAccess access{cascade_};
+    const CascadeStage record = access.stage(stage);
+    double sum = 0;
+    for (std::uint32_t t = 0; t < record.tree_count; ++t) {
+        const CascadeTree tree = access.tree(record.first_tree + t);
+        int at = 0;
+        do {
+            const std::uint32_t index = tree.first_node + static_cast<std::uint32_t>(at);
+            const Node node = nodes_ != nullptr ? nodes_[index] : make_node(index);
+            at = node_value(node, origin) * norm < node.threshold ? node.left : node.right;
+        } while (at > 0);
+        sum += access.leaf(tree.first_leaf + static_cast<std::uint32_t>(-at));
+    }
+    return !(sum < static_cast<double>(record.threshold));
+}
+
+int StumpTable::literal_row(const HaarRow& row, std::int32_t* hits) const noexcept {
+    int found = 0;
+    for (int i = 0; i < row.count; ++i) {
+        const std::uint32_t* origin = row.origin.sum + i;
+        float norm;
+        if (!haar_norm(rectangle_sum(origin, table_.norm_corner), rectangle_sum(row.origin.square + i, table_.norm_corner),
+                       table_.norm_area, norm))
+            continue;
+        int stage = 0;
+        while (stage < cascade_.stage_count() && exact_stage(stage, origin, norm)) ++stage;
+        if (stage == cascade_.stage_count()) hits[found++] = i;
+        if (stage == 0) ++i;  // a window that fails in stage 0 takes its neighbour with it
+    }
+    return found;
+}
+
+}  // namespace mien

@@ -3,7 +3,7 @@ JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 DEMO_OUT ?= demo-out
 
-.PHONY: all demo test check asan scalar fuzz bench install weights clean help
+.PHONY: all demo test check asan scalar fuzz emulate icount bench install weights clean help cross-aarch64 cross-armhf cross-riscv64
 
 all: ## the library and the command line tool, in build/release
 	cmake --preset release >/dev/null
@@ -35,6 +35,17 @@ fuzz: ## build the libFuzzer targets (clang) and run each for FUZZ_SECONDS
 	cmake --build --preset fuzz -j $(JOBS)
 	sh tests/fuzz/run.sh build/fuzz $${FUZZ_SECONDS:-60}
 
+cross-aarch64: ## for 64-bit ARM boards: a static build/aarch64/mien to copy there (also: cross-armhf, cross-riscv64)
+cross-aarch64 cross-armhf cross-riscv64: cross-%:
+	cmake --preset $* >/dev/null
+	cmake --build --preset $* -j $(JOBS) --target mien_tool mien
+
+emulate: ## the tests on emulated ARM, RISC-V and old x86 processors
+	sh tests/emulate.sh
+
+icount: ## instructions per face and per frame for every path, under emulation
+	python3 bench/icount/icount.py
+
 bench: all ## milliseconds per step
 	build/release/mien bench
 
@@ -48,4 +59,4 @@ clean:
 	rm -rf build $(DEMO_OUT)
 
 help:
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 15

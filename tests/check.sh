@@ -12,18 +12,18 @@ for candidate in python3 /usr/bin/python3; do
 done
 [ -n "$PYTHON" ] || { echo "check: no python3 with numpy, h5py and pytest; run: sh tools/setup.sh --tests" >&2; exit 1; }
 
-step() { # step NAME COMMAND...
+step() { # step NAME COMMAND...; a command that ends with 77 was skipped and has said why
     name=$1
     shift
     echo "== $name"
     start=$(date +%s)
-    if "$@"; then
-        passed=$((passed + 1))
-        echo "== $name: passed, $(($(date +%s) - start)) s"
-    else
-        failed=$((failed + 1))
-        echo "== $name: FAILED, $(($(date +%s) - start)) s"
-    fi
+    "$@"
+    case $? in
+        0) passed=$((passed + 1)) verdict="passed" ;;
+        77) skipped=$((skipped + 1)) verdict="skipped" ;;
+        *) failed=$((failed + 1)) verdict="FAILED" ;;
+    esac
+    echo "== $name: $verdict, $(($(date +%s) - start)) s"
 }
 skip() {
     skipped=$((skipped + 1))
@@ -34,6 +34,8 @@ step "optimised build and tests" make test
 step "without SIMD" make scalar
 step "address and undefined-behaviour sanitizers" make asan
 step "python tools" env MIEN_NETDUMP=build/check/tests/mien-netdump "$PYTHON" -m pytest -q -p no:cacheprovider tests/python
+step "emulated ARM, RISC-V and x86 processors" sh tests/emulate.sh
+step "instruction counts" "$PYTHON" bench/icount/icount.py --quick
 
 if [ -z "${MIEN_DATA:-}" ]; then
     skip "integer network against numpy and float on FER2013" "MIEN_DATA is not set"

@@ -497,11 +497,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mien", required=True, help="the program to test")
     parser.add_argument("names", nargs="*", help="only tests whose name holds one of these")
+    parser.add_argument("--except", dest="left_out", metavar="NAME", help="leave out the tests whose name holds this")
     options = parser.parse_args()
     tests: list[Callable[[Runner], None]] = [f for name, f in globals().items() if name.startswith("test_")]
     passed = failed = 0
     for test in tests:
         if options.names and not any(name in test.__name__ for name in options.names):
+            continue
+        if options.left_out and options.left_out in test.__name__:
             continue
         with tempfile.TemporaryDirectory(prefix="mien-e2e-") as folder:
             try:

@@ -1,0 +1,11 @@
+# What the cross toolchains share: Debian's cross compiler for MIEN_CROSS, programs linked statically, so that they run on a board (and
+# under qemu-user) whatever C library it has. The packages that mien needs are header-only and come from this machine.
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_C_COMPILER ${MIEN_CROSS}-gcc)
+set(CMAKE_CXX_COMPILER ${MIEN_CROSS}-g++)
+set(CMAKE_EXE_LINKER_FLAGS_INIT -static)
+set(CMAKE_FIND_ROOT_PATH /usr/${MIEN_CROSS})
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE BOTH)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE BOTH)

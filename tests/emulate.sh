@@ -1,0 +1,130 @@
+#!/bin/sh
+# Does mien do on other processors what it does here? Builds it for ARM and RISC-V and runs tests and program under QEMU's user-mode
+# emulation, one processor model after the other; x86 models without AVX run the program of build/check.
+#
+#   sh tests/emulate.sh [TARGET...]      aarch64, armhf, riscv64, x86_64; default: all that this machine has tools for
+#
+# On each model: exactly the instruction sets that it has are offered; all unit tests, which try every one of them; `verify` of the shipped
+# and the small networks; `image` forced to each instruction set: JSON and drawn picture equal the native ones byte for byte.
+# Once a target: fuzz corpus, examples, and the program from outside (not on riscv64, where it would take minutes).
+# Left out: the test that limits the address space to 150 MB, less than QEMU itself needs.
+# Exit 77: nothing could be run.
+set -u
+cd "$(dirname "$0")/.."
+jobs=${JOBS:-$(nproc)}
+photos="tests/data/photos/astronaut.jpg tests/data/photos/astronaut_320.png tests/data/photos/grace_hopper.jpg"
+networks="weights/emotion.mien weights/gender.mien $(echo tests/data/models/*.mien)"
+
+# MODEL:INSTRUCTION+SETS that the model has, the fullest first.
+models_of() {
+    case $1 in
+        aarch64) echo "max:scalar+neon+dotprod+i8mm cortex-a76:scalar+neon+dotprod cortex-a72:scalar+neon cortex-a53:scalar+neon" ;;
+        armhf) echo "max:scalar+neon cortex-a15:scalar+neon cortex-a7:scalar+neon cortex-a7,neon=off:scalar" ;;
+        riscv64) echo "rv64:scalar" ;;
+        x86_64) echo "Haswell:scalar+sse41+avx2 Nehalem:scalar+sse41 qemu64:scalar" ;;
+    esac
+}
+compiler_of() {
+    case $1 in
+        aarch64) echo aarch64-linux-gnu-g++ ;;
+        armhf) echo arm-linux-gnueabihf-g++ ;;
+        riscv64) echo riscv64-linux-gnu-g++ ;;
+        x86_64) [ "$(uname -m)" = x86_64 ] && echo c++ || echo no-x86_64-machine ;;
+    esac
+}
+qemu_of() { # TARGET: the emulator's name, empty when there is none
+    case $1 in armhf) name=qemu-arm ;; *) name=qemu-$1 ;; esac
+    command -v "$name" || command -v "$name-static"
+}
+build_of() { case $1 in x86_64) echo build/check ;; *) echo "build/$1" ;; esac; }
+offered() { # COMMAND...: the instruction sets that the program says it has, sorted, in one line
+    "$@" verify weights/emotion.mien 2>/dev/null | cut -d ' ' -f 1 | sort | xargs
+}
+without_times() { sed 's/"timing_ms":{[^}]*},//'; }
+
+fail() {
+    echo "FAILED: $*"
+    failures=$((failures + 1))
+}
+run() { # COMMAND...: quiet when it succeeds
+    "$@" >"$scratch/output" 2>&1 && return
+    fail "$* (exit $?)"
+    tail -n 40 "$scratch/output"
+}
+
+test_model() { # TARGET MODEL SETS BUILT
+    build=$(build_of "$1") emulator="$(qemu_of "$1") -cpu $2"
+    want=$(for set in $(echo "$3" | tr + ' '); do echo " $4 " | grep -q " $set " && echo "$set"; done | sort | xargs)
+    have=$(offered $emulator "$build/mien")
+    [ "$want" = "$have" ] || fail "instruction sets: $have, expected $want"
+    run $emulator "$build/tests/mien-tests"
+    for network in $networks; do run $emulator "$build/mien" verify "$network"; done
+    for set in $have; do
+        $emulator "$build/mien" image $photos --json --isa "$set" 2>"$scratch/output" | without_times >"$scratch/result.json"
+        cmp "$scratch/result.json" build/emulation/native.json || { fail "--isa $set: image --json differs from the native result"; cat "$scratch/output"; }
+        run $emulator "$build/mien" image tests/data/photos/astronaut.jpg --isa "$set" --out "$scratch/drawn.png" -y
+        cmp "$scratch/drawn.png" build/emulation/native.png || fail "--isa $set: the drawn picture differs from the native one"
+    done
+    tested="$have"
+}
+
+test_target() { # TARGET MODEL: what does not depend on the model
+    build=$(build_of "$1") emulator="$(qemu_of "$1") -cpu $2" data=tests/data
+    run $emulator "$build/tests/replay_weights" $data/models $data/corpus/weights
+    run $emulator "$build/tests/replay_cascade" $data/cascades $data/corpus/cascade
+    run $emulator "$build/tests/replay_image" $data/photos $data/corpus/image
+    run $emulator "$build/tests/mien-example" weights
+    run $emulator "$build/tests/mien-example-c" weights
+    tested="corpus, examples"
+    [ "$1" != riscv64 ] || return
+    printf '#!/bin/sh\nexec %s "%s" "$@"\n' "$emulator" "$PWD/$build/mien" >"$scratch/mien"
+    chmod +x "$scratch/mien"
+    run python3 tests/e2e/test_cli.py --mien "$scratch/mien" --except inflating_further
+    tested="$tested, the program from outside"
+}
+
+if [ "${1:-}" = --one ]; then # a job of the list below: WHAT TARGET MODEL SETS BUILT
+    shift
+    failures=0 tested=nothing start=$(date +%s) scratch=$(mktemp -d)
+    trap 'rm -rf "$scratch"' EXIT
+    "test_$1" "$2" "$3" "$4" "$(echo "$5" | tr + ' ')" >"$scratch/log" 2>&1
+    [ "$failures" -eq 0 ] && verdict=passed || verdict="FAILED, $failures checks"
+    { printf '%-8s %-18s %s: %s, %d s\n' "$2" "$3" "$tested" "$verdict" "$(($(date +%s) - start))"; cat "$scratch/log"; } >"$scratch/report"
+    cat "$scratch/report"
+    [ "$failures" -eq 0 ]
+    exit
+fi
+
+targets=
+for target in ${*:-aarch64 armhf riscv64 x86_64}; do
+    if ! command -v "$(compiler_of "$target")" >/dev/null; then
+        echo "$target: skipped, no compiler $(compiler_of "$target"); run: sh tools/setup.sh --tests"
+    elif [ -z "$(qemu_of "$target")" ]; then
+        echo "$target: skipped, no emulator; run: sh tools/setup.sh --tests"
+    else
+        targets="$targets $target"
+    fi
+done
+[ -n "$targets" ] || exit 77
+
+# The native program says what is right.
+start=$(date +%s)
+for target in check $targets; do
+    [ "$target" != x86_64 ] || continue
+    cmake --preset "$target" -DMIEN_BUILD_TESTS=ON >/dev/null && cmake --build --preset "$target" -j "$jobs" >"build/$target/build.log" 2>&1 ||
+        { cat "build/$target/build.log"; echo "$target: FAILED, does not build"; exit 1; }
+done
+echo "built:$targets, $(($(date +%s) - start)) s"
+mkdir -p build/emulation
+build/check/mien image $photos --json | without_times >build/emulation/native.json
+build/check/mien image tests/data/photos/astronaut.jpg --out build/emulation/native.png -y >/dev/null
+
+# The longest jobs first, as many at a time as there are processors.
+for target in riscv64 armhf aarch64 x86_64; do
+    case " $targets " in *" $target "*) ;; *) continue ;; esac
+    fullest=$(models_of "$target" | cut -d : -f 1)
+    built=$(offered $(qemu_of "$target") -cpu "$fullest" "$(build_of "$target")/mien" | tr ' ' +)
+    for model in $(models_of "$target"); do echo "model $target ${model%:*} ${model##*:} ${built:-none}"; done
+    [ "$target" = x86_64 ] || echo "target $target $fullest - -"
+done >build/emulation/jobs
+xargs -P "$jobs" -n 5 sh tests/emulate.sh --one <build/emulation/jobs

@@ -1,31 +1,11 @@
 // SPDX-License-Identifier: MIT
-// How does OpenCV shrink pictures? Its two bilinear interpolations for 8-bit pictures, bit for bit:
-// INTER_LINEAR (crops for the networks) and INTER_LINEAR_EXACT (the levels of the detector's pyramid).
+// How does OpenCV make the levels of the detector's pyramid? INTER_LINEAR_EXACT for 8-bit pictures, bit for bit.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
 namespace mien {
-
-// One destination column: source columns `left` and `left + 1` (`right_step` is 0 where there is no right neighbour).
-struct LinearTap {
-    std::int32_t left;
-    std::int16_t weight_left, weight_right;  // out of 2048
-};
-
-// cv2.resize(..., INTER_LINEAR) of the rectangle that starts at `source`, dsize given.
-// Channels are interleaved: `source_pixel_bytes` apart in the source, of which `channels` bytes at the offsets
-// `channel_offset[0..channels)` are taken (so BGRA can give RGB); packed in the destination.
-// `taps` is scratch of at least destination_width entries.
-struct ResizeSource {
-    const std::uint8_t* data;
-    std::ptrdiff_t stride_bytes;
-    int width, height;
-    int pixel_bytes;
-};
-void resize_linear(const ResizeSource& source, const int* channel_offset, int channels, int destination_width,
-                   int destination_height, LinearTap* taps, std::uint8_t* destination) noexcept;
 
 // INTER_LINEAR_EXACT of one gray channel, row by row, so that the caller needs only the rows it is working on.
 class LevelResizer {

@@ -25,7 +25,10 @@ namespace {
 // its detector kernels and its pixel kernels from these files.
 constinit const Kernels tables[] = {
 #if MIEN_X86
-    {Isa::avx2, net_avx2, detect_avx2, image_scalar},
+    {Isa::avx2, net_avx2, detect_avx2, image_avx2},
+    {Isa::sse41, net_scalar, detect_scalar, image_sse41},
+#elif MIEN_ARM64 || MIEN_ARM32
+    {Isa::neon, net_scalar, detect_scalar, image_neon},
 #endif
     {Isa::scalar, net_scalar, detect_scalar, image_scalar},
 };

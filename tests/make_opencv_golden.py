@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Writes tests/golden/opencv.inc: what OpenCV computes on pictures that the C++ tests can make again from a seed.
 
-Gray conversions, INTER_LINEAR crops and INTER_LINEAR_EXACT levels as CRC-32 of the pixels; rectangles of the shipped photos and of
+Gray conversions, INTER_LINEAR crops (of YUV frames too) and INTER_LINEAR_EXACT levels as CRC-32 of the pixels; rectangles of the shipped photos and of
 the shipped synthetic cascades' source. Needs numpy and opencv-python-headless 4.x; run again only when a case is added.
 """
 from __future__ import annotations
@@ -44,6 +44,27 @@ def main() -> int:
         for w, h in ((1, 1), (37, 23), (161, 40)):
             crc = zlib.crc32(cv2.cvtColor(picture(100 + i, h, w, channels), code).tobytes())
             lines.append(f"    {{PixelFormat::{name}, {w}, {h}, {100 + i}, {crc:#010x}}},")
+    yuv = {"yuyv": (cv2.COLOR_YUV2GRAY_YUY2, cv2.COLOR_YUV2RGB_YUY2), "uyvy": (cv2.COLOR_YUV2GRAY_UYVY, cv2.COLOR_YUV2RGB_UYVY),
+           "nv12": (cv2.COLOR_YUV2GRAY_NV12, cv2.COLOR_YUV2RGB_NV12)}
+
+    def yuv_picture(name: str, seed: int, h: int, w: int) -> np.ndarray:
+        return picture(seed, h * 3 // 2, w, 1) if name == "nv12" else picture(seed, h, w, 2)
+
+    for i, (name, (code, _)) in enumerate(yuv.items()):
+        for w, h in ((2, 2), (38, 24), (162, 40)):
+            crc = zlib.crc32(cv2.cvtColor(yuv_picture(name, 104 + i, h, w), code).tobytes())
+            lines.append(f"    {{PixelFormat::{name}, {w}, {h}, {104 + i}, {crc:#010x}}},")
+    lines += ["};", ""]
+    lines.append("inline constexpr YuvGolden yuv_golden[] = {  // format, frame size, part, size, seed, crc")
+    seed = 200
+    for name, (_, code) in yuv.items():
+        for w, h, part, size in ((64, 48, (0, 0, 64, 48), (64, 48)), (90, 70, (7, 5, 32, 24), (16, 12)), (90, 70, (3, 9, 61, 44), (48, 48)),
+                                 (40, 30, (11, 2, 23, 28), (64, 64)), (128, 128, (0, 1, 128, 127), (24, 24)), (2, 2, (1, 1, 1, 1), (9, 5))):
+            x, y, pw, ph = part
+            rgb = cv2.cvtColor(yuv_picture(name, seed, h, w), code)[y:y + ph, x:x + pw]
+            crc = zlib.crc32(cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR).tobytes())
+            lines.append(f"    {{PixelFormat::{name}, {w}, {h}, {x}, {y}, {pw}, {ph}, {size[0]}, {size[1]}, {seed}, {crc:#010x}}},")
+            seed += 1
     lines += ["};", ""]
     fixed = [(48, 48, 64, 64), (64, 64, 64, 64), (128, 128, 64, 64), (96, 50, 48, 48), (1, 1, 64, 64), (2, 3, 48, 48), (61, 128, 64, 64), (30, 31, 60, 62)]
     for table, modes, channel_choices, count in (("crop", cv2.INTER_LINEAR, (1, 3), 60), ("level", cv2.INTER_LINEAR_EXACT, (1,), 60)):

@@ -35,7 +35,7 @@ enum { /* status codes; the text of each is mien_message(code) */
     MIEN_FRAME_TOO_LARGE,
     MIEN_VERIFY_FAILED
 };
-enum { MIEN_GRAY8 = 0, MIEN_RGB24, MIEN_BGR24, MIEN_RGBA32, MIEN_BGRA32 };
+enum { MIEN_GRAY8 = 0, MIEN_RGB24, MIEN_BGR24, MIEN_RGBA32, MIEN_BGRA32, MIEN_YUYV, MIEN_UYVY, MIEN_NV12 }; /* as in mien.hpp */
 enum { MIEN_EMOTION = 0, MIEN_GENDER = 1 };
 
 typedef struct mien_config {

@@ -40,7 +40,12 @@ enum class Status : int {
 // Semantic version of the library, "0.1.0".
 [[nodiscard]] MIEN_CPP_API const char* version() noexcept;
 
-enum class PixelFormat : std::uint8_t { gray8, rgb24, bgr24, rgba32, bgra32 };
+// The YUV formats are those of cameras: Y is the gray that is searched, as it is; a network that wants colour gets BT.601
+// with Y from 16 to 235. They mean what COLOR_YUV2GRAY_* and COLOR_YUV2RGB_* of OpenCV mean.
+//   yuyv, uyvy   Y U Y V or U Y V Y: two pixels in four bytes; the width is even
+//   nv12         a plane of Y, then at data + stride_bytes * height a plane of U V, one for two by two pixels, with the same
+//                stride; width and height are even, the stride is positive
+enum class PixelFormat : std::uint8_t { gray8, rgb24, bgr24, rgba32, bgra32, yuyv, uyvy, nv12 };
 
 // A borrowed picture. Row y starts at data + y * stride_bytes; pixels of a row are packed.
 struct Frame {

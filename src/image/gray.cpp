@@ -9,7 +9,10 @@ bool is_valid(const Frame& frame) noexcept {
     const int pixel_bytes = bytes_per_pixel(frame.format);
     if (frame.data == nullptr || frame.width <= 0 || frame.height <= 0 || pixel_bytes == 0) return false;
     if (frame.width > 1 << 24 || frame.height > 1 << 24) return false;
+    if (has_even_width(frame.format) && frame.width % 2 != 0) return false;
     const std::ptrdiff_t row = std::ptrdiff_t{frame.width} * pixel_bytes;
+    // The second plane follows the first, so rows cannot go upwards.
+    if (frame.format == PixelFormat::nv12) return frame.height % 2 == 0 && frame.stride_bytes >= row;
     return frame.stride_bytes >= row || frame.stride_bytes <= -row || frame.height == 1;
 }
 
@@ -18,6 +21,8 @@ void to_gray(const Frame& frame, const ImageKernels& kernels, std::uint8_t* gray
                               : frame.format == PixelFormat::bgr24  ? kernels.gray_bgr24
                               : frame.format == PixelFormat::rgba32 ? kernels.gray_rgba32
                               : frame.format == PixelFormat::bgra32 ? kernels.gray_bgra32
+                              : frame.format == PixelFormat::yuyv   ? kernels.gray_yuyv
+                              : frame.format == PixelFormat::uyvy   ? kernels.gray_uyvy
                                                                     : nullptr;
     for (int y = 0; y < frame.height; ++y, gray += frame.width) {
         const std::uint8_t* row = frame.data + y * frame.stride_bytes;

@@ -9,6 +9,7 @@
 
 namespace mien {
 
+// Of the first plane; 0 for what is no format.
 constexpr int bytes_per_pixel(PixelFormat format) noexcept {
     switch (format) {
         case PixelFormat::gray8: return 1;
@@ -16,29 +17,42 @@ constexpr int bytes_per_pixel(PixelFormat format) noexcept {
         case PixelFormat::bgr24: return 3;
         case PixelFormat::rgba32:
         case PixelFormat::bgra32: return 4;
+        case PixelFormat::yuyv:
+        case PixelFormat::uyvy: return 2;
+        case PixelFormat::nv12: return 1;
     }
     return 0;
 }
 
-// Positions of red, green and blue inside a pixel; all 0 for gray8.
+// YUV formats hold the gray of a frame as it is; nv12 as a plane of its own, which is as good as a gray8 frame.
+constexpr bool has_gray_plane(PixelFormat format) noexcept {
+    return format == PixelFormat::gray8 || format == PixelFormat::nv12;
+}
+// Two columns share their colour, in nv12 two rows as well: there are no odd sizes.
+constexpr bool has_even_width(PixelFormat format) noexcept {
+    return format == PixelFormat::yuyv || format == PixelFormat::uyvy || format == PixelFormat::nv12;
+}
+
+// Positions of red, green and blue inside a pixel; all 0 where there are none.
 struct ChannelOrder {
     int red, green, blue;
 };
 constexpr ChannelOrder channel_order(PixelFormat format) noexcept {
     switch (format) {
-        case PixelFormat::gray8: return {0, 0, 0};
         case PixelFormat::rgb24:
         case PixelFormat::rgba32: return {0, 1, 2};
         case PixelFormat::bgr24:
         case PixelFormat::bgra32: return {2, 1, 0};
+        default: return {0, 0, 0};
     }
-    return {0, 0, 0};
 }
 
-// True when the frame can be read: positive sizes, a known format, rows that do not overlap, data present.
+// True when the frame can be read: positive sizes (even ones where the format asks), a known format, rows that do not
+// overlap, data present.
 [[nodiscard]] bool is_valid(const Frame& frame) noexcept;
 
-// gray[y * width + x] = (9798 R + 19235 G + 3735 B + 16384) >> 15; alpha is ignored. A gray8 frame is copied.
+// gray[y * width + x] = (9798 R + 19235 G + 3735 B + 16384) >> 15; alpha is ignored. Of a
+// gray8 or YUV frame Y is copied.
 void to_gray(const Frame& frame, const ImageKernels& kernels, std::uint8_t* gray) noexcept;
 
 }  // namespace mien

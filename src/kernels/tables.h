@@ -11,7 +11,7 @@ namespace mien {
 // Which of these exist depends on the processor that is built for (CMakeLists.txt); dispatch.cpp names those.
 extern const NetKernels net_scalar, net_avx2;
 extern const DetectKernels detect_scalar, detect_sse41, detect_avx2, detect_avx512, detect_neon;
-extern const ImageKernels image_scalar;
+extern const ImageKernels image_scalar, image_sse41, image_avx2, image_neon;
 
 void avg_pool_scalar(const PoolArgs& args) noexcept;  // for tables without a better one
 

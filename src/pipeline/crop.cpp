@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "image/gray.h"
-
 namespace mien {
 
 Rect crop_rect(const Rect& box, float margin_x, float margin_y, int frame_width, int frame_height) noexcept {
@@ -23,18 +21,10 @@ Rect crop_rect(const Rect& box, float margin_x, float margin_y, int frame_width,
 }
 
 void cut_crop(const Frame& frame, const std::uint8_t* gray, std::ptrdiff_t gray_stride, const Rect& rect, const Model& model,
-              LinearTap* taps, std::uint8_t* pixels) noexcept {
-    const int width = model.input_width(), height = model.input_height();
-    if (model.input_channels() == 1) {
-        const int only[1] = {0};
-        resize_linear({gray + rect.y * gray_stride + rect.x, gray_stride, rect.width, rect.height, 1}, only, 1, width, height, taps, pixels);
-        return;
-    }
-    const int pixel_bytes = bytes_per_pixel(frame.format);
-    const ChannelOrder order = channel_order(frame.format);
-    const int rgb[3] = {order.red, order.green, order.blue};
-    const std::uint8_t* data = frame.data + rect.y * frame.stride_bytes + std::ptrdiff_t{rect.x} * pixel_bytes;
-    resize_linear({data, frame.stride_bytes, rect.width, rect.height, pixel_bytes}, rgb, 3, width, height, taps, pixels);
+              const ImageKernels& kernels, const LinearScratch& scratch, std::uint8_t* pixels) noexcept {
+    const int width = model.input_width(), height = model.input_height(), channels = model.input_channels();
+    const Frame gray_frame = {gray, frame.width, frame.height, gray_stride, PixelFormat::gray8};
+    resize_linear(channels == 1 ? gray_frame : frame, rect, channels, width, height, kernels, scratch, pixels);
 }
 
 }  // namespace mien

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "image/resize.h"
+#include "image/linear.h"
 #include "mien/mien.hpp"
 
 namespace mien {
@@ -16,6 +16,6 @@ namespace mien {
 // Writes input_height x input_width x input_channels bytes. For a gray network `gray` is the frame's gray picture
 // (row stride `gray_stride`); for an RGB network pixels come from the frame (a gray frame gives R = G = B).
 void cut_crop(const Frame& frame, const std::uint8_t* gray, std::ptrdiff_t gray_stride, const Rect& rect, const Model& model,
-              LinearTap* taps, std::uint8_t* pixels) noexcept;
+              const ImageKernels& kernels, const LinearScratch& scratch, std::uint8_t* pixels) noexcept;
 
 }  // namespace mien

@@ -10,7 +10,7 @@
 #include "base/crc32.h"
 #include "detect/detector.h"
 #include "image/gray.h"
-#include "image/resize.h"
+#include "image/linear.h"
 #include "kernels/kernels.h"
 #include "mien/mien.hpp"
 #include "nn/network.h"
@@ -40,7 +40,7 @@ struct Engine::Impl {
     struct HeadState {
         Model model;
         Network network;
-        LinearTap* taps;
+        LinearScratch scratch;
         std::uint8_t* pixels;   // the crop that the network was given last
         float* scores;          // [max_faces][classes]
     };
@@ -51,7 +51,7 @@ struct Engine::Impl {
     HeadState heads[head_count];
     std::uint8_t* gray;         // max_width * max_height
     std::uint8_t* small;        // the frame shrunk to detect_width, if asked for
-    LinearTap* small_taps;
+    LinearScratch small_scratch;
     Face* faces;
     Timings timings;
     DetectorStats stats;
@@ -107,7 +107,7 @@ Engine::Impl* Engine::Impl::place(Arena& arena, const Config& config, const Casc
         const bool may_shrink = config.detect_width > 0 && config.detect_width < config.max_width;
         const int width = may_shrink ? config.detect_width : config.max_width;
         if (may_shrink) {
-            self->small_taps = arena.take<LinearTap>(static_cast<std::size_t>(width));
+            self->small_scratch.place(arena, width, 1);
             self->small = arena.take<std::uint8_t>(static_cast<std::size_t>(width) * static_cast<std::size_t>(config.max_height));
         }
         self->detector.place(arena, *cascade, {width, config.max_height, config.max_candidates, config.executor, false}, kernels);
@@ -118,7 +118,7 @@ Engine::Impl* Engine::Impl::place(Arena& arena, const Config& config, const Casc
         HeadState& head = self->heads[h];
         head.model = *models[h];
         head.network.place(arena, head.model, kernels);
-        head.taps = arena.take<LinearTap>(static_cast<std::size_t>(head.model.input_width()));
+        head.scratch.place(arena, head.model.input_width(), head.model.input_channels());
         head.pixels = arena.take<std::uint8_t>(ModelAccess{head.model}.tensor_shape(0).elements());
         head.scores = arena.take<float>(static_cast<std::size_t>(head.model.class_count()) * static_cast<std::size_t>(config.max_faces));
         if (head.pixels != nullptr) std::memset(head.pixels, 0, ModelAccess{head.model}.tensor_shape(0).elements());
@@ -152,7 +152,7 @@ Status Engine::Impl::check(const Frame& frame) const noexcept {
 }
 
 Engine::Impl::GrayView Engine::Impl::gray_of(const Frame& frame) noexcept {
-    if (frame.format == PixelFormat::gray8) return {frame.data, frame.stride_bytes};
+    if (has_gray_plane(frame.format)) return {frame.data, frame.stride_bytes};
     const std::uint64_t start = now();
     to_gray(frame, kernels->image, gray);
     timings.gray += now() - start;
@@ -163,8 +163,8 @@ std::span<const Face> Engine::Impl::find(const Frame& frame, GrayView view) noex
     const std::uint64_t start = now();
     const DetectSize size = detect_size(frame.width, frame.height, config.detect_width);
     if (size.shrunk) {
-        const int only[1] = {0};
-        resize_linear({view.data, view.stride, frame.width, frame.height, 1}, only, 1, size.width, size.height, small_taps, small);
+        resize_linear({view.data, frame.width, frame.height, view.stride, PixelFormat::gray8}, {0, 0, frame.width, frame.height}, 1,
+                      size.width, size.height, kernels->image, small_scratch, small);
         view = {small, size.width};
     }
     const std::span<const Detection> found = detector.detect(view.data, view.stride, size.width, size.height, config.detector);
@@ -197,7 +197,7 @@ void Engine::Impl::read_face(const Frame& frame, GrayView view, int index, bool 
         const std::uint64_t start = now();
         const Rect rect = crop_rect(face.box, margins ? head.model.margin_x() : 0, margins ? head.model.margin_y() : 0, frame.width, frame.height);
         if (rect.width == 0) continue;  // margins below zero can leave nothing of a box at the frame's edge
-        cut_crop(frame, view.data, view.stride, rect, head.model, head.taps, head.pixels);
+        cut_crop(frame, view.data, view.stride, rect, head.model, kernels->image, head.scratch, head.pixels);
         const std::uint64_t cut = now();
         const auto classes = static_cast<std::size_t>(head.model.class_count());
         float* const scores = head.scores + static_cast<std::size_t>(index) * classes;

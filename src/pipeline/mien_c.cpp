@@ -68,7 +68,7 @@ Layout place(mien::Arena& arena, const Arguments& arguments) noexcept {
 }
 
 bool translate(const mien_frame* frame, mien::Frame& out) noexcept {
-    if (frame == nullptr || frame->format > MIEN_BGRA32) return false;
+    if (frame == nullptr || frame->format > MIEN_NV12) return false;
     out = {frame->data, frame->width, frame->height, frame->stride_bytes, static_cast<mien::PixelFormat>(frame->format)};
     return true;
 }

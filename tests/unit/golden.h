@@ -17,6 +17,11 @@ struct ResizeGolden {
     int channels, source_width, source_height, width, height;
     std::uint32_t seed, crc;
 };
+struct YuvGolden {  // part of a frame as RGB
+    PixelFormat format;
+    int frame_width, frame_height, x, y, part_width, part_height, width, height;
+    std::uint32_t seed, crc;
+};
 struct DetectGolden {
     const char* photo;
     int width, height;

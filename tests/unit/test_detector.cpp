@@ -8,9 +8,9 @@
 #include "detect/detector.h"
 #include "host/image_file.h"
 #include "image/gray.h"
-#include "image/resize.h"
 #include "unit/file_builder.h"
 #include "unit/golden.h"
+#include "unit/resize.h"
 
 using namespace mien;
 using namespace mien::test;
@@ -33,11 +33,8 @@ Gray load_gray(const std::string& path) {
 }
 
 Gray shrink(const Gray& source, int width, int height) {
-    Gray out{width, height, ByteVector(static_cast<std::size_t>(width * height))};
-    std::vector<LinearTap> taps(static_cast<std::size_t>(width));
-    const int only[1] = {0};
-    resize_linear({source.pixels.data(), source.width, source.width, source.height, 1}, only, 1, width, height, taps.data(), out.pixels.data());
-    return out;
+    const Frame frame = {source.pixels.data(), source.width, source.height, source.width, PixelFormat::gray8};
+    return {width, height, resized(frame, {0, 0, source.width, source.height}, 1, width, height)};
 }
 
 // Boxes with neighbour counts, in order.

@@ -143,6 +143,33 @@ TEST_CASE("pixel formats and strides give the same faces") {
     check(PixelFormat::bgra32, 4, 2, 1, 0);
 }
 
+TEST_CASE("YUV frames give what their Y gives as a gray frame") {
+    const Weights weights;
+    const host::Image photo = load_photo();
+    const int width = photo.width & ~1, height = photo.height & ~1;
+    ByteVector gray(static_cast<std::size_t>(width * height));
+    for (int y = 0; y < height; ++y)
+        for (int x = 0; x < width; ++x) gray[static_cast<std::size_t>(y * width + x)] = photo.pixels[static_cast<std::size_t>(y * photo.width + x) * 3 + 1];
+    ByteVector yuyv(2 * gray.size(), 90), uyvy(2 * gray.size(), 90), nv12(gray);
+    nv12.resize(gray.size() * 3 / 2, 90);
+    for (std::size_t i = 0; i < gray.size(); ++i) yuyv[2 * i] = uyvy[2 * i + 1] = gray[i];
+    OwnedEngine owned({}, weights);
+    std::span<const Face> faces;
+    REQUIRE(owned.engine.process({gray.data(), width, height, width, PixelFormat::gray8}, faces) == Status::ok);
+    REQUIRE(faces.size() == 1);
+    const Rect box = faces[0].box;
+    const std::vector<float> emotion(faces[0].emotion.begin(), faces[0].emotion.end());
+    const auto check = [&](const ByteVector& data, int row_bytes, PixelFormat format) {
+        REQUIRE(owned.engine.process({data.data(), width, height, row_bytes, format}, faces) == Status::ok);
+        REQUIRE(faces.size() == 1);
+        CHECK(faces[0].box == box);
+        CHECK(std::equal(emotion.begin(), emotion.end(), faces[0].emotion.begin()));
+    };
+    check(yuyv, 2 * width, PixelFormat::yuyv);
+    check(uyvy, 2 * width, PixelFormat::uyvy);
+    check(nv12, width, PixelFormat::nv12);
+}
+
 TEST_CASE("detect_width shrinks for detection only") {
     const Weights weights;
     const host::Image photo = load_photo();

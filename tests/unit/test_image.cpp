@@ -4,11 +4,11 @@
 
 #include "base/crc32.h"
 #include "image/gray.h"
-#include "kernels/kernels.h"
 #include "detect/pyramid.h"
-#include "image/resize.h"
+#include "kernels/kernels.h"
 #include "unit/golden.h"
 #include "unit/helpers.h"
+#include "unit/resize.h"
 
 using namespace mien;
 using namespace mien::test;
@@ -16,6 +16,28 @@ using namespace mien::test;
 namespace {
 
 std::size_t area(int width, int height) { return static_cast<std::size_t>(width) * static_cast<std::size_t>(height); }
+
+// A generated frame that ends at a page which must not be touched.
+class Picture {
+public:
+    Picture(PixelFormat format, int width, int height, std::uint32_t seed)
+        : format_(format), width_(width), height_(height), bytes_(frame_bytes(format, width, height)) {
+        const ByteVector pixels = test_picture(seed, bytes_.size());
+        std::memcpy(bytes_.data(), pixels.data(), pixels.size());
+    }
+    Frame frame() const { return {bytes_.data(), width_, height_, std::ptrdiff_t{width_} * bytes_per_pixel(format_), format_}; }
+    Rect all() const { return {0, 0, width_, height_}; }
+    std::uint8_t* data() const { return bytes_.data(); }
+
+private:
+    static std::size_t frame_bytes(PixelFormat format, int width, int height) {
+        const std::size_t plane = area(width, height) * static_cast<std::size_t>(bytes_per_pixel(format));
+        return format == PixelFormat::nv12 ? plane + plane / 2 : plane;
+    }
+    PixelFormat format_;
+    int width_, height_;
+    GuardedBuffer bytes_;
+};
 
 }  // namespace
 
@@ -27,12 +49,13 @@ TEST_CASE("crc32 is zlib's") {
 }
 
 TEST_CASE("gray equals OpenCV") {
-    for (const GrayGolden& golden : gray_golden) {
-        const int pixel = bytes_per_pixel(golden.format);
-        const ByteVector source = test_picture(golden.seed, area(golden.width, golden.height) * static_cast<std::size_t>(pixel));
-        ByteVector gray(area(golden.width, golden.height));
-        to_gray({source.data(), golden.width, golden.height, std::ptrdiff_t{golden.width} * pixel, golden.format}, kernels_for(Isa::best).image, gray.data());
-        CHECK(crc32(gray) == golden.crc);
+    for (const Isa isa : isas()) {
+        for (const GrayGolden& golden : gray_golden) {
+            const Picture source(golden.format, golden.width, golden.height, golden.seed);
+            ByteVector gray(area(golden.width, golden.height));
+            to_gray(source.frame(), kernels_for(isa).image, gray.data());
+            CHECK_MESSAGE(crc32(gray) == golden.crc, isa_name(isa), " ", golden.seed);
+        }
     }
 }
 
@@ -46,17 +69,41 @@ TEST_CASE("gray of a frame with a stride, upside down") {
 }
 
 TEST_CASE("crops are resized as OpenCV does") {
-    for (const ResizeGolden& golden : crop_golden) {
-        const auto pixels = area(golden.source_width, golden.source_height) * static_cast<std::size_t>(golden.channels);
-        const ByteVector source = test_picture(golden.seed, pixels);
-        ByteVector out(area(golden.width, golden.height) * static_cast<std::size_t>(golden.channels));
-        std::vector<LinearTap> taps(static_cast<std::size_t>(golden.width));
-        const int order[3] = {0, 1, 2};
-        resize_linear({source.data(), std::ptrdiff_t{golden.source_width} * golden.channels, golden.source_width, golden.source_height,
-                       golden.channels},
-                      order, golden.channels, golden.width, golden.height, taps.data(), out.data());
-        CHECK_MESSAGE(crc32(out) == golden.crc, "case ", golden.seed);
+    for (const Isa isa : isas()) {
+        for (const ResizeGolden& golden : crop_golden) {
+            const Picture source(golden.channels == 1 ? PixelFormat::gray8 : PixelFormat::rgb24, golden.source_width,
+                                 golden.source_height, golden.seed);
+            const ByteVector out = resized(source.frame(), source.all(), golden.channels, golden.width, golden.height, isa);
+            CHECK_MESSAGE(crc32(out) == golden.crc, isa_name(isa), " case ", golden.seed);
+        }
     }
+}
+
+TEST_CASE("colour crops of YUV frames are OpenCV's") {
+    for (const YuvGolden& golden : yuv_golden) {
+        const Picture source(golden.format, golden.frame_width, golden.frame_height, golden.seed);
+        const Rect part = {golden.x, golden.y, golden.part_width, golden.part_height};
+        CHECK_MESSAGE(crc32(resized(source.frame(), part, 3, golden.width, golden.height)) == golden.crc, "case ", golden.seed);
+    }
+}
+
+TEST_CASE("crops of the channel orders are those of RGB") {
+    const Picture rgb(PixelFormat::rgb24, 31, 17, 8);
+    for (const PixelFormat format : {PixelFormat::bgr24, PixelFormat::rgba32, PixelFormat::bgra32}) {
+        Picture other(format, 31, 17, 9);
+        const ChannelOrder order = channel_order(format);
+        const auto bytes = static_cast<std::size_t>(bytes_per_pixel(format));
+        for (std::size_t i = 0; i < area(31, 17); ++i) {
+            other.data()[i * bytes + static_cast<std::size_t>(order.red)] = rgb.data()[3 * i];
+            other.data()[i * bytes + static_cast<std::size_t>(order.green)] = rgb.data()[3 * i + 1];
+            other.data()[i * bytes + static_cast<std::size_t>(order.blue)] = rgb.data()[3 * i + 2];
+        }
+        for (const Rect& part : {Rect{3, 2, 20, 9}, {1, 1, 24, 12}, {0, 0, 12, 6}, {30, 16, 1, 1}})
+            CHECK(resized(other.frame(), part, 3, 12, 6) == resized(rgb.frame(), part, 3, 12, 6));
+    }
+    const Picture gray(PixelFormat::gray8, 31, 17, 8);
+    const ByteVector one = resized(gray.frame(), gray.all(), 1, 12, 6), three = resized(gray.frame(), gray.all(), 3, 12, 6);
+    for (std::size_t i = 0; i < three.size(); ++i) CHECK(three[i] == one[i / 3]);
 }
 
 TEST_CASE("levels are resized as OpenCV does") {
@@ -94,4 +141,14 @@ TEST_CASE("frames that cannot be read are refused") {
     CHECK(!is_valid({&byte, 4, 2, 3, PixelFormat::gray8}));
     CHECK(!is_valid({&byte, 4, 2, 11, PixelFormat::rgb24}));
     CHECK(!is_valid({&byte, 1, 1, 1, static_cast<PixelFormat>(77)}));
+    for (const PixelFormat format : {PixelFormat::yuyv, PixelFormat::uyvy}) {
+        CHECK(is_valid({&byte, 2, 1, 4, format}));
+        CHECK(!is_valid({&byte, 3, 1, 6, format}));
+        CHECK(!is_valid({&byte, 2, 2, 3, format}));
+        CHECK(is_valid({&byte, 2, 2, -4, format}));
+    }
+    CHECK(is_valid({&byte, 2, 2, 2, PixelFormat::nv12}));
+    CHECK(!is_valid({&byte, 3, 2, 3, PixelFormat::nv12}));
+    CHECK(!is_valid({&byte, 2, 3, 2, PixelFormat::nv12}));
+    CHECK(!is_valid({&byte, 2, 2, -2, PixelFormat::nv12}));
 }

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <memory>
+#include <thread>
 
 #include "base/crc32.h"
 #include "detect/detector.h"
@@ -39,11 +40,11 @@ Gray shrink(const Gray& source, int width, int height) {
 
 // Boxes with neighbour counts, in order.
 std::vector<std::int32_t> detect(const ByteVector& file, const Gray& gray, const DetectorOptions& options, Isa isa, bool reference,
-                                 DetectorStats* stats = nullptr) {
+                                 DetectorStats* stats = nullptr, const Executor& executor = {}) {
     Cascade cascade;
     REQUIRE(Cascade::open(file, cascade) == Status::ok);
     const auto place = [&](Arena& arena, Detector& detector) {
-        detector.place(arena, cascade, {gray.width, gray.height, 20000, {}, reference}, kernels_for(isa));
+        detector.place(arena, cascade, {gray.width, gray.height, 20000, executor, reference}, kernels_for(isa));
     };
     Arena measure;
     Detector measured, detector;
@@ -114,6 +115,33 @@ TEST_CASE("the vector kernels find what the literal evaluation finds") {
             }
     }
     CHECK(candidates > 1000);  // or the comparison would prove little
+}
+
+TEST_CASE("threads do not change the result") {
+    // A pool that really runs the calls at once, and one that runs them in a wrong order on one thread.
+    const auto threaded = [](void*, int count, void (*task)(void*, int), void* argument) {
+        std::vector<std::thread> threads;
+        for (int i = 1; i < count; ++i) threads.emplace_back([=] { task(argument, i); });
+        task(argument, 0);
+        for (std::thread& thread : threads) thread.join();
+    };
+    const auto backwards = [](void*, int count, void (*task)(void*, int), void* argument) {
+        for (int i = count; i-- > 0;) task(argument, i);
+    };
+    const ByteVector face = read_file(weights_path("haarcascade_frontalface_default.mien"));
+    for (const ByteVector& file : {face, make_cascade(3, 20, 16, false, true, false), make_cascade(4, 7, 13, false, false, false, 1)})
+        for (const auto& [width, height] : {std::pair{24, 24}, {97, 61}, {320, 240}}) {
+            const Gray gray = textured(static_cast<std::uint32_t>(width), width, height);
+            DetectorStats one, many;
+            const auto alone = detect(file, gray, {1.2, 0, 0, 0}, Isa::best, false, &one);
+            for (const int count : {2, 3, 7}) {
+                CHECK(detect(file, gray, {1.2, 0, 0, 0}, Isa::best, false, &many, {threaded, nullptr, count}) == alone);
+                CHECK(detect(file, gray, {1.2, 0, 0, 0}, Isa::best, false, &many, {backwards, nullptr, count}) == alone);
+                CHECK(many.windows == one.windows);
+                CHECK(many.levels == one.levels);
+                CHECK(many.candidates == one.candidates);
+            }
+        }
 }
 
 TEST_CASE("trees are evaluated") {

@@ -30,7 +30,8 @@ EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".pgm"}
 class Config(C.Structure):
     _fields_ = [("struct_size", C.c_uint32), ("isa", C.c_uint32), ("scale_factor", C.c_double), ("min_neighbors", C.c_int32),
                 ("min_size", C.c_int32), ("max_size", C.c_int32), ("max_width", C.c_int32), ("max_height", C.c_int32),
-                ("detect_width", C.c_int32), ("max_faces", C.c_int32), ("max_candidates", C.c_int32)]
+                ("detect_width", C.c_int32), ("max_faces", C.c_int32), ("max_candidates", C.c_int32),
+                ("threads", C.c_int32), ("run_context", C.c_void_p), ("run", C.c_void_p)]
 
 
 class Weights(C.Structure):

@@ -18,6 +18,7 @@ MAY_INCLUDE = {
     "detect": {"base", "kernels", "image"},
     "nn": {"base", "kernels"},
     "pipeline": {"base", "kernels", "image", "detect", "nn"},
+    "threads": set(),
     "host": {"base", "image"},
     "cli": {"base", "host", "nn"},
 }

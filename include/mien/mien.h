@@ -50,6 +50,10 @@ typedef struct mien_config {
     int32_t detect_width;    /* 0; else wider frames are shrunk to it for detection */
     int32_t max_faces;       /* 256 */
     int32_t max_candidates;  /* 16384 */
+    int32_t threads;         /* 1; more need `run`. Results do not depend on it. mien_pool_lend() sets these three */
+    void* run_context;
+    /* Calls task(argument, i) once for every i in [0, count), on any threads; returns when all calls have returned. */
+    void (*run)(void* run_context, int count, void (*task)(void* argument, int index), void* argument);
 } mien_config;
 
 /* `.mien` files in memory, which must outlive the engine. Any of the three may be null with size 0. */
@@ -82,6 +86,12 @@ typedef struct mien_engine mien_engine;
 MIEN_API const char* mien_version(void);
 MIEN_API const char* mien_message(int status);
 MIEN_API void mien_config_init(mien_config* config);
+
+/* A pool of threads to lend to engines, which it must outlive: as mien/thread_pool.hpp. Null when memory is used up. */
+typedef struct mien_pool mien_pool;
+MIEN_API mien_pool* mien_pool_create(int threads);
+MIEN_API void mien_pool_lend(mien_pool* pool, mien_config* config);
+MIEN_API void mien_pool_destroy(mien_pool* pool);
 
 /* Bytes that mien_create needs; 0 when the configuration or a weights file is invalid (mien_create says which). */
 MIEN_API size_t mien_required_bytes(const mien_config* config, const mien_weights* weights);

@@ -266,6 +266,8 @@ void add_isa_option(CLI::App& app, std::string& isa) {
 void add_detector_options(CLI::App& app, EngineOptions& options) {
     Config& config = options.setup.config;
     const char* group = "Detector";
+    app.add_option("--threads", options.threads, "Threads that look for faces; 0: one for each processor")
+        ->check(CLI::Range(0, 64))->type_name("COUNT")->group(group);
     const int top = max_frame_side;
     app.add_option("--min-face", config.detector.min_size, "Smallest face in pixels; 0: the detector's window (24)")
         ->check(CLI::Range(0, top))->type_name("PIXELS")->group(group);
@@ -316,6 +318,10 @@ std::unique_ptr<host::EngineOwner> open_engine(EngineOptions& options, int& exit
     }
     if (!find_isa(options.isa, options.setup.config.isa)) return nullptr;
     if (options.no_gender) options.setup.gender.use = false;
+    if (options.setup.cascade.use && options.threads != 1) {
+        options.pool = std::make_unique<ThreadPool>(options.threads);
+        options.setup.config.executor = options.pool->executor();
+    }
     auto owner = host::EngineOwner::create(options.setup);
     if (!owner) {
         complain(owner.error().text);

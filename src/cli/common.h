@@ -11,6 +11,7 @@
 
 #include "host/engine_owner.h"
 #include "mien/mien.hpp"
+#include "mien/thread_pool.hpp"
 
 namespace mien::cli {
 
@@ -78,6 +79,8 @@ struct EngineOptions {
     host::EngineSetup setup;
     std::string isa = "best";
     bool no_gender = false;
+    int threads = 0;                     // 0: one for each processor
+    std::unique_ptr<ThreadPool> pool;    // made by open_engine; must outlive the engine
 };
 void add_weights_options(CLI::App& app, EngineOptions& options, bool with_cascade);
 void add_isa_option(CLI::App& app, std::string& isa);

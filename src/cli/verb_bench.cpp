@@ -231,6 +231,7 @@ int run_bench(int argc, char** argv) {
     app.add_option("--repeat", options.repeat, "Measurements after two to warm up")->check(CLI::Range(1, 100000))->type_name("COUNT");
     app.add_flag("--json", options.json, "As one JSON object");
     add_weights_options(app, options.engine, true);
+    options.engine.threads = 1;  // figures are of one thread unless asked otherwise
     add_detector_options(app, options.engine);
     int exit_code = exit_done;
     return parse_options(app, argc, argv, exit_code) ? bench(options) : exit_code;

@@ -40,6 +40,7 @@ Status translate(const mien_config* config, const mien_weights* weights, Argumen
     out.config.detect_width = config->detect_width;
     out.config.max_faces = config->max_faces;
     out.config.max_candidates = config->max_candidates;
+    out.config.executor = {config->run, config->run_context, config->threads};
     out.config.isa = static_cast<mien::Isa>(std::min(config->isa, 255u));
     if (weights->cascade != nullptr)
         if (const Status s = mien::Cascade::open(as_bytes(weights->cascade, weights->cascade_bytes), out.cascade); s != Status::ok) return s;
@@ -103,7 +104,7 @@ void mien_config_init(mien_config* config) {
     const mien::Config defaults;
     *config = {sizeof(mien_config), 0, defaults.detector.scale_factor, defaults.detector.min_neighbors, defaults.detector.min_size,
                defaults.detector.max_size, defaults.max_width, defaults.max_height, defaults.detect_width, defaults.max_faces,
-               defaults.max_candidates};
+               defaults.max_candidates, 1, nullptr, nullptr};
 }
 
 size_t mien_required_bytes(const mien_config* config, const mien_weights* weights) {

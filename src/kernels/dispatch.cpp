@@ -25,7 +25,7 @@ namespace {
 // its detector kernels and its pixel kernels from these files.
 constinit const Kernels tables[] = {
 #if MIEN_X86
-    {Isa::avx512, net_avx2, detect_avx512, image_avx2},
+    {Isa::avx512, net_avx512, detect_avx512, image_avx2},
     {Isa::avx2, net_avx2, detect_avx2, image_avx2},
     {Isa::sse41, net_scalar, detect_sse41, image_sse41},
 #elif MIEN_ARM64 || MIEN_ARM32

@@ -16,6 +16,7 @@ struct ConvLayout {
     int out_block;      // output channels that one block of packed weights serves
     int group;          // input bytes that one packed step multiplies
     int element_bytes;  // 1: int8 weights, 2: weights widened to int16
+    int input_offset;   // what the kernel adds to inputs that may be negative; their biases are to be less by offset * sum(w)
 };
 
 struct ConvArgs {
@@ -51,6 +52,9 @@ struct DepthwiseArgs {
     std::int8_t* output;
     std::ptrdiff_t output_row;
     std::int8_t low;
+    bool input_nonnegative;
+    const void* packed3;           // a 3x3 kernel with stride 1 as Depthwise3 packs it, if the instruction set has that
+    std::int8_t* scratch;          // Depthwise3::scratch_bytes, aligned to 64
 };
 using DepthwiseFn = void (*)(const DepthwiseArgs&) noexcept;
 
@@ -78,12 +82,22 @@ struct AddArgs {
 };
 using AddFn = void (*)(const AddArgs&) noexcept;
 
+// A 3x3 depthwise convolution with stride 1 as dot products of four: weights, biases and scales in an order of its own.
+struct Depthwise3 {
+    std::size_t (*packed_bytes)(int channels) noexcept;
+    // weights[tap * real_channels + c]; channels beyond real_channels are padding, with weights 0.
+    void (*pack)(const std::int8_t* weights, int real_channels, int channels, const std::int32_t* bias, const float* scale,
+                 bool input_nonnegative, void* packed) noexcept;
+    std::size_t (*scratch_bytes)(int output_w, int channels) noexcept;
+};
+
 struct NetKernels {
     ConvLayout conv_layout;
     ConvFn conv;
     DepthwiseFn depthwise;
     PoolFn max_pool, avg_pool;
     AddFn add;
+    const Depthwise3* depthwise3;  // null: DepthwiseArgs::packed3 and ::scratch are not wanted
 };
 
 }  // namespace mien

@@ -9,11 +9,14 @@
 namespace mien {
 
 // Which of these exist depends on the processor that is built for (CMakeLists.txt); dispatch.cpp names those.
-extern const NetKernels net_scalar, net_avx2;
+extern const NetKernels net_scalar, net_avx2, net_avx512;
 extern const DetectKernels detect_scalar, detect_sse41, detect_avx2, detect_avx512, detect_neon;
 extern const ImageKernels image_scalar, image_sse41, image_avx2, image_neon;
 
-void avg_pool_scalar(const PoolArgs& args) noexcept;  // for tables without a better one
+// For tables without better ones.
+void avg_pool_scalar(const PoolArgs& args) noexcept;
+void max_pool_avx2(const PoolArgs& args) noexcept;
+void add_avx2(const AddArgs& args) noexcept;
 
 // 1 / sqrt(area * q - s * s) of a window, s and q being its sum and sum of squares (HAAR detector of OpenCV 4). False, and
 // norm untouched, where the deviation is 0 or so small that OpenCV calls the window flat. The difference is of integers

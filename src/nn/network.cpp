@@ -138,6 +138,14 @@ void Network::place(Arena& arena, const Model& model, const Kernels& kernels) no
     steps_ = arena.take<Step>(static_cast<std::size_t>(model.layer_count()));
     logits_ = arena.take<float>(static_cast<std::size_t>(model.class_count()));
     place_tensors(arena);
+    std::size_t scratch_bytes = 0;
+    for (int i = 0; i < model.layer_count() && kernels.net.depthwise3 != nullptr; ++i) {
+        const LayerView layer = ModelAccess{model}.layer(i);
+        if (layer.op == LayerOp::depthwise)
+            scratch_bytes = std::max(scratch_bytes, kernels.net.depthwise3->scratch_bytes(layer.out_w, round_up(layer.out_c, channel_multiple)));
+    }
+    scratch_ = arena.take<std::int8_t>(scratch_bytes);
+    if (scratch_ != nullptr) std::memset(scratch_, 0, scratch_bytes);
     for (int i = 0; i < model.layer_count(); ++i) place_layer(arena, i);
 
     const ModelAccess access{model_};
@@ -254,6 +262,14 @@ void Network::place_conv(Arena& arena, const LayerView& layer, const Tensor& in,
     else
         pack_conv(access, layer, in, layout, run, blocks, reinterpret_cast<std::int16_t*>(packed));
     fill_constants(access, layer, padded, bias, scale);
+    if (in.nonnegative || layout.input_offset == 0) return;
+    const std::ptrdiff_t terms = std::ptrdiff_t{layer.kernel_h} * layer.kernel_w * in.shape.channels;
+    for (int n = 0; n < layer.out_c; ++n) {
+        const std::int8_t* w = access.weights(layer) + n * terms;
+        std::uint32_t sum = 0;  // modulo 2^32, as the kernel adds
+        for (std::ptrdiff_t k = 0; k < terms; ++k) sum += static_cast<std::uint32_t>(w[k]);
+        bias[n] = static_cast<std::int32_t>(static_cast<std::uint32_t>(bias[n]) - sum * static_cast<std::uint32_t>(layout.input_offset));
+    }
 }
 
 void Network::place_depthwise(Arena& arena, const LayerView& layer, const Tensor& in, const Tensor& out, Step& step) noexcept {
@@ -262,8 +278,12 @@ void Network::place_depthwise(Arena& arena, const LayerView& layer, const Tensor
     auto* const bias = arena.take<std::int32_t>(static_cast<std::size_t>(padded));
     auto* const scale = arena.take<float>(static_cast<std::size_t>(padded));
     step.depthwise = {receptive_field(in, layer), in.row_bytes, layer.kernel_h, layer.kernel_w, layer.stride_y, layer.stride_x,
-                      layer.out_h, layer.out_w, padded, packed, bias, scale, out.data, out.row_bytes, low_limit(layer)};
-    if (packed == nullptr || bias == nullptr || scale == nullptr) return;
+                      layer.out_h, layer.out_w, padded, packed, bias, scale, out.data, out.row_bytes, low_limit(layer),
+                      in.nonnegative, nullptr, scratch_};
+    const Depthwise3* const fast = kernels_->net.depthwise3;
+    const bool is3 = fast != nullptr && layer.kernel_h == 3 && layer.kernel_w == 3 && layer.stride_y == 1 && layer.stride_x == 1;
+    auto* const packed3 = is3 ? arena.take<std::byte>(fast->packed_bytes(padded)) : nullptr;
+    if (packed == nullptr || bias == nullptr || scale == nullptr || (is3 && packed3 == nullptr)) return;
     const ModelAccess access{model_};
     const std::int8_t* w = access.weights(layer);
     for (int tap = 0; tap < pairs * 2; ++tap)
@@ -272,6 +292,9 @@ void Network::place_depthwise(Arena& arena, const LayerView& layer, const Tensor
             packed[(tap / 2 * padded + c) * 2 + tap % 2] = real ? w[std::ptrdiff_t{tap} * layer.out_c + c] : std::int16_t{0};
         }
     fill_constants(access, layer, padded, bias, scale);
+    if (!is3) return;
+    fast->pack(w, layer.out_c, padded, bias, scale, in.nonnegative, packed3);
+    step.depthwise.packed3 = packed3;
 }
 
 // ------------------------------------------------------------------------------------------------ running

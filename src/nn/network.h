@@ -82,6 +82,7 @@ private:
     Tensor* tensors_ = nullptr;    // layer_count + 1
     Step* steps_ = nullptr;        // layer_count
     float* logits_ = nullptr;
+    std::int8_t* scratch_ = nullptr;  // of the depthwise kernels
     std::int8_t input_table_[256] = {};  // pixel -> quantised input
 };
 

@@ -78,12 +78,16 @@ void check_conv(const Kernels& kernels, const ConvShape& s, Random& random) {
         bias[static_cast<std::size_t>(n)] = random.between(-100000, 100000);
         scale[static_cast<std::size_t>(n)] = random_scale(random, s.kernel * s.kernel * s.input_channels);
     }
+    std::vector<std::int32_t> lifted = bias;
+    for (int n = 0; n < s.output_channels && !s.nonnegative; ++n)
+        for (int k = 0; k < s.kernel * s.kernel * s.input_channels; ++k)
+            lifted[static_cast<std::size_t>(n)] -= layout.input_offset * w[static_cast<std::size_t>(n * s.kernel * s.kernel * s.input_channels + k)];
     const std::ptrdiff_t output_row = std::ptrdiff_t{s.output_w} * padded;
     GuardedBuffer output(static_cast<std::size_t>(output_row * s.output_h));
     std::memset(output.data(), 0x55, output.size());
     const std::int8_t low = s.relu ? 0 : -127;
     kernels.net.conv({input.bytes(), input_row, s.input_channels, s.kernel, run, s.stride, s.stride, s.output_h, s.output_w, padded,
-                  packed.data(), bias.data(), scale.data(), output.bytes(), output_row, padded, low, s.nonnegative});
+                  packed.data(), lifted.data(), scale.data(), output.bytes(), output_row, padded, low, s.nonnegative});
     int wrong = 0;
     for (int y = 0; y < s.output_h; ++y)
         for (int x = 0; x < s.output_w; ++x)
@@ -109,8 +113,8 @@ TEST_CASE("convolutions equal the reference on every instruction set") {
         for (const int input_channels : {1, 3, 8, 16, 24, 40})
             for (const int kernel : {1, 3, 5})
                 for (const int stride : {1, 2})
-                    for (const int output_w : {1, 3, 4, 5, 8, 9, 11})
-                        for (const int output_channels : {1, 7, 8, 9, 16, 24, 33})
+                    for (const int output_w : {1, 3, 4, 5, 8, 9, 11, 12, 21})
+                        for (const int output_channels : {1, 7, 8, 9, 16, 24, 33, 64, 120})
                             check_conv(kernels, {input_channels, kernel, stride, output_w, 2, output_channels, random.between(0, 1) == 1,
                                                  random.between(0, 1) == 1}, random);
         check_conv(kernels, {128, 1, 1, 4, 4, 128, false, false}, random);
@@ -123,15 +127,16 @@ TEST_CASE("depthwise convolutions equal the reference on every instruction set")
     for (const Isa isa : isas()) {
         const Kernels& kernels = kernels_for(isa);
         Random random(12);
-        for (const int channels : {8, 16, 24, 32, 40, 128})
+        for (const int channels : {8, 16, 24, 32, 40, 64, 72, 128})
             for (const int kernel : {1, 2, 3, 5})
                 for (const int stride : {1, 2})
-                    for (const int output_w : {1, 2, 3, 5, 8}) {
-                        const int output_h = 2, taps = kernel * kernel, pairs = (taps + 1) / 2;
+                    for (const int output_w : {1, 2, 3, 5, 8, 17}) {
+                        const int output_h = random.between(1, 3), taps = kernel * kernel, pairs = (taps + 1) / 2;
                         const int input_w = (output_w - 1) * stride + kernel, input_h = (output_h - 1) * stride + kernel;
                         const std::ptrdiff_t input_row = std::ptrdiff_t{input_w} * channels, output_row = std::ptrdiff_t{output_w} * channels;
                         GuardedBuffer input(static_cast<std::size_t>(input_row * input_h) + read_slack);
-                        fill(input.bytes(), input.size(), random, false);
+                        const bool nonnegative = random.between(0, 1) == 1;
+                        fill(input.bytes(), input.size(), random, nonnegative);
                         std::vector<std::int8_t> w(static_cast<std::size_t>(taps * channels));
                         fill(w.data(), w.size(), random, false);
                         std::vector<std::int16_t> packed(static_cast<std::size_t>(pairs * 2 * channels), 0);
@@ -144,8 +149,13 @@ TEST_CASE("depthwise convolutions equal the reference on every instruction set")
                         for (auto& v : scale) v = random_scale(random, taps);
                         GuardedBuffer output(static_cast<std::size_t>(output_row * output_h));
                         const std::int8_t low = random.between(0, 1) == 1 ? 0 : -127;
+                        const Depthwise3* const fast = kernel == 3 && stride == 1 ? kernels.net.depthwise3 : nullptr;
+                        GuardedBuffer packed3(fast != nullptr ? fast->packed_bytes(channels) : 1);
+                        GuardedBuffer scratch(fast != nullptr ? round_up(fast->scratch_bytes(output_w, channels), std::size_t{64}) : 1);
+                        if (fast != nullptr) fast->pack(w.data(), channels, channels, bias.data(), scale.data(), nonnegative, packed3.data());
                         kernels.net.depthwise({input.bytes(), input_row, kernel, kernel, stride, stride, output_h, output_w, channels, packed.data(),
-                                           bias.data(), scale.data(), output.bytes(), output_row, low});
+                                           bias.data(), scale.data(), output.bytes(), output_row, low, nonnegative,
+                                           fast != nullptr ? packed3.data() : nullptr, scratch.bytes()});
                         int wrong = 0;
                         for (int y = 0; y < output_h; ++y)
                             for (int x = 0; x < output_w; ++x)

@@ -177,7 +177,49 @@ inline void depthwise8(const DepthwiseArgs& args, const std::int8_t* field, int 
     _mm_storel_epi64(reinterpret_cast<__m128i*>(out), bytes);
 }
 
+struct V {
+    static constexpr int bytes = 32, input_offset = 0;
+    using U8 = __m256i;
+    using I32 = __m256i;
+    using F32 = __m256;
+    struct Act {
+        __m256i value, magnitude;
+        bool nonnegative;
+    };
+
+    static U8 load8(const std::int8_t* p) noexcept { return load256(p); }
+    static void store8(std::int8_t* p, U8 v) noexcept { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
+    static void store_part(std::int8_t* p, U8 v, int count) noexcept {
+        if (count == bytes) return store8(p, v);
+        alignas(32) std::int8_t all[bytes];
+        store8(all, v);
+        __builtin_memcpy(p, all, static_cast<std::size_t>(count));
+    }
+    static U8 lift(U8 v) noexcept { return v; }
+    static U8 low8(U8 a, U8 b) noexcept { return _mm256_unpacklo_epi8(a, b); }
+    static U8 high8(U8 a, U8 b) noexcept { return _mm256_unpackhi_epi8(a, b); }
+    static U8 low16(U8 a, U8 b) noexcept { return _mm256_unpacklo_epi16(a, b); }
+    static U8 high16(U8 a, U8 b) noexcept { return _mm256_unpackhi_epi16(a, b); }
+    template <bool nonnegative>
+    static Act prepare(U8 v) noexcept {
+        return {v, nonnegative ? v : _mm256_abs_epi8(v), nonnegative};
+    }
+    static I32 dot(I32 acc, const Act& a, const std::int8_t* w) noexcept {
+        return a.nonnegative ? dot4<true>(acc, a.value, a.magnitude, load256(w)) : dot4<false>(acc, a.value, a.magnitude, load256(w));
+    }
+    static I32 load32(const std::int32_t* p) noexcept { return load256(p); }
+    static F32 loadf(const float* p) noexcept { return _mm256_loadu_ps(p); }
+    static U8 requantise4(const I32 (&acc)[4], const F32 (&scale)[4], std::int8_t low) noexcept {
+        const __m256i front = _mm256_packs_epi32(scaled(acc[0], scale[0]), scaled(acc[1], scale[1]));
+        const __m256i back = _mm256_packs_epi32(scaled(acc[2], scale[2]), scaled(acc[3], scale[3]));
+        return _mm256_max_epi8(_mm256_packs_epi16(front, back), _mm256_set1_epi8(low));
+    }
+};
+
+#include "kernels/net/depthwise3_body.inl"
+
 void depthwise(const DepthwiseArgs& args) noexcept {
+    if (args.packed3 != nullptr) return depthwise3_any(args);
     const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(args.stride_x) * args.channels;
     for (int y = 0; y < args.output_h; ++y) {
         const std::int8_t* field = args.input + static_cast<std::ptrdiff_t>(y) * args.stride_y * args.input_row;
@@ -194,9 +236,11 @@ void depthwise(const DepthwiseArgs& args) noexcept {
     }
 }
 
+}  // namespace
+
 // ------------------------------------------------------------------------------------------------ pooling, add
 
-void max_pool(const PoolArgs& args) noexcept {
+void max_pool_avx2(const PoolArgs& args) noexcept {
     for (int y = 0; y < args.output_h; ++y) {
         const int top = y * args.stride_y - args.pad_top;
         const int y0 = top > 0 ? top : 0, y1 = top + args.kernel_h < args.input_h ? top + args.kernel_h : args.input_h;
@@ -218,7 +262,7 @@ void max_pool(const PoolArgs& args) noexcept {
     }
 }
 
-void add(const AddArgs& args) noexcept {
+void add_avx2(const AddArgs& args) noexcept {
     const __m256i low = _mm256_set1_epi8(args.low);
     for (int y = 0; y < args.rows; ++y) {
         const std::int8_t *a = args.a + y * args.a_row, *b = args.b + y * args.b_row;
@@ -233,15 +277,14 @@ void add(const AddArgs& args) noexcept {
     }
 }
 
-}  // namespace
-
 const NetKernels net_avx2 = {
-    .conv_layout = {.out_block = conv_block, .group = 4, .element_bytes = 1},
+    .conv_layout = {.out_block = conv_block, .group = 4, .element_bytes = 1, .input_offset = 0},
     .conv = conv,
     .depthwise = depthwise,
-    .max_pool = max_pool,
+    .max_pool = max_pool_avx2,
     .avg_pool = avg_pool_scalar,  // only simple_CNN has any, and spends no time there
-    .add = add,
+    .add = add_avx2,
+    .depthwise3 = &depthwise3_functions,
 };
 
 }  // namespace mien

@@ -120,12 +120,13 @@ void avg_pool_scalar(const PoolArgs& args) noexcept {
 }
 
 const NetKernels net_scalar = {
-    .conv_layout = {.out_block = conv_block, .group = 1, .element_bytes = 2},
+    .conv_layout = {.out_block = conv_block, .group = 1, .element_bytes = 2, .input_offset = 0},
     .conv = conv,
     .depthwise = depthwise,
     .max_pool = max_pool,
     .avg_pool = avg_pool_scalar,
     .add = add,
+    .depthwise3 = nullptr,
 };
 
 }  // namespace mien

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT
+// The networks with AVX-512 VNNI: vpdpbusd multiplies four unsigned bytes by four signed ones and adds them to a 32-bit lane.
+// Inputs that may be negative are lifted by 128 (x ^ 0x80); what that adds is taken off the biases beforehand.
+// Runs only where dispatch.cpp found AVX-512 F, BW, DQ, VL and VNNI. No standard library here, see tables.h.
+#include <immintrin.h>
+
+#include "kernels/tables.h"
+
+namespace mien {
+namespace {
+
+constexpr int conv_block = 16;
+constexpr int lift_by = 128;
+
+inline std::int32_t load_quad(const std::int8_t* p) noexcept {
+    std::int32_t v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return v;
+}
+
+// f32(acc) * scale, rounded to nearest even, as int32. The upper clamp comes before the conversion, which turns what is
+// too large into INT_MIN; what is too small saturates rightly in the packs that follow.
+inline __m512i scaled(__m512i acc, __m512 scale) noexcept {
+    return _mm512_cvtps_epi32(_mm512_min_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(acc), scale), _mm512_set1_ps(127.0f)));
+}
+inline __m256i scaled(__m256i acc, __m256 scale) noexcept {
+    return _mm256_cvtps_epi32(_mm256_min_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(acc), scale), _mm256_set1_ps(127.0f)));
+}
+
+// Four vectors of 32-bit values to bytes: within 16 bytes the packs give a, b, c, d dword by dword.
+inline __m512i pack4(__m512i a, __m512i b, __m512i c, __m512i d, std::int8_t low) noexcept {
+    const __m512i bytes = _mm512_packs_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+    return _mm512_max_epi8(bytes, _mm512_set1_epi8(low));
+}
+
+// ------------------------------------------------------------------------------------------------ convolution
+
+template <bool nonnegative>
+inline __m512i broadcast512(const std::int8_t* p) noexcept {
+    const __m512i v = _mm512_set1_epi32(load_quad(p));
+    return nonnegative ? v : _mm512_xor_si512(v, _mm512_set1_epi8(static_cast<char>(0x80)));
+}
+template <bool nonnegative>
+inline __m256i broadcast256(const std::int8_t* p) noexcept {
+    const __m256i v = _mm256_set1_epi32(load_quad(p));
+    return nonnegative ? v : _mm256_xor_si256(v, _mm256_set1_epi8(static_cast<char>(0x80)));
+}
+
+// Where a tile begins.
+struct Tile {
+    const std::int8_t* field;
+    const std::int8_t* weights;  // [block][kernel_h][run_bytes / 4][16][4]
+    std::size_t block_bytes;
+    int n;                       // first channel
+    std::int8_t* out;
+};
+
+// `pixels` neighbouring outputs x `blocks` blocks of sixteen channels. pixels * blocks is a multiple of 4, or pixels is 1.
+template <bool nonnegative, int pixels, int blocks>
+inline void conv_tile(const ConvArgs& args, const Tile& tile) noexcept {
+    __m512i acc[pixels][blocks];
+    for (int b = 0; b < blocks; ++b) {
+        const __m512i bias = _mm512_loadu_si512(args.bias + tile.n + b * conv_block);
+        for (int p = 0; p < pixels; ++p) acc[p][b] = bias;
+    }
+    const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(args.stride_x) * args.input_pixel;
+    const std::int8_t* weights = tile.weights;
+    for (int ky = 0; ky < args.kernel_h; ++ky) {
+        const std::int8_t* run = tile.field + ky * args.input_row;
+        for (int k = 0; k < args.run_bytes; k += 4, weights += 64) {
+            __m512i w[blocks];
+            for (int b = 0; b < blocks; ++b) w[b] = _mm512_loadu_si512(weights + static_cast<std::size_t>(b) * tile.block_bytes);
+            for (int p = 0; p < pixels; ++p) {
+                const __m512i a = broadcast512<nonnegative>(run + k + p * step);
+                for (int b = 0; b < blocks; ++b) acc[p][b] = _mm512_dpbusd_epi32(acc[p][b], a, w[b]);
+            }
+        }
+    }
+    __m512 scale[blocks];
+    for (int b = 0; b < blocks; ++b) scale[b] = _mm512_loadu_ps(args.scale + tile.n + b * conv_block);
+    if constexpr (pixels * blocks % 4 == 0) {
+        const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+        for (int first = 0; first < pixels * blocks; first += 4) {
+            __m512i v[4];
+            for (int i = 0; i < 4; ++i) v[i] = scaled(acc[(first + i) / blocks][(first + i) % blocks], scale[(first + i) % blocks]);
+            const __m512i bytes = _mm512_permutexvar_epi32(order, pack4(v[0], v[1], v[2], v[3], args.low));
+            std::int8_t* const out = tile.out + first / blocks * args.output_pixel + tile.n;
+            if constexpr (blocks == 4) {
+                _mm512_storeu_si512(out, bytes);
+            } else if constexpr (blocks == 2) {
+                _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_castsi512_si256(bytes));
+                _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + args.output_pixel), _mm512_extracti64x4_epi64(bytes, 1));
+            } else {
+                _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm512_castsi512_si128(bytes));
+                _mm_storeu_si128(reinterpret_cast<__m128i*>(out + args.output_pixel), _mm512_extracti32x4_epi32(bytes, 1));
+                _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 2 * args.output_pixel), _mm512_extracti32x4_epi32(bytes, 2));
+                _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 3 * args.output_pixel), _mm512_extracti32x4_epi32(bytes, 3));
+            }
+        }
+    } else {
+        for (int p = 0; p < pixels; ++p)
+            for (int b = 0; b < blocks; ++b) {
+                const __m128i bytes = _mm512_cvtsepi32_epi8(scaled(acc[p][b], scale[b]));
+                _mm_storeu_si128(reinterpret_cast<__m128i*>(tile.out + p * args.output_pixel + tile.n + b * conv_block),
+                                 _mm_max_epi8(bytes, _mm_set1_epi8(args.low)));
+            }
+    }
+}
+
+// Eight channels only: half vectors, so that no lane is wasted. The packed weights have room for sixteen.
+template <bool nonnegative, int pixels>
+inline void conv_tile8(const ConvArgs& args, const Tile& tile) noexcept {
+    __m256i acc[pixels];
+    const __m256i bias = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(args.bias + tile.n));
+    for (int p = 0; p < pixels; ++p) acc[p] = bias;
+    const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(args.stride_x) * args.input_pixel;
+    const std::int8_t* weights = tile.weights;
+    for (int ky = 0; ky < args.kernel_h; ++ky) {
+        const std::int8_t* run = tile.field + ky * args.input_row;
+        for (int k = 0; k < args.run_bytes; k += 4, weights += 64) {
+            const __m256i w = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weights));
+            for (int p = 0; p < pixels; ++p) acc[p] = _mm256_dpbusd_epi32(acc[p], broadcast256<nonnegative>(run + k + p * step), w);
+        }
+    }
+    const __m256 scale = _mm256_loadu_ps(args.scale + tile.n);
+    const __m256i low = _mm256_set1_epi8(args.low);
+    if constexpr (pixels % 4 == 0) {
+        const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+        for (int p = 0; p < pixels; p += 4) {
+            const __m256i words0 = _mm256_packs_epi32(scaled(acc[p], scale), scaled(acc[p + 1], scale));
+            const __m256i words1 = _mm256_packs_epi32(scaled(acc[p + 2], scale), scaled(acc[p + 3], scale));
+            const __m256i bytes = _mm256_max_epi8(_mm256_permutevar8x32_epi32(_mm256_packs_epi16(words0, words1), order), low);
+            std::int8_t* const out = tile.out + p * args.output_pixel + tile.n;
+            const __m128i front = _mm256_castsi256_si128(bytes), back = _mm256_extracti128_si256(bytes, 1);
+            if (args.output_pixel == 8) {
+                _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), bytes);
+            } else {
+                _mm_storel_epi64(reinterpret_cast<__m128i*>(out), front);
+                _mm_storel_epi64(reinterpret_cast<__m128i*>(out + args.output_pixel), _mm_unpackhi_epi64(front, front));
+                _mm_storel_epi64(reinterpret_cast<__m128i*>(out + 2 * args.output_pixel), back);
+                _mm_storel_epi64(reinterpret_cast<__m128i*>(out + 3 * args.output_pixel), _mm_unpackhi_epi64(back, back));
+            }
+        }
+    } else {
+        for (int p = 0; p < pixels; ++p) {
+            const __m128i bytes = _mm256_cvtsepi32_epi8(scaled(acc[p], scale));
+            _mm_storel_epi64(reinterpret_cast<__m128i*>(tile.out + p * args.output_pixel + tile.n),
+                             _mm_max_epi8(bytes, _mm256_castsi256_si128(low)));
+        }
+    }
+}
+
+template <bool nonnegative, int pixels, int blocks>
+inline void conv_run(const ConvArgs& args, const Tile& tile) noexcept {
+    if constexpr (blocks == 0)
+        conv_tile8<nonnegative, pixels>(args, tile);
+    else
+        conv_tile<nonnegative, pixels, blocks>(args, tile);
+}
+
+// All positions of `blocks` blocks of channels (0: eight channels), in tiles of `pixels`.
+template <bool nonnegative, int pixels, int blocks>
+void conv_rows(const ConvArgs& args, Tile tile) noexcept {
+    const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(args.stride_x) * args.input_pixel;
+    for (int y = 0; y < args.output_h; ++y) {
+        const std::int8_t* field = args.input + static_cast<std::ptrdiff_t>(y) * args.stride_y * args.input_row;
+        std::int8_t* out = args.output + y * args.output_row;
+        const auto at = [&](int x) {
+            tile.field = field + x * step;
+            tile.out = out + x * args.output_pixel;
+        };
+        int x = 0;
+        for (; x + pixels <= args.output_w; x += pixels) {
+            at(x);
+            conv_run<nonnegative, pixels, blocks>(args, tile);
+        }
+        if (x == args.output_w) continue;
+        if (args.output_w >= pixels) {  // the last tile overlaps the one before: it writes the same values again
+            at(args.output_w - pixels);
+            conv_run<nonnegative, pixels, blocks>(args, tile);
+        } else {
+            for (; x < args.output_w; ++x) {
+                at(x);
+                conv_run<nonnegative, 1, blocks>(args, tile);
+            }
+        }
+    }
+}
+
+// Of two tile widths the one that computes fewer positions twice.
+template <bool nonnegative, int wide, int narrow, int blocks>
+void conv_width(const ConvArgs& args, const Tile& tile) noexcept {
+    const auto computed = [&](int pixels) { return args.output_w < pixels ? 1 << 20 : (args.output_w + pixels - 1) / pixels * pixels; };
+    if (computed(wide) <= computed(narrow))
+        conv_rows<nonnegative, wide, blocks>(args, tile);
+    else
+        conv_rows<nonnegative, narrow, blocks>(args, tile);
+}
+
+template <bool nonnegative>
+void conv_blocks(const ConvArgs& args) noexcept {
+    const std::size_t block_bytes = static_cast<std::size_t>(args.kernel_h) * static_cast<std::size_t>(args.run_bytes) * conv_block;
+    Tile tile = {nullptr, static_cast<const std::int8_t*>(args.weights), block_bytes, 0, nullptr};
+    const auto advance = [&](int blocks) {
+        tile.n += blocks * conv_block;
+        tile.weights += static_cast<std::size_t>(blocks) * block_bytes;
+    };
+    for (; tile.n + 64 <= args.output_channels; advance(4)) conv_width<nonnegative, 5, 4, 4>(args, tile);
+    for (; tile.n + 32 <= args.output_channels; advance(2)) conv_width<nonnegative, 10, 8, 2>(args, tile);
+    for (; tile.n + 16 <= args.output_channels; advance(1)) conv_width<nonnegative, 12, 8, 1>(args, tile);
+    if (tile.n < args.output_channels) conv_width<nonnegative, 12, 8, 0>(args, tile);
+}
+
+void conv(const ConvArgs& args) noexcept {
+    if (args.input_nonnegative)
+        conv_blocks<true>(args);
+    else
+        conv_blocks<false>(args);
+}
+
+// ------------------------------------------------------------------------------------------------ depthwise
+
+struct V {
+    static constexpr int bytes = 64, input_offset = lift_by;
+    using U8 = __m512i;
+    using I32 = __m512i;
+    using F32 = __m512;
+    using Act = __m512i;
+
+    static U8 load8(const std::int8_t* p) noexcept { return _mm512_loadu_si512(p); }
+    static void store8(std::int8_t* p, U8 v) noexcept { _mm512_storeu_si512(p, v); }
+    static void store_part(std::int8_t* p, U8 v, int count) noexcept {
+        _mm512_mask_storeu_epi8(p, ~std::uint64_t{0} >> (64 - count), v);
+    }
+    static U8 lift(U8 v) noexcept { return _mm512_xor_si512(v, _mm512_set1_epi8(static_cast<char>(0x80))); }
+    static U8 low8(U8 a, U8 b) noexcept { return _mm512_unpacklo_epi8(a, b); }
+    static U8 high8(U8 a, U8 b) noexcept { return _mm512_unpackhi_epi8(a, b); }
+    static U8 low16(U8 a, U8 b) noexcept { return _mm512_unpacklo_epi16(a, b); }
+    static U8 high16(U8 a, U8 b) noexcept { return _mm512_unpackhi_epi16(a, b); }
+    template <bool nonnegative>
+    static Act prepare(U8 v) noexcept {
+        return v;
+    }
+    static I32 dot(I32 acc, Act a, const std::int8_t* w) noexcept { return _mm512_dpbusd_epi32(acc, a, _mm512_loadu_si512(w)); }
+    static I32 load32(const std::int32_t* p) noexcept { return _mm512_loadu_si512(p); }
+    static F32 loadf(const float* p) noexcept { return _mm512_loadu_ps(p); }
+    static U8 requantise4(const I32 (&acc)[4], const F32 (&scale)[4], std::int8_t low) noexcept {
+        return pack4(scaled(acc[0], scale[0]), scaled(acc[1], scale[1]), scaled(acc[2], scale[2]), scaled(acc[3], scale[3]), low);
+    }
+};
+
+#include "kernels/net/depthwise3_body.inl"
+
+void depthwise(const DepthwiseArgs& args) noexcept {
+    if (args.packed3 != nullptr)
+        depthwise3_any(args);
+    else
+        net_avx2.depthwise(args);
+}
+
+}  // namespace
+
+const NetKernels net_avx512 = {
+    .conv_layout = {.out_block = conv_block, .group = 4, .element_bytes = 1, .input_offset = lift_by},
+    .conv = conv,
+    .depthwise = depthwise,
+    .max_pool = max_pool_avx2,
+    .avg_pool = avg_pool_scalar,
+    .add = add_avx2,
+    .depthwise3 = &depthwise3_functions,
+};
+
+}  // namespace mien

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+// How does a 3x3 depthwise convolution become dot products of four? Written once over the vector type V of the file that
+// includes this one, inside an anonymous namespace.
+//
+// Rows of the tensor are flattened: width * channels bytes, in which the neighbour to the right is `channels` bytes further.
+// Four input rows y .. y + 3 are interleaved byte by byte, so that a 32-bit lane holds the column of four pixels of one
+// channel; its dot product with (w0, w1, w2, 0) belongs to output row y, with (0, w0, w1, w2) to output row y + 1. The
+// interleaving is done once for two output rows and three kernel columns, into a scratch that stays in the L1 cache.
+//
+// Unpacking works within 16 bytes, so four channels out of each sixteen bytes come together: plane j holds bytes 4 j .. 4 j + 3
+// of every 16-byte group of the flattened row. A shift by channels = 16 q + 8 h bytes is then q groups, and with h = 1 two
+// planes further (planes 2 and 3 continue in planes 0 and 1 of the next group). Packing four accumulators of the planes 0 to
+// 3 back to bytes restores the order of the flattened row.
+//
+// V provides: bytes (16, 32 or 64); U8, I32, F32; load8(p), store8(p, U8), lift(U8): makes signed inputs fit for dot();
+//   low8, high8(U8, U8), low16, high16(U8, U8): unpack within 16 bytes; prepare<nonnegative>(U8) -> Act;
+//   dot(I32, Act, weights p); load32(p), loadf(p); requantise4(I32[4], F32[4], low) -> U8; store_part(p, U8, count)
+
+constexpr int vector_floats = V::bytes / 4;
+
+// One period of channels after which vectors see the same channels again, in vectors.
+constexpr int phases_of(int channels) noexcept {
+    int a = channels, b = V::bytes;
+    while (b != 0) {
+        const int rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return channels / a;
+}
+
+// For each phase: weights [plane][kernel column][top, bottom][V::bytes], then bias [plane][lanes], then scale [plane][lanes].
+constexpr std::size_t phase_weights = 4 * 3 * 2 * V::bytes, phase_bytes = phase_weights + 2 * 4 * V::bytes;
+
+std::size_t depthwise3_packed_bytes(int channels) noexcept { return static_cast<std::size_t>(phases_of(channels)) * phase_bytes; }
+
+void depthwise3_pack(const std::int8_t* weights, int real_channels, int channels, const std::int32_t* bias, const float* scale,
+                     bool input_nonnegative, void* packed) noexcept {
+    for (int phase = 0; phase < phases_of(channels); ++phase) {
+        auto* const to = static_cast<std::int8_t*>(packed) + static_cast<std::size_t>(phase) * phase_bytes;
+        auto* const biases = reinterpret_cast<std::int32_t*>(to + phase_weights);
+        auto* const scales = reinterpret_cast<float*>(to + phase_weights + 4 * V::bytes);
+        for (int plane = 0; plane < 4; ++plane)
+            for (int lane = 0; lane < vector_floats; ++lane) {
+                const int c = (phase * V::bytes + lane / 4 * 16 + plane * 4 + lane % 4) % channels;
+                std::int32_t sum = 0;
+                for (int kx = 0; kx < 3; ++kx) {
+                    std::int8_t* const top = to + ((plane * 3 + kx) * 2) * V::bytes + lane * 4;
+                    std::int8_t* const bottom = top + V::bytes;
+                    top[3] = bottom[0] = 0;
+                    for (int ky = 0; ky < 3; ++ky) {
+                        const std::int8_t w = c < real_channels ? weights[(ky * 3 + kx) * real_channels + c] : std::int8_t{0};
+                        top[ky] = bottom[ky + 1] = w;
+                        sum += w;
+                    }
+                }
+                biases[plane * vector_floats + lane] = bias[c] - (input_nonnegative ? 0 : V::input_offset * sum);
+                scales[plane * vector_floats + lane] = scale[c];
+            }
+    }
+}
+
+constexpr std::size_t plane_bytes_of(int output_w, int channels) noexcept {
+    const int needed = (output_w + 2) * channels;
+    return static_cast<std::size_t>((needed + V::bytes - 1) / V::bytes * V::bytes + V::bytes);
+}
+std::size_t depthwise3_scratch_bytes(int output_w, int channels) noexcept { return 4 * plane_bytes_of(output_w, channels); }
+
+// `vectors` vectors of outputs of the same phase, V::bytes * distance apart, of two output rows.
+template <bool nonnegative, bool half, int vectors>
+inline void depthwise3_tile(const std::int8_t* planes, std::size_t plane_bytes, int quarters, std::ptrdiff_t distance,
+                            const std::int8_t* phase, V::U8 (&top)[vectors], V::U8 (&bottom)[vectors], std::int8_t low) noexcept {
+    V::I32 top_acc[vectors][4], bottom_acc[vectors][4];
+    const auto* const biases = reinterpret_cast<const std::int32_t*>(phase + phase_weights);
+    for (int j = 0; j < 4; ++j) {
+        const V::I32 bias = V::load32(biases + j * vector_floats);
+        for (int v = 0; v < vectors; ++v) top_acc[v][j] = bottom_acc[v][j] = bias;
+        for (int kx = 0; kx < 3; ++kx) {
+            const int j2 = half ? j + 2 * (kx & 1) : j, groups = kx * quarters + (half && kx == 2 ? 1 : 0) + (j2 >> 2);
+            const std::int8_t* from = planes + static_cast<std::size_t>(j2 & 3) * plane_bytes + groups * 16;
+            const std::int8_t* const w = phase + ((j * 3 + kx) * 2) * V::bytes;
+            for (int v = 0; v < vectors; ++v) {
+                const V::Act act = V::template prepare<nonnegative>(V::load8(from + v * distance));
+                top_acc[v][j] = V::dot(top_acc[v][j], act, w);
+                bottom_acc[v][j] = V::dot(bottom_acc[v][j], act, w + V::bytes);
+            }
+        }
+    }
+    V::F32 scale[4];
+    for (int j = 0; j < 4; ++j) scale[j] = V::loadf(reinterpret_cast<const float*>(phase + phase_weights + 4 * V::bytes) + j * vector_floats);
+    for (int v = 0; v < vectors; ++v) {
+        top[v] = V::requantise4(top_acc[v], scale, low);
+        bottom[v] = V::requantise4(bottom_acc[v], scale, low);
+    }
+}
+
+template <bool nonnegative, bool half>
+void depthwise3(const DepthwiseArgs& args) noexcept {
+    const int flat = args.output_w * args.channels, needed = flat + 2 * args.channels;
+    const std::size_t plane_bytes = plane_bytes_of(args.output_w, args.channels);
+    const int phases = phases_of(args.channels), quarters = args.channels / 16;
+    std::int8_t* const planes = args.scratch;
+    for (int y = 0; y < args.output_h; y += 2) {
+        const bool two_rows = y + 1 < args.output_h;
+        const std::int8_t* const row0 = args.input + y * args.input_row;
+        const std::int8_t *const row1 = row0 + args.input_row, *const row2 = row1 + args.input_row;
+        const std::int8_t* const row3 = two_rows ? row2 + args.input_row : row2;
+        for (int i = 0; i < needed; i += V::bytes) {
+            V::U8 a = V::load8(row0 + i), b = V::load8(row1 + i), c = V::load8(row2 + i), d = V::load8(row3 + i);
+            if (!nonnegative) {
+                a = V::lift(a);
+                b = V::lift(b);
+                c = V::lift(c);
+                d = V::lift(d);
+            }
+            const V::U8 ab_low = V::low8(a, b), ab_high = V::high8(a, b), cd_low = V::low8(c, d), cd_high = V::high8(c, d);
+            V::store8(planes + i, V::low16(ab_low, cd_low));
+            V::store8(planes + plane_bytes + i, V::high16(ab_low, cd_low));
+            V::store8(planes + 2 * plane_bytes + i, V::low16(ab_high, cd_high));
+            V::store8(planes + 3 * plane_bytes + i, V::high16(ab_high, cd_high));
+        }
+        std::int8_t *const out0 = args.output + y * args.output_row, *const out1 = out0 + args.output_row;
+        int i = 0, phase = 0;
+        const auto* const packed = static_cast<const std::int8_t*>(args.packed3);
+        if (phases == 1)
+            for (; i + 2 * V::bytes <= flat; i += 2 * V::bytes) {
+                V::U8 top[2], bottom[2];
+                depthwise3_tile<nonnegative, half, 2>(planes + i, plane_bytes, quarters, V::bytes, packed, top, bottom, args.low);
+                for (int v = 0; v < 2; ++v) {
+                    V::store8(out0 + i + v * V::bytes, top[v]);
+                    if (two_rows) V::store8(out1 + i + v * V::bytes, bottom[v]);
+                }
+            }
+        for (; i < flat; i += V::bytes) {
+            V::U8 top[1], bottom[1];
+            depthwise3_tile<nonnegative, half, 1>(planes + i, plane_bytes, quarters, 0, packed + static_cast<std::size_t>(phase) * phase_bytes, top, bottom,
+                                                  args.low);
+            const int left = flat - i < V::bytes ? flat - i : V::bytes;
+            V::store_part(out0 + i, top[0], left);
+            if (two_rows) V::store_part(out1 + i, bottom[0], left);
+            phase = phase + 1 == phases ? 0 : phase + 1;
+        }
+    }
+}
+
+void depthwise3_any(const DepthwiseArgs& args) noexcept {
+    const bool half = args.channels % 16 != 0;
+    if (args.input_nonnegative)
+        half ? depthwise3<true, true>(args) : depthwise3<true, false>(args);
+    else
+        half ? depthwise3<false, true>(args) : depthwise3<false, false>(args);
+}
+
+const Depthwise3 depthwise3_functions = {
+    .packed_bytes = depthwise3_packed_bytes,
+    .pack = depthwise3_pack,
+    .scratch_bytes = depthwise3_scratch_bytes,
+};

@@ -16,8 +16,11 @@ struct ConvLayout {
     int out_block;      // output channels that one block of packed weights serves
     int group;          // input bytes that one packed step multiplies
     int element_bytes;  // 1: int8 weights, 2: weights widened to int16
-    int input_offset;   // what the kernel adds to inputs that may be negative; their biases are to be less by offset * sum(w)
 };
+
+// Instructions that multiply unsigned by signed bytes want inputs that are not negative. An instruction set with such
+// (NetKernels::lift = 0x80) has tensors that may be negative stored as x ^ 0x80, that is x + 128, "lifted"; biases of the
+// layers that read them are less by 128 * sum(w). Every other tensor has a lift of 0.
 
 struct ConvArgs {
     const std::int8_t* input;      // first byte of the receptive field of output (0, 0), border included
@@ -34,7 +37,8 @@ struct ConvArgs {
     std::ptrdiff_t output_row;
     int output_pixel;
     std::int8_t low;               // 0 after ReLU, else -127
-    bool input_nonnegative;        // every input byte is >= 0
+    bool input_unsigned;           // no input byte is negative, or the input is lifted
+    std::uint8_t output_lift;
 };
 using ConvFn = void (*)(const ConvArgs&) noexcept;
 
@@ -52,7 +56,8 @@ struct DepthwiseArgs {
     std::int8_t* output;
     std::ptrdiff_t output_row;
     std::int8_t low;
-    bool input_nonnegative;
+    bool input_unsigned;
+    std::uint8_t input_lift, output_lift;
     const void* packed3;           // a 3x3 kernel with stride 1 as Depthwise3 packs it, if the instruction set has that
     std::int8_t* scratch;          // Depthwise3::scratch_bytes, aligned to 64
 };
@@ -68,6 +73,7 @@ struct PoolArgs {
     int channels;                  // padded; also the bytes of a pixel
     std::int8_t* output;
     std::ptrdiff_t output_row;
+    std::uint8_t lift;             // of input and output
 };
 using PoolFn = void (*)(const PoolArgs&) noexcept;
 
@@ -79,15 +85,29 @@ struct AddArgs {
     std::int8_t* output;
     std::ptrdiff_t output_row;
     std::int8_t low;
+    std::uint8_t a_lift, b_lift, output_lift;
 };
 using AddFn = void (*)(const AddArgs&) noexcept;
+
+// sums[c] = the sum of channel c over height x width positions (at most 2^16), `pixel` and `row` bytes apart.
+struct SumArgs {
+    const std::int8_t* input;
+    std::ptrdiff_t row;
+    std::ptrdiff_t pixel;
+    int height, width, channels;
+    std::uint8_t lift;
+    std::int32_t* sums;
+};
+using SumFn = void (*)(const SumArgs&) noexcept;
+// The sum of a[i] * w[i].
+using DotFn = std::int32_t (*)(const std::int32_t* a, const std::int8_t* w, int count) noexcept;
 
 // A 3x3 depthwise convolution with stride 1 as dot products of four: weights, biases and scales in an order of its own.
 struct Depthwise3 {
     std::size_t (*packed_bytes)(int channels) noexcept;
     // weights[tap * real_channels + c]; channels beyond real_channels are padding, with weights 0.
     void (*pack)(const std::int8_t* weights, int real_channels, int channels, const std::int32_t* bias, const float* scale,
-                 bool input_nonnegative, void* packed) noexcept;
+                 std::uint8_t input_lift, void* packed) noexcept;
     std::size_t (*scratch_bytes)(int output_w, int channels) noexcept;
 };
 
@@ -97,6 +117,9 @@ struct NetKernels {
     DepthwiseFn depthwise;
     PoolFn max_pool, avg_pool;
     AddFn add;
+    SumFn sum_positions;
+    DotFn dot;
+    std::uint8_t lift;
     const Depthwise3* depthwise3;  // null: DepthwiseArgs::packed3 and ::scratch are not wanted
 };
 

@@ -17,6 +17,9 @@ extern const ImageKernels image_scalar, image_sse41, image_avx2, image_neon;
 void avg_pool_scalar(const PoolArgs& args) noexcept;
 void max_pool_avx2(const PoolArgs& args) noexcept;
 void add_avx2(const AddArgs& args) noexcept;
+void sum_positions_scalar(const SumArgs& args) noexcept;
+void sum_positions_avx2(const SumArgs& args) noexcept;
+std::int32_t dot_avx2(const std::int32_t* a, const std::int8_t* w, int count) noexcept;
 
 // 1 / sqrt(area * q - s * s) of a window, s and q being its sum and sum of squares (HAAR detector of OpenCV 4). False, and
 // norm untouched, where the deviation is 0 or so small that OpenCV calls the window flat. The difference is of integers

@@ -23,18 +23,30 @@ const std::int8_t* receptive_field(const Tensor& in, const LayerView& layer) noe
     return in.data == nullptr ? nullptr : in.data - layer.pad_top * in.row_bytes - layer.pad_left * in.pixel_bytes;
 }
 
+// Zeros, stored as the tensor stores them. Between two rows the right border of the upper and the left border of the lower
+// one touch; both are whole groups of eight bytes, except in a tensor of pixels.
 void clear_border(const Tensor& t) noexcept {
-    const std::size_t left = static_cast<std::size_t>(t.border_left) * static_cast<std::size_t>(t.pixel_bytes);
-    const std::size_t right = static_cast<std::size_t>(t.border_right) * static_cast<std::size_t>(t.pixel_bytes);
-    std::int8_t* const first = t.data - t.border_top * t.row_bytes - static_cast<std::ptrdiff_t>(left);
-    if (t.border_top > 0) std::memset(first, 0, static_cast<std::size_t>(t.border_top * t.row_bytes));
-    for (int y = 0; left + right > 0 && y < t.shape.height; ++y) {
-        std::int8_t* row = first + (t.border_top + y) * t.row_bytes;
-        std::memset(row, 0, left);
-        std::memset(row + t.row_bytes - static_cast<std::ptrdiff_t>(right), 0, right);
+    const int left = t.border_left * t.pixel_bytes, right = t.border_right * t.pixel_bytes;
+    std::int8_t* const first = t.data - t.border_top * t.row_bytes - left;
+    std::int8_t* const last = t.data + (t.shape.height - 1) * t.row_bytes + std::ptrdiff_t{t.shape.width} * t.pixel_bytes;
+    const std::int64_t eight = t.lift != 0 ? static_cast<std::int64_t>(0x8080808080808080u) : 0;
+    if (t.border_top > 0 || left > 0) std::memset(first, t.lift, static_cast<std::size_t>(t.border_top * t.row_bytes + left));
+    if (left + right > 0) {
+        std::int8_t* gap = t.data + std::ptrdiff_t{t.shape.width} * t.pixel_bytes;
+        for (int y = 0; y + 1 < t.shape.height; ++y, gap += t.row_bytes) {
+            int i = 0;
+            for (; i + 8 <= left + right; i += 8) std::memcpy(gap + i, &eight, 8);
+            for (; i < left + right; ++i) gap[i] = static_cast<std::int8_t>(t.lift);
+        }
     }
-    if (t.border_bottom > 0)
-        std::memset(first + (t.border_top + t.shape.height) * t.row_bytes, 0, static_cast<std::size_t>(t.border_bottom * t.row_bytes));
+    if (t.border_bottom > 0 || right > 0) std::memset(last, t.lift, static_cast<std::size_t>(t.border_bottom * t.row_bytes + right));
+}
+
+// Turns stored bytes into values, or back.
+void flip(const Tensor& t) noexcept {
+    for (int y = 0; t.lift != 0 && y < t.shape.height; ++y)
+        for (std::ptrdiff_t i = 0; i < std::ptrdiff_t{t.shape.width} * t.pixel_bytes; ++i)
+            t.data[y * t.row_bytes + i] = static_cast<std::int8_t>(t.data[y * t.row_bytes + i] ^ t.lift);
 }
 
 }  // namespace
@@ -53,7 +65,7 @@ struct Network::Plan {
     int count = 0;
     std::size_t total = 0;
 
-    explicit Plan(const Model& model) noexcept {
+    Plan(const Model& model, std::uint8_t lift) noexcept {
         const ModelAccess access{model};
         count = model.layer_count();  // the last layer makes logits, no tensor
         for (int t = 0; t < count; ++t) {
@@ -72,6 +84,7 @@ struct Network::Plan {
         }
         for (int t = 0; t < count; ++t) {
             Tensor& tensor = entries[t].tensor;
+            tensor.lift = tensor.nonnegative ? std::uint8_t{0} : lift;
             tensor.row_bytes = std::ptrdiff_t{tensor.border_left + tensor.shape.width + tensor.border_right} * tensor.pixel_bytes;
             const auto rows = static_cast<std::size_t>(tensor.border_top + tensor.shape.height + tensor.border_bottom);
             entries[t].bytes = round_up(rows * static_cast<std::size_t>(tensor.row_bytes) + read_slack, Arena::alignment);
@@ -152,12 +165,12 @@ void Network::place(Arena& arena, const Model& model, const Kernels& kernels) no
     const float inverse_quant = 1.0f / access.input_quant();
     for (int p = 0; p < 256; ++p) {
         const float x = static_cast<float>(p) * access.input_scale() + access.input_offset();
-        input_table_[p] = round_clamped(x * inverse_quant, -127.0f);
+        input_table_[p] = static_cast<std::int8_t>(round_clamped(x * inverse_quant, -127.0f) ^ kernels.net.lift);
     }
 }
 
 void Network::place_tensors(Arena& arena) noexcept {
-    const Plan plan(model_);
+    const Plan plan(model_, kernels_->net.lift);
     std::int8_t* const memory = arena.take<std::int8_t>(plan.total);
     if (tensors_ == nullptr || memory == nullptr) return;
     std::memset(memory, 0, plan.total);  // kernels may read (and ignore) bytes past a tensor: let them be defined
@@ -190,7 +203,7 @@ void Network::place_layer(Arena& arena, int index) noexcept {
         const auto terms = static_cast<std::size_t>(layer.kernel_h * layer.kernel_w) * static_cast<std::size_t>(in.shape.channels);
         step.head = {receptive_field(in, layer), in.row_bytes, in.pixel_bytes, in.shape.channels, layer.kernel_h, layer.kernel_w,
                      layer.stride_y, layer.stride_x, layer.out_h, layer.out_w, layer.out_c, access.weights(layer),
-                     arena.take<std::int32_t>(terms), layer};
+                     arena.take<std::int32_t>(terms), in.lift, layer};
     } else {
         switch (layer.op) {
             case LayerOp::conv: place_conv(arena, layer, in, out, step); break;
@@ -199,16 +212,16 @@ void Network::place_layer(Arena& arena, int index) noexcept {
             case LayerOp::avg_pool:
                 step.pool = {in.data, in.row_bytes, in.shape.height, in.shape.width, layer.kernel_h, layer.kernel_w, layer.stride_y,
                              layer.stride_x, layer.pad_top, layer.pad_left, layer.out_h, layer.out_w, in.pixel_bytes, out.data,
-                             out.row_bytes};
+                             out.row_bytes, in.lift};
                 break;
             case LayerOp::add:
             case LayerOp::relu: {
                 const Tensor second = layer.op == LayerOp::add && tensors_ != nullptr ? tensors_[layer.input2] : Tensor{};
                 step.add = {in.data, second.data, in.row_bytes, second.row_bytes, layer.out_h, layer.out_w * in.pixel_bytes, out.data,
-                            out.row_bytes, low_limit(layer)};
+                            out.row_bytes, low_limit(layer), in.lift, second.lift, out.lift};
                 break;
             }
-            case LayerOp::global_avg_pool: step.average = {in, out.data, access.scale(layer, 0)}; break;
+            case LayerOp::global_avg_pool: step.average = {in, out.data, access.scale(layer, 0), out.lift, arena.take<std::int32_t>(static_cast<std::size_t>(in.pixel_bytes))}; break;
             case LayerOp::conv_gap: break;  // always logits
         }
     }
@@ -254,7 +267,7 @@ void Network::place_conv(Arena& arena, const LayerView& layer, const Tensor& in,
     auto* const scale = arena.take<float>(static_cast<std::size_t>(padded));
     step.conv = {receptive_field(in, layer), in.row_bytes, in.pixel_bytes, layer.kernel_h, run, layer.stride_y, layer.stride_x,
                  layer.out_h, layer.out_w, out.pixel_bytes, packed, bias, scale, out.data, out.row_bytes, out.pixel_bytes,
-                 low_limit(layer), in.nonnegative};
+                 low_limit(layer), in.nonnegative || in.lift != 0, out.lift};
     if (packed == nullptr || bias == nullptr || scale == nullptr) return;
     const ModelAccess access{model_};
     if (layout.element_bytes == 1)
@@ -262,13 +275,13 @@ void Network::place_conv(Arena& arena, const LayerView& layer, const Tensor& in,
     else
         pack_conv(access, layer, in, layout, run, blocks, reinterpret_cast<std::int16_t*>(packed));
     fill_constants(access, layer, padded, bias, scale);
-    if (in.nonnegative || layout.input_offset == 0) return;
+    if (in.lift == 0) return;
     const std::ptrdiff_t terms = std::ptrdiff_t{layer.kernel_h} * layer.kernel_w * in.shape.channels;
     for (int n = 0; n < layer.out_c; ++n) {
         const std::int8_t* w = access.weights(layer) + n * terms;
         std::uint32_t sum = 0;  // modulo 2^32, as the kernel adds
         for (std::ptrdiff_t k = 0; k < terms; ++k) sum += static_cast<std::uint32_t>(w[k]);
-        bias[n] = static_cast<std::int32_t>(static_cast<std::uint32_t>(bias[n]) - sum * static_cast<std::uint32_t>(layout.input_offset));
+        bias[n] = static_cast<std::int32_t>(static_cast<std::uint32_t>(bias[n]) - sum * in.lift);
     }
 }
 
@@ -279,7 +292,7 @@ void Network::place_depthwise(Arena& arena, const LayerView& layer, const Tensor
     auto* const scale = arena.take<float>(static_cast<std::size_t>(padded));
     step.depthwise = {receptive_field(in, layer), in.row_bytes, layer.kernel_h, layer.kernel_w, layer.stride_y, layer.stride_x,
                       layer.out_h, layer.out_w, padded, packed, bias, scale, out.data, out.row_bytes, low_limit(layer),
-                      in.nonnegative, nullptr, scratch_};
+                      in.nonnegative || in.lift != 0, in.lift, out.lift, nullptr, scratch_};
     const Depthwise3* const fast = kernels_->net.depthwise3;
     const bool is3 = fast != nullptr && layer.kernel_h == 3 && layer.kernel_w == 3 && layer.stride_y == 1 && layer.stride_x == 1;
     auto* const packed3 = is3 ? arena.take<std::byte>(fast->packed_bytes(padded)) : nullptr;
@@ -293,7 +306,7 @@ void Network::place_depthwise(Arena& arena, const LayerView& layer, const Tensor
         }
     fill_constants(access, layer, padded, bias, scale);
     if (!is3) return;
-    fast->pack(w, layer.out_c, padded, bias, scale, in.nonnegative, packed3);
+    fast->pack(w, layer.out_c, padded, bias, scale, in.lift, packed3);
     step.depthwise.packed3 = packed3;
 }
 
@@ -311,7 +324,10 @@ void Network::run(const std::uint8_t* pixels, float* scores, const Observer* obs
     for (int i = 0; i < count; ++i) {
         if (i + 1 < count) clear_border(tensors_[i + 1]);
         run_step(steps_[i]);
-        if (observer != nullptr) observer->after_layer(observer->context, *this, i);
+        if (observer == nullptr) continue;
+        if (i + 1 < count) flip(tensors_[i + 1]);
+        observer->after_layer(observer->context, *this, i);
+        if (i + 1 < count) flip(tensors_[i + 1]);
     }
     if (ModelAccess{model_}.softmax())
         softmax(logits_, model_.class_count(), scores);
@@ -331,7 +347,7 @@ void Network::run_step(const Step& step) noexcept {
             for (int y = 0; y < step.add.rows; ++y) {
                 const std::int8_t* in = step.add.a + y * step.add.a_row;
                 std::int8_t* out = step.add.output + y * step.add.output_row;
-                for (int i = 0; i < step.add.row_bytes; ++i) out[i] = std::max(in[i], std::int8_t{0});
+                for (int i = 0; i < step.add.row_bytes; ++i) out[i] = std::max(static_cast<std::int8_t>(in[i] ^ step.add.a_lift), std::int8_t{0});
             }
             break;
         case LayerOp::global_avg_pool: run_global_average(step.average); break;
@@ -344,32 +360,24 @@ void Network::run_head(const HeadArgs& args) noexcept {
     std::int32_t* sums = args.sums;
     for (int ky = 0; ky < args.kernel_h; ++ky)
         for (int kx = 0; kx < args.kernel_w; ++kx, sums += args.input_channels) {
-            std::fill_n(sums, args.input_channels, 0);
-            for (int y = 0; y < args.output_h; ++y)
-                for (int x = 0; x < args.output_w; ++x) {
-                    const std::int8_t* in = args.input + (y * args.stride_y + ky) * args.input_row +
-                                            std::ptrdiff_t{x * args.stride_x + kx} * args.input_pixel;
-                    for (int c = 0; c < args.input_channels; ++c) sums[c] += in[c];
-                }
+            const std::int8_t* const first = args.input + ky * args.input_row + std::ptrdiff_t{kx} * args.input_pixel;
+            kernels_->net.sum_positions({first, args.stride_y * args.input_row, std::ptrdiff_t{args.stride_x} * args.input_pixel,
+                                         args.output_h, args.output_w, args.input_channels, args.lift, sums});
         }
     const ModelAccess access{model_};
     const int terms = args.kernel_h * args.kernel_w * args.input_channels, positions = args.output_h * args.output_w;
     const std::int8_t* w = args.weights;
     for (int n = 0; n < args.classes; ++n, w += terms) {
-        std::int32_t acc = access.bias(args.layer, n) * positions;
-        for (int k = 0; k < terms; ++k) acc += args.sums[k] * w[k];
+        const std::int32_t acc = access.bias(args.layer, n) * positions + kernels_->net.dot(args.sums, w, terms);
         logits_[n] = static_cast<float>(acc) * access.scale(args.layer, n);
     }
 }
 
 void Network::run_global_average(const AverageArgs& args) noexcept {
     const Tensor& in = args.input;
-    for (int c = 0; c < in.pixel_bytes; ++c) {
-        std::int32_t sum = 0;
-        for (int y = 0; y < in.shape.height; ++y)
-            for (int x = 0; x < in.shape.width; ++x) sum += in.data[y * in.row_bytes + std::ptrdiff_t{x} * in.pixel_bytes + c];
-        args.output[c] = round_clamped(static_cast<float>(sum) * args.scale, -127.0f);  // padding channels sum to zero
-    }
+    kernels_->net.sum_positions({in.data, in.row_bytes, in.pixel_bytes, in.shape.height, in.shape.width, in.pixel_bytes, in.lift, args.sums});
+    for (int c = 0; c < in.pixel_bytes; ++c)  // padding channels sum to zero
+        args.output[c] = static_cast<std::int8_t>(round_clamped(static_cast<float>(args.sums[c]) * args.scale, -127.0f) ^ args.output_lift);
 }
 
 double portable_exp(double x) noexcept {
@@ -387,9 +395,14 @@ double portable_exp(double x) noexcept {
 
 void softmax(const float* logits, int count, float* scores) noexcept {
     const double largest = *std::max_element(logits, logits + count);
-    double sum = 0;
-    for (int i = 0; i < count; ++i) sum += portable_exp(logits[i] - largest);
-    for (int i = 0; i < count; ++i) scores[i] = static_cast<float>(portable_exp(logits[i] - largest) / sum);
+    constexpr int kept = 16;  // of many classes the later ones are computed twice
+    double exps[kept], sum = 0;
+    for (int i = 0; i < count; ++i) {
+        const double e = portable_exp(logits[i] - largest);
+        if (i < kept) exps[i] = e;
+        sum += e;
+    }
+    for (int i = 0; i < count; ++i) scores[i] = static_cast<float>((i < kept ? exps[i] : portable_exp(logits[i] - largest)) / sum);
 }
 
 }  // namespace mien

@@ -18,7 +18,8 @@ struct Tensor {
     int border_top, border_left, border_bottom, border_right;
     std::ptrdiff_t row_bytes;
     std::int8_t* data;             // pixel (0, 0), inside the border
-    bool nonnegative;              // no byte of it can be negative
+    bool nonnegative;              // no value of it can be negative
+    std::uint8_t lift;             // 0x80 if stored lifted (kernels/net.h), else 0; Observers always see values
 };
 
 class Network {
@@ -49,12 +50,15 @@ private:
         int kernel_h, kernel_w, stride_y, stride_x, output_h, output_w, classes;
         const std::int8_t* weights;   // canonical
         std::int32_t* sums;        // scratch: kernel_h * kernel_w * input_channels
+        std::uint8_t lift;         // of the input
         LayerView layer;
     };
     struct AverageArgs {
         Tensor input;
         std::int8_t* output;
         float scale;
+        std::uint8_t output_lift;
+        std::int32_t* sums;        // scratch: channels
     };
     struct Step {
         LayerOp op;
@@ -75,7 +79,7 @@ private:
     void place_depthwise(Arena& arena, const LayerView& layer, const Tensor& in, const Tensor& out, Step& step) noexcept;
     void run_step(const Step& step) noexcept;
     void run_head(const HeadArgs& args) noexcept;
-    static void run_global_average(const AverageArgs& args) noexcept;
+    void run_global_average(const AverageArgs& args) noexcept;
 
     Model model_;
     const Kernels* kernels_ = nullptr;

@@ -30,6 +30,11 @@ void fill(std::int8_t* p, std::size_t n, Random& random, bool nonnegative) {
     }
 }
 
+// Between values and what an instruction set stores for them.
+void flip(const GuardedBuffer& buffer, std::uint8_t lift) {
+    for (std::size_t i = 0; i < buffer.size(); ++i) buffer.bytes()[i] = static_cast<std::int8_t>(buffer.bytes()[i] ^ lift);
+}
+
 float random_scale(Random& random, int terms) {
     // Outputs of all sizes: many in range, some far outside.
     return static_cast<float>(random.between(1, 4000)) / 1000.0f / static_cast<float>(terms * 40);
@@ -69,6 +74,9 @@ void check_conv(const Kernels& kernels, const ConvShape& s, Random& random) {
     fill(input.bytes(), input.size(), random, s.nonnegative);
     std::vector<std::int8_t> w(static_cast<std::size_t>(s.output_channels * s.kernel * s.kernel * s.input_channels));
     fill(w.data(), w.size(), random, false);
+    const std::uint8_t lift = s.nonnegative ? std::uint8_t{0} : kernels.net.lift;
+    const std::uint8_t output_lift = s.relu ? std::uint8_t{0} : kernels.net.lift;
+    flip(input, lift);
     const ByteVector packed_bytes = pack(w, s, layout, run);
     GuardedBuffer packed(packed_bytes.size());
     std::memcpy(packed.data(), packed_bytes.data(), packed_bytes.size());
@@ -81,13 +89,15 @@ void check_conv(const Kernels& kernels, const ConvShape& s, Random& random) {
     std::vector<std::int32_t> lifted = bias;
     for (int n = 0; n < s.output_channels && !s.nonnegative; ++n)
         for (int k = 0; k < s.kernel * s.kernel * s.input_channels; ++k)
-            lifted[static_cast<std::size_t>(n)] -= layout.input_offset * w[static_cast<std::size_t>(n * s.kernel * s.kernel * s.input_channels + k)];
+            lifted[static_cast<std::size_t>(n)] -= lift * w[static_cast<std::size_t>(n * s.kernel * s.kernel * s.input_channels + k)];
     const std::ptrdiff_t output_row = std::ptrdiff_t{s.output_w} * padded;
     GuardedBuffer output(static_cast<std::size_t>(output_row * s.output_h));
     std::memset(output.data(), 0x55, output.size());
     const std::int8_t low = s.relu ? 0 : -127;
     kernels.net.conv({input.bytes(), input_row, s.input_channels, s.kernel, run, s.stride, s.stride, s.output_h, s.output_w, padded,
-                  packed.data(), lifted.data(), scale.data(), output.bytes(), output_row, padded, low, s.nonnegative});
+                  packed.data(), lifted.data(), scale.data(), output.bytes(), output_row, padded, low, s.nonnegative || lift != 0, output_lift});
+    flip(input, lift);
+    flip(output, output_lift);
     int wrong = 0;
     for (int y = 0; y < s.output_h; ++y)
         for (int x = 0; x < s.output_w; ++x)
@@ -149,13 +159,18 @@ TEST_CASE("depthwise convolutions equal the reference on every instruction set")
                         for (auto& v : scale) v = random_scale(random, taps);
                         GuardedBuffer output(static_cast<std::size_t>(output_row * output_h));
                         const std::int8_t low = random.between(0, 1) == 1 ? 0 : -127;
+                        const std::uint8_t lift = nonnegative ? std::uint8_t{0} : kernels.net.lift;
+                        const std::uint8_t output_lift = low == 0 ? std::uint8_t{0} : kernels.net.lift;
+                        flip(input, lift);
                         const Depthwise3* const fast = kernel == 3 && stride == 1 ? kernels.net.depthwise3 : nullptr;
                         GuardedBuffer packed3(fast != nullptr ? fast->packed_bytes(channels) : 1);
                         GuardedBuffer scratch(fast != nullptr ? round_up(fast->scratch_bytes(output_w, channels), std::size_t{64}) : 1);
-                        if (fast != nullptr) fast->pack(w.data(), channels, channels, bias.data(), scale.data(), nonnegative, packed3.data());
+                        if (fast != nullptr) fast->pack(w.data(), channels, channels, bias.data(), scale.data(), lift, packed3.data());
                         kernels.net.depthwise({input.bytes(), input_row, kernel, kernel, stride, stride, output_h, output_w, channels, packed.data(),
-                                           bias.data(), scale.data(), output.bytes(), output_row, low, nonnegative,
+                                           bias.data(), scale.data(), output.bytes(), output_row, low, nonnegative || lift != 0, lift, output_lift,
                                            fast != nullptr ? packed3.data() : nullptr, scratch.bytes()});
+                        flip(input, lift);
+                        flip(output, output_lift);
                         int wrong = 0;
                         for (int y = 0; y < output_h; ++y)
                             for (int x = 0; x < output_w; ++x)
@@ -176,7 +191,7 @@ TEST_CASE("pooling equals the reference on every instruction set") {
     for (const Isa isa : isas()) {
         const Kernels& kernels = kernels_for(isa);
         Random random(13);
-        for (const int channels : {8, 16, 24, 40})
+        for (const int channels : {8, 16, 24, 32, 40, 64, 128})
             for (const int kernel : {2, 3})
                 for (const int size : {1, 2, 5, 8, 9})
                     for (const int pad : {0, 1}) {
@@ -185,11 +200,13 @@ TEST_CASE("pooling equals the reference on every instruction set") {
                         const std::ptrdiff_t input_row = std::ptrdiff_t{size} * channels, output_row = std::ptrdiff_t{output} * channels;
                         GuardedBuffer input(static_cast<std::size_t>(input_row * size) + read_slack);
                         fill(input.bytes(), input.size(), random, false);
+                        flip(input, kernels.net.lift);
                         for (const bool maximum : {true, false}) {
                             GuardedBuffer out(static_cast<std::size_t>(output_row * output));
                             const PoolArgs args = {input.bytes(), input_row, size, size, kernel, kernel, stride, stride, pad, pad,
-                                                   output, output, channels, out.bytes(), output_row};
+                                                   output, output, channels, out.bytes(), output_row, kernels.net.lift};
                             (maximum ? kernels.net.max_pool : kernels.net.avg_pool)(args);
+                            flip(out, kernels.net.lift);
                             int wrong = 0;
                             for (int y = 0; y < output; ++y)
                                 for (int x = 0; x < output; ++x)
@@ -199,7 +216,7 @@ TEST_CASE("pooling equals the reference on every instruction set") {
                                             for (int kx = 0; kx < kernel; ++kx) {
                                                 const int iy = y * stride - pad + ky, ix = x * stride - pad + kx;
                                                 if (iy < 0 || iy >= size || ix < 0 || ix >= size) continue;
-                                                const int v = input.bytes()[iy * input_row + ix * channels + c];
+                                                const int v = static_cast<std::int8_t>(input.bytes()[iy * input_row + ix * channels + c] ^ kernels.net.lift);
                                                 best = std::max(best, v);
                                                 sum += v;
                                                 ++count;
@@ -223,10 +240,39 @@ TEST_CASE("add saturates on every instruction set") {
                 GuardedBuffer a(static_cast<std::size_t>(row_bytes * rows)), b(a.size()), out(a.size());
                 fill(a.bytes(), a.size(), random, false);
                 fill(b.bytes(), b.size(), random, false);
-                kernels.net.add({a.bytes(), b.bytes(), row_bytes, row_bytes, rows, row_bytes, out.bytes(), row_bytes, low});
+                const std::uint8_t lift = kernels.net.lift, output_lift = low == 0 ? std::uint8_t{0} : lift;
+                flip(a, lift);
+                kernels.net.add({a.bytes(), b.bytes(), row_bytes, row_bytes, rows, row_bytes, out.bytes(), row_bytes, low, lift, 0, output_lift});
+                flip(a, lift);
+                flip(out, output_lift);
                 int wrong = 0;
                 for (std::size_t i = 0; i < a.size(); ++i) wrong += out.bytes()[i] != std::clamp<int>(a.bytes()[i] + b.bytes()[i], low, 127);
                 CHECK(wrong == 0);
+            }
+    }
+}
+
+TEST_CASE("sums and dots equal the reference on every instruction set") {
+    for (const Isa isa : isas()) {
+        const NetKernels& net = kernels_for(isa).net;
+        Random random(15);
+        for (const int channels : {1, 7, 8, 16, 24, 40, 128})
+            for (const auto& [height, width] : {std::pair{1, 1}, {4, 4}, {3, 5}, {40, 40}}) {
+                const std::ptrdiff_t pixel = round_up(channels, 8) + 8, row = width * pixel + 8;
+                GuardedBuffer input(static_cast<std::size_t>(height * row) + read_slack);
+                fill(input.bytes(), input.size(), random, false);
+                std::vector<std::int32_t> sums(static_cast<std::size_t>(channels)), expected(sums.size(), 0);
+                for (int y = 0; y < height; ++y)
+                    for (int x = 0; x < width; ++x)
+                        for (int c = 0; c < channels; ++c) expected[static_cast<std::size_t>(c)] += input.bytes()[y * row + x * pixel + c];
+                flip(input, net.lift);
+                net.sum_positions({input.bytes(), row, pixel, height, width, channels, net.lift, sums.data()});
+                CHECK(sums == expected);
+                GuardedBuffer w(static_cast<std::size_t>(channels));
+                fill(w.bytes(), w.size(), random, false);
+                std::int32_t dot = 0;
+                for (std::size_t c = 0; c < sums.size(); ++c) dot += sums[c] * w.bytes()[c];
+                CHECK(net.dot(sums.data(), w.bytes(), channels) == dot);
             }
     }
 }

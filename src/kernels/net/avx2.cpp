@@ -108,7 +108,7 @@ inline void conv_blocks(const ConvArgs& args) noexcept {
 }
 
 void conv(const ConvArgs& args) noexcept {
-    if (args.input_nonnegative)
+    if (args.input_unsigned)
         conv_blocks<true>(args);
     else
         conv_blocks<false>(args);
@@ -178,7 +178,7 @@ inline void depthwise8(const DepthwiseArgs& args, const std::int8_t* field, int 
 }
 
 struct V {
-    static constexpr int bytes = 32, input_offset = 0;
+    static constexpr int bytes = 32;
     using U8 = __m256i;
     using I32 = __m256i;
     using F32 = __m256;
@@ -195,7 +195,6 @@ struct V {
         store8(all, v);
         __builtin_memcpy(p, all, static_cast<std::size_t>(count));
     }
-    static U8 lift(U8 v) noexcept { return v; }
     static U8 low8(U8 a, U8 b) noexcept { return _mm256_unpacklo_epi8(a, b); }
     static U8 high8(U8 a, U8 b) noexcept { return _mm256_unpackhi_epi8(a, b); }
     static U8 low16(U8 a, U8 b) noexcept { return _mm256_unpacklo_epi16(a, b); }
@@ -209,7 +208,7 @@ struct V {
     }
     static I32 load32(const std::int32_t* p) noexcept { return load256(p); }
     static F32 loadf(const float* p) noexcept { return _mm256_loadu_ps(p); }
-    static U8 requantise4(const I32 (&acc)[4], const F32 (&scale)[4], std::int8_t low) noexcept {
+    static U8 requantise4(const I32 (&acc)[4], const F32 (&scale)[4], std::int8_t low, std::uint8_t) noexcept {
         const __m256i front = _mm256_packs_epi32(scaled(acc[0], scale[0]), scaled(acc[1], scale[1]));
         const __m256i back = _mm256_packs_epi32(scaled(acc[2], scale[2]), scaled(acc[3], scale[3]));
         return _mm256_max_epi8(_mm256_packs_epi16(front, back), _mm256_set1_epi8(low));
@@ -240,50 +239,164 @@ void depthwise(const DepthwiseArgs& args) noexcept {
 
 // ------------------------------------------------------------------------------------------------ pooling, add
 
-void max_pool_avx2(const PoolArgs& args) noexcept {
+namespace {
+
+// A pixel's maximum over a window: 32 channels at a time, as unsigned bytes. Signed ones are turned round twice.
+template <bool lifted>
+void max_pool_rows(const PoolArgs& args) noexcept {
+    const __m256i flip = _mm256_set1_epi8(lifted ? 0 : static_cast<char>(0x80));
+    const auto load_part = [](const std::int8_t* p, int count) {
+        return count >= 32   ? load256(p)
+               : count >= 16 ? _mm256_zextsi128_si256(load128(p))
+                             : _mm256_zextsi128_si256(load64(p));
+    };
     for (int y = 0; y < args.output_h; ++y) {
         const int top = y * args.stride_y - args.pad_top;
         const int y0 = top > 0 ? top : 0, y1 = top + args.kernel_h < args.input_h ? top + args.kernel_h : args.input_h;
+        const std::int8_t* const row = args.input + y0 * args.input_row;
         for (int x = 0; x < args.output_w; ++x) {
             const int left = x * args.stride_x - args.pad_left;
             const int x0 = left > 0 ? left : 0, x1 = left + args.kernel_w < args.input_w ? left + args.kernel_w : args.input_w;
             std::int8_t* out = args.output + y * args.output_row + x * args.channels;
-            for (int n = 0; n < args.channels; n += 16) {
-                __m128i best = _mm_set1_epi8(-127);
-                for (int iy = y0; iy < y1; ++iy)
-                    for (int ix = x0; ix < x1; ++ix)
-                        best = _mm_max_epi8(best, load128(args.input + iy * args.input_row + ix * args.channels + n));
-                if (n + 16 <= args.channels)
-                    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + n), best);
+            for (int n = 0; n < args.channels;) {
+                const int rest = args.channels - n, count = rest >= 32 ? 32 : rest >= 16 ? 16 : 8;
+                const std::int8_t* in = row + x0 * args.channels + n;
+                __m256i best = _mm256_xor_si256(load_part(in, count), flip);
+                for (int iy = y0; iy < y1; ++iy, in += args.input_row)
+                    for (int ix = 0; ix < x1 - x0; ++ix)
+                        best = _mm256_max_epu8(best, _mm256_xor_si256(load_part(in + ix * args.channels, count), flip));
+                best = _mm256_xor_si256(best, flip);
+                if (count == 32)
+                    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + n), best);
+                else if (count == 16)
+                    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + n), _mm256_castsi256_si128(best));
                 else
-                    _mm_storel_epi64(reinterpret_cast<__m128i*>(out + n), best);
+                    _mm_storel_epi64(reinterpret_cast<__m128i*>(out + n), _mm256_castsi256_si128(best));
+                n += count;
             }
         }
     }
 }
 
+// The whole window lies inside and has nine positions: no loops.
+template <bool lifted, int channels>
+void max_pool3(const PoolArgs& args) noexcept {
+    const auto larger = [](__m256i a, __m256i b) { return lifted ? _mm256_max_epu8(a, b) : _mm256_max_epi8(a, b); };
+    for (int y = 0; y < args.output_h; ++y)
+        for (int x = 0; x < args.output_w; ++x) {
+            const int top = y * args.stride_y - args.pad_top, left = x * args.stride_x - args.pad_left;
+            // A row or column outside the input repeats one inside: the maximum stays the same.
+            const auto clamp = [](int v, int end) { return v < 0 ? 0 : v < end ? v : end - 1; };
+            const std::int8_t* rows[3];
+            int columns[3];
+            for (int i = 0; i < 3; ++i) {
+                rows[i] = args.input + clamp(top + i, args.input_h) * args.input_row;
+                columns[i] = clamp(left + i, args.input_w) * channels;
+            }
+            std::int8_t* out = args.output + y * args.output_row + x * channels;
+            if constexpr (channels == 16) {
+                const auto larger16 = [](__m128i a, __m128i b) { return lifted ? _mm_max_epu8(a, b) : _mm_max_epi8(a, b); };
+                __m128i best = load128(rows[0] + columns[0]);
+                for (int i = 1; i < 9; ++i) best = larger16(best, load128(rows[i / 3] + columns[i % 3]));
+                _mm_storeu_si128(reinterpret_cast<__m128i*>(out), best);
+            } else {
+                for (int n = 0; n < channels; n += 32) {
+                    __m256i best = load256(rows[0] + columns[0] + n);
+                    for (int i = 1; i < 9; ++i) best = larger(best, load256(rows[i / 3] + columns[i % 3] + n));
+                    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + n), best);
+                }
+            }
+        }
+}
+
+template <bool lifted>
+void max_pool_any(const PoolArgs& args) noexcept {
+    if (args.kernel_h == 3 && args.kernel_w == 3) switch (args.channels) {
+            case 16: return max_pool3<lifted, 16>(args);
+            case 32: return max_pool3<lifted, 32>(args);
+            case 64: return max_pool3<lifted, 64>(args);
+            case 128: return max_pool3<lifted, 128>(args);
+            default: break;
+        }
+    max_pool_rows<lifted>(args);
+}
+
+}  // namespace
+
+void max_pool_avx2(const PoolArgs& args) noexcept { args.lift != 0 ? max_pool_any<true>(args) : max_pool_any<false>(args); }
+
 void add_avx2(const AddArgs& args) noexcept {
-    const __m256i low = _mm256_set1_epi8(args.low);
+    const __m256i low = _mm256_set1_epi8(args.low), a_lift = _mm256_set1_epi8(static_cast<char>(args.a_lift)),
+                  b_lift = _mm256_set1_epi8(static_cast<char>(args.b_lift)), lift = _mm256_set1_epi8(static_cast<char>(args.output_lift));
+    const auto sum = [&](__m256i a, __m256i b) {
+        const __m256i value = _mm256_adds_epi8(_mm256_xor_si256(a, a_lift), _mm256_xor_si256(b, b_lift));
+        return _mm256_xor_si256(_mm256_max_epi8(value, low), lift);
+    };
     for (int y = 0; y < args.rows; ++y) {
         const std::int8_t *a = args.a + y * args.a_row, *b = args.b + y * args.b_row;
         std::int8_t* out = args.output + y * args.output_row;
         int i = 0;
-        for (; i + 32 <= args.row_bytes; i += 32)
-            _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i),
-                                _mm256_max_epi8(_mm256_adds_epi8(load256(a + i), load256(b + i)), low));
+        for (; i + 32 <= args.row_bytes; i += 32) _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), sum(load256(a + i), load256(b + i)));
         for (; i < args.row_bytes; i += 8)  // rows are whole groups of eight channels
             _mm_storel_epi64(reinterpret_cast<__m128i*>(out + i),
-                             _mm_max_epi8(_mm_adds_epi8(load64(a + i), load64(b + i)), _mm256_castsi256_si128(low)));
+                             _mm256_castsi256_si128(sum(_mm256_castsi128_si256(load64(a + i)), _mm256_castsi128_si256(load64(b + i)))));
     }
 }
 
+// Sixteen channels at a time; sums of up to 256 bytes fit in 16 bits.
+void sum_positions_avx2(const SumArgs& args) noexcept {
+    int c = 0;
+    const __m256i offset = _mm256_set1_epi16(args.lift != 0 ? 128 : 0);
+    for (; c + 16 <= args.channels; c += 16) {
+        __m256i low = _mm256_setzero_si256(), high = low, part = low;
+        int count = 0;
+        const auto flush = [&] {
+            low = _mm256_add_epi32(low, _mm256_cvtepi16_epi32(_mm256_castsi256_si128(part)));
+            high = _mm256_add_epi32(high, _mm256_cvtepi16_epi32(_mm256_extracti128_si256(part, 1)));
+            part = _mm256_setzero_si256();
+            count = 0;
+        };
+        for (int y = 0; y < args.height; ++y)
+            for (int x = 0; x < args.width; ++x) {
+                const __m128i bytes = load128(args.input + y * args.row + x * args.pixel + c);
+                const __m256i words = args.lift != 0 ? _mm256_sub_epi16(_mm256_cvtepu8_epi16(bytes), offset) : _mm256_cvtepi8_epi16(bytes);
+                part = _mm256_add_epi16(part, words);
+                if (++count == 256) flush();
+            }
+        flush();
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(args.sums + c), low);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(args.sums + c + 8), high);
+    }
+    if (c == args.channels) return;
+    SumArgs rest = args;
+    rest.input += c;
+    rest.sums += c;
+    rest.channels -= c;
+    sum_positions_scalar(rest);
+}
+
+std::int32_t dot_avx2(const std::int32_t* a, const std::int8_t* w, int count) noexcept {
+    __m256i sum = _mm256_setzero_si256();
+    int i = 0;
+    for (; i + 8 <= count; i += 8) sum = _mm256_add_epi32(sum, _mm256_mullo_epi32(load256(a + i), _mm256_cvtepi8_epi32(load64(w + i))));
+    alignas(32) std::int32_t lanes[8];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), sum);
+    std::uint32_t total = 0;
+    for (const std::int32_t lane : lanes) total += static_cast<std::uint32_t>(lane);
+    for (; i < count; ++i) total += static_cast<std::uint32_t>(a[i] * w[i]);
+    return static_cast<std::int32_t>(total);
+}
+
 const NetKernels net_avx2 = {
-    .conv_layout = {.out_block = conv_block, .group = 4, .element_bytes = 1, .input_offset = 0},
+    .conv_layout = {.out_block = conv_block, .group = 4, .element_bytes = 1},
     .conv = conv,
     .depthwise = depthwise,
     .max_pool = max_pool_avx2,
     .avg_pool = avg_pool_scalar,  // only simple_CNN has any, and spends no time there
     .add = add_avx2,
+    .sum_positions = sum_positions_avx2,
+    .dot = dot_avx2,
+    .lift = 0,
     .depthwise3 = &depthwise3_functions,
 };
 

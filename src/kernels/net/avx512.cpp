@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The networks with AVX-512 VNNI: vpdpbusd multiplies four unsigned bytes by four signed ones and adds them to a 32-bit lane.
-// Inputs that may be negative are lifted by 128 (x ^ 0x80); what that adds is taken off the biases beforehand.
+// Tensors that may be negative are stored lifted (net.h), so that every input byte is unsigned here.
 // Runs only where dispatch.cpp found AVX-512 F, BW, DQ, VL and VNNI. No standard library here, see tables.h.
 #include <immintrin.h>
 
@@ -10,7 +10,6 @@ namespace mien {
 namespace {
 
 constexpr int conv_block = 16;
-constexpr int lift_by = 128;
 
 inline std::int32_t load_quad(const std::int8_t* p) noexcept {
     std::int32_t v;
@@ -28,23 +27,48 @@ inline __m256i scaled(__m256i acc, __m256 scale) noexcept {
 }
 
 // Four vectors of 32-bit values to bytes: within 16 bytes the packs give a, b, c, d dword by dword.
-inline __m512i pack4(__m512i a, __m512i b, __m512i c, __m512i d, std::int8_t low) noexcept {
+inline __m512i pack4(__m512i a, __m512i b, __m512i c, __m512i d, std::int8_t low, std::uint8_t output_lift) noexcept {
     const __m512i bytes = _mm512_packs_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
-    return _mm512_max_epi8(bytes, _mm512_set1_epi8(low));
+    return _mm512_xor_si512(_mm512_max_epi8(bytes, _mm512_set1_epi8(low)), _mm512_set1_epi8(static_cast<char>(output_lift)));
 }
 
 // ------------------------------------------------------------------------------------------------ convolution
 
-template <bool nonnegative>
-inline __m512i broadcast512(const std::int8_t* p) noexcept {
-    const __m512i v = _mm512_set1_epi32(load_quad(p));
-    return nonnegative ? v : _mm512_xor_si512(v, _mm512_set1_epi8(static_cast<char>(0x80)));
-}
-template <bool nonnegative>
-inline __m256i broadcast256(const std::int8_t* p) noexcept {
-    const __m256i v = _mm256_set1_epi32(load_quad(p));
-    return nonnegative ? v : _mm256_xor_si256(v, _mm256_set1_epi8(static_cast<char>(0x80)));
-}
+// Shapes for which the compiler knows the loop's length and the distance of neighbouring pixels. The names say the kernel
+// and the channels of the input; any other shape is `general`.
+enum class Shape { general, pointwise8, pointwise16, pointwise32, pointwise64, pointwise128, gray3x3, deep3x3 };
+
+template <Shape shape>
+struct Geometry {
+    static constexpr int run_of(Shape s) noexcept {
+        switch (s) {
+            case Shape::general: return 0;
+            case Shape::pointwise8: return 8;
+            case Shape::pointwise16: return 16;
+            case Shape::pointwise32: return 32;
+            case Shape::pointwise64: return 64;
+            case Shape::pointwise128: return 128;
+            case Shape::gray3x3: return 4;
+            case Shape::deep3x3: return 24;
+        }
+        return 0;
+    }
+    static constexpr int run_bytes = run_of(shape);
+    static constexpr int kernel_h = shape == Shape::gray3x3 || shape == Shape::deep3x3 ? 3 : 1;
+    static constexpr std::ptrdiff_t step = shape == Shape::gray3x3 ? 1 : shape == Shape::deep3x3 ? 8 : run_bytes;
+    explicit Geometry(const ConvArgs&) noexcept {}
+    static bool fits(const ConvArgs& args) noexcept {
+        return args.run_bytes == run_bytes && args.kernel_h == kernel_h && args.stride_x * args.input_pixel == step;
+    }
+};
+template <>
+struct Geometry<Shape::general> {
+    int run_bytes, kernel_h;
+    std::ptrdiff_t step;
+    explicit Geometry(const ConvArgs& args) noexcept
+        : run_bytes(args.run_bytes), kernel_h(args.kernel_h), step(static_cast<std::ptrdiff_t>(args.stride_x) * args.input_pixel) {}
+    static bool fits(const ConvArgs&) noexcept { return true; }
+};
 
 // Where a tile begins.
 struct Tile {
@@ -56,22 +80,22 @@ struct Tile {
 };
 
 // `pixels` neighbouring outputs x `blocks` blocks of sixteen channels. pixels * blocks is a multiple of 4, or pixels is 1.
-template <bool nonnegative, int pixels, int blocks>
+template <Shape shape, int pixels, int blocks>
 inline void conv_tile(const ConvArgs& args, const Tile& tile) noexcept {
     __m512i acc[pixels][blocks];
     for (int b = 0; b < blocks; ++b) {
         const __m512i bias = _mm512_loadu_si512(args.bias + tile.n + b * conv_block);
         for (int p = 0; p < pixels; ++p) acc[p][b] = bias;
     }
-    const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(args.stride_x) * args.input_pixel;
+    const Geometry<shape> at(args);
     const std::int8_t* weights = tile.weights;
-    for (int ky = 0; ky < args.kernel_h; ++ky) {
+    for (int ky = 0; ky < at.kernel_h; ++ky) {
         const std::int8_t* run = tile.field + ky * args.input_row;
-        for (int k = 0; k < args.run_bytes; k += 4, weights += 64) {
+        for (int k = 0; k < at.run_bytes; k += 4, weights += 64) {
             __m512i w[blocks];
             for (int b = 0; b < blocks; ++b) w[b] = _mm512_loadu_si512(weights + static_cast<std::size_t>(b) * tile.block_bytes);
             for (int p = 0; p < pixels; ++p) {
-                const __m512i a = broadcast512<nonnegative>(run + k + p * step);
+                const __m512i a = _mm512_set1_epi32(load_quad(run + k + p * at.step));
                 for (int b = 0; b < blocks; ++b) acc[p][b] = _mm512_dpbusd_epi32(acc[p][b], a, w[b]);
             }
         }
@@ -83,7 +107,7 @@ inline void conv_tile(const ConvArgs& args, const Tile& tile) noexcept {
         for (int first = 0; first < pixels * blocks; first += 4) {
             __m512i v[4];
             for (int i = 0; i < 4; ++i) v[i] = scaled(acc[(first + i) / blocks][(first + i) % blocks], scale[(first + i) % blocks]);
-            const __m512i bytes = _mm512_permutexvar_epi32(order, pack4(v[0], v[1], v[2], v[3], args.low));
+            const __m512i bytes = _mm512_permutexvar_epi32(order, pack4(v[0], v[1], v[2], v[3], args.low, args.output_lift));
             std::int8_t* const out = tile.out + first / blocks * args.output_pixel + tile.n;
             if constexpr (blocks == 4) {
                 _mm512_storeu_si512(out, bytes);
@@ -102,34 +126,34 @@ inline void conv_tile(const ConvArgs& args, const Tile& tile) noexcept {
             for (int b = 0; b < blocks; ++b) {
                 const __m128i bytes = _mm512_cvtsepi32_epi8(scaled(acc[p][b], scale[b]));
                 _mm_storeu_si128(reinterpret_cast<__m128i*>(tile.out + p * args.output_pixel + tile.n + b * conv_block),
-                                 _mm_max_epi8(bytes, _mm_set1_epi8(args.low)));
+                                 _mm_xor_si128(_mm_max_epi8(bytes, _mm_set1_epi8(args.low)), _mm_set1_epi8(static_cast<char>(args.output_lift))));
             }
     }
 }
 
 // Eight channels only: half vectors, so that no lane is wasted. The packed weights have room for sixteen.
-template <bool nonnegative, int pixels>
+template <Shape shape, int pixels>
 inline void conv_tile8(const ConvArgs& args, const Tile& tile) noexcept {
     __m256i acc[pixels];
     const __m256i bias = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(args.bias + tile.n));
     for (int p = 0; p < pixels; ++p) acc[p] = bias;
-    const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(args.stride_x) * args.input_pixel;
+    const Geometry<shape> at(args);
     const std::int8_t* weights = tile.weights;
-    for (int ky = 0; ky < args.kernel_h; ++ky) {
+    for (int ky = 0; ky < at.kernel_h; ++ky) {
         const std::int8_t* run = tile.field + ky * args.input_row;
-        for (int k = 0; k < args.run_bytes; k += 4, weights += 64) {
+        for (int k = 0; k < at.run_bytes; k += 4, weights += 64) {
             const __m256i w = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weights));
-            for (int p = 0; p < pixels; ++p) acc[p] = _mm256_dpbusd_epi32(acc[p], broadcast256<nonnegative>(run + k + p * step), w);
+            for (int p = 0; p < pixels; ++p) acc[p] = _mm256_dpbusd_epi32(acc[p], _mm256_set1_epi32(load_quad(run + k + p * at.step)), w);
         }
     }
     const __m256 scale = _mm256_loadu_ps(args.scale + tile.n);
-    const __m256i low = _mm256_set1_epi8(args.low);
+    const __m256i low = _mm256_set1_epi8(args.low), up = _mm256_set1_epi8(static_cast<char>(args.output_lift));
     if constexpr (pixels % 4 == 0) {
         const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
         for (int p = 0; p < pixels; p += 4) {
             const __m256i words0 = _mm256_packs_epi32(scaled(acc[p], scale), scaled(acc[p + 1], scale));
             const __m256i words1 = _mm256_packs_epi32(scaled(acc[p + 2], scale), scaled(acc[p + 3], scale));
-            const __m256i bytes = _mm256_max_epi8(_mm256_permutevar8x32_epi32(_mm256_packs_epi16(words0, words1), order), low);
+            const __m256i bytes = _mm256_xor_si256(_mm256_max_epi8(_mm256_permutevar8x32_epi32(_mm256_packs_epi16(words0, words1), order), low), up);
             std::int8_t* const out = tile.out + p * args.output_pixel + tile.n;
             const __m128i front = _mm256_castsi256_si128(bytes), back = _mm256_extracti128_si256(bytes, 1);
             if (args.output_pixel == 8) {
@@ -145,21 +169,21 @@ inline void conv_tile8(const ConvArgs& args, const Tile& tile) noexcept {
         for (int p = 0; p < pixels; ++p) {
             const __m128i bytes = _mm256_cvtsepi32_epi8(scaled(acc[p], scale));
             _mm_storel_epi64(reinterpret_cast<__m128i*>(tile.out + p * args.output_pixel + tile.n),
-                             _mm_max_epi8(bytes, _mm256_castsi256_si128(low)));
+                             _mm_xor_si128(_mm_max_epi8(bytes, _mm256_castsi256_si128(low)), _mm256_castsi256_si128(up)));
         }
     }
 }
 
-template <bool nonnegative, int pixels, int blocks>
+template <Shape shape, int pixels, int blocks>
 inline void conv_run(const ConvArgs& args, const Tile& tile) noexcept {
     if constexpr (blocks == 0)
-        conv_tile8<nonnegative, pixels>(args, tile);
+        conv_tile8<shape, pixels>(args, tile);
     else
-        conv_tile<nonnegative, pixels, blocks>(args, tile);
+        conv_tile<shape, pixels, blocks>(args, tile);
 }
 
 // All positions of `blocks` blocks of channels (0: eight channels), in tiles of `pixels`.
-template <bool nonnegative, int pixels, int blocks>
+template <Shape shape, int pixels, int blocks>
 void conv_rows(const ConvArgs& args, Tile tile) noexcept {
     const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(args.stride_x) * args.input_pixel;
     for (int y = 0; y < args.output_h; ++y) {
@@ -172,32 +196,32 @@ void conv_rows(const ConvArgs& args, Tile tile) noexcept {
         int x = 0;
         for (; x + pixels <= args.output_w; x += pixels) {
             at(x);
-            conv_run<nonnegative, pixels, blocks>(args, tile);
+            conv_run<shape, pixels, blocks>(args, tile);
         }
         if (x == args.output_w) continue;
         if (args.output_w >= pixels) {  // the last tile overlaps the one before: it writes the same values again
             at(args.output_w - pixels);
-            conv_run<nonnegative, pixels, blocks>(args, tile);
+            conv_run<shape, pixels, blocks>(args, tile);
         } else {
             for (; x < args.output_w; ++x) {
                 at(x);
-                conv_run<nonnegative, 1, blocks>(args, tile);
+                conv_run<shape, 1, blocks>(args, tile);
             }
         }
     }
 }
 
 // Of two tile widths the one that computes fewer positions twice.
-template <bool nonnegative, int wide, int narrow, int blocks>
+template <Shape shape, int wide, int narrow, int blocks>
 void conv_width(const ConvArgs& args, const Tile& tile) noexcept {
     const auto computed = [&](int pixels) { return args.output_w < pixels ? 1 << 20 : (args.output_w + pixels - 1) / pixels * pixels; };
     if (computed(wide) <= computed(narrow))
-        conv_rows<nonnegative, wide, blocks>(args, tile);
+        conv_rows<shape, wide, blocks>(args, tile);
     else
-        conv_rows<nonnegative, narrow, blocks>(args, tile);
+        conv_rows<shape, narrow, blocks>(args, tile);
 }
 
-template <bool nonnegative>
+template <Shape shape>
 void conv_blocks(const ConvArgs& args) noexcept {
     const std::size_t block_bytes = static_cast<std::size_t>(args.kernel_h) * static_cast<std::size_t>(args.run_bytes) * conv_block;
     Tile tile = {nullptr, static_cast<const std::int8_t*>(args.weights), block_bytes, 0, nullptr};
@@ -205,23 +229,26 @@ void conv_blocks(const ConvArgs& args) noexcept {
         tile.n += blocks * conv_block;
         tile.weights += static_cast<std::size_t>(blocks) * block_bytes;
     };
-    for (; tile.n + 64 <= args.output_channels; advance(4)) conv_width<nonnegative, 5, 4, 4>(args, tile);
-    for (; tile.n + 32 <= args.output_channels; advance(2)) conv_width<nonnegative, 10, 8, 2>(args, tile);
-    for (; tile.n + 16 <= args.output_channels; advance(1)) conv_width<nonnegative, 12, 8, 1>(args, tile);
-    if (tile.n < args.output_channels) conv_width<nonnegative, 12, 8, 0>(args, tile);
+    for (; tile.n + 64 <= args.output_channels; advance(4)) conv_width<shape, 5, 4, 4>(args, tile);
+    for (; tile.n + 32 <= args.output_channels; advance(2)) conv_width<shape, 10, 8, 2>(args, tile);
+    for (; tile.n + 16 <= args.output_channels; advance(1)) conv_width<shape, 12, 8, 1>(args, tile);
+    if (tile.n < args.output_channels) conv_width<shape, 12, 8, 0>(args, tile);
+}
+
+template <Shape... shapes>
+bool conv_first_fit(const ConvArgs& args) noexcept {
+    return ((Geometry<shapes>::fits(args) && (conv_blocks<shapes>(args), true)) || ...);
 }
 
 void conv(const ConvArgs& args) noexcept {
-    if (args.input_nonnegative)
-        conv_blocks<true>(args);
-    else
-        conv_blocks<false>(args);
+    conv_first_fit<Shape::pointwise8, Shape::pointwise16, Shape::pointwise32, Shape::pointwise64, Shape::pointwise128, Shape::gray3x3,
+                   Shape::deep3x3, Shape::general>(args);
 }
 
 // ------------------------------------------------------------------------------------------------ depthwise
 
 struct V {
-    static constexpr int bytes = 64, input_offset = lift_by;
+    static constexpr int bytes = 64;
     using U8 = __m512i;
     using I32 = __m512i;
     using F32 = __m512;
@@ -232,41 +259,66 @@ struct V {
     static void store_part(std::int8_t* p, U8 v, int count) noexcept {
         _mm512_mask_storeu_epi8(p, ~std::uint64_t{0} >> (64 - count), v);
     }
-    static U8 lift(U8 v) noexcept { return _mm512_xor_si512(v, _mm512_set1_epi8(static_cast<char>(0x80))); }
     static U8 low8(U8 a, U8 b) noexcept { return _mm512_unpacklo_epi8(a, b); }
     static U8 high8(U8 a, U8 b) noexcept { return _mm512_unpackhi_epi8(a, b); }
     static U8 low16(U8 a, U8 b) noexcept { return _mm512_unpacklo_epi16(a, b); }
     static U8 high16(U8 a, U8 b) noexcept { return _mm512_unpackhi_epi16(a, b); }
-    template <bool nonnegative>
+    template <bool unsigned_input>
     static Act prepare(U8 v) noexcept {
         return v;
     }
     static I32 dot(I32 acc, Act a, const std::int8_t* w) noexcept { return _mm512_dpbusd_epi32(acc, a, _mm512_loadu_si512(w)); }
     static I32 load32(const std::int32_t* p) noexcept { return _mm512_loadu_si512(p); }
     static F32 loadf(const float* p) noexcept { return _mm512_loadu_ps(p); }
-    static U8 requantise4(const I32 (&acc)[4], const F32 (&scale)[4], std::int8_t low) noexcept {
-        return pack4(scaled(acc[0], scale[0]), scaled(acc[1], scale[1]), scaled(acc[2], scale[2]), scaled(acc[3], scale[3]), low);
+    static U8 requantise4(const I32 (&acc)[4], const F32 (&scale)[4], std::int8_t low, std::uint8_t output_lift) noexcept {
+        return pack4(scaled(acc[0], scale[0]), scaled(acc[1], scale[1]), scaled(acc[2], scale[2]), scaled(acc[3], scale[3]), low, output_lift);
     }
 };
 
 #include "kernels/net/depthwise3_body.inl"
 
+// Other kernel sizes and strides: sixteen channels at a time, tap by tap, in 32 bits.
+void depthwise_lifted(const DepthwiseArgs& args) noexcept {
+    const __m128i in_lift = _mm_set1_epi8(static_cast<char>(args.input_lift)), out_lift = _mm_set1_epi8(static_cast<char>(args.output_lift));
+    for (int y = 0; y < args.output_h; ++y)
+        for (int x = 0; x < args.output_w; ++x) {
+            const std::int8_t* field = args.input + y * args.stride_y * args.input_row + x * args.stride_x * args.channels;
+            std::int8_t* out = args.output + y * args.output_row + x * args.channels;
+            for (int n = 0; n < args.channels; n += 16) {
+                const __mmask16 mask = args.channels - n >= 16 ? 0xffff : 0x00ff;
+                __m512i acc = _mm512_maskz_loadu_epi32(mask, args.bias + n);
+                for (int tap = 0; tap < args.kernel_h * args.kernel_w; ++tap) {
+                    const std::int8_t* in = field + tap / args.kernel_w * args.input_row + tap % args.kernel_w * args.channels + n;
+                    const __m512i value = _mm512_cvtepi8_epi32(_mm_xor_si128(_mm_maskz_loadu_epi8(mask, in), in_lift));
+                    const __m512i pairs = _mm512_maskz_loadu_epi32(mask, args.weights + (tap / 2 * args.channels + n) * 2);
+                    const __m512i w = tap % 2 == 0 ? _mm512_srai_epi32(_mm512_slli_epi32(pairs, 16), 16) : _mm512_srai_epi32(pairs, 16);
+                    acc = _mm512_add_epi32(acc, _mm512_mullo_epi32(value, w));
+                }
+                const __m128i bytes = _mm512_cvtsepi32_epi8(scaled(acc, _mm512_maskz_loadu_ps(mask, args.scale + n)));
+                _mm_mask_storeu_epi8(out + n, mask, _mm_xor_si128(_mm_max_epi8(bytes, _mm_set1_epi8(args.low)), out_lift));
+            }
+        }
+}
+
 void depthwise(const DepthwiseArgs& args) noexcept {
     if (args.packed3 != nullptr)
         depthwise3_any(args);
     else
-        net_avx2.depthwise(args);
+        depthwise_lifted(args);
 }
 
 }  // namespace
 
 const NetKernels net_avx512 = {
-    .conv_layout = {.out_block = conv_block, .group = 4, .element_bytes = 1, .input_offset = lift_by},
+    .conv_layout = {.out_block = conv_block, .group = 4, .element_bytes = 1},
     .conv = conv,
     .depthwise = depthwise,
     .max_pool = max_pool_avx2,
     .avg_pool = avg_pool_scalar,
     .add = add_avx2,
+    .sum_positions = sum_positions_avx2,
+    .dot = dot_avx2,
+    .lift = 0x80,
     .depthwise3 = &depthwise3_functions,
 };
 

@@ -12,9 +12,8 @@
 // planes further (planes 2 and 3 continue in planes 0 and 1 of the next group). Packing four accumulators of the planes 0 to
 // 3 back to bytes restores the order of the flattened row.
 //
-// V provides: bytes (16, 32 or 64); U8, I32, F32; load8(p), store8(p, U8), lift(U8): makes signed inputs fit for dot();
-//   low8, high8(U8, U8), low16, high16(U8, U8): unpack within 16 bytes; prepare<nonnegative>(U8) -> Act;
-//   dot(I32, Act, weights p); load32(p), loadf(p); requantise4(I32[4], F32[4], low) -> U8; store_part(p, U8, count)
+// V provides: bytes (16, 32 or 64); U8, I32, F32; load8(p), store8(p, U8), low8, high8(U8, U8), low16, high16(U8, U8): unpack within 16 bytes; prepare<unsigned inputs>(U8) -> Act;
+//   dot(I32, Act, weights p); load32(p), loadf(p); requantise4(I32[4], F32[4], low, lift) -> U8; store_part(p, U8, count)
 
 constexpr int vector_floats = V::bytes / 4;
 
@@ -35,7 +34,7 @@ constexpr std::size_t phase_weights = 4 * 3 * 2 * V::bytes, phase_bytes = phase_
 std::size_t depthwise3_packed_bytes(int channels) noexcept { return static_cast<std::size_t>(phases_of(channels)) * phase_bytes; }
 
 void depthwise3_pack(const std::int8_t* weights, int real_channels, int channels, const std::int32_t* bias, const float* scale,
-                     bool input_nonnegative, void* packed) noexcept {
+                     std::uint8_t input_lift, void* packed) noexcept {
     for (int phase = 0; phase < phases_of(channels); ++phase) {
         auto* const to = static_cast<std::int8_t*>(packed) + static_cast<std::size_t>(phase) * phase_bytes;
         auto* const biases = reinterpret_cast<std::int32_t*>(to + phase_weights);
@@ -54,7 +53,7 @@ void depthwise3_pack(const std::int8_t* weights, int real_channels, int channels
                         sum += w;
                     }
                 }
-                biases[plane * vector_floats + lane] = bias[c] - (input_nonnegative ? 0 : V::input_offset * sum);
+                biases[plane * vector_floats + lane] = bias[c] - input_lift * sum;
                 scales[plane * vector_floats + lane] = scale[c];
             }
     }
@@ -67,9 +66,9 @@ constexpr std::size_t plane_bytes_of(int output_w, int channels) noexcept {
 std::size_t depthwise3_scratch_bytes(int output_w, int channels) noexcept { return 4 * plane_bytes_of(output_w, channels); }
 
 // `vectors` vectors of outputs of the same phase, V::bytes * distance apart, of two output rows.
-template <bool nonnegative, bool half, int vectors>
+template <bool unsigned_input, bool half, int vectors>
 inline void depthwise3_tile(const std::int8_t* planes, std::size_t plane_bytes, int quarters, std::ptrdiff_t distance,
-                            const std::int8_t* phase, V::U8 (&top)[vectors], V::U8 (&bottom)[vectors], std::int8_t low) noexcept {
+                            const std::int8_t* phase, V::U8 (&top)[vectors], V::U8 (&bottom)[vectors], std::int8_t low, std::uint8_t output_lift) noexcept {
     V::I32 top_acc[vectors][4], bottom_acc[vectors][4];
     const auto* const biases = reinterpret_cast<const std::int32_t*>(phase + phase_weights);
     for (int j = 0; j < 4; ++j) {
@@ -80,7 +79,7 @@ inline void depthwise3_tile(const std::int8_t* planes, std::size_t plane_bytes, 
             const std::int8_t* from = planes + static_cast<std::size_t>(j2 & 3) * plane_bytes + groups * 16;
             const std::int8_t* const w = phase + ((j * 3 + kx) * 2) * V::bytes;
             for (int v = 0; v < vectors; ++v) {
-                const V::Act act = V::template prepare<nonnegative>(V::load8(from + v * distance));
+                const V::Act act = V::template prepare<unsigned_input>(V::load8(from + v * distance));
                 top_acc[v][j] = V::dot(top_acc[v][j], act, w);
                 bottom_acc[v][j] = V::dot(bottom_acc[v][j], act, w + V::bytes);
             }
@@ -89,12 +88,12 @@ inline void depthwise3_tile(const std::int8_t* planes, std::size_t plane_bytes, 
     V::F32 scale[4];
     for (int j = 0; j < 4; ++j) scale[j] = V::loadf(reinterpret_cast<const float*>(phase + phase_weights + 4 * V::bytes) + j * vector_floats);
     for (int v = 0; v < vectors; ++v) {
-        top[v] = V::requantise4(top_acc[v], scale, low);
-        bottom[v] = V::requantise4(bottom_acc[v], scale, low);
+        top[v] = V::requantise4(top_acc[v], scale, low, output_lift);
+        bottom[v] = V::requantise4(bottom_acc[v], scale, low, output_lift);
     }
 }
 
-template <bool nonnegative, bool half>
+template <bool unsigned_input, bool half>
 void depthwise3(const DepthwiseArgs& args) noexcept {
     const int flat = args.output_w * args.channels, needed = flat + 2 * args.channels;
     const std::size_t plane_bytes = plane_bytes_of(args.output_w, args.channels);
@@ -106,13 +105,7 @@ void depthwise3(const DepthwiseArgs& args) noexcept {
         const std::int8_t *const row1 = row0 + args.input_row, *const row2 = row1 + args.input_row;
         const std::int8_t* const row3 = two_rows ? row2 + args.input_row : row2;
         for (int i = 0; i < needed; i += V::bytes) {
-            V::U8 a = V::load8(row0 + i), b = V::load8(row1 + i), c = V::load8(row2 + i), d = V::load8(row3 + i);
-            if (!nonnegative) {
-                a = V::lift(a);
-                b = V::lift(b);
-                c = V::lift(c);
-                d = V::lift(d);
-            }
+            const V::U8 a = V::load8(row0 + i), b = V::load8(row1 + i), c = V::load8(row2 + i), d = V::load8(row3 + i);
             const V::U8 ab_low = V::low8(a, b), ab_high = V::high8(a, b), cd_low = V::low8(c, d), cd_high = V::high8(c, d);
             V::store8(planes + i, V::low16(ab_low, cd_low));
             V::store8(planes + plane_bytes + i, V::high16(ab_low, cd_low));
@@ -125,7 +118,7 @@ void depthwise3(const DepthwiseArgs& args) noexcept {
         if (phases == 1)
             for (; i + 2 * V::bytes <= flat; i += 2 * V::bytes) {
                 V::U8 top[2], bottom[2];
-                depthwise3_tile<nonnegative, half, 2>(planes + i, plane_bytes, quarters, V::bytes, packed, top, bottom, args.low);
+                depthwise3_tile<unsigned_input, half, 2>(planes + i, plane_bytes, quarters, V::bytes, packed, top, bottom, args.low, args.output_lift);
                 for (int v = 0; v < 2; ++v) {
                     V::store8(out0 + i + v * V::bytes, top[v]);
                     if (two_rows) V::store8(out1 + i + v * V::bytes, bottom[v]);
@@ -133,8 +126,8 @@ void depthwise3(const DepthwiseArgs& args) noexcept {
             }
         for (; i < flat; i += V::bytes) {
             V::U8 top[1], bottom[1];
-            depthwise3_tile<nonnegative, half, 1>(planes + i, plane_bytes, quarters, 0, packed + static_cast<std::size_t>(phase) * phase_bytes, top, bottom,
-                                                  args.low);
+            depthwise3_tile<unsigned_input, half, 1>(planes + i, plane_bytes, quarters, 0, packed + static_cast<std::size_t>(phase) * phase_bytes, top, bottom,
+                                                  args.low, args.output_lift);
             const int left = flat - i < V::bytes ? flat - i : V::bytes;
             V::store_part(out0 + i, top[0], left);
             if (two_rows) V::store_part(out1 + i, bottom[0], left);
@@ -145,7 +138,7 @@ void depthwise3(const DepthwiseArgs& args) noexcept {
 
 void depthwise3_any(const DepthwiseArgs& args) noexcept {
     const bool half = args.channels % 16 != 0;
-    if (args.input_nonnegative)
+    if (args.input_unsigned)
         half ? depthwise3<true, true>(args) : depthwise3<true, false>(args);
     else
         half ? depthwise3<false, true>(args) : depthwise3<false, false>(args);

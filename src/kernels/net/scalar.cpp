@@ -101,6 +101,22 @@ void add(const AddArgs& args) noexcept {
 
 }  // namespace
 
+void sum_positions_scalar(const SumArgs& args) noexcept {
+    const std::int32_t offset = args.lift != 0 ? 128 * args.height * args.width : 0;
+    std::fill_n(args.sums, args.channels, -offset);
+    for (int y = 0; y < args.height; ++y)
+        for (int x = 0; x < args.width; ++x) {
+            const std::int8_t* in = args.input + y * args.row + x * args.pixel;
+            for (int c = 0; c < args.channels; ++c) args.sums[c] += args.lift != 0 ? static_cast<std::uint8_t>(in[c]) : in[c];
+        }
+}
+
+static std::int32_t dot_scalar(const std::int32_t* a, const std::int8_t* w, int count) noexcept {
+    std::int32_t sum = 0;
+    for (int i = 0; i < count; ++i) sum += a[i] * w[i];
+    return sum;
+}
+
 void avg_pool_scalar(const PoolArgs& args) noexcept {
     for (int y = 0; y < args.output_h; ++y)
         for (int x = 0; x < args.output_w; ++x) {
@@ -112,20 +128,23 @@ void avg_pool_scalar(const PoolArgs& args) noexcept {
                 for (int iy = clip.y0; iy < clip.y1; ++iy)
                     for (int ix = clip.x0; ix < clip.x1; ++ix) {
                         const std::int8_t* in = args.input + iy * args.input_row + ix * args.channels + n;
-                        for (int i = 0; i < channel_multiple; ++i) acc[i] += in[i];
+                        for (int i = 0; i < channel_multiple; ++i) acc[i] += static_cast<std::int8_t>(in[i] ^ args.lift);
                     }
-                for (int i = 0; i < channel_multiple; ++i) out[n + i] = requantise(acc[i], scale, -127.0f);
+                for (int i = 0; i < channel_multiple; ++i) out[n + i] = static_cast<std::int8_t>(requantise(acc[i], scale, -127.0f) ^ args.lift);
             }
         }
 }
 
 const NetKernels net_scalar = {
-    .conv_layout = {.out_block = conv_block, .group = 1, .element_bytes = 2, .input_offset = 0},
+    .conv_layout = {.out_block = conv_block, .group = 1, .element_bytes = 2},
     .conv = conv,
     .depthwise = depthwise,
     .max_pool = max_pool,
     .avg_pool = avg_pool_scalar,
     .add = add,
+    .sum_positions = sum_positions_scalar,
+    .dot = dot_scalar,
+    .lift = 0,
     .depthwise3 = nullptr,
 };
 

@@ -22,6 +22,8 @@ struct ConvLayout {
 // (NetKernels::lift = 0x80) has tensors that may be negative stored as x ^ 0x80, that is x + 128, "lifted"; biases of the
 // layers that read them are less by 128 * sum(w). Every other tensor has a lift of 0.
 
+// Outputs: clamp(round to nearest even(f32(accumulator) * scale), low, 127). Accumulators fit in 32 bits and their products
+// with the scale are below 2^31 in magnitude: opening a file makes sure of both.
 struct ConvArgs {
     const std::int8_t* input;      // first byte of the receptive field of output (0, 0), border included
     std::ptrdiff_t input_row;      // bytes from one input row to the next

@@ -6,6 +6,13 @@
 
 #include "kernels/kernels.h"
 
+// Before a loop over a few vectors: unroll it wholly, and early enough that arrays of vectors become registers.
+#if defined(__clang__)
+#define MIEN_UNROLL _Pragma("unroll")
+#else
+#define MIEN_UNROLL _Pragma("GCC unroll 32")
+#endif
+
 namespace mien {
 
 // Which of these exist depends on the processor that is built for (CMakeLists.txt); dispatch.cpp names those.

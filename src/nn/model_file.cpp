@@ -181,6 +181,9 @@ bool ModelAccess::valid_weights(const LayerView& layer) const noexcept {
         const std::int64_t bias_value = bias(layer, static_cast<int>(c));
         const std::int64_t largest = magnitude * 127 + (bias_value < 0 ? -bias_value : bias_value);
         if (largest > INT32_MAX / positions) return false;
+        // An output that large would be a thousand times beyond its range; conversions may rely on it fitting in 32 bits.
+        if (layer.output != LayerOutput::logits && static_cast<double>(largest) * static_cast<double>(scale(layer, static_cast<int>(c))) >= 2147483000.0)
+            return false;
     }
     return true;
 }

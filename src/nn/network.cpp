@@ -325,9 +325,10 @@ void Network::run(const std::uint8_t* pixels, float* scores, const Observer* obs
         if (i + 1 < count) clear_border(tensors_[i + 1]);
         run_step(steps_[i]);
         if (observer == nullptr) continue;
-        if (i + 1 < count) flip(tensors_[i + 1]);
+        const bool show = i + 1 < count && !observer->timing;
+        if (show) flip(tensors_[i + 1]);
         observer->after_layer(observer->context, *this, i);
-        if (i + 1 < count) flip(tensors_[i + 1]);
+        if (show) flip(tensors_[i + 1]);
     }
     if (ModelAccess{model_}.softmax())
         softmax(logits_, model_.class_count(), scores);

@@ -28,6 +28,7 @@ public:
     struct Observer {
         void (*after_layer)(void* context, const Network& network, int layer);
         void* context;
+        bool timing = false;       // tensors are left as they are stored: for observers that only look at the clock
     };
 
     // Takes its memory from the arena and packs the weights; while the arena only measures, nothing is written.

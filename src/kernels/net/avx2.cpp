@@ -18,12 +18,8 @@ inline __m256i broadcast4(const std::int8_t* p) noexcept {
     return _mm256_set1_epi32(v);
 }
 
-// f32(acc) * scale, rounded to nearest even, as int32. The upper clamp comes before the conversion, which turns what is
-// too large into INT_MIN; what is too small saturates rightly in the packs that follow.
-inline __m256i scaled(__m256i acc, __m256 scale) noexcept {
-    const __m256 value = _mm256_mul_ps(_mm256_cvtepi32_ps(acc), scale);
-    return _mm256_cvtps_epi32(_mm256_min_ps(value, _mm256_set1_ps(127.0f)));
-}
+// f32(acc) * scale, rounded to nearest even, as int32; the packs that follow saturate it.
+inline __m256i scaled(__m256i acc, __m256 scale) noexcept { return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(acc), scale)); }
 
 // ------------------------------------------------------------------------------------------------ convolution
 
@@ -42,8 +38,10 @@ template <bool nonnegative, int pixels, int blocks>
 inline void conv_tile(const ConvArgs& args, const std::int8_t* field, const std::int8_t* weights, std::size_t block_bytes,
                       int n, std::int8_t* out) noexcept {
     __m256i acc[pixels][blocks];
+    MIEN_UNROLL
     for (int b = 0; b < blocks; ++b) {
         const __m256i bias = load256(args.bias + n + b * conv_block);
+        MIEN_UNROLL
         for (int p = 0; p < pixels; ++p) acc[p][b] = bias;
     }
     const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(args.stride_x) * args.input_pixel;
@@ -51,17 +49,22 @@ inline void conv_tile(const ConvArgs& args, const std::int8_t* field, const std:
         const std::int8_t* run = field + ky * args.input_row;
         for (int k = 0; k < args.run_bytes; k += 4, weights += 32) {
             __m256i w[blocks];
+            MIEN_UNROLL
             for (int b = 0; b < blocks; ++b) w[b] = load256(weights + static_cast<std::size_t>(b) * block_bytes);
+            MIEN_UNROLL
             for (int p = 0; p < pixels; ++p) {
                 const __m256i a = broadcast4(run + k + p * step);
                 const __m256i magnitude = nonnegative ? a : _mm256_abs_epi8(a);
+                MIEN_UNROLL
                 for (int b = 0; b < blocks; ++b) acc[p][b] = dot4<nonnegative>(acc[p][b], a, magnitude, w[b]);
             }
         }
     }
     const __m128i low = _mm_set1_epi8(args.low);
     __m256 scale[blocks];
+    MIEN_UNROLL
     for (int b = 0; b < blocks; ++b) scale[b] = _mm256_loadu_ps(args.scale + n + b * conv_block);
+    MIEN_UNROLL
     for (int p = 0; p < pixels; ++p) {
         const __m256i first = scaled(acc[p][0], scale[0]);
         const __m256i second = blocks > 1 ? scaled(acc[p][blocks - 1], scale[blocks - 1]) : first;
@@ -208,9 +211,8 @@ struct V {
     }
     static I32 load32(const std::int32_t* p) noexcept { return load256(p); }
     static F32 loadf(const float* p) noexcept { return _mm256_loadu_ps(p); }
-    static U8 requantise4(const I32 (&acc)[4], const F32 (&scale)[4], std::int8_t low, std::uint8_t) noexcept {
-        const __m256i front = _mm256_packs_epi32(scaled(acc[0], scale[0]), scaled(acc[1], scale[1]));
-        const __m256i back = _mm256_packs_epi32(scaled(acc[2], scale[2]), scaled(acc[3], scale[3]));
+    static I32 requantise(I32 a, F32 a_scale, I32 b, F32 b_scale) noexcept { return _mm256_packs_epi32(scaled(a, a_scale), scaled(b, b_scale)); }
+    static U8 to_bytes(I32 front, I32 back, std::int8_t low, std::uint8_t) noexcept {
         return _mm256_max_epi8(_mm256_packs_epi16(front, back), _mm256_set1_epi8(low));
     }
 };
@@ -278,35 +280,49 @@ void max_pool_rows(const PoolArgs& args) noexcept {
     }
 }
 
-// The whole window lies inside and has nine positions: no loops.
+// Three by three, the pooling of the XCEPTION networks.
 template <bool lifted, int channels>
 void max_pool3(const PoolArgs& args) noexcept {
-    const auto larger = [](__m256i a, __m256i b) { return lifted ? _mm256_max_epu8(a, b) : _mm256_max_epi8(a, b); };
-    for (int y = 0; y < args.output_h; ++y)
-        for (int x = 0; x < args.output_w; ++x) {
-            const int top = y * args.stride_y - args.pad_top, left = x * args.stride_x - args.pad_left;
-            // A row or column outside the input repeats one inside: the maximum stays the same.
-            const auto clamp = [](int v, int end) { return v < 0 ? 0 : v < end ? v : end - 1; };
-            const std::int8_t* rows[3];
-            int columns[3];
-            for (int i = 0; i < 3; ++i) {
-                rows[i] = args.input + clamp(top + i, args.input_h) * args.input_row;
-                columns[i] = clamp(left + i, args.input_w) * channels;
+    // The nine positions as offsets from the first: inside the input they are the same for every window of a row.
+    const auto window = [&](const std::int8_t* const (&rows)[3], const std::ptrdiff_t (&columns)[3], std::int8_t* out) {
+        if constexpr (channels == 16) {
+            __m128i best = load128(rows[0] + columns[0]);
+            MIEN_UNROLL
+            for (int i = 1; i < 9; ++i) {
+                const __m128i v = load128(rows[i / 3] + columns[i % 3]);
+                best = lifted ? _mm_max_epu8(best, v) : _mm_max_epi8(best, v);
             }
-            std::int8_t* out = args.output + y * args.output_row + x * channels;
-            if constexpr (channels == 16) {
-                const auto larger16 = [](__m128i a, __m128i b) { return lifted ? _mm_max_epu8(a, b) : _mm_max_epi8(a, b); };
-                __m128i best = load128(rows[0] + columns[0]);
-                for (int i = 1; i < 9; ++i) best = larger16(best, load128(rows[i / 3] + columns[i % 3]));
-                _mm_storeu_si128(reinterpret_cast<__m128i*>(out), best);
-            } else {
-                for (int n = 0; n < channels; n += 32) {
-                    __m256i best = load256(rows[0] + columns[0] + n);
-                    for (int i = 1; i < 9; ++i) best = larger(best, load256(rows[i / 3] + columns[i % 3] + n));
-                    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + n), best);
+            _mm_storeu_si128(reinterpret_cast<__m128i*>(out), best);
+        } else {
+            for (int n = 0; n < channels; n += 32) {
+                __m256i best = load256(rows[0] + columns[0] + n);
+                MIEN_UNROLL
+                for (int i = 1; i < 9; ++i) {
+                    const __m256i v = load256(rows[i / 3] + columns[i % 3] + n);
+                    best = lifted ? _mm256_max_epu8(best, v) : _mm256_max_epi8(best, v);
                 }
+                _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + n), best);
             }
         }
+    };
+    // A row or column outside the input repeats one inside: the maximum stays the same.
+    const auto clamp = [](int v, int end) { return v < 0 ? 0 : v < end ? v : end - 1; };
+    for (int y = 0; y < args.output_h; ++y) {
+        const std::int8_t* rows[3];
+        for (int i = 0; i < 3; ++i) rows[i] = args.input + clamp(y * args.stride_y - args.pad_top + i, args.input_h) * args.input_row;
+        std::int8_t* out = args.output + y * args.output_row;
+        for (int x = 0; x < args.output_w; ++x, out += channels) {
+            const int left = x * args.stride_x - args.pad_left;
+            if (left >= 0 && left + 2 < args.input_w) {
+                const std::ptrdiff_t at = std::ptrdiff_t{left} * channels;
+                window(rows, {at, at + channels, at + 2 * channels}, out);
+            } else {
+                std::ptrdiff_t columns[3];
+                for (int i = 0; i < 3; ++i) columns[i] = std::ptrdiff_t{clamp(left + i, args.input_w)} * channels;
+                window(rows, columns, out);
+            }
+        }
+    }
 }
 
 template <bool lifted>

@@ -13,7 +13,8 @@
 // 3 back to bytes restores the order of the flattened row.
 //
 // V provides: bytes (16, 32 or 64); U8, I32, F32; load8(p), store8(p, U8), low8, high8(U8, U8), low16, high16(U8, U8): unpack within 16 bytes; prepare<unsigned inputs>(U8) -> Act;
-//   dot(I32, Act, weights p); load32(p), loadf(p); requantise4(I32[4], F32[4], low, lift) -> U8; store_part(p, U8, count)
+//   dot(I32, Act, weights p); load32(p), loadf(p); requantise(I32 a, F32 scale of a, I32 b, F32 scale of b) -> 16-bit words,
+//   to_bytes(words, words, low, lift) -> U8; store_part(p, U8, count)
 
 constexpr int vector_floats = V::bytes / 4;
 
@@ -43,6 +44,7 @@ void depthwise3_pack(const std::int8_t* weights, int real_channels, int channels
             for (int lane = 0; lane < vector_floats; ++lane) {
                 const int c = (phase * V::bytes + lane / 4 * 16 + plane * 4 + lane % 4) % channels;
                 std::int32_t sum = 0;
+                MIEN_UNROLL
                 for (int kx = 0; kx < 3; ++kx) {
                     std::int8_t* const top = to + ((plane * 3 + kx) * 2) * V::bytes + lane * 4;
                     std::int8_t* const bottom = top + V::bytes;
@@ -69,27 +71,41 @@ std::size_t depthwise3_scratch_bytes(int output_w, int channels) noexcept { retu
 template <bool unsigned_input, bool half, int vectors>
 inline void depthwise3_tile(const std::int8_t* planes, std::size_t plane_bytes, int quarters, std::ptrdiff_t distance,
                             const std::int8_t* phase, V::U8 (&top)[vectors], V::U8 (&bottom)[vectors], std::int8_t low, std::uint8_t output_lift) noexcept {
-    V::I32 top_acc[vectors][4], bottom_acc[vectors][4];
     const auto* const biases = reinterpret_cast<const std::int32_t*>(phase + phase_weights);
-    for (int j = 0; j < 4; ++j) {
-        const V::I32 bias = V::load32(biases + j * vector_floats);
-        for (int v = 0; v < vectors; ++v) top_acc[v][j] = bottom_acc[v][j] = bias;
-        for (int kx = 0; kx < 3; ++kx) {
-            const int j2 = half ? j + 2 * (kx & 1) : j, groups = kx * quarters + (half && kx == 2 ? 1 : 0) + (j2 >> 2);
-            const std::int8_t* from = planes + static_cast<std::size_t>(j2 & 3) * plane_bytes + groups * 16;
-            const std::int8_t* const w = phase + ((j * 3 + kx) * 2) * V::bytes;
-            for (int v = 0; v < vectors; ++v) {
-                const V::Act act = V::template prepare<unsigned_input>(V::load8(from + v * distance));
-                top_acc[v][j] = V::dot(top_acc[v][j], act, w);
-                bottom_acc[v][j] = V::dot(bottom_acc[v][j], act, w + V::bytes);
+    const auto* const scales = reinterpret_cast<const float*>(phase + phase_weights + 4 * V::bytes);
+    V::I32 words[2][2][vectors];  // [planes 0 and 1, planes 2 and 3][top, bottom]
+    MIEN_UNROLL
+    for (int pair = 0; pair < 2; ++pair) {
+        V::I32 acc[2][2][vectors];  // [plane][top, bottom]
+        MIEN_UNROLL
+        for (int k = 0; k < 2; ++k) {
+            const int j = 2 * pair + k;
+            const V::I32 bias = V::load32(biases + j * vector_floats);
+            MIEN_UNROLL
+            for (int v = 0; v < vectors; ++v) acc[k][0][v] = acc[k][1][v] = bias;
+            MIEN_UNROLL
+            for (int kx = 0; kx < 3; ++kx) {
+                const int j2 = half ? j + 2 * (kx & 1) : j, groups = kx * quarters + (half && kx == 2 ? 1 : 0) + (j2 >> 2);
+                const std::int8_t* from = planes + static_cast<std::size_t>(j2 & 3) * plane_bytes + groups * 16;
+                const std::int8_t* const w = phase + ((j * 3 + kx) * 2) * V::bytes;
+                MIEN_UNROLL
+                for (int v = 0; v < vectors; ++v) {
+                    const V::Act act = V::template prepare<unsigned_input>(V::load8(from + v * distance));
+                    acc[k][0][v] = V::dot(acc[k][0][v], act, w);
+                    acc[k][1][v] = V::dot(acc[k][1][v], act, w + V::bytes);
+                }
             }
         }
+        const V::F32 scale0 = V::loadf(scales + 2 * pair * vector_floats), scale1 = V::loadf(scales + (2 * pair + 1) * vector_floats);
+        MIEN_UNROLL
+        for (int r = 0; r < 2; ++r)
+            MIEN_UNROLL
+            for (int v = 0; v < vectors; ++v) words[pair][r][v] = V::requantise(acc[0][r][v], scale0, acc[1][r][v], scale1);
     }
-    V::F32 scale[4];
-    for (int j = 0; j < 4; ++j) scale[j] = V::loadf(reinterpret_cast<const float*>(phase + phase_weights + 4 * V::bytes) + j * vector_floats);
+    MIEN_UNROLL
     for (int v = 0; v < vectors; ++v) {
-        top[v] = V::requantise4(top_acc[v], scale, low, output_lift);
-        bottom[v] = V::requantise4(bottom_acc[v], scale, low, output_lift);
+        top[v] = V::to_bytes(words[0][0][v], words[1][0][v], low, output_lift);
+        bottom[v] = V::to_bytes(words[0][1][v], words[1][1][v], low, output_lift);
     }
 }
 

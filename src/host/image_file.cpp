@@ -146,6 +146,7 @@ Result<Image> decode_by_stb(Bytes bytes, const ImageHeader& header) {
 void append_bytes(void* context, void* data, int size) {
     const auto* first = static_cast<const std::uint8_t*>(data);
     auto* out = static_cast<ByteVector*>(context);
+    if (size == 1) return out->push_back(*first);  // as the JPEG writer gives nearly all of them
     out->insert(out->end(), first, first + size);
 }
 

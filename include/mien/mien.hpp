@@ -97,6 +97,7 @@ private:
     std::string_view meta_;
     int window_width_ = 0, window_height_ = 0;
     int stage_count_ = 0, tree_count_ = 0, node_count_ = 0, leaf_count_ = 0, feature_count_ = 0;
+    int stump_kinds_[5] = {};  // how many of each kind the detector's tables will hold
     bool has_tilted_ = false, stumps_only_ = false;
 };
 

@@ -54,6 +54,8 @@ struct CascadeAccess {
     // Every tree is one node: the case that the vector kernels handle.
     [[nodiscard]] bool stumps_only() const noexcept { return cascade.stumps_only_; }
 
+    [[nodiscard]] int stump_kind_count(int kind) const noexcept { return cascade.stump_kinds_[kind]; }
+
     static Status open(std::span<const std::uint8_t> file, Cascade& out) noexcept;
 };
 

@@ -70,6 +70,7 @@ bool fits_16_bits(const CascadeFeature& feature) noexcept {
         ys[edges++] = rect.y + rect.height;
     }
     if (total >= 1 << 24) return false;
+    if (total <= INT16_MAX) return true;  // even if all of it had one sign
     std::sort(xs, xs + edges);
     std::sort(ys, ys + edges);
     int highest = 0, lowest = 0;
@@ -93,7 +94,7 @@ bool fits_16_bits(const CascadeFeature& feature) noexcept {
 
 // One stump of whichever kind its feature allows; kinds in the order of HaarStage's ranges.
 struct StumpTable::Stump {
-    enum Kind { edge, line, diagonal, wide2, wide3, kinds };
+    enum Kind { edge, line, diagonal, wide2, wide3 };
     Kind kind;
     std::int32_t corner[9];
     std::int32_t weight;  // LineStump::weight or DiagonalStump::sign
@@ -159,7 +160,7 @@ struct StumpTable::Builder {
     DiagonalStump* diagonals;
     WideStump<2>* wide2;
     WideStump<3>* wide3;
-    std::int32_t next[Stump::kinds];
+    std::int32_t next[kinds];
 
     void add(const Stump& stump, const Node& node, std::int32_t gain) noexcept {
         const std::int32_t at = next[stump.kind]++;
@@ -183,7 +184,6 @@ struct StumpTable::Builder {
                 break;
             case Stump::wide2: fill(wide2[at], node, gain); break;
             case Stump::wide3: fill(wide3[at], node, gain); break;
-            case Stump::kinds: break;
         }
     }
     template <int rects>
@@ -199,6 +199,13 @@ struct StumpTable::Builder {
     }
 };
 
+void StumpTable::count_kinds(const Cascade& cascade, int (&counts)[kinds]) noexcept {
+    StumpTable table;
+    table.cascade_ = cascade;
+    for (int i = 0; i < cascade.node_count(); ++i)
+        ++counts[table.make_stump(CascadeAccess{table.cascade_}.node(static_cast<std::uint32_t>(i))).kind];
+}
+
 void StumpTable::place(Arena& arena, const Cascade& cascade, const IntegralLayout& layout) noexcept {
     cascade_ = cascade;
     layout_ = layout;
@@ -213,12 +220,11 @@ void StumpTable::place(Arena& arena, const Cascade& cascade, const IntegralLayou
         for (std::size_t i = 0; nodes_ != nullptr && i < node_count; ++i) nodes_[i] = make_node(static_cast<std::uint32_t>(i));
         return;
     }
-    std::size_t kinds[Stump::kinds] = {};
-    for (std::size_t i = 0; i < node_count; ++i) ++kinds[make_stump(access.node(static_cast<std::uint32_t>(i))).kind];
+    const auto stumps = [&](Stump::Kind kind) { return static_cast<std::size_t>(access.stump_kind_count(kind)); };
     auto* const stages = arena.take<HaarStage>(static_cast<std::size_t>(cascade.stage_count()));
-    Builder builder = {arena.take<EdgeStump>(kinds[Stump::edge]),      arena.take<LineStump>(kinds[Stump::line]),
-                       arena.take<DiagonalStump>(kinds[Stump::diagonal]), arena.take<WideStump<2>>(kinds[Stump::wide2]),
-                       arena.take<WideStump<3>>(kinds[Stump::wide3]), {}};
+    Builder builder = {arena.take<EdgeStump>(stumps(Stump::edge)),         arena.take<LineStump>(stumps(Stump::line)),
+                       arena.take<DiagonalStump>(stumps(Stump::diagonal)), arena.take<WideStump<2>>(stumps(Stump::wide2)),
+                       arena.take<WideStump<3>>(stumps(Stump::wide3)),     {}};
     if (builder.wide3 == nullptr) return;  // the arena measures, or is used up
     table_.stages = stages;
     table_.stage_count = cascade.stage_count();
@@ -244,15 +250,15 @@ void StumpTable::place(Arena& arena, const Cascade& cascade, const IntegralLayou
         }
         const int shift = total_gain > 0 ? 29 - std::ilogb(total_gain) : 0;
         HaarStage& out = stages[s];
-        HaarStage::Range* const ranges[Stump::kinds] = {&out.edges, &out.lines, &out.diagonals, &out.wide2, &out.wide3};
-        for (int k = 0; k < Stump::kinds; ++k) ranges[k]->first = builder.next[k];
+        HaarStage::Range* const ranges[kinds] = {&out.edges, &out.lines, &out.diagonals, &out.wide2, &out.wide3};
+        for (int k = 0; k < kinds; ++k) ranges[k]->first = builder.next[k];
         for (std::uint32_t t = 0; t < stage.tree_count; ++t) {
             const CascadeTree tree = access.tree(stage.first_tree + t);
             const double gain = static_cast<double>(access.leaf(tree.first_leaf)) - static_cast<double>(access.leaf(tree.first_leaf + 1));
             builder.add(make_stump(access.node(tree.first_node)), make_node(tree.first_node),
                         static_cast<std::int32_t>(std::lrint(std::ldexp(gain, shift))));
         }
-        for (int k = 0; k < Stump::kinds; ++k) ranges[k]->count = builder.next[k] - ranges[k]->first;
+        for (int k = 0; k < kinds; ++k) ranges[k]->count = builder.next[k] - ranges[k]->first;
         // What fixed point and double can differ by: half a unit for each gain, and the roundings of double sums (ours of
         // `base`, the reference's of its own sum).
         const double count = stage.tree_count;

@@ -26,6 +26,11 @@ struct IntegralLayout {
 
 class StumpTable {
 public:
+    // How many stumps of each kind a cascade of stumps has. Asked once, when it is opened: a table is measured several times
+    // before it is built, and sorting the features into kinds is most of the work.
+    static constexpr int kinds = 5;
+    static void count_kinds(const Cascade& cascade, int (&counts)[kinds]) noexcept;
+
     // Takes its memory from the arena and builds the tables; while the arena only measures, nothing is written.
     void place(Arena& arena, const Cascade& cascade, const IntegralLayout& layout) noexcept;
 

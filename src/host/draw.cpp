@@ -46,6 +46,11 @@ Color contrast_of(Color c) { return luma(c) > 110 ? Color{0, 0, 0} : Color{255, 
 void blend(const Canvas& canvas, int x, int y, Color color, float coverage) {
     std::uint8_t* const pixel = canvas.pixels + canvas.stride_bytes * y + x * 3;
     const std::uint8_t channels[3] = {color.r, color.g, color.b};
+    if (coverage >= 1) {
+        std::copy_n(channels, 3, pixel);
+        return;
+    }
+    if (coverage <= 0) return;
     for (int c = 0; c < 3; ++c) {
         const auto old = static_cast<float>(pixel[c]);
         pixel[c] = static_cast<std::uint8_t>(old + (static_cast<float>(channels[c]) - old) * coverage + 0.5f);
@@ -100,13 +105,16 @@ public:
         const int top = std::max(0, static_cast<int>(std::floor(std::min(a.y, b.y) - reach - 1)));
         const int bottom = std::min(height_ - 1, static_cast<int>(std::ceil(std::max(a.y, b.y) + reach + 1)));
         const float dx = b.x - a.x, dy = b.y - a.y, length2 = dx * dx + dy * dy;
+        const float inverse = length2 > 0 ? 1 / length2 : 0;
         for (int y = top; y <= bottom; ++y) {
+            const float py = static_cast<float>(y) + 0.5f - a.y;
+            float* const row = squared_.data() + index(0, y);
             for (int x = left; x <= right; ++x) {
-                const float px = static_cast<float>(x) + 0.5f - a.x, py = static_cast<float>(y) + 0.5f - a.y;
-                const float t = length2 > 0 ? std::clamp((px * dx + py * dy) / length2, 0.0f, 1.0f) : 0;
+                const float px = static_cast<float>(x) + 0.5f - a.x;
+                const float along = (px * dx + py * dy) * inverse;
+                const float t = (std::abs(along) - std::abs(along - 1) + 1) * 0.5f;  // clamped to 0..1, in vectors
                 const float ex = px - t * dx, ey = py - t * dy;
-                float& nearest = squared_[index(x, y)];
-                nearest = std::min(nearest, ex * ex + ey * ey);
+                row[x] = std::min(row[x], ex * ex + ey * ey);
             }
         }
     }
@@ -289,11 +297,14 @@ void draw_text(const Canvas& canvas, int left, int top, std::string_view text, f
     const Color edge = contrast_of(color);
     for (int v = std::max(0, -top); v < area.height && top + v < canvas.height; ++v) {
         for (int u = std::max(0, -left); u < area.width && left + u < canvas.width; ++u) {
-            const float distance = std::sqrt(field.squared(u, v));
+            const float squared = field.squared(u, v);
+            if (squared >= (pen.reach() + 0.5f) * (pen.reach() + 0.5f)) continue;  // most pixels, and a root is slow
+            const float distance = std::sqrt(squared);
             const float outside = std::clamp(pen.reach() - distance + 0.5f, 0.0f, 1.0f);
             if (outside <= 0) continue;
-            blend(canvas, left + u, top + v, edge, outside);
-            blend(canvas, left + u, top + v, color, std::clamp(pen.radius - distance + 0.5f, 0.0f, 1.0f));
+            const float ink = std::clamp(pen.radius - distance + 0.5f, 0.0f, 1.0f);
+            if (ink < 1) blend(canvas, left + u, top + v, edge, outside);
+            blend(canvas, left + u, top + v, color, ink);
         }
     }
 }

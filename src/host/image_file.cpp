@@ -7,6 +7,8 @@
 #include <cstring>
 #include <utility>
 
+#include "host/png_writer.h"
+
 namespace {
 
 // Largest block that the decoder may ask for, set for each picture from its size.
@@ -52,13 +54,6 @@ namespace {
 using Bytes = std::span<const std::uint8_t>;
 
 constexpr int jpeg_quality = 92;  // above 90 the writer keeps full colour resolution, which thin coloured lines need
-
-// One fixed filter and less search: a third less time for two percent more bytes. Once, before any thread.
-[[maybe_unused]] const bool png_writer_is_set = [] {
-    stbi_write_png_compression_level = 5;
-    stbi_write_force_png_filter = 4;
-    return true;
-}();
 
 const char* type_name(ImageType type) {
     switch (type) {
@@ -151,6 +146,7 @@ Result<Image> decode_by_stb(Bytes bytes, const ImageHeader& header) {
 void append_bytes(void* context, void* data, int size) {
     const auto* first = static_cast<const std::uint8_t*>(data);
     auto* out = static_cast<ByteVector*>(context);
+    if (size == 1) return out->push_back(*first);  // as the JPEG writer gives nearly all of them
     out->insert(out->end(), first, first + size);
 }
 
@@ -220,18 +216,10 @@ Result<ByteVector> encode_image(const Frame& frame, ImageFormat format) {
     if (frame.width > 65535 || frame.height > 65535) {
         if (format == ImageFormat::jpeg) return Error{"too large for a JPEG file; write PNG"};
     }
+    if (format == ImageFormat::png) return write_png(frame);
+    if (frame.stride_bytes != std::ptrdiff_t{frame.width} * channels) return Error{"cannot write rows with gaps as JPEG"};
     ByteVector bytes;
-    const int stride = static_cast<int>(frame.stride_bytes);
-    const bool packed = stride == frame.width * channels;
-    int ok = 0;
-    if (format == ImageFormat::png) {
-        ok = stbi_write_png_to_func(append_bytes, &bytes, frame.width, frame.height, channels, frame.data, stride);
-    } else if (packed) {
-        ok = stbi_write_jpg_to_func(append_bytes, &bytes, frame.width, frame.height, channels, frame.data, jpeg_quality);
-    } else {
-        return Error{"cannot write rows with gaps as JPEG"};
-    }
-    if (ok == 0) return no_memory();
+    if (stbi_write_jpg_to_func(append_bytes, &bytes, frame.width, frame.height, channels, frame.data, jpeg_quality) == 0) return no_memory();
     return bytes;
 }
 

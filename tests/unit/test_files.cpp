@@ -170,6 +170,11 @@ TEST_CASE("sums that could overflow are refused") {
     CHECK(open_network(b.build()) == Status::ok);
     b.biases.back() = std::numeric_limits<int>::max() / 30 + 1;  // thirty positions
     CHECK(open_network(b.build()) != Status::ok);
+
+    NetworkBuilder c = NetworkBuilder::every_op(1);
+    CHECK(open_network(c.build()) == Status::ok);
+    c.scales.front() = 1e6f;  // an output of thousands of millions, where bytes are wanted
+    CHECK(open_network(c.build()) != Status::ok);
 }
 
 TEST_CASE("altered files with a right checksum never crash the engine") {

@@ -22,6 +22,7 @@ MAX_SECTIONS, MAX_LAYERS, MAX_TESTS, MAX_CLASSES = 32, 256, 64, 1024
 MAX_FILE_BYTES = 1 << 30
 MAX_TENSOR = 1 << 28
 LARGEST_FACTOR = 1e18
+LARGEST_OUTPUT = 2147483000.0  # of a sum times its scale, before it is clamped to a byte
 NO_TENSOR = 0xFFFF
 
 CONV, DEPTHWISE, MAX_POOL, AVG_POOL, ADD, RELU, GLOBAL_AVG_POOL, CONV_GAP = range(1, 9)
@@ -310,6 +311,8 @@ def _layer_problem(net: Network, i: int, layer: Layer) -> str:
             return "a weight of -128"
         if (largest_sums(layer) >= 1 << 31).any():
             return "its sums may overflow 32 bits"
+        if not layer.logits and (largest_sums(layer) * np.asarray(scales, np.float64) >= LARGEST_OUTPUT).any():
+            return "a scale far too large for its sums"
     return ""
 
 

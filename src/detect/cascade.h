@@ -54,7 +54,9 @@ struct CascadeAccess {
     // Every tree is one node: the case that the vector kernels handle.
     [[nodiscard]] bool stumps_only() const noexcept { return cascade.stumps_only_; }
 
-    [[nodiscard]] int stump_kind_count(int kind) const noexcept { return cascade.stump_kinds_[kind]; }
+    // What StumpTable::prepare() found.
+    [[nodiscard]] int stump_kind_count(bool late, int kind) const noexcept { return cascade.stump_kinds_[late ? 1 : 0][kind]; }
+    [[nodiscard]] int early_stages() const noexcept { return cascade.early_stages_; }
 
     static Status open(std::span<const std::uint8_t> file, Cascade& out) noexcept;
 };

@@ -3,13 +3,17 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cmath>
 #include <new>
+
+#include "base/bytes.h"
 
 namespace mien {
 namespace {
 
-constexpr int row_hit_slack = 64;
+constexpr int row_slack = 64;
+constexpr int rows_together = 8;     // rows of windows whose survivors may share a batch
 constexpr int jobs_per_thread = 6;   // more: evener shares; fewer: less work twice, since every job begins with a window's height
 constexpr int min_job_rows = 16;     // rows of windows
 
@@ -32,12 +36,20 @@ void Detector::place(Arena& arena, const Cascade& cascade, const Setup& setup, c
         Worker measured{};
         Worker& worker = workers != nullptr ? *new (workers + i) Worker{} : measured;
         worker.band.place(arena, setup.max_width, setup.max_height, cascade.window_height(), cascade.has_tilted(), kernels);
-        worker.row_hits = arena.take<std::int32_t>(static_cast<std::size_t>(setup.max_width + row_hit_slack));
+        // A row has at most half as many windows as pixels, as levels with a step of 1 are at most half as wide.
+        const auto columns = static_cast<std::size_t>(setup.max_width / 2 + row_slack);
+        const auto batch_columns = static_cast<std::size_t>(round_up(cascade.window_width() + 1, 16));
+        worker.survivors = arena.take<HaarSurvivor>(columns);
+        worker.copy = arena.take<std::uint16_t>(batch_columns * static_cast<std::size_t>((cascade.window_height() + 1) * kernels.detect.batch));
+        worker.row_hits = arena.take<Position>(columns * rows_together);
         worker.hits = threads_ > 1 ? arena.take<Hit>(static_cast<std::size_t>(setup.max_candidates)) : nullptr;
         for (int step = 1; step <= 2; ++step) layouts[step - 1] = worker.band.layout(step);
     }
     workers_ = workers;
-    for (int i = 0; i < 2; ++i) tables_[i].place(arena, cascade, layouts[i]);
+    for (int i = 0; i < 2; ++i) tables_[i].place(arena, cascade, layouts[i], StumpTable::Use::rows);
+    IntegralLayout copy = {.step = 1, .pitch = round_up(cascade.window_width() + 1, 16) * kernels.detect.batch, .odd = 0, .tilted = 0};
+    copy.column = kernels.detect.batch;
+    if (CascadeAccess{cascade_}.stumps_only()) batch_table_.place(arena, cascade, copy, StumpTable::Use::batches);
 }
 
 // ------------------------------------------------------------------------------------------------ scanning
@@ -52,25 +64,89 @@ struct Detector::Scan {
     DetectorStats stats;                // of the first worker, which sees every level
 };
 
+// Some rows of a level on one thread, and the batch that is being filled.
+struct Detector::Run {
+    const Level& level;
+    const StumpTable& table;
+    Worker& worker;
+    int job;
+    HaarBatch batch;
+    Position positions[max_batch];
+};
+
 void Detector::scan_rows(const GrayFrame& frame, const Level& level, int first_row, int end_row, int job, Worker& worker) noexcept {
     const StumpTable& table = tables_[level.step - 1];
     worker.band.begin(frame, level, first_row * level.step, end_row * level.step);
-    for (int r = first_row; r < end_row; ++r) {
-        const int y = r * level.step;
-        const HaarRow row = {&table.table(), worker.band.row(y), level.columns};
-        const bool literal = literal_ || !table.vectorised();
-        const int found = literal ? table.literal_row(row, worker.row_hits) : kernels_->detect.haar_row(row, worker.row_hits);
-        for (int i = 0; i < found; ++i) {
-            const Rect box = {scaled_length(worker.row_hits[i] * level.step, level.scale), scaled_length(y, level.scale),
-                              level.window_width, level.window_height};
-            if (worker.hits == nullptr)
-                candidates_.add(box);
-            else if (worker.hit_count < max_candidates_)
-                worker.hits[worker.hit_count++] = {job, box};
-            else
-                ++worker.hits_dropped;
+    worker.row_hit_count = 0;
+    Run run = {level, table, worker, job, {}, {}};
+    run.batch.table = &table.table();
+    run.batch.batch_table = &batch_table_.table();
+    run.batch.first_stage = CascadeAccess{cascade_}.early_stages();
+    run.batch.rows = cascade_.window_height() + 1;
+    run.batch.columns = cascade_.window_width() + 1;
+    run.batch.step = level.step;
+    run.batch.pitch = table.layout().pitch;
+    run.batch.odd = table.layout().odd;
+    run.batch.copy = worker.copy;
+    for (int row = first_row, together = 0; row < end_row; ++row, ++together) {
+        if (together == rows_together || worker.band.moves(row * level.step)) {
+            finish_batch(run);
+            report_hits(run);
+            together = 0;
         }
+        scan_row(run, row);
     }
+    finish_batch(run);
+    report_hits(run);
+}
+
+void Detector::scan_row(Run& run, int row) noexcept {
+    Worker& worker = run.worker;
+    const HaarOrigin origin = worker.band.row(row * run.level.step);
+    const int early = CascadeAccess{cascade_}.early_stages();
+    const HaarRow windows = {&run.table.table(), early, origin, run.level.columns};
+    const bool literal = literal_ || !run.table.vectorised();
+    const int found = literal ? run.table.literal_row(windows, worker.survivors) : kernels_->detect.haar_row(windows, worker.survivors);
+    const bool done = literal || early == cascade_.stage_count();
+    for (int i = 0; i < found; ++i) {
+        const HaarSurvivor survivor = worker.survivors[i];
+        if (done) {
+            worker.row_hits[worker.row_hit_count++] = {row, survivor.window};
+            continue;
+        }
+        HaarBatch& batch = run.batch;
+        run.positions[batch.count] = {row, survivor.window};
+        batch.low[batch.count] = origin.low + survivor.window;
+        batch.sum[batch.count] = origin.sum + survivor.window;
+        batch.norm[batch.count++] = survivor.norm;
+        if (batch.count == kernels_->detect.batch) finish_batch(run);
+    }
+}
+
+void Detector::finish_batch(Run& run) noexcept {
+    if (run.batch.count == 0) return;
+    Worker& worker = run.worker;
+    for (std::uint32_t passed = kernels_->detect.haar_batch(run.batch); passed != 0; passed &= passed - 1)
+        worker.row_hits[worker.row_hit_count++] = run.positions[std::countr_zero(passed)];
+    run.batch.count = 0;
+}
+
+// Batches find windows in order, unless those of full and of partial batches mix: they do not.
+void Detector::report_hits(Run& run) noexcept {
+    Worker& worker = run.worker;
+    const Level& level = run.level;
+    for (int i = 0; i < worker.row_hit_count; ++i) {
+        const Position hit = worker.row_hits[i];
+        const Rect box = {scaled_length(hit.column * level.step, level.scale), scaled_length(hit.row * level.step, level.scale),
+                          level.window_width, level.window_height};
+        if (worker.hits == nullptr)
+            candidates_.add(box);
+        else if (worker.hit_count < max_candidates_)
+            worker.hits[worker.hit_count++] = {run.job, box};
+        else
+            ++worker.hits_dropped;
+    }
+    worker.row_hit_count = 0;
 }
 
 // Walks all jobs in order and does those that no other thread has taken.

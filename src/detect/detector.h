@@ -39,17 +39,28 @@ private:
         std::int32_t job;
         Rect box;
     };
+    // A window by its place in the level's grid of windows.
+    struct Position {
+        std::int32_t row, column;
+    };
     // What one thread needs. The first one's hits go straight to candidates_ when it is alone.
     struct Worker {
         IntegralBand band;
-        std::int32_t* row_hits;
+        HaarSurvivor* survivors;  // of a row
+        std::uint16_t* copy;      // HaarBatch::copy
+        Position* row_hits;       // of the last few rows
+        int row_hit_count;
         Hit* hits;
         int hit_count, hits_dropped, merged;
     };
     struct Scan;
+    struct Run;
 
     void run_worker(Scan& scan, Worker& worker) noexcept;
     void scan_rows(const GrayFrame& frame, const Level& level, int first_row, int end_row, int job, Worker& worker) noexcept;
+    void scan_row(Run& run, int row) noexcept;
+    void finish_batch(Run& run) noexcept;
+    void report_hits(Run& run) noexcept;
     void merge_hits() noexcept;
 
     Cascade cascade_;
@@ -58,6 +69,7 @@ private:
     bool literal_ = false;
     int max_candidates_ = 0;
     StumpTable tables_[2];             // for a step of 1 and of 2
+    StumpTable batch_table_;
     Worker* workers_ = nullptr;
     int threads_ = 1;
     Candidates candidates_;

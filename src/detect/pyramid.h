@@ -58,6 +58,8 @@ public:
     [[nodiscard]] IntegralLayout layout(int step) const noexcept;
 
     void begin(const GrayFrame& frame, const Level& level, int first_row, int end_row) noexcept;
+    // True when asking for row y will move the rows that there are: origins of rows asked for before are then void.
+    [[nodiscard]] bool moves(int y) const noexcept { return y + window_height_ >= next_row_; }
     // Integral images at the first window of row y (level pixels); y ascends from the run's first row.
     [[nodiscard]] HaarOrigin row(int y) noexcept;
     // Pixels of row y of the level, valid until the row after next is asked for. Ascending order is fast.

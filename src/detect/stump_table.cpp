@@ -94,17 +94,70 @@ bool fits_16_bits(const CascadeFeature& feature) noexcept {
 
 // One stump of whichever kind its feature allows; kinds in the order of HaarStage's ranges.
 struct StumpTable::Stump {
-    enum Kind { edge, line, diagonal, wide2, wide3 };
+    enum Kind { edge, line, diagonal, split, wide2, wide3 };
     Kind kind;
-    std::int32_t corner[9];
-    std::int32_t weight;  // LineStump::weight or DiagonalStump::sign
+    std::int32_t corner[16];
+    std::int32_t weight;  // of LineStump and SplitStump, or DiagonalStump::sign
 };
+
+// Cuts a feature of weights -1 and k (and k) across so that each part fits in 16 bits.
+bool StumpTable::split(const CascadeFeature& feature, Stump& stump) const noexcept {
+    const Rectangle& outer = feature.rects[0];
+    const float k = feature.rects[1].weight;
+    if (feature.tilted || feature.count < 2 || outer.weight != -1 || k < 1 || k > 100 || k != std::floor(k)) return false;
+    for (int r = 1; r < feature.count; ++r) {
+        const Rectangle& inner = feature.rects[r];
+        if (inner.weight != k || inner.x < outer.x || inner.y < outer.y || inner.x + inner.width > outer.x + outer.width ||
+            inner.y + inner.height > outer.y + outer.height)
+            return false;
+    }
+    const auto cut = [](const Rectangle& r, int x0, int y0, int x1, int y1) {
+        const int left = std::max(r.x, x0), top = std::max(r.y, y0);
+        const int right = std::max(std::min(r.x + r.width, x1), left), bottom = std::max(std::min(r.y + r.height, y1), top);
+        return Rectangle{left, top, right - left, bottom - top, r.weight};
+    };
+    const auto area = [](const Rectangle& r) { return r.width * r.height; };
+    for (const bool across : {true, false})
+        for (int at = 1; at < (across ? outer.height : outer.width); ++at) {
+            Rectangle parts[2][2];  // [part][outer, inner]
+            bool good = true;
+            for (int p = 0; p < 2 && good; ++p) {
+                const int from = p == 0 ? 0 : at, to = p == 0 ? at : (across ? outer.height : outer.width);
+                const int x0 = across ? outer.x : outer.x + from, x1 = across ? outer.x + outer.width : outer.x + to;
+                const int y0 = across ? outer.y + from : outer.y, y1 = across ? outer.y + to : outer.y + outer.height;
+                parts[p][0] = cut(outer, x0, y0, x1, y1);
+                parts[p][1] = {x0, y0, 0, 0, k};
+                for (int r = 1; r < feature.count; ++r) {
+                    const Rectangle inner = cut(feature.rects[r], x0, y0, x1, y1);
+                    if (area(inner) == 0) continue;
+                    good = good && area(parts[p][1]) == 0;  // one rectangle a part is all there is room for
+                    parts[p][1] = inner;
+                }
+                const int weight = static_cast<int>(k);
+                good = good && 255 * (weight - 1) * area(parts[p][1]) <= INT16_MAX && 255 * (area(parts[p][0]) - area(parts[p][1])) <= -INT16_MIN;
+            }
+            if (!good) continue;
+            stump.kind = Stump::split;
+            stump.weight = static_cast<std::int32_t>(k);
+            for (int p = 0; p < 2; ++p) {
+                std::int32_t a[4], b[4], *out = stump.corner + 8 * p;
+                rectangle_corners(layout_, parts[p][0], false, a);
+                rectangle_corners(layout_, parts[p][1], false, b);
+                for (const std::int32_t v : {a[1], a[2], a[0], a[3], b[0], b[3], b[1], b[2]}) *out++ = v;
+            }
+            return true;
+        }
+    return false;
+}
 
 StumpTable::Stump StumpTable::make_stump(const CascadeNode& node) const noexcept {
     const CascadeFeature feature = CascadeAccess{cascade_}.feature(node.feature);
     Stump stump = {};
     stump.kind = feature.count == 3 ? Stump::wide3 : Stump::wide2;
-    if (!fits_16_bits(feature)) return stump;
+    if (!fits_16_bits(feature)) {
+        (void)split(feature, stump);  // or it stays wide
+        return stump;
+    }
     CornerSum sum;
     for (int r = 0; r < feature.count; ++r) {
         const Rectangle& rect = feature.rects[r];
@@ -158,6 +211,7 @@ struct StumpTable::Builder {
     EdgeStump* edges;
     LineStump* lines;
     DiagonalStump* diagonals;
+    SplitStump* splits;
     WideStump<2>* wide2;
     WideStump<3>* wide3;
     std::int32_t next[kinds];
@@ -182,6 +236,12 @@ struct StumpTable::Builder {
                 diagonals[at].threshold = node.threshold;
                 diagonals[at].gain = gain;
                 break;
+            case Stump::split:
+                std::memcpy(splits[at].corner, stump.corner, sizeof splits->corner);
+                splits[at].weight = stump.weight;
+                splits[at].threshold = node.threshold;
+                splits[at].gain = gain;
+                break;
             case Stump::wide2: fill(wide2[at], node, gain); break;
             case Stump::wide3: fill(wide3[at], node, gain); break;
         }
@@ -199,14 +259,34 @@ struct StumpTable::Builder {
     }
 };
 
-void StumpTable::count_kinds(const Cascade& cascade, int (&counts)[kinds]) noexcept {
+void StumpTable::prepare(const Cascade& cascade, int& early_stages, int (&counts)[2][kinds]) noexcept {
+    // Gathering a window costs as much as about this many stumps would, for the windows that are left by then.
+    constexpr std::uint32_t early_stumps = 80;
+    const CascadeAccess access{cascade};
     StumpTable table;
     table.cascade_ = cascade;
-    for (int i = 0; i < cascade.node_count(); ++i)
-        ++counts[table.make_stump(CascadeAccess{table.cascade_}.node(static_cast<std::uint32_t>(i))).kind];
+    const auto count = [&] {
+        std::memset(counts, 0, sizeof counts);
+        for (int s = 0; s < cascade.stage_count(); ++s) {
+            const CascadeStage stage = access.stage(s);
+            for (std::uint32_t t = 0; t < stage.tree_count; ++t)
+                ++counts[s >= early_stages ? 1 : 0][table.make_stump(access.node(access.tree(stage.first_tree + t).first_node)).kind];
+        }
+    };
+    std::uint32_t stumps = 0;
+    for (early_stages = 0; early_stages < cascade.stage_count() && stumps < early_stumps; ++early_stages)
+        stumps += access.stage(early_stages).tree_count;
+    count();
+    int late = 0;
+    for (const int kind : counts[1]) late += kind;
+    // Wide stumps run window by window in a batch: with many of them it gains nothing.
+    if (counts[1][Stump::wide2] + counts[1][Stump::wide3] > late / 20) {
+        early_stages = cascade.stage_count();
+        count();
+    }
 }
 
-void StumpTable::place(Arena& arena, const Cascade& cascade, const IntegralLayout& layout) noexcept {
+void StumpTable::place(Arena& arena, const Cascade& cascade, const IntegralLayout& layout, Use use) noexcept {
     cascade_ = cascade;
     layout_ = layout;
     nodes_ = nullptr;
@@ -220,10 +300,20 @@ void StumpTable::place(Arena& arena, const Cascade& cascade, const IntegralLayou
         for (std::size_t i = 0; nodes_ != nullptr && i < node_count; ++i) nodes_[i] = make_node(static_cast<std::uint32_t>(i));
         return;
     }
-    const auto stumps = [&](Stump::Kind kind) { return static_cast<std::size_t>(access.stump_kind_count(kind)); };
+    // Narrow stumps of the early stages go into the table of rows, of the late ones into that of batches; wide ones always
+    // need the whole integral image.
+    const bool late = use == Use::batches;
+    const auto belongs = [&](int kind, bool late_stage) {
+        return kind == Stump::wide2 || kind == Stump::wide3 ? !late : late_stage == late;
+    };
+    const auto stumps = [&](Stump::Kind kind) {
+        int count = 0;
+        for (const bool late_stage : {false, true}) count += belongs(kind, late_stage) ? access.stump_kind_count(late_stage, kind) : 0;
+        return static_cast<std::size_t>(count);
+    };
     auto* const stages = arena.take<HaarStage>(static_cast<std::size_t>(cascade.stage_count()));
     Builder builder = {arena.take<EdgeStump>(stumps(Stump::edge)),         arena.take<LineStump>(stumps(Stump::line)),
-                       arena.take<DiagonalStump>(stumps(Stump::diagonal)), arena.take<WideStump<2>>(stumps(Stump::wide2)),
+                       arena.take<DiagonalStump>(stumps(Stump::diagonal)), arena.take<SplitStump>(stumps(Stump::split)), arena.take<WideStump<2>>(stumps(Stump::wide2)),
                        arena.take<WideStump<3>>(stumps(Stump::wide3)),     {}};
     if (builder.wide3 == nullptr) return;  // the arena measures, or is used up
     table_.stages = stages;
@@ -231,6 +321,7 @@ void StumpTable::place(Arena& arena, const Cascade& cascade, const IntegralLayou
     table_.edges = builder.edges;
     table_.lines = builder.lines;
     table_.diagonals = builder.diagonals;
+    table_.splits = builder.splits;
     table_.wide2 = builder.wide2;
     table_.wide3 = builder.wide3;
     table_.exact_context = this;
@@ -250,13 +341,14 @@ void StumpTable::place(Arena& arena, const Cascade& cascade, const IntegralLayou
         }
         const int shift = total_gain > 0 ? 29 - std::ilogb(total_gain) : 0;
         HaarStage& out = stages[s];
-        HaarStage::Range* const ranges[kinds] = {&out.edges, &out.lines, &out.diagonals, &out.wide2, &out.wide3};
+        HaarStage::Range* const ranges[kinds] = {&out.edges, &out.lines, &out.diagonals, &out.splits, &out.wide2, &out.wide3};
         for (int k = 0; k < kinds; ++k) ranges[k]->first = builder.next[k];
         for (std::uint32_t t = 0; t < stage.tree_count; ++t) {
             const CascadeTree tree = access.tree(stage.first_tree + t);
             const double gain = static_cast<double>(access.leaf(tree.first_leaf)) - static_cast<double>(access.leaf(tree.first_leaf + 1));
-            builder.add(make_stump(access.node(tree.first_node)), make_node(tree.first_node),
-                        static_cast<std::int32_t>(std::lrint(std::ldexp(gain, shift))));
+            const Stump stump = make_stump(access.node(tree.first_node));
+            if (belongs(stump.kind, s >= access.early_stages()))
+                builder.add(stump, make_node(tree.first_node), static_cast<std::int32_t>(std::lrint(std::ldexp(gain, shift))));
         }
         for (int k = 0; k < kinds; ++k) ranges[k]->count = builder.next[k] - ranges[k]->first;
         // What fixed point and double can differ by: half a unit for each gain, and the roundings of double sums (ours of
@@ -299,7 +391,7 @@ bool StumpTable::exact_stage(int stage, const std::uint32_t* origin, float norm)
     return !(sum < static_cast<double>(record.threshold));
 }
 
-int StumpTable::literal_row(const HaarRow& row, std::int32_t* hits) const noexcept {
+int StumpTable::literal_row(const HaarRow& row, HaarSurvivor* hits) const noexcept {
     int found = 0;
     for (int i = 0; i < row.count; ++i) {
         const std::uint32_t* origin = row.origin.sum + i;
@@ -309,7 +401,7 @@ int StumpTable::literal_row(const HaarRow& row, std::int32_t* hits) const noexce
             continue;
         int stage = 0;
         while (stage < cascade_.stage_count() && exact_stage(stage, origin, norm)) ++stage;
-        if (stage == cascade_.stage_count()) hits[found++] = i;
+        if (stage == cascade_.stage_count()) hits[found++] = {i, norm};
         if (stage == 0) ++i;  // a window that fails in stage 0 takes its neighbour with it
     }
     return found;

@@ -18,28 +18,32 @@ struct IntegralLayout {
     int pitch;                // elements from row to row
     int odd;                  // step 2: element at which the odd columns of a row begin
     std::ptrdiff_t tilted;    // elements from the integral image to the tilted one
+    int column = 1;           // elements from column to column, when a batch has copied windows side by side
 
     [[nodiscard]] std::ptrdiff_t offset(int x, int y) const noexcept {
-        return std::ptrdiff_t{y} * pitch + (step == 1 ? x : (x >> 1) + (x & 1) * odd);
+        return std::ptrdiff_t{y} * pitch + (step == 1 ? x * column : (x >> 1) + (x & 1) * odd);
     }
 };
 
 class StumpTable {
 public:
-    // How many stumps of each kind a cascade of stumps has. Asked once, when it is opened: a table is measured several times
+    // Where rows of neighbouring windows end and batches of gathered ones begin (detect.h), and how many stumps of each kind
+    // the early and the late stages have. Asked once, when a cascade of stumps is opened: a table is measured several times
     // before it is built, and sorting the features into kinds is most of the work.
-    static constexpr int kinds = 5;
-    static void count_kinds(const Cascade& cascade, int (&counts)[kinds]) noexcept;
+    static constexpr int kinds = 6;
+    static void prepare(const Cascade& cascade, int& early_stages, int (&counts)[2][kinds]) noexcept;
 
     // Takes its memory from the arena and builds the tables; while the arena only measures, nothing is written.
-    void place(Arena& arena, const Cascade& cascade, const IntegralLayout& layout) noexcept;
+    // rows: what HaarRow::table and HaarBatch::table need; batches: HaarBatch::batch_table.
+    enum class Use { rows, batches };
+    void place(Arena& arena, const Cascade& cascade, const IntegralLayout& layout, Use use) noexcept;
 
     [[nodiscard]] const IntegralLayout& layout() const noexcept { return layout_; }
     [[nodiscard]] const HaarTable& table() const noexcept { return table_; }
     // False for cascades with trees: those run window by window.
     [[nodiscard]] bool vectorised() const noexcept { return nodes_ == nullptr; }
     // HaarRowFn by the letter of the specification, for any cascade.
-    int literal_row(const HaarRow& row, std::int32_t* hits) const noexcept;
+    int literal_row(const HaarRow& row, HaarSurvivor* hits) const noexcept;
 
 private:
     // A tree node ready to run: corner offsets and weights of its feature.
@@ -50,10 +54,10 @@ private:
         std::int32_t rects, left, right;
     };
     struct Stump;
-    struct Sizes;
     struct Builder;
 
     [[nodiscard]] Stump make_stump(const CascadeNode& node) const noexcept;
+    [[nodiscard]] bool split(const CascadeFeature& feature, Stump& stump) const noexcept;
     [[nodiscard]] Node make_node(std::uint32_t index) const noexcept;
     [[nodiscard]] bool exact_stage(int stage, const std::uint32_t* origin, float norm) const noexcept;
     [[nodiscard]] float node_value(const Node& node, const std::uint32_t* origin) const noexcept;

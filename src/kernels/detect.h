@@ -31,6 +31,12 @@ struct DiagonalStump {      // two by two, like a chess board:  sign (c0 + c1 + 
     float threshold;
     std::int32_t gain;
 };
+struct SplitStump {         // a larger feature in two parts that fit, each like a LineStump with the same weight
+    std::int32_t corner[2][8];
+    std::int32_t weight;
+    float threshold;
+    std::int32_t gain;
+};
 // Any feature, from the 32-bit integral image (or the tilted one): rectangles a - b - c + d in float, as OpenCV does it.
 template <int rects>
 struct WideStump {
@@ -47,7 +53,7 @@ struct HaarStage {
     struct Range {
         std::int32_t first, count;  // in the array of the same name of HaarTable
     };
-    Range edges, lines, diagonals, wide2, wide3;
+    Range edges, lines, diagonals, splits, wide2, wide3;
     std::int32_t pass_from, fail_below;
 };
 
@@ -68,6 +74,7 @@ struct HaarTable {
     const EdgeStump* edges;
     const LineStump* lines;
     const DiagonalStump* diagonals;
+    const SplitStump* splits;
     const WideStump<2>* wide2;
     const WideStump<3>* wide3;
     HaarExactStageFn exact_stage;
@@ -80,11 +87,36 @@ struct HaarTable {
 // step of 2 the even and the odd columns of each row are stored apart, and the corner offsets know it.
 struct HaarRow {
     const HaarTable* table;
+    int stages;                    // the first ones, at least 1
     HaarOrigin origin;             // of window 0
     int count;                     // windows
 };
-// Writes the indexes of the windows that pass every stage, ascending; returns how many. `hits` has room for all.
-using HaarRowFn = int (*)(const HaarRow&, std::int32_t* hits) noexcept;
+struct HaarSurvivor {
+    std::int32_t window;
+    float norm;                    // 1 / deviation
+};
+// Writes the windows that pass these stages, ascending; returns how many. `survivors` has room for all.
+using HaarRowFn = int (*)(const HaarRow&, HaarSurvivor* survivors) noexcept;
+
+// Few windows survive the first stages, each among many dead neighbours. They are gathered: a batch has one window a lane,
+// copied from wherever it is, so that the late stages run with full vectors. The copy of the integral image's low halves is
+// [row][column][lane], window_height + 1 rows of `columns` columns; the corners of `batch_table` are offsets into it.
+constexpr int max_batch = 32;
+struct HaarBatch {
+    const HaarTable* table;        // of the integral image, for what the copy cannot answer
+    const HaarTable* batch_table;
+    int first_stage;
+    int count;                     // windows, at most DetectKernels::batch
+    const std::uint16_t* low[max_batch];
+    const std::uint32_t* sum[max_batch];
+    float norm[max_batch];
+    int rows, columns;             // of the copy
+    int step;                      // layout of the integral image
+    std::ptrdiff_t pitch, odd;
+    std::uint16_t* copy;           // rows * round_up(columns, 16) * batch elements, aligned to 64
+};
+// One bit for each window that passes all stages from first_stage on.
+using HaarBatchFn = std::uint32_t (*)(const HaarBatch&) noexcept;
 
 // ---- rows of a pyramid level and of its integral images
 
@@ -118,6 +150,8 @@ using IntegralRowFn = void (*)(const IntegralRow&) noexcept;
 
 struct DetectKernels {
     HaarRowFn haar_row;
+    HaarBatchFn haar_batch;
+    int batch;                     // windows in a batch
     ShrinkRowFn shrink_row;
     BlendRowsFn blend_rows;
     IntegralRowFn integral_row;

@@ -33,6 +33,8 @@ struct V {
         return _mm512_mask_add_epi32(sum, below, sum, _mm512_set1_epi32(gain));
     }
     static std::uint32_t at_least(I32 a, std::int32_t limit) noexcept { return _mm512_cmpge_epi32_mask(a, _mm512_set1_epi32(limit)); }
+    static F32 load_float(const float* p) noexcept { return _mm512_load_ps(p); }
+    static void store(float* p, F32 v) noexcept { _mm512_store_ps(p, v); }
     static float lane(F32 v, int i) noexcept {
         alignas(64) float values[16];
         _mm512_store_ps(values, v);
@@ -67,6 +69,8 @@ struct V {
 
 const DetectKernels detect_avx512 = {
     .haar_row = haar_row,
+    .haar_batch = haar_batch,
+    .batch = unit_lanes,
     .shrink_row = shrink_row,
     .blend_rows = blend_rows,
     .integral_row = integral_row,

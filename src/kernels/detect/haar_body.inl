@@ -6,7 +6,7 @@
 //   I32, F32: one part; zero(); load(const uint32_t*); add, sub(I32, I32); to_float(I32); splat, mul, add(F32)
 //   widen(U16, I32 (&)[parts]): with sign
 //   choose(I32 sum, F32 value, float threshold, int32_t gain): sum + (value < threshold ? gain : 0)
-//   at_least(I32, int32_t): one bit a lane; lane(F32, int)
+//   at_least(I32, int32_t): one bit a lane; lane(F32, int); load_float(const float*), store(float*, F32)
 //   normalise(sums, squares, area, F32& norm): one bit a lane whose variance is high enough; norm = 1 / deviation
 
 constexpr int unit_lanes = V::lanes;
@@ -90,6 +90,21 @@ inline void add_diagonals(Unit& unit, const DiagonalStump* stump, int count, con
     }
 }
 
+inline void add_splits(Unit& unit, const SplitStump* stump, int count, const std::uint16_t* low) noexcept {
+    for (const SplitStump* end = stump + count; stump != end; ++stump) {
+        V::I32 sum[parts], part[parts];
+        for (int half = 0; half < 2; ++half) {
+            const std::int32_t* c = stump->corner[half];
+            const auto at = [&](int i) { return V::load16(low + c[i]); };
+            const V::U16 inner = V::sub16(V::add16(at(4), at(5)), V::add16(at(6), at(7)));
+            const V::U16 outer = V::sub16(V::add16(at(0), at(1)), V::add16(at(2), at(3)));
+            V::widen(V::add16(outer, V::times16(inner, stump->weight)), half == 0 ? sum : part);
+        }
+        for (int p = 0; p < parts; ++p)
+            unit.sum[p] = V::choose(unit.sum[p], V::mul(V::to_float(V::add(sum[p], part[p])), unit.norm[p]), stump->threshold, stump->gain);
+    }
+}
+
 template <int rects>
 inline void add_wide(Unit& unit, const WideStump<rects>* stump, int count, const std::uint32_t* sum) noexcept {
     for (const WideStump<rects>* end = stump + count; stump != end; ++stump)
@@ -108,15 +123,16 @@ inline void add_wide(Unit& unit, const WideStump<rects>* stump, int count, const
         }
 }
 
-// The windows of `alive` that pass the stage.
-inline std::uint32_t run_stage(const HaarTable& table, int index, const HaarOrigin& origin, Unit& unit, std::uint32_t alive) noexcept {
-    const HaarStage& stage = table.stages[index];
-    for (int p = 0; p < parts; ++p) unit.sum[p] = V::zero();
-    add_edges(unit, table.edges + stage.edges.first, stage.edges.count, origin.low);
-    add_lines(unit, table.lines + stage.lines.first, stage.lines.count, origin.low);
-    add_diagonals(unit, table.diagonals + stage.diagonals.first, stage.diagonals.count, origin.low);
-    add_wide<2>(unit, table.wide2 + stage.wide2.first, stage.wide2.count, origin.sum);
-    add_wide<3>(unit, table.wide3 + stage.wide3.first, stage.wide3.count, origin.sum);
+inline void add_narrow(Unit& unit, const HaarTable& table, const HaarStage& stage, const std::uint16_t* low) noexcept {
+    add_edges(unit, table.edges + stage.edges.first, stage.edges.count, low);
+    add_lines(unit, table.lines + stage.lines.first, stage.lines.count, low);
+    add_diagonals(unit, table.diagonals + stage.diagonals.first, stage.diagonals.count, low);
+    add_splits(unit, table.splits + stage.splits.first, stage.splits.count, low);
+}
+
+// The windows of `alive` whose sums pass the stage; `exact` decides where fixed point cannot.
+template <class Exact>
+inline std::uint32_t decide(const HaarStage& stage, const Unit& unit, std::uint32_t alive, const Exact& exact) noexcept {
     std::uint32_t passed = 0, possible = 0;
     for (int p = 0; p < parts; ++p) {
         passed |= V::at_least(unit.sum[p], stage.pass_from) << (p * part_lanes);
@@ -124,13 +140,23 @@ inline std::uint32_t run_stage(const HaarTable& table, int index, const HaarOrig
     }
     for (std::uint32_t unsure = possible & ~passed & alive; unsure != 0; unsure &= unsure - 1) {
         const int i = __builtin_ctz(unsure);
-        const float norm = V::lane(unit.norm[i / part_lanes], i % part_lanes);
-        if (table.exact_stage(table, index, origin.sum + i, norm)) passed |= 1u << i;
+        if (exact(i)) passed |= 1u << i;
     }
     return passed & alive;
 }
 
-int haar_row(const HaarRow& row, std::int32_t* hits) noexcept {
+inline std::uint32_t run_stage(const HaarTable& table, int index, const HaarOrigin& origin, Unit& unit, std::uint32_t alive) noexcept {
+    const HaarStage& stage = table.stages[index];
+    for (int p = 0; p < parts; ++p) unit.sum[p] = V::zero();
+    add_narrow(unit, table, stage, origin.low);
+    add_wide<2>(unit, table.wide2 + stage.wide2.first, stage.wide2.count, origin.sum);
+    add_wide<3>(unit, table.wide3 + stage.wide3.first, stage.wide3.count, origin.sum);
+    return decide(stage, unit, alive, [&](int i) {
+        return table.exact_stage(table, index, origin.sum + i, V::lane(unit.norm[i / part_lanes], i % part_lanes));
+    });
+}
+
+int haar_row(const HaarRow& row, HaarSurvivor* survivors) noexcept {
     const HaarTable& table = *row.table;
     int found = 0;
     bool skip = false;
@@ -152,8 +178,100 @@ int haar_row(const HaarRow& row, std::int32_t* hits) noexcept {
         // A flat window (variance too low) is not found but does not make the scan skip its neighbour.
         std::uint32_t alive = textured == 0 ? 0 : run_stage(table, 0, origin, unit, textured);
         alive &= visit(textured & ~alive, skip);
-        for (int stage = 1; alive != 0 && stage < table.stage_count; ++stage) alive = run_stage(table, stage, origin, unit, alive);
-        for (; alive != 0; alive &= alive - 1) hits[found++] = first + __builtin_ctz(alive);
+        for (int stage = 1; alive != 0 && stage < row.stages; ++stage) alive = run_stage(table, stage, origin, unit, alive);
+        if (alive == 0) continue;
+        alignas(64) float norms[unit_lanes];
+        for (int p = 0; p < parts; ++p) V::store(norms + p * part_lanes, unit.norm[p]);
+        for (; alive != 0; alive &= alive - 1) {
+            const int i = __builtin_ctz(alive);
+            survivors[found++] = {first + i, norms[i]};
+        }
     }
     return found;
+}
+
+// ------------------------------------------------------------------------------------------------ batches
+
+using Eight = std::uint16_t __attribute__((vector_size(16)));
+
+// Turns eight rows of eight into eight columns: eight windows' runs of eight columns become, for each column, eight lanes.
+inline void copy_8x8(const std::uint16_t* const* windows, std::ptrdiff_t from, std::uint16_t* to, std::ptrdiff_t column_elements) noexcept {
+    Eight a[8], b[8];
+    for (int i = 0; i < 8; ++i) __builtin_memcpy(&a[i], windows[i] + from, sizeof a[i]);
+    const auto low = [](Eight x, Eight y) { return __builtin_shufflevector(x, y, 0, 8, 1, 9, 2, 10, 3, 11); };
+    const auto high = [](Eight x, Eight y) { return __builtin_shufflevector(x, y, 4, 12, 5, 13, 6, 14, 7, 15); };
+    MIEN_UNROLL
+    for (int i = 0; i < 4; ++i) {
+        b[2 * i] = low(a[i], a[i + 4]);
+        b[2 * i + 1] = high(a[i], a[i + 4]);
+    }
+    MIEN_UNROLL
+    for (int i = 0; i < 4; ++i) {
+        a[2 * i] = low(b[i], b[i + 4]);
+        a[2 * i + 1] = high(b[i], b[i + 4]);
+    }
+    MIEN_UNROLL
+    for (int i = 0; i < 4; ++i) {
+        b[2 * i] = low(a[i], a[i + 4]);
+        b[2 * i + 1] = high(a[i], a[i + 4]);
+    }
+    MIEN_UNROLL
+    for (int i = 0; i < 8; ++i) __builtin_memcpy(to + i * column_elements, &b[i], sizeof b[i]);
+}
+
+// Columns come in runs of eight; the copy has room for the last run's surplus at the end of each row.
+inline void copy_windows(const HaarBatch& batch, const std::uint16_t* const* low) noexcept {
+    const std::ptrdiff_t row_elements = std::ptrdiff_t{(batch.columns + 15) / 16 * 16} * unit_lanes;
+    for (int half = 0; half < unit_lanes; half += 8)
+        for (int y = 0; y < batch.rows; ++y) {
+            std::uint16_t* const to = batch.copy + y * row_elements + half;
+            const std::ptrdiff_t from = y * batch.pitch;
+            if (batch.step == 1) {
+                for (int x = 0; x < batch.columns; x += 8) copy_8x8(low + half, from + x, to + x * unit_lanes, unit_lanes);
+            } else {
+                for (int x = 0; x < batch.columns; x += 16) copy_8x8(low + half, from + x / 2, to + x * unit_lanes, 2 * unit_lanes);
+                for (int x = 1; x < batch.columns; x += 16)
+                    copy_8x8(low + half, from + batch.odd + x / 2, to + x * unit_lanes, 2 * unit_lanes);
+            }
+        }
+}
+
+// Wide stumps of a batch, window by window: few features need them.
+template <int rects>
+inline void add_wide_lanes(const HaarBatch& batch, const WideStump<rects>* stump, int count, std::int32_t* sums) noexcept {
+    for (const WideStump<rects>* end = stump + count; stump != end; ++stump)
+        for (int i = 0; i < batch.count; ++i) {
+            const std::uint32_t* p = batch.sum[i];
+            float value = 0;
+            for (int r = 0; r < rects; ++r) {
+                const std::int32_t* c = stump->corner[r];
+                const float term = static_cast<float>(static_cast<std::int32_t>(p[c[0]] - p[c[1]] - p[c[2]] + p[c[3]])) * stump->weight[r];
+                value = r == 0 ? term : value + term;
+            }
+            if (value * batch.norm[i] < stump->threshold) sums[i] += stump->gain;
+        }
+}
+
+std::uint32_t haar_batch(const HaarBatch& batch) noexcept {
+    const std::uint16_t* low[unit_lanes];
+    alignas(64) float norms[unit_lanes];
+    for (int i = 0; i < unit_lanes; ++i) {  // lanes without a window repeat the first
+        low[i] = batch.low[i < batch.count ? i : 0];
+        norms[i] = batch.norm[i < batch.count ? i : 0];
+    }
+    copy_windows(batch, low);
+    Unit unit;
+    for (int p = 0; p < parts; ++p) unit.norm[p] = V::load_float(norms + p * part_lanes);
+    const HaarTable& table = *batch.table;
+    std::uint32_t alive = ~0u >> (32 - batch.count);
+    for (int index = batch.first_stage; alive != 0 && index < table.stage_count; ++index) {
+        const HaarStage &stage = batch.batch_table->stages[index], &wide = table.stages[index];
+        alignas(64) std::int32_t sums[unit_lanes] = {};
+        add_wide_lanes<2>(batch, table.wide2 + wide.wide2.first, wide.wide2.count, sums);
+        add_wide_lanes<3>(batch, table.wide3 + wide.wide3.first, wide.wide3.count, sums);
+        for (int p = 0; p < parts; ++p) unit.sum[p] = V::load(reinterpret_cast<const std::uint32_t*>(sums) + p * part_lanes);
+        add_narrow(unit, *batch.batch_table, stage, batch.copy);
+        alive = decide(stage, unit, alive, [&](int i) { return table.exact_stage(table, index, batch.sum[i], batch.norm[i]); });
+    }
+    return alive;
 }

@@ -49,6 +49,12 @@ struct V {
         return bits;
     }
     static float lane(F32 v, int i) noexcept { return v[i]; }
+    static F32 load_float(const float* p) noexcept {
+        F32 v;
+        std::memcpy(&v, p, sizeof v);
+        return v;
+    }
+    static void store(float* p, F32 v) noexcept { std::memcpy(p, &v, sizeof v); }
     static std::uint32_t normalise(I32 sum, I32 square, double area, F32& norm) noexcept {
         std::uint32_t bits = 0;
         for (int i = 0; i < 4; ++i) {
@@ -67,6 +73,8 @@ struct V {
 
 const DetectKernels detect_scalar = {
     .haar_row = haar_row,
+    .haar_batch = haar_batch,
+    .batch = unit_lanes,
     .shrink_row = shrink_row,
     .blend_rows = blend_rows,
     .integral_row = integral_row,

@@ -39,6 +39,8 @@ struct V {
         const __m128i below = _mm_cmpgt_epi32(_mm_set1_epi32(limit), a);
         return ~static_cast<std::uint32_t>(_mm_movemask_ps(_mm_castsi128_ps(below))) & 0xfu;
     }
+    static F32 load_float(const float* p) noexcept { return _mm_load_ps(p); }
+    static void store(float* p, F32 v) noexcept { _mm_store_ps(p, v); }
     static float lane(F32 v, int i) noexcept {
         alignas(16) float values[4];
         _mm_store_ps(values, v);
@@ -75,6 +77,8 @@ struct V {
 
 const DetectKernels detect_sse41 = {
     .haar_row = haar_row,
+    .haar_batch = haar_batch,
+    .batch = unit_lanes,
     .shrink_row = shrink_row,
     .blend_rows = blend_rows,
     .integral_row = integral_row,

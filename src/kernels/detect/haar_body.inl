@@ -13,10 +13,8 @@ constexpr int unit_lanes = V::lanes;
 constexpr int parts = V::parts;
 constexpr int part_lanes = unit_lanes / parts;
 
-struct Unit {
-    V::F32 norm[parts];
-    V::I32 sum[parts];
-};
+using Norms = V::F32[parts];
+using Sums = V::I32[parts];
 
 // Which windows does the scan visit? After a window that fails in stage 0 the next one is skipped, so within a run of
 // failing windows every second one is visited. For each (skip the first?, 8 failure bits): visited bits, and the carry.
@@ -52,64 +50,63 @@ inline std::uint32_t visit(std::uint32_t fails, bool& skip) noexcept {
 }
 
 // The feature's value is known: add the gain where it is below the threshold.
-inline void answer(Unit& unit, V::U16 value, float threshold, std::int32_t gain) noexcept {
+[[gnu::always_inline]] inline void answer(Sums& sum, const Norms& norm, V::U16 value, float threshold, std::int32_t gain) noexcept {
     V::I32 wide[parts];
     V::widen(value, wide);
-    for (int p = 0; p < parts; ++p)
-        unit.sum[p] = V::choose(unit.sum[p], V::mul(V::to_float(wide[p]), unit.norm[p]), threshold, gain);
+    for (int p = 0; p < parts; ++p) sum[p] = V::choose(sum[p], V::mul(V::to_float(wide[p]), norm[p]), threshold, gain);
 }
 
-inline void add_edges(Unit& unit, const EdgeStump* stump, int count, const std::uint16_t* low) noexcept {
+[[gnu::always_inline]] inline void add_edges(Sums& sum, const Norms& norm, const EdgeStump* stump, int count, const std::uint16_t* low) noexcept {
     for (const EdgeStump* end = stump + count; stump != end; ++stump) {
         const std::int32_t* c = stump->corner;
         const auto at = [&](int i) { return V::load16(low + c[i]); };
         const V::U16 twice = V::sub16(at(4), at(5));
         const V::U16 once = V::sub16(V::add16(at(0), at(1)), V::add16(at(2), at(3)));
-        answer(unit, V::add16(once, V::add16(twice, twice)), stump->threshold, stump->gain);
+        answer(sum, norm, V::add16(once, V::add16(twice, twice)), stump->threshold, stump->gain);
     }
 }
 
-inline void add_lines(Unit& unit, const LineStump* stump, int count, const std::uint16_t* low) noexcept {
+[[gnu::always_inline]] inline void add_lines(Sums& sum, const Norms& norm, const LineStump* stump, int count, const std::uint16_t* low) noexcept {
     for (const LineStump* end = stump + count; stump != end; ++stump) {
         const std::int32_t* c = stump->corner;
         const auto at = [&](int i) { return V::load16(low + c[i]); };
         const V::U16 inner = V::sub16(V::add16(at(4), at(5)), V::add16(at(6), at(7)));
         const V::U16 outer = V::sub16(V::add16(at(0), at(1)), V::add16(at(2), at(3)));
-        answer(unit, V::add16(outer, V::times16(inner, stump->weight)), stump->threshold, stump->gain);
+        answer(sum, norm, V::add16(outer, V::times16(inner, stump->weight)), stump->threshold, stump->gain);
     }
 }
 
-inline void add_diagonals(Unit& unit, const DiagonalStump* stump, int count, const std::uint16_t* low) noexcept {
+[[gnu::always_inline]] inline void add_diagonals(Sums& sum, const Norms& norm, const DiagonalStump* stump, int count, const std::uint16_t* low) noexcept {
     for (const DiagonalStump* end = stump + count; stump != end; ++stump) {
         const std::int32_t* c = stump->corner;
         const auto at = [&](int i) { return V::load16(low + c[i]); };
         const V::U16 centre = V::add16(at(8), at(8));
         const V::U16 twice = V::sub16(centre, V::add16(V::add16(at(4), at(5)), V::add16(at(6), at(7))));
         const V::U16 once = V::add16(V::add16(at(0), at(1)), V::add16(at(2), at(3)));
-        answer(unit, V::times16(V::add16(once, V::add16(twice, twice)), stump->sign), stump->threshold, stump->gain);
+        answer(sum, norm, V::times16(V::add16(once, V::add16(twice, twice)), stump->sign), stump->threshold, stump->gain);
     }
 }
 
-inline void add_splits(Unit& unit, const SplitStump* stump, int count, const std::uint16_t* low) noexcept {
+[[gnu::always_inline]] inline void add_splits(Sums& sum, const Norms& norm, const SplitStump* stump, int count, const std::uint16_t* low) noexcept {
     for (const SplitStump* end = stump + count; stump != end; ++stump) {
-        V::I32 sum[parts], part[parts];
+        V::I32 first[parts], second[parts];
         for (int half = 0; half < 2; ++half) {
             const std::int32_t* c = stump->corner[half];
             const auto at = [&](int i) { return V::load16(low + c[i]); };
             const V::U16 inner = V::sub16(V::add16(at(4), at(5)), V::add16(at(6), at(7)));
             const V::U16 outer = V::sub16(V::add16(at(0), at(1)), V::add16(at(2), at(3)));
-            V::widen(V::add16(outer, V::times16(inner, stump->weight)), half == 0 ? sum : part);
+            V::widen(V::add16(outer, V::times16(inner, stump->weight)), half == 0 ? first : second);
         }
         for (int p = 0; p < parts; ++p)
-            unit.sum[p] = V::choose(unit.sum[p], V::mul(V::to_float(V::add(sum[p], part[p])), unit.norm[p]), stump->threshold, stump->gain);
+            sum[p] = V::choose(sum[p], V::mul(V::to_float(V::add(first[p], second[p])), norm[p]), stump->threshold, stump->gain);
     }
 }
 
 template <int rects>
-inline void add_wide(Unit& unit, const WideStump<rects>* stump, int count, const std::uint32_t* sum) noexcept {
+[[gnu::always_inline]] inline void add_wide(Sums& sum, const Norms& norm, const WideStump<rects>* stump, int count, const std::uint32_t* integral) noexcept {
     for (const WideStump<rects>* end = stump + count; stump != end; ++stump)
         for (int p = 0; p < parts; ++p) {
-            const std::uint32_t* origin = sum + p * part_lanes;
+            const std::uint32_t* origin = integral + p * part_lanes;
             // Same operations in the same order as the reference: f32(f32(w0 s0 + w1 s1) [+ w2 s2]) * norm.
             V::F32 value{};
             for (int r = 0; r < rects; ++r) {
@@ -119,24 +116,24 @@ inline void add_wide(Unit& unit, const WideStump<rects>* stump, int count, const
                 const V::F32 term = V::mul(V::to_float(area), V::splat(stump->weight[r]));
                 value = r == 0 ? term : V::add(value, term);
             }
-            unit.sum[p] = V::choose(unit.sum[p], V::mul(value, unit.norm[p]), stump->threshold, stump->gain);
+            sum[p] = V::choose(sum[p], V::mul(value, norm[p]), stump->threshold, stump->gain);
         }
 }
 
-inline void add_narrow(Unit& unit, const HaarTable& table, const HaarStage& stage, const std::uint16_t* low) noexcept {
-    add_edges(unit, table.edges + stage.edges.first, stage.edges.count, low);
-    add_lines(unit, table.lines + stage.lines.first, stage.lines.count, low);
-    add_diagonals(unit, table.diagonals + stage.diagonals.first, stage.diagonals.count, low);
-    add_splits(unit, table.splits + stage.splits.first, stage.splits.count, low);
+[[gnu::always_inline]] inline void add_narrow(Sums& sum, const Norms& norm, const HaarTable& table, const HaarStage& stage, const std::uint16_t* low) noexcept {
+    add_edges(sum, norm, table.edges + stage.edges.first, stage.edges.count, low);
+    add_lines(sum, norm, table.lines + stage.lines.first, stage.lines.count, low);
+    add_diagonals(sum, norm, table.diagonals + stage.diagonals.first, stage.diagonals.count, low);
+    add_splits(sum, norm, table.splits + stage.splits.first, stage.splits.count, low);
 }
 
 // The windows of `alive` whose sums pass the stage; `exact` decides where fixed point cannot.
 template <class Exact>
-inline std::uint32_t decide(const HaarStage& stage, const Unit& unit, std::uint32_t alive, const Exact& exact) noexcept {
+inline std::uint32_t decide(const HaarStage& stage, const Sums& sum, std::uint32_t alive, const Exact& exact) noexcept {
     std::uint32_t passed = 0, possible = 0;
     for (int p = 0; p < parts; ++p) {
-        passed |= V::at_least(unit.sum[p], stage.pass_from) << (p * part_lanes);
-        possible |= V::at_least(unit.sum[p], stage.fail_below) << (p * part_lanes);
+        passed |= V::at_least(sum[p], stage.pass_from) << (p * part_lanes);
+        possible |= V::at_least(sum[p], stage.fail_below) << (p * part_lanes);
     }
     for (std::uint32_t unsure = possible & ~passed & alive; unsure != 0; unsure &= unsure - 1) {
         const int i = __builtin_ctz(unsure);
@@ -145,14 +142,15 @@ inline std::uint32_t decide(const HaarStage& stage, const Unit& unit, std::uint3
     return passed & alive;
 }
 
-inline std::uint32_t run_stage(const HaarTable& table, int index, const HaarOrigin& origin, Unit& unit, std::uint32_t alive) noexcept {
+inline std::uint32_t run_stage(const HaarTable& table, int index, const HaarOrigin& origin, const Norms& norm, std::uint32_t alive) noexcept {
     const HaarStage& stage = table.stages[index];
-    for (int p = 0; p < parts; ++p) unit.sum[p] = V::zero();
-    add_narrow(unit, table, stage, origin.low);
-    add_wide<2>(unit, table.wide2 + stage.wide2.first, stage.wide2.count, origin.sum);
-    add_wide<3>(unit, table.wide3 + stage.wide3.first, stage.wide3.count, origin.sum);
-    return decide(stage, unit, alive, [&](int i) {
-        return table.exact_stage(table, index, origin.sum + i, V::lane(unit.norm[i / part_lanes], i % part_lanes));
+    Sums sum;
+    for (int p = 0; p < parts; ++p) sum[p] = V::zero();
+    add_narrow(sum, norm, table, stage, origin.low);
+    add_wide<2>(sum, norm, table.wide2 + stage.wide2.first, stage.wide2.count, origin.sum);
+    add_wide<3>(sum, norm, table.wide3 + stage.wide3.first, stage.wide3.count, origin.sum);
+    return decide(stage, sum, alive, [&](int i) {
+        return table.exact_stage(table, index, origin.sum + i, V::lane(norm[i / part_lanes], i % part_lanes));
     });
 }
 
@@ -164,7 +162,7 @@ int haar_row(const HaarRow& row, HaarSurvivor* survivors) noexcept {
         const HaarOrigin origin = {row.origin.low + first, row.origin.sum + first, row.origin.square + first};
         const int left = row.count - first;
         const std::uint32_t inside = left >= unit_lanes ? ~0u >> (32 - unit_lanes) : (1u << left) - 1;
-        Unit unit;
+        Norms norm;
         std::uint32_t textured = 0;
         for (int p = 0; p < parts; ++p) {
             const auto window = [&](const std::uint32_t* plane) {
@@ -172,16 +170,16 @@ int haar_row(const HaarRow& row, HaarSurvivor* survivors) noexcept {
                 const std::int32_t* c = table.norm_corner;
                 return V::add(V::sub(V::sub(V::load(from + c[0]), V::load(from + c[1])), V::load(from + c[2])), V::load(from + c[3]));
             };
-            textured |= V::normalise(window(origin.sum), window(origin.square), table.norm_area, unit.norm[p]) << (p * part_lanes);
+            textured |= V::normalise(window(origin.sum), window(origin.square), table.norm_area, norm[p]) << (p * part_lanes);
         }
         textured &= inside;
         // A flat window (variance too low) is not found but does not make the scan skip its neighbour.
-        std::uint32_t alive = textured == 0 ? 0 : run_stage(table, 0, origin, unit, textured);
+        std::uint32_t alive = textured == 0 ? 0 : run_stage(table, 0, origin, norm, textured);
         alive &= visit(textured & ~alive, skip);
-        for (int stage = 1; alive != 0 && stage < row.stages; ++stage) alive = run_stage(table, stage, origin, unit, alive);
+        for (int stage = 1; alive != 0 && stage < row.stages; ++stage) alive = run_stage(table, stage, origin, norm, alive);
         if (alive == 0) continue;
         alignas(64) float norms[unit_lanes];
-        for (int p = 0; p < parts; ++p) V::store(norms + p * part_lanes, unit.norm[p]);
+        for (int p = 0; p < parts; ++p) V::store(norms + p * part_lanes, norm[p]);
         for (; alive != 0; alive &= alive - 1) {
             const int i = __builtin_ctz(alive);
             survivors[found++] = {first + i, norms[i]};
@@ -260,8 +258,8 @@ std::uint32_t haar_batch(const HaarBatch& batch) noexcept {
         norms[i] = batch.norm[i < batch.count ? i : 0];
     }
     copy_windows(batch, low);
-    Unit unit;
-    for (int p = 0; p < parts; ++p) unit.norm[p] = V::load_float(norms + p * part_lanes);
+    Norms norm;
+    for (int p = 0; p < parts; ++p) norm[p] = V::load_float(norms + p * part_lanes);
     const HaarTable& table = *batch.table;
     std::uint32_t alive = ~0u >> (32 - batch.count);
     for (int index = batch.first_stage; alive != 0 && index < table.stage_count; ++index) {
@@ -269,9 +267,10 @@ std::uint32_t haar_batch(const HaarBatch& batch) noexcept {
         alignas(64) std::int32_t sums[unit_lanes] = {};
         add_wide_lanes<2>(batch, table.wide2 + wide.wide2.first, wide.wide2.count, sums);
         add_wide_lanes<3>(batch, table.wide3 + wide.wide3.first, wide.wide3.count, sums);
-        for (int p = 0; p < parts; ++p) unit.sum[p] = V::load(reinterpret_cast<const std::uint32_t*>(sums) + p * part_lanes);
-        add_narrow(unit, *batch.batch_table, stage, batch.copy);
-        alive = decide(stage, unit, alive, [&](int i) { return table.exact_stage(table, index, batch.sum[i], batch.norm[i]); });
+        Sums sum;
+        for (int p = 0; p < parts; ++p) sum[p] = V::load(reinterpret_cast<const std::uint32_t*>(sums) + p * part_lanes);
+        add_narrow(sum, norm, *batch.batch_table, stage, batch.copy);
+        alive = decide(stage, sum, alive, [&](int i) { return table.exact_stage(table, index, batch.sum[i], batch.norm[i]); });
     }
     return alive;
 }

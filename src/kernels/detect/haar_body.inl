@@ -4,6 +4,7 @@
 // live and die together; its 32-bit values take V::parts vectors of V::lanes / V::parts lanes. V provides:
 //   U16: V::lanes 16-bit integers; load16(const uint16_t*); add16, sub16(U16, U16); times16(U16, int32_t)
 //   I32, F32: one part; zero(); load(const uint32_t*); add, sub(I32, I32); to_float(I32); splat, mul, add(F32)
+//   load_columns(windows, from): eight elements at windows[0] + from, and with 16 lanes eight at windows[8] + from
 //   widen(U16, I32 (&)[parts]): with sign
 //   choose(I32 sum, F32 value, float threshold, int32_t gain): sum + (value < threshold ? gain : 0)
 //   at_least(I32, int32_t): one bit a lane; lane(F32, int); load_float(const float*), store(float*, F32)
@@ -190,48 +191,59 @@ int haar_row(const HaarRow& row, HaarSurvivor* survivors) noexcept {
 
 // ------------------------------------------------------------------------------------------------ batches
 
-using Eight = std::uint16_t __attribute__((vector_size(16)));
+using Words = std::uint16_t __attribute__((vector_size(2 * unit_lanes)));
+static_assert(unit_lanes == 8 || unit_lanes == 16);
 
-// Turns eight rows of eight into eight columns: eight windows' runs of eight columns become, for each column, eight lanes.
-inline void copy_8x8(const std::uint16_t* const* windows, std::ptrdiff_t from, std::uint16_t* to, std::ptrdiff_t column_elements) noexcept {
-    Eight a[8], b[8];
-    for (int i = 0; i < 8; ++i) __builtin_memcpy(&a[i], windows[i] + from, sizeof a[i]);
-    const auto low = [](Eight x, Eight y) { return __builtin_shufflevector(x, y, 0, 8, 1, 9, 2, 10, 3, 11); };
-    const auto high = [](Eight x, Eight y) { return __builtin_shufflevector(x, y, 4, 12, 5, 13, 6, 14, 7, 15); };
+// The lower and the upper halves of every eight lanes of a and b, in turn.
+template <class W>
+inline W zip_low(W a, W b) noexcept {
+    if constexpr (sizeof(W) == 16)
+        return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+    else
+        return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 8, 24, 9, 25, 10, 26, 11, 27);
+}
+template <class W>
+inline W zip_high(W a, W b) noexcept {
+    if constexpr (sizeof(W) == 16)
+        return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+    else
+        return __builtin_shufflevector(a, b, 4, 20, 5, 21, 6, 22, 7, 23, 12, 28, 13, 29, 14, 30, 15, 31);
+}
+
+// Eight columns of every window, one window a lane: vectors of eight columns of window i (and of window i + 8 in the upper
+// half) are turned by three rounds of zipping.
+[[gnu::always_inline]] inline void copy_columns(const std::uint16_t* const* windows, std::ptrdiff_t from, std::uint16_t* to,
+                                                std::ptrdiff_t column_elements) noexcept {
+    Words a[8], b[8];
     MIEN_UNROLL
-    for (int i = 0; i < 4; ++i) {
-        b[2 * i] = low(a[i], a[i + 4]);
-        b[2 * i + 1] = high(a[i], a[i + 4]);
+    for (int i = 0; i < 8; ++i) a[i] = (Words)V::load_columns(windows + i, from);
+    MIEN_UNROLL
+    for (int round = 0; round < 3; ++round) {
+        MIEN_UNROLL
+        for (int i = 0; i < 4; ++i) {
+            b[2 * i] = zip_low(a[i], a[i + 4]);
+            b[2 * i + 1] = zip_high(a[i], a[i + 4]);
+        }
+        MIEN_UNROLL
+        for (int i = 0; i < 8; ++i) a[i] = b[i];
     }
     MIEN_UNROLL
-    for (int i = 0; i < 4; ++i) {
-        a[2 * i] = low(b[i], b[i + 4]);
-        a[2 * i + 1] = high(b[i], b[i + 4]);
-    }
-    MIEN_UNROLL
-    for (int i = 0; i < 4; ++i) {
-        b[2 * i] = low(a[i], a[i + 4]);
-        b[2 * i + 1] = high(a[i], a[i + 4]);
-    }
-    MIEN_UNROLL
-    for (int i = 0; i < 8; ++i) __builtin_memcpy(to + i * column_elements, &b[i], sizeof b[i]);
+    for (int i = 0; i < 8; ++i) __builtin_memcpy(to + i * column_elements, &a[i], sizeof a[i]);
 }
 
 // Columns come in runs of eight; the copy has room for the last run's surplus at the end of each row.
 inline void copy_windows(const HaarBatch& batch, const std::uint16_t* const* low) noexcept {
     const std::ptrdiff_t row_elements = std::ptrdiff_t{(batch.columns + 15) / 16 * 16} * unit_lanes;
-    for (int half = 0; half < unit_lanes; half += 8)
-        for (int y = 0; y < batch.rows; ++y) {
-            std::uint16_t* const to = batch.copy + y * row_elements + half;
-            const std::ptrdiff_t from = y * batch.pitch;
-            if (batch.step == 1) {
-                for (int x = 0; x < batch.columns; x += 8) copy_8x8(low + half, from + x, to + x * unit_lanes, unit_lanes);
-            } else {
-                for (int x = 0; x < batch.columns; x += 16) copy_8x8(low + half, from + x / 2, to + x * unit_lanes, 2 * unit_lanes);
-                for (int x = 1; x < batch.columns; x += 16)
-                    copy_8x8(low + half, from + batch.odd + x / 2, to + x * unit_lanes, 2 * unit_lanes);
-            }
+    for (int y = 0; y < batch.rows; ++y) {
+        std::uint16_t* const to = batch.copy + y * row_elements;
+        const std::ptrdiff_t from = y * batch.pitch;
+        if (batch.step == 1) {
+            for (int x = 0; x < batch.columns; x += 8) copy_columns(low, from + x, to + x * unit_lanes, unit_lanes);
+        } else {
+            for (int x = 0; x < batch.columns; x += 16) copy_columns(low, from + x / 2, to + x * unit_lanes, 2 * unit_lanes);
+            for (int x = 1; x < batch.columns; x += 16) copy_columns(low, from + batch.odd + x / 2, to + x * unit_lanes, 2 * unit_lanes);
         }
+    }
 }
 
 // Wide stumps of a batch, window by window: few features need them.

@@ -23,6 +23,9 @@ struct V {
     static U16 add16(U16 a, U16 b) noexcept { return a + b; }
     static U16 sub16(U16 a, U16 b) noexcept { return a - b; }
     static U16 times16(U16 a, std::int32_t b) noexcept { return a * static_cast<std::uint16_t>(b); }
+    static U16 load_columns(const std::uint16_t* const* windows, std::ptrdiff_t from) noexcept {
+        return load16(windows[0] + from);
+    }
     static void widen(U16 v, I32 (&out)[parts]) noexcept {
         for (int i = 0; i < lanes; ++i) out[i / 4][i % 4] = static_cast<std::int16_t>(v[i]);
     }

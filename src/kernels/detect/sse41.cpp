@@ -18,6 +18,9 @@ struct V {
     static U16 add16(U16 a, U16 b) noexcept { return _mm_add_epi16(a, b); }
     static U16 sub16(U16 a, U16 b) noexcept { return _mm_sub_epi16(a, b); }
     static U16 times16(U16 a, std::int32_t b) noexcept { return _mm_mullo_epi16(a, _mm_set1_epi16(static_cast<short>(b))); }
+    static U16 load_columns(const std::uint16_t* const* windows, std::ptrdiff_t from) noexcept {
+        return load16(windows[0] + from);
+    }
     static void widen(U16 v, I32 (&out)[parts]) noexcept {
         out[0] = _mm_cvtepi16_epi32(v);
         out[1] = _mm_srai_epi32(_mm_unpackhi_epi16(v, v), 16);

@@ -96,8 +96,9 @@ bool fits_16_bits(const CascadeFeature& feature) noexcept {
 struct StumpTable::Stump {
     enum Kind { edge, line, diagonal, split, wide2, wide3 };
     Kind kind;
-    std::int32_t corner[16];
+    std::int32_t corner[8 * SplitStump::max_parts];
     std::int32_t weight;  // of LineStump and SplitStump, or DiagonalStump::sign
+    std::int32_t parts;   // of SplitStump
 };
 
 // Cuts a feature of weights -1 and k (and k) across so that each part fits in 16 bits.
@@ -117,35 +118,46 @@ bool StumpTable::split(const CascadeFeature& feature, Stump& stump) const noexce
         return Rectangle{left, top, right - left, bottom - top, r.weight};
     };
     const auto area = [](const Rectangle& r) { return r.width * r.height; };
-    for (const bool across : {true, false})
-        for (int at = 1; at < (across ? outer.height : outer.width); ++at) {
-            Rectangle parts[2][2];  // [part][outer, inner]
-            bool good = true;
-            for (int p = 0; p < 2 && good; ++p) {
-                const int from = p == 0 ? 0 : at, to = p == 0 ? at : (across ? outer.height : outer.width);
-                const int x0 = across ? outer.x : outer.x + from, x1 = across ? outer.x + outer.width : outer.x + to;
-                const int y0 = across ? outer.y + from : outer.y, y1 = across ? outer.y + to : outer.y + outer.height;
-                parts[p][0] = cut(outer, x0, y0, x1, y1);
-                parts[p][1] = {x0, y0, 0, 0, k};
-                for (int r = 1; r < feature.count; ++r) {
-                    const Rectangle inner = cut(feature.rects[r], x0, y0, x1, y1);
-                    if (area(inner) == 0) continue;
-                    good = good && area(parts[p][1]) == 0;  // one rectangle a part is all there is room for
-                    parts[p][1] = inner;
-                }
-                const int weight = static_cast<int>(k);
-                good = good && 255 * (weight - 1) * area(parts[p][1]) <= INT16_MAX && 255 * (area(parts[p][0]) - area(parts[p][1])) <= -INT16_MIN;
+    const auto weight = static_cast<int>(k);
+    const auto try_cuts = [&](bool across, const int* cuts, int parts) {  // cuts[0] is 0, cuts[parts] the whole length
+        Rectangle outers[SplitStump::max_parts], inners[SplitStump::max_parts];
+        for (int p = 0; p < parts; ++p) {
+            const int x0 = across ? outer.x : outer.x + cuts[p], x1 = across ? outer.x + outer.width : outer.x + cuts[p + 1];
+            const int y0 = across ? outer.y + cuts[p] : outer.y, y1 = across ? outer.y + cuts[p + 1] : outer.y + outer.height;
+            outers[p] = cut(outer, x0, y0, x1, y1);
+            inners[p] = {x0, y0, 0, 0, k};
+            for (int r = 1; r < feature.count; ++r) {
+                const Rectangle inner = cut(feature.rects[r], x0, y0, x1, y1);
+                if (area(inner) == 0) continue;
+                if (area(inners[p]) != 0) return false;  // one rectangle a part is all there is room for
+                inners[p] = inner;
             }
-            if (!good) continue;
-            stump.kind = Stump::split;
-            stump.weight = static_cast<std::int32_t>(k);
-            for (int p = 0; p < 2; ++p) {
-                std::int32_t a[4], b[4], *out = stump.corner + 8 * p;
-                rectangle_corners(layout_, parts[p][0], false, a);
-                rectangle_corners(layout_, parts[p][1], false, b);
-                for (const std::int32_t v : {a[1], a[2], a[0], a[3], b[0], b[3], b[1], b[2]}) *out++ = v;
-            }
-            return true;
+            if (255 * (weight - 1) * area(inners[p]) > INT16_MAX || 255 * (area(outers[p]) - area(inners[p])) > -INT16_MIN) return false;
+        }
+        stump.kind = Stump::split;
+        stump.weight = weight;
+        stump.parts = parts;
+        for (int p = 0; p < parts; ++p) {
+            std::int32_t a[4], b[4], *out = stump.corner + 8 * p;
+            rectangle_corners(layout_, outers[p], false, a);
+            rectangle_corners(layout_, inners[p], false, b);
+            for (const std::int32_t v : {a[1], a[2], a[0], a[3], b[0], b[3], b[1], b[2]}) *out++ = v;
+        }
+        return true;
+    };
+    for (const bool across : {true, false}) {
+        const int length = across ? outer.height : outer.width;
+        for (int at = 1; at < length; ++at) {
+            const int cuts[] = {0, at, length};
+            if (try_cuts(across, cuts, 2)) return true;
+        }
+    }
+    for (int parts = 3; parts <= SplitStump::max_parts; ++parts)
+        for (const bool across : {true, false}) {
+            const int length = across ? outer.height : outer.width;
+            int cuts[SplitStump::max_parts + 1];
+            for (int p = 0; p <= parts; ++p) cuts[p] = length * p / parts;
+            if (length >= parts && try_cuts(across, cuts, parts)) return true;
         }
     return false;
 }
@@ -239,6 +251,7 @@ struct StumpTable::Builder {
             case Stump::split:
                 std::memcpy(splits[at].corner, stump.corner, sizeof splits->corner);
                 splits[at].weight = stump.weight;
+                splits[at].parts = stump.parts;
                 splits[at].threshold = node.threshold;
                 splits[at].gain = gain;
                 break;

@@ -31,8 +31,10 @@ struct DiagonalStump {      // two by two, like a chess board:  sign (c0 + c1 + 
     float threshold;
     std::int32_t gain;
 };
-struct SplitStump {         // a larger feature in two parts that fit, each like a LineStump with the same weight
-    std::int32_t corner[2][8];
+struct SplitStump {         // a larger feature in parts that fit, each like a LineStump with the same weight
+    static constexpr int max_parts = 4;
+    std::int32_t corner[max_parts][8];
+    std::int32_t parts;         // at least 2
     std::int32_t weight;
     float threshold;
     std::int32_t gain;

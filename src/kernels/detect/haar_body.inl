@@ -90,16 +90,18 @@ inline std::uint32_t visit(std::uint32_t fails, bool& skip) noexcept {
 
 [[gnu::always_inline]] inline void add_splits(Sums& sum, const Norms& norm, const SplitStump* stump, int count, const std::uint16_t* low) noexcept {
     for (const SplitStump* end = stump + count; stump != end; ++stump) {
-        V::I32 first[parts], second[parts];
-        for (int half = 0; half < 2; ++half) {
-            const std::int32_t* c = stump->corner[half];
-            const auto at = [&](int i) { return V::load16(low + c[i]); };
+        V::I32 total[parts], part[parts];
+        for (int p = 0; p < parts; ++p) total[p] = V::zero();
+        for (int i = 0; i < stump->parts; ++i) {
+            const std::int32_t* c = stump->corner[i];
+            const auto at = [&](int k) { return V::load16(low + c[k]); };
             const V::U16 inner = V::sub16(V::add16(at(4), at(5)), V::add16(at(6), at(7)));
             const V::U16 outer = V::sub16(V::add16(at(0), at(1)), V::add16(at(2), at(3)));
-            V::widen(V::add16(outer, V::times16(inner, stump->weight)), half == 0 ? first : second);
+            V::widen(V::add16(outer, V::times16(inner, stump->weight)), part);
+            for (int p = 0; p < parts; ++p) total[p] = V::add(total[p], part[p]);
         }
         for (int p = 0; p < parts; ++p)
-            sum[p] = V::choose(sum[p], V::mul(V::to_float(V::add(first[p], second[p])), norm[p]), stump->threshold, stump->gain);
+            sum[p] = V::choose(sum[p], V::mul(V::to_float(total[p]), norm[p]), stump->threshold, stump->gain);
     }
 }
 

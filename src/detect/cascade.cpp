@@ -104,7 +104,7 @@ Status CascadeAccess::open(std::span<const std::uint8_t> file, Cascade& out) noe
     if (next_node != node_count || next_leaf != leaf_count) return Status::bad_file;
     for (std::uint32_t i = 0; i < leaf_count; ++i)
         if (!is_finite(access.leaf(i))) return Status::bad_file;
-    if (c.stumps_only_) StumpTable::prepare(c, c.early_stages_, c.stump_kinds_);
+    if (c.stumps_only_) StumpTable::prepare(c, c.early_stages_, c.middle_stages_, c.stump_kinds_);
     out = c;
     return Status::ok;
 }

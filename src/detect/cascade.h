@@ -57,6 +57,7 @@ struct CascadeAccess {
     // What StumpTable::prepare() found.
     [[nodiscard]] int stump_kind_count(bool late, int kind) const noexcept { return cascade.stump_kinds_[late ? 1 : 0][kind]; }
     [[nodiscard]] int early_stages() const noexcept { return cascade.early_stages_; }
+    [[nodiscard]] int middle_stages() const noexcept { return cascade.middle_stages_; }
 
     static Status open(std::span<const std::uint8_t> file, Cascade& out) noexcept;
 };

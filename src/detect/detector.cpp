@@ -64,40 +64,52 @@ struct Detector::Scan {
     DetectorStats stats;                // of the first worker, which sees every level
 };
 
-// Some rows of a level on one thread, and the batch that is being filled.
+// Some rows of a level on one thread, and the batches that are being filled: of windows that passed the early stages, and
+// of those that passed the middle ones too. A window's place in a batch ascends as its place in the level does.
 struct Detector::Run {
+    struct Gathering {
+        HaarBatch batch;
+        Position positions[max_batch];
+    };
     const Level& level;
     const StumpTable& table;
     Worker& worker;
     int job;
-    HaarBatch batch;
-    Position positions[max_batch];
+    Gathering gatherings[2];
 };
 
 void Detector::scan_rows(const GrayFrame& frame, const Level& level, int first_row, int end_row, int job, Worker& worker) noexcept {
+    const CascadeAccess access{cascade_};
     const StumpTable& table = tables_[level.step - 1];
     worker.band.begin(frame, level, first_row * level.step, end_row * level.step);
     worker.row_hit_count = 0;
-    Run run = {level, table, worker, job, {}, {}};
-    run.batch.table = &table.table();
-    run.batch.batch_table = &batch_table_.table();
-    run.batch.first_stage = CascadeAccess{cascade_}.early_stages();
-    run.batch.rows = cascade_.window_height() + 1;
-    run.batch.columns = cascade_.window_width() + 1;
-    run.batch.step = level.step;
-    run.batch.pitch = table.layout().pitch;
-    run.batch.odd = table.layout().odd;
-    run.batch.copy = worker.copy;
+    Run run = {level, table, worker, job, {}};
+    const int ends[] = {access.early_stages(), access.middle_stages(), cascade_.stage_count()};
+    for (int g = 0; g < 2; ++g) {
+        HaarBatch& batch = run.gatherings[g].batch;
+        batch.table = &table.table();
+        batch.batch_table = &batch_table_.table();
+        batch.first_stage = ends[g];
+        batch.end_stage = ends[g + 1];
+        batch.rows = cascade_.window_height() + 1;
+        batch.columns = cascade_.window_width() + 1;
+        batch.step = level.step;
+        batch.pitch = table.layout().pitch;
+        batch.odd = table.layout().odd;
+        batch.copy = worker.copy;
+    }
+    const auto finish = [&] {
+        for (const int g : {0, 1}) finish_batch(run, g);
+        report_hits(run);
+    };
     for (int row = first_row, together = 0; row < end_row; ++row, ++together) {
         if (together == rows_together || worker.band.moves(row * level.step)) {
-            finish_batch(run);
-            report_hits(run);
+            finish();
             together = 0;
         }
         scan_row(run, row);
     }
-    finish_batch(run);
-    report_hits(run);
+    finish();
 }
 
 void Detector::scan_row(Run& run, int row) noexcept {
@@ -109,29 +121,42 @@ void Detector::scan_row(Run& run, int row) noexcept {
     const int found = literal ? run.table.literal_row(windows, worker.survivors) : kernels_->detect.haar_row(windows, worker.survivors);
     const bool done = literal || early == cascade_.stage_count();
     for (int i = 0; i < found; ++i) {
-        const HaarSurvivor survivor = worker.survivors[i];
-        if (done) {
-            worker.row_hits[worker.row_hit_count++] = {row, survivor.window};
-            continue;
-        }
-        HaarBatch& batch = run.batch;
-        run.positions[batch.count] = {row, survivor.window};
-        batch.low[batch.count] = origin.low + survivor.window;
-        batch.sum[batch.count] = origin.sum + survivor.window;
-        batch.norm[batch.count++] = survivor.norm;
-        if (batch.count == kernels_->detect.batch) finish_batch(run);
+        const HaarSurvivor& survivor = worker.survivors[i];
+        const Position position = {row, survivor.window};
+        if (done)
+            worker.row_hits[worker.row_hit_count++] = position;
+        else
+            gather(run, 0, position, origin.low + survivor.window, origin.sum + survivor.window, survivor.norm);
     }
 }
 
-void Detector::finish_batch(Run& run) noexcept {
-    if (run.batch.count == 0) return;
-    Worker& worker = run.worker;
-    for (std::uint32_t passed = kernels_->detect.haar_batch(run.batch); passed != 0; passed &= passed - 1)
-        worker.row_hits[worker.row_hit_count++] = run.positions[std::countr_zero(passed)];
-    run.batch.count = 0;
+// Into the g-th batch, which runs when it is full; past the last one are the hits.
+void Detector::gather(Run& run, int g, Position position, const std::uint16_t* low, const std::uint32_t* sum, float norm) noexcept {
+    if (g == 2) {
+        run.worker.row_hits[run.worker.row_hit_count++] = position;
+        return;
+    }
+    Run::Gathering& gathering = run.gatherings[g];
+    HaarBatch& batch = gathering.batch;
+    gathering.positions[batch.count] = position;
+    batch.low[batch.count] = low;
+    batch.sum[batch.count] = sum;
+    batch.norm[batch.count++] = norm;
+    if (batch.count == kernels_->detect.batch) finish_batch(run, g);
 }
 
-// Batches find windows in order, unless those of full and of partial batches mix: they do not.
+void Detector::finish_batch(Run& run, int g) noexcept {
+    Run::Gathering& gathering = run.gatherings[g];
+    HaarBatch& batch = gathering.batch;
+    if (batch.count == 0) return;
+    std::uint32_t passed = kernels_->detect.haar_batch(batch);
+    for (; passed != 0; passed &= passed - 1) {
+        const int i = std::countr_zero(passed);
+        gather(run, g + 1, gathering.positions[i], batch.low[i], batch.sum[i], batch.norm[i]);
+    }
+    batch.count = 0;
+}
+
 void Detector::report_hits(Run& run) noexcept {
     Worker& worker = run.worker;
     const Level& level = run.level;

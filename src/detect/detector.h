@@ -59,7 +59,8 @@ private:
     void run_worker(Scan& scan, Worker& worker) noexcept;
     void scan_rows(const GrayFrame& frame, const Level& level, int first_row, int end_row, int job, Worker& worker) noexcept;
     void scan_row(Run& run, int row) noexcept;
-    void finish_batch(Run& run) noexcept;
+    void gather(Run& run, int g, Position position, const std::uint16_t* low, const std::uint32_t* sum, float norm) noexcept;
+    void finish_batch(Run& run, int g) noexcept;
     void report_hits(Run& run) noexcept;
     void merge_hits() noexcept;
 

@@ -272,9 +272,9 @@ struct StumpTable::Builder {
     }
 };
 
-void StumpTable::prepare(const Cascade& cascade, int& early_stages, int (&counts)[2][kinds]) noexcept {
-    // Gathering a window costs as much as about this many stumps would, for the windows that are left by then.
-    constexpr std::uint32_t early_stumps = 80;
+void StumpTable::prepare(const Cascade& cascade, int& early_stages, int& middle_stages, int (&counts)[2][kinds]) noexcept {
+    // Measured (docs/PERFORMANCE.md); the optimum is flat.
+    constexpr std::uint32_t early_stumps = 80, middle_stumps = 240;
     const CascadeAccess access{cascade};
     StumpTable table;
     table.cascade_ = cascade;
@@ -289,12 +289,14 @@ void StumpTable::prepare(const Cascade& cascade, int& early_stages, int (&counts
     std::uint32_t stumps = 0;
     for (early_stages = 0; early_stages < cascade.stage_count() && stumps < early_stumps; ++early_stages)
         stumps += access.stage(early_stages).tree_count;
+    for (middle_stages = early_stages; middle_stages < cascade.stage_count() && stumps < middle_stumps; ++middle_stages)
+        stumps += access.stage(middle_stages).tree_count;
     count();
     int late = 0;
     for (const int kind : counts[1]) late += kind;
     // Wide stumps run window by window in a batch: with many of them it gains nothing.
     if (counts[1][Stump::wide2] + counts[1][Stump::wide3] > late / 20) {
-        early_stages = cascade.stage_count();
+        early_stages = middle_stages = cascade.stage_count();
         count();
     }
 }

@@ -27,11 +27,12 @@ struct IntegralLayout {
 
 class StumpTable {
 public:
-    // Where rows of neighbouring windows end and batches of gathered ones begin (detect.h), and how many stumps of each kind
-    // the early and the late stages have. Asked once, when a cascade of stumps is opened: a table is measured several times
+    // Stages before early_stages run on rows of neighbouring windows, those before middle_stages on batches of gathered ones,
+    // the rest on batches of what is left then (detect.h); and how many stumps of each kind the early and the other stages
+    // have. Asked once, when a cascade of stumps is opened: a table is measured several times
     // before it is built, and sorting the features into kinds is most of the work.
     static constexpr int kinds = 6;
-    static void prepare(const Cascade& cascade, int& early_stages, int (&counts)[2][kinds]) noexcept;
+    static void prepare(const Cascade& cascade, int& early_stages, int& middle_stages, int (&counts)[2][kinds]) noexcept;
 
     // Takes its memory from the arena and builds the tables; while the arena only measures, nothing is written.
     // rows: what HaarRow::table and HaarBatch::table need; batches: HaarBatch::batch_table.

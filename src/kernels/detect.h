@@ -107,7 +107,7 @@ constexpr int max_batch = 32;
 struct HaarBatch {
     const HaarTable* table;        // of the integral image, for what the copy cannot answer
     const HaarTable* batch_table;
-    int first_stage;
+    int first_stage, end_stage;    // the stages to pass
     int count;                     // windows, at most DetectKernels::batch
     const std::uint16_t* low[max_batch];
     const std::uint32_t* sum[max_batch];
@@ -117,7 +117,7 @@ struct HaarBatch {
     std::ptrdiff_t pitch, odd;
     std::uint16_t* copy;           // rows * round_up(columns, 16) * batch elements, aligned to 64
 };
-// One bit for each window that passes all stages from first_stage on.
+// One bit for each window that passes these stages.
 using HaarBatchFn = std::uint32_t (*)(const HaarBatch&) noexcept;
 
 // ---- rows of a pyramid level and of its integral images

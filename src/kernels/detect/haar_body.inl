@@ -276,7 +276,7 @@ std::uint32_t haar_batch(const HaarBatch& batch) noexcept {
     for (int p = 0; p < parts; ++p) norm[p] = V::load_float(norms + p * part_lanes);
     const HaarTable& table = *batch.table;
     std::uint32_t alive = ~0u >> (32 - batch.count);
-    for (int index = batch.first_stage; alive != 0 && index < table.stage_count; ++index) {
+    for (int index = batch.first_stage; alive != 0 && index < batch.end_stage; ++index) {
         const HaarStage &stage = batch.batch_table->stages[index], &wide = table.stages[index];
         alignas(64) std::int32_t sums[unit_lanes] = {};
         add_wide_lanes<2>(batch, table.wide2 + wide.wide2.first, wide.wide2.count, sums);

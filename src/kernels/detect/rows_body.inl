@@ -91,21 +91,26 @@ template <int step>
 inline void integrate(const IntegralRow& row) noexcept {
     row.low[0] = 0;
     row.sum[0] = row.square[0] = 0;
-    std::uint32_t sum = 0, square = 0;
+    // What lies to the left, in every lane. Carried from block to block by one addition: all else is ready beforehand.
+    Words8 low_carry = {};
+    Longs4 sum_carry = {}, square_carry = {};
     int x = 0;
     for (; x + 8 <= row.width; x += 8) {
-        const Words8 pixels = __builtin_convertvector(load_vector<Bytes8>(row.pixels + x), Words8);
-        const Words8 sums = prefix(pixels), squares = pixels * pixels;
-        put_words<step>(row.low, row.pitch, row.odd, x, sums + static_cast<std::uint16_t>(sum));
         const auto low_half = [](Words8 v) { return __builtin_convertvector(__builtin_shufflevector(v, v, 0, 1, 2, 3), Longs4); };
         const auto high_half = [](Words8 v) { return __builtin_convertvector(__builtin_shufflevector(v, v, 4, 5, 6, 7), Longs4); };
-        put_longs<step>(row.sum, row.pitch, row.odd, x, low_half(sums) + sum, high_half(sums) + sum);
-        const Longs4 first = prefix(low_half(squares)) + square;
-        const Longs4 second = prefix(high_half(squares)) + first[3];
-        put_longs<step>(row.square, row.pitch, row.odd, x, first, second);
-        sum += sums[7];
-        square = second[3];
+        const auto last = [](Longs4 v) { return __builtin_shufflevector(v, v, 3, 3, 3, 3); };
+        const Words8 pixels = __builtin_convertvector(load_vector<Bytes8>(row.pixels + x), Words8);
+        const Words8 sums = prefix(pixels), squares = pixels * pixels;
+        const Longs4 sums1 = low_half(sums), sums2 = high_half(sums);
+        const Longs4 squares1 = prefix(low_half(squares)), squares2 = prefix(high_half(squares)) + last(squares1);
+        put_words<step>(row.low, row.pitch, row.odd, x, sums + low_carry);
+        put_longs<step>(row.sum, row.pitch, row.odd, x, sums1 + sum_carry, sums2 + sum_carry);
+        put_longs<step>(row.square, row.pitch, row.odd, x, squares1 + square_carry, squares2 + square_carry);
+        low_carry += __builtin_shufflevector(sums, sums, 7, 7, 7, 7, 7, 7, 7, 7);
+        sum_carry += last(sums2);
+        square_carry += last(squares2);
     }
+    std::uint32_t sum = sum_carry[0], square = square_carry[0];
     for (; x < row.width; ++x) {
         const std::uint32_t p = row.pixels[x];
         sum += p;

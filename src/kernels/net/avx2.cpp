@@ -23,8 +23,6 @@ inline __m256i scaled(__m256i acc, __m256 scale) noexcept { return _mm256_cvtps_
 
 // ------------------------------------------------------------------------------------------------ convolution
 
-constexpr int conv_block = 8;
-
 // acc += the dot products of four input bytes with each of eight weight columns. |a| * sign(w, a) keeps vpmaddubsw, whose
 // first operand is unsigned, within 2 * 127 * 127 < 2^15: it cannot saturate.
 template <bool nonnegative>
@@ -33,89 +31,70 @@ inline __m256i dot4(__m256i acc, __m256i a, __m256i magnitude, __m256i w) noexce
     return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
-// `pixels` neighbouring outputs x `blocks` blocks of eight channels, starting at channel n.
-template <bool nonnegative, int pixels, int blocks>
-inline void conv_tile(const ConvArgs& args, const std::int8_t* field, const std::int8_t* weights, std::size_t block_bytes,
-                      int n, std::int8_t* out) noexcept {
-    __m256i acc[pixels][blocks];
-    MIEN_UNROLL
-    for (int b = 0; b < blocks; ++b) {
-        const __m256i bias = load256(args.bias + n + b * conv_block);
-        MIEN_UNROLL
-        for (int p = 0; p < pixels; ++p) acc[p][b] = bias;
+struct V {
+    static constexpr int bytes = 32;
+    using U8 = __m256i;
+    using I32 = __m256i;
+    using F32 = __m256;
+    struct Act {
+        __m256i value, magnitude;
+    };
+
+    // Convolution.
+    static constexpr int vectors = 1, pixels_of_one_block = 8, pixels_of_two_blocks = 4;
+    using Weights = __m256i;
+    using Words32 = __m256i;
+    static I32 load_bias(const std::int32_t* p) noexcept { return load256(p); }
+    static F32 load_scale(const float* p) noexcept { return _mm256_loadu_ps(p); }
+    static Weights load_weights(const std::int8_t* p) noexcept { return load256(p); }
+    template <bool unsigned_input>
+    static Act broadcast(const std::int8_t* p) noexcept {
+        return prepare<unsigned_input>(broadcast4(p));
     }
-    const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(args.stride_x) * args.input_pixel;
-    for (int ky = 0; ky < args.kernel_h; ++ky) {
-        const std::int8_t* run = field + ky * args.input_row;
-        for (int k = 0; k < args.run_bytes; k += 4, weights += 32) {
-            __m256i w[blocks];
-            MIEN_UNROLL
-            for (int b = 0; b < blocks; ++b) w[b] = load256(weights + static_cast<std::size_t>(b) * block_bytes);
-            MIEN_UNROLL
-            for (int p = 0; p < pixels; ++p) {
-                const __m256i a = broadcast4(run + k + p * step);
-                const __m256i magnitude = nonnegative ? a : _mm256_abs_epi8(a);
-                MIEN_UNROLL
-                for (int b = 0; b < blocks; ++b) acc[p][b] = dot4<nonnegative>(acc[p][b], a, magnitude, w[b]);
-            }
-        }
+    template <bool unsigned_input>
+    static I32 dot(I32 acc, const Act& a, Weights w) noexcept {
+        return dot4<unsigned_input>(acc, a.value, a.magnitude, w);
     }
-    const __m128i low = _mm_set1_epi8(args.low);
-    __m256 scale[blocks];
-    MIEN_UNROLL
-    for (int b = 0; b < blocks; ++b) scale[b] = _mm256_loadu_ps(args.scale + n + b * conv_block);
-    MIEN_UNROLL
-    for (int p = 0; p < pixels; ++p) {
-        const __m256i first = scaled(acc[p][0], scale[0]);
-        const __m256i second = blocks > 1 ? scaled(acc[p][blocks - 1], scale[blocks - 1]) : first;
-        // packs works within 128-bit halves: (first.lo, second.lo | first.hi, second.hi); put the quarters back in order.
+    static Words32 scaled(I32 acc, F32 scale) noexcept { return mien::scaled(acc, scale); }
+    // packs works within 128-bit halves: (first.lo, second.lo | first.hi, second.hi); put the quarters back in order.
+    static __m128i to_bytes(__m256i first, __m256i second, std::int8_t low) noexcept {
         const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(first, second), 0xd8);
-        const __m128i bytes = _mm_max_epi8(_mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)), low);
-        std::int8_t* to = out + p * args.output_pixel + n;
-        if (blocks > 1)
-            _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
-        else
-            _mm_storel_epi64(reinterpret_cast<__m128i*>(to), bytes);
+        return _mm_max_epi8(_mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)), _mm_set1_epi8(low));
     }
-}
-
-template <bool nonnegative, int blocks>
-inline void conv_rows(const ConvArgs& args, int n, const std::int8_t* weights, std::size_t block_bytes) noexcept {
-    constexpr int pixels = blocks == 1 ? 8 : 4;
-    const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(args.stride_x) * args.input_pixel;
-    for (int y = 0; y < args.output_h; ++y) {
-        const std::int8_t* field = args.input + static_cast<std::ptrdiff_t>(y) * args.stride_y * args.input_row;
-        std::int8_t* out = args.output + y * args.output_row;
-        int x = 0;
-        for (; x + pixels <= args.output_w; x += pixels)
-            conv_tile<nonnegative, pixels, blocks>(args, field + x * step, weights, block_bytes, n, out + x * args.output_pixel);
-        if (x == args.output_w) continue;
-        if (args.output_w >= pixels) {  // the last tile overlaps the one before: it writes the same values again
-            x = args.output_w - pixels;
-            conv_tile<nonnegative, pixels, blocks>(args, field + x * step, weights, block_bytes, n, out + x * args.output_pixel);
-        } else {
-            for (; x < args.output_w; ++x)
-                conv_tile<nonnegative, 1, blocks>(args, field + x * step, weights, block_bytes, n, out + x * args.output_pixel);
-        }
+    static void store8(std::int8_t* p, const Words32 (&v)[1], std::int8_t low) noexcept {
+        _mm_storel_epi64(reinterpret_cast<__m128i*>(p), to_bytes(v[0], v[0], low));
     }
-}
+    static void store16(std::int8_t* p, const Words32 (&v)[2], std::int8_t low) noexcept {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(p), to_bytes(v[0], v[1], low));
+    }
 
-template <bool nonnegative>
-inline void conv_blocks(const ConvArgs& args) noexcept {
-    const auto* weights = static_cast<const std::int8_t*>(args.weights);
-    const std::size_t block_bytes = static_cast<std::size_t>(args.kernel_h) * static_cast<std::size_t>(args.run_bytes) * conv_block;
-    int n = 0;
-    for (; n + 2 * conv_block <= args.output_channels; n += 2 * conv_block, weights += 2 * block_bytes)
-        conv_rows<nonnegative, 2>(args, n, weights, block_bytes);
-    if (n < args.output_channels) conv_rows<nonnegative, 1>(args, n, weights, block_bytes);
-}
+    // Depthwise.
 
-void conv(const ConvArgs& args) noexcept {
-    if (args.input_unsigned)
-        conv_blocks<true>(args);
-    else
-        conv_blocks<false>(args);
-}
+    static U8 load8(const std::int8_t* p) noexcept { return load256(p); }
+    static void store8(std::int8_t* p, U8 v) noexcept { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
+    static void store_part(std::int8_t* p, U8 v, int count) noexcept {
+        if (count == bytes) return store8(p, v);
+        alignas(32) std::int8_t all[bytes];
+        store8(all, v);
+        __builtin_memcpy(p, all, static_cast<std::size_t>(count));
+    }
+    static U8 low8(U8 a, U8 b) noexcept { return _mm256_unpacklo_epi8(a, b); }
+    static U8 high8(U8 a, U8 b) noexcept { return _mm256_unpackhi_epi8(a, b); }
+    static U8 low16(U8 a, U8 b) noexcept { return _mm256_unpacklo_epi16(a, b); }
+    static U8 high16(U8 a, U8 b) noexcept { return _mm256_unpackhi_epi16(a, b); }
+    template <bool nonnegative>
+    static Act prepare(U8 v) noexcept {
+        return {v, nonnegative ? v : _mm256_abs_epi8(v)};
+    }
+    static I32 load32(const std::int32_t* p) noexcept { return load256(p); }
+    static F32 loadf(const float* p) noexcept { return _mm256_loadu_ps(p); }
+    static I32 requantise(I32 a, F32 a_scale, I32 b, F32 b_scale) noexcept { return _mm256_packs_epi32(scaled(a, a_scale), scaled(b, b_scale)); }
+    static U8 to_bytes(I32 front, I32 back, std::int8_t low, std::uint8_t) noexcept {
+        return _mm256_max_epi8(_mm256_packs_epi16(front, back), _mm256_set1_epi8(low));
+    }
+};
+
+#include "kernels/net/conv_body.inl"
 
 // ------------------------------------------------------------------------------------------------ depthwise
 
@@ -179,43 +158,6 @@ inline void depthwise8(const DepthwiseArgs& args, const std::int8_t* field, int 
     const __m128i bytes = _mm_max_epi8(_mm_packs_epi16(words, words), _mm_set1_epi8(args.low));
     _mm_storel_epi64(reinterpret_cast<__m128i*>(out), bytes);
 }
-
-struct V {
-    static constexpr int bytes = 32;
-    using U8 = __m256i;
-    using I32 = __m256i;
-    using F32 = __m256;
-    struct Act {
-        __m256i value, magnitude;
-        bool nonnegative;
-    };
-
-    static U8 load8(const std::int8_t* p) noexcept { return load256(p); }
-    static void store8(std::int8_t* p, U8 v) noexcept { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
-    static void store_part(std::int8_t* p, U8 v, int count) noexcept {
-        if (count == bytes) return store8(p, v);
-        alignas(32) std::int8_t all[bytes];
-        store8(all, v);
-        __builtin_memcpy(p, all, static_cast<std::size_t>(count));
-    }
-    static U8 low8(U8 a, U8 b) noexcept { return _mm256_unpacklo_epi8(a, b); }
-    static U8 high8(U8 a, U8 b) noexcept { return _mm256_unpackhi_epi8(a, b); }
-    static U8 low16(U8 a, U8 b) noexcept { return _mm256_unpacklo_epi16(a, b); }
-    static U8 high16(U8 a, U8 b) noexcept { return _mm256_unpackhi_epi16(a, b); }
-    template <bool nonnegative>
-    static Act prepare(U8 v) noexcept {
-        return {v, nonnegative ? v : _mm256_abs_epi8(v), nonnegative};
-    }
-    static I32 dot(I32 acc, const Act& a, const std::int8_t* w) noexcept {
-        return a.nonnegative ? dot4<true>(acc, a.value, a.magnitude, load256(w)) : dot4<false>(acc, a.value, a.magnitude, load256(w));
-    }
-    static I32 load32(const std::int32_t* p) noexcept { return load256(p); }
-    static F32 loadf(const float* p) noexcept { return _mm256_loadu_ps(p); }
-    static I32 requantise(I32 a, F32 a_scale, I32 b, F32 b_scale) noexcept { return _mm256_packs_epi32(scaled(a, a_scale), scaled(b, b_scale)); }
-    static U8 to_bytes(I32 front, I32 back, std::int8_t low, std::uint8_t) noexcept {
-        return _mm256_max_epi8(_mm256_packs_epi16(front, back), _mm256_set1_epi8(low));
-    }
-};
 
 #include "kernels/net/depthwise3_body.inl"
 
@@ -404,7 +346,7 @@ std::int32_t dot_avx2(const std::int32_t* a, const std::int8_t* w, int count) no
 }
 
 const NetKernels net_avx2 = {
-    .conv_layout = {.out_block = conv_block, .group = 4, .element_bytes = 1},
+    .conv_layout = conv_layout,
     .conv = conv,
     .depthwise = depthwise,
     .max_pool = max_pool_avx2,

@@ -294,7 +294,12 @@ struct V {
     static Act prepare(U8 v) noexcept {
         return v;
     }
-    static I32 dot(I32 acc, Act a, const std::int8_t* w) noexcept { return dot4(acc, a, w); }
+    using Weights = const std::int8_t*;  // read by the instruction itself
+    static Weights load_weights(const std::int8_t* p) noexcept { return p; }
+    template <bool unsigned_input>
+    static I32 dot(I32 acc, Act a, Weights w) noexcept {
+        return dot4(acc, a, w);
+    }
     static I32 load32(const std::int32_t* p) noexcept { return _mm512_loadu_si512(p); }
     static F32 loadf(const float* p) noexcept { return _mm512_loadu_ps(p); }
     static I32 requantise(I32 a, F32 a_scale, I32 b, F32 b_scale) noexcept { return _mm512_packs_epi32(scaled(a, a_scale), scaled(b, b_scale)); }

@@ -13,7 +13,7 @@
 // 3 back to bytes restores the order of the flattened row.
 //
 // V provides: bytes (16, 32 or 64); U8, I32, F32; load8(p), store8(p, U8), low8, high8(U8, U8), low16, high16(U8, U8): unpack within 16 bytes; prepare<unsigned inputs>(U8) -> Act;
-//   dot(I32, Act, weights p); load32(p), loadf(p); requantise(I32 a, F32 scale of a, I32 b, F32 scale of b) -> 16-bit words,
+//   load_weights(p); dot<unsigned inputs>(I32, Act, Weights); load32(p), loadf(p); requantise(I32 a, F32 scale of a, I32 b, F32 scale of b) -> 16-bit words,
 //   to_bytes(words, words, low, lift) -> U8; store_part(p, U8, count)
 
 constexpr int vector_floats = V::bytes / 4;
@@ -91,8 +91,8 @@ inline void depthwise3_tile(const std::int8_t* planes, std::size_t plane_bytes, 
                 MIEN_UNROLL
                 for (int v = 0; v < vectors; ++v) {
                     const V::Act act = V::template prepare<unsigned_input>(V::load8(from + v * distance));
-                    acc[k][0][v] = V::dot(acc[k][0][v], act, w);
-                    acc[k][1][v] = V::dot(acc[k][1][v], act, w + V::bytes);
+                    acc[k][0][v] = V::template dot<unsigned_input>(acc[k][0][v], act, V::load_weights(w));
+                    acc[k][1][v] = V::template dot<unsigned_input>(acc[k][1][v], act, V::load_weights(w + V::bytes));
                 }
             }
         }

@@ -27,9 +27,13 @@ constinit const Kernels tables[] = {
 #if MIEN_X86
     {Isa::avx512, net_avx512, detect_avx512, image_avx2},
     {Isa::avx2, net_avx2, detect_avx2, image_avx2},
-    {Isa::sse41, net_scalar, detect_sse41, image_sse41},
-#elif MIEN_ARM64 || MIEN_ARM32
-    {Isa::neon, net_scalar, detect_scalar, image_neon},
+    {Isa::sse41, net_sse41, detect_sse41, image_sse41},
+#elif MIEN_ARM64
+    {Isa::i8mm, net_dotprod, detect_neon, image_neon},
+    {Isa::dotprod, net_dotprod, detect_neon, image_neon},
+    {Isa::neon, net_neon, detect_neon, image_neon},
+#elif MIEN_ARM32
+    {Isa::neon, net_neon, detect_neon, image_neon},
 #endif
     {Isa::scalar, net_scalar, detect_scalar, image_scalar},
 };

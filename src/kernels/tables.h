@@ -16,12 +16,15 @@
 namespace mien {
 
 // Which of these exist depends on the processor that is built for (CMakeLists.txt); dispatch.cpp names those.
-extern const NetKernels net_scalar, net_avx2, net_avx512;
+extern const NetKernels net_scalar, net_sse41, net_avx2, net_avx512, net_neon, net_dotprod;
 extern const DetectKernels detect_scalar, detect_sse41, detect_avx2, detect_avx512, detect_neon;
 extern const ImageKernels image_scalar, image_sse41, image_avx2, image_neon;
 
 // For tables without better ones.
 void avg_pool_scalar(const PoolArgs& args) noexcept;
+void max_pool_scalar(const PoolArgs& args) noexcept;
+void add_scalar(const AddArgs& args) noexcept;
+std::int32_t dot_scalar(const std::int32_t* a, const std::int8_t* w, int count) noexcept;
 void max_pool_avx2(const PoolArgs& args) noexcept;
 void add_avx2(const AddArgs& args) noexcept;
 void sum_positions_scalar(const SumArgs& args) noexcept;

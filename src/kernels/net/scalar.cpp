@@ -75,7 +75,9 @@ inline Clip clip_window(const PoolArgs& args, int y, int x) noexcept {
             std::min(left + args.kernel_w, args.input_w)};
 }
 
-void max_pool(const PoolArgs& args) noexcept {
+}  // namespace
+
+void max_pool_scalar(const PoolArgs& args) noexcept {
     const auto channels = static_cast<std::size_t>(args.channels);
     for (int y = 0; y < args.output_h; ++y)
         for (int x = 0; x < args.output_w; ++x) {
@@ -90,7 +92,7 @@ void max_pool(const PoolArgs& args) noexcept {
         }
 }
 
-void add(const AddArgs& args) noexcept {
+void add_scalar(const AddArgs& args) noexcept {
     for (int y = 0; y < args.rows; ++y) {
         const std::int8_t *a = args.a + y * args.a_row, *b = args.b + y * args.b_row;
         std::int8_t* out = args.output + y * args.output_row;
@@ -98,8 +100,6 @@ void add(const AddArgs& args) noexcept {
             out[i] = static_cast<std::int8_t>(std::clamp<int>(a[i] + b[i], args.low, 127));
     }
 }
-
-}  // namespace
 
 void sum_positions_scalar(const SumArgs& args) noexcept {
     const std::int32_t offset = args.lift != 0 ? 128 * args.height * args.width : 0;
@@ -111,7 +111,7 @@ void sum_positions_scalar(const SumArgs& args) noexcept {
         }
 }
 
-static std::int32_t dot_scalar(const std::int32_t* a, const std::int8_t* w, int count) noexcept {
+std::int32_t dot_scalar(const std::int32_t* a, const std::int8_t* w, int count) noexcept {
     std::int32_t sum = 0;
     for (int i = 0; i < count; ++i) sum += a[i] * w[i];
     return sum;
@@ -139,9 +139,9 @@ const NetKernels net_scalar = {
     .conv_layout = {.out_block = conv_block, .group = 1, .element_bytes = 2},
     .conv = conv,
     .depthwise = depthwise,
-    .max_pool = max_pool,
+    .max_pool = max_pool_scalar,
     .avg_pool = avg_pool_scalar,
-    .add = add,
+    .add = add_scalar,
     .sum_positions = sum_positions_scalar,
     .dot = dot_scalar,
     .lift = 0,

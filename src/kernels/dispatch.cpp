@@ -29,7 +29,7 @@ constinit const Kernels tables[] = {
     {Isa::avx2, net_avx2, detect_avx2, image_avx2},
     {Isa::sse41, net_sse41, detect_sse41, image_sse41},
 #elif MIEN_ARM64
-    {Isa::i8mm, net_dotprod, detect_neon, image_neon},
+    {Isa::i8mm, net_i8mm, detect_neon, image_neon},
     {Isa::dotprod, net_dotprod, detect_neon, image_neon},
     {Isa::neon, net_neon, detect_neon, image_neon},
 #elif MIEN_ARM32

@@ -75,6 +75,8 @@ void depthwise(const DepthwiseArgs& args) noexcept {
 
 }  // namespace
 
+const Depthwise3 depthwise3_dotprod = depthwise3_functions;
+
 const NetKernels net_dotprod = {
     .conv_layout = conv_layout,
     .conv = conv,

@@ -26,6 +26,7 @@ namespace {
 constinit const Kernels tables[] = {
 #if MIEN_X86
     {Isa::avx512, net_avx512, detect_avx512, image_avx2},
+    {Isa::avxvnni, net_avxvnni, detect_avx2, image_avx2},
     {Isa::avx2, net_avx2, detect_avx2, image_avx2},
     {Isa::sse41, net_sse41, detect_sse41, image_sse41},
 #elif MIEN_ARM64

@@ -13,6 +13,12 @@
 using namespace mien;
 using namespace mien::test;
 
+#if MIEN_TEST_VNNI_EVEX
+namespace mien {
+extern const NetKernels net_avxvnni_evex;
+}
+#endif
+
 namespace {
 
 std::int8_t reference_requantise(std::int64_t acc, float scale, int low) {
@@ -38,6 +44,17 @@ void flip(const GuardedBuffer& buffer, std::uint8_t lift) {
 float random_scale(Random& random, int terms) {
     // Outputs of all sizes: many in range, some far outside.
     return static_cast<float>(random.between(1, 4000)) / 1000.0f / static_cast<float>(terms * 40);
+}
+
+// Every table to test: those of this processor, and AVX-VNNI's in another encoding where that one runs.
+std::vector<Kernels> tables() {
+    std::vector<Kernels> all;
+    for (const Isa isa : isas()) all.push_back(kernels_for(isa));
+#if MIEN_TEST_VNNI_EVEX
+    const Kernels& base = kernels_for(Isa::avx512);
+    if (base.isa == Isa::avx512) all.push_back({Isa::avxvnni, net_avxvnni_evex, base.detect, base.image});
+#endif
+    return all;
 }
 
 struct ConvShape {
@@ -117,8 +134,7 @@ void check_conv(const Kernels& kernels, const ConvShape& s, Random& random) {
 }  // namespace
 
 TEST_CASE("convolutions equal the reference on every instruction set") {
-    for (const Isa isa : isas()) {
-        const Kernels& kernels = kernels_for(isa);
+    for (const Kernels& kernels : tables()) {
         Random random(11);
         for (const int input_channels : {1, 3, 8, 16, 24, 40})
             for (const int kernel : {1, 3, 5})
@@ -134,8 +150,7 @@ TEST_CASE("convolutions equal the reference on every instruction set") {
 }
 
 TEST_CASE("depthwise convolutions equal the reference on every instruction set") {
-    for (const Isa isa : isas()) {
-        const Kernels& kernels = kernels_for(isa);
+    for (const Kernels& kernels : tables()) {
         Random random(12);
         for (const int channels : {8, 16, 24, 32, 40, 64, 72, 128})
             for (const int kernel : {1, 2, 3, 5})
@@ -182,14 +197,13 @@ TEST_CASE("depthwise convolutions equal the reference on every instruction set")
                                     wrong += output.bytes()[y * output_row + x * channels + c] !=
                                              reference_requantise(acc, scale[static_cast<std::size_t>(c)], low);
                                 }
-                        CHECK_MESSAGE(wrong == 0, isa_name(isa), " depthwise ", channels, " kernel ", kernel, " stride ", stride, " width ", output_w);
+                        CHECK_MESSAGE(wrong == 0, isa_name(kernels.isa), " depthwise ", channels, " kernel ", kernel, " stride ", stride, " width ", output_w);
                     }
     }
 }
 
 TEST_CASE("pooling equals the reference on every instruction set") {
-    for (const Isa isa : isas()) {
-        const Kernels& kernels = kernels_for(isa);
+    for (const Kernels& kernels : tables()) {
         Random random(13);
         for (const int channels : {8, 16, 24, 32, 40, 64, 128})
             for (const int kernel : {2, 3})
@@ -224,15 +238,14 @@ TEST_CASE("pooling equals the reference on every instruction set") {
                                         const int expected = maximum ? best : reference_requantise(sum, 1.0f / static_cast<float>(count), -127);
                                         wrong += out.bytes()[y * output_row + x * channels + c] != expected;
                                     }
-                            CHECK_MESSAGE(wrong == 0, isa_name(isa), maximum ? " max" : " avg", " pool ", size, " channels ", channels);
+                            CHECK_MESSAGE(wrong == 0, isa_name(kernels.isa), maximum ? " max" : " avg", " pool ", size, " channels ", channels);
                         }
                     }
     }
 }
 
 TEST_CASE("add saturates on every instruction set") {
-    for (const Isa isa : isas()) {
-        const Kernels& kernels = kernels_for(isa);
+    for (const Kernels& kernels : tables()) {
         Random random(14);
         for (const int row_bytes : {8, 24, 32, 40, 136})
             for (const std::int8_t low : {std::int8_t{-127}, std::int8_t{0}}) {
@@ -253,8 +266,8 @@ TEST_CASE("add saturates on every instruction set") {
 }
 
 TEST_CASE("sums and dots equal the reference on every instruction set") {
-    for (const Isa isa : isas()) {
-        const NetKernels& net = kernels_for(isa).net;
+    for (const Kernels& kernels : tables()) {
+        const NetKernels& net = kernels.net;
         Random random(15);
         for (const int channels : {1, 7, 8, 16, 24, 40, 128})
             for (const auto& [height, width] : {std::pair{1, 1}, {4, 4}, {3, 5}, {40, 40}}) {

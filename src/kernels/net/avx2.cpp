@@ -61,10 +61,10 @@ struct V {
         const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(first, second), 0xd8);
         return _mm_max_epi8(_mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)), _mm_set1_epi8(low));
     }
-    static void store8(std::int8_t* p, const Words32 (&v)[1], std::int8_t low) noexcept {
+    static void store8(std::int8_t* p, const Words32 (&v)[1], std::int8_t low, std::uint8_t) noexcept {
         _mm_storel_epi64(reinterpret_cast<__m128i*>(p), to_bytes(v[0], v[0], low));
     }
-    static void store16(std::int8_t* p, const Words32 (&v)[2], std::int8_t low) noexcept {
+    static void store16(std::int8_t* p, const Words32 (&v)[2], std::int8_t low, std::uint8_t) noexcept {
         _mm_storeu_si128(reinterpret_cast<__m128i*>(p), to_bytes(v[0], v[1], low));
     }
 
@@ -89,7 +89,7 @@ struct V {
     static I32 load32(const std::int32_t* p) noexcept { return load256(p); }
     static F32 loadf(const float* p) noexcept { return _mm256_loadu_ps(p); }
     static I32 requantise(I32 a, F32 a_scale, I32 b, F32 b_scale) noexcept { return _mm256_packs_epi32(scaled(a, a_scale), scaled(b, b_scale)); }
-    static U8 to_bytes(I32 front, I32 back, std::int8_t low, std::uint8_t) noexcept {
+    static U8 pack_bytes(I32 front, I32 back, std::int8_t low, std::uint8_t) noexcept {
         return _mm256_max_epi8(_mm256_packs_epi16(front, back), _mm256_set1_epi8(low));
     }
 };

@@ -303,7 +303,7 @@ struct V {
     static I32 load32(const std::int32_t* p) noexcept { return _mm512_loadu_si512(p); }
     static F32 loadf(const float* p) noexcept { return _mm512_loadu_ps(p); }
     static I32 requantise(I32 a, F32 a_scale, I32 b, F32 b_scale) noexcept { return _mm512_packs_epi32(scaled(a, a_scale), scaled(b, b_scale)); }
-    static U8 to_bytes(I32 front, I32 back, std::int8_t low, std::uint8_t output_lift) noexcept {
+    static U8 pack_bytes(I32 front, I32 back, std::int8_t low, std::uint8_t output_lift) noexcept {
         return to_bytes512(front, back, low, output_lift);
     }
 };

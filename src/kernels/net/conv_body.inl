@@ -6,7 +6,7 @@
 // V provides: I32 (accumulators of one vector's channels), F32, Weights, Act;
 //   load_bias, load_scale(p); load_weights(p); broadcast<unsigned_input>(four bytes at p) -> Act;
 //   dot<unsigned_input>(I32, Act, Weights) -> I32; scaled(I32, F32) -> Words32 (32-bit integers, not yet clamped);
-//   store8(p, Words32[vectors], low), store16(p, Words32[2 * vectors], low): saturated, not below `low`.
+//   store8(p, Words32[vectors], low, lift), store16(p, Words32[2 * vectors], low, lift): saturated, not below `low`, lifted.
 
 constexpr int conv_block = 8;
 
@@ -45,9 +45,9 @@ inline void conv_tile(const ConvArgs& args, const std::int8_t* field, const std:
         for (int v = 0; v < vectors; ++v) values[v] = V::scaled(acc[p][v], V::load_scale(args.scale + n + v * lanes));
         std::int8_t* const to = out + p * args.output_pixel + n;
         if constexpr (blocks == 2)
-            V::store16(to, values, args.low);
+            V::store16(to, values, args.low, args.output_lift);
         else
-            V::store8(to, values, args.low);
+            V::store8(to, values, args.low, args.output_lift);
     }
 }
 

@@ -14,7 +14,7 @@
 //
 // V provides: bytes (16, 32 or 64); U8, I32, F32; load8(p), store8(p, U8), low8, high8(U8, U8), low16, high16(U8, U8): unpack within 16 bytes; prepare<unsigned inputs>(U8) -> Act;
 //   load_weights(p); dot<unsigned inputs>(I32, Act, Weights); load32(p), loadf(p); requantise(I32 a, F32 scale of a, I32 b, F32 scale of b) -> 16-bit words,
-//   to_bytes(words, words, low, lift) -> U8; store_part(p, U8, count)
+//   pack_bytes(words, words, low, lift) -> U8; store_part(p, U8, count)
 
 constexpr int vector_floats = V::bytes / 4;
 
@@ -104,8 +104,8 @@ inline void depthwise3_tile(const std::int8_t* planes, std::size_t plane_bytes, 
     }
     MIEN_UNROLL
     for (int v = 0; v < vectors; ++v) {
-        top[v] = V::to_bytes(words[0][0][v], words[1][0][v], low, output_lift);
-        bottom[v] = V::to_bytes(words[0][1][v], words[1][1][v], low, output_lift);
+        top[v] = V::pack_bytes(words[0][0][v], words[1][0][v], low, output_lift);
+        bottom[v] = V::pack_bytes(words[0][1][v], words[1][1][v], low, output_lift);
     }
 }
 

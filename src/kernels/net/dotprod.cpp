@@ -32,8 +32,8 @@ struct V {
         const int8x8_t half = broadcast_neon(p);
         return vcombine_s8(half, half);
     }
-    static void store8(std::int8_t* p, const Words32 (&v)[2], std::int8_t low) noexcept { store8_neon(p, v, low); }
-    static void store16(std::int8_t* p, const Words32 (&v)[4], std::int8_t low) noexcept { store16_neon(p, v, low); }
+    static void store8(std::int8_t* p, const Words32 (&v)[2], std::int8_t low, std::uint8_t) noexcept { store8_neon(p, v, low); }
+    static void store16(std::int8_t* p, const Words32 (&v)[4], std::int8_t low, std::uint8_t) noexcept { store16_neon(p, v, low); }
 
     // Depthwise.
     static U8 load8(const std::int8_t* p) noexcept { return vld1q_s8(p); }
@@ -57,7 +57,7 @@ struct V {
     static I32 requantise(I32 a, F32 a_scale, I32 b, F32 b_scale) noexcept {
         return vreinterpretq_s32_s16(vcombine_s16(vqmovn_s32(scaled(a, a_scale)), vqmovn_s32(scaled(b, b_scale))));
     }
-    static U8 to_bytes(I32 front, I32 back, std::int8_t low, std::uint8_t) noexcept {
+    static U8 pack_bytes(I32 front, I32 back, std::int8_t low, std::uint8_t) noexcept {
         const int8x16_t all = vcombine_s8(vqmovn_s16(vreinterpretq_s16_s32(front)), vqmovn_s16(vreinterpretq_s16_s32(back)));
         return vmaxq_s8(all, vdupq_n_s8(low));
     }

@@ -37,8 +37,8 @@ struct V {
         const int32x2_t high = vpadd_s32(vget_low_s32(acc.high), vget_high_s32(acc.high));
         return scaled_neon(vcombine_s32(low, high), scale);
     }
-    static void store8(std::int8_t* p, const Words32 (&v)[2], std::int8_t low) noexcept { store8_neon(p, v, low); }
-    static void store16(std::int8_t* p, const Words32 (&v)[4], std::int8_t low) noexcept { store16_neon(p, v, low); }
+    static void store8(std::int8_t* p, const Words32 (&v)[2], std::int8_t low, std::uint8_t) noexcept { store8_neon(p, v, low); }
+    static void store16(std::int8_t* p, const Words32 (&v)[4], std::int8_t low, std::uint8_t) noexcept { store16_neon(p, v, low); }
 };
 
 #include "kernels/net/conv_body.inl"

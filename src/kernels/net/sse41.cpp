@@ -45,11 +45,11 @@ struct V {
         __builtin_memcpy(&v, p, sizeof v);
         return prepare<unsigned_input>(_mm_set1_epi32(v));
     }
-    static void store8(std::int8_t* p, const Words32 (&v)[2], std::int8_t low) noexcept {
+    static void store8(std::int8_t* p, const Words32 (&v)[2], std::int8_t low, std::uint8_t) noexcept {
         const __m128i words = _mm_packs_epi32(v[0], v[1]);
         _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_max_epi8(_mm_packs_epi16(words, words), _mm_set1_epi8(low)));
     }
-    static void store16(std::int8_t* p, const Words32 (&v)[4], std::int8_t low) noexcept {
+    static void store16(std::int8_t* p, const Words32 (&v)[4], std::int8_t low, std::uint8_t) noexcept {
         const __m128i all = _mm_packs_epi16(_mm_packs_epi32(v[0], v[1]), _mm_packs_epi32(v[2], v[3]));
         _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_max_epi8(all, _mm_set1_epi8(low)));
     }
@@ -70,7 +70,7 @@ struct V {
     static I32 load32(const std::int32_t* p) noexcept { return load128(p); }
     static F32 loadf(const float* p) noexcept { return _mm_loadu_ps(p); }
     static I32 requantise(I32 a, F32 a_scale, I32 b, F32 b_scale) noexcept { return _mm_packs_epi32(scaled(a, a_scale), scaled(b, b_scale)); }
-    static U8 to_bytes(I32 front, I32 back, std::int8_t low, std::uint8_t) noexcept {
+    static U8 pack_bytes(I32 front, I32 back, std::int8_t low, std::uint8_t) noexcept {
         return _mm_max_epi8(_mm_packs_epi16(front, back), _mm_set1_epi8(low));
     }
 };

@@ -3,7 +3,7 @@ JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 DEMO_OUT ?= demo-out
 
-.PHONY: all demo test check asan scalar fuzz emulate icount bench install weights clean help cross-aarch64 cross-armhf cross-riscv64
+.PHONY: all demo test check asan scalar fuzz emulate icount bench bench-peers install weights clean help cross-aarch64 cross-armhf cross-riscv64
 
 all: ## the library and the command line tool, in build/release
 	cmake --preset release >/dev/null
@@ -46,8 +46,13 @@ emulate: ## the tests on emulated ARM, RISC-V and old x86 processors
 icount: ## instructions per face and per frame for every path, under emulation
 	python3 bench/icount/icount.py
 
-bench: all ## milliseconds per step
-	build/release/mien bench
+bench: ## measure everything on this machine; results also in build/bench.json (BENCH="net --isa avx2": a part)
+	cmake -S . -B build/bench -DCMAKE_BUILD_TYPE=Release -DMIEN_BUILD_BENCH=ON >/dev/null
+	cmake --build build/bench -j $(JOBS) --target mien-bench
+	build/bench/bench/mien-bench $(BENCH) --out build/bench.json
+
+bench-peers: all ## mien beside OpenCV, LiteRT, ONNX Runtime, OpenVINO and ncnn (PHOTOS="a.jpg b.jpg": on these pictures)
+	sh bench/peers/run.sh $(PHOTOS)
 
 install: all ## into PREFIX (default /usr/local)
 	cmake --install build/release --prefix $(PREFIX)

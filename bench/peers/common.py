@@ -56,6 +56,12 @@ class Mien:
     def boxes(self) -> List[tuple]:
         return [(f.x, f.y, f.width, f.height) for f in self.faces[: self.count.value]]
 
+    def classifier(self, crop: np.ndarray) -> Callable[[], None]:
+        """The bare call: what a program that keeps its frame does."""
+        frame = self._frame(crop)
+        call, engine, at, face = self.lib.mien_classify_crop, self.engine, C.byref(frame), C.byref(self.face)
+        return lambda keep=(self, frame, crop): call(engine, at, face)
+
     def classify(self, crop: np.ndarray) -> np.ndarray:
         frame = self._frame(crop)
         if self.lib.mien_classify_crop(self.engine, C.byref(frame), C.byref(self.face)) != 0:

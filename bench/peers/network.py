@@ -34,15 +34,23 @@ Runner = Callable[[np.ndarray], np.ndarray]  # float [1, h, w, 1] -> probabiliti
 
 
 def crops(count: int, size: int) -> np.ndarray:
-    """Squares cut from the sample photos, faces among them: uint8 [count, size, size]."""
+    """Faces of the sample photos, moved, grown, turned round and relit at random: uint8 [count, size, size]."""
     random = np.random.default_rng(1)
-    photos = [cv2.imread(str(p), cv2.IMREAD_GRAYSCALE) for p in sorted((common.ROOT / "tests/data/photos").glob("*.jpg"))]
+    cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
+    faces = []
+    for path in sorted((common.ROOT / "tests/data/photos").glob("*.jpg")):
+        photo = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        faces += [(photo, box) for box in cascade.detectMultiScale(photo, 1.1, 5)]
     out = []
-    for _ in range(count):
-        photo = photos[random.integers(len(photos))]
-        side = int(random.integers(48, min(photo.shape) // 2))
-        y, x = (int(random.integers(0, n - side)) for n in photo.shape)
-        out.append(cv2.resize(photo[y:y + side, x:x + side], (size, size)))
+    while len(out) < count:
+        photo, (x, y, w, _) = faces[random.integers(len(faces))]
+        side = int(w * random.uniform(0.8, 1.25))
+        x, y = (int(v + w / 2 - side / 2 + w * random.uniform(-0.12, 0.12)) for v in (x, y))
+        if x < 0 or y < 0 or x + side > photo.shape[1] or y + side > photo.shape[0]:
+            continue
+        crop = cv2.resize(photo[y:y + side, x:x + side], (size, size)).astype(np.float32)
+        crop = crop * random.uniform(0.6, 1.2) + random.uniform(-30, 30)
+        out.append(np.clip(crop[:, :: 1 if random.random() < 0.5 else -1], 0, 255).astype(np.uint8))
     return np.stack(out)
 
 
@@ -314,7 +322,7 @@ def main() -> int:
     for isa in common.available_isas(args.library, emotion):
         engine = common.Mien(args.library, isa, (size, size), emotion=emotion)
         agreement["mien " + isa] = sum(int(engine.classify(x).argmax() == y.argmax()) for x, y in zip(test, expected))
-        runners["mien " + isa] = lambda e=engine: e.classify(test[0])
+        runners["mien " + isa] = engine.classifier(test[0])
     with tempfile.TemporaryDirectory() as folder:
         for name, (package, make) in peers(net, folder, calibration).items():
             if args.only and name not in args.only.split(","):

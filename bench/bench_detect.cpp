@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "detect/cascade.h"
+#include "detect/pyramid.h"
 #include "harness.h"
 #include "pictures.h"
 #include "pyramid.h"
@@ -85,6 +86,53 @@ void report_frames(const std::vector<GrayPicture>& pictures, const Options& opti
     report.json["frames"] = std::move(rows);
 }
 
+// What windows stand on: every level's rows made and integrated as the detector does it, with no window looked at.
+void report_levels(const GrayPicture& picture, const Search& search, const Options& options, Report& report) {
+    const Cascade& cascade = default_cascade();
+    DetectorOptions detector_options;
+    detector_options.scale_factor = search.scale_factor;
+    struct Bands {
+        IntegralBand band;
+        std::vector<std::byte> memory;
+    };
+    std::vector<std::unique_ptr<Bands>> bands;
+    std::vector<Case> cases;
+    for (const Isa isa : options.isas)
+        for (const bool integrate : {false, true}) {
+            Bands& owned = *bands.emplace_back(std::make_unique<Bands>());
+            const auto place = [&](Arena& arena) {
+                owned.band.place(arena, picture.width, picture.height, cascade.window_height(), false, kernels_for(isa));
+            };
+            Arena measured;
+            place(measured);
+            owned.memory.resize(measured.required_bytes());
+            Arena arena(owned.memory.data(), owned.memory.size());
+            place(arena);
+            cases.push_back({.run = [&owned, &picture, &cascade, detector_options, integrate] {
+                Pyramid levels(cascade.window_width(), cascade.window_height(), picture.width, picture.height, detector_options);
+                for (Level level; levels.next(level);) {
+                    owned.band.begin({picture.gray.data(), picture.width, picture.width, picture.height}, level, 0, level.rows * level.step);
+                    if (integrate)
+                        for (int row = 0; row < level.rows; ++row) (void)owned.band.row(row * level.step);
+                    else
+                        for (int y = 0; y < level.height; ++y) (void)owned.band.level_row(y);
+                }
+            }});
+        }
+    measure(cases, options.round_count());
+    Table table({"set", "resize ms", "median", "integral ms", "both ms"});
+    Json rows = Json::array();
+    for (std::size_t i = 0; i < options.isas.size(); ++i) {
+        const Case &resize = cases[2 * i], &both = cases[2 * i + 1];
+        table.row({isa_name(options.isas[i]), format("%.3f", resize.min_ms()), format("%.3f", resize.median_ms()),
+                   format("%.3f", both.min_ms() - resize.min_ms()), format("%.3f", both.min_ms())});
+        rows.push_back({{"isa", isa_name(options.isas[i])}, {"resize_min_ms", rounded(resize.min_ms())}, {"resize_median_ms", rounded(resize.median_ms())},
+                        {"integral_min_ms", rounded(both.min_ms() - resize.min_ms())}, {"both_min_ms", rounded(both.min_ms())}});
+    }
+    report.text += format("\nLevels of %s at %.2g: resize, and integral images as the difference\n", picture.name.c_str(), search.scale_factor) + table.text();
+    report.json["levels"].push_back({{"frame", picture.name}, {"scale_factor", search.scale_factor}, {"isas", std::move(rows)}});
+}
+
 // The time of a stage is the difference between two cascades of which one rejects everything a stage later.
 void report_stages(const GrayPicture& picture, const Search& search, Isa isa, const Options& options, Report& report) {
     const Cascade& cascade = default_cascade();
@@ -147,10 +195,12 @@ Report bench_detect(const Options& options) {
     const std::vector<GrayPicture> pictures = pictures_of(options);
     report_frames(pictures, options, report);
     report.json["stages"] = Json::array();
-    // Steps inside the detector (resize, integral images, evaluation) want hooks in src/detect/detector.h; none are there yet.
+    report.json["levels"] = Json::array();
     for (const GrayPicture& picture : pictures) {
         const bool is_photo = &picture - pictures.data() >= (options.quick ? 1 : 3);
-        if (&picture == pictures.data() || is_photo) report_stages(picture, searches[0], options.isas.back(), options, report);
+        if (&picture != pictures.data() && !is_photo) continue;
+        report_levels(picture, searches[0], options, report);
+        report_stages(picture, searches[0], options.isas.back(), options, report);
     }
     return report;
 }

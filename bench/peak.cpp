@@ -107,8 +107,8 @@ constexpr int sums = 12;
     }
 MIEN_ARM_LOOP(neon_int8, "", "smull v28.8h,v30.8b,v31.8b\n smlal2 v28.8h,v30.16b,v31.16b\n sadalp v\\r\\().4s,v28.8h")
 MIEN_ARM_LOOP(neon_int16, "", "smlal v\\r\\().4s,v30.4h,v31.4h")
-MIEN_ARM_LOOP(dotprod_int8, ".arch_extension dotprod\n", "sdot v\\r\\().4s,v30.16b,v31.16b")
-MIEN_ARM_LOOP(i8mm_int8, ".arch_extension i8mm\n", "smmla v\\r\\().4s,v30.16b,v31.16b")
+MIEN_ARM_LOOP(dotprod_int8, ".arch armv8.2-a+dotprod\n", "sdot v\\r\\().4s,v30.16b,v31.16b")
+MIEN_ARM_LOOP(i8mm_int8, ".arch armv8.2-a+i8mm\n", "smmla v\\r\\().4s,v30.16b,v31.16b")
 void neon_loads(long iterations, const std::uint8_t* data) {
     for (long i = 0; i < iterations; ++i)
         for (const std::uint8_t *p = data, *end = data + load_bytes; p != end; p += 64)

@@ -33,6 +33,7 @@ int run_image(int argc, char** argv);
 int run_classify(int argc, char** argv);
 int run_info(int argc, char** argv);
 int run_verify(int argc, char** argv);
+int run_eval(int argc, char** argv);
 int run_bench(int argc, char** argv);
 
 // printf into a string.

@@ -22,6 +22,7 @@ constexpr Verb verbs[] = {
     {"classify", cli::run_classify, "the same for pictures that are one face each"},
     {"info", cli::run_info, "show what a weights file holds"},
     {"verify", cli::run_verify, "replay the test vectors inside a weights file"},
+    {"eval", cli::run_eval, "measure a network on labelled faces"},
     {"bench", cli::run_bench, "measure each step on this machine"},
 };
 

@@ -2,6 +2,7 @@
 // Pixels from and to picture files by stb_image (see image_file.h). inspect_image() has judged size and completeness
 // before any call of the decoder here; a bound on single allocations stops the rest (streams that inflate too far).
 #include "host/image_file.h"
+#include "host/inflate.h"
 
 #include <algorithm>
 #include <cstring>
@@ -221,6 +222,14 @@ Result<ByteVector> encode_image(const Frame& frame, ImageFormat format) {
     ByteVector bytes;
     if (stbi_write_jpg_to_func(append_bytes, &bytes, frame.width, frame.height, channels, frame.data, jpeg_quality) == 0) return no_memory();
     return bytes;
+}
+
+bool inflate_raw(Bytes packed, std::span<std::uint8_t> out) {
+    constexpr std::size_t largest = 0x7fffffff;
+    if (packed.size() > largest || out.size() > largest) return false;
+    const int count = stbi_zlib_decode_noheader_buffer(reinterpret_cast<char*>(out.data()), static_cast<int>(out.size()),
+                                                       reinterpret_cast<const char*>(packed.data()), static_cast<int>(packed.size()));
+    return count >= 0 && static_cast<std::size_t>(count) == out.size();
 }
 
 }  // namespace mien::host

@@ -5,11 +5,12 @@ set -eu
 build=$1
 seconds=${2:-60}
 data=$(dirname "$0")/../data
-for target in weights cascade image; do
+for target in weights cascade image npz; do
     case $target in
         weights) seeds="$data/models" ;;
         cascade) seeds="$data/cascades" ;;
         image) seeds="$data/photos" ;;
+        npz) seeds="" ;;
     esac
     [ -d "$data/corpus/$target" ] && seeds="$seeds $data/corpus/$target"
     mkdir -p "$build/corpus/$target"

@@ -49,6 +49,7 @@ class Layer:
     scale: bool = True
     axis: int = -1
     keepdims: bool = False
+    rate: float = 0.0  # of a dropout
     pads: tensor_ops.Pads = (0, 0, 0, 0)  # resolved, never "same"
     input_shape: Shape = ()
     output_shape: Shape = ()
@@ -399,7 +400,7 @@ def _read_graph(path: str, config: Any) -> Tuple[str, Tuple[int, int, int], List
     return name, input_shape, _ordered(path, layers, last)
 
 
-def _infer_shapes(path: str, layers: List[Layer], input_shape: Tuple[int, int, int]) -> None:
+def infer_shapes(path: str, layers: List[Layer], input_shape: Tuple[int, int, int]) -> None:
     """Fills in shapes and turns "same" into explicit pads."""
     shapes: Dict[str, Shape] = {}
     for layer in layers:
@@ -512,7 +513,7 @@ def _read_hdf5(path: str, data: bytes, sha256: str) -> KerasModel:
                 raise ModelError(path, "no model_config in it (weights alone do not say what the network is)")
             config = _load_json(path, _as_text(file.attrs["model_config"]), "model_config")
             name, input_shape, layers = _read_graph(path, config)
-            _infer_shapes(path, layers, input_shape)
+            infer_shapes(path, layers, input_shape)
             group = file["model_weights"]
             version = _as_text(file.attrs.get("keras_version", group.attrs.get("keras_version", "")))
             for layer in layers:
@@ -558,7 +559,7 @@ def _read_archive(path: str, data: bytes, sha256: str) -> KerasModel:
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error):
         raise UnreadableError(path, "a damaged .keras archive") from None
     name, input_shape, layers = _read_graph(path, config)
-    _infer_shapes(path, layers, input_shape)
+    infer_shapes(path, layers, input_shape)
     with _open_hdf5(path, weights) as file:
         try:
             group = file["layers"] if "layers" in file else file["_layer_checkpoint_dependencies"]

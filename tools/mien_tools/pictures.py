@@ -14,10 +14,10 @@ import numpy as np
 from . import image
 from .errors import ModelError, UnreadableError
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm", ".webp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm", ".webp")
 
 
-def _decode(data: bytes, where: str) -> np.ndarray:
+def decode(data: bytes, where: str) -> np.ndarray:
     """[h, w] gray or [h, w, 3] RGB."""
     try:
         from PIL import Image
@@ -33,7 +33,7 @@ def _decode(data: bytes, where: str) -> np.ndarray:
 
 def read_picture(path: str) -> np.ndarray:
     try:
-        return _decode(Path(path).read_bytes(), path)
+        return decode(Path(path).read_bytes(), path)
     except OSError as error:
         raise UnreadableError(path, error.strerror or str(error)) from None
 
@@ -54,7 +54,7 @@ def load(path: str, count: int, size: Tuple[int, int, int], padding: int = 0) ->
     `path` is a folder, an .npz with `images` [N, h, w] or [N, h, w, c], or one with JPEG files end to end
     in `jpeg` and their places in `offset`. `padding` repeats the edge by so many pixels a side."""
     if os.path.isdir(path):
-        files = sorted(p for p in Path(path).rglob("*") if p.suffix.lower() in _SUFFIXES and p.is_file())
+        files = sorted(p for p in Path(path).rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
         pictures: List[np.ndarray] = [read_picture(str(files[i])) for i in spread(len(files), count)]
     else:
         try:
@@ -72,7 +72,7 @@ def load(path: str, count: int, size: Tuple[int, int, int], padding: int = 0) ->
                     rows = np.flatnonzero(data["split"] == 0) if "split" in data else np.arange(len(offset) - 1)
                     if not len(rows) or rows[-1] >= len(offset) - 1:
                         raise ModelError(path, "`split` and `offset` do not belong together")
-                    pictures = [_decode(jpeg[offset[i]:offset[i + 1]].tobytes(), f"{path} [{i}]")
+                    pictures = [decode(jpeg[offset[i]:offset[i + 1]].tobytes(), f"{path} [{i}]")
                                 for i in rows[spread(len(rows), count)]]
                 else:
                     raise ModelError(path, "neither `images` nor `jpeg` and `offset` in it")

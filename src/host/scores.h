@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+// How good are a network's answers on labelled pictures? The figures of tools/train/metrics.py, by the same formulas.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace mien::host {
+
+class Scores {
+public:
+    explicit Scores(std::vector<std::string> labels);
+
+    // One picture; the first of equal probabilities is the answer.
+    void add(int label, std::span<const float> probabilities);
+
+    std::int64_t count() const { return count_; }
+    double accuracy() const;
+    double balanced_accuracy() const;   // mean recall of the classes that occur
+    double macro_f1() const;            // mean F1 of the classes that occur
+    double calibration_error() const;   // expected calibration error over 15 equal bins of confidence
+    double log_loss() const;            // nats
+
+    std::int64_t pictures(int label) const;
+    double precision(int label) const;
+    double recall(int label) const;
+    double f1(int label) const;
+
+    // A summary, per class figures and the confusion matrix, aligned for a terminal.
+    std::string text() const;
+    // One object, without a newline. `unreadable` counts pictures that are in none of the figures.
+    std::string json(const std::string& source, const std::string& model, std::size_t unreadable) const;
+
+private:
+    std::int64_t& cell(int label, int answer) { return confusion_[static_cast<std::size_t>(label) * labels_.size() + static_cast<std::size_t>(answer)]; }
+    std::int64_t cell(int label, int answer) const { return confusion_[static_cast<std::size_t>(label) * labels_.size() + static_cast<std::size_t>(answer)]; }
+    std::int64_t answers(int answer) const;
+    int classes() const { return static_cast<int>(labels_.size()); }
+
+    static constexpr int bins = 15;
+    std::vector<std::string> labels_;
+    std::vector<std::int64_t> confusion_;  // [label, answer]
+    double confidence_[bins] = {}, right_[bins] = {}, loss_ = 0;
+    std::int64_t count_ = 0;
+};
+
+}  // namespace mien::host

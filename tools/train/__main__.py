@@ -1,0 +1,524 @@
+# SPDX-License-Identifier: MIT
+"""Trains, fine-tunes and measures mien's networks.
+
+  python3 tools/train data FER2013                     what is in a data set, and what is rejected
+  python3 tools/train copies FER2013                   pictures of one split that are in another too
+  python3 tools/train emotion --data FER2013 -o X.hdf5
+  python3 tools/train gender --data utkface64.npz -o X.hdf5
+  python3 tools/train fine-tune X.hdf5 --data MY_FACES -o MINE.hdf5 --mien MINE.mien
+  python3 tools/train evaluate X.hdf5 --data FER2013 --split test --png confusion.png
+  python3 tools/train conditions X.hdf5 --data FER2013 glasses, blur, darkness, small faces ...
+  python3 tools/train groups GENDER.hdf5 --data utkface64.npz   by gender, age and ancestry
+
+Needs what tools/train/requirements.txt names: sh tools/train/setup.sh. DATA is anything that datasets.py reads."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import subprocess
+import sys
+import time
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from mien_tools import errors, keras_file  # noqa: E402
+
+try:
+    import numpy as np
+    import torch
+except ImportError as error:
+    sys.exit(f"train: {error.name} is missing; run: sh tools/train/setup.sh, then build/train-venv/bin/python tools/train ...")
+
+import conditions  # noqa: E402
+import datasets  # noqa: E402
+import keras_writer  # noqa: E402
+import metrics  # noqa: E402
+import plots  # noqa: E402
+from architectures import ARCHITECTURES  # noqa: E402
+from augment import PRESETS, UTKFACE_BOX, Augmentation, cut  # noqa: E402
+from evaluate import Model  # noqa: E402
+from torch_net import KerasNet  # noqa: E402
+from trainer import Recipe, Trainer, TrainingData  # noqa: E402
+
+
+class Report:
+    """Lines on standard output; transient ones on a terminal only, over each other."""
+
+    def __init__(self) -> None:
+        self.open = False
+
+    def __call__(self, text: str, transient: bool = False) -> None:
+        if transient:
+            if sys.stderr.isatty():
+                print(f"\r{text}\033[K", end="", file=sys.stderr, flush=True)
+                self.open = True
+            return
+        if self.open:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            self.open = False
+        print(text, flush=True)
+
+
+report = Report()
+
+
+# ---------------------------------------------------------------- data
+
+def load_data(args: argparse.Namespace, task: str, size: Tuple[int, int, int], classes: Optional[List[str]] = None,
+              quiet: bool = False) -> datasets.Dataset:
+    votes = getattr(args, "votes", None)
+    loaded = []
+    for path in args.data:
+        progress = lambda n: report(f"{path}: {n:,} read", transient=True)  # noqa: E731,B023
+        loaded.append(datasets.load(path, task, size, classes, votes, progress))
+        if not quiet:
+            report(loaded[-1].table())
+    return datasets.merge(loaded)
+
+
+def box_of(dataset: datasets.Dataset) -> Dict[str, float]:
+    """UTKFace chips are wider than faces; everything else is a face from edge to edge."""
+    return dict(UTKFACE_BOX) if dataset.kind.startswith("UTKFace") else {}
+
+
+def framed(dataset: datasets.Dataset, samples: datasets.Samples, size: Tuple[int, int]) -> np.ndarray:
+    box = {k: v for k, v in box_of(dataset).items() if "jitter" not in k}
+    return cut(samples.images, Augmentation(flip=0, rotation=0, shift=0, zoom=0, stretch=0, **box), size)
+
+
+def source_size(task: str, args: argparse.Namespace, size: Tuple[int, int, int]) -> Tuple[int, int, int]:
+    """Pictures that are to be cut further are read larger than the network's input."""
+    wide = task == "gender" and any(Path(p).suffix == ".npz" or Path(p).is_dir() for p in args.data)
+    return (max(size[0], 64), max(size[1], 64), size[2]) if wide else size
+
+
+# ---------------------------------------------------------------- training
+
+def recipe_of(args: argparse.Namespace, task: str) -> Recipe:
+    augmentation = PRESETS[args.augmentation].scaled(args.strength)
+    values = {f.name: getattr(args, f.name) for f in fields(Recipe) if hasattr(args, f.name)}
+    values.update(augmentation=asdict(augmentation), teachers=[Path(t).name for t in args.teacher])
+    return Recipe(**values)
+
+
+def write_outputs(net: KerasNet, args: argparse.Namespace, log: Path) -> None:
+    model = net.store_keras()
+    size = keras_writer.write(model, args.output, args.yes)
+    report(f"{args.output}: {model.parameter_count:,} parameters, {size:,} bytes")
+    if args.curves:
+        plots.curves(log, args.curves)
+        report(f"{args.curves}: training curves")
+
+
+def check_outputs(args: argparse.Namespace) -> None:
+    """Said before hours of work rather than after."""
+    for path in (args.output, args.mien if hasattr(args, "mien") else None):
+        if path is None:
+            continue
+        if path.exists() and not args.yes:
+            raise errors.UsageError(path, "exists (use -y to overwrite)")
+        if not path.parent.is_dir():
+            raise errors.UsageError(path.parent, "no such folder")
+
+
+def run_training(args: argparse.Namespace) -> int:
+    task = args.command
+    check_outputs(args)
+    shape, make = ARCHITECTURES[args.architecture]
+    if args.size:
+        shape = (args.size, args.size, shape[2])
+    if args.colour:
+        shape = (shape[0], shape[1], 3)
+    data = load_data(args, task, source_size(task, args, shape))
+    if "train" not in data.splits or "validation" not in data.splits:
+        raise errors.ModelError(data.path, "needs training and validation pictures; it has " + (", ".join(data.splits) or "none"))
+    train, validation = data.splits["train"], data.splits["validation"]
+    missing = [data.classes[k] for k in range(len(data.classes)) if not (train.labels == k).any()]
+    if missing:
+        raise errors.ModelError(data.path, f"no training picture of {', '.join(missing)}")
+    if not args.keep_copies:
+        held_out = [s for name, s in data.splits.items() if name != "train"]
+        train, dropped = datasets.without_copies(train, held_out, progress=lambda k, n: report(f"looking for copies: {k} of {n}", transient=True))
+        report(f"dropped {dropped:,} training pictures that are copies of validation or test pictures (train copies lists them)")
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    recipe = recipe_of(args, task)
+    recipe.augmentation.update(box_of(data))
+    teachers = [KerasNet(keras_file.read_model(str(path))) for path in args.teacher]
+    for path, teacher in zip(args.teacher, teachers):
+        if teacher.model.input_shape != shape or teacher.model.class_count != len(data.classes):
+            raise errors.ModelError(path, "a teacher needs the same input and the same classes")
+    if recipe.auxiliary and train.votes is None:
+        report("no FER+ votes: without the second head and without soft labels")
+    votes = None if train.votes is None else train.votes / np.maximum(train.votes.sum(1, keepdims=True), 1)
+    soft = datasets.soft_labels(train.votes) if train.votes is not None and task == "emotion" else None
+    net = KerasNet(make(shape, len(data.classes)))
+    report(f"{args.architecture}: {net.store_keras().parameter_count:,} parameters, {len(train):,} training and {len(validation):,} validation pictures")
+    checkpoint = args.checkpoint or args.output.with_suffix(".checkpoint.pt")
+    log = args.log or args.output.with_suffix(".csv")
+    trainer = Trainer(net, recipe, TrainingData(train.images, train.labels, votes, soft, framed(data, validation, shape[:2]), validation.labels),
+                      teachers, checkpoint, log, report)
+    best, (accuracy, loss) = trainer.run()
+    report(f"best validation accuracy {accuracy:.4f}, loss {loss:.4f}")
+    write_outputs(best, args, log)
+    return 0
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """The best weights so far of a run, finished or not."""
+    if args.output.exists() and not args.yes:
+        raise errors.UsageError(args.output, "exists (use -y to overwrite)")
+    try:
+        state = torch.load(args.checkpoint, weights_only=True)
+        weights, recipe, best = state["best_state"], state["recipe"], state["best"]
+        shape, make = ARCHITECTURES[recipe["architecture"]]
+        classes = int(list(weights.values())[-1].shape[0])
+    except OSError as error:
+        raise errors.UnreadableError(args.checkpoint, error.strerror or "cannot be read") from None
+    except Exception as error:  # torch raises many kinds
+        raise errors.ModelError(args.checkpoint, f"not a checkpoint of this program ({type(error).__name__})") from None
+    net = KerasNet(make((args.size, args.size, shape[2]) if args.size else shape, classes))
+    net.load_state_dict(weights)
+    report(f"after {state['epoch']} of {recipe['epochs']} epochs: best validation accuracy {best[0]:.4f}")
+    args.curves = None
+    write_outputs(net, args, args.checkpoint)
+    return 0
+
+
+def with_classes(model: keras_file.KerasModel, classes: int) -> keras_file.KerasModel:
+    """The same network with a fresh last layer for so many classes."""
+    model = copy.deepcopy(model)
+    head = next(layer for layer in reversed(model.layers) if layer.kind in ("conv", "dense"))
+    head.filters = classes
+    keras_file.infer_shapes(model.path, model.layers, model.input_shape)
+    rng = np.random.default_rng(0)
+    for role, shape in head.weight_shapes():
+        deviation = np.sqrt(2 / max(int(np.prod(shape[:-1])), 1))
+        head.weights[role] = (rng.normal(0, deviation, shape) if role == "kernel" else np.zeros(shape)).astype(np.float32)
+    return model
+
+
+def run_fine_tune(args: argparse.Namespace) -> int:
+    check_outputs(args)
+    base = keras_file.read_model(str(args.model))
+    known = {7: datasets.EMOTIONS, 2: datasets.GENDERS}.get(base.class_count)
+    task = {7: "emotion", 2: "gender"}.get(base.class_count, "")
+    labels = args.labels.split(",") if args.labels else None
+    data = load_data(args, task if labels is None and known else "own", base.input_shape, labels)
+    same = tuple(data.classes) == known or (labels is not None and len(labels) == base.class_count and args.keep_head)
+    if "train" not in data.splits:
+        raise errors.ModelError(data.path, "no training pictures")
+    if "validation" not in data.splits:
+        raise errors.ModelError(data.path, "too few pictures to keep some for validation (put them into train/ and validation/)")
+    train, validation = data.splits["train"], data.splits["validation"]
+    if not same:
+        report(f"classes {', '.join(data.classes)}: a new last layer")
+        missing = [data.classes[k] for k in range(len(data.classes)) if not (train.labels == k).any()]
+        if missing:
+            raise errors.ModelError(data.path, f"no training picture of {', '.join(missing)}")
+    torch.set_num_threads(args.threads)
+    recipe = Recipe(architecture=base.sha256[:16], epochs=args.epochs, batch=max(1, min(args.batch, len(train))), rate=args.rate, warm_up=1.0, weight_decay=0.0,
+                    average=0.98, freeze_norm=True, dropout=0.0, seed=args.seed, bf16=args.bf16, label_smoothing=0.05,
+                    augmentation=asdict(PRESETS[args.augmentation].scaled(args.strength)))
+    net = KerasNet(base if same else with_classes(base, len(data.classes)))
+    log = args.log or args.output.with_suffix(".csv")
+    checkpoint = args.checkpoint or args.output.with_suffix(".checkpoint.pt")
+    trainer = Trainer(net, recipe, TrainingData(train.images, train.labels, None, None, validation.images, validation.labels), [], checkpoint, log, report)
+    before = trainer.score_start()
+    if same:
+        report(f"before: validation accuracy {before[0]:.4f}, loss {before[1]:.4f}")
+    best, (accuracy, loss) = trainer.run()
+    report(f"after: validation accuracy {accuracy:.4f}, loss {loss:.4f}")
+    write_outputs(best, args, log)
+    checkpoint.unlink(missing_ok=True)
+    if args.mien:
+        calibration = args.output.with_suffix(".calibration.npz")
+        np.savez_compressed(calibration, images=train.images[:500])
+        command = [sys.executable, str(HERE.parent / "convert_keras.py"), "-y", str(args.output), "-o", str(args.mien), "--labels", ",".join(data.classes),
+                   "--task", task, "--name", args.mien.stem, "--source", f"fine-tuned from {args.model.name}", "--calibrate", str(calibration),
+                   "--calibrate-name", "the training pictures"]
+        status = subprocess.run(command, check=False).returncode
+        calibration.unlink(missing_ok=True)
+        return status
+    return 0
+
+
+# ---------------------------------------------------------------- measuring
+
+def scored_split(args: argparse.Namespace, model: Model) -> Tuple[datasets.Dataset, datasets.Samples, np.ndarray, Tuple[str, ...]]:
+    """Data set, the chosen split, its pictures cut as the engine would, and the classes."""
+    task = args.task or ("gender" if model.labels and "woman" in model.labels else "emotion")
+    labels = args.labels.split(",") if args.labels else list(model.labels or {"gender": datasets.GENDERS}.get(task, datasets.EMOTIONS))
+    size = model.input_shape
+    data = load_data(args, task, source_size(task, args, size), labels, quiet=True)
+    if args.split == "all":
+        data = datasets.Dataset(data.path, data.kind, data.classes, {"all": join(list(data.splits.values()))}, data.rejected, data.examples)
+    if args.split not in data.splits:
+        raise errors.ModelError(data.path, f"no split {args.split} (it has {', '.join(data.splits)})")
+    samples = data.splits[args.split]
+    return data, samples, framed(data, samples, size[:2]), tuple(labels)
+
+
+def join(parts: List[datasets.Samples]) -> datasets.Samples:
+    both = lambda name: None if any(getattr(p, name) is None for p in parts) else np.concatenate([getattr(p, name) for p in parts])  # noqa: E731
+    return datasets.Samples(np.concatenate([p.images for p in parts]), np.concatenate([p.labels for p in parts]), [n for p in parts for n in p.names],
+                            both("votes"), both("age"), both("ancestry"))
+
+
+def open_model(args: argparse.Namespace, path: Path) -> Model:
+    return Model(path, args.mien, args.backend)
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    model = open_model(args, args.model)
+    data, samples, images, labels = scored_split(args, model)
+    probabilities = model.probabilities(images)
+    scores = metrics.score(samples.labels, probabilities, labels)
+    result: Dict[str, Any] = {"model": str(args.model), "source": data.path, "split": args.split, **scores.as_json()}
+    text = [f"{args.model} on {data.path}, {args.split}: {scores.summary()}"]
+    if args.train is not None:
+        seen = datasets.load(args.train, args.task or "emotion", samples.images.shape[1:]).splits["train"]
+        known = {p.tobytes() for p in seen.images}
+        fresh = np.array([p.tobytes() not in known for p in samples.images])
+        near = datasets.likeness(samples.images, seen.images, lambda k, n: report(f"looking for copies: {k} of {n}", transient=True))[0] >= datasets.LEAST_LIKENESS
+        right = probabilities.argmax(1) == samples.labels
+        for what, keep in (("bit-equal to a training picture", fresh), ("copies of a training picture", ~near)):
+            text.append(f"without the {(~keep).sum():,} that are {what}: accuracy {100 * right[keep].mean():.2f} % of {keep.sum():,}")
+            result[f"without {what}"] = {"count": int(keep.sum()), "accuracy": float(right[keep].mean())}
+    if samples.votes is not None and labels == datasets.EMOTIONS:
+        plus = datasets.ferplus_labels(samples.votes)
+        keep = plus >= 0
+        text.append(f"on the FER+ majority instead (of {keep.sum():,} with a clear one): accuracy {100 * (probabilities.argmax(1) == plus)[keep].mean():.2f} %")
+        result["ferplus"] = {"count": int(keep.sum()), "accuracy": float((probabilities.argmax(1) == plus)[keep].mean())}
+    if args.compare is not None:
+        other = open_model(args, args.compare).probabilities(images)
+        first, second, chance = metrics.mcnemar(probabilities.argmax(1) == samples.labels, other.argmax(1) == samples.labels)
+        same = float((probabilities.argmax(1) == other.argmax(1)).mean())
+        text.append(f"against {args.compare}: the same class for {100 * same:.2f} %; right only here {first}, only there {second}, McNemar p = {chance:.4g}")
+        result["compared"] = {"with": str(args.compare), "same_class": same, "only_first": first, "only_second": second, "p": chance}
+    if args.scores is not None:
+        lines = ["picture,label," + ",".join(labels)]
+        lines += [f"\"{name}\",{labels[label]}," + ",".join(f"{v:.9g}" for v in row) for name, label, row in zip(samples.names, samples.labels, probabilities)]
+        errors.write_file(args.scores, ("\n".join(lines) + "\n").encode(), True)
+    if args.png is not None:
+        plots.confusion(scores, args.title or f"{args.model.name}, {args.split}", args.png)
+    if args.json:
+        print(json.dumps(result))
+    else:
+        print("\n".join(text) + "\n\n" + scores.table())
+    return 0
+
+
+def run_conditions(args: argparse.Namespace) -> int:
+    models = [open_model(args, path) for path in args.models]
+    _, samples, images, labels = scored_split(args, models[0])
+    header = "| condition | " + " | ".join(path.name for path in args.models) + " |"
+    print(header + "\n|---|" + "---:|" * len(models))
+    for name in conditions.CONDITIONS:
+        changed = conditions.apply(name, images)
+        row = [metrics.score(samples.labels, model.probabilities(changed), labels).accuracy for model in models]
+        print(f"| {name} | " + " | ".join(f"{100 * a:.1f} %" for a in row) + " |", flush=True)
+    return 0
+
+
+def run_groups(args: argparse.Namespace) -> int:
+    """By age and ancestry: how often a gender network is right; for an expression network, how often it gives each answer."""
+    model = open_model(args, args.model)
+    expression = not (model.labels and "woman" in model.labels) and args.task != "gender"
+    chosen = copy.copy(args)
+    if expression:  # the pictures are of the gender set; its labels are only used to group them
+        chosen.task, chosen.labels = "gender", ",".join(datasets.GENDERS)
+    data, samples, images, labels = scored_split(chosen, model)
+    if samples.age is None or samples.ancestry is None:
+        raise errors.ModelError(data.path, "has no ages and ancestry groups")
+    wide = {"as cut": images}
+    if not expression:
+        wide["with drawn glasses"] = conditions.apply("glasses (drawn)", images)
+    answers = {name: model.probabilities(x).argmax(1) for name, x in wide.items()}
+    age, woman = samples.age, samples.labels == 0
+    groups = [("all", np.ones(len(age), bool)), ("woman", woman), ("man", ~woman), ("age 0-4", age < 5), ("age 5 and older", age >= 5),
+              ("age 5-12", (age >= 5) & (age < 13)), ("age 13-19", (age >= 13) & (age < 20)), ("age 20-59", (age >= 20) & (age < 60)), ("age 60+", age >= 60)]
+    groups += [(f"{name}, 5+", (samples.ancestry == k) & (age >= 5)) for k, name in enumerate(datasets.ANCESTRIES)]
+    groups += [(f"{name} {who}, 5+", (samples.ancestry == k) & (age >= 5) & mask) for k, name in enumerate(datasets.ANCESTRIES)
+               for who, mask in (("women", woman), ("men", ~woman))]
+    if expression:
+        names = list(model.labels or datasets.EMOTIONS)
+        print("| group | faces | " + " | ".join(names) + " |\n|---|---:|" + "---:|" * len(names))
+        for name, keep in groups:
+            share = np.bincount(answers["as cut"][keep], minlength=len(names)) / max(keep.sum(), 1)
+            print(f"| {name} | {keep.sum():,} | " + " | ".join(f"{100 * v:.1f} %" for v in share) + " |")
+        return 0
+    print("| group | faces | " + " | ".join(f"right, {name}" for name in answers) + " | " + " | ".join(f"taken for a man, {name}" for name in answers) + " |\n|---|---:|" + "---:|" * (2 * len(answers)))
+    for name, keep in groups:
+        right = [f"{100 * (a == samples.labels)[keep].mean():.1f} %" if keep.any() else "-" for a in answers.values()]
+        man = [f"{100 * (a == 1)[keep].mean():.1f} %" if keep.any() else "-" for a in answers.values()]
+        print(f"| {name} | {keep.sum():,} | " + " | ".join(right + man) + " |")
+    return 0
+
+
+def run_data(args: argparse.Namespace) -> int:
+    load_data(args, args.task, (48, 48, 1), args.labels.split(",") if args.labels else None)
+    return 0
+
+
+def run_copies(args: argparse.Namespace) -> int:
+    """Pictures of one split that are in another too, and a check that what training uses has none left."""
+    data = load_data(args, args.task, (48, 48, 1), quiet=True)
+    names = [s for s in datasets.SPLITS if s in data.splits]
+    for k, first in enumerate(names):
+        for second in names[k + 1:]:
+            a, b = data.splits[first], data.splits[second]
+            equal = {p.tobytes() for p in a.images}
+            same = sum(p.tobytes() in equal for p in b.images)
+            best, which = datasets.likeness(b.images, a.images, lambda n, of: report(f"{first} and {second}: {n} of {of}", transient=True))
+            near = best >= datasets.LEAST_LIKENESS
+            report(f"{first} and {second}: of {len(b):,} pictures of {second}, {same} are bit-equal to one of {first}, {near.sum()} are copies "
+                   f"(likeness {datasets.LEAST_LIKENESS} and more)")
+            if args.list:
+                for i in np.flatnonzero(near):
+                    print(f"{b.names[i]}\t{a.names[which[i]]}\t{best[i]:.3f}")
+    if "train" not in data.splits or len(names) < 2:
+        return 0
+    held_out = [data.splits[s] for s in names if s != "train"]
+    kept, dropped = datasets.without_copies(data.splits["train"], held_out)
+    left = {p.tobytes() for p in kept.images} & {p.tobytes() for s in held_out for p in s.images}
+    worst = float(datasets.likeness(kept.images, np.concatenate([s.images for s in held_out]))[0].max())
+    report(f"training uses {len(kept):,} of {len(data.splits['train']):,} ({dropped:,} dropped): {len(left)} of them bit-equal to a held-out picture, "
+           f"largest likeness {worst:.3f}")
+    return 1 if left or worst >= datasets.LEAST_LIKENESS else 0
+
+
+# ---------------------------------------------------------------- command line
+
+def add_training(parser: argparse.ArgumentParser, task: str) -> None:
+    defaults = Recipe()
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="data sets (anything that `data` can show)")
+    if task == "emotion":
+        parser.add_argument("--votes", type=Path, help="FER+ votes beside a FER2013 CSV")
+    else:
+        parser.set_defaults(votes=None)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="Keras HDF5 file to write")
+    parser.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
+    parser.add_argument("--architecture", choices=sorted(ARCHITECTURES), default="small")
+    parser.add_argument("--size", type=int, default=0, help="side of the input (default: the architecture's)")
+    parser.add_argument("--colour", action="store_true", help="RGB input")
+    parser.add_argument("--augmentation", choices=sorted(PRESETS), default="mild")
+    parser.add_argument("--strength", type=float, default=1.0, help="factor of the augmentation's ranges")
+    parser.add_argument("--epochs", type=int, default=defaults.epochs)
+    parser.add_argument("--batch", type=int, default=defaults.batch)
+    parser.add_argument("--optimizer", choices=("adamw", "adam", "sgd"), default=defaults.optimizer)
+    parser.add_argument("--rate", type=float, default=defaults.rate, help="highest learning rate")
+    parser.add_argument("--weight-decay", type=float, default=defaults.weight_decay)
+    parser.add_argument("--schedule", choices=("cosine", "plateau", "constant"), default=defaults.schedule)
+    parser.add_argument("--warm-up", type=float, default=defaults.warm_up, help="epochs")
+    parser.add_argument("--plateau-patience", type=int, default=defaults.plateau_patience)
+    parser.add_argument("--stop-patience", type=int, default=defaults.stop_patience, help="epochs without a better validation loss; 0: never stop early")
+    parser.add_argument("--label-smoothing", type=float, default=defaults.label_smoothing)
+    parser.add_argument("--soft-share", type=float, default=0.15 if task == "emotion" else 0.0, help="share of the FER+ votes in the targets")
+    parser.add_argument("--auxiliary", type=float, default=0.4 if task == "emotion" else 0.0, help="weight of a second head on the FER+ votes")
+    parser.add_argument("--mixup", type=float, default=defaults.mixup, help="share of batches blended in pairs")
+    parser.add_argument("--average", type=float, default=defaults.average, help="decay of the averaged weights; 0: none")
+    parser.add_argument("--dropout", type=float, default=defaults.dropout)
+    parser.add_argument("--class-weight", type=float, default=defaults.class_weight)
+    parser.add_argument("--teacher", type=Path, nargs="+", default=[], help="Keras files to learn from as well")
+    parser.add_argument("--distil", type=float, default=defaults.distil, help="share of the teachers in the loss")
+    parser.add_argument("--temperature", type=float, default=defaults.temperature)
+    parser.add_argument("--keep-copies", action="store_true", help="do not drop training pictures that are copies of held-out ones")
+    add_run(parser)
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True, help="bfloat16 arithmetic")
+    parser.add_argument("--checkpoint", type=Path, help="written after each epoch; the same command resumes (default: beside the output)")
+    parser.add_argument("--log", type=Path, help="CSV, a row an epoch (default: beside the output)")
+    parser.add_argument("--curves", type=Path, help="PNG of loss and accuracy by epoch")
+
+
+def add_measuring(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, nargs="+", required=True)
+    parser.add_argument("--split", choices=("train", "validation", "test", "all"), default="test")
+    parser.add_argument("--task", choices=("emotion", "gender"), default="", help="what a Keras file does (default: as its labels, else emotion)")
+    parser.add_argument("--labels", help="the classes in order, separated by commas")
+    parser.add_argument("--mien", type=Path, default=HERE.parent.parent / "build" / "release" / "mien", help="the program that runs .mien files")
+    parser.add_argument("--backend", choices=("keras", "torch"), default="keras", help="what runs Keras files")
+
+
+def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
+    parser = errors.Parser(prog="train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    shown = {"formatter_class": argparse.ArgumentDefaultsHelpFormatter}
+    for task in ("emotion", "gender"):
+        sub = commands.add_parser(task, help=f"train a network for {'expressions' if task == 'emotion' else 'gender'}", **shown)
+        add_training(sub, task)
+        sub.set_defaults(run=run_training)
+    sub = commands.add_parser("fine-tune", help="go on from a trained network with pictures of your own", **shown)
+    sub.add_argument("model", type=Path, help="Keras HDF5 file")
+    sub.add_argument("--data", type=Path, nargs="+", required=True, help="a folder with a sub-folder a class, or another data set")
+    sub.add_argument("-o", "--output", type=Path, required=True, help="Keras HDF5 file to write")
+    sub.add_argument("--mien", type=Path, help="also convert to this .mien file")
+    sub.add_argument("-y", "--yes", action="store_true", help="overwrite the outputs")
+    sub.add_argument("--labels", help="your classes in order, separated by commas (default: the network's)")
+    sub.add_argument("--keep-head", action="store_true", help="as many classes as before, and in the same meaning: keep the last layer")
+    sub.add_argument("--epochs", type=int, default=20)
+    sub.add_argument("--batch", type=int, default=32)
+    sub.add_argument("--rate", type=float, default=5e-4)
+    sub.add_argument("--augmentation", choices=sorted(PRESETS), default="mild")
+    sub.add_argument("--strength", type=float, default=1.0)
+    add_run(sub)
+    sub.set_defaults(run=run_fine_tune, votes=None)
+    sub = commands.add_parser("export", help="the best weights of a checkpoint, also of a run that goes on", **shown)
+    sub.add_argument("checkpoint", type=Path)
+    sub.add_argument("-o", "--output", type=Path, required=True, help="Keras HDF5 file to write")
+    sub.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
+    sub.add_argument("--size", type=int, default=0, help="side of the input, if it is not the architecture's")
+    sub.set_defaults(run=run_export)
+    sub = commands.add_parser("evaluate", help="accuracy, per class figures, confusion matrix, calibration", **shown)
+    sub.add_argument("model", type=Path, help="Keras HDF5, .keras or .mien file")
+    add_measuring(sub)
+    sub.add_argument("--train", type=Path, help="data set that the model was trained on: also scores without pictures that are in it")
+    sub.add_argument("--compare", type=Path, help="a second model on the same pictures")
+    sub.add_argument("--png", type=Path, help="draw the confusion matrix")
+    sub.add_argument("--title", help="of the drawing")
+    sub.add_argument("--scores", type=Path, help="CSV with the probabilities of every picture")
+    sub.add_argument("--json", action="store_true")
+    sub.set_defaults(run=run_evaluate)
+    sub = commands.add_parser("conditions", help="accuracy under occlusion, blur, darkness, small faces, rotation", **shown)
+    sub.add_argument("models", type=Path, nargs="+")
+    add_measuring(sub)
+    sub.set_defaults(run=run_conditions)
+    sub = commands.add_parser("groups", help="by gender, age and ancestry", **shown)
+    sub.add_argument("model", type=Path)
+    add_measuring(sub)
+    sub.set_defaults(run=run_groups)
+    for name, run, help_text in (("data", run_data, "show what a data set holds, and what is rejected"),
+                                 ("copies", run_copies, "pictures of one split that are in another too")):
+        sub = commands.add_parser(name, help=help_text, **shown)
+        sub.add_argument("data", type=Path, nargs="+")
+        sub.add_argument("--task", choices=("emotion", "gender"), default="emotion")
+        sub.add_argument("--labels", help="the classes in order, separated by commas")
+        sub.add_argument("--votes", type=Path, help="FER+ votes beside a FER2013 CSV")
+        if name == "copies":
+            sub.add_argument("--list", action="store_true", help="each pair with its likeness")
+        sub.set_defaults(run=run)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    args = parse(arguments)
+    start = time.monotonic()
+    status = args.run(args)
+    if args.command in ("emotion", "gender", "fine-tune"):
+        report(f"{(time.monotonic() - start) / 60:.1f} minutes")
+    return status
+
+
+if __name__ == "__main__":
+    errors.run_tool("train", main)

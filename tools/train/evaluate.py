@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""Probabilities of any model for any pictures: HDF5 and .keras files in Keras (or in torch), .mien files in the C++ engine."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Optional, Tuple
+
+import numpy as np
+from mien_tools import format as mien
+from mien_tools import image, keras_file
+from mien_tools.errors import ModelError, UnreadableError, UsageError, read_bytes
+
+
+class Model:
+    """`input_shape` is (height, width, channels), `labels` are None when the file does not tell them."""
+
+    def __init__(self, path: Path, program: Optional[Path] = None, backend: str = "keras") -> None:
+        self.path, self.program, self.backend = Path(path), program, backend
+        if self.path.suffix == ".mien":
+            network = mien.decode_network(read_bytes(self.path))
+            self.input_shape: Tuple[int, int, int] = network.input_shape
+            self.labels: Optional[Tuple[str, ...]] = tuple(network.labels)
+            if program is None or not Path(program).is_file():
+                raise UsageError(path, "to run a .mien file, name the program `mien` with --mien (make builds build/release/mien)")
+        else:
+            self.keras_model = keras_file.read_model(str(path))
+            self.input_shape, self.labels = self.keras_model.input_shape, None
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """uint8 [N, h, w, c] of any size to float32 [N, classes]."""
+        height, width, channels = self.input_shape
+        pixels = image.to_network_input(images, height, width, channels)
+        if self.path.suffix == ".mien":
+            return self._engine(pixels)
+        if self.backend == "torch":
+            import torch
+            from torch_net import KerasNet
+            from trainer import predict
+            return torch.softmax(torch.from_numpy(predict(KerasNet(self.keras_model), pixels)), 1).numpy()
+        os.environ.setdefault("KERAS_BACKEND", "torch")
+        try:
+            import keras
+        except ImportError:
+            raise UnreadableError(self.path, "Keras is not installed (--backend torch does without)") from None
+        model = keras.models.load_model(self.path, compile=False)
+        x = (pixels.astype(np.float32) / 255 - 0.5) * 2
+        return np.asarray(model.predict(x, batch_size=256, verbose=0), np.float32)
+
+    def _engine(self, pixels: np.ndarray) -> np.ndarray:
+        """Through `mien eval`, which reads the pictures from an .npz and writes the probabilities as CSV."""
+        with tempfile.TemporaryDirectory() as folder:
+            data, scores = Path(folder) / "data.npz", Path(folder) / "scores.csv"
+            np.savez(data, images=pixels, labels=np.zeros(len(pixels), np.uint8))
+            gender = ["--gender"] if self.labels is not None and "woman" in self.labels else []
+            done = subprocess.run([str(self.program), "eval", str(data), "--model", str(self.path), "--scores", str(scores), "-q", *gender],
+                                  capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                raise ModelError(self.path, "the engine refuses it: " + (done.stderr.strip().splitlines() or ["?"])[-1])
+            with scores.open(newline="") as file:
+                rows = list(csv.reader(file))[1:]
+        return np.array([[float(v) for v in row[2:]] for row in rows], np.float32)

@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: MIT
+"""The training loop: schedules, averaged weights, distillation, checkpoints that survive a kill, log, progress."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+import numpy as np
+import torch
+from mien_tools.errors import ToolError
+from torch import nn
+from torch.nn import functional as F
+
+from augment import Augmentation, Augmenter, to_input
+from torch_net import KerasNet
+
+FIELDS = ["epoch", "rate", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds"]
+
+
+@dataclass
+class Recipe:
+    """Everything that decides the result; a checkpoint of another recipe is refused."""
+
+    architecture: str = ""
+    epochs: int = 100
+    batch: int = 128
+    optimizer: str = "adamw"         # or "adam", "sgd"
+    rate: float = 4e-3               # highest learning rate
+    weight_decay: float = 0.02
+    schedule: str = "cosine"         # or "plateau", "constant"
+    warm_up: float = 3.0             # epochs
+    plateau_patience: int = 12       # epochs without a better validation loss until the rate falls to a tenth
+    stop_patience: int = 0           # epochs without a better validation loss until the end; 0: never
+    label_smoothing: float = 0.08
+    soft_share: float = 0.0          # share of the FER+ votes in the targets
+    auxiliary: float = 0.0           # weight of a second head that learns the ten FER+ columns, dropped at the end
+    mixup: float = 0.0               # share of batches blended in pairs, Beta(0.3, 0.3)
+    average: float = 0.999           # decay of the averaged weights; 0: none
+    dropout: float = -1.0            # overrides the architecture's; negative: as it is
+    class_weight: float = 0.0        # exponent of the inverse class frequency, as weights of the loss
+    freeze_norm: bool = False        # keeps the batch normalisation's statistics: for fine-tuning on few pictures
+    distil: float = 0.0              # share of the teachers' answers in the loss
+    temperature: float = 2.0
+    teachers: List[str] = field(default_factory=list)
+    seed: int = 1
+    bf16: bool = True
+    augmentation: Dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class TrainingData:
+    """Pictures uint8 [N, h, w, c]; those of validation at the network's size, the others as the augmentation cuts them. `votes` are the FER+ columns, rows that sum to one or to nothing."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    votes: Optional[np.ndarray]      # float32 [N, 10]
+    soft: Optional[np.ndarray]       # float32 [N, classes]: the votes of the classes; rows of zeros where there are none
+    validation_images: np.ndarray
+    validation_labels: np.ndarray
+
+
+def save_atomically(state: Any, path: Path) -> None:
+    """The old checkpoint stays until the new one is whole on the disk."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:
+        partial.unlink(missing_ok=True)
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
+        raise ToolError(path, f"cannot write the checkpoint ({reason}); the one of the last epoch is kept") from None
+
+
+def as_tensor(images: np.ndarray) -> torch.Tensor:
+    """uint8 [N, h, w, c] to uint8 [N, c, h, w]."""
+    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).contiguous()
+
+
+@torch.no_grad()
+def predict(net: nn.Module, images: np.ndarray, batch: int = 256, bf16: bool = False) -> np.ndarray:
+    """Logits [N, classes] of uint8 [N, h, w, c]."""
+    net.eval()
+    out = []
+    for begin in range(0, len(images), batch):
+        x = to_input(as_tensor(images[begin:begin + batch]).float() / 255)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            out.append(net(x).float())
+    return torch.cat(out).numpy()
+
+
+class Trainer:
+    def __init__(self, net: KerasNet, recipe: Recipe, data: TrainingData, teachers: List[KerasNet], checkpoint: Path, log: Path,
+                 report: Callable[..., None]) -> None:
+        self.recipe, self.data, self.report = recipe, data, report
+        self.checkpoint, self.log = checkpoint, log
+        self.net = net.to(memory_format=torch.channels_last)
+        self.teachers = [t.eval().to(memory_format=torch.channels_last) for t in teachers]
+        if recipe.dropout >= 0:
+            for module in net.modules():
+                if isinstance(module, nn.Dropout):
+                    module.p = recipe.dropout
+        torch.manual_seed(recipe.seed)
+        self.generator = torch.Generator().manual_seed(recipe.seed + 1)
+        self.augment = Augmenter(Augmentation(**recipe.augmentation), net.model.input_shape[:2], self.generator)
+        self.images = as_tensor(data.images)
+        self.labels = torch.from_numpy(data.labels.astype(np.int64))
+        classes = net.model.class_count
+        self.votes = torch.from_numpy(data.votes) if data.votes is not None and recipe.auxiliary > 0 else None
+        self.targets = self._targets(classes)
+        frequency = torch.bincount(self.labels, minlength=classes).float()
+        weight = torch.where(frequency > 0, (len(self.labels) / frequency.clamp(min=1)) ** recipe.class_weight, torch.zeros(classes))
+        self.weights = weight / (weight * frequency).sum() * len(self.labels)
+        self.helper = None
+        if self.votes is not None:
+            width = self._feature_count()
+            self.helper = nn.Linear(width, self.votes.shape[1])
+        self.steps = max(len(data.images) // recipe.batch, 1)
+        self.optimizer = self._optimizer()
+        self.mean = {k: v.clone() for k, v in net.state_dict().items()}
+        self.first, self.rows, self.rate_factor, self.since_better = 0, [], 1.0, 0
+        self.best: Tuple[float, float] = (-1.0, 0.0)  # accuracy, minus loss
+        self.lowest = math.inf
+        self.best_state = {k: v.clone() for k, v in self.mean.items()}
+        if checkpoint.is_file():
+            self._resume()
+
+    # ------------------------------------------------------------ set-up
+
+    def _feature_count(self) -> int:
+        with torch.no_grad():
+            self.net.eval()
+            height, width, channels = self.net.model.input_shape
+            return self.net.run(torch.zeros(1, channels, height, width))[1].flatten(1).shape[1]
+
+    def _targets(self, classes: int) -> torch.Tensor:
+        r = self.recipe
+        target = F.one_hot(self.labels, classes).float()
+        if r.soft_share > 0 and self.data.soft is not None:
+            soft = torch.from_numpy(self.data.soft)
+            known = soft.sum(1, keepdim=True) > 0
+            target = torch.where(known, (1 - r.soft_share) * target + r.soft_share * soft, target)
+        return (1 - r.label_smoothing) * target + r.label_smoothing / classes
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        r = self.recipe
+        parameters = list(self.net.parameters()) + (list(self.helper.parameters()) if self.helper else [])
+        parameters = [p for p in parameters if p.requires_grad]
+        groups = [{"params": [p for p in parameters if p.ndim > 1], "weight_decay": r.weight_decay},
+                  {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0}]
+        if r.optimizer == "sgd":
+            return torch.optim.SGD(groups, lr=r.rate, momentum=0.9, nesterov=True)
+        if r.optimizer == "adam":
+            return torch.optim.Adam(groups, lr=r.rate)
+        return torch.optim.AdamW(groups, lr=r.rate)
+
+    def _resume(self) -> None:
+        try:
+            state = torch.load(self.checkpoint, weights_only=True)
+        except Exception as error:  # torch raises many kinds
+            raise ToolError(self.checkpoint, f"not a checkpoint of this program ({type(error).__name__}); remove it to start anew") from None
+        old, new = state.get("recipe"), asdict(self.recipe)
+        if old != new:
+            differing = sorted(k for k in new if not isinstance(old, dict) or old.get(k) != new[k])
+            raise ToolError(self.checkpoint, f"from a run with another recipe ({', '.join(differing)}); remove it to start anew")
+        self.net.load_state_dict(state["net"])
+        if self.helper:
+            self.helper.load_state_dict(state["helper"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
+        torch.set_rng_state(state["torch_generator"])
+        self.mean, self.best_state = state["mean"], state["best_state"]
+        self.first, self.rows = state["epoch"], state["rows"]
+        self.best, self.lowest = tuple(state["best"]), state["lowest"]
+        self.rate_factor, self.since_better = state["rate_factor"], state["since_better"]
+        self.report(f"resumed after epoch {self.first}")
+
+    def _save(self, epoch: int) -> None:
+        save_atomically({"recipe": asdict(self.recipe), "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(),
+                         "helper": self.helper.state_dict() if self.helper else {}, "generator": self.generator.get_state(),
+                         "torch_generator": torch.get_rng_state(), "mean": self.mean, "best_state": self.best_state, "epoch": epoch,
+                         "rows": self.rows, "best": list(self.best), "lowest": self.lowest, "rate_factor": self.rate_factor,
+                         "since_better": self.since_better}, self.checkpoint)
+        partial = self.log.with_name(self.log.name + ".partial")
+        try:
+            with partial.open("w", newline="") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerow(FIELDS)
+                writer.writerows(self.rows)
+            partial.replace(self.log)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise ToolError(self.log, f"cannot write the log ({error.strerror})") from None
+
+    # ------------------------------------------------------------ one step
+
+    def _rate(self, now: int) -> float:
+        r = self.recipe
+        warm, total = int(self.steps * r.warm_up), self.steps * r.epochs
+        if now < warm:
+            return r.rate * (now + 1) / warm
+        if r.schedule == "cosine":
+            return r.rate * 0.5 * (1 + math.cos(math.pi * (now - warm) / max(total - warm, 1)))
+        return r.rate * self.rate_factor
+
+    def _loss(self, pick: torch.Tensor) -> Tuple[torch.Tensor, int]:
+        r = self.recipe
+        x = self.augment(self.images[pick].float() / 255)
+        target = self.targets[pick]
+        votes = self.votes[pick] if self.votes is not None else None
+        if r.mixup > 0 and float(torch.rand(1, generator=self.generator)) < r.mixup:
+            # Beta(0.3, 0.3) from two powers of uniform numbers (Johnk), with the generator that is saved.
+            share = 0.5
+            for _ in range(100):
+                u, v = (torch.rand(2, generator=self.generator).double() ** (1 / 0.3)).tolist()
+                if 0 < u + v <= 1:
+                    share = u / (u + v)
+                    break
+            other = torch.randperm(len(x), generator=self.generator)
+            x = share * x + (1 - share) * x[other]
+            target = share * target + (1 - share) * target[other]
+            votes = share * votes + (1 - share) * votes[other] if votes is not None else None
+        x = to_input(x)
+        with torch.autocast("cpu", torch.bfloat16, enabled=r.bf16):
+            logits, features = self.net.run(x)
+        logits = logits.float()
+        if r.class_weight:
+            loss = -((target * F.log_softmax(logits, 1)).sum(1) * self.weights[self.labels[pick]]).mean()
+        else:
+            loss = F.cross_entropy(logits, target)
+        if self.teachers and r.distil > 0:
+            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=r.bf16):
+                answer = torch.stack([F.softmax(t(x).float() / r.temperature, 1) for t in self.teachers]).mean(0)
+            student = F.log_softmax(logits / r.temperature, 1)
+            far = -(answer * student).sum(1).mean() * r.temperature ** 2
+            loss = (1 - r.distil) * loss + r.distil * far
+        if self.helper is not None and votes is not None:
+            guess = F.log_softmax(self.helper(features.float().flatten(1)), 1)
+            loss = loss + r.auxiliary * -(votes * guess).sum(1).mean()
+        return loss, int((logits.argmax(1) == self.labels[pick]).sum())
+
+    @torch.no_grad()
+    def _average(self, now: int) -> None:
+        decay = min(self.recipe.average, (1 + now) / (10 + now))
+        for mean, value in zip(self.mean.values(), self.net.state_dict().values()):
+            if mean.is_floating_point():
+                mean.lerp_(value, 1 - decay)
+            else:
+                mean.copy_(value)
+
+    def _validate(self, smooth: KerasNet) -> Tuple[float, float]:
+        smooth.load_state_dict(self.mean)
+        logits = torch.from_numpy(predict(smooth, self.data.validation_images, bf16=self.recipe.bf16))
+        labels = torch.from_numpy(self.data.validation_labels.astype(np.int64))
+        return float(F.cross_entropy(logits, labels)), float((logits.argmax(1) == labels).float().mean())
+
+    # ------------------------------------------------------------ all
+
+    def score_start(self) -> Tuple[float, float]:
+        """Counts the weights that it starts from as epoch 0, so that fine-tuning never ends worse than it began."""
+        loss, accuracy = self._validate(KerasNet(self.net.model).to(memory_format=torch.channels_last))
+        if self.first == 0:
+            self.best, self.lowest = (accuracy, -loss), loss
+        return accuracy, loss
+
+    def run(self) -> Tuple[KerasNet, Tuple[float, float]]:
+        """Trains to the end; the net with the best averaged weights, and its validation accuracy and loss."""
+        r = self.recipe
+        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        smooth = KerasNet(self.net.model).to(memory_format=torch.channels_last)
+        begin = time.monotonic()
+        for epoch in range(self.first, r.epochs):
+            if r.stop_patience and self.since_better >= r.stop_patience:
+                self.report(f"no better validation loss for {self.since_better} epochs: stopped")
+                break
+            start = time.monotonic()
+            self.net.train()
+            if r.freeze_norm:
+                for module in self.net.modules():
+                    if isinstance(module, nn.BatchNorm2d):
+                        module.eval()
+            order = torch.randperm(len(self.images), generator=self.generator)
+            loss_sum, right, seen, rate = 0.0, 0, 0, 0.0
+            shown = start
+            for step in range(self.steps):
+                now = epoch * self.steps + step
+                rate = self._rate(now)
+                for group in self.optimizer.param_groups:
+                    group["lr"] = rate
+                pick = order[step * r.batch:(step + 1) * r.batch]
+                loss, hits = self._loss(pick)
+                self.optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                self.optimizer.step()
+                loss_sum, right, seen = loss_sum + float(loss.detach()), right + hits, seen + len(pick)
+                if r.average > 0:
+                    self._average(now)
+                if time.monotonic() - shown > 2:
+                    shown = time.monotonic()
+                    self.report(f"epoch {epoch + 1}/{r.epochs} step {step + 1}/{self.steps} loss {loss_sum / (step + 1):.4f}"
+                                f" {seen / (shown - start):.0f} pictures/s", transient=True)
+            if not math.isfinite(loss_sum):
+                raise ToolError(self.checkpoint, f"epoch {epoch + 1}: the loss is not finite; lower --rate (the checkpoint of epoch {epoch} is kept)")
+            if r.average <= 0:
+                self.mean = {k: v.clone() for k, v in self.net.state_dict().items()}
+            loss_value, accuracy = self._validate(smooth)
+            if (accuracy, -loss_value) > self.best:
+                self.best = (accuracy, -loss_value)
+                self.best_state = {k: v.clone() for k, v in self.mean.items()}
+            self.since_better += 1
+            if loss_value < self.lowest:
+                self.lowest, self.since_better = loss_value, 0
+            elif r.schedule == "plateau" and self.since_better % r.plateau_patience == 0:
+                self.rate_factor *= 0.1
+            seconds = time.monotonic() - start
+            self.rows.append([str(epoch + 1), f"{rate:.6f}", f"{loss_sum / self.steps:.4f}", f"{right / seen:.4f}",
+                              f"{loss_value:.4f}", f"{accuracy:.4f}", f"{seconds:.1f}"])
+            self._save(epoch + 1)
+            left = (time.monotonic() - begin) / (epoch + 1 - self.first) * (r.epochs - epoch - 1)
+            self.report(f"epoch {epoch + 1}/{r.epochs} loss {self.rows[-1][2]} accuracy {self.rows[-1][3]} validation {loss_value:.4f}"
+                        f" {accuracy:.4f} best {self.best[0]:.4f} {seconds:.0f} s, {left / 60:.0f} min left")
+        smooth.load_state_dict(self.best_state)
+        smooth.eval()
+        return smooth, (self.best[0], -self.best[1])

@@ -34,6 +34,15 @@ step "optimised build and tests" make test
 step "without SIMD" make scalar
 step "address and undefined-behaviour sanitizers" make asan
 step "python tools" env MIEN_NETDUMP=build/check/tests/mien-netdump "$PYTHON" -m pytest -q -p no:cacheprovider tests/python
+# Training needs a few hundred megabytes of packages, so its tests run where these are, or where the large data is.
+train_python=build/train-venv/bin/python
+if [ -n "${MIEN_DATA:-}" ] && [ ! -x "$train_python" ]; then sh tools/train/setup.sh; fi
+if "$train_python" -c "import torch" 2>/dev/null; then
+    [ -x build/train-venv/bin/pytest ] || build/train-venv/bin/pip install -q pytest
+    step "training" env MIEN_TOOL=build/check/mien "$train_python" -m pytest -q -p no:cacheprovider tests/python/test_train.py tests/python/test_datasets.py
+else
+    skip "training" "its packages are not installed (sh tools/train/setup.sh)"
+fi
 step "emulated ARM, RISC-V and x86 processors" sh tests/emulate.sh
 step "instruction counts" "$PYTHON" bench/icount/icount.py --quick
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import io
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 import traceback
+import zipfile
 import zlib
 from pathlib import Path
 from typing import Callable
@@ -127,7 +129,7 @@ class Runner:
 def test_help_and_version(mien: Runner) -> None:
     for arguments in (["--help"], ["-h"], ["help"]):
         assert "Usage: mien" in mien(*arguments).stdout
-    for verb in ("image", "classify", "info", "verify", "bench"):
+    for verb in ("image", "classify", "info", "verify", "eval", "bench"):
         text = mien(verb, "--help").stdout
         assert f"Usage: mien {verb}" in text and "Exit code" in text, text
         assert mien("help", verb).stdout == text
@@ -491,6 +493,63 @@ def test_bench(mien: Runner) -> None:
     assert data["isa"] == "scalar" and data["faces"] >= 1 and data["peak_rss_bytes"] > 1 << 20
     assert data["ms"]["detect"]["min"] <= data["ms"]["detect"]["median"] <= data["ms"]["detect"]["p95"]
     mien.fails("bench", "absent.png", code=3, words=("absent.png",))
+
+
+def npz(arrays: dict[str, tuple[str, tuple[int, ...], bytes]], deflate: bool) -> bytes:
+    """An .npz as NumPy writes it, of (type, shape, bytes)."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED if deflate else zipfile.ZIP_STORED) as archive:
+        for name, (kind, shape, data) in arrays.items():
+            header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}".encode()
+            header += b" " * (-(10 + len(header) + 1) % 64) + b"\n"
+            archive.writestr(f"{name}.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + data)
+    return packed.getvalue()
+
+
+def test_eval(mien: Runner) -> None:
+    labels = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
+    # The same three pictures as a folder, a stored and a packed .npz; what they show is what classify says.
+    shades = [30, 120, 220]
+    answers = []
+    for k, shade in enumerate(shades):
+        name = mien.write(f"faces/{('Anger', '3_happy', 'neutral')[k]}/{k}.png", plain_png(48, 48, (shade, shade, shade)))
+        answers.append(json.loads(mien("classify", name, "--json", "--no-gender").stdout)["faces"][0]["emotion"]["label"])
+    true = ["angry", "happy", "neutral"]
+    pixels = b"".join(bytes([shade]) * 48 * 48 for shade in shades)
+    arrays = {"images": ("|u1", (3, 48, 48), pixels), "labels": ("<i8", (3,), struct.pack("<3q", 0, 3, 6)), "split": ("|u1", (3,), bytes([0, 2, 2]))}
+    mien.write("packed.npz", npz(arrays, True))
+    mien.write("stored.npz", npz(arrays, False))
+    results = [json.loads(mien("eval", source, "--json").stdout) for source in ("faces", "packed.npz", "stored.npz")]
+    for result in results:
+        assert result["count"] == 3 and result["classes"] == labels
+        assert result["accuracy"] == sum(a == t for a, t in zip(answers, true)) / 3
+        for answer, label in zip(answers, true):
+            assert result["confusion"][labels.index(label)][labels.index(answer)] >= 1
+        assert {**result, "source": ""} == {**results[0], "source": ""}
+    assert json.loads(mien("eval", "packed.npz", "--split", "test", "--json").stdout)["count"] == 2
+    assert "accuracy" in mien("eval", "faces").stdout
+    mien("eval", "faces", "--scores", "scores.csv")
+    lines = (mien.folder / "scores.csv").read_text().splitlines()
+    assert lines[0] == "picture,label," + ",".join(labels) and len(lines) == 4
+    assert abs(sum(map(float, lines[1].split(",")[2:])) - 1) < 1e-5
+    mien.fails("eval", "faces", "--scores", "scores.csv", code=1, words=("scores.csv", "exists already"))
+    # What cannot be read is told and left out; what is no class too.
+    mien.write("faces/happy/broken.png", b"no picture")
+    mien.write("faces/kitten/1.png", plain_png(48, 48))
+    told = mien("eval", "faces", "--json", code=3)
+    assert json.loads(told.stdout)["count"] == 3 and json.loads(told.stdout)["unreadable"] == 1
+    assert "broken.png" in told.stderr and "kitten" in told.stderr
+    for name, data, word in (("cut.npz", npz(arrays, True)[:-30], "cut short"), ("none.npz", b"", "not an .npz"),
+                             ("bare.npz", npz({"a": arrays["images"]}, True), "no `labels`"),
+                             ("type.npz", npz({"images": ("<f4", (1, 1, 1), bytes(4)), "labels": ("|u1", (1,), b"\0")}, True), "not u8"),
+                             ("few.npz", npz({**arrays, "labels": ("|u1", (2,), b"\0\0")}, True), "with a label for each"),
+                             ("label.npz", npz({**arrays, "labels": ("|u1", (3,), b"\x09\x09\x09")}, True), "outside the classes")):
+        mien.write(name, data)
+        mien.fails("eval", name, code=3, words=(name, word))
+    mien.write("empty/x.txt", b"")
+    mien.fails("eval", "empty", code=3, words=("no labelled picture",))
+    mien.fails("eval", "faces", "--split", "test", code=3, words=("no sub-folders test",))
+    mien.fails("eval", "stored.npz", "--model", "absent.mien", code=4, words=("absent.mien",))
 
 
 def main() -> int:

@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: MIT
+"""Does training do what it says: the original's networks, files that Keras reads, runs that survive a kill, fine-tuning that helps?
+
+Needs torch (tools/train/setup.sh); what needs Keras or the program `mien` (MIEN_TOOL) is skipped without."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools" / "train"))
+import architectures  # noqa: E402
+import augment  # noqa: E402
+import conditions  # noqa: E402
+import keras_writer  # noqa: E402
+from mien_tools import fold, keras_file, reference  # noqa: E402
+from mien_tools.errors import ModelError, ToolError  # noqa: E402
+from torch_net import KerasNet  # noqa: E402
+from trainer import Recipe, Trainer, TrainingData  # noqa: E402
+
+torch.set_num_threads(1)
+TRAIN = [sys.executable, str(ROOT / "tools" / "train")]
+
+
+def quiet(text: str, transient: bool = False) -> None:
+    pass
+
+
+def with_statistics(net: KerasNet) -> KerasNet:
+    """Batch normalisation as after training, so that a forgotten statistic shows."""
+    torch.manual_seed(3)
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.running_var, 0.5, 2)
+            torch.nn.init.normal_(module.running_mean, 0, 0.1)
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias, 0, 0.1)
+    return net.eval()
+
+
+def shapes(count: int, seed: int, inverted: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Discs (0) and crosses (1) of any size and place, light on dark or the reverse: uint8 [N, 24, 24, 1] and labels."""
+    rng = np.random.default_rng(seed)
+    ys, xs = np.mgrid[:24, :24].astype(np.float64)
+    images, labels = [], rng.integers(0, 2, count)
+    for label in labels:
+        cx, cy, r = rng.uniform(8, 16), rng.uniform(8, 16), rng.uniform(4, 8)
+        inside = (xs - cx) ** 2 + (ys - cy) ** 2 < r * r if label == 0 else ((abs(xs - cx) < r / 3) | (abs(ys - cy) < r / 3)) & (abs(xs - cx) < r) & (abs(ys - cy) < r)
+        picture = np.where(inside, 200, 60) + rng.normal(0, 12, (24, 24))
+        images.append(255 - picture if inverted else picture)
+    return np.clip(np.stack(images), 0, 255).astype(np.uint8)[..., None], labels
+
+
+def tiny(classes: int = 2) -> keras_file.KerasModel:
+    return architectures.residual("tiny", (24, 24, 1), classes, (4, 8), [(8, 1), (16, 1)])
+
+
+def small_data(count: int = 320) -> TrainingData:
+    images, labels = shapes(count, 1)
+    held, held_labels = shapes(64, 2)
+    return TrainingData(images, labels, None, None, held, held_labels)
+
+
+def trainer(folder: Path, epochs: int, report=quiet, **values: object) -> Trainer:  # type: ignore[no-untyped-def]
+    recipe = Recipe(architecture="tiny", epochs=epochs, batch=32, rate=5e-3, warm_up=1, average=0.9, bf16=False,
+                    augmentation=asdict(augment.PRESETS["mild"]), **values)  # type: ignore[arg-type]
+    torch.manual_seed(5)
+    return Trainer(KerasNet(tiny()), recipe, small_data(), [], folder / "run.pt", folder / "run.csv", report)
+
+
+class TestArchitectures:
+    @pytest.mark.parametrize("name, parameters", [("simple_CNN", 642_935), ("tiny_XCEPTION", 18_314), ("mini_XCEPTION", 58_423), ("big_XCEPTION", 208_871)])
+    def test_the_originals_parameters(self, name: str, parameters: int) -> None:
+        shape, make = architectures.ARCHITECTURES[name]
+        assert KerasNet(make(shape, 7)).store_keras().parameter_count == parameters
+
+    @pytest.mark.parametrize("name, parameters, macs", [("mini_XCEPTION", 58_423, 10_163_392), ("small", 60_000, 10_163_392), ("large", 1_000_000, 60_000_000)])
+    def test_budgets(self, name: str, parameters: int, macs: int) -> None:
+        shape, make = architectures.ARCHITECTURES[name]
+        model = KerasNet(make(shape, 7)).store_keras()
+        assert model.parameter_count <= parameters and fold.fold(model).macs <= macs
+
+    @pytest.mark.parametrize("name", sorted(architectures.ARCHITECTURES))
+    def test_file_and_torch_say_the_same(self, name: str, tmp_path: Path) -> None:
+        shape, make = architectures.ARCHITECTURES[name]
+        net = with_statistics(KerasNet(make(shape, 7)))
+        keras_writer.write(net.store_keras(), tmp_path / "x.hdf5")
+        again = keras_file.read_model(str(tmp_path / "x.hdf5"))
+        x = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
+        with torch.no_grad():
+            logits = net(torch.from_numpy(x).permute(0, 3, 1, 2))
+            assert torch.equal(KerasNet(again).eval()(torch.from_numpy(x).permute(0, 3, 1, 2)), logits)
+        probabilities = torch.softmax(logits, 1).numpy()
+        # The converter's own float network, written without torch.
+        np.testing.assert_allclose(reference.keras_forward(again, x.astype(np.float64)), probabilities, atol=2e-6)
+        assert keras_writer.encode(net.model) == (tmp_path / "x.hdf5").read_bytes()
+
+    @pytest.mark.parametrize("name", ["simpler_CNN", "mini_XCEPTION", "big_XCEPTION", "small"])
+    def test_keras_reads_the_file(self, name: str, tmp_path: Path) -> None:
+        os.environ.setdefault("KERAS_BACKEND", "torch")
+        keras = pytest.importorskip("keras")
+        shape, make = architectures.ARCHITECTURES[name]
+        net = with_statistics(KerasNet(make(shape, 7)))
+        keras_writer.write(net.store_keras(), tmp_path / "x.hdf5")
+        model = keras.models.load_model(tmp_path / "x.hdf5", compile=False)
+        x = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
+        with torch.no_grad():
+            expected = torch.softmax(net(torch.from_numpy(x).permute(0, 3, 1, 2)), 1).numpy()
+        np.testing.assert_allclose(np.asarray(model.predict(x, verbose=0)), expected, atol=1e-5)
+        assert model.count_params() == net.model.parameter_count
+
+
+class TestAugmentation:
+    def test_pictures_stay_pictures(self) -> None:
+        images = torch.rand(16, 3, 32, 32)
+        for name, preset in augment.PRESETS.items():
+            out = augment.Augmenter(preset.scaled(1.5), (24, 24), torch.Generator().manual_seed(1))(images)
+            assert out.shape == (16, 3, 24, 24) and out.min() >= 0 and out.max() <= 1, name
+            assert torch.isfinite(out).all()
+
+    def test_none_changes_nothing(self) -> None:
+        images = torch.rand(4, 1, 24, 24)
+        assert torch.equal(augment.Augmenter(augment.PRESETS["none"], (24, 24), torch.Generator())(images), images)
+
+    def test_the_same_generator_gives_the_same(self) -> None:
+        images = torch.rand(8, 1, 24, 24)
+        first, second = (augment.Augmenter(augment.PRESETS["strong"], (24, 24), torch.Generator().manual_seed(4))(images) for _ in range(2))
+        assert torch.equal(first, second)
+
+    def test_cut_takes_the_box(self) -> None:
+        images = np.zeros((1, 64, 64, 1), np.uint8)
+        images[0, 16:48, 16:48] = 255
+        box = augment.Augmentation(box_x=0.5, box_y=0.5, box_side=0.5)
+        assert (augment.cut(images, box, (32, 32)) > 126).all()
+        assert augment.cut(images, augment.Augmentation(), (64, 64)) is images
+
+    @pytest.mark.parametrize("name", sorted(conditions.CONDITIONS))
+    def test_conditions_keep_the_shape(self, name: str) -> None:
+        images = np.random.default_rng(0).integers(0, 256, (3, 48, 48, 1), dtype=np.uint8)
+        changed = conditions.apply(name, images)
+        assert changed.shape == images.shape and changed.dtype == np.uint8
+        assert np.array_equal(changed, images) == (name in ("as it is", "face of 48 px"))
+        assert np.array_equal(changed, conditions.apply(name, images))
+
+
+class TestRuns:
+    def test_learns(self, tmp_path: Path) -> None:
+        _, (accuracy, _) = trainer(tmp_path, 25).run()
+        assert accuracy > 0.85  # half would be chance
+        rows = (tmp_path / "run.csv").read_text().splitlines()
+        assert rows[0].startswith("epoch,rate,train_loss") and len(rows) == 26
+
+    def test_a_stopped_run_goes_on_as_if_nothing_had_happened(self, tmp_path: Path) -> None:
+        (tmp_path / "a").mkdir()
+        (tmp_path / "b").mkdir()
+        whole, _ = trainer(tmp_path / "a", 4, mixup=0.5).run()
+
+        class Stop(Exception):
+            pass
+
+        def stop(text: str, transient: bool = False) -> None:
+            if text.startswith("epoch 2/"):
+                raise Stop
+
+        with pytest.raises(Stop):
+            trainer(tmp_path / "b", 4, stop, mixup=0.5).run()
+        said = []
+        resumed, _ = trainer(tmp_path / "b", 4, lambda text, transient=False: said.append(text), mixup=0.5).run()
+        assert said[0] == "resumed after epoch 2"
+        for a, b in zip(whole.state_dict().values(), resumed.state_dict().values()):
+            assert torch.equal(a, b)
+
+    def test_early_stop_and_plateau(self, tmp_path: Path) -> None:
+        said = []
+        run = trainer(tmp_path, 60, lambda text, transient=False: said.append(text), schedule="plateau", plateau_patience=2, stop_patience=5)
+        run.run()
+        rates = [float(row[1]) for row in run.rows]
+        assert len(run.rows) < 60 and "stopped" in said[-1] and min(rates) < max(rates) / 5
+
+    def test_foreign_checkpoints_are_refused(self, tmp_path: Path) -> None:
+        trainer(tmp_path, 1).run()
+        with pytest.raises(ToolError, match="another recipe \\(epochs, label_smoothing\\)"):
+            trainer(tmp_path, 2, label_smoothing=0.3)
+        (tmp_path / "run.pt").write_bytes(b"not a checkpoint")
+        with pytest.raises(ToolError, match="not a checkpoint of this program"):
+            trainer(tmp_path, 1)
+
+    def test_a_full_disk_keeps_the_last_checkpoint(self, tmp_path: Path) -> None:
+        """A real failing write: the file may not grow beyond what the first checkpoint needed and a little."""
+        script = f"""
+import resource, signal, sys
+sys.path[:0] = [{str(ROOT / 'tests' / 'python')!r}, {str(ROOT / 'tools')!r}]
+from pathlib import Path
+import test_train
+from mien_tools.errors import ToolError
+run = test_train.trainer(Path({str(tmp_path)!r}), 3)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+def report(text, transient=False):
+    if text.startswith("epoch 1/"):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+run.report = report
+try:
+    run.run()
+except ToolError as error:
+    print(error)
+"""
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+        assert "cannot write the checkpoint" in done.stdout and "the one of the last epoch is kept" in done.stdout, done.stderr
+        assert not list(tmp_path.glob("*.partial"))
+        assert trainer(tmp_path, 3).first == 1
+
+    def test_a_loss_that_is_no_number_ends_the_run(self, tmp_path: Path) -> None:
+        run = trainer(tmp_path, 3)
+        with torch.no_grad():
+            next(run.net.parameters()).fill_(float("nan"))
+        with pytest.raises(ToolError, match="the loss is not finite"):
+            run.run()
+
+
+class TestCommands:
+    def fer(self, folder: Path, count: int = 70) -> Path:
+        """A FER2013 of noise: enough to run every command."""
+        rng = np.random.default_rng(0)
+        for name, size in (("train", count), ("public", 14), ("private", 21)):
+            np.savez(folder / f"{name}.npz", images=rng.integers(0, 256, (size, 48, 48), dtype=np.uint8), labels=np.arange(size) % 7,
+                     votes=rng.integers(0, 5, (size, 10), dtype=np.uint8))
+        return folder
+
+    def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*TRAIN, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+    def test_train_kill_resume_export_evaluate(self, tmp_path: Path) -> None:
+        data, out = self.fer(tmp_path), tmp_path / "net.hdf5"
+        command = [*TRAIN, "emotion", "--data", str(data), "-o", str(out), "--architecture", "tiny_XCEPTION", "--size", "48", "--epochs", "6", "--batch", "16"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        for line in process.stdout:  # killed in the middle of an epoch, without a chance to tidy up
+            if line.startswith("epoch 2/"):
+                time.sleep(0.05)
+                process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert process.returncode == -signal.SIGKILL and not out.exists()
+        exported = self.run("export", tmp_path / "net.checkpoint.pt", "-o", tmp_path / "early.hdf5", "--size", "48")
+        assert exported.returncode == 0 and "epochs" in exported.stdout
+        done = subprocess.run(command + ["--curves", str(tmp_path / "curves.png")], capture_output=True, text=True, check=False)
+        assert done.returncode == 0 and "resumed after epoch" in done.stdout and out.exists(), done.stderr
+        assert (tmp_path / "curves.png").read_bytes()[:4] == b"\x89PNG"
+        again = self.run("emotion", "--data", data, "-o", out)
+        assert again.returncode == 2 and again.stderr.endswith("exists (use -y to overwrite)\n")
+        measured = self.run("evaluate", out, "--data", data, "--backend", "torch", "--json", "--png", tmp_path / "c.png", "--train", data)
+        result = json.loads(measured.stdout)
+        assert result["count"] == 21 and sum(map(sum, result["confusion"])) == 21 and result["without copies of a training picture"]["count"] == 21
+        assert (tmp_path / "c.png").read_bytes()[:4] == b"\x89PNG"
+
+    def test_engine_and_python_agree_on_a_mien_file(self, tmp_path: Path) -> None:
+        tool = os.environ.get("MIEN_TOOL")
+        if not tool:
+            pytest.skip("MIEN_TOOL is not set")
+        data = self.fer(tmp_path)
+        model = ROOT / "weights" / "emotion.mien"
+        ours = json.loads(self.run("evaluate", model, "--data", data, "--mien", tool, "--json").stdout)
+        theirs = json.loads(subprocess.run([tool, "eval", data / "private.npz", "--model", model, "--json"], capture_output=True, text=True, check=True).stdout)
+        assert ours["confusion"] == theirs["confusion"] and ours["classes"] == theirs["classes"]
+        for key in ("accuracy", "balanced_accuracy", "macro_f1", "calibration_error", "log_loss"):
+            assert ours[key] == pytest.approx(theirs[key], abs=1e-9), key
+        assert [c["f1"] for c in ours["per_class"]] == pytest.approx([c["f1"] for c in theirs["per_class"]])
+
+    def test_copies(self, tmp_path: Path) -> None:
+        data = self.fer(tmp_path)
+        with np.load(data / "train.npz") as npz:
+            arrays = dict(npz)
+        with np.load(data / "private.npz") as npz:
+            arrays["images"][5] = npz["images"][7]
+        np.savez(data / "train.npz", **arrays)
+        done = self.run("copies", data)
+        assert done.returncode == 0 and "train and test: of 21 pictures of test, 1 are bit-equal" in done.stdout
+        assert "training uses 69 of 70 (1 dropped): 0 of them bit-equal" in done.stdout
+
+    def test_bad_input(self, tmp_path: Path) -> None:
+        data = self.fer(tmp_path)
+        for arguments, code, cause in (
+                (["emotion", "--data", tmp_path / "none", "-o", tmp_path / "x.hdf5"], 3, "no such file or folder"),
+                (["emotion", "--data", data, "-o", tmp_path / "none" / "x.hdf5"], 2, "no such folder"),
+                (["evaluate", tmp_path / "none.hdf5", "--data", data], 3, "No such file"),
+                (["evaluate", data / "train.npz", "--data", data], 4, "model.weights.h5|config.json"),
+                (["export", data / "train.npz", "-o", tmp_path / "x.hdf5"], 4, "not a checkpoint"),
+                (["emotion", "--data", data, "-o", tmp_path / "x.hdf5", "--architecture", "none"], 2, "invalid choice")):
+            done = self.run(*arguments)
+            assert done.returncode == code, (arguments, done)
+            assert len(done.stderr.splitlines()) == 1 and any(c in done.stderr for c in cause.split("|")), done.stderr
+
+    def test_an_empty_class_is_named(self, tmp_path: Path) -> None:
+        data = self.fer(tmp_path)
+        with np.load(data / "train.npz") as npz:
+            arrays = dict(npz)
+        arrays["labels"] = np.where(arrays["labels"] == 1, 2, arrays["labels"])
+        np.savez(data / "train.npz", **arrays)
+        done = self.run("emotion", "--data", data, "-o", tmp_path / "x.hdf5")
+        assert done.returncode == 4 and "no training picture of disgust" in done.stderr
+
+
+class TestFineTuning:
+    def test_improves_on_a_shift(self, tmp_path: Path) -> None:
+        """Learned light on dark, used dark on light: a few pictures of the new kind must help."""
+        from PIL import Image
+        net, (accuracy, _) = trainer(tmp_path, 25).run()
+        assert accuracy > 0.85
+        keras_writer.write(net.store_keras(), tmp_path / "base.hdf5")
+        for split, count, seed in (("train", 60, 11), ("validation", 40, 12), ("test", 100, 13)):
+            for i, (picture, label) in enumerate(zip(*shapes(count, seed, inverted=True))):
+                folder = tmp_path / "data" / split / ("woman", "man")[label]
+                folder.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(picture[..., 0]).save(folder / f"{i}.png")
+        done = subprocess.run([*TRAIN, "fine-tune", str(tmp_path / "base.hdf5"), "--data", str(tmp_path / "data"), "-o", str(tmp_path / "tuned.hdf5"),
+                               "--mien", str(tmp_path / "tuned.mien"), "--epochs", "25", "--rate", "3e-3", "--no-bf16"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        held, labels = shapes(100, 13, inverted=True)
+
+        def right(path: Path) -> float:
+            model = KerasNet(keras_file.read_model(str(path))).eval()
+            with torch.no_grad():
+                logits = model(torch.from_numpy(held).permute(0, 3, 1, 2).float() / 127.5 - 1)
+            return float((logits.argmax(1).numpy() == labels).mean())
+
+        before, after = right(tmp_path / "base.hdf5"), right(tmp_path / "tuned.hdf5")
+        assert after > before + 0.1 and after > 0.8, (before, after)
+        assert (tmp_path / "tuned.mien").exists() and not (tmp_path / "tuned.checkpoint.pt").exists()
+
+    def test_other_classes_get_a_new_last_layer(self, tmp_path: Path) -> None:
+        from PIL import Image
+        net = with_statistics(KerasNet(tiny()))
+        keras_writer.write(net.store_keras(), tmp_path / "base.hdf5")
+        for k, name in enumerate(["asleep", "awake", "yawning"]):
+            folder = tmp_path / "data" / name
+            folder.mkdir(parents=True)
+            for i in range(14):
+                Image.fromarray(np.full((24, 24), 40 + 80 * k + i, np.uint8)).save(folder / f"{i}.png")
+        done = subprocess.run([*TRAIN, "fine-tune", str(tmp_path / "base.hdf5"), "--data", str(tmp_path / "data"), "-o", str(tmp_path / "tuned.hdf5"),
+                               "--labels", "asleep,awake,yawning", "--epochs", "2"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0 and "a new last layer" in done.stdout, done.stderr
+        assert keras_file.read_model(str(tmp_path / "tuned.hdf5")).class_count == 3
+
+    def test_padding_that_keras_cannot_say_is_refused(self) -> None:
+        model = KerasNet(tiny()).store_keras()
+        model.layers[1].pads = (2, 0, 0, 0)
+        with pytest.raises(ModelError, match="padding"):
+            keras_writer.encode(model)

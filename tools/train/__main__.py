@@ -423,6 +423,7 @@ def add_training(parser: argparse.ArgumentParser, task: str) -> None:
     parser.add_argument("--soft-share", type=float, default=0.15 if task == "emotion" else 0.0, help="share of the FER+ votes in the targets")
     parser.add_argument("--auxiliary", type=float, default=0.4 if task == "emotion" else 0.0, help="weight of a second head on the FER+ votes")
     parser.add_argument("--mixup", type=float, default=defaults.mixup, help="share of batches blended in pairs")
+    parser.add_argument("--clean-epochs", type=int, default=defaults.clean_epochs, help="last epochs without soft targets and without mixup")
     parser.add_argument("--average", type=float, default=defaults.average, help="decay of the averaged weights; 0: none")
     parser.add_argument("--dropout", type=float, default=defaults.dropout)
     parser.add_argument("--class-weight", type=float, default=defaults.class_weight)

@@ -41,6 +41,7 @@ class Recipe:
     soft_share: float = 0.0          # share of the FER+ votes in the targets
     auxiliary: float = 0.0           # weight of a second head that learns the ten FER+ columns, dropped at the end
     mixup: float = 0.0               # share of batches blended in pairs, Beta(0.3, 0.3)
+    clean_epochs: int = 0            # last epochs without soft targets and without mixup
     average: float = 0.999           # decay of the averaged weights; 0: none
     dropout: float = -1.0            # overrides the architecture's; negative: as it is
     class_weight: float = 0.0        # exponent of the inverse class frequency, as weights of the loss
@@ -115,7 +116,7 @@ class Trainer:
         self.labels = torch.from_numpy(data.labels.astype(np.int64))
         classes = net.model.class_count
         self.votes = torch.from_numpy(data.votes) if data.votes is not None and recipe.auxiliary > 0 else None
-        self.targets = self._targets(classes)
+        self.targets, self.clean_targets = self._targets(classes, recipe.soft_share), self._targets(classes, 0.0)
         frequency = torch.bincount(self.labels, minlength=classes).float()
         weight = torch.where(frequency > 0, (len(self.labels) / frequency.clamp(min=1)) ** recipe.class_weight, torch.zeros(classes))
         self.weights = weight / (weight * frequency).sum() * len(self.labels)
@@ -141,13 +142,13 @@ class Trainer:
             height, width, channels = self.net.model.input_shape
             return self.net.run(torch.zeros(1, channels, height, width))[1].flatten(1).shape[1]
 
-    def _targets(self, classes: int) -> torch.Tensor:
+    def _targets(self, classes: int, soft_share: float) -> torch.Tensor:
         r = self.recipe
         target = F.one_hot(self.labels, classes).float()
-        if r.soft_share > 0 and self.data.soft is not None:
+        if soft_share > 0 and self.data.soft is not None:
             soft = torch.from_numpy(self.data.soft)
             known = soft.sum(1, keepdim=True) > 0
-            target = torch.where(known, (1 - r.soft_share) * target + r.soft_share * soft, target)
+            target = torch.where(known, (1 - soft_share) * target + soft_share * soft, target)
         return (1 - r.label_smoothing) * target + r.label_smoothing / classes
 
     def _optimizer(self) -> torch.optim.Optimizer:
@@ -211,12 +212,12 @@ class Trainer:
             return r.rate * 0.5 * (1 + math.cos(math.pi * (now - warm) / max(total - warm, 1)))
         return r.rate * self.rate_factor
 
-    def _loss(self, pick: torch.Tensor) -> Tuple[torch.Tensor, int]:
+    def _loss(self, pick: torch.Tensor, clean: bool) -> Tuple[torch.Tensor, int]:
         r = self.recipe
         x = self.augment(self.images[pick].float() / 255)
-        target = self.targets[pick]
+        target = (self.clean_targets if clean else self.targets)[pick]
         votes = self.votes[pick] if self.votes is not None else None
-        if r.mixup > 0 and float(torch.rand(1, generator=self.generator)) < r.mixup:
+        if r.mixup > 0 and not clean and float(torch.rand(1, generator=self.generator)) < r.mixup:
             # Beta(0.3, 0.3) from two powers of uniform numbers (Johnk), with the generator that is saved.
             share = 0.5
             for _ in range(100):
@@ -297,7 +298,7 @@ class Trainer:
                 for group in self.optimizer.param_groups:
                     group["lr"] = rate
                 pick = order[step * r.batch:(step + 1) * r.batch]
-                loss, hits = self._loss(pick)
+                loss, hits = self._loss(pick, epoch >= r.epochs - r.clean_epochs)
                 self.optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 self.optimizer.step()

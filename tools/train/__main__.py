@@ -144,7 +144,7 @@ def run_training(args: argparse.Namespace) -> int:
         raise errors.ModelError(data.path, f"no training picture of {', '.join(missing)}")
     if not args.keep_copies:
         held_out = [s for name, s in data.splits.items() if name != "train"]
-        train, dropped = datasets.without_copies(train, held_out, progress=lambda k, n: report(f"looking for copies: {k} of {n}", transient=True))
+        train, dropped = datasets.without_copies(train, held_out, data.least_likeness, progress=lambda k, n: report(f"looking for copies: {k} of {n}", transient=True))
         report(f"dropped {dropped:,} training pictures that are copies of validation or test pictures (train copies lists them)")
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
@@ -286,7 +286,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         seen = datasets.load(args.train, args.task or "emotion", samples.images.shape[1:]).splits["train"]
         known = {p.tobytes() for p in seen.images}
         fresh = np.array([p.tobytes() not in known for p in samples.images])
-        near = datasets.likeness(samples.images, seen.images, lambda k, n: report(f"looking for copies: {k} of {n}", transient=True))[0] >= datasets.LEAST_LIKENESS
+        near = datasets.likeness(samples.images, seen.images, lambda k, n: report(f"looking for copies: {k} of {n}", transient=True))[0] >= data.least_likeness
         right = probabilities.argmax(1) == samples.labels
         for what, keep in (("bit-equal to a training picture", fresh), ("copies of a training picture", ~near)):
             text.append(f"without the {(~keep).sum():,} that are {what}: accuracy {100 * right[keep].mean():.2f} % of {keep.sum():,}")
@@ -377,21 +377,21 @@ def run_copies(args: argparse.Namespace) -> int:
             equal = {p.tobytes() for p in a.images}
             same = sum(p.tobytes() in equal for p in b.images)
             best, which = datasets.likeness(b.images, a.images, lambda n, of: report(f"{first} and {second}: {n} of {of}", transient=True))
-            near = best >= datasets.LEAST_LIKENESS
+            near = best >= data.least_likeness
             report(f"{first} and {second}: of {len(b):,} pictures of {second}, {same} are bit-equal to one of {first}, {near.sum()} are copies "
-                   f"(likeness {datasets.LEAST_LIKENESS} and more)")
+                   f"(likeness {data.least_likeness} and more)")
             if args.list:
                 for i in np.flatnonzero(near):
                     print(f"{b.names[i]}\t{a.names[which[i]]}\t{best[i]:.3f}")
     if "train" not in data.splits or len(names) < 2:
         return 0
     held_out = [data.splits[s] for s in names if s != "train"]
-    kept, dropped = datasets.without_copies(data.splits["train"], held_out)
+    kept, dropped = datasets.without_copies(data.splits["train"], held_out, data.least_likeness)
     left = {p.tobytes() for p in kept.images} & {p.tobytes() for s in held_out for p in s.images}
     worst = float(datasets.likeness(kept.images, np.concatenate([s.images for s in held_out]))[0].max())
     report(f"training uses {len(kept):,} of {len(data.splits['train']):,} ({dropped:,} dropped): {len(left)} of them bit-equal to a held-out picture, "
            f"largest likeness {worst:.3f}")
-    return 1 if left or worst >= datasets.LEAST_LIKENESS else 0
+    return 1 if left or worst >= data.least_likeness else 0
 
 
 # ---------------------------------------------------------------- command line

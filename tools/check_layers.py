@@ -19,6 +19,7 @@ MAY_INCLUDE = {
     "nn": {"base", "kernels"},
     "pipeline": {"base", "kernels", "image", "detect", "nn"},
     "threads": set(),
+    "explain": {"base", "nn"},
     "host": {"base", "image"},
     "cli": {"base", "host", "nn"},
 }

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT
+// Layers in float, forward and backward (see float_network.h). Plain loops around Eigen's products: a face takes milliseconds.
+#include "explain/float_network.h"
+
+#include <limits>
+
+namespace mien::explain {
+namespace {
+
+using Eigen::Index;
+
+Index at(int v) { return static_cast<Index>(v); }
+
+// Calls visit(output position, input position) for each pair that the window's element (ky, kx) joins.
+template <class Visit>
+void for_positions(const LayerView& l, const TensorShape& in, int ky, int kx, Visit visit) {
+    for (int y = 0; y < l.out_h; ++y) {
+        const int sy = y * l.stride_y + ky - l.pad_top;
+        if (sy < 0 || sy >= in.height) continue;
+        for (int x = 0; x < l.out_w; ++x) {
+            const int sx = x * l.stride_x + kx - l.pad_left;
+            if (sx >= 0 && sx < in.width) visit(at(y) * l.out_w + x, at(sy) * in.width + sx);
+        }
+    }
+}
+
+// How many positions of the input each window covers: padding does not count in an average.
+template <class Real>
+Eigen::Matrix<Real, Eigen::Dynamic, 1> covered(const LayerView& l, const TensorShape& in) {
+    Eigen::Matrix<Real, Eigen::Dynamic, 1> count = Eigen::Matrix<Real, Eigen::Dynamic, 1>::Zero(at(l.out_h) * l.out_w);
+    for (int ky = 0; ky < l.kernel_h; ++ky)
+        for (int kx = 0; kx < l.kernel_w; ++kx)
+            for_positions(l, in, ky, kx, [&](Index out, Index) { count(out) += 1; });
+    return count;
+}
+
+}  // namespace
+
+template <class Real>
+NetworkOf<Real>::NetworkOf(const Model& model) : model_(model) {
+    const ModelAccess access{model};
+    const auto count = static_cast<std::size_t>(model.layer_count());
+    values_.resize(count + 1);
+    gradients_.resize(count + 1);
+    winners_.resize(count);
+    for (int i = 0; i < model.layer_count(); ++i) {
+        const LayerView l = access.layer(i);
+        layers_.push_back(l);
+        Weights w;
+        const TensorShape in = access.tensor_shape(l.input);
+        if (l.has_weights()) {
+            const bool depthwise = l.op == LayerOp::depthwise;
+            const Index rows = depthwise ? at(l.kernel_h) * l.kernel_w : at(l.out_c);
+            const Index columns = depthwise ? at(l.out_c) : at(l.kernel_h) * l.kernel_w * in.channels;
+            using Bytes = Eigen::Matrix<std::int8_t, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+            w.kernel = Eigen::Map<const Bytes>(access.weights(l), rows, columns).template cast<Real>();
+            w.bias.resize(l.out_c);
+            for (int c = 0; c < l.out_c; ++c) w.bias(c) = static_cast<Real>(access.bias(l, c));
+        }
+        if (l.has_scale()) {
+            w.scale.resize(l.out_c);
+            // Global pooling has one scale for all channels.
+            for (int c = 0; c < l.out_c; ++c) w.scale(c) = static_cast<Real>(access.scale(l, l.op == LayerOp::global_avg_pool ? 0 : c));
+        }
+        weights_.push_back(std::move(w));
+        if (in.height * in.width > 1 && l.output_shape().height * l.output_shape().width == 1) last_map_ = l.input;
+    }
+    for (int p = 0; p < 256; ++p) input_table_[p] = static_cast<Real>((static_cast<double>(p) * static_cast<double>(access.input_scale()) + static_cast<double>(access.input_offset())) / static_cast<double>(access.input_quant()));
+    step_per_pixel_ = static_cast<Real>(access.input_scale()) / static_cast<Real>(access.input_quant());
+}
+
+template <class Real>
+TensorShape NetworkOf<Real>::shape(int tensor) const { return ModelAccess{model_}.tensor_shape(tensor); }
+
+template <class Real>
+MapOf<Real> NetworkOf<Real>::gather(const LayerView& l, const Map& input) const {
+    const TensorShape in = shape(l.input);
+    Map columns = Map::Zero(at(l.out_h) * l.out_w, at(l.kernel_h) * l.kernel_w * in.channels);
+    for (int ky = 0; ky < l.kernel_h; ++ky) {
+        for (int kx = 0; kx < l.kernel_w; ++kx) {
+            const Index first = (at(ky) * l.kernel_w + kx) * in.channels;
+            for_positions(l, in, ky, kx, [&](Index out, Index source) { columns.row(out).segment(first, in.channels) = input.row(source); });
+        }
+    }
+    return columns;
+}
+
+template <class Real>
+void NetworkOf<Real>::scatter(const LayerView& l, const Map& columns, Map& input) const {
+    const TensorShape in = shape(l.input);
+    for (int ky = 0; ky < l.kernel_h; ++ky) {
+        for (int kx = 0; kx < l.kernel_w; ++kx) {
+            const Index first = (at(ky) * l.kernel_w + kx) * in.channels;
+            for_positions(l, in, ky, kx, [&](Index out, Index source) { input.row(source) += columns.row(out).segment(first, in.channels); });
+        }
+    }
+}
+
+template <class Real>
+void NetworkOf<Real>::forward(const std::uint8_t* pixels) {
+    const TensorShape in = shape(0);
+    Map input(at(in.height) * in.width, in.channels);
+    for (Index i = 0; i < input.size(); ++i) input.data()[i] = input_table_[pixels[i]];
+    forward(input);
+}
+
+template <class Real>
+void NetworkOf<Real>::forward(const Map& input) {
+    values_[0] = input;
+    score_map_.resize(0, 0);
+    for (int i = 0; i < model_.layer_count(); ++i) run_layer(i);
+}
+
+template <class Real>
+void NetworkOf<Real>::run_layer(int i) {
+    const LayerView& l = layers_[static_cast<std::size_t>(i)];
+    const Weights& w = weights_[static_cast<std::size_t>(i)];
+    const Map& x = values_[static_cast<std::size_t>(l.input)];
+    Map& out = values_[static_cast<std::size_t>(i) + 1];
+    const TensorShape in = shape(l.input);
+    const Index positions = at(l.out_h) * l.out_w;
+    switch (l.op) {
+        case LayerOp::conv:
+        case LayerOp::conv_gap:
+            out.noalias() = gather(l, x) * w.kernel.transpose();
+            out.rowwise() += w.bias;
+            out.array().rowwise() *= w.scale.array();
+            if (l.op == LayerOp::conv_gap) {
+                score_map_ = out * static_cast<Real>(positions);  // so that their mean is the logits, as scale divides by positions
+                score_map_shape_ = {l.out_h, l.out_w, l.out_c};
+                out = out.colwise().sum().eval();
+            }
+            break;
+        case LayerOp::depthwise:
+            out = w.bias.replicate(positions, 1);
+            for (int ky = 0; ky < l.kernel_h; ++ky)
+                for (int kx = 0; kx < l.kernel_w; ++kx) {
+                    const auto kernel = w.kernel.row(at(ky) * l.kernel_w + kx);
+                    for_positions(l, in, ky, kx, [&](Index o, Index s) { out.row(o) += x.row(s).cwiseProduct(kernel); });
+                }
+            out.array().rowwise() *= w.scale.array();
+            break;
+        case LayerOp::max_pool: {
+            out = Map::Constant(positions, in.channels, -std::numeric_limits<Real>::infinity());
+            auto& winner = winners_[static_cast<std::size_t>(i)];
+            winner.assign(static_cast<std::size_t>(out.size()), 0);
+            for (int ky = 0; ky < l.kernel_h; ++ky)
+                for (int kx = 0; kx < l.kernel_w; ++kx)
+                    for_positions(l, in, ky, kx, [&](Index o, Index s) {
+                        for (Index c = 0; c < in.channels; ++c) {
+                            if (x(s, c) > out(o, c)) {  // the first of equals
+                                out(o, c) = x(s, c);
+                                winner[static_cast<std::size_t>(o * in.channels + c)] = static_cast<std::int32_t>(s);
+                            }
+                        }
+                    });
+            break;
+        }
+        case LayerOp::avg_pool: {
+            out = Map::Zero(positions, in.channels);
+            for (int ky = 0; ky < l.kernel_h; ++ky)
+                for (int kx = 0; kx < l.kernel_w; ++kx) for_positions(l, in, ky, kx, [&](Index o, Index s) { out.row(o) += x.row(s); });
+            out.array().colwise() /= covered<Real>(l, in).array();
+            break;
+        }
+        case LayerOp::add: out = x + values_[static_cast<std::size_t>(l.input2)]; break;
+        case LayerOp::relu: out = x.cwiseMax(Real{0}); break;
+        case LayerOp::global_avg_pool: out = x.colwise().sum().cwiseProduct(w.scale); break;
+    }
+    if (l.activation == Activation::relu) out = out.cwiseMax(Real{0});
+    // Pooling and then a product is the same as a product at each position and then pooling.
+    if (l.output == LayerOutput::logits && l.op == LayerOp::conv && l.input > 0) {
+        const LayerView& before = layers_[static_cast<std::size_t>(l.input) - 1];
+        if (before.op == LayerOp::global_avg_pool && l.kernel_h == 1 && l.kernel_w == 1) {
+            const TensorShape map = shape(before.input);
+            const Map pooled = values_[static_cast<std::size_t>(before.input)].array().rowwise() *
+                               (weights_[static_cast<std::size_t>(l.input) - 1].scale.array() * static_cast<Real>(map.height * map.width));
+            score_map_.noalias() = pooled * w.kernel.transpose();
+            score_map_.rowwise() += w.bias;
+            score_map_.array().rowwise() *= w.scale.array();
+            score_map_shape_ = {map.height, map.width, l.out_c};
+        }
+    }
+}
+
+template <class Real>
+void NetworkOf<Real>::backward(int tensor, const Map& seed, Rule rule) {
+    for (int t = 0; t <= tensor; ++t) gradients_[static_cast<std::size_t>(t)] = Map::Zero(value(t).rows(), value(t).cols());
+    gradients_[static_cast<std::size_t>(tensor)] = seed;
+    for (int i = tensor - 1; i >= 0; --i) back_layer(i, rule);
+}
+
+template <class Real>
+void NetworkOf<Real>::back_layer(int i, Rule rule) {
+    const LayerView& l = layers_[static_cast<std::size_t>(i)];
+    const Weights& w = weights_[static_cast<std::size_t>(i)];
+    Map g = gradients_[static_cast<std::size_t>(i) + 1];
+    const Map& out = values_[static_cast<std::size_t>(i) + 1];
+    Map& dx = gradients_[static_cast<std::size_t>(l.input)];
+    const TensorShape in = shape(l.input);
+    const Index positions = at(l.out_h) * l.out_w;
+    if (l.activation == Activation::relu || l.op == LayerOp::relu) {
+        g = (out.array() > 0).select(g, Real{0});
+        if (rule == Rule::guided) g = g.cwiseMax(Real{0});
+    }
+    switch (l.op) {
+        case LayerOp::conv:
+        case LayerOp::conv_gap: {
+            if (l.op == LayerOp::conv_gap) g = g.replicate(positions, 1).eval();
+            g.array().rowwise() *= w.scale.array();
+            scatter(l, g * w.kernel, dx);
+            break;
+        }
+        case LayerOp::depthwise:
+            g.array().rowwise() *= w.scale.array();
+            for (int ky = 0; ky < l.kernel_h; ++ky)
+                for (int kx = 0; kx < l.kernel_w; ++kx) {
+                    const auto kernel = w.kernel.row(at(ky) * l.kernel_w + kx);
+                    for_positions(l, in, ky, kx, [&](Index o, Index s) { dx.row(s) += g.row(o).cwiseProduct(kernel); });
+                }
+            break;
+        case LayerOp::max_pool: {
+            const auto& winner = winners_[static_cast<std::size_t>(i)];
+            for (Index o = 0; o < positions; ++o)
+                for (Index c = 0; c < in.channels; ++c) dx(winner[static_cast<std::size_t>(o * in.channels + c)], c) += g(o, c);
+            break;
+        }
+        case LayerOp::avg_pool:
+            g.array().colwise() /= covered<Real>(l, in).array();
+            for (int ky = 0; ky < l.kernel_h; ++ky)
+                for (int kx = 0; kx < l.kernel_w; ++kx) for_positions(l, in, ky, kx, [&](Index o, Index s) { dx.row(s) += g.row(o); });
+            break;
+        case LayerOp::add:
+            dx += g;
+            gradients_[static_cast<std::size_t>(l.input2)] += g;
+            break;
+        case LayerOp::relu: dx += g; break;
+        case LayerOp::global_avg_pool: dx.rowwise() += g.row(0).cwiseProduct(w.scale); break;
+    }
+}
+
+template class NetworkOf<float>;
+template class NetworkOf<double>;
+
+}  // namespace mien::explain

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// What would the network compute without rounding, and how does a score change with each value inside? The layers of a Model in
+// float with Eigen, forward and backward, for explanations: never the product's own path.
+//
+// Values are in the steps of the file: a tensor's integers taken for real numbers. The real value of a channel is such a number
+// times a positive factor that only the converter knows, so signs, ReLUs and every product of a value with its gradient are those
+// of the float original, and gradients with respect to the pixels are too.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <Eigen/Core>
+
+#include "mien/mien.hpp"
+#include "nn/model_file.h"
+
+namespace mien::explain {
+
+// A tensor: a row for each position (line by line), a column for each channel.
+template <class Real>
+using MapOf = Eigen::Matrix<Real, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using Map = MapOf<float>;
+
+enum class Rule {
+    gradient,  // the derivative
+    guided,    // guided back-propagation: a ReLU also stops what is negative (Springenberg et al. 2015)
+};
+
+// In float for the product, in double for tests against finite differences.
+template <class Real>
+class NetworkOf {
+public:
+    using Map = MapOf<Real>;
+
+    // The model's bytes must outlive this object.
+    explicit NetworkOf(const Model& model);
+
+    // pixels: input_height x input_width x input_channels. Keeps every tensor.
+    void forward(const std::uint8_t* pixels);
+    // The same from values of tensor 0, positions x channels.
+    void forward(const Map& input);
+
+    // Tensors count as in the file: 0 is the picture, i + 1 the output of layer i.
+    int tensors() const { return static_cast<int>(layers_.size()) + 1; }
+    TensorShape shape(int tensor) const;
+    const Map& value(int tensor) const { return values_[static_cast<std::size_t>(tensor)]; }
+    // The last tensor, 1 x classes.
+    const Map& logits() const { return values_.back(); }
+    // What the layer before the head would say at each position, positions x classes, so that the mean over positions (or their
+    // sum) is the logits up to the bias; empty if the head is of another kind. Class activation map (Zhou et al. 2016).
+    const Map& score_map() const { return score_map_; }
+    TensorShape score_map_shape() const { return score_map_shape_; }
+
+    // Sets gradient() of every tensor up to `tensor` for a quantity whose derivative by value(tensor) is `seed`.
+    void backward(int tensor, const Map& seed, Rule rule);
+    // With respect to value(tensor); zeros where nothing flows.
+    const Map& gradient(int tensor) const { return gradients_[static_cast<std::size_t>(tensor)]; }
+
+    // The tensor that the last convolution with a map makes, and that the original's Grad-CAM looks at: for conv_gap the scores at
+    // each position are inside the head, so this is the tensor that the head reads.
+    int last_map() const { return last_map_; }
+    const LayerView& layer(int i) const { return layers_[static_cast<std::size_t>(i)]; }
+    // Derivative of a tensor 0 value by its pixel.
+    Real step_per_pixel() const { return step_per_pixel_; }
+
+private:
+    struct Weights {
+        Map kernel;                   // [out, kernel_h * kernel_w * in], or [kernel_h * kernel_w, channels] of a depthwise layer
+        Eigen::Matrix<Real, 1, Eigen::Dynamic> bias, scale;
+    };
+    void run_layer(int i);
+    void back_layer(int i, Rule rule);
+    Map gather(const LayerView& layer, const Map& input) const;                    // im2col
+    void scatter(const LayerView& layer, const Map& columns, Map& input) const;    // its transpose, added
+
+    const Model& model_;
+    std::vector<LayerView> layers_;
+    std::vector<Weights> weights_;
+    std::vector<Map> values_, gradients_;
+    std::vector<std::vector<std::int32_t>> winners_;  // of max pooling: for each output element the input's position
+    Map score_map_;
+    TensorShape score_map_shape_{0, 0, 0};
+    int last_map_ = 0;
+    Real input_table_[256] = {}, step_per_pixel_ = 0;
+};
+
+extern template class NetworkOf<float>;
+extern template class NetworkOf<double>;
+using FloatNetwork = NetworkOf<float>;
+
+}  // namespace mien::explain

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+// Does the float network compute what the integer engine computes, are its gradients those of finite differences, and do the maps
+// mean what they say?
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "explain/explain.h"
+#include "unit/file_builder.h"
+#include "unit/helpers.h"
+
+using namespace mien;
+using namespace mien::test;
+using namespace mien::explain;
+
+namespace {
+
+struct Loaded {
+    std::string name;
+    ByteVector file;
+    Model model;
+};
+
+// Networks with every layer kind, the small ones of the converter's tests, and the shipped ones.
+std::vector<std::unique_ptr<Loaded>> models(bool shipped) {
+    std::vector<std::unique_ptr<Loaded>> found;
+    const auto add = [&](std::string name, ByteVector file) {
+        auto loaded = std::make_unique<Loaded>();
+        loaded->name = std::move(name);
+        loaded->file = std::move(file);
+        if (Model::open(loaded->file, loaded->model) == Status::ok) found.push_back(std::move(loaded));
+    };
+    add("every_op", NetworkBuilder::every_op(1).build());
+    add("with_gap_head", NetworkBuilder::with_gap_head(2).build());
+    std::vector<std::string> folders = {MIEN_TEST_DATA "/models"};
+    if (shipped) folders.emplace_back(MIEN_WEIGHTS);
+    for (const std::string& folder : folders) {
+        for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+            if (entry.path().extension() == ".mien") add(entry.path().filename().string(), read_file(entry.path().string()));
+        }
+    }
+    return found;
+}
+
+ByteVector picture(const Model& model, std::uint32_t seed) {
+    return test_picture(seed, static_cast<std::size_t>(model.input_width()) * static_cast<std::size_t>(model.input_height()) * static_cast<std::size_t>(model.input_channels()));
+}
+
+}  // namespace
+
+TEST_CASE("explain: gradients are those of finite differences") {
+    for (const auto& loaded : models(true)) {
+        CAPTURE(loaded->name);
+        NetworkOf<double> network(loaded->model);
+        const ByteVector pixels = picture(loaded->model, 5);
+        network.forward(pixels.data());
+        const int last = network.tensors() - 1;
+        const MapOf<double> input = network.value(0), logits = network.logits();
+        for (int k = 0; k < loaded->model.class_count(); k += 3) {
+            MapOf<double> seed = MapOf<double>::Zero(1, logits.cols());
+            seed(0, k) = 1;
+            network.forward(input);
+            network.backward(last, seed, Rule::gradient);
+            const MapOf<double> gradient = network.gradient(0);
+            // Along random directions; small enough that hardly any ReLU turns on the way.
+            Random random(static_cast<std::uint32_t>(k) + 1);
+            for (int trial = 0; trial < 4; ++trial) {
+                MapOf<double> direction(input.rows(), input.cols());
+                for (Eigen::Index i = 0; i < direction.size(); ++i) direction.data()[i] = random.between(-1000, 1000) / 1000.0;
+                const double step = 1e-6, expected = gradient.cwiseProduct(direction).sum();
+                network.forward(input + step * direction);
+                const double up = network.logits()(0, k);
+                network.forward(input - step * direction);
+                const double down = network.logits()(0, k);
+                CHECK((up - down) / (2 * step) == doctest::Approx(expected).epsilon(1e-4));
+            }
+        }
+    }
+}
+
+TEST_CASE("explain: the float network gives the engine's answers") {
+    for (const char* name : {"emotion.mien", "gender.mien"}) {
+        CAPTURE(name);
+        const ByteVector file = read_file(weights_path(name));
+        Model model;
+        REQUIRE(Model::open(file, model) == Status::ok);
+        Explainer explainer(model);
+        Config config;
+        config.max_width = model.input_width();
+        config.max_height = model.input_height();
+        std::vector<std::byte> memory(Engine::required_bytes(config, nullptr, &model, nullptr));
+        Engine engine;
+        REQUIRE(Engine::create(config, nullptr, &model, nullptr, memory, engine) == Status::ok);
+        double worst = 0;
+        for (std::uint32_t seed = 0; seed < 6; ++seed) {
+            // Smooth pictures; noise drives the integers to their ends.
+            ByteVector pixels(static_cast<std::size_t>(model.input_width() * model.input_height()));
+            for (std::size_t i = 0; i < pixels.size(); ++i) {
+                const double x = static_cast<double>(i % static_cast<std::size_t>(model.input_width())), y = static_cast<double>(i / static_cast<std::size_t>(model.input_width()));
+                pixels[i] = static_cast<std::uint8_t>(128 + 60 * std::sin(x / (4 + seed) + seed) + 50 * std::cos(y / 7 - seed));
+            }
+            explainer.look(pixels.data());
+            Face face;
+            REQUIRE(engine.classify_crop({pixels.data(), model.input_width(), model.input_height(), model.input_width(), PixelFormat::gray8}, face) == Status::ok);
+            for (std::size_t k = 0; k < face.emotion.size(); ++k) worst = std::max(worst, static_cast<double>(std::fabs(face.emotion[k] - explainer.probabilities()[k])));
+        }
+        CHECK(worst < 0.2);
+    }
+}
+
+TEST_CASE("explain: the class activation map adds up to the score") {
+    int maps = 0;
+    for (const auto& loaded : models(true)) {
+        CAPTURE(loaded->name);
+        Explainer explainer(loaded->model);
+        explainer.look(picture(loaded->model, 9).data());
+        Heatmap map;
+        if (!explainer.explain(Method::cam, 0, -1, map)) continue;
+        double sum = 0;
+        for (const float v : map.values) sum += static_cast<double>(v);
+        CHECK(sum / static_cast<double>(map.values.size()) == doctest::Approx(static_cast<double>(explainer.network().logits()(0, 0))).epsilon(1e-3));
+        ++maps;
+    }
+    CHECK(maps >= 4);
+}
+
+TEST_CASE("explain: guided back-propagation stops negative gradients at every ReLU") {
+    const auto all = models(false);
+    for (const auto& loaded : all) {
+        CAPTURE(loaded->name);
+        NetworkOf<double> network(loaded->model);
+        network.forward(picture(loaded->model, 3).data());
+        MapOf<double> seed = MapOf<double>::Zero(1, network.logits().cols());
+        seed(0, 0) = 1;
+        network.backward(network.tensors() - 1, seed, Rule::guided);
+        for (int i = 0; i < network.tensors() - 1; ++i) {
+            const LayerView& l = network.layer(i);
+            if (l.op != LayerOp::relu) continue;
+            // What a ReLU layer alone hands on is never negative.
+            bool alone = true;
+            for (int j = 0; j < network.tensors() - 1; ++j) alone = alone && (j == i || (network.layer(j).input != l.input && network.layer(j).input2 != l.input));
+            if (alone) CHECK(network.gradient(l.input).minCoeff() >= 0);
+        }
+    }
+}
+
+TEST_CASE("explain: every method gives a finite map, or says that it cannot") {
+    const auto all = models(false);
+    for (const auto& loaded : all) {
+        CAPTURE(loaded->name);
+        Explainer explainer(loaded->model);
+        explainer.look(picture(loaded->model, 1).data());
+        for (const Method method : all_methods) {
+            Heatmap map;
+            if (!explainer.explain(method, 0, -1, map)) continue;
+            CHECK(map.values.size() == static_cast<std::size_t>(map.width) * static_cast<std::size_t>(map.height));
+            for (const float v : map.values) {
+                CHECK(std::isfinite(v));
+                if (!is_signed(method)) CHECK(v >= 0);
+            }
+        }
+        Heatmap map;
+        CHECK_FALSE(explainer.explain(Method::cam, -1, -1, map));
+        CHECK_FALSE(explainer.explain(Method::grad_cam, 0, 0, map));
+        CHECK(explainer.tensor_of("no such layer") == -1);
+    }
+}
+
+TEST_CASE("explain: resizing keeps a constant and interpolates between centres") {
+    const Heatmap flat{2, 2, {3, 3, 3, 3}}, ramp{2, 1, {0, 1}};
+    for (const float v : resized(flat, 7, 5).values) CHECK(v == 3);
+    const Heatmap wide = resized(ramp, 4, 1);
+    CHECK(wide.values == std::vector<float>{0, 0.25f, 0.75f, 1});
+}

@@ -47,10 +47,6 @@ constexpr std::uint8_t marker_sof0 = 0xc0, marker_dht = 0xc4, marker_soi = 0xd8,
 bool is_restart(std::uint8_t marker) { return marker >= 0xd0 && marker <= 0xd7; }
 bool stands_alone(std::uint8_t marker) { return is_restart(marker) || marker == 0x01; }
 
-host::Error too_large(unsigned width, unsigned height) {
-    return {"too large: " + std::to_string(width) + " x " + std::to_string(height) + " pixels"};
-}
-
 }  // namespace
 
 std::vector<std::uint8_t> with_huffman_tables(std::span<const std::uint8_t> bytes) {
@@ -89,6 +85,10 @@ std::vector<std::uint8_t> with_huffman_tables(std::span<const std::uint8_t> byte
 #if MIEN_HAS_TURBOJPEG
 
 namespace {
+
+host::Error too_large(unsigned width, unsigned height) {
+    return {"too large: " + std::to_string(width) + " x " + std::to_string(height) + " pixels"};
+}
 
 struct Errors {
     jpeg_error_mgr manager;  // first: libjpeg hands its address around

@@ -2,6 +2,7 @@
 // Streams are cut into frames wherever the pipe cuts them, hostile ones end with a line; JPEGs of cameras decode; recordings are whole.
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <cstring>
 #include <thread>
 
@@ -155,7 +156,7 @@ TEST_CASE("video: motion JPEG is split by markers, also around thumbnails and no
     nested.insert(nested.end(), jpeg.begin(), jpeg.end());
     nested.insert(nested.end(), jpeg.begin() + 2, jpeg.end());
     std::string stream;
-    for (const auto* picture : {&jpeg, &nested, &jpeg}) stream.append(picture->begin(), picture->end()).append(5, '\0');
+    for (const std::vector<std::uint8_t>* picture : {&jpeg, static_cast<const std::vector<std::uint8_t>*>(&nested), &jpeg}) stream.append(picture->begin(), picture->end()).append(5, '\0');
     for (const std::size_t piece : {1, 13, 100000}) {
         const Seen seen = read_stream(stream + std::string(), {}, piece);
         REQUIRE(seen.frames.size() == 3);

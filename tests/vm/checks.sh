@@ -75,8 +75,9 @@ for node in $(grep -l 'vid-out' /sys/class/video4linux/*/name | xargs dirname | 
     mien camera "/dev/$node" >/tmp/out.txt 2>&1 && fail "an output was opened"
     expect "is an output" /tmp/out.txt
 done
+rm -f /tmp/camera.json
 mien camera "/dev/$device" --reconnect --json >/tmp/camera.json 2>/tmp/camera.txt & camera=$!
-for _ in 1 2 3 4 5 6 7 8 9 10; do [ -s /tmp/camera.json ] || sleep 0.5; done
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do [ -s /tmp/camera.json ] || sleep 0.5; done
 mien camera "/dev/$device" --frames 1 >/tmp/busy.txt 2>&1
 [ $? -eq 3 ] || fail "busy device: exit code"
 expect "in use by another program" /tmp/busy.txt
@@ -84,7 +85,7 @@ echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind
 sleep 1.5
 before=$(wc -l </tmp/camera.json)
 echo vivid.0 >/sys/bus/platform/drivers/vivid/bind
-for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do [ "$(wc -l </tmp/camera.json)" -gt "$((before + 2))" ] || sleep 0.5; done
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do [ "$(wc -l </tmp/camera.json)" -gt "$((before + 2))" ] || sleep 0.5; done
 after=$(wc -l </tmp/camera.json)
 kill -TERM $camera
 wait $camera || fail "SIGTERM after reconnecting: exit $?"

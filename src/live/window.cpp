@@ -3,6 +3,8 @@
 
 #if MIEN_HAS_SDL2
 #include <SDL.h>
+
+#include <cstdlib>
 #endif
 
 namespace mien::live {
@@ -23,6 +25,12 @@ public:
     host::Failure open() {
         SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");  // Ctrl-C stays ours
         if (SDL_Init(SDL_INIT_VIDEO) != 0) return no_display();
+        // SDL falls back to drivers that show nothing; only who names one wants that.
+        const std::string driver = SDL_GetCurrentVideoDriver();
+        if (std::getenv("SDL_VIDEODRIVER") == nullptr && (driver == "offscreen" || driver == "dummy" || driver == "evdev")) {
+            SDL_SetError("neither X11 nor Wayland");
+            return no_display();
+        }
         window_ = SDL_CreateWindow(title_.c_str(), SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, 640, 480, SDL_WINDOW_RESIZABLE);
         if (window_ == nullptr) return no_display();
         renderer_ = SDL_CreateRenderer(window_, -1, 0);

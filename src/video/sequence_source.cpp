@@ -44,7 +44,7 @@ public:
 
     Next next(Packet& packet, int) override {
         if (!error_.empty()) return Next::failed;
-        const std::string name = names_.empty() ? pattern_.name(first_ + number_) : number_ < names_.size() ? names_[number_] : "";
+        const std::string name = names_.empty() ? pattern_.name(first_ + number_) : number_ < names_.size() ? names_[static_cast<std::size_t>(number_)] : "";
         std::error_code ignored;
         if (name.empty() || (names_.empty() && !std::filesystem::exists(name, ignored))) return Next::end;
         auto bytes = host::read_file(name, host::ImageLimits{}.max_file_bytes);

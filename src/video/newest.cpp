@@ -43,7 +43,7 @@ public:
     }
     const std::string& error() const override { return source_->error(); }
     std::string description() const override { return source_->description(); }
-    std::uint64_t dropped() const override { return dropped_ + source_->dropped(); }
+    std::uint64_t dropped() const override { return dropped_ + lost_; }
     bool is_live() const override { return source_->is_live(); }
 
 private:
@@ -56,6 +56,7 @@ private:
         Held held;
         while (!stop_) {
             const Next state = source_->next(held.packet, 100);
+            lost_ = source_->dropped();
             if (state == Next::wait) continue;
             if (state == Next::packet) held.bytes.assign(held.packet.bytes.begin(), held.packet.bytes.end());
             const std::lock_guard lock(mutex_);
@@ -77,7 +78,7 @@ private:
     Held newest_, taken_;
     bool fresh_ = false;
     Next ended_ = Next::wait;
-    std::atomic<std::uint64_t> dropped_{0};
+    std::atomic<std::uint64_t> dropped_{0}, lost_{0};  // by us, by the source
     std::atomic<bool> stop_{false};
     std::thread thread_;
 };

@@ -3,11 +3,15 @@ JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 DEMO_OUT ?= demo-out
 
-.PHONY: all demo test check asan scalar fuzz emulate icount bench bench-peers install weights clean help cross-aarch64 cross-armhf cross-riscv64
+.PHONY: all desktop demo test check asan scalar fuzz emulate icount bench bench-peers install weights clean help cross-aarch64 cross-armhf cross-riscv64 camera-vm
 
 all: ## the library and the command line tool, in build/release
 	cmake --preset release >/dev/null
 	cmake --build --preset release -j $(JOBS)
+
+desktop: ## the same with films by FFmpeg and a window by SDL2, in build/desktop (needs their development packages)
+	cmake --preset desktop >/dev/null
+	cmake --build --preset desktop -j $(JOBS)
 
 demo: all ## find and read the faces of the sample photos
 	build/release/mien image tests/data/photos/*.jpg --out $(DEMO_OUT) -y
@@ -42,6 +46,9 @@ cross-aarch64 cross-armhf cross-riscv64: cross-%:
 
 emulate: ## the tests on emulated ARM, RISC-V and old x86 processors
 	sh tests/emulate.sh
+
+camera-vm: ## the camera against real V4L2 drivers in a virtual machine
+	sh tests/camera_vm.sh
 
 icount: ## instructions per face and per frame for every path, under emulation
 	python3 bench/icount/icount.py

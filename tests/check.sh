@@ -44,6 +44,7 @@ else
     skip "training" "its packages are not installed (sh tools/train/setup.sh)"
 fi
 step "emulated ARM, RISC-V and x86 processors" sh tests/emulate.sh
+step "a camera in a virtual machine" sh tests/camera_vm.sh
 step "instruction counts" "$PYTHON" bench/icount/icount.py --quick
 
 if [ -z "${MIEN_DATA:-}" ]; then

@@ -18,12 +18,16 @@ MAY_INCLUDE = {
     "detect": {"base", "kernels", "image"},
     "nn": {"base", "kernels"},
     "pipeline": {"base", "kernels", "image", "detect", "nn"},
+    "track": {"base", "kernels", "image"},
     "threads": set(),
     "explain": {"base", "nn"},
     "host": {"base", "image"},
-    "cli": {"base", "host", "nn"},
+    "video": {"base", "host"},
+    "camera": {"base", "host", "video"},
+    "live": {"base", "host", "video"},
+    "cli": {"base", "host", "nn", "video", "camera", "live"},
 }
-CORE = {"base", "kernels", "image", "detect", "nn", "pipeline"}
+CORE = {"base", "kernels", "image", "detect", "nn", "pipeline", "track"}
 # Standard headers that bring the heap, exceptions, files, threads or printing: not for the core.
 NOT_IN_CORE = {"iostream", "fstream", "sstream", "cstdio", "stdio.h", "string", "vector", "map", "unordered_map", "set", "memory", "functional",
                "thread", "mutex", "future", "chrono", "filesystem", "exception", "stdexcept", "unistd.h", "sys/mman.h"}

@@ -6,12 +6,12 @@ optional=""
 case "${1:-}" in
     "") packages="" ;;
     --tests)
-        optional="g++-aarch64-linux-gnu g++-arm-linux-gnueabihf g++-riscv64-linux-gnu qemu-user"
+        optional="g++-aarch64-linux-gnu g++-arm-linux-gnueabihf g++-riscv64-linux-gnu qemu-user qemu-system-x86 busybox-static cpio kmod"
         packages="doctest-dev libeigen3-dev pkg-config python3 python3-numpy python3-h5py python3-pytest python3-pil python3-venv opencv-data"
         ;;
     *) echo "usage: sh tools/setup.sh [--tests]" >&2; exit 2 ;;
 esac
-packages="g++ cmake make libstb-dev libcli11-dev nlohmann-json3-dev $packages"
+packages="g++ cmake make libjpeg-dev libstb-dev libcli11-dev nlohmann-json3-dev $packages"
 
 absent() { # PACKAGE...: those that are not installed
     for package in "$@"; do

@@ -205,8 +205,9 @@ public:
 
     // Faces of the frame in a fixed order (that of OpenCV's single-threaded detectMultiScale).
     [[nodiscard]] Status process(const Frame& frame, std::span<const Face>& faces) noexcept;
-    // Boxes only, no networks.
+    // Boxes only, no networks; with the options of create(), or others for this call.
     [[nodiscard]] Status detect(const Frame& frame, std::span<const Face>& faces) noexcept;
+    [[nodiscard]] Status detect(const Frame& frame, const DetectorOptions& options, std::span<const Face>& faces) noexcept;
     // Reads the face in `box` (clamped to the frame; margins of each model are added).
     [[nodiscard]] Status classify(const Frame& frame, const Rect& box, Face& face) noexcept;
     // Reads the whole frame as one network input, without margins: for pictures that are face crops already.

@@ -35,6 +35,8 @@ int run_info(int argc, char** argv);
 int run_verify(int argc, char** argv);
 int run_eval(int argc, char** argv);
 int run_bench(int argc, char** argv);
+int run_camera(int argc, char** argv);
+int run_video(int argc, char** argv);
 
 // printf into a string.
 [[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...);

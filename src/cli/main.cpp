@@ -20,6 +20,8 @@ struct Verb {
 constexpr Verb verbs[] = {
     {"image", cli::run_image, "find every face in pictures, read expression and gender"},
     {"classify", cli::run_classify, "the same for pictures that are one face each"},
+    {"camera", cli::run_camera, "the same for a camera, live"},
+    {"video", cli::run_video, "the same for films, numbered pictures and pipes"},
     {"info", cli::run_info, "show what a weights file holds"},
     {"verify", cli::run_verify, "replay the test vectors inside a weights file"},
     {"eval", cli::run_eval, "measure a network on labelled faces"},

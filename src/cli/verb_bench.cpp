@@ -9,7 +9,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/common.h"
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "camera/v4l2.h"
+#include "cli/live.h"
 #include "host/image_file.h"
 #include "nn/model_file.h"
 
@@ -21,6 +25,9 @@ using Json = nlohmann::ordered_json;
 struct BenchOptions {
     EngineOptions engine;
     std::string photo;
+    std::string live, size = "640x480";
+    double seconds = 10, fps = 30;
+    std::uint64_t frames = 0;
     int repeat = 30;
     bool json = false;
 };
@@ -221,6 +228,42 @@ int bench(BenchOptions& options) {
     return output_exit_code();
 }
 
+// A camera, or frames on standard input, read for a while: what comes out is how it went, not what was seen.
+int bench_live(BenchOptions& options) {
+    camera::Request request;
+    request.path = options.live;
+    request.fps = options.fps;
+    if (!parse_size(options.size, request.width, request.height)) return exit_usage;
+    LiveOptions live;
+    live.engine = std::move(options.engine);
+    live.json = options.json;
+    live.quiet = true;
+    live.frames = options.frames;
+    live.seconds = options.frames > 0 ? 0 : options.seconds;
+    Notices notices;
+    return run_live(live, options.live, notices, exit_done, Ending::bench, [&](bool color, int& code) -> std::unique_ptr<video::Source> {
+        host::Error error;
+        if (options.live == "-") {
+            video::StreamOptions stream;
+            stream.live = true;
+            auto opened = video::open_stream(::dup(0), stream);
+            if (opened) return video::newest_of(std::move(*opened));
+            error = opened.error();
+        } else {
+            request.colour = color;
+            auto opened = camera::open_camera(request);
+            if (opened) {
+                complain(options.live, (*opened)->description());
+                return video::newest_of(std::move(*opened));
+            }
+            error = opened.error();
+        }
+        complain(options.live, error.text);
+        code = exit_input;
+        return nullptr;
+    });
+}
+
 }  // namespace
 
 int run_bench(int argc, char** argv) {
@@ -229,12 +272,17 @@ int run_bench(int argc, char** argv) {
     BenchOptions options;
     app.add_option("PHOTO", options.photo, "A picture with faces; without it a generated one of 640 x 480")->type_name("");
     app.add_option("--repeat", options.repeat, "Measurements after two to warm up")->check(CLI::Range(1, 100000))->type_name("COUNT");
+    app.add_option("--live", options.live, "Measure a camera, or frames on standard input (-), from time stamp to result")->type_name("DEVICE");
+    app.add_option("--seconds", options.seconds, "Of --live")->check(CLI::Range(0.1, 1e9))->type_name("S");
+    app.add_option("--frames", options.frames, "Of --live; 0: as many as come in --seconds")->type_name("COUNT");
+    app.add_option("--size", options.size, "To ask the camera of --live for")->type_name("WxH");
+    app.add_option("--fps", options.fps, "To ask the camera of --live for")->check(CLI::Range(0.1, 1000.0))->type_name("RATE");
     app.add_flag("--json", options.json, "As one JSON object");
     add_weights_options(app, options.engine, true);
     options.engine.threads = 1;  // figures are of one thread unless asked otherwise
     add_detector_options(app, options.engine);
     int exit_code = exit_done;
-    return parse_options(app, argc, argv, exit_code) ? bench(options) : exit_code;
+    return parse_options(app, argc, argv, exit_code) ? (options.live.empty() ? bench(options) : bench_live(options)) : exit_code;
 }
 
 }  // namespace mien::cli

@@ -30,19 +30,20 @@ std::string_view header_value(std::string_view header, std::string_view key) {
     return begin == std::string_view::npos ? std::string_view{} : header.substr(begin);
 }
 
-// "(28709, 48, 48)" to numbers; false if it is no such list or the product is beyond 2^40.
+// "(28709, 48, 48)" to numbers; false if it is no such list or the product is beyond 2^31.
 bool parse_shape(std::string_view text, std::vector<std::size_t>& shape) {
     if (text.empty() || text[0] != '(') return false;
+    constexpr std::size_t largest = std::size_t{1} << 31;  // elements; more do not fit into a file that is read
     std::size_t product = 1, value = 0;
     bool digits = false;
     for (const char c : text.substr(1)) {
         if (c >= '0' && c <= '9') {
+            if (value > largest / 16) return false;
             value = value * 10 + static_cast<std::size_t>(c - '0');
-            if (value > std::size_t{1} << 40) return false;
             digits = true;
         } else if (c == ',' || c == ')') {
             if (digits) {
-                if (value != 0 && product > (std::size_t{1} << 40) / value) return false;
+                if (value != 0 && product > largest / value) return false;
                 product *= value;
                 shape.push_back(value);
                 if (shape.size() > 8) return false;
@@ -84,7 +85,8 @@ Result<NpzArray> parse_npy(ByteVector bytes) {
     if (!parse_shape(header_value(header, "'shape'"), array.shape)) return damaged();
     const std::size_t size = element_size(array.type);
     if (size == 0) return Error{"an array of type " + array.type + ", which is not read"};
-    if (array.count() > (std::size_t{1} << 40) / size || array.count() * size != bytes.size() - begin - length) return damaged();
+    const std::size_t left = bytes.size() - begin - length;
+    if (left % size != 0 || array.count() != left / size) return damaged();
     bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(begin + length));
     array.bytes = std::move(bytes);
     return array;

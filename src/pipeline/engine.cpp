@@ -70,7 +70,7 @@ struct Engine::Impl {
         std::ptrdiff_t stride;
     };
     GrayView gray_of(const Frame& frame) noexcept;
-    std::span<const Face> find(const Frame& frame, GrayView view) noexcept;
+    std::span<const Face> find(const Frame& frame, GrayView view, const DetectorOptions& options) noexcept;
     void read_face(const Frame& frame, GrayView view, int index, bool margins) noexcept;
 };
 
@@ -159,7 +159,7 @@ Engine::Impl::GrayView Engine::Impl::gray_of(const Frame& frame) noexcept {
     return {gray, frame.width};
 }
 
-std::span<const Face> Engine::Impl::find(const Frame& frame, GrayView view) noexcept {
+std::span<const Face> Engine::Impl::find(const Frame& frame, GrayView view, const DetectorOptions& options) noexcept {
     const std::uint64_t start = now();
     const DetectSize size = detect_size(frame.width, frame.height, config.detect_width);
     if (size.shrunk) {
@@ -167,7 +167,7 @@ std::span<const Face> Engine::Impl::find(const Frame& frame, GrayView view) noex
                       size.width, size.height, kernels->image, small_scratch, small);
         view = {small, size.width};
     }
-    const std::span<const Detection> found = detector.detect(view.data, view.stride, size.width, size.height, config.detector);
+    const std::span<const Detection> found = detector.detect(view.data, view.stride, size.width, size.height, options);
     stats = detector.stats();
     const auto kept = std::min(found.size(), static_cast<std::size_t>(config.max_faces));
     faces_dropped = static_cast<int>(found.size() - kept);
@@ -212,11 +212,16 @@ void Engine::Impl::read_face(const Frame& frame, GrayView view, int index, bool 
 
 Status Engine::detect(const Frame& frame, std::span<const Face>& faces) noexcept {
     faces = {};
-    if (impl_ == nullptr || !impl_->has_detector) return Status::bad_argument;
+    return impl_ != nullptr ? detect(frame, impl_->config.detector, faces) : Status::bad_argument;
+}
+
+Status Engine::detect(const Frame& frame, const DetectorOptions& options, std::span<const Face>& faces) noexcept {
+    faces = {};
+    if (impl_ == nullptr || !impl_->has_detector || !valid(options)) return Status::bad_argument;
     if (const Status status = impl_->check(frame); status != Status::ok) return status;
     impl_->begin();
     const std::uint64_t start = impl_->now();
-    faces = impl_->find(frame, impl_->gray_of(frame));
+    faces = impl_->find(frame, impl_->gray_of(frame), options);
     impl_->timings.total = impl_->now() - start;
     return Status::ok;
 }
@@ -228,7 +233,7 @@ Status Engine::process(const Frame& frame, std::span<const Face>& faces) noexcep
     impl_->begin();
     const std::uint64_t start = impl_->now();
     const Impl::GrayView view = impl_->gray_of(frame);
-    faces = impl_->find(frame, view);
+    faces = impl_->find(frame, view, impl_->config.detector);
     for (std::size_t i = 0; i < faces.size(); ++i) impl_->read_face(frame, view, static_cast<int>(i), true);
     impl_->timings.total = impl_->now() - start;
     return Status::ok;

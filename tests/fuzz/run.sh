@@ -5,10 +5,11 @@ set -eu
 build=$1
 seconds=${2:-60}
 data=$(dirname "$0")/../data
-for target in weights cascade image npz; do
+for target in weights cascade image npz stream; do
     case $target in
         weights) seeds="$data/models" ;;
         cascade) seeds="$data/cascades" ;;
+        stream) seeds="" ;;
         image) seeds="$data/photos" ;;
         npz) seeds="" ;;
     esac

@@ -8,6 +8,7 @@
 
 #include "host/image_file.h"
 #include "mien/mien.h"
+#include "mien/tracker.hpp"
 #include "pipeline/crop.h"
 #include "unit/file_builder.h"
 
@@ -350,4 +351,25 @@ TEST_CASE("the C interface gives the same faces") {
     exchanged.cascade_bytes = files.emotion_bytes;
     CHECK(mien_create(&config, &exchanged, memory.data(), bytes, &engine) == MIEN_WRONG_KIND);
     CHECK(std::string_view(mien_message(MIEN_WRONG_KIND)).size() > 10);
+}
+
+TEST_CASE("tracker: no heap after create") {
+#if MIEN_COUNT_HEAP
+    Weights weights;
+    TrackerConfig config;
+    std::vector<std::byte> memory(Tracker::required_bytes(config, &weights.cascade, &weights.emotion, &weights.gender));
+    Tracker tracker;
+    REQUIRE(Tracker::create(config, &weights.cascade, &weights.emotion, &weights.gender, memory, tracker) == Status::ok);
+    const auto decoded = host::decode_image(read_file(data_path("photos/astronaut_320.png")));
+    REQUIRE(decoded);
+    std::span<const TrackedFace> faces;
+    const long before = heap_calls;
+    for (int n = 0; n < 30; ++n) {
+        if (tracker.process(decoded->image.frame(), static_cast<std::uint64_t>(n) * 33'000'000u, faces) != Status::ok) break;
+    }
+    const long calls = heap_calls - before;
+    CHECK(calls == 0);
+    CHECK(faces.size() == 1);
+    CHECK(faces[0].age == 29);
+#endif
 }

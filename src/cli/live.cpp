@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+#include "cli/live.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstdlib>
+#include <mutex>
+#include <vector>
+
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+namespace mien::cli {
+
+void add_live_options(CLI::App& app, LiveOptions& options) {
+    app.add_flag("--json", options.json, "One JSON object a frame, each on one line; also when standard output is no terminal");
+    app.add_flag("--window", options.window, "Show the live picture; q ends");
+    app.add_option("--mjpeg", options.mjpeg, "Serve the live picture to browsers, without any password")->type_name("[ADDRESS:]PORT");
+    app.add_option("--record", options.record, "Keep the picture with its marks, as motion JPEG")->type_name("FILE.avi");
+    app.add_flag("-y,--yes", options.overwrite, "Overwrite an existing recording");
+    app.add_option("--style", options.style, "gender: both labels, boxes coloured by gender; emotion: coloured by expression")
+        ->check(CLI::IsMember({"gender", "emotion"}))->type_name("NAME");
+    app.add_option("--frames", options.frames, "End after so many; 0: never")->type_name("COUNT");
+    app.add_option("--seconds", options.seconds, "End after so long; 0: never")->check(CLI::Range(0.0, 1e9))->type_name("S");
+    app.add_flag("-q,--quiet", options.quiet, "No summary at the end");
+    const char* group = "Tracking";
+    app.add_option("--smoothing", options.smoothing, "Of labels over frames: none, mode (of the last 10), average (exponential)")
+        ->check(CLI::IsMember({"none", "mode", "average"}))->type_name("NAME")->group(group);
+    app.add_option("--full-every", options.full_every, "Search every so many frames in full; 1: all, 0: the first")->check(CLI::Range(0, 1000000))->type_name("FRAMES")->group(group);
+    app.add_option("--cycle-ms", options.cycle_ms, "In this time all sizes and places are searched once")->check(CLI::Range(1, 60000))->type_name("MS")->group(group);
+    app.add_option("--budget-ms", options.budget_ms, "Aim for this much work a frame; 0: no limit")->check(CLI::Range(0.0, 1e6))->type_name("MS")->group(group);
+    app.add_option("--jpeg-scale", options.jpeg_scale, "Decode motion JPEG at 1/2, 1/4 or 1/8 of its size")->check(CLI::IsMember({1, 2, 4, 8}))->type_name("N")->group(group);
+    add_weights_options(app, options.engine, true);
+    add_detector_options(app, options.engine);
+    options.engine.threads = 1;  // a live picture leaves the other processors to the robot
+}
+
+bool parse_size(const std::string& text, int& width, int& height) {
+    char* end = nullptr;
+    const long w = std::strtol(text.c_str(), &end, 10);
+    const bool separated = *end == 'x' || *end == 'X';
+    const char* second = separated ? end + 1 : end;
+    const long h = std::strtol(second, &end, 10);
+    if (!separated || *end != '\0' || end == second || w < 1 || h < 1 || w > video::max_side || h > video::max_side) {
+        complain("--size " + text + " is no size such as 640x480");
+        return false;
+    }
+    width = static_cast<int>(w);
+    height = static_cast<int>(h);
+    return true;
+}
+
+struct Notices::Impl {
+    std::mutex mutex;
+    std::vector<std::string> lines;
+};
+Notices::Notices() : impl_(std::make_unique<Impl>()) {}
+Notices::~Notices() = default;
+void Notices::add(const std::string& text) {
+    const std::lock_guard lock(impl_->mutex);
+    if (impl_->lines.size() < 100) impl_->lines.push_back(text);
+}
+void Notices::show() {
+    std::vector<std::string> lines;
+    {
+        const std::lock_guard lock(impl_->mutex);
+        lines.swap(impl_->lines);
+    }
+    for (const std::string& line : lines) complain(line);
+}
+
+namespace {
+
+std::size_t terminal_width() {
+    struct winsize size {};
+    return ::ioctl(1, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col - 1 : 79;
+}
+
+// Writes to standard output without ever blocking for good: a reader that stops reading must not keep Ctrl-C out.
+// A pipe that is ready takes PIPE_BUF bytes at once.
+bool write_patiently(std::string_view text) {
+    constexpr std::size_t at_once = 4096;
+    while (!text.empty()) {
+        struct pollfd out = {1, POLLOUT, 0};
+        const int ready = ::poll(&out, 1, 100);
+        if (interrupted() && ready <= 0) return true;  // the rest of the line is lost with its reader
+        if (ready <= 0) continue;
+        if ((out.revents & POLLERR) != 0 || !print(text.substr(0, at_once))) {
+            return print(text.substr(0, at_once)) && false;
+        }
+        text.remove_prefix(std::min(text.size(), at_once));
+    }
+    return true;
+}
+
+bool wants_color(const host::EngineOwner& engine) {
+    return (engine.emotion() != nullptr && engine.emotion()->input_channels() == 3) || (engine.gender() != nullptr && engine.gender()->input_channels() == 3);
+}
+
+int code_of(const live::LoopOutcome& outcome, const std::string& name, int interrupt_code) {
+    switch (outcome.end) {
+        case live::LoopEnd::source_failed: complain(name, outcome.error); return exit_input;
+        case live::LoopEnd::engine_failed: complain(name, outcome.error); return exit_output;
+        case live::LoopEnd::reader_gone: return output_exit_code();
+        case live::LoopEnd::stopped: return interrupt_code;
+        default: return exit_done;
+    }
+}
+
+}  // namespace
+
+int run_live(LiveOptions& options, const std::string& name, Notices& notices, int interrupt_code, Ending ending,
+             const std::function<std::unique_ptr<video::Source>(bool color, int& code)>& open) {
+    int code = exit_done;
+    const std::unique_ptr<host::EngineOwner> engine = open_engine(options.engine, code);
+    if (!engine) return code;
+    live::LoopOptions loop;
+    loop.source_name = name;
+    loop.tracker.engine = options.engine.setup.config;
+    loop.tracker.smoothing = options.smoothing == "none" ? Smoothing::none : options.smoothing == "mode" ? Smoothing::mode : Smoothing::average;
+    loop.tracker.full_every = options.full_every;
+    loop.tracker.cycle_ns = static_cast<std::uint64_t>(options.cycle_ms) * 1'000'000u;
+    loop.tracker.budget_ns = static_cast<std::uint64_t>(options.budget_ms * 1e6);
+    loop.style = options.style == "emotion" ? host::Style::emotion : host::Style::gender;
+    loop.jpeg_scale = options.jpeg_scale;
+    loop.max_frames = options.frames;
+    loop.max_seconds = options.seconds;
+
+    live::Outputs outputs;
+    std::unique_ptr<live::Window> window;
+    std::unique_ptr<live::MjpegServer> server;
+    std::unique_ptr<video::Recorder> recorder;
+    catch_interrupts();
+    if (options.window) {
+        auto opened = live::Window::open("mien: " + name);
+        if (!opened) {
+            complain("--window", opened.error().text);
+            return exit_output;
+        }
+        window = std::move(*opened);
+    }
+    if (!options.mjpeg.empty()) {
+        auto started = live::MjpegServer::start(options.mjpeg);
+        if (!started) {
+            complain("--mjpeg " + options.mjpeg, started.error().text);
+            return started.error().text.compare(0, 3, "is ") == 0 ? exit_usage : exit_output;
+        }
+        server = std::move(*started);
+        complain(format("the live picture is at http://%s:%d/", server->on_every_network() ? "THIS-MACHINE" : "127.0.0.1", server->port()) +
+                 (server->on_every_network() ? ", for everybody in the network; --mjpeg 127.0.0.1:PORT keeps it here" : ""));
+    }
+    const std::unique_ptr<video::Source> source = open(wants_color(*engine), code);
+    if (!source) return code;
+    if (!options.record.empty()) {
+        auto created = video::Recorder::create(options.record, options.overwrite);
+        if (!created) {
+            complain(options.record, created.error().text);
+            return created.error().text.compare(0, 10, "recordings") == 0 ? exit_usage : exit_output;
+        }
+        recorder = std::move(*created);
+    }
+    outputs.window = window.get();
+    outputs.server = server.get();
+    outputs.recorder = recorder.get();
+
+    const bool json = options.json || !is_terminal(1);
+    live::Statistics statistics;
+    bool line_shown = false;
+    const auto clear_line = [&] {
+        if (line_shown) print("\r\033[K");
+        line_shown = false;
+    };
+    outputs.stop = [&] {
+        notices.show();
+        return interrupted();
+    };
+    outputs.idle = [] {};
+    outputs.tell = [&](const std::string& text) {
+        clear_line();
+        complain(name, text);
+    };
+    outputs.result = [&](const live::FrameResult& result) {
+        if (ending == Ending::bench) return true;
+        if (json) return write_patiently(live::frame_json(result, name, engine->info()) + "\n");
+        const double interval = statistics.interval.mean();
+        line_shown = true;
+        return write_patiently("\r\033[K" + live::frame_line(result, engine->info(), interval > 0 ? 1000 / interval : 0, terminal_width()));
+    };
+    const live::LoopOutcome outcome = live::run_loop(*source, *engine, loop, outputs, statistics);
+    clear_line();
+    notices.show();
+    code = code_of(outcome, name, interrupt_code);
+    if (recorder) {
+        if (const host::Failure failure = recorder->finish(); failure && !outcome.recording_failed) {
+            complain(options.record, failure->text);
+            code = exit_output;
+        }
+        if (outcome.recording_failed) code = code == exit_done ? static_cast<int>(exit_output) : code;
+    }
+    if (outcome.damaged && code == exit_done && !source->is_live()) code = exit_input;
+    if (ending == Ending::bench) {
+        print(options.json ? live::summary_json(statistics, name) + "\n" : live::summary_text(statistics, name));
+        return code != exit_done ? code : output_exit_code();
+    }
+    if (options.json && outcome.end != live::LoopEnd::reader_gone && !interrupted()) write_patiently(live::summary_json(statistics, name) + "\n");
+    if (!options.quiet) {
+        // Several lines on stderr, not one, so not by complain().
+        const std::string text = live::summary_text(statistics, name);
+        if (::write(2, text.data(), text.size()) < 0) return code;
+    }
+    return code != exit_done ? code : output_exit_code();
+}
+
+}  // namespace mien::cli

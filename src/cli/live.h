@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// What do `camera`, `video` and `bench --live` share? Options of the loop, and running it with the terminal or a pipe at its end.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cli/common.h"
+#include "live/loop.h"
+
+namespace mien::cli {
+
+struct LiveOptions {
+    EngineOptions engine;
+    std::string style = "gender", smoothing = "mode", record, mjpeg;
+    bool json = false, window = false, overwrite = false, quiet = false;
+    int full_every = 0, cycle_ms = 300, jpeg_scale = 1;
+    double budget_ms = 0, seconds = 0;
+    std::uint64_t frames = 0;
+};
+
+void add_live_options(CLI::App& app, LiveOptions& options);
+
+// "640x480"; false with a complaint.
+bool parse_size(const std::string& text, int& width, int& height);
+
+// A line for people from any thread; the loop shows it when its own line is not in the way.
+class Notices {
+public:
+    Notices();
+    ~Notices();
+    void add(const std::string& text);
+    void show();
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+enum class Ending { results, bench };    // what goes to standard output: results of every frame; or only the figures at the end
+
+// Runs the loop and returns the exit code. `interrupt_code` is that of Ctrl-C: for a camera it is how one ends.
+// `open` is called after the engine, window, server and recording are ready; null: it has complained and `code` is set.
+int run_live(LiveOptions& options, const std::string& name, Notices& notices, int interrupt_code, Ending ending,
+             const std::function<std::unique_ptr<video::Source>(bool color, int& code)>& open);
+
+}  // namespace mien::cli

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+// How does a stream of packets become results on the screen? One loop for cameras, pipes and films: decode, track, draw if somebody looks, hand out.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "host/draw.h"
+#include "host/engine_owner.h"
+#include "host/report.h"
+#include "live/mjpeg_server.h"
+#include "live/statistics.h"
+#include "live/window.h"
+#include "mien/tracker.hpp"
+#include "video/decoder.h"
+#include "video/recorder.h"
+#include "video/source.h"
+
+namespace mien::live {
+
+struct LoopOptions {
+    std::string source_name;
+    TrackerConfig tracker;
+    host::Style style = host::Style::gender;
+    int jpeg_scale = 1;
+    std::uint64_t max_frames = 0;        // 0: until the source ends
+    double max_seconds = 0;
+};
+
+// A frame's result; spans are valid until the next.
+struct FrameResult {
+    std::uint64_t number = 0, time_ns = 0, dropped = 0;
+    int width = 0, height = 0;
+    double latency_ms = -1;              // from the time stamp to here; -1: not of a live source
+    double decode_ms = 0, gray_ms = 0, detect_ms = 0, classify_ms = 0;
+    bool full_search = false;
+    std::span<const TrackedFace> faces;
+};
+
+struct Outputs {
+    std::function<bool(const FrameResult&)> result;              // false: nobody reads any more
+    std::function<void(const std::string&)> tell;                // one line for people
+    std::function<bool()> stop;
+    std::function<void()> idle;                                  // while there is no frame
+    video::Recorder* recorder = nullptr;
+    MjpegServer* server = nullptr;
+    Window* window = nullptr;
+};
+
+enum class LoopEnd { source_end, limit, stopped, window_closed, reader_gone, source_failed, engine_failed };
+
+struct LoopOutcome {
+    LoopEnd end = LoopEnd::source_end;
+    std::string error;                   // of the last two
+    bool damaged = false;                // frames were skipped
+    bool recording_failed = false;
+};
+
+// `owner` has the weights; the tracker made of them lives in here.
+LoopOutcome run_loop(video::Source& source, const host::EngineOwner& owner, const LoopOptions& options, const Outputs& outputs, Statistics& statistics);
+
+// {"schema":1,"source":..,"frame":..,"time_s":..,"width":..,"height":..,"dropped":..,"timing_ms":{..},"faces":[{"id":..,"box":{..},"missed":..,
+//  "emotion":{"label":..,"smoothed":{..},"probabilities":{..}},"gender":{..}}]}, one line, no newline.
+std::string frame_json(const FrameResult& result, const std::string& source, const host::EngineInfo& info);
+// "12.3 fps  14 ms  2 faces: #1 happy 93 % woman, #2 neutral 80 % man", cut to `width` letters.
+std::string frame_line(const FrameResult& result, const host::EngineInfo& info, double fps, std::size_t width);
+// One screen for people; one object for programs.
+std::string summary_text(const Statistics& statistics, const std::string& source);
+std::string summary_json(const Statistics& statistics, const std::string& source);
+
+// What is drawn of a face: its smoothed label with that label's own probability in the last result.
+host::FaceReport drawn_face(const TrackedFace& face, host::Style style);
+
+}  // namespace mien::live

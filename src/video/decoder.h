@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// How does a packet become a frame for the engine, and a picture to draw on? With as little work as possible: pixels stay where
+// they are, colour is made only when somebody asks for it.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "host/image_file.h"
+#include "host/result.h"
+#include "mien/mien.hpp"
+#include "video/jpeg.h"
+#include "video/source.h"
+
+namespace mien::video {
+
+struct DecoderOptions {
+    bool engine_wants_color = false;  // a network reads R, G, B
+    bool picture_wanted = false;      // picture() will be called: JPEG is decoded with its colours
+    int jpeg_scale = 1;               // 1, 2, 4, 8
+};
+
+class Decoder {
+public:
+    explicit Decoder(const DecoderOptions& options) : options_(options) {}
+
+    // The frame points into the packet or into the decoder; valid until the next call. The gray of a frame does not depend on the options, except
+    // that engine_wants_color has JPEG decoded to RGB.
+    [[nodiscard]] host::Failure decode(const Packet& packet, Frame& frame);
+    // The last packet as packed RGB, width x height of the frame: `out` is resized.
+    void picture(std::vector<std::uint8_t>& out) const;
+
+private:
+    host::Failure decode_plain(const Packet& packet, Frame& frame);
+    host::Failure decode_picture(const Packet& packet, Frame& frame);
+
+    DecoderOptions options_;
+    Packet packet_;
+    Frame frame_;
+    JpegPicture jpeg_;
+    host::Image image_;
+    std::vector<std::uint8_t> plane_;  // the gray of a JPEG in colour; NV12 made of YU12
+};
+
+}  // namespace mien::video

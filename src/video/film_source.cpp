@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+// Films of any kind by FFmpeg's libraries (build with -DMIEN_FFMPEG=ON); without them the error is the pipe that does the same.
+#include "video/source.h"
+
+#if MIEN_HAS_FFMPEG
+extern "C" {
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/imgutils.h>
+#include <libswscale/swscale.h>
+}
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+#endif
+
+namespace mien::video {
+
+#if MIEN_HAS_FFMPEG
+
+namespace {
+
+struct FreeFormat {
+    void operator()(AVFormatContext* p) const { avformat_close_input(&p); }
+};
+struct FreeCodec {
+    void operator()(AVCodecContext* p) const { avcodec_free_context(&p); }
+};
+struct FreeFrame {
+    void operator()(AVFrame* p) const { av_frame_free(&p); }
+};
+struct FreePacket {
+    void operator()(AVPacket* p) const { av_packet_free(&p); }
+};
+struct FreeScaler {
+    void operator()(SwsContext* p) const { sws_freeContext(p); }
+};
+
+std::string ffmpeg_error(int code) {
+    char text[AV_ERROR_MAX_STRING_SIZE] = {};
+    av_strerror(code, text, sizeof text);
+    return text;
+}
+
+class FilmSource : public Source {
+public:
+    host::Failure open(const std::string& path) {
+        av_log_set_level(AV_LOG_QUIET);
+        AVFormatContext* format = nullptr;
+        // A file, never a protocol: "http://..." or "concat:..." in a file name must not reach the network or other files.
+        if (const int code = avformat_open_input(&format, ("file:" + path).c_str(), nullptr, nullptr); code < 0) return host::Error{ffmpeg_error(code)};
+        format_.reset(format);
+        if (const int code = avformat_find_stream_info(format, nullptr); code < 0) return host::Error{ffmpeg_error(code)};
+        const AVCodec* codec = nullptr;
+        stream_ = av_find_best_stream(format, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
+        if (stream_ < 0 || codec == nullptr) return host::Error{"has no picture that FFmpeg can decode"};
+        codec_.reset(avcodec_alloc_context3(codec));
+        const AVStream* stream = format->streams[stream_];
+        if (!codec_ || avcodec_parameters_to_context(codec_.get(), stream->codecpar) < 0) return host::Error{"not enough memory"};
+        codec_->max_pixels = static_cast<std::int64_t>(max_pixels);
+        if (const int code = avcodec_open2(codec_.get(), codec, nullptr); code < 0) return host::Error{ffmpeg_error(code)};
+        frame_.reset(av_frame_alloc());
+        packet_.reset(av_packet_alloc());
+        if (!frame_ || !packet_) return host::Error{"not enough memory"};
+        const AVRational rate = stream->avg_frame_rate.num > 0 ? stream->avg_frame_rate : AVRational{30, 1};
+        fps_ = av_q2d(rate);
+        return {};
+    }
+
+    Next next(Packet& packet, int) override {
+        for (;;) {
+            const int code = avcodec_receive_frame(codec_.get(), frame_.get());
+            if (code == 0) return give(packet);
+            if (code == AVERROR_EOF) return Next::end;
+            if (code != AVERROR(EAGAIN)) return fail("frame " + std::to_string(number_) + ": " + ffmpeg_error(code));
+            if (!feed()) return Next::failed;
+        }
+    }
+    const std::string& error() const override { return error_; }
+    std::string description() const override {
+        char rate[32];
+        std::snprintf(rate, sizeof rate, "%.4g", fps_);
+        return std::to_string(codec_->width) + " x " + std::to_string(codec_->height) + " " + avcodec_get_name(codec_->codec_id) + ", " + rate + " frames a second";
+    }
+
+private:
+    Next fail(std::string text) {
+        error_ = std::move(text);
+        return Next::failed;
+    }
+    bool feed() {
+        for (;;) {
+            const int code = av_read_frame(format_.get(), packet_.get());
+            if (code < 0) {
+                avcodec_send_packet(codec_.get(), nullptr);  // the end: give what is still inside
+                return true;
+            }
+            const bool ours = packet_->stream_index == stream_;
+            if (ours) avcodec_send_packet(codec_.get(), packet_.get());  // damage is concealed or skipped, as players do
+            av_packet_unref(packet_.get());
+            if (ours) return true;
+        }
+    }
+    Next give(Packet& packet) {
+        AVFrame& frame = *frame_;
+        const int w = frame.width, h = frame.height;
+        if (w < 1 || h < 1 || w > max_side || h > max_side) return fail("a frame of " + std::to_string(w) + " x " + std::to_string(h) + " pixels");
+        scaler_.reset(sws_getCachedContext(scaler_.release(), w, h, static_cast<AVPixelFormat>(frame.format), w, h, AV_PIX_FMT_YUV420P, SWS_POINT, nullptr, nullptr, nullptr));
+        if (!scaler_) return fail("pixels of a kind that cannot be converted");
+        const std::size_t stride = (static_cast<std::size_t>(w) + 31) / 32 * 32, chroma = stride / 2;
+        pixels_.resize(packet_bytes(PixelLayout::yu12, w, h, stride) + 64);
+        std::uint8_t* planes[4] = {pixels_.data(), pixels_.data() + stride * static_cast<std::size_t>(h), nullptr, nullptr};
+        planes[2] = planes[1] + chroma * ((static_cast<std::size_t>(h) + 1) / 2);
+        const int strides[4] = {static_cast<int>(stride), static_cast<int>(chroma), static_cast<int>(chroma), 0};
+        sws_scale(scaler_.get(), frame.data, frame.linesize, 0, h, planes, strides);
+        const AVRational base = format_->streams[stream_]->time_base;
+        const std::int64_t begin = format_->streams[stream_]->start_time == AV_NOPTS_VALUE ? 0 : format_->streams[stream_]->start_time;
+        const std::int64_t stamp = frame.best_effort_timestamp;
+        const double seconds = stamp == AV_NOPTS_VALUE ? static_cast<double>(number_) / fps_ : static_cast<double>(stamp - begin) * av_q2d(base);
+        const std::uint64_t time = static_cast<std::uint64_t>(std::llround(std::clamp(seconds, 0.0, 1e8) * 1e9));
+        packet = {PixelLayout::yu12, {pixels_.data(), packet_bytes(PixelLayout::yu12, w, h, stride)}, w, h, stride, time, number_++};
+        return Next::packet;
+    }
+
+    std::unique_ptr<AVFormatContext, FreeFormat> format_;
+    std::unique_ptr<AVCodecContext, FreeCodec> codec_;
+    std::unique_ptr<AVFrame, FreeFrame> frame_;
+    std::unique_ptr<AVPacket, FreePacket> packet_;
+    std::unique_ptr<SwsContext, FreeScaler> scaler_;
+    int stream_ = -1;
+    double fps_ = 30;
+    std::vector<std::uint8_t> pixels_;
+    std::uint64_t number_ = 0;
+    std::string error_;
+};
+
+}  // namespace
+
+bool has_ffmpeg() { return true; }
+
+host::Result<std::unique_ptr<Source>> open_film(const std::string& path) {
+    auto source = std::make_unique<FilmSource>();
+    if (host::Failure failure = source->open(path)) return *failure;
+    return std::unique_ptr<Source>(std::move(source));
+}
+
+#else
+
+bool has_ffmpeg() { return false; }
+
+host::Result<std::unique_ptr<Source>> open_film(const std::string& path) {
+    return host::Error{"this mien was built without FFmpeg; run: ffmpeg -v error -i '" + path + "' -f yuv4mpegpipe -pix_fmt yuv420p - | mien video -"};
+}
+
+#endif
+
+}  // namespace mien::video

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT
+// Frames from a pipe or a file of frames: YUV4MPEG2 (its header says all), motion JPEG (pictures one after the other), raw pixels (the user says
+// what they are). What `ffmpeg` and `rpicam-vid` write to a pipe.
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include <poll.h>
+#include <unistd.h>
+
+#include "video/jpeg.h"
+#include "video/source.h"
+
+namespace mien::video {
+namespace {
+
+constexpr std::size_t read_bytes = 1 << 16;
+constexpr std::size_t max_line = 4096;
+constexpr double default_fps = 30;
+
+// Bytes of a descriptor as they come; an interrupted or late read is no error.
+class ByteReader {
+public:
+    explicit ByteReader(int descriptor) : descriptor_(descriptor) {}
+    ByteReader(const ByteReader&) = delete;
+    ByteReader& operator=(const ByteReader&) = delete;
+    ~ByteReader() { ::close(descriptor_); }
+
+    enum class State { more, wait, end, failed };
+    // Appends up to `room` bytes to `out`.
+    State read(std::vector<std::uint8_t>& out, std::size_t room, int timeout_ms) {
+        struct pollfd wanted = {descriptor_, POLLIN, 0};
+        const int ready = ::poll(&wanted, 1, timeout_ms);
+        if (ready == 0 || (ready < 0 && errno == EINTR)) return State::wait;
+        const std::size_t before = out.size();
+        out.resize(before + room);
+        const ssize_t got = ::read(descriptor_, out.data() + before, room);
+        out.resize(before + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+        if (got > 0) return State::more;
+        if (got == 0) return State::end;
+        if (errno == EINTR || errno == EAGAIN) return State::wait;
+        error_ = std::strerror(errno);
+        return State::failed;
+    }
+    const std::string& error() const { return error_; }
+
+private:
+    int descriptor_;
+    std::string error_;
+};
+
+class StreamSource : public Source {
+public:
+    StreamSource(int descriptor, const StreamOptions& options) : reader_(descriptor), options_(options), fps_(options.fps > 0 ? options.fps : default_fps) {}
+
+    host::Failure begin() {
+        if (options_.raw) {
+            kind_ = options_.layout == PixelLayout::jpeg ? Kind::mjpeg : Kind::raw;
+            layout_ = options_.layout;
+            width_ = options_.width;
+            height_ = options_.height;
+            return kind_ == Kind::raw ? check_size() : host::Failure{};
+        }
+        constexpr std::string_view y4m = "YUV4MPEG2";
+        while (buffer_.size() < y4m.size()) {
+            const ByteReader::State state = reader_.read(buffer_, read_bytes, 1000);
+            if (state == ByteReader::State::failed) return host::Error{reader_.error()};
+            if (state == ByteReader::State::end) break;
+            if (state == ByteReader::State::wait) return host::Error{"nothing came within a second"};
+        }
+        if (buffer_.empty()) return host::Error{"is empty"};
+        if (buffer_.size() >= y4m.size() && std::memcmp(buffer_.data(), y4m.data(), y4m.size()) == 0) {
+            kind_ = Kind::y4m;
+            return begin_y4m();
+        }
+        if (buffer_.size() >= 3 && buffer_[0] == 0xff && buffer_[1] == 0xd8 && buffer_[2] == 0xff) {
+            kind_ = Kind::mjpeg;
+            layout_ = PixelLayout::jpeg;
+            splitter_.add(buffer_);
+            buffer_.clear();
+            return {};
+        }
+        return host::Error{"is no YUV4MPEG2 and no motion JPEG; for raw pixels give --raw FORMAT and --size"};
+    }
+
+    Next next(Packet& packet, int timeout_ms) override {
+        if (done_) return error_.empty() ? Next::end : Next::failed;
+        return kind_ == Kind::mjpeg ? next_jpeg(packet, timeout_ms) : next_plain(packet, timeout_ms);
+    }
+    const std::string& error() const override { return error_; }
+    std::string description() const override {
+        char rate[32];
+        std::snprintf(rate, sizeof rate, "%.4g", fps_);
+        const std::string size = kind_ == Kind::mjpeg ? "" : std::to_string(width_) + " x " + std::to_string(height_) + " ";
+        return size + layout_name(layout_) + (options_.live ? ", live" : std::string(", ") + rate + " frames a second");
+    }
+    bool is_live() const override { return options_.live; }
+
+private:
+    enum class Kind { y4m, mjpeg, raw };
+
+    host::Failure check_size() const {
+        if (width_ < 1 || height_ < 1 || width_ > max_side || height_ > max_side ||
+            static_cast<std::uint64_t>(width_) * static_cast<std::uint64_t>(height_) > max_pixels) {
+            return host::Error{"frames cannot be " + std::to_string(width_) + " x " + std::to_string(height_) + " pixels"};
+        }
+        return {};
+    }
+
+    // "YUV4MPEG2 W640 H480 F30:1 Ip A1:1 C420jpeg"
+    host::Failure begin_y4m() {
+        std::size_t end = 0;
+        while ((end = find_newline()) == buffer_.size()) {
+            if (buffer_.size() > max_line) return host::Error{"the YUV4MPEG2 header has no end"};
+            const ByteReader::State state = reader_.read(buffer_, read_bytes, 1000);
+            if (state != ByteReader::State::more) return host::Error{"cut short in the YUV4MPEG2 header"};
+        }
+        const std::string line(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(end));
+        buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(end) + 1);
+        std::string colour = "420";
+        for (std::size_t at = line.find(' '); at != std::string::npos; at = line.find(' ', at + 1)) {
+            const std::string field = line.substr(at + 1, line.find(' ', at + 1) - at - 1);
+            if (field.empty()) continue;
+            const std::string value = field.substr(1);
+            if (field[0] == 'W') width_ = static_cast<int>(std::clamp(std::strtol(value.c_str(), nullptr, 10), -1L, 1L << 20));
+            if (field[0] == 'H') height_ = static_cast<int>(std::clamp(std::strtol(value.c_str(), nullptr, 10), -1L, 1L << 20));
+            if (field[0] == 'C') colour = value;
+            if (field[0] == 'F' && options_.fps <= 0) {
+                char* rest = nullptr;
+                const double over = std::strtod(value.c_str(), &rest), under = *rest == ':' ? std::strtod(rest + 1, nullptr) : 1;
+                if (over > 0 && under > 0 && over / under < 1e5 && over / under > 1e-3) fps_ = over / under;
+            }
+        }
+        const bool mono = colour == "mono", c420 = colour == "420" || colour == "420jpeg" || colour == "420mpeg2" || colour == "420paldv";
+        if (!mono && !c420) return host::Error{"YUV4MPEG2 of colour type " + colour.substr(0, 16) + "; let ffmpeg write -pix_fmt yuv420p"};
+        layout_ = mono ? PixelLayout::gray8 : PixelLayout::yu12;
+        return check_size();
+    }
+    std::size_t find_newline() const { return static_cast<std::size_t>(std::find(buffer_.begin(), buffer_.end(), std::uint8_t{'\n'}) - buffer_.begin()); }
+
+    Next fail(std::string text) {
+        error_ = std::move(text);
+        done_ = true;
+        return Next::failed;
+    }
+
+    Next next_plain(Packet& packet, int timeout_ms) {
+        if (given_ > 0) {
+            buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(given_));
+            given_ = 0;
+        }
+        const std::size_t bytes = packet_bytes(layout_, width_, height_);
+        for (;;) {
+            std::size_t head = 0;
+            bool whole_head = true;
+            if (kind_ == Kind::y4m) {
+                const std::size_t end = find_newline_of_frame();
+                whole_head = end < buffer_.size();
+                head = end + 1;
+                if (buffer_.size() >= 5 && std::memcmp(buffer_.data(), "FRAME", 5) != 0) return fail("frame " + std::to_string(number_) + " does not begin with FRAME");
+                if (!whole_head && buffer_.size() > max_line) return fail("frame " + std::to_string(number_) + " has a header without end");
+            }
+            if (whole_head && buffer_.size() >= head + bytes) {
+                packet = {layout_, {buffer_.data() + head, bytes}, width_, height_, 0, stamp(), number_++};
+                given_ = head + bytes;
+                return Next::packet;
+            }
+            const std::size_t room = whole_head ? std::min<std::size_t>(head + bytes - buffer_.size(), 1 << 20) : read_bytes;
+            switch (reader_.read(buffer_, room, timeout_ms)) {
+                case ByteReader::State::more: break;
+                case ByteReader::State::wait: return Next::wait;
+                case ByteReader::State::failed: return fail(reader_.error());
+                case ByteReader::State::end:
+                    done_ = true;
+                    if (buffer_.empty()) return Next::end;
+                    return fail("cut short in frame " + std::to_string(number_) + ": " + std::to_string(buffer_.size()) + " of " + std::to_string(head + bytes) + " bytes");
+            }
+        }
+    }
+    std::size_t find_newline_of_frame() const {
+        const auto limit = static_cast<std::ptrdiff_t>(std::min(buffer_.size(), max_line + 1));
+        const auto found = std::find(buffer_.begin(), buffer_.begin() + limit, std::uint8_t{'\n'});
+        return found == buffer_.begin() + limit ? buffer_.size() : static_cast<std::size_t>(found - buffer_.begin());
+    }
+
+    Next next_jpeg(Packet& packet, int timeout_ms) {
+        for (;;) {
+            const std::span<const std::uint8_t> picture = splitter_.next();
+            if (!picture.empty()) {
+                packet = {PixelLayout::jpeg, picture, 0, 0, 0, stamp(), number_++};
+                return Next::packet;
+            }
+            buffer_.clear();
+            const ByteReader::State state = reader_.read(buffer_, read_bytes, timeout_ms);
+            if (state == ByteReader::State::wait) return Next::wait;
+            if (state == ByteReader::State::failed) return fail(reader_.error());
+            if (state == ByteReader::State::end) {
+                done_ = true;
+                if (number_ == 0 || splitter_.buffered_bytes() > 1) return fail(number_ == 0 ? "has no whole JPEG" : "cut short in frame " + std::to_string(number_));
+                return Next::end;
+            }
+            splitter_.add(buffer_);
+        }
+    }
+
+    std::uint64_t stamp() const {
+        return options_.live ? monotonic_ns() : static_cast<std::uint64_t>(std::llround(static_cast<double>(number_) * 1e9 / fps_));
+    }
+
+    ByteReader reader_;
+    StreamOptions options_;
+    Kind kind_ = Kind::raw;
+    PixelLayout layout_ = PixelLayout::yu12;
+    int width_ = 0, height_ = 0;
+    double fps_;
+    std::vector<std::uint8_t> buffer_;
+    std::size_t given_ = 0;  // bytes at the buffer's front that the last packet uses
+    JpegSplitter splitter_;
+    std::uint64_t number_ = 0;
+    bool done_ = false;
+    std::string error_;
+};
+
+}  // namespace
+
+host::Result<std::unique_ptr<Source>> open_stream(int descriptor, const StreamOptions& options) {
+    auto source = std::make_unique<StreamSource>(descriptor, options);
+    if (host::Failure failure = source->begin()) return *failure;
+    return std::unique_ptr<Source>(std::move(source));
+}
+
+}  // namespace mien::video

@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""`mien video` and `mien camera` from outside: sources, output, recordings, browsers, and everything that can end them.
+
+test_video.py --mien PROGRAM
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import urllib.error
+import urllib.request
+
+PHOTOS = pathlib.Path(__file__).resolve().parent.parent / "data" / "photos"
+MIEN = ""
+
+
+def run(*arguments, data=b"", timeout=120):
+    return subprocess.run([MIEN, *map(str, arguments)], input=data, capture_output=True, timeout=timeout)
+
+
+def one_line(process):
+    lines = process.stderr.decode().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("mien: "), lines
+    return lines[0]
+
+
+class Video(unittest.TestCase):
+    folder: pathlib.Path
+    film: bytes  # the astronaut's photo twenty times, as motion JPEG
+
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory()
+        cls.folder = pathlib.Path(cls.temporary.name)
+        cls.film = (PHOTOS / "astronaut.jpg").read_bytes() * 20
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.temporary.cleanup()
+
+    def test_motion_jpeg_on_standard_input(self):
+        done = run("video", "-", "--json", "--fps", "10", data=self.film)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        frames, summary = lines[:-1], lines[-1]["summary"]
+        self.assertEqual([f["frame"] for f in frames], list(range(20)))
+        self.assertEqual(frames[7]["time_s"], 0.7)
+        for frame in frames:
+            self.assertEqual(len(frame["faces"]), 1)
+            face = frame["faces"][0]
+            self.assertEqual((face["id"], face["missed"], face["emotion"]["label"]), (1, 0, "happy"))
+            self.assertAlmostEqual(sum(face["emotion"]["smoothed"].values()), 1, places=4)
+        self.assertEqual((summary["frames"], summary["ids"], summary["full_searches"]), (20, 1, 1))
+        self.assertLess(summary["searched_share"], 0.5)
+        self.assertIn(b"work a frame", done.stderr)
+
+    def test_pictures(self):
+        for n in range(3):
+            (self.folder / f"p{n + 1:02}.jpg").write_bytes((PHOTOS / "astronaut.jpg").read_bytes())
+        for source in (self.folder / "p%02d.jpg", PHOTOS):
+            done = run("video", source, "-q")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertGreaterEqual(len(done.stdout.splitlines()), 3)
+        (self.folder / "p02.jpg").write_bytes(b"no picture")
+        done = run("video", self.folder / "p%02d.jpg", "-q")
+        self.assertEqual(done.returncode, 3)
+        self.assertEqual(len(done.stdout.splitlines()), 2)
+        self.assertIn("frame 1", one_line(done))
+
+    def test_full_every_frame_is_mien_image(self):
+        image = json.loads(run("image", PHOTOS / "montage.jpg", "--json").stdout)
+        (self.folder / "one").mkdir()
+        (self.folder / "one" / "m.jpg").write_bytes((PHOTOS / "montage.jpg").read_bytes())
+        frame = json.loads(run("video", self.folder / "one", "--full-every", "1", "-q").stdout)
+        self.assertEqual([f["box"] for f in frame["faces"]], [f["box"] for f in image["faces"]])
+        self.assertEqual([f["emotion"]["probabilities"] for f in frame["faces"]], [f["emotion"]["probabilities"] for f in image["faces"]])
+
+    def test_bad_input(self):
+        for arguments, data, code, text in [
+            (["-"], b"", 3, "is empty"), (["-"], b"something else", 3, "--raw"), (["nosuch.y4m"], b"", 3, "no such file"),
+            (["no%03d.png"], b"", 3, "no such files"), (["-"], b"YUV4MPEG2 W4 H4 F1:1\nFRAME\n123", 3, "cut short"),
+            (["-", "--raw", "yuyv"], b"", 2, "--size"), (["-", "--raw", "h264", "--size", "4x4"], b"", 2, "none of"),
+            (["-", "--raw", "yuyv", "--size", "4by4"], b"", 2, "no size"), (["-", "--mjpeg", "x"], b"", 2, "PORT"),
+            (["-", "--record", "a.mp4"], self.film, 2, ".avi"), (["-", "--record", "/no/such/a.avi"], self.film, 1, "No such file"),
+        ]:
+            with self.subTest(arguments=arguments):
+                done = run("video", *arguments, "-q", data=data)
+                self.assertEqual(done.returncode, code, done.stderr)
+                self.assertIn(text, one_line(done))
+
+    def test_damaged_frames_are_skipped(self):
+        jpeg = (PHOTOS / "astronaut.jpg").read_bytes()
+        hurt = bytearray(jpeg)
+        hurt[len(hurt) // 3:len(hurt) // 3 + 3000] = b"\x11" * 3000
+        done = run("video", "-", "--live", "-q", "--full-every", "1", data=jpeg + bytes(hurt) + jpeg)
+        self.assertIn(done.returncode, (0, 3))
+        for line in done.stdout.splitlines():
+            json.loads(line)
+
+    def test_record(self):
+        path = self.folder / "out.avi"
+        done = run("video", "-", "--record", path, "-q", data=self.film)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        data = path.read_bytes()
+        self.assertEqual((data[:4], int.from_bytes(data[4:8], "little")), (b"RIFF", len(data) - 8))
+        self.assertEqual(int.from_bytes(data[48:52], "little"), 20)
+        done = run("video", "-", "--record", path, "-q", data=self.film)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("exists", one_line(done))
+
+    def test_full_disk(self):
+        path = self.folder / "small.avi"
+        limited = f'ulimit -f 200; trap "" XFSZ; exec "{MIEN}" video - --record "{path}" -q'
+        done = subprocess.run(["sh", "-c", limited], input=self.film, capture_output=True, timeout=120)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertEqual(len(done.stdout.splitlines()), 20)
+        self.assertIn("recording ends", one_line(done))
+
+    def test_a_closed_pipe_and_one_that_nobody_reads(self):
+        process = subprocess.Popen([MIEN, "video", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process.stdout.close()
+        try:
+            process.stdin.write(self.film)
+        except BrokenPipeError:
+            pass
+        try:
+            process.stdin.close()
+        except BrokenPipeError:
+            pass
+        self.assertEqual(process.wait(60), 141)
+        self.assertIn(b"frames in", process.stderr.read())
+        process.stderr.close()
+        source = self.folder / "long.mjpg"
+        source.write_bytes(self.film * 20)
+        process = subprocess.Popen([MIEN, "video", source, "-q"], stdout=subprocess.PIPE)
+        time.sleep(2.5)
+        self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(20), 130)
+        process.stdout.close()
+
+    def test_interrupt_while_nothing_comes(self):
+        process = subprocess.Popen([MIEN, "video", "-", "--live", "--raw", "grey", "--size", "64x64"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(20), 130)
+        process.communicate()
+
+    def test_browser(self):
+        process = subprocess.Popen([MIEN, "video", "-", "--live", "--mjpeg", "127.0.0.1:0", "-q"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            process.stdin.write(self.film[:len(self.film) // 20])
+            process.stdin.flush()
+            address = process.stderr.readline().decode().split()[-1]
+            jpeg = self.film[:len(self.film) // 20]
+            self.assertIn(b"stream.mjpg", urllib.request.urlopen(address, timeout=10).read())
+            stream = urllib.request.urlopen(address + "stream.mjpg", timeout=20)
+            time.sleep(0.5)
+            for _ in range(10):
+                process.stdin.write(jpeg)
+                process.stdin.flush()
+                time.sleep(0.1)
+            begin = stream.read(4000)
+            self.assertIn(b"--frame\r\nContent-Type: image/jpeg", begin)
+            self.assertIn(b"\xff\xd8\xff", begin)
+            self.assertEqual(urllib.request.urlopen(address + "snapshot.jpg", timeout=10).read(2), b"\xff\xd8")
+            self.assertEqual(len(json.loads(urllib.request.urlopen(address + "faces.json", timeout=10).read())["faces"]), 1)
+            with self.assertRaises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(address + "other", timeout=10)
+            self.assertEqual(refused.exception.code, 404)
+            refused.exception.close()
+            stream.close()
+        finally:
+            process.stdin.close()
+            process.wait(20)
+            process.stderr.close()
+
+    def test_camera_without_camera(self):
+        for device, text in [("/dev/no-such-camera", "no such device"), ("/dev/null", "is no camera"), (PHOTOS / "astronaut.jpg", "is no device")]:
+            done = run("camera", device, "-q")
+            self.assertEqual(done.returncode, 3)
+            self.assertIn(text, one_line(done))
+        self.assertEqual(run("camera", "--list").returncode, 0)
+        self.assertIn("cameras", json.loads(run("camera", "--list", "--json").stdout))
+        process = subprocess.Popen([MIEN, "camera", "/dev/no-such-camera", "--reconnect"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=20)
+        self.assertEqual(process.returncode, 0)
+        self.assertIn(b"waiting", said)
+
+    def test_bench_live(self):
+        done = run("bench", "--live", "-", "--json", data=self.film)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        summary = json.loads(done.stdout)["summary"]
+        self.assertIn("latency", summary["ms"])
+        self.assertEqual(summary["frames"] + summary["dropped"], 20)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--mien", required=True)
+    options, rest = parser.parse_known_args()
+    MIEN = os.path.abspath(options.mien)
+    unittest.main(argv=[sys.argv[0], *rest])

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+// Can any bytes on standard input or from a camera crash the splitter of streams or the decoder of camera JPEGs? The first byte chooses.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <vector>
+
+#include <unistd.h>
+
+#include "video/decoder.h"
+#include "video/source.h"
+
+namespace {
+
+void decode(const mien::video::Packet& packet) {
+    for (const bool colour : {false, true}) {
+        mien::video::Decoder decoder({colour, true, 1});
+        mien::Frame frame;
+        if (decoder.decode(packet, frame)) continue;
+        if (frame.width < 1 || frame.height < 1) std::abort();
+        std::vector<std::uint8_t> rgb;
+        decoder.picture(rgb);
+        if (rgb.size() != 3 * static_cast<std::size_t>(frame.width) * static_cast<std::size_t>(frame.height)) std::abort();
+    }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    using namespace mien::video;
+    if (size < 1 || size > 60000) return 0;  // a pipe holds 64 KiB without a reader
+    const std::uint8_t kind = data[0];
+    const std::span<const std::uint8_t> bytes(data + 1, size - 1);
+    if (kind % 2 == 0) {
+        decode({PixelLayout::jpeg, bytes, 0, 0, 0, 0, 0});
+        return 0;
+    }
+    int ends[2];
+    if (::pipe(ends) != 0 || ::write(ends[1], bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) std::abort();
+    ::close(ends[1]);
+    const auto source = open_stream(ends[0], {});
+    if (!source) {
+        if (source.error().text.empty()) std::abort();
+        return 0;
+    }
+    for (int frames = 0; frames < 8; ++frames) {
+        Packet packet;
+        if ((*source)->next(packet, 0) != Next::packet) break;
+        decode(packet);
+    }
+    return 0;
+}

@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: MIT
+// Streams are cut into frames wherever the pipe cuts them, hostile ones end with a line; JPEGs of cameras decode; recordings are whole.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <csignal>
+#include <cstring>
+#include <thread>
+
+#include <unistd.h>
+
+#include "host/file_io.h"
+#include "host/image_file.h"
+#include "live/statistics.h"
+#include "unit/helpers.h"
+#include "video/decoder.h"
+#include "video/recorder.h"
+#include "video/source.h"
+
+using namespace mien;
+using namespace mien::test;
+using namespace mien::video;
+
+namespace {
+
+// A pipe into which a thread writes `bytes` in pieces of `piece`.
+class Feeder {
+public:
+    Feeder(std::string bytes, std::size_t piece) {
+        std::signal(SIGPIPE, SIG_IGN);  // a source that gives up closes its end
+        int ends[2];
+        REQUIRE(::pipe(ends) == 0);
+        reader = ends[0];
+        thread_ = std::thread([bytes = std::move(bytes), piece, out = ends[1]] {
+            for (std::size_t at = 0; at < bytes.size(); at += piece) {
+                if (::write(out, bytes.data() + at, std::min(piece, bytes.size() - at)) < 0) break;
+            }
+            ::close(out);
+        });
+    }
+    ~Feeder() { thread_.join(); }
+    int reader;
+
+private:
+    std::thread thread_;
+};
+
+struct Seen {
+    std::vector<ByteVector> frames;
+    std::vector<Packet> packets;
+    std::string error;
+};
+Seen read_all(Source& source) {
+    Seen seen;
+    for (;;) {
+        Packet packet;
+        const Next next = source.next(packet, 1000);
+        if (next == Next::packet) {
+            seen.frames.emplace_back(packet.bytes.begin(), packet.bytes.end());
+            seen.packets.push_back(packet);
+        }
+        if (next == Next::failed) seen.error = source.error();
+        if (next == Next::end || next == Next::failed) return seen;
+    }
+}
+Seen read_stream(const std::string& bytes, StreamOptions options = {}, std::size_t piece = 1000) {
+    Feeder feeder(bytes, piece);
+    auto source = open_stream(feeder.reader, options);
+    if (!source) return {{}, {}, source.error().text};
+    Seen seen = read_all(**source);
+    return seen;
+}
+
+std::string pattern(std::size_t bytes, int seed) {
+    std::string text(bytes, '\0');
+    for (std::size_t i = 0; i < bytes; ++i) text[i] = static_cast<char>(i * 7 + static_cast<std::size_t>(seed) * 31);
+    return text;
+}
+
+std::vector<std::uint8_t> small_jpeg(int width = 48, int height = 32) {
+    std::vector<std::uint8_t> rgb(static_cast<std::size_t>(3 * width * height)), jpeg;
+    for (int y = 0; y < height; ++y)
+        for (int x = 0; x < width; ++x) {
+            rgb[static_cast<std::size_t>(3 * (y * width + x))] = static_cast<std::uint8_t>(x * 5);
+            rgb[static_cast<std::size_t>(3 * (y * width + x)) + 1] = static_cast<std::uint8_t>(y * 7);
+            rgb[static_cast<std::size_t>(3 * (y * width + x)) + 2] = 90;
+        }
+    REQUIRE_FALSE(encode_jpeg(rgb.data(), width, height, static_cast<std::size_t>(3 * width), 80, jpeg));
+    return jpeg;
+}
+// Takes every Huffman table out, as cameras do.
+std::vector<std::uint8_t> without_tables(const std::vector<std::uint8_t>& jpeg) {
+    std::vector<std::uint8_t> out(jpeg.begin(), jpeg.begin() + 2);
+    std::size_t at = 2;
+    while (jpeg[at + 1] != 0xda) {
+        const std::size_t length = 2 + (std::size_t{jpeg[at + 2]} << 8 | jpeg[at + 3]);
+        if (jpeg[at + 1] != 0xc4) out.insert(out.end(), jpeg.begin() + static_cast<long>(at), jpeg.begin() + static_cast<long>(at + length));
+        at += length;
+    }
+    out.insert(out.end(), jpeg.begin() + static_cast<long>(at), jpeg.end());
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("video: YUV4MPEG2 in pieces of any length") {
+    const std::size_t bytes = packet_bytes(PixelLayout::yu12, 5, 3);
+    CHECK(bytes == 5 * 3 + 2 * 3 * 2);
+    std::string stream = "YUV4MPEG2 W5 H3 F25:2 Ip A1:1 C420jpeg XSOME\n";
+    for (int i = 0; i < 3; ++i) stream += (i == 1 ? "FRAME Ip\n" : "FRAME\n") + pattern(bytes, i);
+    for (const std::size_t piece : {1, 7, 1000}) {
+        const Seen seen = read_stream(stream, {}, piece);
+        CHECK(seen.error == "");
+        REQUIRE(seen.frames.size() == 3);
+        for (int i = 0; i < 3; ++i) {
+            const std::string want = pattern(bytes, i);
+            CHECK(std::memcmp(seen.frames[static_cast<std::size_t>(i)].data(), want.data(), bytes) == 0);
+            CHECK(seen.packets[static_cast<std::size_t>(i)].number == static_cast<std::uint64_t>(i));
+            CHECK(seen.packets[static_cast<std::size_t>(i)].time_ns == static_cast<std::uint64_t>(i) * 80'000'000u);
+            CHECK(seen.packets[static_cast<std::size_t>(i)].width == 5);
+        }
+    }
+    CHECK(read_stream(stream.substr(0, stream.size() - 1)).error == "cut short in frame 2: 32 of 33 bytes");
+    CHECK(read_stream(stream.substr(0, stream.size() - 1)).frames.size() == 2);
+    CHECK(read_stream("YUV4MPEG2 W5 H3 F25:1 C444\nFRAME\n").error.find("colour type 444") != std::string::npos);
+    CHECK(read_stream("YUV4MPEG2 W5 H99999999999 F25:1\nFRAME\n").error.find("cannot be") != std::string::npos);
+    CHECK(read_stream("YUV4MPEG2 W-5 H3\nFRAME\n").error.find("cannot be") != std::string::npos);
+    CHECK(read_stream("YUV4MPEG2 F1:1\nFRAME\n").error.find("cannot be") != std::string::npos);
+    CHECK(read_stream("YUV4MPEG2 W5 H3 F0:0 C420\nFRAMX\n" + pattern(bytes, 0)).error.find("does not begin with FRAME") != std::string::npos);
+    CHECK(read_stream("YUV4MPEG2 W5" + std::string(10000, ' ')).error.find("no end") != std::string::npos);
+    CHECK(read_stream("YUV4MPEG2 W5 H3").error.find("cut short") != std::string::npos);
+    CHECK(read_stream("").error == "is empty");
+    CHECK(read_stream("hello, this is text").error.find("--raw") != std::string::npos);
+}
+
+TEST_CASE("video: raw pixels") {
+    StreamOptions options;
+    options.raw = true;
+    options.layout = PixelLayout::yuyv;
+    options.width = 4;
+    options.height = 2;
+    options.fps = 10;
+    const Seen seen = read_stream(pattern(3 * 16, 5), options, 5);
+    REQUIRE(seen.frames.size() == 3);
+    CHECK(seen.packets[2].time_ns == 200'000'000u);
+    CHECK(seen.error == "");
+    CHECK(read_stream(pattern(17, 5), options).error == "cut short in frame 1: 1 of 16 bytes");
+    options.height = 1 << 20;
+    CHECK(read_stream("x", options).error.find("cannot be") != std::string::npos);
+}
+
+TEST_CASE("video: motion JPEG is split by markers, also around thumbnails and noise") {
+    const std::vector<std::uint8_t> jpeg = small_jpeg();
+    // A picture with a thumbnail inside of an APP segment.
+    std::vector<std::uint8_t> nested(jpeg.begin(), jpeg.begin() + 2);
+    const std::size_t length = jpeg.size() + 2;
+    nested.insert(nested.end(), {0xff, 0xe1, static_cast<std::uint8_t>(length >> 8), static_cast<std::uint8_t>(length)});
+    nested.insert(nested.end(), jpeg.begin(), jpeg.end());
+    nested.insert(nested.end(), jpeg.begin() + 2, jpeg.end());
+    std::string stream;
+    for (const std::vector<std::uint8_t>* picture : {&jpeg, static_cast<const std::vector<std::uint8_t>*>(&nested), &jpeg}) stream.append(picture->begin(), picture->end()).append(5, '\0');
+    for (const std::size_t piece : {1, 13, 100000}) {
+        const Seen seen = read_stream(stream + std::string(), {}, piece);
+        REQUIRE(seen.frames.size() == 3);
+        CHECK(seen.frames[0] == jpeg);
+        CHECK(seen.frames[1] == nested);
+    }
+    const Seen cut = read_stream(std::string(jpeg.begin(), jpeg.end()) + std::string(jpeg.begin(), jpeg.begin() + 100));
+    CHECK(cut.frames.size() == 1);
+    CHECK(cut.error == "cut short in frame 1");
+}
+
+TEST_CASE("video: JPEGs without Huffman tables, with padding, cut or damaged") {
+    const std::vector<std::uint8_t> jpeg = small_jpeg();
+    JpegPicture whole, bare, padded;
+    REQUIRE_FALSE(decode_jpeg(jpeg, JpegPixels::rgb, 1, whole));
+    CHECK(whole.width == 48);
+    CHECK(whole.height == 32);
+    CHECK(std::abs(whole.pixels[3 * (10 * 48 + 20)] - 100) < 12);
+    const std::vector<std::uint8_t> stripped = without_tables(jpeg);
+    REQUIRE(stripped.size() < jpeg.size());
+    REQUIRE_FALSE(decode_jpeg(stripped, JpegPixels::rgb, 1, bare));
+    CHECK(bare.pixels == whole.pixels);
+    CHECK(with_huffman_tables(jpeg).empty());
+    JpegPicture filled;
+    REQUIRE_FALSE(decode_jpeg(with_huffman_tables(stripped), JpegPixels::rgb, 1, filled));
+    CHECK(filled.pixels == whole.pixels);
+    std::vector<std::uint8_t> with_padding = jpeg;
+    with_padding.resize(jpeg.size() + 5000, 0);
+    REQUIRE_FALSE(decode_jpeg(with_padding, JpegPixels::rgb, 1, padded));
+    CHECK(padded.pixels == whole.pixels);
+    JpegPicture half;
+    REQUIRE_FALSE(decode_jpeg(jpeg, JpegPixels::gray, 2, half));
+    CHECK(half.width == 24);
+    CHECK(half.height == 16);
+    for (const std::size_t length : {std::size_t{0}, std::size_t{2}, std::size_t{100}, jpeg.size() / 2, jpeg.size() - 30}) {
+        const auto failure = decode_jpeg(std::span(jpeg).first(length), JpegPixels::gray, 1, half);
+        REQUIRE(failure);
+        CHECK(failure->text.find('\n') == std::string::npos);
+    }
+}
+
+TEST_CASE("video: the gray of a frame is the same with and without colour, and short frames are refused") {
+    const std::vector<std::uint8_t> jpeg = small_jpeg();
+    Decoder gray({}), drawn({false, true, 1});
+    const Packet packet = {PixelLayout::jpeg, jpeg, 0, 0, 0, 0, 0};
+    Frame a, b;
+    REQUIRE_FALSE(gray.decode(packet, a));
+    REQUIRE_FALSE(drawn.decode(packet, b));
+    if (has_turbojpeg()) CHECK(a.format == PixelFormat::gray8);
+    REQUIRE(a.width == b.width);
+    CHECK(std::memcmp(a.data, b.data, static_cast<std::size_t>(a.width * a.height)) == 0);
+    // Each plain layout: a gray ramp without colour comes back as that gray, whatever the stride.
+    for (const PixelLayout layout : {PixelLayout::gray8, PixelLayout::yuyv, PixelLayout::uyvy, PixelLayout::nv12, PixelLayout::yu12, PixelLayout::rgb24, PixelLayout::bgr24}) {
+        CAPTURE(layout_name(layout));
+        const std::size_t row = row_bytes(layout, 8), stride = row + 6;
+        std::vector<std::uint8_t> bytes(packet_bytes(layout, 8, 4, stride), 128);
+        for (std::size_t y = 0; y < 4; ++y)
+            for (std::size_t x = 0; x < row; ++x) {
+                const std::size_t pixel = x * 8 / row;
+                const bool luma = (layout != PixelLayout::yuyv || x % 2 == 0) && (layout != PixelLayout::uyvy || x % 2 == 1);
+                if (luma) bytes[y * stride + x] = static_cast<std::uint8_t>(40 + 20 * pixel + y);
+            }
+        const Packet plain = {layout, bytes, 8, 4, stride, 0, 0};
+        for (const bool colour : {false, true}) {
+            Decoder decoder({colour, true, 1});
+            Frame frame;
+            REQUIRE_FALSE(decoder.decode(plain, frame));
+            CHECK(frame.width == 8);
+            std::vector<std::uint8_t> rgb;
+            decoder.picture(rgb);
+            REQUIRE(rgb.size() == 3 * 8 * 4);
+            const bool yuv = layout != PixelLayout::gray8 && layout != PixelLayout::rgb24 && layout != PixelLayout::bgr24;
+            const int y = 40 + 20 * 3 + 2, want = yuv ? static_cast<int>(std::lround((y - 16) * 255 / 219.0)) : y;
+            for (std::size_t c = 0; c < 3; ++c) CHECK(std::abs(rgb[3 * (2 * 8 + 3) + c] - want) <= 1);
+        }
+        Packet cut = plain;
+        cut.bytes = cut.bytes.first(bytes.size() - 7);
+        Decoder decoder({});
+        Frame frame;
+        REQUIRE(decoder.decode(cut, frame));
+        CHECK(decoder.decode(cut, frame)->text.find("short frame") != std::string::npos);
+        cut = plain;
+        cut.width = 1 << 20;
+        CHECK(decoder.decode(cut, frame));
+    }
+}
+
+TEST_CASE("video: newest frame wins, and what is dropped is counted") {
+    class Fast : public Source {
+    public:
+        Next next(Packet& packet, int) override {
+            if (number_ == 50) return Next::end;
+            byte_ = static_cast<std::uint8_t>(number_);
+            packet = {PixelLayout::gray8, {&byte_, 1}, 1, 1, 0, number_, number_};
+            ++number_;
+            return Next::packet;
+        }
+        const std::string& error() const override { return none_; }
+        std::string description() const override { return ""; }
+
+    private:
+        std::uint64_t number_ = 0;
+        std::uint8_t byte_ = 0;
+        std::string none_;
+    };
+    const std::unique_ptr<Source> source = newest_of(std::make_unique<Fast>());
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    Packet packet;
+    REQUIRE(source->next(packet, 1000) == Next::packet);
+    CHECK(packet.number == 49);
+    CHECK(packet.bytes[0] == 49);
+    CHECK(source->dropped() == 49);
+    CHECK(source->next(packet, 1000) == Next::end);
+}
+
+TEST_CASE("video: a recording is an AVI with every frame, and goes on in a second file when the first is full") {
+    const std::string path = "/tmp/mien-test-" + std::to_string(::getpid()) + ".avi", second = path.substr(0, path.size() - 4) + "-2.avi";
+    const std::vector<std::uint8_t> jpeg = small_jpeg();
+    CHECK_FALSE(Recorder::create("film.mp4", true));
+    CHECK_FALSE(Recorder::create("/no/such/folder/film.avi", true));
+    {
+        auto recorder = Recorder::create(path, true, 6 * jpeg.size());
+        REQUIRE(recorder);
+        for (int i = 0; i < 7; ++i) REQUIRE_FALSE((*recorder)->add(jpeg, 48, 32, static_cast<std::uint64_t>(i) * 50'000'000u));
+        REQUIRE_FALSE((*recorder)->finish());
+        CHECK((*recorder)->frames() == 7);
+        CHECK_FALSE(Recorder::create(path, false));
+    }
+    std::size_t frames = 0;
+    for (const std::string& name : {path, second}) {
+        const ByteVector file = test::read_file(name);
+        REQUIRE(file.size() > 300);
+        const auto u32 = [&](std::size_t at) { return file[at] | file[at + 1] << 8 | file[at + 2] << 16 | static_cast<unsigned>(file[at + 3]) << 24; };
+        CHECK(std::memcmp(file.data(), "RIFF", 4) == 0);
+        CHECK(u32(4) + 8 == file.size());
+        CHECK(u32(32) == 50'000);  // microseconds a frame, by the time stamps
+        frames += u32(48);
+        JpegSplitter splitter;
+        splitter.add(file);
+        std::size_t found = 0;
+        for (auto picture = splitter.next(); !picture.empty(); picture = splitter.next()) found += ByteVector(picture.begin(), picture.end()) == jpeg;
+        CHECK(found == u32(48));
+        ::unlink(name.c_str());
+    }
+    CHECK(frames == 7);
+    auto full = Recorder::create("/dev/full.avi", true);  // not a file that can be made in there by everybody
+    if (full) ::unlink("/dev/full.avi");
+}
+
+TEST_CASE("live: percentiles of a histogram") {
+    live::Histogram h;
+    CHECK(h.at(0.5) == 0);
+    for (int i = 1; i <= 1000; ++i) h.add(i * 0.1);
+    CHECK(h.at(0.5) == doctest::Approx(50).epsilon(0.03));
+    CHECK(h.at(0.99) == doctest::Approx(99).epsilon(0.03));
+    CHECK(h.maximum() == doctest::Approx(100));
+    CHECK(h.mean() == doctest::Approx(50.05));
+    h.add(1e9);
+    h.add(0);
+    h.add(-1);
+    CHECK(h.count() == 1003);
+}

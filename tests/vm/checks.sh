@@ -1,0 +1,95 @@
+# Checks of `mien camera` against real V4L2 drivers; read by init inside of the virtual machine.
+# shellcheck shell=sh disable=SC2154
+
+# Faces of each frame as one line: box, neighbours, labels and probabilities, without what depends on when one began to look.
+faces_of() {
+    sed -n 's/.*"faces"://p' "$1" | sed -e 's/"id":[0-9]*,//g' -e 's/"missed":[0-9]*,"age":[0-9]*,//g' -e 's/"smoothed":{[^}]*},//g' | sort -u
+}
+same_faces() { # NAME CAMERA VIDEO: every frame of the camera is one of the film
+    faces_of "$2" >/tmp/camera.faces
+    faces_of "$3" >/tmp/video.faces
+    other=$(grep -c -v -x -F -f /tmp/video.faces /tmp/camera.faces)
+    echo "$1: $(wc -l <"$2") frames, $(wc -l </tmp/camera.faces) different of $(wc -l </tmp/video.faces)"
+    [ "$other" -eq 0 ] || { fail "$1: $other frames differ from mien video"; grep -v -x -F -f /tmp/video.faces /tmp/camera.faces | head -n 2; head -n 1 /tmp/video.faces; }
+    [ "$(wc -l </tmp/camera.faces)" -ge 4 ] || fail "$1: too few different frames"
+    grep -q '"box"' /tmp/camera.faces || fail "$1: no face"
+}
+every="--full-every 1 --smoothing none -q"
+
+note "v4l2loopback: the same faces as mien video, YUYV"
+load v4l2loopback devices=1 video_nr=7 exclusive_caps=1 card_label=FaceCam
+sleep 0.3
+mien camera /dev/video7 >/tmp/idle.txt 2>&1 && fail "a device that nobody feeds was opened"
+expect "is an output" /tmp/idle.txt
+mien video - --raw yuyv --size 320x240 $every </data/frames.yuyv >/tmp/video.json || fail "mien video: exit $?"
+feed /dev/video7 YUYV 320 240 15 /data/frames.yuyv & feeder=$!
+sleep 0.5
+mien camera --list >/tmp/list.txt 2>&1
+expect "FaceCam" /tmp/list.txt
+expect "YUYV" /tmp/list.txt
+mien camera /dev/video7 --size 320x240 $every --frames 40 >/tmp/camera.json 2>/tmp/camera.txt || fail "mien camera: exit $?"
+expect "320 x 240 yuyv" /tmp/camera.txt
+same_faces "YUYV" /tmp/camera.json /tmp/video.json
+kill $feeder
+wait $feeder 2>/dev/null
+
+note "v4l2loopback: the same faces, MJPG"
+cat /data/*.jpg | mien video - $every >/tmp/video.json || fail "mien video: exit $?"
+feed /dev/video7 MJPG 320 240 15 /data/*.jpg & feeder=$!
+sleep 0.5
+mien camera /dev/video7 --size 320x240 $every --frames 40 >/tmp/camera.json 2>/tmp/camera.txt || fail "mien camera: exit $?"
+expect "mjpg" /tmp/camera.txt
+same_faces "MJPG" /tmp/camera.json /tmp/video.json
+kill $feeder
+wait $feeder 2>/dev/null
+
+note "v4l2loopback: $frames frames, memory, SIGTERM"
+feed /dev/video7 YUYV 160 120 500 /data/small.yuyv & feeder=$!
+sleep 0.5
+mien bench --live /dev/video7 --size 160x120 --frames "$frames" --json >/tmp/long.json 2>/tmp/long.txt || { fail "mien bench --live: exit $?"; cat /tmp/long.txt; }
+cut -c 1-2500 /tmp/long.json
+begin=$(sed 's/.*"memory":\[{"frame":2,"mib":\([0-9]*\).*/\1/' /tmp/long.json)
+end=$(sed 's/.*"mib":\([0-9]*\)[^"]*$/\1/' /tmp/long.json)
+[ "$((end - begin))" -le 1 ] || fail "memory grew from $begin to $end MiB"
+mien camera /dev/video7 --size 160x120 --json >/tmp/camera.json 2>/tmp/camera.txt & camera=$!
+sleep 1.5
+kill -TERM $camera
+wait $camera || fail "SIGTERM: exit $?"
+expect "latency" /tmp/camera.txt
+[ "$(wc -l </tmp/camera.json)" -ge 2 ] || fail "nothing was read before SIGTERM"
+mien camera /dev/video7 --size 160x120 --json 2>/tmp/camera.txt | head -n 2 >/dev/null
+expect "latency" /tmp/camera.txt
+kill $feeder
+wait $feeder 2>/dev/null
+
+note "vivid: busy, metadata, outputs; unplugged and plugged in again"
+load vivid n_devs=1 node_types=0x20101
+sleep 0.5
+mien camera --list 2>&1 | head -n 12
+device=$(grep -l 'vid-cap' /sys/class/video4linux/*/name | head -n 1 | xargs dirname | xargs basename)
+for node in $(grep -l 'meta-cap' /sys/class/video4linux/*/name | xargs dirname | xargs basename); do
+    mien camera "/dev/$node" >/tmp/meta.txt 2>&1 && fail "a metadata node was opened"
+    expect "metadata" /tmp/meta.txt
+done
+for node in $(grep -l 'vid-out' /sys/class/video4linux/*/name | xargs dirname | xargs basename); do
+    mien camera "/dev/$node" >/tmp/out.txt 2>&1 && fail "an output was opened"
+    expect "is an output" /tmp/out.txt
+done
+rm -f /tmp/camera.json
+mien camera "/dev/$device" --reconnect --json >/tmp/camera.json 2>/tmp/camera.txt & camera=$!
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do [ -s /tmp/camera.json ] || sleep 0.5; done
+mien camera "/dev/$device" --frames 1 >/tmp/busy.txt 2>&1
+[ $? -eq 3 ] || fail "busy device: exit code"
+expect "in use by another program" /tmp/busy.txt
+echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind
+sleep 1.5
+before=$(wc -l </tmp/camera.json)
+echo vivid.0 >/sys/bus/platform/drivers/vivid/bind
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do [ "$(wc -l </tmp/camera.json)" -gt "$((before + 2))" ] || sleep 0.5; done
+after=$(wc -l </tmp/camera.json)
+kill -TERM $camera
+wait $camera || fail "SIGTERM after reconnecting: exit $?"
+echo "frames before unplugging $before, at the end $after"
+[ "$before" -ge 1 ] && [ "$after" -gt "$before" ] || { fail "no frames after plugging in again"; cat /tmp/camera.txt; }
+expect "waiting for it to come back" /tmp/camera.txt
+ls -l /dev/video* | head -n 5

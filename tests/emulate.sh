@@ -73,6 +73,8 @@ test_target() { # TARGET MODEL: what does not depend on the model
     run $emulator "$build/tests/replay_weights" $data/models $data/corpus/weights
     run $emulator "$build/tests/replay_cascade" $data/cascades $data/corpus/cascade
     run $emulator "$build/tests/replay_image" $data/photos $data/corpus/image
+    run $emulator "$build/tests/replay_npz" $data/corpus/npz
+    run $emulator "$build/tests/replay_stream" $data/corpus/stream
     run $emulator "$build/tests/mien-example" weights
     run $emulator "$build/tests/mien-example-c" weights
     tested="corpus, examples"

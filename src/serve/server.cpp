@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdio>
 #include <ctime>
+#include <limits>
 #include <optional>
 #include <set>
 
@@ -179,7 +180,7 @@ private:
     void read_header() {
         parser_.emplace();
         parser_->header_limit(static_cast<std::uint32_t>(server_.limits().header_bytes));
-        parser_->body_limit(boost::none);  // judged later, after whether the client may ask at all
+        parser_->body_limit(std::numeric_limits<std::uint64_t>::max());  // judged after whether the client may ask at all
         head_ = {};
         plan_ = {};
         idle_ = buffer_.size() == 0;
@@ -239,12 +240,14 @@ private:
             return log(499, 0, {});  // the client went away
         }
         body_unread_ = false;
+        head_.content_length = parser_->get().body().size();
         stream_.expires_never();
         auto self = shared_from_this();
         const bool taken = server_.pool().submit([self, body = std::move(parser_->get().body()), queued = Clock::now()](host::EngineOwner& engine) mutable {
             Answer answer = self->server_.service().work(self->plan_, self->head_, body, ms_since(queued), engine);
             body = {};
-            asio::post(self->server_.io(), [self = std::move(self), answer = std::move(answer)]() mutable { self->send(std::move(answer)); });
+            asio::io_context& io = self->server_.io();
+            asio::post(io, [self = std::move(self), answer = std::move(answer)]() mutable { self->send(std::move(answer)); });
         });
         if (!taken) send(Service::busy("All engines are busy."));
     }

@@ -140,7 +140,8 @@ function save(blob, name) {
 const stem = name => name.replace(/\.[^.]*$/, '') || 'picture';
 
 async function downloadPicture(button, file, note) {
-  button.disabled = true;
+  if (button.getAttribute('aria-busy') === 'true') return;  // not disabled: that would take the keyboard's place away
+  button.setAttribute('aria-busy', 'true');
   note.textContent = '';
   try {
     const drawn = (await analyze(file, true)).images[0].annotated;
@@ -149,7 +150,7 @@ async function downloadPicture(button, file, note) {
   } catch (error) {
     note.textContent = error.message;
   }
-  button.disabled = false;
+  button.setAttribute('aria-busy', 'false');
 }
 
 const boxes = new ResizeObserver(entries => entries.forEach(entry => drawBoxes(entry.target, entry.target.result)));
@@ -159,7 +160,7 @@ async function addFile(file) {
   const image = make('img', {alt: 'The photo ' + file.name});
   const side = make('div', {class: 'side'}, make('p', {}, 'Working…'));
   const title = make('h2', {}, file.name || 'Pasted picture');
-  const remove = make('button', {type: 'button', class: 'plain', 'aria-label': 'Remove ' + file.name, onclick: () => { article.remove(); tidy(); }}, 'Remove');
+  const remove = make('button', {type: 'button', class: 'plain', 'aria-label': 'Remove ' + file.name, onclick: () => { article.remove(); tidy(); $('results').focus(); }}, 'Remove');
   const article = make('article', {'aria-label': file.name}, make('header', {}, title, remove), make('div', {class: 'stage'}, image, canvas), side);
   const url = URL.createObjectURL(file);
   image.onload = image.onerror = () => URL.revokeObjectURL(url);
@@ -184,7 +185,7 @@ async function addFile(file) {
                          make('div', {class: 'buttons'}, picture, json), note);
   } catch (error) {
     side.replaceChildren(make('p', {class: 'error'}, error.message),
-      make('button', {type: 'button', onclick: () => { article.remove(); addFile(file); }}, 'Try again'));
+      make('button', {type: 'button', onclick: () => { article.remove(); $('results').focus(); addFile(file); }}, 'Try again'));
     say(file.name + ': ' + error.message);
   }
 }
@@ -294,7 +295,8 @@ async function startCamera() {
     $('camera-note').textContent = 'Browsers give a webcam only to pages from https or from this machine (localhost).';
     return;
   }
-  $('camera').disabled = true;
+  if ($('camera').getAttribute('aria-busy') === 'true') return;
+  $('camera').setAttribute('aria-busy', 'true');
   try {
     const stream = await navigator.mediaDevices.getUserMedia({video: {width: {ideal: 640}, height: {ideal: 480}, facingMode: 'user'}, audio: false});
     live.stream = stream;
@@ -311,7 +313,7 @@ async function startCamera() {
     stopCamera();
     $('camera-note').textContent = error.name === 'NotAllowedError' ? 'The browser does not allow the webcam.' : 'There is no webcam that can be used.';
   }
-  $('camera').disabled = false;
+  $('camera').setAttribute('aria-busy', 'false');
 }
 
 // ---- events ----

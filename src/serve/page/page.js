@@ -72,7 +72,7 @@ async function probe() {
     const state = await ask('readyz');
     $('token-form').hidden = !state.token || token !== '';
     const list = await ask('v1/models');
-    $('models').textContent = 'mien ' + list.mien + ': ' + list.models.map(model => model.name).join(', ');
+    $('models').textContent = 'mien ' + list.mien + ': ' + list.models.map(model => model.name).join(' · ');
   } catch (error) {
     if (!reachable) setTimeout(probe, 1500);
   }

@@ -85,6 +85,8 @@ def main() -> None:
         before = cpu_seconds(args.pid)
         times, refused, took = run(args.port, body, clients, args.seconds)
         used = cpu_seconds(args.pid) - before
+        if not times:
+            raise SystemExit("no answer came")
         times.sort()
         rate = len(times) / took
         print(f"{clients:7d}  {rate:10.1f}  {len(times) / max(used, 1e-9):10.1f}  {1e3 * times[len(times) // 2]:6.1f}  {1e3 * times[min(len(times) - 1, len(times) * 99 // 100)]:6.1f}"

@@ -25,7 +25,8 @@ MAY_INCLUDE = {
     "video": {"base", "host"},
     "camera": {"base", "host", "video"},
     "live": {"base", "host", "video"},
-    "cli": {"base", "host", "nn", "video", "camera", "live"},
+    "serve": {"base", "host"},
+    "cli": {"base", "host", "nn", "video", "camera", "live", "serve"},
 }
 CORE = {"base", "kernels", "image", "detect", "nn", "pipeline", "track"}
 # Standard headers that bring the heap, exceptions, files, threads or printing: not for the core.

@@ -2,11 +2,11 @@
 # Installs what mien needs on Debian or Ubuntu: `sh tools/setup.sh` to build and run it, `sh tools/setup.sh --tests` to test it too.
 set -eu
 # For other processors, with --tests; a distribution may lack some of them, and their tests are then skipped.
-optional=""
+optional="libboost-dev"  # headers of Boost.Beast, for `mien serve`
 case "${1:-}" in
     "") packages="" ;;
     --tests)
-        optional="g++-aarch64-linux-gnu g++-arm-linux-gnueabihf g++-riscv64-linux-gnu qemu-user qemu-system-x86 busybox-static cpio kmod"
+        optional="$optional g++-aarch64-linux-gnu g++-arm-linux-gnueabihf g++-riscv64-linux-gnu qemu-user qemu-system-x86 busybox-static cpio kmod"
         packages="doctest-dev libeigen3-dev pkg-config python3 python3-numpy python3-h5py python3-pytest python3-pil python3-venv opencv-data"
         ;;
     *) echo "usage: sh tools/setup.sh [--tests]" >&2; exit 2 ;;
@@ -31,7 +31,7 @@ for package in $wanted; do
     if apt-cache show "$package" >/dev/null 2>&1; then
         missing="$missing $package"
     else
-        echo "not in this distribution, so without its tests: $package" >&2
+        echo "not in this distribution, so without what needs it: $package" >&2
     fi
 done
 [ -n "$missing" ] || exit 0

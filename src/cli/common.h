@@ -37,6 +37,7 @@ int run_eval(int argc, char** argv);
 int run_bench(int argc, char** argv);
 int run_camera(int argc, char** argv);
 int run_video(int argc, char** argv);
+int run_serve(int argc, char** argv);
 
 // printf into a string.
 [[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...);

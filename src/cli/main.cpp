@@ -22,6 +22,7 @@ constexpr Verb verbs[] = {
     {"classify", cli::run_classify, "the same for pictures that are one face each"},
     {"camera", cli::run_camera, "the same for a camera, live"},
     {"video", cli::run_video, "the same for films, numbered pictures and pipes"},
+    {"serve", cli::run_serve, "the same as a web service, with a page"},
     {"info", cli::run_info, "show what a weights file holds"},
     {"verify", cli::run_verify, "replay the test vectors inside a weights file"},
     {"eval", cli::run_eval, "measure a network on labelled faces"},

@@ -73,6 +73,16 @@ Result<std::unique_ptr<EngineOwner>> EngineOwner::create(const EngineSetup& setu
     return owner;
 }
 
+std::unique_ptr<EngineOwner> EngineOwner::sharing_weights() const {
+    std::unique_ptr<EngineOwner> other(new EngineOwner());
+    other->cascade_ = cascade_;
+    other->emotion_ = emotion_;
+    other->gender_ = gender_;
+    other->info_ = info_;
+    other->config_ = config_;
+    return other;
+}
+
 Failure EngineOwner::load(const EngineSetup& setup) {
     if (Failure failure = open_weights(setup.cascade, embedded_cascade(), cascade_bytes_, cascade_)) return failure;
     if (Failure failure = open_weights(setup.emotion, embedded_emotion(), emotion_bytes_, emotion_)) return failure;

@@ -39,6 +39,9 @@ public:
     // Errors name the file, since there are three of them.
     static Result<std::unique_ptr<EngineOwner>> create(const EngineSetup& setup);
 
+    // Another engine on the same weights, for another thread; this owner must outlive it.
+    std::unique_ptr<EngineOwner> sharing_weights() const;
+
     EngineOwner(const EngineOwner&) = delete;  // the engine points into this object
     EngineOwner& operator=(const EngineOwner&) = delete;
 

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// How does a header as Boost.Beast parsed it become the service's own? For the server and the fuzzer.
+#pragma once
+
+#include <string>
+
+#include <boost/beast/http.hpp>
+
+#include "serve/message.h"
+
+namespace mien::serve {
+
+template <class Parser>
+RequestHead head_of(const Parser& parser, std::string client) {
+    namespace http = boost::beast::http;
+    const auto& message = parser.get();
+    const auto field = [&](auto name) {
+        const auto value = message[name];
+        return std::string(value.data(), value.size());
+    };
+    RequestHead head;
+    head.method = std::string(message.method_string().data(), message.method_string().size());
+    head.target = std::string(message.target().data(), message.target().size());
+    head.host = field(http::field::host);
+    // Two different hosts are one for each of two readers.
+    if (message.count(http::field::host) > 1) head.host = "?";
+    head.origin = field(http::field::origin);
+    head.authorization = field(http::field::authorization);
+    head.content_type = field(http::field::content_type);
+    head.fetch_site = field("Sec-Fetch-Site");
+    head.fetch_mode = field("Sec-Fetch-Mode");
+    head.client = std::move(client);
+    const auto length = parser.content_length();
+    head.content_length = length ? *length : 0;
+    head.has_body = head.content_length > 0 || parser.chunked();
+    head.http_1_0 = message.version() < 11;
+    return head;
+}
+
+}  // namespace mien::serve

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// What is a request, and what an answer, when nothing of sockets is left in it? The values between server.cpp and the rest.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace mien::serve {
+
+// Header fields that matter, as they came; empty: not sent.
+struct RequestHead {
+    std::string method, target;        // "POST", "/v1/analyze?annotate=1"
+    std::string host, origin, authorization, content_type, fetch_site, fetch_mode;
+    std::string client;                // address without port
+    bool has_body = false;
+    bool http_1_0 = false;
+    std::uint64_t content_length = 0;  // 0 also when it comes in chunks
+};
+
+// What the log and the counters want to know.
+struct WorkRecord {
+    int images = 0, faces = 0;
+    double queue_ms = 0, work_ms = 0;
+};
+
+enum class StreamKind { none, pictures, events };
+
+struct Answer {
+    int status = 200;
+    std::string content_type = "application/json";
+    std::string body;
+    std::vector<std::pair<std::string, std::string>> headers;
+    WorkRecord record;
+    StreamKind stream = StreamKind::none;  // not one body but one after the other, as they come
+};
+
+// {"error": TEXT} and, if there is more to say, "detail".
+Answer error_answer(int status, std::string_view text, std::string_view detail = {});
+
+}  // namespace mien::serve

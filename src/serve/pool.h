@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// Who works on the pictures? A fixed number of threads with an engine each, and a queue that says no when it is full.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "host/engine_owner.h"
+
+namespace mien::serve {
+
+class EnginePool {
+public:
+    using Job = std::function<void(host::EngineOwner&)>;  // throws nothing
+
+    // The weights are loaded once; `waiting` jobs may wait beside the one that each worker has.
+    static host::Result<std::unique_ptr<EnginePool>> create(const host::EngineSetup& setup, int workers, int waiting);
+    ~EnginePool() { stop(); }
+
+    // Ends the threads after the jobs that they have; those that wait are given up.
+    void stop();
+
+    // False, and `job` is gone, when as many wait as may.
+    [[nodiscard]] bool submit(Job job);
+
+    int workers() const { return static_cast<int>(threads_.size()); }
+    int waiting() const;
+    int busy() const { return busy_.load(std::memory_order_relaxed); }
+    // The weights' names and views; never to be asked to process.
+    const host::EngineOwner& weights() const { return *engines_.front(); }
+
+private:
+    explicit EnginePool(int waiting) : room_(static_cast<std::size_t>(waiting)) {}
+    void work(host::EngineOwner& engine);
+
+    std::vector<std::unique_ptr<host::EngineOwner>> engines_;  // the first one owns the weights
+    std::vector<std::thread> threads_;
+    mutable std::mutex mutex_;
+    std::condition_variable more_;
+    std::deque<Job> jobs_;
+    std::size_t room_;
+    std::size_t idle_ = 0;
+    bool ending_ = false;
+    std::atomic<int> busy_{0};
+};
+
+}  // namespace mien::serve

@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: MIT
+// Sessions over Boost.Beast (see server.h). All of it runs on the thread that called run(), except the jobs of the pool, which post back.
+// A deadline is for a whole step (header, body, answer), so that a client that sends a byte now and then gains nothing.
+#include "serve/server.h"
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <ctime>
+#include <limits>
+#include <optional>
+#include <set>
+
+#include <unistd.h>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+#include <nlohmann/json.hpp>
+
+#include "serve/http_head.h"
+#include "serve/service.h"
+
+namespace mien::serve {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using tcp = asio::ip::tcp;
+using ErrorCode = boost::system::error_code;
+using Clock = std::chrono::steady_clock;
+using RequestParser = http::request_parser<http::vector_body<std::uint8_t>>;
+
+double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+
+// Clients choose what is in it, so it is cut and has only what can be seen.
+std::string for_log(const std::string& text) {
+    std::string out = text.substr(0, std::min<std::size_t>(text.find('?'), 120));
+    for (char& c : out) c = c > 32 && c < 127 ? c : '?';
+    return out;
+}
+
+std::string utc_now() {
+    const auto now = std::chrono::system_clock::now();
+    const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
+    std::tm parts{};
+    ::gmtime_r(&seconds, &parts);
+    char day[32], text[48];
+    std::strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &parts);
+    std::snprintf(text, sizeof text, "%s.%03dZ", day, static_cast<int>(ms));
+    return text;
+}
+
+class Session;
+
+class BeastServer : public Server {
+public:
+    BeastServer(const Options& options, EnginePool& pool, Feed* feed)
+        : options_(options), pool_(pool), feed_(feed), service_(options, pool.weights(), feed != nullptr, [this] { return gauges(); }), acceptor_(io_),
+          retry_(io_), grace_(io_), signals_(io_, SIGINT, SIGTERM) {}
+
+    host::Failure bind();
+    int port() const override { return port_; }
+    void run() override;
+
+    // For sessions.
+    const Limits& limits() const { return options_.limits; }
+    Service& service() { return service_; }
+    EnginePool& pool() { return pool_; }
+    Feed* feed() { return feed_; }
+    asio::io_context& io() { return io_; }
+    bool stopping() const { return stopping_; }
+    bool reserve(std::uint64_t bytes) {
+        if (bytes > limits().body_bytes_total - reserved_) return false;
+        reserved_ += bytes;
+        return true;
+    }
+    void release(std::uint64_t bytes) { reserved_ -= bytes; }
+    std::uint64_t next_id() { return ++last_id_; }
+    void log(const std::string& line) const {
+        if (!options_.log) return;
+        const std::string whole = line + "\n";  // one write, so that lines stay whole
+        [[maybe_unused]] const auto written = ::write(2, whole.data(), whole.size());
+    }
+    void enter(Session* session) { sessions_.insert(session); }
+    void leave(Session* session) {
+        sessions_.erase(session);
+        if (stopping_ && sessions_.empty()) grace_.cancel();
+    }
+    int in_flight = 0, streams = 0;
+
+private:
+    void accept();
+    void stop();
+    Gauges gauges() const {
+        return {static_cast<int>(sessions_.size()), in_flight, pool_.waiting(), pool_.busy(), pool_.workers(), reserved_};
+    }
+
+    const Options& options_;
+    EnginePool& pool_;
+    Feed* feed_;
+    asio::io_context io_{1};
+    Service service_;
+    tcp::acceptor acceptor_;
+    asio::steady_timer retry_, grace_;
+    asio::signal_set signals_;
+    std::set<Session*> sessions_;
+    int port_ = 0;
+    bool stopping_ = false;
+    std::uint64_t reserved_ = 0, last_id_ = 0;
+};
+
+// One connection: header, judgement, body, work, answer; and again.
+class Session : public std::enable_shared_from_this<Session> {
+public:
+    Session(BeastServer& server, tcp::socket socket) : server_(server), stream_(std::move(socket)) {
+        ErrorCode ignored;
+        const auto remote = stream_.socket().remote_endpoint(ignored);
+        client_ = ignored ? "unknown" : remote.address().to_string();
+        stream_.socket().set_option(tcp::no_delay(true), ignored);
+        server_.enter(this);
+    }
+    ~Session() {
+        end_request();
+        if (watch_ != 0) {
+            server_.feed()->forget(watch_);
+            --server_.streams;
+        }
+        server_.leave(this);
+    }
+
+    void start() { read_header(); }
+    // A connection beyond the limit: told so and closed.
+    void refuse() {
+        begin_request();
+        closing_ = true;
+        send(Service::busy("Too many connections."));
+    }
+    // The service stops: nothing is cut off that has begun.
+    void stop() {
+        closing_ = true;
+        const auto self = shared_from_this();
+        if (watch_ > 0) stop_watching();
+        else if (idle_) close();
+    }
+    void close() {
+        ErrorCode ignored;
+        stream_.socket().close(ignored);
+    }
+    void abandon() {
+        const auto self = shared_from_this();
+        closing_ = true;
+        watch_ != 0 ? stop_watching() : close();
+    }
+
+private:
+    template <class Method>
+    auto then(Method method) {
+        return [self = shared_from_this(), method](auto... arguments) { (self.get()->*method)(arguments...); };
+    }
+    void within(int seconds) { stream_.expires_after(std::chrono::seconds(seconds)); }
+    void begin_request() {
+        idle_ = false;
+        began_ = Clock::now();
+        in_request_ = true;
+        ++server_.in_flight;
+    }
+    void end_request() {
+        if (!in_request_) return;
+        in_request_ = false;
+        --server_.in_flight;
+        server_.release(reserved_);
+        reserved_ = 0;
+    }
+
+    void read_header() {
+        parser_.emplace();
+        parser_->header_limit(static_cast<std::uint32_t>(server_.limits().header_bytes));
+        parser_->body_limit(std::numeric_limits<std::uint64_t>::max());  // judged after whether the client may ask at all
+        head_ = {};
+        plan_ = {};
+        idle_ = buffer_.size() == 0;
+        within(server_.limits().header_seconds);
+        http::async_read_header(stream_, buffer_, *parser_, then(&Session::on_header));
+    }
+
+    void on_header(ErrorCode error, std::size_t) {
+        if (error == http::error::end_of_stream || error == asio::error::operation_aborted || error == asio::error::connection_reset) return;
+        const bool slow = error == beast::error::timeout;
+        if (slow) return;  // the stream has closed the socket; a client that is silent for so long gets no answer
+        begin_request();
+        body_unread_ = true;
+        if (error) {
+            closing_ = true;
+            if (error == http::error::header_limit || error == http::error::buffer_overflow) return send(error_answer(431, "The header is too large."));
+            if (error.category() != http::make_error_code(http::error::bad_method).category()) return;  // the connection is gone
+            return send(error_answer(400, "This is no HTTP request that can be read.", error.message()));
+        }
+        head_ = head_of(*parser_, client_);
+        if (!parser_->get().keep_alive()) closing_ = true;
+        if (auto answer = server_.service().judge(head_, plan_)) return send_early(std::move(*answer));
+        if (!plan_.route->works) {
+            body_unread_ = false;
+            return send(server_.service().answer(plan_));
+        }
+        if (server_.stopping()) return send_early(Service::busy("The service is stopping."));
+        // A body in chunks may become as large as is allowed.
+        const std::uint64_t room = head_.content_length > 0 ? head_.content_length : server_.limits().body_bytes;
+        if (!server_.reserve(room)) return send_early(Service::busy("Too many bodies are on their way."));
+        reserved_ = room;
+        parser_->body_limit(server_.limits().body_bytes);
+        within(server_.limits().body_seconds);
+        if (beast::iequals(parser_->get()[http::field::expect], "100-continue")) {
+            go_on_ = {http::status::continue_, 11};
+            return http::async_write(stream_, go_on_, then(&Session::on_go_on));
+        }
+        read_body();
+    }
+
+    void on_go_on(ErrorCode error, std::size_t) {
+        if (!error) read_body();
+    }
+
+    void read_body() { http::async_read(stream_, buffer_, *parser_, then(&Session::on_body)); }
+
+    void on_body(ErrorCode error, std::size_t) {
+        if (error) {
+            closing_ = true;
+            if (error == http::error::body_limit) {
+                return send(error_answer(413, "The body is too large.", "the limit is " + std::to_string(server_.limits().body_bytes) + " bytes"));
+            }
+            if (error == beast::error::timeout) return log(408, 0, {});  // the stream has closed the socket
+            if (error.category() == http::make_error_code(http::error::bad_chunk).category() && error != http::error::partial_message) {
+                return send(error_answer(400, "This is no HTTP request that can be read.", error.message()));
+            }
+            return log(499, 0, {});  // the client went away
+        }
+        body_unread_ = false;
+        head_.content_length = parser_->get().body().size();
+        stream_.expires_never();
+        auto self = shared_from_this();
+        const bool taken = server_.pool().submit([self, body = std::move(parser_->get().body()), queued = Clock::now()](host::EngineOwner& engine) mutable {
+            Answer answer = self->server_.service().work(self->plan_, self->head_, body, ms_since(queued), engine);
+            body = {};
+            asio::io_context& io = self->server_.io();
+            asio::post(io, [self = std::move(self), answer = std::move(answer)]() mutable { self->send(std::move(answer)); });
+        });
+        if (!taken) send(Service::busy("All engines are busy."));
+    }
+
+    // An answer before the body has come: what may still be sent is not waited for, so the connection ends with it.
+    void send_early(Answer answer) {
+        if (head_.has_body) closing_ = true;
+        else body_unread_ = false;
+        send(std::move(answer));
+    }
+
+    void send(Answer answer) {
+        server_.service().finish(head_, plan_, answer);
+        const bool watch = answer.stream != StreamKind::none && head_.method != "HEAD";
+        if (watch && server_.streams >= server_.limits().streams) {
+            Answer busy = Service::busy("Too many streams.");
+            server_.service().finish(head_, plan_, busy);
+            return send(std::move(busy));
+        }
+        if (server_.stopping() || answer.stream != StreamKind::none) closing_ = true;
+        response_ = {};
+        response_.result(static_cast<unsigned>(answer.status));
+        response_.version(11);
+        response_.set(http::field::server, "mien");
+        if (!answer.content_type.empty()) response_.set(http::field::content_type, answer.content_type);
+        for (const auto& [name, value] : answer.headers) response_.set(name, value);
+        const std::uint64_t id = server_.next_id();
+        response_.set("X-Request-Id", std::to_string(id));
+        response_.keep_alive(!closing_);
+        const std::size_t bytes = answer.body.size();
+        if (watch) {
+            stream_kind_ = answer.stream;
+        } else if (head_.method == "HEAD") {
+            response_.content_length(bytes);
+        } else {
+            response_.body() = std::move(answer.body);
+            if (answer.status != 204) response_.prepare_payload();
+        }
+        record(id, answer.status, bytes, answer.record);
+        within(server_.limits().write_seconds);
+        if (watch) {
+            ++server_.streams;
+            watch_ = -1;
+            serializer_.emplace(response_);
+            return http::async_write_header(stream_, *serializer_, then(&Session::on_stream_header));
+        }
+        http::async_write(stream_, response_, then(&Session::on_written));
+    }
+
+    void record(std::uint64_t id, int status, std::size_t bytes, const WorkRecord& work) {
+        const double ms = ms_since(began_);
+        server_.service().metrics().request(plan_.route != nullptr ? plan_.route->path : "other", status, ms / 1e3);
+        char numbers[256];
+        std::snprintf(numbers, sizeof numbers, R"("status":%d,"bytes_in":%llu,"bytes_out":%zu,"images":%d,"faces":%d,"queue_ms":%.3f,"work_ms":%.3f,"ms":%.3f})",
+                      status, static_cast<unsigned long long>(head_.content_length), bytes, work.images, work.faces, work.queue_ms, work.work_ms, ms);
+        server_.log("{\"time\":\"" + utc_now() + "\",\"id\":" + std::to_string(id) + ",\"client\":\"" + client_ + "\",\"method\":" +
+                    nlohmann::json(for_log(head_.method)).dump() + ",\"path\":" + nlohmann::json(for_log(head_.target)).dump() + "," + numbers);
+    }
+    // Of a request that gets no answer.
+    void log(int status, std::size_t bytes, const WorkRecord& work) { record(server_.next_id(), status, bytes, work); }
+
+    void on_written(ErrorCode error, std::size_t) {
+        const bool unread = body_unread_;
+        end_request();
+        if (error) return;
+        response_ = {};
+        parser_.reset();
+        if (!closing_) return read_header();
+        stream_.socket().shutdown(tcp::socket::shutdown_send, error);
+        // A close with bytes unread would be a reset, which can take the answer from a client that is still sending.
+        if (!unread || error) return;
+        drained_ = 0;
+        within(2);
+        drain();
+    }
+    void drain() {
+        buffer_.clear();
+        stream_.async_read_some(buffer_.prepare(std::size_t{16} << 10), then(&Session::on_drained));
+    }
+    void on_drained(ErrorCode error, std::size_t bytes) {
+        drained_ += bytes;
+        if (!error && drained_ < (std::size_t{4} << 20)) drain();
+    }
+
+    // ---- live streams ----
+
+    void on_stream_header(ErrorCode error, std::size_t) {
+        if (error) return stop_watching();
+        end_request();
+        std::weak_ptr<Session> weak = weak_from_this();
+        auto& io = server_.io();
+        keep_ = shared_from_this();
+        watch_ = server_.feed()->watch([weak, &io] {
+            asio::post(io, [weak] {
+                if (const auto self = weak.lock()) self->send_frame();
+            });
+        });
+        stream_.expires_never();
+        watch_for_end();
+        send_frame();
+    }
+    // A watcher sends nothing; a read ends when it goes away.
+    void watch_for_end() {
+        stream_.socket().async_read_some(asio::buffer(&scrap_, 1), [self = shared_from_this()](ErrorCode error, std::size_t) {
+            if (error) self->stop_watching();
+            else self->watch_for_end();
+        });
+    }
+    void send_frame() {
+        if (writing_ || watch_ <= 0) return;
+        const Feed::Latest latest = server_.feed()->latest();
+        const bool pictures = stream_kind_ == StreamKind::pictures;
+        const Feed::Text& text = pictures ? latest.picture : latest.event;
+        const std::uint64_t number = pictures ? latest.pictures : latest.events;
+        if (!text || number == sent_) return;
+        sent_ = number;
+        writing_ = true;
+        frame_ = pictures ? "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: " + std::to_string(text->size()) + "\r\n\r\n" + *text + "\r\n"
+                          : "id: " + std::to_string(number) + "\ndata: " + *text + "\n\n";
+        within(10);
+        asio::async_write(stream_, asio::buffer(frame_), then(&Session::on_frame));
+    }
+    void on_frame(ErrorCode error, std::size_t) {
+        writing_ = false;
+        if (error) return stop_watching();
+        stream_.expires_never();
+        send_frame();
+    }
+    void stop_watching() {
+        if (watch_ != 0) {
+            if (watch_ > 0) server_.feed()->forget(watch_);
+            --server_.streams;
+            watch_ = 0;
+        }
+        close();
+        keep_.reset();
+    }
+
+    BeastServer& server_;
+    beast::tcp_stream stream_;
+    beast::flat_buffer buffer_{std::size_t{1} << 20};  // its limit; it grows as needed
+    std::optional<RequestParser> parser_;
+    http::response<http::string_body> response_;
+    http::response<http::empty_body> go_on_;
+    std::optional<http::response_serializer<http::string_body>> serializer_;
+    RequestHead head_;
+    Plan plan_;
+    std::string client_, frame_;
+    Clock::time_point began_;
+    std::uint64_t reserved_ = 0, sent_ = 0;
+    std::size_t drained_ = 0;
+    std::shared_ptr<Session> keep_;
+    int watch_ = 0;  // 0: no stream, -1: its header is being sent
+    StreamKind stream_kind_ = StreamKind::none;
+    char scrap_ = 0;
+    bool idle_ = false, in_request_ = false, closing_ = false, body_unread_ = false, writing_ = false;
+};
+
+host::Failure BeastServer::bind() {
+    ErrorCode error;
+    const auto address = asio::ip::make_address(options_.address, error);
+    if (error) return host::Error{"\"" + options_.address + "\" is no address; 127.0.0.1 is this machine only, 0.0.0.0 every network"};
+    const tcp::endpoint endpoint(address, options_.port);
+    acceptor_.open(endpoint.protocol(), error);
+    if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
+    if (!error) acceptor_.bind(endpoint, error);
+    if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
+    if (error) return host::Error{error.message()};
+    port_ = acceptor_.local_endpoint(error).port();
+    return {};
+}
+
+void BeastServer::accept() {
+    acceptor_.async_accept(io_, [this](ErrorCode error, tcp::socket socket) {
+        if (stopping_) return;
+        if (error) {  // no descriptors left, most likely: wait for some to be closed
+            retry_.expires_after(std::chrono::milliseconds(100));
+            retry_.async_wait([this](ErrorCode) {
+                if (!stopping_) accept();
+            });
+            return;
+        }
+        const int open = static_cast<int>(sessions_.size());
+        if (open < limits().connections) {
+            std::make_shared<Session>(*this, std::move(socket))->start();
+        } else {
+            service_.metrics().refused_connection();
+            // So many more are told why; the rest is just closed.
+            if (open < limits().connections + 32) std::make_shared<Session>(*this, std::move(socket))->refuse();
+        }
+        accept();
+    });
+}
+
+void BeastServer::stop() {
+    stopping_ = true;
+    service_.set_ready(false);
+    ErrorCode ignored;
+    acceptor_.close(ignored);
+    retry_.cancel();
+    const std::set<Session*> sessions = sessions_;  // closing one may end it
+    for (Session* session : sessions) {
+        if (sessions_.count(session) != 0) session->stop();
+    }
+    const auto give_up = [this](ErrorCode) {
+        signals_.cancel();
+        io_.stop();
+    };
+    grace_.expires_after(std::chrono::seconds(sessions_.empty() ? 0 : limits().grace_seconds));
+    grace_.async_wait(give_up);
+}
+
+void BeastServer::run() {
+    signals_.async_wait([this](ErrorCode error, int) {
+        if (error) return;
+        signals_.async_wait([](ErrorCode again, int) {
+            if (!again) ::_exit(130);
+        });
+        stop();
+    });
+    accept();
+    io_.run();
+    pool_.stop();
+    // Only now are all sessions this thread's own; each ends with its last handler.
+    const std::set<Session*> sessions = sessions_;
+    for (Session* session : sessions) session->abandon();
+    io_.restart();
+    io_.poll();
+}
+
+}  // namespace
+
+host::Result<std::unique_ptr<Server>> Server::listen(const Options& options, EnginePool& pool, Feed* feed) {
+    auto server = std::make_unique<BeastServer>(options, pool, feed);
+    if (host::Failure failure = server->bind()) return *failure;
+    return std::unique_ptr<Server>(std::move(server));
+}
+
+}  // namespace mien::serve

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// How do connections become requests, within limits of bytes, numbers and seconds? One thread for all sockets, by Boost.Beast.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "host/result.h"
+#include "serve/feed.h"
+#include "serve/options.h"
+#include "serve/pool.h"
+
+namespace mien::serve {
+
+class Server {
+public:
+    // Binds and listens. `feed` may be null: no camera. All arguments must outlive the server.
+    static host::Result<std::unique_ptr<Server>> listen(const Options& options, EnginePool& pool, Feed* feed);
+    virtual ~Server() = default;
+
+    [[nodiscard]] virtual int port() const = 0;
+    // Serves until SIGINT or SIGTERM, then finishes what is in flight. A second signal ends at once.
+    virtual void run() = 0;
+};
+
+}  // namespace mien::serve

@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Does the page do its work in a real browser? Headless Chromium chooses photos, goes by keyboard alone, plays a film of a face as its webcam,
+becomes a phone, turns dark, and sees the service go and come back. Skipped, and said so, without Chromium or the Python package playwright.
+
+  test_page.py --mien PROGRAM [--shots FOLDER]    the folder gets a screenshot of each state, to be looked at
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+PHOTOS = Path(__file__).resolve().parent.parent / "data" / "photos"
+
+
+def start(mien: str, port: int = 0, *options: str) -> tuple[subprocess.Popen, int]:
+    process = subprocess.Popen([mien, "serve", "--listen", f"127.0.0.1:{port}", "-q", *options], stderr=subprocess.PIPE)
+    STARTED.append(process)
+    return process, int(re.search(rb":(\d+)/", process.stderr.readline())[1])
+
+
+STARTED: list[subprocess.Popen] = []
+
+
+def stop(process: subprocess.Popen) -> None:
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+
+
+def film(path: Path) -> None:
+    """A motion JPEG of one face, which Chromium plays in a loop: the photo as it is, again and again."""
+    path.write_bytes((PHOTOS / "astronaut.jpg").read_bytes() * 4)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mien", required=True)
+    parser.add_argument("--shots", type=Path)
+    arguments = parser.parse_args()
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    try:
+        from playwright.sync_api import expect, sync_playwright
+    except ImportError:
+        print("skipped: the Python package playwright is not installed")
+        return 0
+    if chromium is None:
+        print("skipped: chromium is not installed")
+        return 0
+    if b"built without" in subprocess.run([arguments.mien, "serve", "--listen", "x"], capture_output=True).stderr:
+        print("skipped: this program was built without the web service")
+        return 0
+
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        shots = arguments.shots or Path(folder)
+        shots.mkdir(parents=True, exist_ok=True)
+        camera = Path(folder) / "face.mjpeg"
+        film(camera)
+        service, port = start(arguments.mien)
+        browser = playwright.chromium.launch(executable_path=chromium, args=[
+            "--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={camera}"])
+        errors: list[str] = []
+
+        def open_page(**options):
+            page = browser.new_context(permissions=["camera"], **options).new_page()
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            page.on("console", lambda message: errors.append(message.text) if message.type == "error" and "Failed to load resource" not in message.text else None)
+            page.on("request", lambda request: None if request.url.startswith((f"http://127.0.0.1:{port}/", "blob:", "data:")) else errors.append("asks " + request.url))
+            page.goto(f"http://127.0.0.1:{port}/")
+            return page
+
+        # Several photos, one of them none.
+        page = open_page(viewport={"width": 1280, "height": 900})
+        broken = Path(folder) / "broken <b>.jpg"
+        broken.write_bytes(b"nonsense")
+        began = time.monotonic()
+        page.set_input_files("#files", [str(PHOTOS / "astronaut.jpg"), str(PHOTOS / "montage.jpg"), str(broken)])
+        expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
+        print(f"first result {1000 * (time.monotonic() - began):.0f} ms after the choice")
+        expect(page.locator("article")).to_have_count(3)
+        expect(page.locator("article .error", has_text="known format")).to_have_count(1, timeout=20000)
+        expect(page.locator("article h2", has_text="broken <b>.jpg")).to_have_count(1)
+        run = json.loads(subprocess.run([arguments.mien, "image", "--json", str(PHOTOS / "astronaut.jpg")], capture_output=True, check=True).stdout)
+        label = run["faces"][0]["emotion"]["label"]
+        expect(page.locator("article").first.locator("h3").first).to_contain_text(f"1: {label}")
+        expect(page.locator("article").first.locator("dt")).to_have_count(7)
+        painted = page.evaluate("() => { const c = document.querySelector('article canvas'); return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v > 0); }")
+        assert painted, "no box is drawn"
+        page.screenshot(path=shots / "photos.png", full_page=True)
+
+        # Downloads.
+        with page.expect_download() as waiting:
+            page.locator("article").first.get_by_role("button", name="Save the picture").click()
+        assert waiting.value.suggested_filename == "astronaut.faces.png" and Path(waiting.value.path()).read_bytes()[:4] == b"\x89PNG"
+        with page.expect_download() as waiting:
+            page.locator("article").first.get_by_role("button", name="Save the JSON").click()
+        assert json.loads(Path(waiting.value.path()).read_text())["images"][0]["faces"] == run["faces"]
+
+        # Dropped on the page.
+        page.get_by_role("button", name="Remove all").click()
+        expect(page.locator("article")).to_have_count(0)
+        page.evaluate("""() => { const data = new DataTransfer();
+            data.items.add(new File(['P5 30 30 255\\n'], 'dropped.pgm'));
+            document.dispatchEvent(new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true})); }""")
+        expect(page.locator("article .error")).to_have_count(1)  # cut short, and said so
+
+        # The service goes and comes back.
+        stop(service)
+        page.set_input_files("#files", str(PHOTOS / "astronaut.jpg"))
+        expect(page.locator("#server")).to_contain_text("gone")
+        expect(page.locator("article").last.locator(".error")).to_contain_text("cannot be reached")
+        page.screenshot(path=shots / "gone.png", full_page=True)
+        service, _ = start(arguments.mien, port)
+        expect(page.locator("#server")).to_have_text("Ready", timeout=15000)
+        page.locator("article").last.get_by_role("button", name="Try again").click()
+        expect(page.locator("article").last.locator(".bars").first).to_be_visible()
+
+        # Keyboard alone: to the webcam's button and on and off; then every control can be reached.
+        page.reload()
+        reached = []
+        for _ in range(12):
+            page.keyboard.press("Tab")
+            reached.append(page.evaluate("() => document.activeElement.id || document.activeElement.className || document.activeElement.getAttribute('href') || ''"))
+            if reached[-1] == "files":
+                assert page.evaluate("() => getComputedStyle(document.querySelector('label[for=files]')).outlineStyle") != "none", "focus cannot be seen"
+            if reached[-1] == "camera":
+                break
+        assert reached[-1] == "camera" and "files" in reached and "skip" in reached, reached
+        page.keyboard.press("Enter")
+        expect(page.locator("#live-bars .bars")).to_be_visible(timeout=20000)
+        time.sleep(8)
+        frames = int(page.evaluate("() => document.body.dataset.frames"))
+        figures = page.evaluate("() => [document.body.dataset.fps, document.body.dataset.latency]")
+        assert frames > 8, f"{frames} pictures in 8 s"
+        print(f"webcam: {figures[0]} pictures a second, {figures[1]} ms from picture to result")
+        expect(page.locator("#live-bars .top").first).to_be_visible()
+        drawn = page.evaluate("() => ['overlay', 'timeline'].map(id => { const c = document.getElementById(id); return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v > 0); })")
+        assert drawn == [True, True], drawn
+        page.screenshot(path=shots / "webcam.png", full_page=True)
+        page.keyboard.press("Enter")
+        expect(page.locator("#live-view")).to_be_hidden()
+        expect(page.locator("#camera")).to_have_attribute("aria-pressed", "false")
+        page.context.close()
+
+        # Every control has a name.
+        page = open_page(viewport={"width": 360, "height": 740}, device_scale_factor=2, color_scheme="dark", is_mobile=True, has_touch=True)
+        unnamed = page.evaluate("""() => [...document.querySelectorAll('button, input, canvas, video')].filter(e => e.offsetParent !== null || e.type === 'file')
+            .filter(e => !(e.textContent.trim() || e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || (e.labels && e.labels.length))).map(e => e.outerHTML)""")
+        assert unnamed == [], unnamed
+        page.set_input_files("#files", str(PHOTOS / "grace_hopper.jpg"))
+        expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
+        page.locator("#camera").tap()
+        expect(page.locator("#live-bars .bars")).to_be_visible(timeout=20000)
+        time.sleep(1)
+        assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth"), "the page is wider than the phone"
+        small = page.evaluate("() => [...document.querySelectorAll('button, .button')].filter(e => e.offsetParent && e.getBoundingClientRect().height < 40).map(e => e.textContent)")
+        assert small == [], f"too small for a finger: {small}"
+        page.screenshot(path=shots / "phone_dark.png", full_page=True)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            low = page.evaluate(CONTRAST)
+            assert low == [], f"{scheme}: contrast below 4.5: {low}"
+        page.context.close()
+        stop(service)
+
+        # A token.
+        token_file = Path(folder) / "token"
+        token_file.write_text("0123456789abcdef")
+        service, port = start(arguments.mien, 0, "--token-file", str(token_file))
+        page = open_page()
+        expect(page.locator("#token-form")).to_be_visible()
+        page.get_by_label("This service asks for a token").fill("0123456789abcdef")
+        page.keyboard.press("Enter")
+        expect(page.locator("#models")).to_contain_text("mini_XCEPTION")
+        page.set_input_files("#files", str(PHOTOS / "astronaut.jpg"))
+        expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
+        browser.close()
+        stop(service)
+        assert errors == [], errors
+    print("the page works")
+    return 0
+
+
+CONTRAST = """() => {
+  const parse = text => { const m = text.match(/[\\d.]+/g).map(Number); return {c: m.slice(0, 3), a: m.length > 3 ? m[3] : 1}; };
+  const light = c => { const f = c.map(v => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; }); return .2126 * f[0] + .7152 * f[1] + .0722 * f[2]; };
+  const low = [];
+  for (const e of document.querySelectorAll('body *')) {
+    if (!e.offsetParent || ![...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim())) continue;
+    let below = e, ground = {c: [255, 255, 255], a: 0};
+    while (below && ground.a === 0) { ground = parse(getComputedStyle(below).backgroundColor); below = below.parentElement; }
+    const a = light(parse(getComputedStyle(e).color).c), b = light(ground.c);
+    const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+    if (ratio < 4.5) low.push(e.tagName + ' ' + e.textContent.slice(0, 20) + ' ' + ratio.toFixed(2));
+  }
+  return low;
+}"""
+
+
+if __name__ == "__main__":
+    try:
+        code = main()
+    finally:
+        for left in STARTED:
+            left.kill()
+    sys.exit(code)

@@ -1,0 +1,544 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Does the running service answer as docs/SERVICE.md and its own OpenAPI description say? Every route, every refusal, many clients
+at once that each check the answer against their own picture, slow and rude clients, and a stop that loses nothing.
+"""
+from __future__ import annotations
+
+import argparse
+import base64
+import http.client
+import json
+import os
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+import zlib
+from pathlib import Path
+
+PHOTOS = Path(__file__).resolve().parent.parent / "data" / "photos"
+ORIGINAL_400 = "We cannot process the file sent in the request."
+ORIGINAL_404 = "Resource not found."
+TOKEN = "a-token-of-the-test-0123456789"
+MIEN = ""
+PHOTO = (PHOTOS / "astronaut.jpg").read_bytes()
+
+
+def chunk(tag: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + tag + data + struct.pack(">I", zlib.crc32(tag + data))
+
+
+def png(width: int, height: int, rows: bytes | None = None, claim: tuple[int, int] | None = None) -> bytes:
+    """A gray picture; `claim` writes another size into the header."""
+    data = rows if rows is not None else (b"\0" + b"\x80" * width) * height
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", *(claim or (width, height)), 8, 0, 0, 0, 0)) +
+            chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b""))
+
+
+def png_size(data: bytes) -> tuple[int, int]:
+    assert data[:8] == b"\x89PNG\r\n\x1a\n" and data[-12:] == chunk(b"IEND", b""), "no whole PNG"
+    return struct.unpack(">II", data[16:24])
+
+
+def multipart(*parts: tuple[str, str | None, bytes]) -> tuple[bytes, str]:
+    body = b""
+    for name, file_name, data in parts:
+        extra = f'; filename="{file_name}"' if file_name else ""
+        body += f'--XbX\r\nContent-Disposition: form-data; name="{name}"{extra}\r\nContent-Type: image/jpeg\r\n\r\n'.encode() + data + b"\r\n"
+    return body + b"--XbX--\r\n", "multipart/form-data; boundary=XbX"
+
+
+class Service:
+    """The program on a port of its own choice; its standard error is kept."""
+
+    def __init__(self, *options: str, env: dict[str, str] | None = None):
+        self.process = subprocess.Popen([MIEN, "serve", "--listen", "127.0.0.1:0", *options], stderr=subprocess.PIPE, env={**os.environ, **(env or {})})
+        self.lines: list[str] = []
+        line = self.process.stderr.readline().decode()
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
+        assert found, f"no address in {line!r}"
+        self.port = int(found[1])
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self) -> None:
+        for line in self.process.stderr:
+            self.lines.append(line.decode())
+
+    def __enter__(self) -> "Service":
+        return self
+
+    def __exit__(self, *ignored) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        self.reader.join(5)
+        assert code == 0, f"exit code {code}: {self.lines[-5:]}"
+
+    def connection(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+
+    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
+        connection = self.connection()
+        try:
+            connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+            answer = connection.getresponse()
+            data = answer.read()
+        finally:
+            connection.close()
+        check_described(self, method, path, answer.status, answer.getheader("Content-Type") or "", data)
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, data
+
+    def post(self, path: str, *parts: tuple[str, str | None, bytes], **headers: str) -> tuple[int, dict[str, str], bytes]:
+        body, content_type = multipart(*parts)
+        return self.ask("POST", path, body, Content_Type=content_type, **headers)
+
+    def raw(self, data: bytes, seconds: float = 10) -> bytes:
+        """Sends bytes as they are and reads until the service closes."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as link:
+            link.sendall(data)
+            answer = b""
+            while block := link.recv(65536):
+                answer += block
+        return answer
+
+
+# ---- the OpenAPI description: each answer that a test gets must be in it and of its shape ----
+
+DESCRIPTION: dict = {}
+SEEN: set[tuple[str, str, int]] = set()
+
+
+def conforms(value, schema: dict, where: str = "answer") -> None:
+    if "$ref" in schema:
+        node = DESCRIPTION
+        for key in schema["$ref"].removeprefix("#/").split("/"):
+            node = node[key]
+        return conforms(value, node, where)
+    kinds = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "boolean": bool}
+    kind = schema.get("type")
+    assert kind is None or isinstance(value, kinds[kind]) and (kind == "boolean") == isinstance(value, bool), f"{where}: {value!r} is no {kind}"
+    assert "enum" not in schema or value in schema["enum"], f"{where}: {value!r}"
+    if kind == "object":
+        for name in schema.get("required", []):
+            assert name in value, f"{where}: {name} is missing"
+        more = schema.get("additionalProperties", True)
+        for name, item in value.items():
+            if name in schema.get("properties", {}):
+                conforms(item, schema["properties"][name], f"{where}.{name}")
+            else:
+                assert more is not False, f"{where}: {name} is not described"
+                if isinstance(more, dict):
+                    conforms(item, more, f"{where}.{name}")
+    if kind == "array":
+        for item in value:
+            conforms(item, schema.get("items", {}), where + "[]")
+
+
+def check_described(service: Service, method: str, path: str, status: int, content_type: str, data: bytes) -> None:
+    if not DESCRIPTION:
+        connection = service.connection()
+        connection.request("GET", "/openapi.json")
+        DESCRIPTION.update(json.loads(connection.getresponse().read()))
+        connection.close()
+    route = DESCRIPTION["paths"].get(path.split("?")[0])
+    if status in (404, 405, 204) and (route is None or method.lower() not in route) or status == 403 or method in ("HEAD", "OPTIONS"):
+        return
+    assert route is not None, f"{path} answers {status} and is not described"
+    responses = route[method.lower()]["responses"]
+    assert str(status) in responses, f"{method} {path}: {status} is not described"
+    SEEN.add((method, path.split("?")[0], status))
+    answer = responses[str(status)]
+    if "$ref" in answer:
+        answer = DESCRIPTION["components"]["responses"]["Error"]
+    kind = content_type.split(";")[0]
+    assert kind in answer["content"], f"{path} {status}: {kind} is not described"
+    if kind == "application/json":
+        conforms(json.loads(data), answer["content"][kind]["schema"])
+
+
+# ---- tests ----
+
+def error_of(answer: tuple[int, dict[str, str], bytes], status: int) -> str:
+    assert answer[0] == status, f"{answer[0]} instead of {status}: {answer[2][:200]!r}"
+    assert answer[1]["content-type"] == "application/json"
+    return json.loads(answer[2])["error"]
+
+
+def faces_by_cli(path: Path) -> list:
+    run = subprocess.run([MIEN, "image", str(path), "--json"], capture_output=True, check=True)
+    return json.loads(run.stdout)["faces"]
+
+
+def test_original() -> None:
+    with Service() as service:
+        status, headers, data = service.post("/classifyImage", ("image", "a.jpg", PHOTO))
+        assert status == 200 and headers["content-type"] == "image/png" and png_size(data) == (512, 512)
+        with tempfile.TemporaryDirectory() as folder:
+            drawn = Path(folder) / "drawn.png"
+            subprocess.run([MIEN, "image", str(PHOTOS / "astronaut.jpg"), "--out", str(drawn)], check=True, capture_output=True)
+            assert drawn.read_bytes() == data, "the picture differs from that of mien image"
+        for parts in ([("other", "a.jpg", PHOTO)], [("image", "a.jpg", b"no picture")], [("image", "a.jpg", PHOTO[:3000])], [("image", "a.png", png(10, 10))],
+                      [("image", "a.jpg", b"")], [("image", "a.jpg", PHOTO), ("image", "b.jpg", PHOTO)], []):
+            assert error_of(service.post("/classifyImage", *parts), 400) == ORIGINAL_400
+        assert error_of(service.ask("POST", "/classifyImage", PHOTO, Content_Type="image/jpeg"), 400) == ORIGINAL_400
+        assert error_of(service.ask("GET", "/nothing/here"), 404) == ORIGINAL_404
+        if subprocess.run(["sh", "-c", "command -v curl"], capture_output=True).returncode == 0:
+            run = subprocess.run(["curl", "-sS", "-F", f"image=@{PHOTOS / 'astronaut.jpg'}", f"localhost:{service.port}/classifyImage"], capture_output=True, check=True)
+            assert run.stdout == data
+
+
+def test_analyze() -> None:
+    with Service() as service:
+        wanted = faces_by_cli(PHOTOS / "astronaut.jpg")
+        assert wanted
+        for body, content_type in ((PHOTO, "image/jpeg"), (PHOTO, "application/octet-stream"), multipart(("image", "a.jpg", PHOTO)), multipart(("file", None, PHOTO))):
+            status, _, data = service.ask("POST", "/v1/analyze", body, Content_Type=content_type)
+            result = json.loads(data)
+            assert status == 200 and len(result["images"]) == 1 and result["images"][0]["faces"] == wanted
+            assert "annotated" not in result["images"][0] and result["timing_ms"]["total"] > 0
+            assert {model["role"] for model in result["models"]} == {"cascade", "emotion", "gender"}
+        status, _, data = service.post("/v1/analyze?annotate=1", ("images", "a.jpg", PHOTO), ("images", 'b "ä".png', b"nonsense"),
+                                       ("images", "c.png", (PHOTOS / "astronaut_320.png").read_bytes()))
+        first, second, third = json.loads(data)["images"]
+        assert status == 200 and first["source"] == "a.jpg" and first["faces"] == wanted and first["width"] == 512
+        assert second["status"] == 415 and second["error"] and "faces" not in second
+        assert third["width"] == 320 and png_size(base64.b64decode(third["annotated"]["base64"])) == (320, third["height"])
+        status, _, data = service.post("/v1/analyze", ("image", "a", b"x"), ("image", "b", PHOTO[:2000]))
+        assert status == 422 and [image["status"] for image in json.loads(data)["images"]] == [415, 422]
+        blank = json.loads(service.ask("POST", "/v1/analyze", png(64, 64), Content_Type="image/png")[2])
+        assert blank["images"][0]["faces"] == []
+
+
+def test_refusals() -> None:
+    with Service("--max-body", "1", "--max-pixels", "0.5", "--max-images", "2") as service:
+        def raw(body: bytes, content_type: str = "image/png", **headers: str):
+            return service.ask("POST", "/v1/analyze", body, Content_Type=content_type, **headers)
+        assert error_of(raw(PHOTO, "text/plain"), 415)
+        assert error_of(raw(b"RIFF\x10\0\0\0WEBPVP8 "), 415)
+        assert error_of(raw(PHOTO[:2000], "image/jpeg"), 422)
+        assert error_of(raw(png(20, 20)), 422)
+        assert error_of(raw(png(800, 800)), 413)
+        assert error_of(raw(png(8, 8, claim=(30000, 30000))), 413), "a decoding bomb"
+        assert error_of(raw(png(8, 8, claim=(2**31 - 1, 2**31 - 1))), 413)
+        assert error_of(raw(b"x" * (1 << 21)), 413)
+        assert error_of(raw(b""), 400)
+        assert error_of(raw(b"x", "multipart/form-data"), 400)
+        assert error_of(raw(b"x", "multipart/form-data; boundary=y"), 400)
+        assert error_of(raw(multipart(("image", "a", PHOTO))[0][:-20], "multipart/form-data; boundary=XbX"), 400)
+        assert error_of(service.post("/v1/analyze", ("image", "a", PHOTO), ("image", "a", PHOTO), ("image", "a", PHOTO)), 413)
+        assert error_of(service.post("/v1/analyze", ("picture", "a", PHOTO)), 400)
+        assert error_of(service.post("/v1/analyze?annotate=maybe", ("image", "a", PHOTO)), 400)
+        answer = service.ask("GET", "/v1/analyze")
+        assert error_of(answer, 405) and "POST" in answer[1]["allow"]
+        assert error_of(service.ask("DELETE", "/healthz"), 405) and error_of(service.ask("POST", "/v1/models", b""), 405)
+        # Chunks that grow beyond the limit, header beyond it, and what is no HTTP.
+        head = b"POST /v1/analyze HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+        assert b" 413 " in service.raw(head + b"Transfer-Encoding: chunked\r\n\r\n" + b"40000\r\n" + b"x" * 0x40000 + (b"\r\n40000\r\n" + b"x" * 0x40000) * 8).split(b"\r\n")[0]
+        assert b" 413 " in service.raw(head + b"Expect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n").split(b"\r\n")[0]
+        assert b" 431 " in service.raw(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 70000 + b"\r\n\r\n").split(b"\r\n")[0]
+        assert b" 431 " in service.raw(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 9000 + b"\r\n").split(b"\r\n")[0]
+        for wrong in (b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\r\n\r\n", b"GET\r\n\r\n", head + b"Content-Length: -1\r\n\r\n", head + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+                      head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n", b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc",
+                      b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc"):
+            line = service.raw(wrong).split(b"\r\n")[0]
+            assert line.startswith(b"HTTP/1.1 400 "), (wrong, line)
+        assert service.ask("GET", "/healthz")[0] == 200
+
+
+def test_names_and_origins() -> None:
+    with Service("--allow-host", "board.local", "--cors", "https://friend.example") as service:
+        own = f"localhost:{service.port}"
+        for name in (own, f"127.0.0.1:{service.port}", "[::1]:8084", "192.168.7.7", "board.local", "BOARD.local:80"):
+            assert service.ask("GET", "/v1/models", Host=name)[0] == 200, name
+        for name in ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example"):
+            assert service.ask("GET", "/healthz", Host=name)[0] == 403, name
+        twice = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
+        assert b" 403 " in service.raw(twice).split(b"\r\n")[0]
+        assert service.ask("GET", "/v1/models", Host=own, Origin="http://" + own)[0] == 200
+        for origin in ("http://evil.example", "null", "http://localhost:1", "https://friend.example.evil.example"):
+            status, headers, _ = service.ask("POST", "/v1/analyze", PHOTO, Content_Type="image/jpeg", Host=own, Origin=origin)
+            assert status == 403 and "access-control-allow-origin" not in headers, origin
+        status, headers, _ = service.ask("POST", "/v1/analyze", PHOTO, Content_Type="image/jpeg", Host=own, Origin="https://friend.example", Sec_Fetch_Site="cross-site")
+        assert status == 200 and headers["access-control-allow-origin"] == "https://friend.example" and headers["vary"] == "Origin"
+        status, headers, _ = service.ask("OPTIONS", "/v1/analyze", Origin="https://friend.example", Access_Control_Request_Method="POST")
+        assert status == 204 and "Authorization" in headers["access-control-allow-headers"]
+        assert service.ask("OPTIONS", "/v1/analyze", Origin="http://evil.example")[0] == 403
+        assert service.ask("GET", "/metrics", Sec_Fetch_Site="cross-site")[0] == 403
+        assert service.ask("GET", "/", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate")[0] == 200
+
+
+def test_token_and_rate() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "token"
+        file.write_text(TOKEN + "\n")
+        with Service("--token-file", str(file)) as service:
+            for path in ("/", "/healthz", "/readyz", "/openapi.json"):
+                assert service.ask("GET", path)[0] == 200
+            for wrong in ({}, {"Authorization": "Bearer " + TOKEN[:-1]}, {"Authorization": "Bearer " + TOKEN + "x"}, {"Authorization": "Basic " + TOKEN}, {"Authorization": "Bearer"}):
+                answer = service.ask("GET", "/metrics", **wrong)
+                assert error_of(answer, 401) and answer[1]["www-authenticate"].startswith("Bearer")
+                # Refused on its header: a body larger than the limit changes nothing.
+                assert error_of(service.ask("POST", "/v1/analyze", b"x", Content_Type="image/png", **wrong), 401)
+            assert service.ask("POST", "/v1/analyze", PHOTO, Content_Type="image/jpeg", Authorization="bearer " + TOKEN)[0] == 200
+        assert not any(TOKEN in line for line in service.lines)
+        file.write_text("short\n")
+        run = subprocess.run([MIEN, "serve", "--listen", "127.0.0.1:0", "--token-file", str(file)], capture_output=True, timeout=20)
+        assert run.returncode == 2 and b"16" in run.stderr and run.stderr.count(b"\n") == 1
+    with Service(env={"MIEN_TOKEN": TOKEN}) as service:
+        assert service.ask("GET", "/v1/models")[0] == 401
+    with Service("--rate", "2") as service:
+        statuses = [service.ask("GET", "/v1/models")[0] for _ in range(12)]
+        assert statuses[:4] == [200] * 4 and 429 in statuses
+        assert service.ask("GET", "/healthz")[0] == 200
+
+
+def numbered_picture(number: int) -> tuple[bytes, int, int]:
+    """Each client's own: another size, and the face at another place (rows of a PGM)."""
+    gray = decode_gray()
+    width, height = 200 + 3 * (number % 40), 190 + 2 * (number % 50)
+    left, top = number * 7 % (width - 130), number * 5 % (height - 130)
+    rows = bytearray(b"\x70" * width * height)
+    for y in range(130):
+        rows[(top + y) * width + left:(top + y) * width + left + 130] = gray[y]
+    return b"P5 %d %d 255\n" % (width, height) + bytes(rows), width, height
+
+
+_GRAY: list[bytes] = []
+
+
+def decode_gray() -> list[bytes]:
+    """130 x 130 pixels around the astronaut's face, cut out of the sample PNG by the standard library."""
+    if _GRAY:
+        return _GRAY
+    data = (PHOTOS / "astronaut_320.png").read_bytes()
+    at, packed = 8, b""
+    while at < len(data):
+        size, tag = struct.unpack(">I4s", data[at:at + 8])
+        if tag == b"IHDR":
+            width, height, _, kind = struct.unpack(">IIBB", data[at + 8:at + 18])
+        if tag == b"IDAT":
+            packed += data[at + 8:at + 8 + size]
+        at += 12 + size
+    channels = {0: 1, 2: 3, 4: 2, 6: 4}[kind]
+    stream, stride, before, rows = zlib.decompress(packed), width * channels, bytes(width * channels), []
+    for y in range(height):
+        line = bytearray(stream[y * (stride + 1) + 1:(y + 1) * (stride + 1)])
+        way = stream[y * (stride + 1)]
+        for i in range(stride):
+            a, b, c = line[i - channels] if i >= channels else 0, before[i], before[i - channels] if i >= channels else 0
+            p = a + b - c
+            paeth = min((abs(p - a), 0, a), (abs(p - b), 1, b), (abs(p - c), 2, c))[2]
+            line[i] = (line[i] + (0, a, b, (a + b) // 2, paeth)[way]) & 255
+        before = bytes(line)
+        rows.append(before)
+    box = faces_by_cli(PHOTOS / "astronaut_320.png")[0]["box"]
+    x, y = box["x"] + box["width"] // 2 - 65, max(0, box["y"] + box["height"] // 2 - 65)
+    x = max(0, min(x, width - 130))
+    _GRAY.extend(bytes(row[(x + i) * channels + min(1, channels - 1)] for i in range(130)) for row in rows[y:y + 130])
+    return _GRAY
+
+
+def test_many_clients() -> None:
+    """What each client gets must be what the program says about its own picture, whoever else asks."""
+    clients, rounds = 12, 5
+    pictures = [numbered_picture(i) for i in range(clients * rounds)]
+    with tempfile.TemporaryDirectory() as folder:
+        for i, (data, _, _) in enumerate(pictures):
+            (Path(folder) / f"{i}.pgm").write_bytes(data)
+        run = subprocess.run([MIEN, "image", "--json", *(str(Path(folder) / f"{i}.pgm") for i in range(len(pictures)))], capture_output=True, check=True)
+    expected = [json.loads(line) for line in run.stdout.splitlines()]
+    assert sum(len(result["faces"]) for result in expected) > len(pictures) // 2, "the test's pictures hold no faces"
+    assert len({json.dumps(result["faces"]) for result in expected}) > len(pictures) // 2, "the answers hardly differ"
+    problems: list[str] = []
+    with Service("--waiting", "100", "--workers", "3") as service:
+        def client(number: int) -> None:
+            try:
+                connection = service.connection()
+                for turn in range(rounds):
+                    i = number * rounds + turn
+                    data, width, height = pictures[i]
+                    if turn % 2:
+                        body, content_type = multipart(("image", f"client {number} {turn}", data))
+                    else:
+                        body, content_type = data, "image/x-portable-graymap"
+                    connection.request("POST", "/v1/analyze?annotate=1", body, {"Content-Type": content_type, "X-Number": str(i)})
+                    answer = connection.getresponse()
+                    result = json.loads(answer.read())["images"][0]
+                    assert answer.status == 200 and (result["width"], result["height"]) == (width, height)
+                    assert result["faces"] == expected[i]["faces"], f"client {number}: faces of another picture"
+                    assert result["source"] == (f"client {number} {turn}" if turn % 2 else "body")
+                    assert png_size(base64.b64decode(result["annotated"]["base64"])) == (width, height)
+                    assert answer.getheader("X-Number") is None
+                connection.close()
+            except Exception:  # noqa: BLE001 - whatever it is, the main thread reports it
+                problems.append(traceback.format_exc())
+        threads = [threading.Thread(target=client, args=(i,)) for i in range(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+        assert not problems, problems[0]
+        text = service.ask("GET", "/metrics")[2].decode()
+    metrics = dict(re.findall(r"^(mien_\S+) (\S+)$", text, re.M))
+    assert int(metrics["mien_images_total"]) == clients * rounds
+    assert int(metrics["mien_faces_total"]) == sum(len(result["faces"]) for result in expected)
+    assert int(metrics["mien_requests_in_flight"]) == 1 and int(metrics["mien_body_bytes"]) == 0
+    assert int(metrics['mien_step_duration_seconds_count{step="detect"}']) == clients * rounds
+    logged = [json.loads(line) for line in service.lines if line.startswith("{")]
+    mine = [line for line in logged if line["path"] == "/v1/analyze"]
+    assert len(mine) == clients * rounds and len({line["id"] for line in logged}) == len(logged)
+    assert all(line["status"] == 200 and line["images"] == 1 and line["work_ms"] > 0 for line in mine)
+    assert "client 3" not in "".join(service.lines), "names of files are nobody's business"
+
+
+def test_overload() -> None:
+    big = b"P5 1500 1500 255\n" + bytes(range(250)) * 9000
+    with Service("--workers", "1", "--waiting", "1", "--scale-factor", "1.005") as service:  # much work
+        answers: list[tuple[int, dict[str, str], bytes]] = []
+        threads = [threading.Thread(target=lambda: answers.append(service.ask("POST", "/v1/analyze", big, Content_Type="image/x-portable-graymap"))) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.2)
+        start = time.monotonic()
+        assert service.ask("GET", "/healthz")[0] == 200 and time.monotonic() - start < 5, "health waits for engines"
+        for thread in threads:
+            thread.join(120)
+        statuses = sorted(answer[0] for answer in answers)
+        assert 503 in statuses and 200 in statuses and set(statuses) == {200, 503}, statuses
+        assert all(answer[1]["retry-after"] == "1" for answer in answers if answer[0] == 503)
+    with Service("--max-connections", "4") as service:
+        links = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(4)]
+        time.sleep(0.3)
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as link:
+            assert link.recv(100).startswith(b"HTTP/1.1 503 ")
+        for link in links:
+            link.close()
+        time.sleep(0.3)
+        assert service.ask("GET", "/healthz")[0] == 200
+
+
+def test_slow_clients() -> None:
+    with Service("--header-timeout", "1", "--body-timeout", "1") as service:
+        for beginning in (b"", b"GET / HT", b"POST /v1/analyze HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 100000\r\n\r\n"):
+            start = time.monotonic()
+            with socket.create_connection(("127.0.0.1", service.port), timeout=20) as link:
+                link.sendall(beginning)
+                try:  # a byte now and then does not help
+                    for _ in range(40):
+                        if beginning:
+                            link.sendall(b"a")
+                        ready = select.select([link], [], [], 0.2)[0]
+                        if ready and link.recv(1000) == b"":
+                            break
+                    else:
+                        raise AssertionError(f"still open after {time.monotonic() - start:.1f} s: {beginning[:20]!r}")
+                except (ConnectionResetError, BrokenPipeError):
+                    pass
+            assert time.monotonic() - start < 6
+        # Half a request and a hang-up; then two requests in one packet.
+        with socket.create_connection(("127.0.0.1", service.port)) as link:
+            link.sendall(b"POST /v1/analyze HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 100\r\n\r\nabc")
+        two = service.raw(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert two.count(b"HTTP/1.1 200 OK") == 2 and two.index(b'"status"') < two.index(b'"models"')
+        time.sleep(0.2)
+        metrics = service.ask("GET", "/metrics")[2].decode()
+        assert "\nmien_body_bytes 0\n" in metrics and "\nmien_requests_in_flight 1\n" in metrics and "\nmien_connections 1\n" in metrics
+
+
+def test_page_headers() -> None:
+    with Service() as service:
+        status, headers, data = service.ask("GET", "/")
+        assert status == 200 and headers["content-type"].startswith("text/html")
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy and "unsafe" not in policy and headers["x-content-type-options"] == "nosniff" and headers["x-frame-options"] == "DENY"
+        for path in ("/", "/page.css", "/page.js"):
+            text = service.ask("GET", path)[2].decode()
+            assert not re.search(r"(?:src|href|url\(|import|fetch\()\s*=?\s*[\"'(]*(?:https?:)?//", text), f"{path} loads something from elsewhere"
+        assert not re.search(r"<script(?! src=)|<style|\son\w+=|\sstyle=", data.decode()), "inline script or style, which the policy forbids"
+        status, headers, data = service.ask("HEAD", "/")
+        assert status == 200 and int(headers["content-length"]) > 10 and data == b""
+        assert service.ask("GET", "/stream.mjpg")[0] == 404 and service.ask("GET", "/v1/events")[0] == 404, "there is no camera"
+        assert service.ask("GET", "/v1/models")[1]["cache-control"] == "no-store"
+
+
+def test_stop_and_restart() -> None:
+    big = b"P5 1500 1500 255\n" + bytes(range(250)) * 9000
+    service = Service("--workers", "1", "--scale-factor", "1.005")
+    idle = socket.create_connection(("127.0.0.1", service.port))
+    answers: list[tuple[int, dict[str, str], bytes]] = []
+    thread = threading.Thread(target=lambda: answers.append(service.ask("POST", "/v1/analyze?annotate=1", big, Content_Type="image/x-portable-graymap")))
+    thread.start()
+    for _ in range(200):
+        if "\nmien_engines_busy 1\n" in service.ask("GET", "/metrics")[2].decode():
+            break
+        time.sleep(0.005)
+    else:
+        raise AssertionError("the work was over before the stop could meet it")
+    service.process.send_signal(signal.SIGTERM)
+    thread.join(60)
+    assert answers and answers[0][0] == 200 and png_size(base64.b64decode(json.loads(answers[0][2])["images"][0]["annotated"]["base64"])) == (1500, 1500)
+    assert service.process.wait(20) == 0
+    assert idle.recv(10) == b""
+    port = service.port
+    again = subprocess.Popen([MIEN, "serve", "--listen", f"127.0.0.1:{port}", "-q"], stderr=subprocess.PIPE)
+    assert f":{port}/" in again.stderr.readline().decode(), "the port is not free at once"
+    taken = subprocess.run([MIEN, "serve", "--listen", f"127.0.0.1:{port}"], capture_output=True, timeout=20)
+    assert taken.returncode == 1 and taken.stderr.count(b"\n") == 1 and b"in use" in taken.stderr
+    again.send_signal(signal.SIGINT)
+    assert again.wait(20) == 0 and again.stderr.read() == b""
+
+
+def test_usage() -> None:
+    for options in (["--listen", "nowhere"], ["--listen", "1.2.3.4:99999"], ["--workers", "-1"], ["--max-body", "0"], ["--listne", "x"]):
+        run = subprocess.run([MIEN, "serve", *options], capture_output=True, timeout=20)
+        assert run.returncode == 2 and run.stderr.count(b"\n") == 1, (options, run)
+    run = subprocess.run([MIEN, "serve", "--token-file", "/does/not/exist"], capture_output=True, timeout=20)
+    assert run.returncode == 3
+    help_text = subprocess.run([MIEN, "serve", "--help"], capture_output=True, check=True).stdout.decode()
+    assert "--listen" in help_text and "127.0.0.1:8084" in help_text and "Exit code" in help_text
+
+
+def main() -> int:
+    global MIEN
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mien", required=True)
+    parser.add_argument("--only", default="")
+    arguments = parser.parse_args()
+    MIEN = arguments.mien
+    probe = subprocess.run([MIEN, "serve", "--listen", "127.0.0.1"], capture_output=True)
+    if b"built without" in probe.stderr:
+        print("skipped: this program was built without the web service")
+        return 0
+    failed = 0
+    for name, test in [(n, t) for n, t in globals().items() if n.startswith("test_") and arguments.only in n]:
+        start = time.monotonic()
+        try:
+            test()
+            print(f"ok    {name} ({time.monotonic() - start:.1f} s)", flush=True)
+        except Exception:  # noqa: BLE001 - each test is reported
+            failed += 1
+            print(f"FAIL  {name}\n{traceback.format_exc()}", flush=True)
+    if not failed and not arguments.only:
+        described = {path for path in DESCRIPTION["paths"]}
+        asked = {path for _, path, _ in SEEN}
+        if described != asked:
+            print(f"FAIL  described and never asked: {sorted(described - asked)}")
+            failed += 1
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -430,6 +430,8 @@ def add_training(parser: argparse.ArgumentParser, task: str) -> None:
     parser.add_argument("--teacher", type=Path, nargs="+", default=[], help="Keras files to learn from as well")
     parser.add_argument("--distil", type=float, default=defaults.distil, help="share of the teachers in the loss")
     parser.add_argument("--temperature", type=float, default=defaults.temperature)
+    parser.add_argument("--views", type=int, default=defaults.views,
+                        help="changed copies of the set to keep in memory with the teachers' answers, used in turn: as fast as without a teacher; 0: new ones every epoch")
     parser.add_argument("--keep-copies", action="store_true", help="do not drop training pictures that are copies of held-out ones")
     add_run(parser)
 

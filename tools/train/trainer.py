@@ -48,6 +48,7 @@ class Recipe:
     freeze_norm: bool = False        # keeps the batch normalisation's statistics: for fine-tuning on few pictures
     distil: float = 0.0              # share of the teachers' answers in the loss
     temperature: float = 2.0
+    views: int = 0                   # changed copies of the set kept with the teachers' answers and used in turn; 0: new ones every epoch
     teachers: List[str] = field(default_factory=list)
     seed: int = 1
     bf16: bool = True
@@ -126,6 +127,8 @@ class Trainer:
             self.helper = nn.Linear(width, self.votes.shape[1])
         self.steps = max(len(data.images) // recipe.batch, 1)
         self.optimizer = self._optimizer()
+        self.smooth = KerasNet(net.model).to(memory_format=torch.channels_last)  # made before a run is resumed, since it draws random numbers
+        self.views: Dict[int, Tuple[torch.Tensor, torch.Tensor]] = {}
         self.mean = {k: v.clone() for k, v in net.state_dict().items()}
         self.first, self.rows, self.rate_factor, self.since_better = 0, [], 1.0, 0
         self.best: Tuple[float, float] = (-1.0, 0.0)  # accuracy, minus loss
@@ -212,9 +215,37 @@ class Trainer:
             return r.rate * 0.5 * (1 + math.cos(math.pi * (now - warm) / max(total - warm, 1)))
         return r.rate * self.rate_factor
 
-    def _loss(self, pick: torch.Tensor, clean: bool) -> Tuple[torch.Tensor, int]:
+    @torch.no_grad()
+    def _answers(self, x: torch.Tensor) -> torch.Tensor:
+        """The teachers' mean probabilities [N, classes] at the recipe's temperature."""
         r = self.recipe
-        x = self.augment(self.images[pick].float() / 255)
+        with torch.autocast("cpu", torch.bfloat16, enabled=r.bf16):
+            return torch.stack([F.softmax(t(to_input(x)).float() / r.temperature, 1) for t in self.teachers]).mean(0)
+
+    def _view(self, number: int) -> Tuple[torch.Tensor, torch.Tensor]:
+        """A changed copy of the whole set, uint8, and the teachers' answers to it. It depends on the seed and the number only, so that a resumed run makes the same."""
+        if number not in self.views:
+            augment = Augmenter(self.augment.settings, self.augment.size, torch.Generator().manual_seed(1000 * self.recipe.seed + number))
+            pictures, answers, shown = [], [], time.monotonic()
+            for begin in range(0, len(self.images), 256):
+                x = (augment(self.images[begin:begin + 256].float() / 255) * 255).round()
+                pictures.append(x.to(torch.uint8))
+                answers.append(self._answers(x / 255))
+                if time.monotonic() - shown > 2:
+                    shown = time.monotonic()
+                    self.report(f"view {number + 1}/{self.recipe.views}: the teachers' answers, {begin} of {len(self.images)}", transient=True)
+            self.views[number] = torch.cat(pictures), torch.cat(answers)
+        return self.views[number]
+
+    def _loss(self, pick: torch.Tensor, epoch: int) -> Tuple[torch.Tensor, int]:
+        r = self.recipe
+        clean = epoch >= r.epochs - r.clean_epochs
+        learns = bool(self.teachers) and r.distil > 0
+        if learns and r.views > 0:
+            pictures, answers = self._view(epoch % r.views)
+            x, answer = pictures[pick].float() / 255, answers[pick]
+        else:
+            x, answer = self.augment(self.images[pick].float() / 255), None
         target = (self.clean_targets if clean else self.targets)[pick]
         votes = self.votes[pick] if self.votes is not None else None
         if r.mixup > 0 and not clean and float(torch.rand(1, generator=self.generator)) < r.mixup:
@@ -227,19 +258,18 @@ class Trainer:
                     break
             other = torch.randperm(len(x), generator=self.generator)
             x = share * x + (1 - share) * x[other]
+            answer = share * answer + (1 - share) * answer[other] if answer is not None else None
             target = share * target + (1 - share) * target[other]
             votes = share * votes + (1 - share) * votes[other] if votes is not None else None
-        x = to_input(x)
         with torch.autocast("cpu", torch.bfloat16, enabled=r.bf16):
-            logits, features = self.net.run(x)
+            logits, features = self.net.run(to_input(x))
         logits = logits.float()
         if r.class_weight:
             loss = -((target * F.log_softmax(logits, 1)).sum(1) * self.weights[self.labels[pick]]).mean()
         else:
             loss = F.cross_entropy(logits, target)
-        if self.teachers and r.distil > 0:
-            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=r.bf16):
-                answer = torch.stack([F.softmax(t(x).float() / r.temperature, 1) for t in self.teachers]).mean(0)
+        if learns:
+            answer = self._answers(x) if answer is None else answer
             student = F.log_softmax(logits / r.temperature, 1)
             far = -(answer * student).sum(1).mean() * r.temperature ** 2
             loss = (1 - r.distil) * loss + r.distil * far
@@ -257,9 +287,9 @@ class Trainer:
             else:
                 mean.copy_(value)
 
-    def _validate(self, smooth: KerasNet) -> Tuple[float, float]:
-        smooth.load_state_dict(self.mean)
-        logits = torch.from_numpy(predict(smooth, self.data.validation_images, bf16=self.recipe.bf16))
+    def _validate(self) -> Tuple[float, float]:
+        self.smooth.load_state_dict(self.mean)
+        logits = torch.from_numpy(predict(self.smooth, self.data.validation_images, bf16=self.recipe.bf16))
         labels = torch.from_numpy(self.data.validation_labels.astype(np.int64))
         return float(F.cross_entropy(logits, labels)), float((logits.argmax(1) == labels).float().mean())
 
@@ -267,7 +297,7 @@ class Trainer:
 
     def score_start(self) -> Tuple[float, float]:
         """Counts the weights that it starts from as epoch 0, so that fine-tuning never ends worse than it began."""
-        loss, accuracy = self._validate(KerasNet(self.net.model).to(memory_format=torch.channels_last))
+        loss, accuracy = self._validate()
         if self.first == 0:
             self.best, self.lowest = (accuracy, -loss), loss
         return accuracy, loss
@@ -277,7 +307,6 @@ class Trainer:
         r = self.recipe
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        smooth = KerasNet(self.net.model).to(memory_format=torch.channels_last)
         begin = time.monotonic()
         for epoch in range(self.first, r.epochs):
             if r.stop_patience and self.since_better >= r.stop_patience:
@@ -298,7 +327,7 @@ class Trainer:
                 for group in self.optimizer.param_groups:
                     group["lr"] = rate
                 pick = order[step * r.batch:(step + 1) * r.batch]
-                loss, hits = self._loss(pick, epoch >= r.epochs - r.clean_epochs)
+                loss, hits = self._loss(pick, epoch)
                 self.optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 self.optimizer.step()
@@ -313,7 +342,7 @@ class Trainer:
                 raise ToolError(self.checkpoint, f"epoch {epoch + 1}: the loss is not finite; lower --rate (the checkpoint of epoch {epoch} is kept)")
             if r.average <= 0:
                 self.mean = {k: v.clone() for k, v in self.net.state_dict().items()}
-            loss_value, accuracy = self._validate(smooth)
+            loss_value, accuracy = self._validate()
             if (accuracy, -loss_value) > self.best:
                 self.best = (accuracy, -loss_value)
                 self.best_state = {k: v.clone() for k, v in self.mean.items()}
@@ -329,6 +358,6 @@ class Trainer:
             left = (time.monotonic() - begin) / (epoch + 1 - self.first) * (r.epochs - epoch - 1)
             self.report(f"epoch {epoch + 1}/{r.epochs} loss {self.rows[-1][2]} accuracy {self.rows[-1][3]} validation {loss_value:.4f}"
                         f" {accuracy:.4f} best {self.best[0]:.4f} {seconds:.0f} s, {left / 60:.0f} min left")
-        smooth.load_state_dict(self.best_state)
-        smooth.eval()
-        return smooth, (self.best[0], -self.best[1])
+        self.smooth.load_state_dict(self.best_state)
+        self.smooth.eval()
+        return self.smooth, (self.best[0], -self.best[1])

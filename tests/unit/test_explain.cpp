@@ -164,7 +164,7 @@ TEST_CASE("explain: every method gives a finite map, or says that it cannot") {
         Heatmap map;
         CHECK_FALSE(explainer.explain(Method::cam, -1, -1, map));
         CHECK_FALSE(explainer.explain(Method::grad_cam, 0, 0, map));
-        CHECK(explainer.tensor_of("no such layer") == -1);
+        CHECK(explainer.place_of("no such layer") == no_place);
     }
 }
 

@@ -10,6 +10,7 @@ namespace mien::explain {
 namespace {
 
 using Eigen::Index;
+using Map = Explainer::Network::Map;
 
 Heatmap map_of(const TensorShape& shape) {
     return {shape.width, shape.height, std::vector<float>(static_cast<std::size_t>(shape.width) * static_cast<std::size_t>(shape.height))};
@@ -76,10 +77,9 @@ void Explainer::look(const std::uint8_t* pixels) {
     pixels_.assign(pixels, pixels + in.elements());
     network_.forward(pixels);
     const Map& logits = network_.logits();
-    const float top = logits.maxCoeff();
-    const Eigen::RowVectorXf powers = (logits.row(0).array() - top).exp();
+    Eigen::RowVectorXd powers = (logits.row(0).array() - logits.maxCoeff()).exp();
+    powers /= powers.sum();
     probabilities_.assign(powers.data(), powers.data() + powers.size());
-    for (float& p : probabilities_) p /= powers.sum();
 }
 
 int Explainer::place_of(std::string_view layer) const {
@@ -151,7 +151,7 @@ bool Explainer::explain(Method method, int class_index, int place, Heatmap& out)
 bool Explainer::cam(int class_index, Heatmap& out) {
     if (network_.score_map().size() == 0) return false;
     out = map_of(network_.score_map_shape());
-    for (std::size_t i = 0; i < out.values.size(); ++i) out.values[i] = network_.score_map()(static_cast<Index>(i), class_index);
+    for (std::size_t i = 0; i < out.values.size(); ++i) out.values[i] = static_cast<float>(network_.score_map()(static_cast<Index>(i), class_index));
     return true;
 }
 
@@ -159,13 +159,13 @@ bool Explainer::grad_cam(int class_index, int place, bool original, Heatmap& out
     if (!has_map(place)) return false;
     Map seed = one_hot(network_.logits().cols(), class_index);
     if (original) {  // of the probability, not of the logit
-        const Eigen::Map<const Eigen::RowVectorXf> p(probabilities_.data(), static_cast<Index>(probabilities_.size()));
-        seed = p(class_index) * (seed - Map(p));
+        const Map p = Eigen::Map<const Eigen::Matrix<double, 1, Eigen::Dynamic>>(probabilities_.data(), 1, static_cast<Index>(probabilities_.size()));
+        seed = p(0, class_index) * (seed - p);
     }
     const Map* value = &network_.score_map();
     Map gradient;
     if (place == head_place) {
-        gradient = seed.replicate(value->rows(), 1) / static_cast<float>(value->rows());
+        gradient = seed.replicate(value->rows(), 1) / static_cast<double>(value->rows());
         out = map_of(network_.score_map_shape());
     } else {
         network_.backward(network_.tensors() - 1, seed, Rule::gradient);
@@ -173,16 +173,16 @@ bool Explainer::grad_cam(int class_index, int place, bool original, Heatmap& out
         gradient = network_.gradient(place);
         out = map_of(network_.shape(place));
     }
-    Eigen::RowVectorXf weights = gradient.colwise().mean();
-    if (original) weights /= std::sqrt(gradient.array().square().mean()) + 1e-5f;
-    const Eigen::VectorXf map = (((*value) * weights.transpose()).array() + (original ? 1.0f : 0.0f)).cwiseMax(0.0f);
+    Eigen::RowVectorXd weights = gradient.colwise().mean();
+    if (original) weights /= std::sqrt(gradient.array().square().mean()) + 1e-5;
+    const Eigen::VectorXf map = (((*value) * weights.transpose()).array() + (original ? 1.0 : 0.0)).cwiseMax(0.0).cast<float>();
     std::copy(map.data(), map.data() + map.size(), out.values.begin());
     return true;
 }
 
 void Explainer::pixel_map(Heatmap& out) const {
     out = map_of(network_.shape(0));
-    const Eigen::VectorXf sum = network_.gradient(0).rowwise().sum() * network_.step_per_pixel();
+    const Eigen::VectorXf sum = (network_.gradient(0).rowwise().sum() * network_.step_per_pixel()).cast<float>();
     std::copy(sum.data(), sum.data() + sum.size(), out.values.begin());
 }
 

@@ -40,20 +40,23 @@ inline constexpr int no_place = -3;
 
 class Explainer {
 public:
+    // In double: where a ReLU's input is nearly 0, rounding decides whether a gradient passes, and with it what a map shows.
+    using Network = NetworkOf<double>;
+
     // The model's bytes must outlive this object.
     explicit Explainer(const Model& model, WeightsFrom from = WeightsFrom::twin_or_integers);
 
     // Looks at a picture: input_height x input_width x input_channels bytes. Everything below is about the last one.
     void look(const std::uint8_t* pixels);
     // Probabilities by the float network.
-    const std::vector<float>& probabilities() const { return probabilities_; }
+    const std::vector<double>& probabilities() const { return probabilities_; }
 
     // False when the network has no such map (a head that does not pool, for cam), or `place` is no map.
     bool explain(Method method, int class_index, int place, Heatmap& out);
 
     // The place of a layer's name; no_place: there is none.
     int place_of(std::string_view layer) const;
-    const FloatNetwork& network() const { return network_; }
+    const Network& network() const { return network_; }
     void shuffle_weights(std::uint32_t seed) { network_.shuffle_weights(seed); }
 
 private:
@@ -63,9 +66,9 @@ private:
     void pixel_map(Heatmap& out) const;
 
     const Model& model_;
-    FloatNetwork network_;
+    Network network_;
     std::vector<std::uint8_t> pixels_;
-    std::vector<float> probabilities_;
+    std::vector<double> probabilities_;
 };
 
 // How alike are two maps of one size in the order of their values? Spearman's rank correlation, ties at their middle; 0 if one is constant.

@@ -23,7 +23,6 @@ namespace mien::explain {
 // A tensor: a row for each position (line by line), a column for each channel.
 template <class Real>
 using MapOf = Eigen::Matrix<Real, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using Map = MapOf<float>;
 
 enum class Rule {
     gradient,  // the derivative
@@ -109,6 +108,6 @@ private:
 
 extern template class NetworkOf<float>;
 extern template class NetworkOf<double>;
-using FloatNetwork = NetworkOf<float>;
+
 
 }  // namespace mien::explain

@@ -5,6 +5,7 @@
 #if defined(MIEN_HAS_EXPLAIN)
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <optional>
 
@@ -41,6 +42,8 @@ struct Question {
     std::unique_ptr<explain::Explainer> explainer, shuffled;
 };
 
+double now_ms() { return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
 const char* head_name(Head head) { return head == Head::emotion ? "emotion" : "gender"; }
 
 // A face with one question, before and after the maps.
@@ -51,6 +54,7 @@ struct Row {
     Rect crop;                            // of the picture that the maps cover
     std::vector<std::uint8_t> pixels;     // what the network saw
     std::vector<float> probabilities;     // of the engine
+    double forward_ms = 0;
     report::ExplainedFace shown;
 };
 
@@ -133,8 +137,10 @@ int ExplainRun::run(const std::string& path) {
             batch.push_back({row.pixels.data(), row.class_index});
             owners.push_back(&row);
         }
+        const double start = now_ms();
         std::vector<explain::Heatmap> maps = explain::occlusion(*question.model, batch, options_.engine.setup.config.executor, options_.engine.setup.config.isa);
-        for (std::size_t i = 0; i < maps.size(); ++i) owners[i]->shown.maps.push_back({Method::occlusion, std::move(maps[i]), 2});
+        const double occlusion_ms = now_ms() - start;
+        for (std::size_t i = 0; i < maps.size(); ++i) owners[i]->shown.maps.push_back({Method::occlusion, std::move(maps[i]), occlusion_ms / static_cast<double>(maps.size())});
     }
     for (Row& row : rows) {
         if (interrupted()) return exit_interrupted;
@@ -153,18 +159,23 @@ int ExplainRun::run(const std::string& path) {
 
 void ExplainRun::explain_face(Row& row) {
     Question& question = *row.question;
+    const double looking = now_ms();
     question.explainer->look(row.pixels.data());
+    row.forward_ms = now_ms() - looking;
     if (options_.sanity) question.shuffled->look(row.pixels.data());
     std::vector<report::MapOfMethod> maps;
     for (const Method method : methods_) {
-        report::MapOfMethod entry{method, {}, 2};
+        report::MapOfMethod entry;
+        entry.method = method;
+        const double start = now_ms();
         if (method == Method::occlusion) {
             for (report::MapOfMethod& made : row.shown.maps) entry = std::move(made);
         } else if (!question.explainer->explain(method, row.class_index, question.place, entry.map)) {
             continue;
-        } else if (options_.sanity) {
+        } else {
+            entry.ms = now_ms() - start;
             explain::Heatmap other;
-            if (question.shuffled->explain(method, row.class_index, question.place, other)) entry.sanity = explain::rank_correlation(entry.map.values, other.values);
+            if (options_.sanity && question.shuffled->explain(method, row.class_index, question.place, other)) entry.sanity = explain::rank_correlation(entry.map.values, other.values);
         }
         maps.push_back(std::move(entry));
     }
@@ -186,13 +197,13 @@ Json ExplainRun::json_of(const std::string& path, const host::ImageReport& repor
         for (const Row& row : rows) {
             if (row.face != f) continue;
             const std::vector<std::string>& labels = row.question->info->labels;
-            Json probabilities, float_probabilities;
+            Json probabilities;
             for (std::size_t k = 0; k < labels.size(); ++k) {
                 probabilities[labels[k]] = row.probabilities[k];
             }
             Json maps = Json::array();
             for (const report::MapOfMethod& map : row.shown.maps) {
-                Json entry = {{"method", explain::method_name(map.method)}, {"signed", explain::is_signed(map.method)}, {"width", map.map.width}, {"height", map.map.height}};
+                Json entry = {{"method", explain::method_name(map.method)}, {"signed", explain::is_signed(map.method)}, {"width", map.map.width}, {"height", map.map.height}, {"ms", std::round(map.ms * 1e3) / 1e3}};
                 if (map.sanity <= 1) entry["shuffled_rank_correlation"] = map.sanity;
                 entry["values"] = map.map.values;
                 maps.push_back(std::move(entry));
@@ -201,6 +212,7 @@ Json ExplainRun::json_of(const std::string& path, const host::ImageReport& repor
                                                    {"class", labels[static_cast<std::size_t>(row.class_index)]},
                                                    {"probabilities", std::move(probabilities)},
                                                    {"crop", {{"x", row.crop.x}, {"y", row.crop.y}, {"width", row.crop.width}, {"height", row.crop.height}}},
+                                                   {"forward_ms", std::round(row.forward_ms * 1e3) / 1e3},
                                                    {"maps", std::move(maps)}};
         }
         faces.push_back(std::move(face));

@@ -97,7 +97,8 @@ int show_mistakes(const ReportOptions& options, explain::Method method, host::La
         mistake.sample = i;
         mistake.face = report::tile_of(*frame, mistake_side);
         explainer.look(engine.engine().last_crop(options.gender ? Head::gender : Head::emotion).data);
-        report::MapOfMethod map{method, {}, 2};
+        report::MapOfMethod map;
+        map.method = method;
         if (explainer.explain(method, page.samples[i].answer(), explain::usual_place, map.map)) mistake.for_answer = report::map_picture(mistake.face, map);
         if (explainer.explain(method, page.samples[i].label, explain::usual_place, map.map)) mistake.for_label = report::map_picture(mistake.face, map);
         page.mistakes.push_back(std::move(mistake));

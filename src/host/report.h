@@ -38,7 +38,7 @@ struct FaceReport {
     int neighbors = 0;
     Reading emotion;
     Reading gender;
-    FaceMap emotion_map;               // empty: none
+    FaceMap emotion_map = {};          // empty: none
 };
 
 // What each head calls its classes, and the weights it comes from.

@@ -12,8 +12,9 @@
 namespace mien::report {
 
 struct MapOfMethod {
-    explain::Method method;
-    explain::Heatmap map;
+    explain::Method method{};
+    explain::Heatmap map = {};
+    double ms = 0;                  // to make it, beyond the forward pass
     double sanity = 2;              // rank correlation with the map of shuffled weights; 2: not asked for
 };
 

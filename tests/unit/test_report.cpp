@@ -156,8 +156,8 @@ TEST_CASE("report: a sheet has a row for each face, however many") {
             row.title = std::string(200, 'x');
             row.answer = "happy 98 %";
             row.face = report::tile_of({pixels, 2, 2, 2, PixelFormat::gray8}, 16);
-            row.maps.push_back({explain::Method::cam, {2, 1, {-1, 1}}, 2});
-            row.maps.push_back({explain::Method::grad_cam, {1, 1, {0}}, 2});
+            row.maps.push_back({explain::Method::cam, {2, 1, {-1, 1}}});
+            row.maps.push_back({explain::Method::grad_cam, {1, 1, {0}}});
         }
         const host::Image sheet = report::sheet(rows, 16);
         CHECK(sheet.width == 8 + 3 * 24);

@@ -40,7 +40,6 @@ inline constexpr int no_place = -3;
 
 class Explainer {
 public:
-    // In double: where a ReLU's input is nearly 0, rounding decides whether a gradient passes, and with it what a map shows.
     using Network = NetworkOf<double>;
 
     // The model's bytes must outlive this object.

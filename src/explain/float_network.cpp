@@ -297,7 +297,6 @@ void NetworkOf<Real>::back_layer(int i, Rule rule) {
     }
 }
 
-template class NetworkOf<float>;
 template class NetworkOf<double>;
 
 }  // namespace mien::explain

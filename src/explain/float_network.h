@@ -41,7 +41,7 @@ struct FloatTwin {
 };
 FloatTwin float_twin(const Model& model);
 
-// In float for the product, in double for tests against finite differences.
+// In double: where a ReLU's input is nearly 0, rounding decides whether a gradient passes, and with it what a map shows.
 template <class Real>
 class NetworkOf {
 public:
@@ -106,8 +106,6 @@ private:
     Real input_table_[256] = {}, step_per_pixel_ = 0;
 };
 
-extern template class NetworkOf<float>;
 extern template class NetworkOf<double>;
-
 
 }  // namespace mien::explain

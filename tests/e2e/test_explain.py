@@ -175,7 +175,7 @@ def check_live(folder: Path) -> None:
     frames = {}
     for style in ("emotion", "explain"):
         out = mien("video", "-", "--style", style, "--record", folder / f"{style}.avi", "--json", "-q", stdin=film).stdout
-        frames[style] = [json.loads(line)["faces"][0]["emotion"]["probabilities"] for line in out.splitlines() if b'"frame"' in line]
+        frames[style] = [json.loads(line)["faces"][0]["emotion"]["probabilities"] for line in out.splitlines() if b'"faces":[' in line]
     assert frames["emotion"] == frames["explain"] and len(frames["explain"]) == 6  # the map changes no answer
     pictures = [(folder / f"{style}.avi").read_bytes() for style in ("emotion", "explain")]
     jpegs = [p[p.index(b"\xff\xd8\xff"):p.rindex(b"\xff\xd9") + 2] for p in pictures]

@@ -98,6 +98,13 @@ bool Explainer::has_map(int place) const {
 }
 
 bool Explainer::explain(Method method, int class_index, int place, Heatmap& out) {
+    if (!make_map(method, class_index, place, out)) return false;
+    for (float& v : out.values)
+        if (!std::isfinite(v)) v = 0;  // weights may be so large that sums overflow; whoever sorts or draws need not care
+    return true;
+}
+
+bool Explainer::make_map(Method method, int class_index, int place, Heatmap& out) {
     if (class_index < 0 || class_index >= model_.class_count()) return false;
     const bool original = method == Method::original_cam || method == Method::original_guided;
     if (place == usual_place) place = original && has_map(head_place) ? head_place : network_.last_map();

@@ -59,6 +59,7 @@ public:
     void shuffle_weights(std::uint32_t seed) { network_.shuffle_weights(seed); }
 
 private:
+    bool make_map(Method method, int class_index, int place, Heatmap& out);
     bool cam(int class_index, Heatmap& out);
     bool grad_cam(int class_index, int place, bool original, Heatmap& out);
     bool has_map(int place) const;

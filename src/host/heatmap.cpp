@@ -89,7 +89,8 @@ const Table& diverging_table() {
 }
 
 Color at(const Table& table, float share) {
-    return table[static_cast<std::size_t>(std::lround(std::clamp(share, 0.0f, 1.0f) * (steps - 1)))];
+    const float inside = share > 0 ? std::min(share, 1.0f) : 0.0f;  // also of what is no number
+    return table[static_cast<std::size_t>(std::lround(inside * (steps - 1)))];
 }
 
 // Where between the middles of a map's positions a pixel lies.
@@ -119,7 +120,8 @@ void for_pixels(const Canvas& canvas, const Rect& area, const MapView& map, floa
         for (const Place& column : columns) {
             const float top = upper[column.low] + (upper[column.high] - upper[column.low]) * column.share;
             const float bottom = lower[column.low] + (lower[column.high] - lower[column.low]) * column.share;
-            paint(pixel, std::clamp((top + (bottom - top) * row.share) * inverse, -1.0f, 1.0f));
+            const float value = (top + (bottom - top) * row.share) * inverse;
+            paint(pixel, std::isnan(value) ? 0.0f : std::clamp(value, -1.0f, 1.0f));
             pixel += 3;
         }
     }
@@ -130,11 +132,11 @@ Color color_of(float value, bool is_signed) { return is_signed ? diverging_color
 }  // namespace
 
 Color sequential_color(float value) { return at(sequential_table(), value); }
-Color diverging_color(float value) { return at(diverging_table(), (std::clamp(value, -1.0f, 1.0f) + 1) / 2); }
+Color diverging_color(float value) { return at(diverging_table(), std::isnan(value) ? 0.5f : (std::clamp(value, -1.0f, 1.0f) + 1) / 2); }
 
 float color_limit(const MapView& map) {
     std::vector<float> sizes(map.values.begin(), map.values.end());
-    for (float& v : sizes) v = std::fabs(v);
+    for (float& v : sizes) v = std::isfinite(v) ? std::fabs(v) : 0.0f;
     if (sizes.empty()) return 1;
     const std::size_t rank = sizes.size() > 1000 ? sizes.size() * 99 / 100 : sizes.size() - 1;
     std::nth_element(sizes.begin(), sizes.begin() + static_cast<std::ptrdiff_t>(rank), sizes.end());

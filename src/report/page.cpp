@@ -7,7 +7,6 @@
 #include <cmath>
 #include <cstdio>
 
-#include "host/heatmap.h"
 #include "mien/mien.hpp"
 
 namespace mien::report {
@@ -84,11 +83,12 @@ nav ul{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;padding:0;list-style:none}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{padding:.25rem .6rem;border:1px solid var(--line);text-align:right}th{background:var(--fill);font-weight:600}
 th[scope=row],caption{text-align:left}caption{color:var(--soft);padding:.2rem 0}
-td.cell{min-width:3.4rem}td.hit{font-weight:700}
+td.cell{min-width:3.4rem;background:color-mix(in srgb,var(--mark) var(--share),var(--paper))}td.hit{font-weight:700}td.most{color:#fff}
+@media (prefers-color-scheme:dark) and (not print){td.most,td.much{color:#000}}
 dl.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.6rem;margin:0}
 dl.figures div{background:var(--fill);border:1px solid var(--line);padding:.5rem .8rem}dt{color:var(--soft)}dd{margin:0;font-size:1.3rem;font-weight:600}
 .note{color:var(--soft);max-width:46rem}
-.graphs{display:grid;grid-template-columns:repeat(auto-fit,minmax(15rem,1fr));gap:1rem}
+.graphs{display:grid;grid-template-columns:repeat(auto-fill,minmax(15rem,1fr));gap:1rem}figure.one{max-width:26rem}
 figure{margin:0;border:1px solid var(--line);background:var(--fill);padding:.6rem;break-inside:avoid}figcaption{font-size:.9rem}
 svg{width:100%;height:auto;display:block}svg text{fill:var(--ink);font:11px system-ui,sans-serif}
 .axis{stroke:var(--soft);fill:none}.ideal{stroke:var(--soft);stroke-dasharray:4 4;fill:none}.curve{stroke:var(--mark);stroke-width:2.5;fill:none}.bar{fill:var(--mark);opacity:.35}.dot{fill:var(--mark)}
@@ -145,11 +145,11 @@ std::string figures(const Page& page) {
     return out + "<p class=\"note\">Ranges are 95 % intervals (Wilson). Two networks that differ by less than their ranges may be equally good.</p></section>\n";
 }
 
-// The background of a cell: the share of its row, in colours that black and white letters can stand on.
-std::string cell_style(double share) {
-    const host::Color color = host::sequential_color(static_cast<float>(0.97 - 0.75 * share));
-    const double light = 0.299 * color.r + 0.587 * color.g + 0.114 * color.b;
-    return text(" style=\"background:#%02x%02x%02x;color:%s\"", color.r, color.g, color.b, light > 140 ? "#000" : "#fff");
+// A cell is as full of colour as its share of the row. Letters turn where the other colour is the better read: on paper beyond 80 %, in the
+// dark beyond 58 % (contrast 4.5 there).
+std::string cell(std::int64_t count, double share, bool hit) {
+    return text("<td class=\"cell%s%s%s\" style=\"--share:%.0f%%\" title=\"%.1f %% of the row\">%lld</td>", hit ? " hit" : "", share > 0.8 ? " most" : "", share > 0.58 ? " much" : "",
+                100 * share, 100 * share, static_cast<long long>(count));
 }
 
 std::string confusion(const Page& page) {
@@ -167,7 +167,7 @@ std::string confusion(const Page& page) {
         out += "<tr><th scope=\"row\">" + escaped(page.labels[k]) + "</th>";
         for (std::size_t a = 0; a < n; ++a) {
             const double share = sums[k] == 0 ? 0 : static_cast<double>(cells[k * n + a]) / static_cast<double>(sums[k]);
-            out += text("<td class=\"cell%s\"", a == k ? " hit" : "") + cell_style(share) + text(" title=\"%.1f %% of the row\">%lld</td>", 100 * share, static_cast<long long>(cells[k * n + a]));
+            out += cell(cells[k * n + a], share, a == k);
         }
         out += text("<td>%lld</td></tr>", static_cast<long long>(sums[k]));
     }
@@ -194,7 +194,7 @@ std::string calibration(const Page& page) {
         ++count[bin];
     }
     std::string out = "<section aria-labelledby=\"calibration\"><h2 id=\"calibration\">Reliability</h2>\n<p class=\"note\">When the network says 80 %, is it right in 80 of 100 cases? "
-                      "Below the dashed line it is too sure of itself. Bars: how many pictures have that confidence.</p><div class=\"graphs\"><figure>" + Graph::open("Reliability curve: accuracy over confidence; the table behind it has the numbers");
+                      "Below the dashed line it is too sure of itself. Bars: how many pictures have that confidence.</p><figure class=\"one\">" + Graph::open("Reliability curve: accuracy over confidence; the table behind it has the numbers");
     const std::int64_t most = std::max<std::int64_t>(*std::max_element(count.begin(), count.end()), 1);
     std::string line, rows;
     for (std::size_t b = 0; b < bins; ++b) {
@@ -205,7 +205,7 @@ std::string calibration(const Page& page) {
         rows += "<tr><th scope=\"row\">" + text("%.0f to %.0f %%", 100.0 * static_cast<double>(b) / bins, 100.0 * static_cast<double>(b + 1) / bins) + "</th><td>" + percent(confidence[b] / n) + "</td><td>" + percent(right[b] / n) + text("</td><td>%lld</td></tr>", static_cast<long long>(count[b]));
     }
     out += text("<line class=\"ideal\" x1=\"%.0f\" y1=\"%.0f\" x2=\"%.0f\" y2=\"%.0f\"/>", Graph::x(0), Graph::y(0), Graph::x(1), Graph::y(1)) + "<polyline class=\"curve\" points=\"" + line + "\"/></svg>"
-           "<figcaption>Across: confidence, %. Up: accuracy, %.</figcaption></figure></div>\n<details><summary>The numbers</summary><table><thead><tr><th scope=\"col\">confidence</th>"
+           "<figcaption>Across: confidence, %. Up: accuracy, %.</figcaption></figure>\n<details><summary>The numbers</summary><table><thead><tr><th scope=\"col\">confidence</th>"
            "<th scope=\"col\">mean</th><th scope=\"col\">right</th><th scope=\"col\">pictures</th></tr></thead><tbody>" + rows + "</tbody></table></details></section>\n";
     return out;
 }

@@ -66,7 +66,8 @@ TEST_CASE("heatmap: the diverging scale is lightest in the middle and alike on b
         CHECK(against[1] < for_it[1]);
     }
     CHECK(host::diverging_color(-7) == host::diverging_color(-1));
-    CHECK(host::sequential_color(std::nanf("")).r <= 255);
+    CHECK(host::sequential_color(std::nanf("")) == host::sequential_color(0));
+    CHECK(host::diverging_color(std::nanf("")) == host::diverging_color(0));
 }
 
 TEST_CASE("heatmap: a map is drawn inside of its area, and nothing where it is 0") {
@@ -83,6 +84,10 @@ TEST_CASE("heatmap: a map is drawn inside of its area, and nothing where it is 0
     for (const Rect area : {Rect{-100, -100, 20, 20}, Rect{25, 15, 50, 50}, Rect{0, 0, 0, 5}, Rect{-5, -5, 60, 60}}) painted({values, 2, 2}, false, area);
     CHECK(painted({std::span(values).first(3), 2, 2}, true, {0, 0, 30, 20}) == std::vector<std::uint8_t>(30 * 20 * 3, 100));
     CHECK(host::color_limit({}) == 1);
+    const float odd[] = {std::nanf(""), 1, HUGE_VALF, -1};
+    CHECK(host::color_limit({odd, 2, 2}) == 1);
+    painted({odd, 2, 2}, true, {0, 0, 30, 20});
+    painted({odd, 2, 2}, false, {0, 0, 30, 20});
     const float zeros[4] = {};
     CHECK(host::color_limit({zeros, 2, 2}) == 1);
 }

@@ -148,7 +148,8 @@ float color_limit(const MapView& map) {
 void draw_map(const Canvas& canvas, const Rect& area, const MapView& map, float limit, bool is_signed) {
     for_pixels(canvas, area, map, limit, [&](std::uint8_t* pixel, float value) {
         const Color color = color_of(value, is_signed);
-        const int opacity = static_cast<int>(216 * (is_signed ? std::sqrt(std::fabs(value)) : 0.25f + 0.75f * std::max(value, 0.0f)));  // of 256
+        // Of 256. Rises gently from 0: a steep rise would leave the face bare along the line between for and against, as a dark thread.
+        const int opacity = static_cast<int>(216 * (is_signed ? std::fabs(value) * (2 - std::fabs(value)) : 0.25f + 0.75f * std::max(value, 0.0f)));
         const int channels[3] = {color.r, color.g, color.b};
         for (int c = 0; c < 3; ++c) pixel[c] = static_cast<std::uint8_t>((pixel[c] * (256 - opacity) + channels[c] * opacity) >> 8);
     });

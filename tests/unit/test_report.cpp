@@ -175,7 +175,10 @@ TEST_CASE("report: tiles average where they shrink and keep a constant") {
     std::vector<std::uint8_t> stripes(64 * 64);
     for (std::size_t i = 0; i < stripes.size(); ++i) stripes[i] = i % 2 == 0 ? 0 : 200;
     const host::Image small = report::tile_of({stripes.data(), 64, 64, 64, PixelFormat::gray8}, 8);
-    for (int i = 0; i < 64 * 3; ++i) CHECK(std::abs(small.pixels[static_cast<std::size_t>(i)] - 100) <= 8);
+    for (int i = 0; i < 64; ++i) {
+        const bool edge = i % 8 == 0 || i % 8 == 7;  // there the outermost pixel is repeated
+        CHECK(std::abs(small.pixels[static_cast<std::size_t>(3 * i)] - 100) <= (edge ? 20 : 2));
+    }
     const std::vector<std::uint8_t> flat(9, 77);
     const host::Image large = report::tile_of({flat.data(), 3, 3, 3, PixelFormat::gray8}, {1, 1, 1, 1}, 20);
     for (int i = 0; i < 400 * 3; ++i) CHECK(large.pixels[static_cast<std::size_t>(i)] == 77);

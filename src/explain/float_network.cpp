@@ -91,6 +91,14 @@ NetworkOf<Real>::NetworkOf(const Model& model, WeightsFrom from) : model_(model)
         weights_.push_back(std::move(w));
         if (in.height * in.width > 1 && l.output_shape().height * l.output_shape().width == 1) last_map_ = l.input;
     }
+    // Where pooling takes the mean of a convolution with a channel for each class, the features are what that convolution reads, as for conv_gap,
+    // which is the same in one layer.
+    if (last_map_ > 0 && layers_[static_cast<std::size_t>(last_map_) - 1].op == LayerOp::conv) {
+        const LayerView& maker = layers_[static_cast<std::size_t>(last_map_) - 1];
+        const TensorShape features = access.tensor_shape(maker.input);
+        const bool pooled = static_cast<std::size_t>(last_map_) < count && layers_[static_cast<std::size_t>(last_map_)].op == LayerOp::global_avg_pool;
+        if (pooled && maker.activation == Activation::none && maker.out_c == model.class_count() && maker.input > 0 && features.height * features.width > 1) last_map_ = maker.input;
+    }
     for (int p = 0; p < 256; ++p) input_table_[p] = static_cast<Real>((static_cast<double>(p) * static_cast<double>(access.input_scale()) + static_cast<double>(access.input_offset())) / input_quant);
     step_per_pixel_ = static_cast<Real>(static_cast<double>(access.input_scale()) / input_quant);
 }

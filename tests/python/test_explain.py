@@ -20,6 +20,8 @@ import pytest
 torch = pytest.importorskip("torch")
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tools" / "train")]
+import architectures  # noqa: E402
+import keras_writer  # noqa: E402
 import torch_net  # noqa: E402
 from mien_tools import fold, image, keras_file, pictures  # noqa: E402
 from mien_tools import format as mien  # noqa: E402
@@ -157,6 +159,20 @@ def test_maps_are_those_of_torch(name: str, golden_models: Path, tmp_path: Path)
     reference = Torch(golden_models / name, 1 / 127.5, -1)
     worst = errors_of(reference, model, smooth(reference.model.input_shape, 2, 21), tmp_path)
     assert "gradient" in worst and "guided" in worst
+    assert all(error < TOLERANCE for error in worst.values()), worst
+
+
+@needs_mien
+def test_a_head_too_large_for_one_layer(tmp_path: Path) -> None:
+    """A last convolution whose sums do not fit in 32 bits is followed by pooling and a copy: the maps are those of the usual head."""
+    torch.manual_seed(1)
+    net = torch_net.KerasNet(architectures.xception("wide", (48, 48, 1), 4, (8, 8), [24]))
+    keras_writer.write(net.store_keras(), tmp_path / "wide.hdf5")
+    model = convert(tmp_path / "wide.hdf5", tmp_path / "net.mien", "--labels", "a,b,c,d")
+    assert [layer.op_name for layer in mien.decode_network(model.read_bytes()).layers][-3:] == ["conv", "global_avg_pool", "conv"]
+    reference = Torch(tmp_path / "wide.hdf5", 1 / 127.5, -1)
+    worst = errors_of(reference, model, smooth(reference.model.input_shape, 1, 8), tmp_path)
+    assert set(worst) == set(GRADIENT_METHODS)
     assert all(error < TOLERANCE for error in worst.values()), worst
 
 

@@ -155,7 +155,7 @@ def smooth(shape: Tuple[int, int, int], count: int, seed: int) -> np.ndarray:
 @needs_mien
 @pytest.mark.parametrize("name", ["mini_xception.h5", "tiny_xception.keras", "big_xception.h5", "simple_cnn.h5", "simpler_cnn.keras", "pooled_relu.h5"])
 def test_maps_are_those_of_torch(name: str, golden_models: Path, tmp_path: Path) -> None:
-    model = convert(golden_models / name, tmp_path / "net.mien")
+    model = convert(golden_models / name, tmp_path / "net.mien", "--calibrate-count", "8")
     reference = Torch(golden_models / name, 1 / 127.5, -1)
     worst = errors_of(reference, model, smooth(reference.model.input_shape, 2, 21), tmp_path)
     assert "gradient" in worst and "guided" in worst
@@ -168,7 +168,7 @@ def test_a_head_too_large_for_one_layer(tmp_path: Path) -> None:
     torch.manual_seed(1)
     net = torch_net.KerasNet(architectures.xception("wide", (48, 48, 1), 4, (8, 8), [24]))
     keras_writer.write(net.store_keras(), tmp_path / "wide.hdf5")
-    model = convert(tmp_path / "wide.hdf5", tmp_path / "net.mien", "--labels", "a,b,c,d")
+    model = convert(tmp_path / "wide.hdf5", tmp_path / "net.mien", "--labels", "a,b,c,d", "--calibrate-count", "8")
     assert [layer.op_name for layer in mien.decode_network(model.read_bytes()).layers][-3:] == ["conv", "global_avg_pool", "conv"]
     reference = Torch(tmp_path / "wide.hdf5", 1 / 127.5, -1)
     worst = errors_of(reference, model, smooth(reference.model.input_shape, 1, 8), tmp_path)
@@ -235,7 +235,7 @@ needs_data = pytest.mark.skipif(not DATA, reason="MIEN_DATA is not set")
 def test_networks_of_the_original(name: str, tmp_path: Path) -> None:
     source = Path(DATA or "") / "models" / name
     scale, offset = ORIGINAL[name]
-    model = convert(source, tmp_path / "net.mien")
+    model = convert(source, tmp_path / "net.mien", "--calibrate-count", "8")  # the twin does not depend on calibration
     reference = Torch(source, scale, offset)
     worst = errors_of(reference, model, grainy(faces_of(reference.model.input_shape, 2)), tmp_path)
     assert set(worst) == set(GRADIENT_METHODS)

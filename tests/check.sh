@@ -39,7 +39,7 @@ train_python=build/train-venv/bin/python
 if [ -n "${MIEN_DATA:-}" ] && [ ! -x "$train_python" ]; then sh tools/train/setup.sh; fi
 if "$train_python" -c "import torch" 2>/dev/null; then
     [ -x build/train-venv/bin/pytest ] || build/train-venv/bin/pip install -q pytest
-    step "training" env MIEN_TOOL=build/check/mien "$train_python" -m pytest -q -p no:cacheprovider tests/python/test_train.py tests/python/test_datasets.py
+    step "training" env MIEN_TOOL=build/check/mien "$train_python" -m pytest -q -p no:cacheprovider tests/python/test_train.py tests/python/test_datasets.py tests/python/test_explain.py
 else
     skip "training" "its packages are not installed (sh tools/train/setup.sh)"
 fi

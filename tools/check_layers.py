@@ -25,8 +25,9 @@ MAY_INCLUDE = {
     "video": {"base", "host"},
     "camera": {"base", "host", "video"},
     "live": {"base", "host", "video"},
+    "report": {"base", "host", "explain"},
     "serve": {"base", "host"},
-    "cli": {"base", "host", "nn", "video", "camera", "live", "serve"},
+    "cli": {"base", "host", "nn", "video", "camera", "live", "serve", "explain", "report"},
 }
 CORE = {"base", "kernels", "image", "detect", "nn", "pipeline", "track"}
 # Standard headers that bring the heap, exceptions, files, threads or printing: not for the core.

@@ -81,6 +81,7 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     calibration.add_argument("--range", type=range_method, default=defaults.range_method, metavar="max|mse|PERCENTILE",
                              help=f"(default {defaults.range_method})")
     calibration.add_argument("--plain", action="store_true", help="one step a tensor, weights rounded to nearest, no correction")
+    parser.add_argument("--float-twin", action="store_true", help="also keep the float weights (four times the size), for `mien explain`")
     parser.add_argument("--test-image", nargs="+", default=[], metavar="FILE", help="more test vectors")
     parser.add_argument("--report", action="store_true", help="print layers, and how close integers and floats are")
     parser.add_argument("--version", action="version", version=f"convert_keras {__version__}")
@@ -180,6 +181,10 @@ def convert(args: argparse.Namespace) -> int:
     progress = Progress()
     net = quantise.quantise(float_net, pixels, args.input_scale, args.input_offset, labels, options, progress)
     progress.close()
+    if args.float_twin:
+        for layer, op in zip(net.layers, float_net.ops):
+            if op.weights is not None:
+                layer.float_weights, layer.float_bias = op.weights.astype(np.float32), op.bias.astype(np.float32)
     net.margin_x, net.margin_y = (float(np.float32(m)) for m in (args.margin_x, args.margin_y))
     net.meta = {
         "name": args.name or Path(args.output).stem,

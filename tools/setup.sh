@@ -2,12 +2,12 @@
 # Installs what mien needs on Debian or Ubuntu: `sh tools/setup.sh` to build and run it, `sh tools/setup.sh --tests` to test it too.
 set -eu
 # For other processors, with --tests; a distribution may lack some of them, and their tests are then skipped.
-optional="libboost-dev"  # headers of Boost.Beast, for `mien serve`
+optional="libboost-dev libeigen3-dev"  # headers of Boost.Beast, for `mien serve`, and Eigen, for `mien explain`
 case "${1:-}" in
     "") packages="" ;;
     --tests)
         optional="$optional g++-aarch64-linux-gnu g++-arm-linux-gnueabihf g++-riscv64-linux-gnu qemu-user qemu-system-x86 busybox-static cpio kmod"
-        packages="doctest-dev libeigen3-dev pkg-config python3 python3-numpy python3-h5py python3-pytest python3-pil python3-venv opencv-data"
+        packages="doctest-dev pkg-config python3 python3-numpy python3-h5py python3-pytest python3-pil python3-venv opencv-data"
         ;;
     *) echo "usage: sh tools/setup.sh [--tests]" >&2; exit 2 ;;
 esac

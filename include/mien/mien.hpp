@@ -102,6 +102,11 @@ private:
     bool has_tilted_ = false, stumps_only_ = false;
 };
 
+struct MapSize {
+    int width = 0, height = 0;
+    [[nodiscard]] std::size_t count() const noexcept { return static_cast<std::size_t>(width) * static_cast<std::size_t>(height); }
+};
+
 // A classification network (kind NETW). Owns nothing, like Cascade.
 class MIEN_CPP_API Model {
 public:
@@ -118,6 +123,10 @@ public:
     [[nodiscard]] float margin_x() const noexcept { return margin_x_; }
     [[nodiscard]] float margin_y() const noexcept { return margin_y_; }
     [[nodiscard]] int test_vector_count() const noexcept { return test_count_; }
+    // Of Engine::class_map; 0 x 0 when the network does not end in a mean over positions.
+    [[nodiscard]] MapSize class_map_size() const noexcept;
+    // What of a frame the network sees of a face: the box with its margins, clamped.
+    [[nodiscard]] Rect crop_of(const Rect& face, int frame_width, int frame_height) const noexcept;
     // Provenance, JSON text as the converter wrote it.
     [[nodiscard]] std::string_view meta() const noexcept { return meta_; }
     [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept { return bytes_; }
@@ -157,6 +166,7 @@ struct Config {
     int max_faces = 256;         // further faces are dropped and counted in Engine::faces_dropped()
     int max_candidates = 16384;  // room for candidate windows of one frame
     Isa isa = Isa::best;
+    bool class_maps = false;     // fill Face::emotion_map and gender_map
     Executor executor;           // none: everything runs on the calling thread. Results do not depend on it
     std::uint64_t (*clock_ns)() = nullptr;  // for Engine::timings(); null: all zero
 };
@@ -168,6 +178,9 @@ struct Face {
     int neighbors = 0;               // candidate windows merged into this box
     std::span<const float> emotion;
     std::span<const float> gender;
+    // Class activation maps of the most probable class, with Config::class_maps: see Engine::class_map. Empty without.
+    std::span<const float> emotion_map;
+    std::span<const float> gender_map;
 };
 
 // What the detector did in the last call.
@@ -215,6 +228,10 @@ public:
 
     // The pixels that the network of `head` was given last: input_height x input_width x input_channels, packed.
     [[nodiscard]] Frame last_crop(Head head) const noexcept;
+    // Which places of the crop speak for a class, and which against it: the class activation map, a few numbers line by line over
+    // the crop, whose mean is the class's logit. It is read out of what the network left behind, so it costs microseconds. Of the face
+    // that was read last; `out` has room for Model::class_map_size().count(). bad_argument: nothing was read, or there is no map.
+    [[nodiscard]] Status class_map(Head head, int class_index, std::span<float> out) const noexcept;
     [[nodiscard]] const Timings& timings() const noexcept;
     [[nodiscard]] const DetectorStats& detector_stats() const noexcept;
     [[nodiscard]] int faces_dropped() const noexcept;

@@ -37,6 +37,7 @@ struct TrackedReading {
     std::span<const float> probabilities;     // the last result itself
     std::span<const float> smoothed;
     int label = -1;                           // the most probable of `smoothed`; among equals the last seen; -1: none
+    std::span<const float> map;               // of `label` in the frame read last (Engine::class_map), with engine.class_maps; else empty
 };
 
 struct TrackedFace {

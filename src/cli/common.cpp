@@ -11,9 +11,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 #include <vector>
 
 #include <unistd.h>
+
+#include "host/batch.h"
 
 namespace mien::cli {
 
@@ -279,6 +283,14 @@ void add_detector_options(CLI::App& app, EngineOptions& options) {
         ->check(CLI::Range(1.001, 1e6))->type_name("FACTOR")->group(group);
     app.add_option("--max-width", config.detect_width, "Shrink wider pictures to this width to find faces; 0: never")
         ->check(CLI::Range(0, top))->type_name("PIXELS")->group(group);
+}
+
+bool make_folder(const std::string& folder) {
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    if (!error || host::is_folder(folder)) return true;
+    complain(folder, "cannot make this folder: " + error.message());
+    return false;
 }
 
 std::span<const Isa> available_isas() {

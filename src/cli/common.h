@@ -38,6 +38,8 @@ int run_bench(int argc, char** argv);
 int run_camera(int argc, char** argv);
 int run_video(int argc, char** argv);
 int run_serve(int argc, char** argv);
+int run_explain(int argc, char** argv);
+int run_report(int argc, char** argv);
 
 // printf into a string.
 [[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...);
@@ -89,6 +91,9 @@ struct EngineOptions {
 void add_weights_options(CLI::App& app, EngineOptions& options, bool with_cascade);
 void add_isa_option(CLI::App& app, std::string& isa);
 void add_detector_options(CLI::App& app, EngineOptions& options);
+
+// Makes the folder and those above it where they are missing; false with a complaint.
+bool make_folder(const std::string& folder);
 
 // The instruction set of that name; false with a complaint when this build or processor does not have it.
 bool find_isa(const std::string& name, Isa& out);

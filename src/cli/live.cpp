@@ -12,6 +12,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "live/mjpeg_server.h"
+
 namespace mien::cli {
 
 void add_live_options(CLI::App& app, LiveOptions& options) {
@@ -20,8 +22,9 @@ void add_live_options(CLI::App& app, LiveOptions& options) {
     app.add_option("--mjpeg", options.mjpeg, "Serve the live picture to browsers, without any password")->type_name("[ADDRESS:]PORT");
     app.add_option("--record", options.record, "Keep the picture with its marks, as motion JPEG")->type_name("FILE.avi");
     app.add_flag("-y,--yes", options.overwrite, "Overwrite an existing recording");
-    app.add_option("--style", options.style, "gender: both labels, boxes coloured by gender; emotion: coloured by expression")
-        ->check(CLI::IsMember({"gender", "emotion"}))->type_name("NAME");
+    app.add_option("--style", options.style, "gender: both labels, boxes coloured by gender; emotion: coloured by expression;\n"
+                   "explain: and which places of the face speak for it (red) or against it (blue)")
+        ->check(CLI::IsMember({"gender", "emotion", "explain"}))->type_name("NAME");
     app.add_option("--frames", options.frames, "End after so many; 0: never")->type_name("COUNT");
     app.add_option("--seconds", options.seconds, "End after so long; 0: never")->check(CLI::Range(0.0, 1e9))->type_name("S");
     app.add_flag("-q,--quiet", options.quiet, "No summary at the end");
@@ -123,7 +126,12 @@ int run_live(LiveOptions& options, const std::string& name, Notices& notices, in
     loop.tracker.full_every = options.full_every;
     loop.tracker.cycle_ns = static_cast<std::uint64_t>(options.cycle_ms) * 1'000'000u;
     loop.tracker.budget_ns = static_cast<std::uint64_t>(options.budget_ms * 1e6);
-    loop.style = options.style == "emotion" ? host::Style::emotion : host::Style::gender;
+    loop.style = options.style == "gender" ? host::Style::gender : host::Style::emotion;
+    loop.explain = options.style == "explain";
+    if (loop.explain && (engine->emotion() == nullptr || engine->emotion()->class_map_size().count() == 0)) {
+        complain("--style explain", "the expression network does not end in a mean over positions, so it has no class activation map");
+        return exit_usage;
+    }
     loop.jpeg_scale = options.jpeg_scale;
     loop.max_frames = options.frames;
     loop.max_seconds = options.seconds;
@@ -162,7 +170,7 @@ int run_live(LiveOptions& options, const std::string& name, Notices& notices, in
         recorder = std::move(*created);
     }
     outputs.window = window.get();
-    outputs.server = server.get();
+    outputs.viewer = server.get();
     outputs.recorder = recorder.get();
 
     const bool json = options.json || !is_terminal(1);

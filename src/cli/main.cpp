@@ -23,9 +23,11 @@ constexpr Verb verbs[] = {
     {"camera", cli::run_camera, "the same for a camera, live"},
     {"video", cli::run_video, "the same for films, numbered pictures and pipes"},
     {"serve", cli::run_serve, "the same as a web service, with a page"},
+    {"explain", cli::run_explain, "show which places of a face spoke for what was read"},
     {"info", cli::run_info, "show what a weights file holds"},
     {"verify", cli::run_verify, "replay the test vectors inside a weights file"},
     {"eval", cli::run_eval, "measure a network on labelled faces"},
+    {"report", cli::run_report, "the same as a page: mistakes with their maps, groups"},
     {"bench", cli::run_bench, "measure each step on this machine"},
 };
 

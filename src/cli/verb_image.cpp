@@ -74,14 +74,6 @@ struct OutputPlan {
     host::Overwrite overwrite = host::Overwrite::no;
 };
 
-bool make_folder(const std::string& folder) {
-    std::error_code error;
-    std::filesystem::create_directories(folder, error);
-    if (!error || host::is_folder(folder)) return true;
-    complain(folder, "cannot make this folder: " + error.message());
-    return false;
-}
-
 // False with a complaint and the exit code.
 bool plan_output(const PhotoOptions& options, OutputPlan& plan, int& exit_code) {
     plan.overwrite = options.overwrite ? host::Overwrite::yes : host::Overwrite::no;

@@ -107,6 +107,7 @@ int run_serve(int argc, char** argv) {
     service.limits.pixels = static_cast<std::uint64_t>(setup.megapixels * 1e6);
     service.log = !setup.quiet;
     setup.engine.threads = 1;
+    setup.engine.setup.config.class_maps = true;  // microseconds a face; the answer holds them if the client asks
     if (!open_engine(setup.engine, code)) return code;  // says what is wrong with options and weights
     service.workers = setup.workers > 0 ? setup.workers : std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, 64);
     auto pool = serve::EnginePool::create(setup.engine.setup, service.workers, service.waiting);

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace mien::explain {
 namespace {
 
 using Eigen::Index;
+using Map = Explainer::Network::Map;
 
 Heatmap map_of(const TensorShape& shape) {
     return {shape.width, shape.height, std::vector<float>(static_cast<std::size_t>(shape.width) * static_cast<std::size_t>(shape.height))};
@@ -28,11 +30,20 @@ const char* method_name(Method method) {
         case Method::grad_cam: return "grad-cam";
         case Method::guided: return "guided";
         case Method::guided_cam: return "guided-cam";
+        case Method::gradient: return "gradient";
         case Method::occlusion: return "occlusion";
         case Method::original_cam: return "original-cam";
         case Method::original_guided: return "original-guided";
     }
     return "";
+}
+
+bool find_method(std::string_view name, Method& out) {
+    for (const Method method : all_methods) {
+        out = method;
+        if (name == method_name(method)) return true;
+    }
+    return false;
 }
 
 bool is_signed(Method method) { return method != Method::grad_cam && method != Method::original_cam; }
@@ -59,58 +70,87 @@ Heatmap resized(const Heatmap& map, int width, int height) {
     return out;
 }
 
-Explainer::Explainer(const Model& model) : model_(model), network_(model) {}
+Explainer::Explainer(const Model& model, WeightsFrom from) : model_(model), network_(model, from) {}
 
 void Explainer::look(const std::uint8_t* pixels) {
     const TensorShape in = network_.shape(0);
     pixels_.assign(pixels, pixels + in.elements());
     network_.forward(pixels);
     const Map& logits = network_.logits();
-    const float top = logits.maxCoeff();
-    const Eigen::RowVectorXf powers = (logits.row(0).array() - top).exp();
+    Eigen::RowVectorXd powers = (logits.row(0).array() - logits.maxCoeff()).exp();
+    powers /= powers.sum();
     probabilities_.assign(powers.data(), powers.data() + powers.size());
-    for (float& p : probabilities_) p /= powers.sum();
 }
 
-int Explainer::tensor_of(std::string_view layer) const {
-    for (int i = 0; i < model_.layer_count(); ++i) {
-        if (network_.layer(i).name == layer) return i + 1;
+int Explainer::place_of(std::string_view layer) const {
+    const int count = model_.layer_count();
+    for (int i = 0; i < count; ++i) {
+        if (network_.layer(i).name == layer) return i + 1 == count && network_.layer(i).op == LayerOp::conv_gap ? head_place : i + 1;
     }
-    return -1;
+    return no_place;
 }
 
-bool Explainer::explain(Method method, int class_index, int tensor, Heatmap& out) {
-    if (tensor < 0) tensor = network_.last_map();
-    const TensorShape shape = network_.shape(tensor);
-    const bool needs_map = method != Method::cam && method != Method::guided && method != Method::occlusion;
-    if (class_index < 0 || class_index >= model_.class_count() || (needs_map && (tensor == 0 || shape.height * shape.width < 2))) return false;
+bool Explainer::has_map(int place) const {
+    if (place == head_place) return network_.score_map().rows() > 1;
+    if (place < 1 || place >= network_.tensors()) return false;
+    const TensorShape shape = network_.shape(place);
+    return shape.height * shape.width > 1;
+}
+
+bool Explainer::explain(Method method, int class_index, int place, Heatmap& out) {
+    if (!make_map(method, class_index, place, out)) return false;
+    for (float& v : out.values)
+        if (!std::isfinite(v)) v = 0;  // weights may be so large that sums overflow; whoever sorts or draws need not care
+    return true;
+}
+
+bool Explainer::make_map(Method method, int class_index, int place, Heatmap& out) {
+    if (class_index < 0 || class_index >= model_.class_count()) return false;
+    const bool original = method == Method::original_cam || method == Method::original_guided;
+    if (place == usual_place) place = original && has_map(head_place) ? head_place : network_.last_map();
     const Map score = one_hot(network_.logits().cols(), class_index);
     const int last = network_.tensors() - 1;
     switch (method) {
         case Method::cam: return cam(class_index, out);
-        case Method::grad_cam: return grad_cam(class_index, tensor, false, out);
-        case Method::original_cam: return grad_cam(class_index, tensor, true, out);
-        case Method::guided: guided(score, last, out); return true;
+        case Method::grad_cam: return grad_cam(class_index, place, false, out);
+        case Method::original_cam: return grad_cam(class_index, place, true, out);
+        case Method::guided:
+        case Method::gradient:
+            network_.backward(last, score, method == Method::guided ? Rule::guided : Rule::gradient);
+            pixel_map(out);
+            return true;
         case Method::guided_cam: {
             Heatmap weights;
-            if (!grad_cam(class_index, tensor, false, weights)) return false;
-            guided(score, last, out);
+            if (!grad_cam(class_index, place, false, weights)) return false;
+            network_.backward(last, score, Rule::guided);
+            pixel_map(out);
             weights = resized(weights, out.width, out.height);
             for (std::size_t i = 0; i < out.values.size(); ++i) out.values[i] *= weights.values[i];
             return true;
         }
         case Method::original_guided: {
-            const Map& value = network_.value(tensor);
+            if (!has_map(place)) return false;
+            const Map& value = place == head_place ? network_.score_map() : network_.value(place);
             Map seed = Map::Zero(value.rows(), value.cols());
             for (Index p = 0; p < value.rows(); ++p) {
                 Index best;
                 value.row(p).maxCoeff(&best);
                 seed(p, best) = 1;
             }
-            guided(seed, tensor, out);
+            if (place == head_place)
+                network_.backward_from_scores(seed, Rule::guided);
+            else
+                network_.backward(place, seed, Rule::guided);
+            pixel_map(out);
             return true;
         }
-        case Method::occlusion: occlusion(class_index, out); return true;
+        case Method::occlusion: {
+            const OcclusionFace face{pixels_.data(), class_index};
+            std::vector<Heatmap> maps = mien::explain::occlusion(model_, {&face, 1});
+            if (maps.empty()) return false;
+            out = std::move(maps[0]);
+            return true;
+        }
     }
     return false;
 }
@@ -118,67 +158,59 @@ bool Explainer::explain(Method method, int class_index, int tensor, Heatmap& out
 bool Explainer::cam(int class_index, Heatmap& out) {
     if (network_.score_map().size() == 0) return false;
     out = map_of(network_.score_map_shape());
-    for (std::size_t i = 0; i < out.values.size(); ++i) out.values[i] = network_.score_map()(static_cast<Index>(i), class_index);
+    for (std::size_t i = 0; i < out.values.size(); ++i) out.values[i] = static_cast<float>(network_.score_map()(static_cast<Index>(i), class_index));
     return true;
 }
 
-bool Explainer::grad_cam(int class_index, int tensor, bool original, Heatmap& out) {
-    network_.backward(network_.tensors() - 1, one_hot(network_.logits().cols(), class_index), Rule::gradient);
-    const Map& value = network_.value(tensor);
-    Eigen::RowVectorXf weights = network_.gradient(tensor).colwise().mean();
-    if (original) weights /= std::sqrt(network_.gradient(tensor).array().square().mean()) + 1e-5f;
-    const Eigen::VectorXf map = ((value * weights.transpose()).array() + (original ? 1.0f : 0.0f)).cwiseMax(0.0f);
-    out = map_of(network_.shape(tensor));
+bool Explainer::grad_cam(int class_index, int place, bool original, Heatmap& out) {
+    if (!has_map(place)) return false;
+    Map seed = one_hot(network_.logits().cols(), class_index);
+    if (original) {  // of the probability, not of the logit
+        const Map p = Eigen::Map<const Eigen::Matrix<double, 1, Eigen::Dynamic>>(probabilities_.data(), 1, static_cast<Index>(probabilities_.size()));
+        seed = p(0, class_index) * (seed - p);
+    }
+    const Map* value = &network_.score_map();
+    Map gradient;
+    if (place == head_place) {
+        gradient = seed.replicate(value->rows(), 1) / static_cast<double>(value->rows());
+        out = map_of(network_.score_map_shape());
+    } else {
+        network_.backward(network_.tensors() - 1, seed, Rule::gradient);
+        value = &network_.value(place);
+        gradient = network_.gradient(place);
+        out = map_of(network_.shape(place));
+    }
+    Eigen::RowVectorXd weights = gradient.colwise().mean();
+    if (original) weights /= std::sqrt(gradient.array().square().mean()) + 1e-5;
+    const Eigen::VectorXf map = (((*value) * weights.transpose()).array() + (original ? 1.0 : 0.0)).cwiseMax(0.0).cast<float>();
     std::copy(map.data(), map.data() + map.size(), out.values.begin());
     return true;
 }
 
-void Explainer::guided(const Map& seed, int tensor, Heatmap& out) {
-    network_.backward(tensor, seed, Rule::guided);
+void Explainer::pixel_map(Heatmap& out) const {
     out = map_of(network_.shape(0));
-    const Eigen::VectorXf sum = network_.gradient(0).rowwise().sum() * network_.step_per_pixel();
+    const Eigen::VectorXf sum = (network_.gradient(0).rowwise().sum() * network_.step_per_pixel()).cast<float>();
     std::copy(sum.data(), sum.data() + sum.size(), out.values.begin());
 }
 
-// A patch of a fifth of the side, moved by half of itself; a position's value is the mean fall of the probability over all patches
-// that hide it.
-void Explainer::occlusion(int class_index, Heatmap& out) {
-    const TensorShape in = network_.shape(0);
-    const PixelFormat format = in.channels == 3 ? PixelFormat::rgb24 : PixelFormat::gray8;
-    if (!engine_) {
-        Config config;
-        config.max_width = in.width;
-        config.max_height = in.height;
-        engine_memory_.resize(Engine::required_bytes(config, nullptr, &model_, nullptr));
-        if (Engine::create(config, nullptr, &model_, nullptr, engine_memory_, engine_) != Status::ok) return;
-    }
-    const auto probability = [&](const std::vector<std::uint8_t>& pixels) {
-        Face face;
-        const Status status = engine_.classify_crop({pixels.data(), in.width, in.height, std::ptrdiff_t{in.width} * in.channels, format}, face);
-        return status == Status::ok ? face.emotion[static_cast<std::size_t>(class_index)] : 0.0f;
-    };
-    const float whole = probability(pixels_);
-    const int size = std::max(std::min(in.width, in.height) / 5, 1), step = std::max(size / 2, 1);
-    const auto mean = static_cast<std::uint8_t>(Eigen::Map<const Eigen::Array<std::uint8_t, Eigen::Dynamic, 1>>(pixels_.data(), static_cast<Index>(pixels_.size())).cast<float>().mean());
-    out = map_of(in);
-    std::vector<float> count(out.values.size());
-    std::vector<std::uint8_t> hidden;
-    for (int top = step - size; top < in.height; top += step) {
-        for (int left = step - size; left < in.width; left += step) {
-            hidden = pixels_;
-            const int y0 = std::max(top, 0), y1 = std::min(top + size, in.height), x0 = std::max(left, 0), x1 = std::min(left + size, in.width);
-            for (int y = y0; y < y1; ++y) std::fill_n(hidden.begin() + (std::ptrdiff_t{y} * in.width + x0) * in.channels, (x1 - x0) * in.channels, mean);
-            const float fall = whole - probability(hidden);
-            for (int y = y0; y < y1; ++y) {
-                for (int x = x0; x < x1; ++x) {
-                    const auto i = static_cast<std::size_t>(y) * static_cast<std::size_t>(in.width) + static_cast<std::size_t>(x);
-                    out.values[i] += fall;
-                    count[i] += 1;
-                }
-            }
+double rank_correlation(const std::vector<float>& a, const std::vector<float>& b) {
+    const auto ranks = [](const std::vector<float>& values) {
+        std::vector<std::size_t> order(values.size());
+        std::iota(order.begin(), order.end(), std::size_t{0});
+        std::sort(order.begin(), order.end(), [&](std::size_t i, std::size_t k) { return values[i] < values[k]; });
+        Eigen::ArrayXd rank(static_cast<Index>(values.size()));
+        for (std::size_t first = 0; first < order.size();) {
+            std::size_t end = first;
+            while (end < order.size() && values[order[end]] == values[order[first]]) ++end;
+            for (std::size_t i = first; i < end; ++i) rank(static_cast<Index>(order[i])) = static_cast<double>(first + end - 1) / 2;
+            first = end;
         }
-    }
-    for (std::size_t i = 0; i < count.size(); ++i) out.values[i] /= std::max(count[i], 1.0f);
+        return Eigen::ArrayXd(rank - rank.mean());
+    };
+    if (a.size() != b.size() || a.empty()) return 0;
+    const Eigen::ArrayXd x = ranks(a), y = ranks(b);
+    const double power = std::sqrt(x.square().sum() * y.square().sum());
+    return power > 0 ? (x * y).sum() / power : 0;
 }
 
 }  // namespace mien::explain

@@ -2,7 +2,11 @@
 // Layers in float, forward and backward (see float_network.h). Plain loops around Eigen's products: a face takes milliseconds.
 #include "explain/float_network.h"
 
+#include <cmath>
 #include <limits>
+#include <random>
+
+#include "base/bytes.h"
 
 namespace mien::explain {
 namespace {
@@ -36,9 +40,24 @@ Eigen::Matrix<Real, Eigen::Dynamic, 1> covered(const LayerView& l, const TensorS
 
 }  // namespace
 
+FloatTwin float_twin(const Model& model) {
+    Container file;
+    Bytes integers, biases;
+    FloatTwin twin;
+    const bool found = Container::open(model.bytes(), "NETW", file) == Status::ok && file.find("WGHT", integers) && file.find("BIAS", biases) &&
+                       file.find("FLTW", twin.weights) && file.find("FLTB", twin.biases);
+    if (!found || twin.weights.size() != 4 * integers.size() || twin.biases.size() != biases.size()) return {};
+    for (const Bytes& part : {twin.weights, twin.biases})
+        for (std::size_t i = 0; i < part.size(); i += 4)
+            if (!(std::abs(load_f32(part.data() + i)) < 1e18f)) return {};
+    return twin;
+}
+
 template <class Real>
-NetworkOf<Real>::NetworkOf(const Model& model) : model_(model) {
+NetworkOf<Real>::NetworkOf(const Model& model, WeightsFrom from) : model_(model) {
     const ModelAccess access{model};
+    const FloatTwin twin = from == WeightsFrom::integers ? FloatTwin{} : float_twin(model);
+    const double input_quant = twin ? 1.0 : static_cast<double>(access.input_quant());
     const auto count = static_cast<std::size_t>(model.layer_count());
     values_.resize(count + 1);
     gradients_.resize(count + 1);
@@ -52,21 +71,44 @@ NetworkOf<Real>::NetworkOf(const Model& model) : model_(model) {
             const bool depthwise = l.op == LayerOp::depthwise;
             const Index rows = depthwise ? at(l.kernel_h) * l.kernel_w : at(l.out_c);
             const Index columns = depthwise ? at(l.out_c) : at(l.kernel_h) * l.kernel_w * in.channels;
-            using Bytes = Eigen::Matrix<std::int8_t, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-            w.kernel = Eigen::Map<const Bytes>(access.weights(l), rows, columns).template cast<Real>();
+            using Signed = Eigen::Matrix<std::int8_t, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+            w.kernel = Eigen::Map<const Signed>(access.weights(l), rows, columns).template cast<Real>();
             w.bias.resize(l.out_c);
             for (int c = 0; c < l.out_c; ++c) w.bias(c) = static_cast<Real>(access.bias(l, c));
+            if (twin) {
+                for (Index k = 0; k < w.kernel.size(); ++k) w.kernel.data()[k] = static_cast<Real>(load_f32(twin.weights.data() + 4 * (l.weight_offset + static_cast<std::size_t>(k))));
+                for (int c = 0; c < l.out_c; ++c) w.bias(c) = static_cast<Real>(load_f32(twin.biases.data() + 4 * (l.bias_index + static_cast<std::size_t>(c))));
+            }
         }
         if (l.has_scale()) {
             w.scale.resize(l.out_c);
-            // Global pooling has one scale for all channels.
-            for (int c = 0; c < l.out_c; ++c) w.scale(c) = static_cast<Real>(access.scale(l, l.op == LayerOp::global_avg_pool ? 0 : c));
+            // Global pooling has one scale for all channels. With real numbers all that is left of the scales is the mean over positions.
+            const bool pools = l.op == LayerOp::global_avg_pool || l.op == LayerOp::conv_gap;
+            const int positions = l.op == LayerOp::conv_gap ? l.out_h * l.out_w : in.height * in.width;
+            for (int c = 0; c < l.out_c; ++c)
+                w.scale(c) = twin ? (pools ? Real{1} / static_cast<Real>(positions) : Real{1}) : static_cast<Real>(access.scale(l, l.op == LayerOp::global_avg_pool ? 0 : c));
         }
         weights_.push_back(std::move(w));
         if (in.height * in.width > 1 && l.output_shape().height * l.output_shape().width == 1) last_map_ = l.input;
     }
-    for (int p = 0; p < 256; ++p) input_table_[p] = static_cast<Real>((static_cast<double>(p) * static_cast<double>(access.input_scale()) + static_cast<double>(access.input_offset())) / static_cast<double>(access.input_quant()));
-    step_per_pixel_ = static_cast<Real>(access.input_scale()) / static_cast<Real>(access.input_quant());
+    // Where pooling takes the mean of a convolution with a channel for each class, the features are what that convolution reads, as for conv_gap,
+    // which is the same in one layer.
+    if (last_map_ > 0 && layers_[static_cast<std::size_t>(last_map_) - 1].op == LayerOp::conv) {
+        const LayerView& maker = layers_[static_cast<std::size_t>(last_map_) - 1];
+        const TensorShape features = access.tensor_shape(maker.input);
+        const bool pooled = static_cast<std::size_t>(last_map_) < count && layers_[static_cast<std::size_t>(last_map_)].op == LayerOp::global_avg_pool;
+        if (pooled && maker.activation == Activation::none && maker.out_c == model.class_count() && maker.input > 0 && features.height * features.width > 1) last_map_ = maker.input;
+    }
+    for (int p = 0; p < 256; ++p) input_table_[p] = static_cast<Real>((static_cast<double>(p) * static_cast<double>(access.input_scale()) + static_cast<double>(access.input_offset())) / input_quant);
+    step_per_pixel_ = static_cast<Real>(static_cast<double>(access.input_scale()) / input_quant);
+}
+
+template <class Real>
+void NetworkOf<Real>::shuffle_weights(std::uint32_t seed) {
+    std::mt19937 random(seed);
+    for (Weights& w : weights_) {
+        for (Index i = w.kernel.size() - 1; i > 0; --i) std::swap(w.kernel.data()[i], w.kernel.data()[random() % static_cast<std::uint32_t>(i + 1)]);
+    }
 }
 
 template <class Real>
@@ -185,9 +227,33 @@ void NetworkOf<Real>::run_layer(int i) {
 
 template <class Real>
 void NetworkOf<Real>::backward(int tensor, const Map& seed, Rule rule) {
-    for (int t = 0; t <= tensor; ++t) gradients_[static_cast<std::size_t>(t)] = Map::Zero(value(t).rows(), value(t).cols());
+    clear_gradients(tensor);
     gradients_[static_cast<std::size_t>(tensor)] = seed;
     for (int i = tensor - 1; i >= 0; --i) back_layer(i, rule);
+}
+
+template <class Real>
+void NetworkOf<Real>::clear_gradients(int tensor) {
+    for (int t = 0; t <= tensor; ++t) gradients_[static_cast<std::size_t>(t)] = Map::Zero(value(t).rows(), value(t).cols());
+}
+
+template <class Real>
+void NetworkOf<Real>::backward_from_scores(const Map& seed, Rule rule) {
+    const int last = tensors() - 2;  // the layer that makes the logits
+    const LayerView& l = layers_[static_cast<std::size_t>(last)];
+    const Weights& w = weights_[static_cast<std::size_t>(last)];
+    clear_gradients(last + 1);
+    const Map scaled = seed.array().rowwise() * (w.scale.array() * (l.op == LayerOp::conv_gap ? static_cast<Real>(seed.rows()) : Real{1}));
+    int next = last;
+    if (l.op == LayerOp::conv_gap) {
+        scatter(l, scaled * w.kernel, gradients_[static_cast<std::size_t>(l.input)]);
+    } else {  // pooling, then a product at each position
+        next = l.input - 1;
+        const Weights& pooling = weights_[static_cast<std::size_t>(next)];
+        const LayerView& before = layers_[static_cast<std::size_t>(next)];
+        gradients_[static_cast<std::size_t>(before.input)] = (scaled * w.kernel).array().rowwise() * (pooling.scale.array() * static_cast<Real>(seed.rows()));
+    }
+    for (int i = next - 1; i >= 0; --i) back_layer(i, rule);
 }
 
 template <class Real>
@@ -239,7 +305,6 @@ void NetworkOf<Real>::back_layer(int i, Rule rule) {
     }
 }
 
-template class NetworkOf<float>;
 template class NetworkOf<double>;
 
 }  // namespace mien::explain

@@ -2,9 +2,10 @@
 // What would the network compute without rounding, and how does a score change with each value inside? The layers of a Model in
 // float with Eigen, forward and backward, for explanations: never the product's own path.
 //
-// Values are in the steps of the file: a tensor's integers taken for real numbers. The real value of a channel is such a number
-// times a positive factor that only the converter knows, so signs, ReLUs and every product of a value with its gradient are those
-// of the float original, and gradients with respect to the pixels are too.
+// The weights are those of the float original where the file has them (its float twin, docs/FILE_FORMAT.md). Else they are the
+// file's integers, and values are in the steps of the file: a tensor's integers taken for real numbers. The real value of a channel is
+// such a number times a positive factor that only the converter knows, so signs, ReLUs, every product of a value with its gradient and
+// gradients with respect to the pixels are those of the original, up to the rounding of its weights.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@
 
 #include <Eigen/Core>
 
+#include "base/container.h"
 #include "mien/mien.hpp"
 #include "nn/model_file.h"
 
@@ -21,21 +23,36 @@ namespace mien::explain {
 // A tensor: a row for each position (line by line), a column for each channel.
 template <class Real>
 using MapOf = Eigen::Matrix<Real, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using Map = MapOf<float>;
 
 enum class Rule {
     gradient,  // the derivative
     guided,    // guided back-propagation: a ReLU also stops what is negative (Springenberg et al. 2015)
 };
 
-// In float for the product, in double for tests against finite differences.
+enum class WeightsFrom {
+    twin_or_integers,
+    integers,
+};
+
+// The float weights and biases that a weights file may hold beside its integers, one for each of these; empty without.
+struct FloatTwin {
+    Bytes weights, biases;
+    explicit operator bool() const { return !weights.empty(); }
+};
+FloatTwin float_twin(const Model& model);
+
+// In double: where a ReLU's input is nearly 0, rounding decides whether a gradient passes, and with it what a map shows.
 template <class Real>
 class NetworkOf {
 public:
     using Map = MapOf<Real>;
 
     // The model's bytes must outlive this object.
-    explicit NetworkOf(const Model& model);
+    explicit NetworkOf(const Model& model, WeightsFrom from = WeightsFrom::twin_or_integers);
+
+    // Puts the weights of each layer into another order: the same numbers, a network that knows nothing. For tests of whether a map
+    // depends on what was learnt (Adebayo et al. 2018).
+    void shuffle_weights(std::uint32_t seed);
 
     // pixels: input_height x input_width x input_channels. Keeps every tensor.
     void forward(const std::uint8_t* pixels);
@@ -55,6 +72,8 @@ public:
 
     // Sets gradient() of every tensor up to `tensor` for a quantity whose derivative by value(tensor) is `seed`.
     void backward(int tensor, const Map& seed, Rule rule);
+    // The same from the head's score map (seed: positions x classes); all tensors before it get their gradient.
+    void backward_from_scores(const Map& seed, Rule rule);
     // With respect to value(tensor); zeros where nothing flows.
     const Map& gradient(int tensor) const { return gradients_[static_cast<std::size_t>(tensor)]; }
 
@@ -72,6 +91,7 @@ private:
     };
     void run_layer(int i);
     void back_layer(int i, Rule rule);
+    void clear_gradients(int tensor);
     Map gather(const LayerView& layer, const Map& input) const;                    // im2col
     void scatter(const LayerView& layer, const Map& columns, Map& input) const;    // its transpose, added
 
@@ -86,8 +106,6 @@ private:
     Real input_table_[256] = {}, step_per_pixel_ = 0;
 };
 
-extern template class NetworkOf<float>;
 extern template class NetworkOf<double>;
-using FloatNetwork = NetworkOf<float>;
 
 }  // namespace mien::explain

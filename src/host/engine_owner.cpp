@@ -132,7 +132,11 @@ void EngineOwner::take(const Frame& frame, std::span<const Face> faces, ImageRep
     report.faces.clear();
     for (const Face& face : faces) {
         report.faces.push_back({face.box, face.neighbors,
-                                {{face.emotion.begin(), face.emotion.end()}}, {{face.gender.begin(), face.gender.end()}}});
+                                {{face.emotion.begin(), face.emotion.end()}}, {{face.gender.begin(), face.gender.end()}}, {}});
+        if (face.emotion_map.empty()) continue;
+        const MapSize size = emotion_.class_map_size();
+        report.faces.back().emotion_map = {size.width, size.height, emotion_.crop_of(face.box, frame.width, frame.height),
+                                           {face.emotion_map.begin(), face.emotion_map.end()}};
     }
     const Timings& t = engine_.timings();
     report.times.gray = milliseconds(t.gray);

@@ -27,6 +27,13 @@ Json face_json(const FaceReport& face, const EngineInfo& info) {
     Json json = {{"box", {{"x", face.box.x}, {"y", face.box.y}, {"width", face.box.width}, {"height", face.box.height}}},
                  {"neighbors", face.neighbors}};
     if (face.emotion.known()) json["emotion"] = reading_json(face.emotion, info.emotion);
+    if (const FaceMap& map = face.emotion_map; face.emotion.known() && !map.values.empty()) {
+        Json values = Json::array();
+        for (const float v : map.values) values.push_back(std::round(static_cast<double>(v) * 1e4) / 1e4);
+        const Rect& crop = map.crop;
+        json["emotion"]["map"] = {{"width", map.width}, {"height", map.height},
+                                  {"crop", {{"x", crop.x}, {"y", crop.y}, {"width", crop.width}, {"height", crop.height}}}, {"values", std::move(values)}};
+    }
     if (face.gender.known()) json["gender"] = reading_json(face.gender, info.gender);
     return json;
 }

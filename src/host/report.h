@@ -26,11 +26,19 @@ struct Reading {
     float best_probability() const { return known() ? probabilities[best()] : 0; }
 };
 
+// Which places speak for the most probable class (Engine::class_map), where the engine was asked for it.
+struct FaceMap {
+    int width = 0, height = 0;
+    Rect crop;                         // of the picture, which it covers
+    std::vector<float> values;
+};
+
 struct FaceReport {
     Rect box;
     int neighbors = 0;
     Reading emotion;
     Reading gender;
+    FaceMap emotion_map = {};          // empty: none
 };
 
 // What each head calls its classes, and the weights it comes from.

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <new>
 
+#include "host/heatmap.h"
+
 namespace mien::live {
 namespace {
 
@@ -18,8 +20,9 @@ double ms(std::uint64_t ns) { return static_cast<double>(ns) * 1e-6; }
 // The tracker in memory of its own; grows when frames do.
 class TrackerOwner {
 public:
-    TrackerOwner(const TrackerConfig& config, const host::EngineOwner& weights) : config_(config), weights_(weights) {
+    TrackerOwner(const TrackerConfig& config, const host::EngineOwner& weights, bool explain) : config_(config), weights_(weights) {
         config_.engine.clock_ns = video::monotonic_ns;
+        config_.engine.class_maps = explain;
     }
     host::Failure prepare(const Frame& frame) {
         if (tracker_ && frame.width <= config_.engine.max_width && frame.height <= config_.engine.max_height) return {};
@@ -46,8 +49,8 @@ private:
 class Loop {
 public:
     Loop(video::Source& source, const host::EngineOwner& owner, const LoopOptions& options, const Outputs& outputs, Statistics& statistics)
-        : source_(source), owner_(owner), options_(options), outputs_(outputs), statistics_(statistics), tracking_(options.tracker, owner),
-          decoder_({wants_color(owner), outputs.recorder != nullptr || outputs.server != nullptr || outputs.window != nullptr, options.jpeg_scale}) {}
+        : source_(source), owner_(owner), options_(options), outputs_(outputs), statistics_(statistics), tracking_(options.tracker, owner, options.explain),
+          decoder_({wants_color(owner), outputs.recorder != nullptr || outputs.viewer != nullptr || outputs.window != nullptr, options.jpeg_scale}) {}
 
     LoopOutcome run() {
         statistics_.begin_ns = video::monotonic_ns();
@@ -151,8 +154,8 @@ private:
     }
 
     void show(const FrameResult& result) {
-        if (outputs_.server != nullptr) outputs_.server->set_result(frame_json(result, options_.source_name, owner_.info()) + "\n");
-        const bool jpeg = outputs_.recorder != nullptr || (outputs_.server != nullptr && outputs_.server->wanted());
+        if (outputs_.viewer != nullptr) outputs_.viewer->set_result(frame_json(result, options_.source_name, owner_.info()));
+        const bool jpeg = outputs_.recorder != nullptr || (outputs_.viewer != nullptr && outputs_.viewer->wanted());
         if (!jpeg && outputs_.window == nullptr) return;
         decoder_.picture(picture_);
         reports_.clear();
@@ -160,10 +163,14 @@ private:
             if (face.missed <= shown_missed) reports_.push_back(drawn_face(face, options_.style));
         }
         const std::size_t row = 3 * static_cast<std::size_t>(result.width);
-        host::annotate({picture_.data(), result.width, result.height, static_cast<std::ptrdiff_t>(row)}, reports_, owner_.info(), options_.style);
+        const host::Canvas canvas{picture_.data(), result.width, result.height, static_cast<std::ptrdiff_t>(row)};
+        for (const TrackedFace& face : result.faces) {
+            if (options_.explain && face.missed == 0 && owner_.emotion() != nullptr) draw_face_map(canvas, face, *owner_.emotion());
+        }
+        host::annotate(canvas, reports_, owner_.info(), options_.style);
         if (outputs_.window != nullptr) outputs_.window->show(picture_.data(), result.width, result.height);
         if (!jpeg || video::encode_jpeg(picture_.data(), result.width, result.height, row, jpeg_quality, jpeg_)) return;
-        if (outputs_.server != nullptr) outputs_.server->show(jpeg_);
+        if (outputs_.viewer != nullptr) outputs_.viewer->show(jpeg_);
         if (outputs_.recorder != nullptr && !outcome_.recording_failed) {
             if (const host::Failure failure = outputs_.recorder->add(jpeg_, result.width, result.height, result.time_ns)) {
                 outputs_.tell("--record: " + failure->text);
@@ -203,6 +210,13 @@ host::FaceReport drawn_face(const TrackedFace& face, host::Style style) {
     report.emotion = drawn_reading(face.emotion);
     if (style == host::Style::gender) report.gender = drawn_reading(face.gender);
     return report;
+}
+
+void draw_face_map(const host::Canvas& canvas, const TrackedFace& face, const Model& emotion) {
+    if (face.emotion.map.empty()) return;
+    const MapSize size = emotion.class_map_size();
+    const host::MapView map{face.emotion.map, size.width, size.height};
+    host::draw_map(canvas, emotion.crop_of(face.box, canvas.width, canvas.height), map, host::color_limit(map), true);
 }
 
 LoopOutcome run_loop(video::Source& source, const host::EngineOwner& owner, const LoopOptions& options, const Outputs& outputs, Statistics& statistics) {

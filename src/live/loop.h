@@ -12,8 +12,8 @@
 #include "host/draw.h"
 #include "host/engine_owner.h"
 #include "host/report.h"
-#include "live/mjpeg_server.h"
 #include "live/statistics.h"
+#include "live/viewer.h"
 #include "live/window.h"
 #include "mien/tracker.hpp"
 #include "video/decoder.h"
@@ -26,6 +26,7 @@ struct LoopOptions {
     std::string source_name;
     TrackerConfig tracker;
     host::Style style = host::Style::gender;
+    bool explain = false;                // lay the class activation map of the expression over each face
     int jpeg_scale = 1;
     std::uint64_t max_frames = 0;        // 0: until the source ends
     double max_seconds = 0;
@@ -47,7 +48,7 @@ struct Outputs {
     std::function<bool()> stop;
     std::function<void()> idle;                                  // while there is no frame
     video::Recorder* recorder = nullptr;
-    MjpegServer* server = nullptr;
+    Viewer* viewer = nullptr;
     Window* window = nullptr;
 };
 
@@ -74,5 +75,8 @@ std::string summary_json(const Statistics& statistics, const std::string& source
 
 // What is drawn of a face: its smoothed label with that label's own probability in the last result.
 host::FaceReport drawn_face(const TrackedFace& face, host::Style style);
+
+// Lays the map of a face's expression (TrackedReading::map) over what the network saw of it; nothing where there is none.
+void draw_face_map(const host::Canvas& canvas, const TrackedFace& face, const Model& emotion);
 
 }  // namespace mien::live

@@ -250,6 +250,18 @@ Status ModelAccess::open(std::span<const std::uint8_t> file, Model& out) noexcep
     return Status::ok;
 }
 
+MapSize Model::class_map_size() const noexcept {
+    if (layer_count_ == 0) return {};
+    const ModelAccess access{*this};
+    const LayerView last = access.layer(layer_count_ - 1);
+    if (last.op == LayerOp::conv_gap) return {last.out_w, last.out_h};
+    if (layer_count_ < 2 || last.input != layer_count_ - 1 || last.kernel_h != 1 || last.kernel_w != 1) return {};
+    const LayerView before = access.layer(layer_count_ - 2);
+    if (before.op != LayerOp::global_avg_pool) return {};
+    const TensorShape in = access.tensor_shape(before.input);
+    return {in.width, in.height};
+}
+
 Status Model::open(std::span<const std::uint8_t> bytes, Model& out) noexcept { return ModelAccess::open(bytes, out); }
 
 std::string_view Model::label(int i) const noexcept {

@@ -381,6 +381,43 @@ void Network::run_global_average(const AverageArgs& args) noexcept {
         args.output[c] = static_cast<std::int8_t>(round_clamped(static_cast<float>(args.sums[c]) * args.scale, -127.0f) ^ args.output_lift);
 }
 
+// The tensor that the head reads is the last one that was made, and what global pooling reads lives as long as what it makes: both are
+// still in memory after a run.
+void Network::class_map(int class_index, float* out) const noexcept {
+    const int count = model_.layer_count();
+    const HeadArgs& head = steps_[count - 1].head;
+    const ModelAccess access{model_};
+    const MapSize shape = model_.class_map_size();
+    const int terms = head.kernel_h * head.kernel_w * head.input_channels;
+    const std::int8_t* const w = head.weights + std::ptrdiff_t{class_index} * terms;
+    const std::int32_t bias = access.bias(head.layer, class_index);
+    const float scale = access.scale(head.layer, class_index), positions = static_cast<float>(shape.height * shape.width);
+    if (head.layer.op == LayerOp::conv_gap) {
+        for (int y = 0; y < shape.height; ++y)
+            for (int x = 0; x < shape.width; ++x) {
+                const std::int8_t* const field = head.input + y * head.stride_y * head.input_row + std::ptrdiff_t{x} * head.stride_x * head.input_pixel;
+                std::int32_t sum = bias;
+                const std::int8_t* tap = w;
+                for (int ky = 0; ky < head.kernel_h; ++ky)
+                    for (int kx = 0; kx < head.kernel_w; ++kx, tap += head.input_channels) {
+                        const std::int8_t* const pixel = field + ky * head.input_row + std::ptrdiff_t{kx} * head.input_pixel;
+                        for (int c = 0; c < head.input_channels; ++c) sum += tap[c] * static_cast<std::int8_t>(pixel[c] ^ head.lift);
+                    }
+                *out++ = static_cast<float>(sum) * (scale * positions);
+            }
+        return;
+    }
+    const AverageArgs& average = steps_[count - 2].average;
+    const Tensor& in = average.input;
+    for (int y = 0; y < shape.height; ++y)
+        for (int x = 0; x < shape.width; ++x) {
+            const std::int8_t* const pixel = in.data + y * in.row_bytes + std::ptrdiff_t{x} * in.pixel_bytes;
+            std::int32_t sum = 0;
+            for (int c = 0; c < head.input_channels; ++c) sum += w[c] * static_cast<std::int8_t>(pixel[c] ^ in.lift);
+            *out++ = (static_cast<float>(sum) * (average.scale * positions) + static_cast<float>(bias)) * scale;
+        }
+}
+
 double portable_exp(double x) noexcept {
     if (x < -700) return 0;
     // exp(x) = 2^n exp(r), |r| <= ln(2) / 2; ln 2 in two parts so that n * the first is exact.

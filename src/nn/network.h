@@ -39,6 +39,10 @@ public:
 
     [[nodiscard]] const Model& model() const noexcept { return model_; }
     [[nodiscard]] const float* logits() const noexcept { return logits_; }
+    // Class activation map (Zhou et al. 2016) of the last run: what each position says for a class, before the mean over positions that the
+    // head takes. Their mean is the logit, up to the rounding of floats, or of a pooled tensor to bytes. Model::class_map_size() floats, line
+    // by line; costs the head's multiply-adds of one class, nothing is run again.
+    void class_map(int class_index, float* out) const noexcept;
     // The output of layer i (not the last one), valid inside Observer::after_layer(i).
     [[nodiscard]] const Tensor& output(int layer) const noexcept { return tensors_[layer + 1]; }
 

@@ -20,6 +20,10 @@ Rect crop_rect(const Rect& box, float margin_x, float margin_y, int frame_width,
     return {x0, y0, x1 - x0, y1 - y0};
 }
 
+Rect Model::crop_of(const Rect& face, int frame_width, int frame_height) const noexcept {
+    return crop_rect(face, margin_x_, margin_y_, frame_width, frame_height);
+}
+
 void cut_crop(const Frame& frame, const std::uint8_t* gray, std::ptrdiff_t gray_stride, const Rect& rect, const Model& model,
               const ImageKernels& kernels, const LinearScratch& scratch, std::uint8_t* pixels) noexcept {
     const int width = model.input_width(), height = model.input_height(), channels = model.input_channels();

@@ -43,6 +43,9 @@ struct Engine::Impl {
         LinearScratch scratch;
         std::uint8_t* pixels;   // the crop that the network was given last
         float* scores;          // [max_faces][classes]
+        float* maps;            // [max_faces][map_size], if asked for
+        MapSize map_size;       // 0 x 0: there are no maps
+        bool read;              // the network has seen a face
     };
 
     Config config;
@@ -121,6 +124,8 @@ Engine::Impl* Engine::Impl::place(Arena& arena, const Config& config, const Casc
         head.scratch.place(arena, head.model.input_width(), head.model.input_channels());
         head.pixels = arena.take<std::uint8_t>(ModelAccess{head.model}.tensor_shape(0).elements());
         head.scores = arena.take<float>(static_cast<std::size_t>(head.model.class_count()) * static_cast<std::size_t>(config.max_faces));
+        head.map_size = head.model.class_map_size();
+        if (config.class_maps) head.maps = arena.take<float>(head.map_size.count() * static_cast<std::size_t>(config.max_faces));
         if (head.pixels != nullptr) std::memset(head.pixels, 0, ModelAccess{head.model}.tensor_shape(0).elements());
     }
     return memory;
@@ -181,7 +186,7 @@ std::span<const Face> Engine::Impl::find(const Frame& frame, GrayView view, cons
             box.width = right - box.x;
             box.height = bottom - box.y;
         }
-        faces[i] = {box, found[i].neighbors, {}, {}};
+        faces[i] = {box, found[i].neighbors, {}, {}, {}, {}};
     }
     timings.detect += now() - start;
     return {faces, kept};
@@ -192,7 +197,8 @@ void Engine::Impl::read_face(const Frame& frame, GrayView view, int index, bool 
     for (int h = 0; h < head_count; ++h) {
         HeadState& head = heads[h];
         std::span<const float>& result = h == 0 ? face.emotion : face.gender;
-        result = {};
+        std::span<const float>& map = h == 0 ? face.emotion_map : face.gender_map;
+        result = map = {};
         if (!head.model) continue;
         const std::uint64_t start = now();
         const Rect rect = crop_rect(face.box, margins ? head.model.margin_x() : 0, margins ? head.model.margin_y() : 0, frame.width, frame.height);
@@ -203,6 +209,12 @@ void Engine::Impl::read_face(const Frame& frame, GrayView view, int index, bool 
         float* const scores = head.scores + static_cast<std::size_t>(index) * classes;
         head.network.run(head.pixels, scores);
         result = {scores, classes};
+        head.read = true;
+        if (config.class_maps && head.map_size.count() > 0) {
+            float* const values = head.maps + static_cast<std::size_t>(index) * head.map_size.count();
+            head.network.class_map(static_cast<int>(std::max_element(scores, scores + classes) - scores), values);
+            map = {values, head.map_size.count()};
+        }
         timings.crop += cut - start;
         (h == 0 ? timings.emotion : timings.gender) += now() - cut;
     }
@@ -247,7 +259,7 @@ Status Engine::classify(const Frame& frame, const Rect& box, Face& face) noexcep
     if (inside.width == 0) return Status::bad_argument;
     impl_->begin();
     const std::uint64_t start = impl_->now();
-    impl_->faces[0] = {inside, 0, {}, {}};
+    impl_->faces[0] = {inside, 0, {}, {}, {}, {}};
     impl_->read_face(frame, impl_->gray_of(frame), 0, true);
     face = impl_->faces[0];
     impl_->timings.total = impl_->now() - start;
@@ -260,7 +272,7 @@ Status Engine::classify_crop(const Frame& crop, Face& face) noexcept {
     if (const Status status = impl_->check(crop); status != Status::ok) return status;
     impl_->begin();
     const std::uint64_t start = impl_->now();
-    impl_->faces[0] = {{0, 0, crop.width, crop.height}, 0, {}, {}};
+    impl_->faces[0] = {{0, 0, crop.width, crop.height}, 0, {}, {}, {}, {}};
     impl_->read_face(crop, impl_->gray_of(crop), 0, false);
     face = impl_->faces[0];
     impl_->timings.total = impl_->now() - start;
@@ -274,6 +286,15 @@ Frame Engine::last_crop(Head head) const noexcept {
     const int channels = state.model.input_channels();
     return {state.pixels, state.model.input_width(), state.model.input_height(), std::ptrdiff_t{state.model.input_width()} * channels,
             channels == 1 ? PixelFormat::gray8 : PixelFormat::rgb24};
+}
+
+Status Engine::class_map(Head head, int class_index, std::span<float> out) const noexcept {
+    if (impl_ == nullptr) return Status::bad_argument;
+    const Impl::HeadState& state = impl_->heads[head == Head::emotion ? 0 : 1];
+    if (!state.read || state.map_size.count() == 0 || class_index < 0 || class_index >= state.model.class_count()) return Status::bad_argument;
+    if (out.size() < state.map_size.count()) return Status::too_small;
+    state.network.class_map(class_index, out.data());
+    return Status::ok;
 }
 
 const Timings& Engine::timings() const noexcept {

@@ -82,14 +82,15 @@ Json failed_picture(const std::string& source, const Answer& answer) {
     return {{"schema", host::json_schema}, {"source", source}, {"error", json["error"]}, {"detail", json.value("detail", "")}, {"status", answer.status}};
 }
 
-// "annotate=1" and no other. False: not understood.
+// "annotate=1", "explain=1" and no other. False: not understood.
 bool read_query(std::string_view query, Plan& plan) {
     while (!query.empty()) {
         const std::size_t end = std::min(query.find('&'), query.size());
         const std::string_view pair = query.substr(0, end);
         query.remove_prefix(std::min(end + 1, query.size()));
         if (pair == "annotate=1" || pair == "annotate=true") plan.annotate = true;
-        else if (pair != "annotate=0" && pair != "annotate=false" && !pair.empty()) return false;
+        else if (pair == "explain=1" || pair == "explain=true") plan.explain = true;
+        else if (pair != "annotate=0" && pair != "annotate=false" && pair != "explain=0" && pair != "explain=false" && !pair.empty()) return false;
     }
     return true;
 }
@@ -169,7 +170,7 @@ std::optional<Answer> Service::judge(const RequestHead& head, Plan& plan) {
         return {};
     }
     if (question < head.target.size() && !read_query(std::string_view(head.target).substr(question + 1), plan)) {
-        return error_answer(400, "The query is not understood.", "there is annotate=1 and annotate=0");
+        return error_answer(400, "The query is not understood.", "there are annotate=1 and explain=1");
     }
     if (head.content_length > options_.limits.body_bytes) {
         return error_answer(413, "The body is too large.", "the limit is " + std::to_string(options_.limits.body_bytes) + " bytes");
@@ -282,6 +283,9 @@ Answer Service::analyze_all(const Plan& plan, std::span<const Picture> pictures,
         }
         ++worked;
         answer.record.faces += static_cast<int>(report.faces.size());
+        for (host::FaceReport& face : report.faces) {
+            if (!plan.explain) face.emotion_map = {};
+        }
         std::string json = host::to_json(report, engine.info());
         json.pop_back();  // its brace
         if (!note.empty()) json += ",\"note\":" + dump(note);

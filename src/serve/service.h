@@ -34,6 +34,7 @@ const Route* find_route(std::string_view path);
 struct Plan {
     const Route* route = nullptr;
     bool annotate = false;
+    bool explain = false;
 };
 
 class Service {

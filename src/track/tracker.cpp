@@ -77,6 +77,8 @@ struct Tracker::Impl {
         int classes;                 // 0: no model
         float *raw, *smoothed;       // [max_tracks][classes]
         std::int32_t* labels;        // [max_tracks][mode_results], a ring
+        float* maps;                 // [max_tracks][map_size], if asked for
+        MapSize map_size;
     };
 
     TrackerConfig config;
@@ -163,6 +165,10 @@ Tracker::Impl* Tracker::Impl::place(Arena& arena, const TrackerConfig& config, c
         head.raw = arena.take<float>(scores);
         head.smoothed = arena.take<float>(scores);
         head.labels = arena.take<std::int32_t>(room * mode_results);
+        if (config.engine.class_maps) {
+            head.map_size = models[h]->class_map_size();
+            head.maps = head.map_size.count() > 0 ? arena.take<float>(room * head.map_size.count()) : nullptr;
+        }
     }
     const std::size_t engine_bytes = Engine::required_bytes(config.engine, &cascade, emotion, gender);
     std::byte* const bytes = arena.take<std::byte>(engine_bytes);
@@ -511,7 +517,10 @@ void Tracker::Impl::smooth(Track& track, int h, std::span<const float> result) n
             break;
         }
     }
-    reading = {{raw, classes}, {smoothed, classes}, best};
+    reading = {{raw, classes}, {smoothed, classes}, best, {}};
+    if (head.maps == nullptr) return;
+    const std::span<float> map(head.maps + static_cast<std::size_t>(track.slot) * head.map_size.count(), head.map_size.count());
+    if (engine.class_map(h == 0 ? mien::Head::emotion : mien::Head::gender, best, map) == Status::ok) reading.map = map;
 }
 
 std::span<const TrackedFace> Tracker::Impl::report() noexcept {

@@ -144,6 +144,15 @@ def main() -> int:
         drawn = page.evaluate("() => ['overlay', 'timeline'].map(id => { const c = document.getElementById(id); return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v > 0); })")
         assert drawn == [True, True], drawn
         page.screenshot(path=shots / "webcam.png", full_page=True)
+        # What speaks for the expression, red and blue on the face; the boxes and labels alone are gray.
+        tinted = "() => { const c = document.getElementById('overlay'), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let n = 0; for (let i = 0; i < d.length; i += 4) n += d[i + 3] > 20 && Math.abs(d[i] - d[i + 2]) > 60; return n; }"
+        assert page.evaluate(tinted) == 0
+        page.locator("#explain").check()
+        page.wait_for_function(f"() => ({tinted})() > 1000", timeout=20000)
+        page.screenshot(path=shots / "webcam_explain.png", full_page=True)
+        page.locator("#explain").uncheck()
+        page.wait_for_function(f"() => ({tinted})() === 0", timeout=20000)
+        page.locator("#camera").focus()
         page.keyboard.press("Enter")
         expect(page.locator("#live-view")).to_be_hidden()
         expect(page.locator("#camera")).to_have_attribute("aria-pressed", "false")

@@ -5,12 +5,12 @@ set -eu
 build=$1
 seconds=${2:-60}
 data=$(dirname "$0")/../data
-for target in weights cascade image npz stream request; do
+for target in weights cascade image npz stream request groups; do
     [ -x "$build/tests/fuzz_$target" ] || { echo "== fuzz_$target is not built"; continue; }
     case $target in
         weights) seeds="$data/models" ;;
         cascade) seeds="$data/cascades" ;;
-        stream | request) seeds="" ;;
+        stream | request | groups) seeds="" ;;
         image) seeds="$data/photos" ;;
         npz) seeds="" ;;
     esac

@@ -87,6 +87,7 @@ TEST_CASE("a face is found and read, the same on every instruction set, without 
     for (const Isa isa : isas()) {
         Config config;
         config.isa = isa;
+        config.class_maps = true;
         OwnedEngine owned(config, weights);
         CHECK(owned.engine.isa() == isa);
         std::span<const Face> faces;
@@ -108,6 +109,9 @@ TEST_CASE("a face is found and read, the same on every instruction set, without 
         CHECK(sum(faces[0].gender) == doctest::Approx(1));
         std::vector<float> all(faces[0].emotion.begin(), faces[0].emotion.end());
         all.insert(all.end(), faces[0].gender.begin(), faces[0].gender.end());
+        CHECK(faces[0].emotion_map.size() == weights.emotion.class_map_size().count());
+        all.insert(all.end(), faces[0].emotion_map.begin(), faces[0].emotion_map.end());
+        all.insert(all.end(), faces[0].gender_map.begin(), faces[0].gender_map.end());
         if (first.empty()) first = all;
         CHECK(first == all);
         CHECK(owned.engine.detector_stats().windows > 1000);
@@ -223,6 +227,60 @@ TEST_CASE("the crop that the network saw can be looked at") {
     const Frame crop = owned.engine.last_crop(Head::emotion);
     REQUIRE(crop.width == width);
     CHECK(std::memcmp(crop.data, picture.data(), picture.size()) == 0);
+}
+
+// The engine's maps of a crop for every class; the mean of each is the logit, so their softmax is what the engine answered.
+TEST_CASE("class activation maps add up to the answer, on every instruction set alike") {
+    std::vector<ByteVector> files = {read_file(weights_path("emotion.mien")), read_file(weights_path("emotion-large.mien")), read_file(weights_path("gender.mien")),
+                                     NetworkBuilder::with_gap_head(2).build(), NetworkBuilder::every_op(1).build()};
+    for (const char* name : {"mini_xception", "tiny_xception", "simple_cnn", "simpler_cnn", "dense_head"}) files.push_back(read_file(data_path(std::string("models/") + name + ".mien")));
+    int with_maps = 0;
+    for (const ByteVector& file : files) {
+        Model model;
+        REQUIRE(Model::open(file, model) == Status::ok);
+        CAPTURE(model.meta());
+        const int channels = model.input_channels();
+        const ByteVector pixels = test_picture(7, static_cast<std::size_t>(model.input_width()) * static_cast<std::size_t>(model.input_height()) * static_cast<std::size_t>(channels));
+        std::vector<float> first;
+        for (const Isa isa : isas()) {
+            Config config;
+            config.isa = isa;
+            config.max_width = model.input_width();
+            config.max_height = model.input_height();
+            std::vector<std::byte> memory(Engine::required_bytes(config, nullptr, &model, nullptr));
+            Engine engine;
+            REQUIRE(Engine::create(config, nullptr, &model, nullptr, memory, engine) == Status::ok);
+            std::vector<float> map(model.class_map_size().count());
+            CHECK(engine.class_map(Head::emotion, 0, map) == Status::bad_argument);  // nothing was read yet
+            Face face;
+            REQUIRE(engine.classify_crop({pixels.data(), model.input_width(), model.input_height(), std::ptrdiff_t{model.input_width()} * channels, channels == 3 ? PixelFormat::rgb24 : PixelFormat::gray8}, face) == Status::ok);
+            CHECK(face.emotion_map.empty());
+            if (map.empty()) {
+                CHECK(engine.class_map(Head::emotion, 0, map) == Status::bad_argument);
+                break;
+            }
+            with_maps += first.empty();
+            std::vector<float> all;
+            std::vector<double> logits;
+            for (int k = 0; k < model.class_count(); ++k) {
+                REQUIRE(engine.class_map(Head::emotion, k, map) == Status::ok);
+                all.insert(all.end(), map.begin(), map.end());
+                double sum_of_map = 0;
+                for (const float v : map) sum_of_map += static_cast<double>(v);
+                logits.push_back(sum_of_map / static_cast<double>(map.size()));
+            }
+            CHECK(engine.class_map(Head::emotion, -1, map) == Status::bad_argument);
+            CHECK(engine.class_map(Head::emotion, model.class_count(), map) == Status::bad_argument);
+            CHECK(engine.class_map(Head::gender, 0, map) == Status::bad_argument);
+            CHECK(engine.class_map(Head::emotion, 0, std::span(map).first(map.size() - 1)) == Status::too_small);
+            double total = 0;
+            for (const double v : logits) total += std::exp(v - logits[0]);
+            for (std::size_t k = 0; k < logits.size(); ++k) CHECK(std::exp(logits[k] - logits[0]) / total == doctest::Approx(static_cast<double>(face.emotion[k])).epsilon(0.03));
+            if (first.empty()) first = all;
+            CHECK(first == all);
+        }
+    }
+    CHECK(with_maps >= 5);
 }
 
 TEST_CASE("memory is exactly what was announced") {
@@ -357,6 +415,7 @@ TEST_CASE("tracker: no heap after create") {
 #if MIEN_COUNT_HEAP
     Weights weights;
     TrackerConfig config;
+    config.engine.class_maps = true;
     std::vector<std::byte> memory(Tracker::required_bytes(config, &weights.cascade, &weights.emotion, &weights.gender));
     Tracker tracker;
     REQUIRE(Tracker::create(config, &weights.cascade, &weights.emotion, &weights.gender, memory, tracker) == Status::ok);
@@ -371,5 +430,9 @@ TEST_CASE("tracker: no heap after create") {
     CHECK(calls == 0);
     CHECK(faces.size() == 1);
     CHECK(faces[0].age == 29);
+    std::vector<float> map(faces[0].emotion.map.size());
+    REQUIRE(map.size() == weights.emotion.class_map_size().count());
+    REQUIRE(tracker.engine()->class_map(Head::emotion, faces[0].emotion.label, map) == Status::ok);
+    CHECK(std::equal(map.begin(), map.end(), faces[0].emotion.map.begin()));
 #endif
 }

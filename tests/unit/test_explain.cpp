@@ -5,8 +5,11 @@
 
 #include <cmath>
 #include <filesystem>
+#include <memory>
 
 #include "explain/explain.h"
+#include "host/image_file.h"
+#include "mien/thread_pool.hpp"
 #include "unit/file_builder.h"
 #include "unit/helpers.h"
 
@@ -164,7 +167,7 @@ TEST_CASE("explain: every method gives a finite map, or says that it cannot") {
         Heatmap map;
         CHECK_FALSE(explainer.explain(Method::cam, -1, -1, map));
         CHECK_FALSE(explainer.explain(Method::grad_cam, 0, 0, map));
-        CHECK(explainer.tensor_of("no such layer") == -1);
+        CHECK(explainer.place_of("no such layer") == no_place);
     }
 }
 
@@ -173,4 +176,169 @@ TEST_CASE("explain: resizing keeps a constant and interpolates between centres")
     for (const float v : resized(flat, 7, 5).values) CHECK(v == 3);
     const Heatmap wide = resized(ramp, 4, 1);
     CHECK(wide.values == std::vector<float>{0, 0.25f, 0.75f, 1});
+}
+
+namespace {
+
+struct Shipped {
+    ByteVector file;
+    Model model;
+    explicit Shipped(const char* name) : file(read_file(weights_path(name))) { REQUIRE(Model::open(file, model) == Status::ok); }
+};
+
+// Faces of the sample photos as the network sees them.
+std::vector<ByteVector> sample_faces(const Model& model) {
+    static std::vector<ByteVector> found;  // always of the same network
+    if (!found.empty()) return found;
+    const ByteVector cascade_file = read_file(weights_path("haarcascade_frontalface_default.mien"));
+    Cascade cascade;
+    REQUIRE(Cascade::open(cascade_file, cascade) == Status::ok);
+    for (const char* name : {"photos/montage.jpg", "photos/astronaut.jpg"}) {
+        const auto decoded = host::decode_image(read_file(data_path(name)));
+        REQUIRE(decoded);
+        const Frame frame = decoded->image.frame();
+        Config config;
+        config.max_width = frame.width;
+        config.max_height = frame.height;
+        std::vector<std::byte> memory(Engine::required_bytes(config, &cascade, &model, nullptr));
+        Engine engine;
+        REQUIRE(Engine::create(config, &cascade, &model, nullptr, memory, engine) == Status::ok);
+        std::span<const Face> faces;
+        REQUIRE(engine.process(frame, faces) == Status::ok);
+        std::vector<Rect> boxes;
+        for (const Face& face : faces) boxes.push_back(face.box);
+        for (const Rect& box : boxes) {
+            Face face;
+            REQUIRE(engine.classify(frame, box, face) == Status::ok);
+            const Frame crop = engine.last_crop(Head::emotion);
+            found.emplace_back(crop.data, crop.data + crop.stride_bytes * crop.height);
+        }
+    }
+    REQUIRE(found.size() == 6);
+    return found;
+}
+
+int best_of(const Explainer& explainer) {
+    const auto& p = explainer.probabilities();
+    return static_cast<int>(std::max_element(p.begin(), p.end()) - p.begin());
+}
+
+}  // namespace
+
+TEST_CASE("explain: rank correlation") {
+    CHECK(rank_correlation({1, 2, 3, 4}, {10, 20, 21, 400}) == doctest::Approx(1));
+    CHECK(rank_correlation({1, 2, 3, 4}, {4, 3, 2, 1}) == doctest::Approx(-1));
+    CHECK(rank_correlation({1, 2, 3}, {5, 5, 5}) == 0);
+    CHECK(rank_correlation({1, 2, 2, 3}, {1, 2, 3, 4}) == doctest::Approx(0.9486833));  // ties at their middle
+    CHECK(rank_correlation({}, {}) == 0);
+    CHECK(rank_correlation({1}, {1, 2}) == 0);
+}
+
+TEST_CASE("explain: the int8 engine's activation map is the float network's") {
+    const Shipped shipped("emotion.mien");
+    Explainer explainer(shipped.model);
+    Config config;
+    config.max_width = shipped.model.input_width();
+    config.max_height = shipped.model.input_height();
+    std::vector<std::byte> memory(Engine::required_bytes(config, nullptr, &shipped.model, nullptr));
+    Engine engine;
+    REQUIRE(Engine::create(config, nullptr, &shipped.model, nullptr, memory, engine) == Status::ok);
+    for (const ByteVector& pixels : sample_faces(shipped.model)) {
+        explainer.look(pixels.data());
+        Face face;
+        REQUIRE(engine.classify_crop({pixels.data(), config.max_width, config.max_height, config.max_width, PixelFormat::gray8}, face) == Status::ok);
+        const int k = best_of(explainer);
+        std::vector<float> integers(shipped.model.class_map_size().count());
+        REQUIRE(engine.class_map(Head::emotion, k, integers) == Status::ok);
+        Heatmap floats;
+        REQUIRE(explainer.explain(Method::cam, k, usual_place, floats));
+        CHECK(rank_correlation(integers, floats.values) > 0.9);
+    }
+}
+
+TEST_CASE("explain: occlusion is the same for any number of threads, and finds what the others find") {
+    const Shipped shipped("emotion.mien");
+    std::vector<ByteVector> faces = sample_faces(shipped.model);
+    Explainer explainer(shipped.model);
+    std::vector<OcclusionFace> batch;
+    faces.resize(3);
+    for (const ByteVector& pixels : faces) {
+        explainer.look(pixels.data());
+        batch.push_back({pixels.data(), best_of(explainer)});
+    }
+    const std::vector<Heatmap> alone = occlusion(shipped.model, batch);
+    ThreadPool pool(3);
+    const std::vector<Heatmap> together = occlusion(shipped.model, batch, pool.executor());
+    REQUIRE(alone.size() == faces.size());
+    REQUIRE(together.size() == faces.size());
+    double largest = 0;
+    for (std::size_t i = 0; i < faces.size(); ++i) {
+        CHECK(alone[i].values == together[i].values);
+        CHECK(alone[i].width == shipped.model.input_width());
+        // By the explainer it is the same.
+        explainer.look(faces[i].data());
+        Heatmap one;
+        REQUIRE(explainer.explain(Method::occlusion, batch[i].class_index, usual_place, one));
+        CHECK(one.values == alone[i].values);
+        largest = std::max(largest, static_cast<double>(*std::max_element(one.values.begin(), one.values.end())));
+    }
+    CHECK(largest > 0.05);  // hiding something matters
+    CHECK(occlusion(shipped.model, {}).empty());
+    CHECK(occlusion(Model(), batch).empty());
+}
+
+// Adebayo et al. 2018: a map that does not change when the network forgets what it learnt shows the picture, not the network.
+TEST_CASE("explain: shuffled weights give other maps") {
+    const Shipped shipped("emotion.mien");
+    const std::vector<ByteVector> faces = sample_faces(shipped.model);
+    Explainer explainer(shipped.model), shuffled(shipped.model), again(shipped.model);
+    double sum[std::size(all_methods)] = {};
+    int count = 0;
+    for (const std::uint32_t seed : {1u, 2u}) {
+        Explainer other(shipped.model);
+        other.shuffle_weights(seed);
+        for (std::size_t f = 0; f < faces.size(); f += 2, ++count) {
+            explainer.look(faces[f].data());
+            other.look(faces[f].data());
+            for (const Method method : all_methods) {
+                if (method == Method::occlusion) continue;  // asks the engine, whose weights are the file's
+                Heatmap a, b;
+                REQUIRE(explainer.explain(method, best_of(explainer), usual_place, a));
+                REQUIRE(other.explain(method, best_of(explainer), usual_place, b));
+                sum[static_cast<std::size_t>(method)] += rank_correlation(a.values, b.values);
+            }
+        }
+    }
+    for (const Method method : all_methods) {
+        CAPTURE(method_name(method));
+        CHECK(std::fabs(sum[static_cast<std::size_t>(method)] / count) < 0.6);
+    }
+    // The same network twice gives the same map; the same seed the same shuffle.
+    shuffled.shuffle_weights(5);
+    again.shuffle_weights(5);
+    shuffled.look(faces[0].data());
+    again.look(faces[0].data());
+    Heatmap a, b;
+    REQUIRE(shuffled.explain(Method::gradient, 0, usual_place, a));
+    REQUIRE(again.explain(Method::gradient, 0, usual_place, b));
+    CHECK(a.values == b.values);
+}
+
+TEST_CASE("explain: layers are found by name, and maps look there") {
+    const Shipped shipped("emotion.mien");
+    Explainer explainer(shipped.model);
+    explainer.look(sample_faces(shipped.model)[0].data());
+    const LayerView last = explainer.network().layer(shipped.model.layer_count() - 1);
+    REQUIRE(explainer.place_of(last.name) == head_place);
+    // Grad-CAM at the head's own convolution is its activation map without what speaks against.
+    Heatmap at_head, cam;
+    REQUIRE(explainer.explain(Method::grad_cam, 3, head_place, at_head));
+    REQUIRE(explainer.explain(Method::cam, 3, usual_place, cam));
+    for (std::size_t i = 0; i < cam.values.size(); ++i)
+        CHECK(at_head.values[i] == doctest::Approx(std::max(cam.values[i], 0.0f) / static_cast<float>(cam.values.size())).epsilon(1e-4));
+    const int first = explainer.place_of(explainer.network().layer(0).name);
+    CHECK(first == 1);
+    REQUIRE(explainer.explain(Method::grad_cam, 3, first, at_head));
+    CHECK(at_head.width == explainer.network().shape(1).width);
+    CHECK_FALSE(explainer.explain(Method::grad_cam, 3, no_place, at_head));
 }

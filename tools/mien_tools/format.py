@@ -55,6 +55,8 @@ class Layer:
     weights: Optional[np.ndarray] = None  # int8 [out][ky][kx][in], or [ky][kx][channel] of a depthwise layer
     bias: Optional[np.ndarray] = None     # int32 [out]
     scale: Optional[np.ndarray] = None    # float32 [out], or [1] of global_avg_pool
+    float_weights: Optional[np.ndarray] = None  # float32, of the float original: the file's float twin, in all layers or in none
+    float_bias: Optional[np.ndarray] = None
     quant: float = 0.0
 
     @property
@@ -333,6 +335,14 @@ def encode_network(net: Network) -> bytes:
         records += struct.pack("<4B4B4B5HHIIIfI20x", layer.op, layer.relu, layer.logits, 0, *layer.kernel, *layer.stride, *layer.pads,
                                layer.input, NO_TENSOR if layer.input2 is None else layer.input2, *layer.size, 0,
                                offset, first_bias, first_scale, layer.quant, name_offset)
+    twin: Dict[str, bytes] = {}
+    weighted = [layer for layer in net.layers if layer.weights is not None]
+    if any(layer.float_weights is not None for layer in weighted):
+        for layer in weighted:
+            if layer.float_weights is None or layer.float_weights.shape != layer.weights.shape or layer.float_bias.shape != layer.bias.shape:
+                raise FormatError(f"layer '{layer.name}': its float twin is of another shape")
+        twin = {"FLTW": b"".join(np.ascontiguousarray(layer.float_weights, "<f4").tobytes() for layer in weighted),
+                "FLTB": b"".join(np.ascontiguousarray(layer.float_bias, "<f4").tobytes() for layer in weighted)}
     tests = struct.pack("<I", len(net.tests))
     for test in net.tests:
         pixels = np.ascontiguousarray(test.pixels, np.uint8).tobytes()
@@ -350,6 +360,7 @@ def encode_network(net: Network) -> bytes:
         "LABL": b"".join(_text_bytes(label) for label in net.labels),
         "META": _encode_meta(net.meta),
         "TEST": tests,
+        **twin,
     })
 
 
@@ -368,6 +379,9 @@ def decode_network(data: bytes) -> Network:
     net = Network((h, w, c), scale, offset, quant, labels, [], score == 1, margin_x, margin_y, _decode_meta(sections["META"]))
     wght = np.frombuffer(sections["WGHT"], np.int8)
     bias, scal = np.frombuffer(sections["BIAS"], "<i4"), np.frombuffer(sections["SCAL"], "<f4")
+    # An optional part: one that does not fit is no twin, as in src/explain.
+    fltw, fltb = (np.frombuffer(sections[tag], "<f4") if len(sections.get(tag, b"x")) % 4 == 0 else None for tag in ("FLTW", "FLTB"))
+    twin = fltw is not None and fltb is not None and fltw.size == wght.size and fltb.size == bias.size
     count = len(layr) // LAYER_BYTES
     if not 1 <= count <= MAX_LAYERS:
         raise FormatError(f"{count} layers")
@@ -389,6 +403,8 @@ def decode_network(data: bytes) -> Network:
                 raise FormatError(f"layer {i}: weights or biases outside of their section")
             layer.weights = wght[w_at:w_at + size].reshape(shape)
             layer.bias = bias[b_at:b_at + oc]
+            if twin:
+                layer.float_weights, layer.float_bias = fltw[w_at:w_at + size].reshape(shape), fltb[b_at:b_at + oc]
         if op in WITH_WEIGHTS or op == GLOBAL_AVG_POOL:
             size = 1 if op == GLOBAL_AVG_POOL else oc
             if s_at > scal.size or size > scal.size - s_at:

@@ -99,6 +99,19 @@ function sentence(face) {
   return text;
 }
 
+// Red speaks for the label, blue against it; the numbers are few, the browser smooths between them.
+function drawMap(pen, map, left, above, scale) {
+  const small = document.createElement('canvas');
+  small.width = map.width;
+  small.height = map.height;
+  const brush = small.getContext('2d'), cells = brush.createImageData(map.width, map.height);
+  const top = Math.max(...map.values.map(Math.abs)) || 1;
+  map.values.forEach((value, i) => cells.data.set([...(value > 0 ? [178, 34, 16] : [0, 84, 170]), 200 * Math.abs(value) / top], 4 * i));
+  brush.putImageData(cells, 0, 0);
+  pen.imageSmoothingEnabled = true;
+  pen.drawImage(small, left + map.crop.x * scale, above + map.crop.y * scale, map.crop.width * scale, map.crop.height * scale);
+}
+
 function drawBoxes(canvas, result) {
   const shown = canvas.getBoundingClientRect();
   const ratio = window.devicePixelRatio || 1;
@@ -112,6 +125,7 @@ function drawBoxes(canvas, result) {
   pen.font = '600 ' + size + 'px system-ui, sans-serif';
   pen.textBaseline = 'top';
   result.faces.forEach((face, i) => {
+    if (face.emotion && face.emotion.map) drawMap(pen, face.emotion.map, left, above, scale);
     const x = left + face.box.x * scale, y = above + face.box.y * scale, w = face.box.width * scale, h = face.box.height * scale;
     pen.lineWidth = 5 * ratio;
     pen.strokeStyle = '#000';
@@ -270,7 +284,7 @@ async function runLive(stream) {
     pen.drawImage(video, 0, 0, canvas.width, canvas.height);
     const blob = await new Promise(done => canvas.toBlob(done, 'image/jpeg', .85));
     try {
-      const answer = await ask('v1/analyze', {method: 'POST', body: blob, headers: {'Content-Type': 'image/jpeg'}});
+      const answer = await ask('v1/analyze' + ($('explain').checked ? '?explain=1' : ''), {method: 'POST', body: blob, headers: {'Content-Type': 'image/jpeg'}});
       $('camera-note').textContent = '';
       if (live.stream === stream) showLive(answer, performance.now() - start);
     } catch (error) {

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+// mien report: a labelled set as one page: figures, confusions, groups, and the most confident mistakes with what the network looked at.
+#include "cli/common.h"
+
+#if defined(MIEN_HAS_EXPLAIN)
+
+#include <algorithm>
+#include <ctime>
+
+#include <nlohmann/json.hpp>
+
+#include "explain/explain.h"
+#include "host/batch.h"
+#include "host/json.h"
+#include "host/labelled_faces.h"
+#include "report/groups.h"
+#include "report/page.h"
+#include "report/sheet.h"
+
+namespace mien::cli {
+namespace {
+
+constexpr std::size_t max_table_bytes = std::size_t{256} << 20;
+constexpr int mistake_side = 96;
+
+struct ReportOptions {
+    std::string data, out, model, split = "all", groups, method = "cam", isa = "best";
+    int mistakes = 24;
+    bool gender = false, json = false, overwrite = false, quiet = false;
+};
+
+int read_all(const ReportOptions& options, host::LabelledFaces& faces, host::EngineOwner& engine, report::Page& page, host::Scores& scores, std::vector<std::size_t>& rows, std::size_t& unreadable) {
+    for (std::size_t i = 0; i < faces.size(); ++i) {
+        if (interrupted()) return exit_interrupted;
+        if (!options.quiet && i % 256 == 0) show_progress(format("picture %zu of %zu", i, faces.size()));
+        const auto frame = faces.picture(i);
+        if (!frame) {
+            complain(faces.name(i), frame.error().text);
+            ++unreadable;
+            continue;
+        }
+        host::ImageReport read;
+        if (const host::Failure failure = engine.classify_crop(*frame, read)) {
+            complain(faces.name(i), failure->text);
+            return exit_output;
+        }
+        const host::Reading& reading = options.gender ? read.faces[0].gender : read.faces[0].emotion;
+        scores.add(faces.label(i), reading.probabilities);
+        page.samples.push_back({faces.name(i), faces.label(i), reading.probabilities});
+        rows.push_back(i);
+    }
+    show_progress("");
+    return exit_done;
+}
+
+void sort_into_groups(const report::GroupTable& table, report::Page& page, std::size_t& unknown) {
+    for (const std::string& name : table.properties()) page.properties.push_back({name, {}, {}});
+    for (const report::Sample& sample : page.samples) {
+        const std::vector<std::string>* values = table.find(sample.name);
+        unknown += values == nullptr;
+        for (std::size_t p = 0; p < page.properties.size(); ++p) {
+            report::Property& property = page.properties[p];
+            int index = -1;
+            if (values != nullptr && !(*values)[p].empty()) {
+                const auto found = std::find(property.values.begin(), property.values.end(), (*values)[p]);
+                index = static_cast<int>(found - property.values.begin());
+                if (found == property.values.end()) property.values.push_back((*values)[p]);
+            }
+            property.of_sample.push_back(index);
+        }
+    }
+    // In the order of the alphabet, whatever the order of the pictures.
+    for (report::Property& property : page.properties) {
+        std::vector<std::string> sorted = property.values;
+        std::sort(sorted.begin(), sorted.end());
+        for (int& index : property.of_sample)
+            if (index >= 0) index = static_cast<int>(std::lower_bound(sorted.begin(), sorted.end(), property.values[static_cast<std::size_t>(index)]) - sorted.begin());
+        property.values = std::move(sorted);
+    }
+}
+
+// The surest wrong answers, with their maps.
+int show_mistakes(const ReportOptions& options, explain::Method method, host::LabelledFaces& faces, host::EngineOwner& engine, const std::vector<std::size_t>& rows, report::Page& page) {
+    std::vector<std::size_t> wrong;
+    for (std::size_t i = 0; i < page.samples.size(); ++i)
+        if (page.samples[i].answer() != page.samples[i].label) wrong.push_back(i);
+    page.mistakes_in_all = wrong.size();
+    std::stable_sort(wrong.begin(), wrong.end(), [&](std::size_t a, std::size_t b) { return page.samples[a].confidence() > page.samples[b].confidence(); });
+    wrong.resize(std::min(wrong.size(), static_cast<std::size_t>(options.mistakes)));
+    explain::Explainer explainer(options.gender ? *engine.gender() : *engine.emotion());
+    for (const std::size_t i : wrong) {
+        if (interrupted()) return exit_interrupted;
+        const auto frame = faces.picture(rows[i]);
+        host::ImageReport again;
+        if (!frame || engine.classify_crop(*frame, again)) continue;  // it could be read before; the file has gone since
+        report::Mistake mistake;
+        mistake.sample = i;
+        mistake.face = report::tile_of(*frame, mistake_side);
+        explainer.look(engine.engine().last_crop(options.gender ? Head::gender : Head::emotion).data);
+        report::MapOfMethod map;
+        map.method = method;
+        if (explainer.explain(method, page.samples[i].answer(), explain::usual_place, map.map)) mistake.for_answer = report::map_picture(mistake.face, map);
+        if (explainer.explain(method, page.samples[i].label, explain::usual_place, map.map)) mistake.for_label = report::map_picture(mistake.face, map);
+        page.mistakes.push_back(std::move(mistake));
+    }
+    return exit_done;
+}
+
+std::string today() {
+    const std::time_t now = std::time(nullptr);
+    std::tm parts{};
+    return ::gmtime_r(&now, &parts) == nullptr ? std::string() : format("%04d-%02d-%02d", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday);
+}
+
+int run(ReportOptions& options) {
+    explain::Method method{};
+    if (!explain::find_method(options.method, method)) {
+        std::string list;
+        for (const explain::Method each : explain::all_methods) list += std::string(list.empty() ? "" : ", ") + explain::method_name(each);
+        complain("--method " + options.method, "is none of " + list);
+        return exit_usage;
+    }
+    if (!options.overwrite && host::would_overwrite(options.out)) {
+        complain(options.out, "exists already (-y overwrites)");
+        return exit_output;
+    }
+    EngineOptions engine_options;
+    engine_options.isa = options.isa;
+    engine_options.threads = 1;
+    engine_options.setup.cascade.use = false;
+    engine_options.setup.emotion.use = !options.gender;
+    engine_options.setup.gender.use = options.gender;
+    (options.gender ? engine_options.setup.gender : engine_options.setup.emotion).path = options.model;
+    int code = exit_done;
+    const auto engine = open_engine(engine_options, code);
+    if (engine == nullptr) return code;
+    const host::HeadInfo& head = options.gender ? engine->info().gender : engine->info().emotion;
+    std::optional<report::GroupTable> table;
+    if (!options.groups.empty()) {
+        const auto bytes = host::read_file(options.groups, max_table_bytes);
+        auto parsed = bytes ? report::GroupTable::parse(*bytes) : host::Result<report::GroupTable>(bytes.error());
+        if (!parsed) {
+            complain(options.groups, parsed.error().text);
+            return exit_input;
+        }
+        table = std::move(*parsed);
+    }
+    catch_interrupts();
+    auto faces = host::LabelledFaces::open(options.data, head.labels, options.split);
+    if (!faces) {
+        complain(options.data, faces.error().text);
+        return exit_input;
+    }
+    host::Scores scores(head.labels);
+    report::Page page;
+    page.source = options.data;
+    page.split = options.split;
+    page.model = head.model_name;
+    page.method = explain::method_name(method);
+    page.date = today();
+    page.labels = head.labels;
+    page.scores = &scores;
+    std::vector<std::size_t> rows;
+    std::size_t unreadable = 0, unknown = 0;
+    if (code = read_all(options, *faces, *engine, page, scores, rows, unreadable); code != exit_done) return code;
+    for (const auto& [reason, count] : faces->rejected()) {
+        complain(options.data, format("%zu left out: %s", count, reason.c_str()));
+        page.left_out.emplace_back(reason, count);
+    }
+    if (unreadable > 0) page.left_out.emplace_back("could not be read", unreadable);
+    if (page.samples.empty()) {
+        complain(options.data, "no picture could be read");
+        return exit_input;
+    }
+    if (table) {
+        sort_into_groups(*table, page, unknown);
+        if (unknown == page.samples.size()) {
+            complain(options.groups, "names none of the pictures; the first is '" + page.samples[0].name + "'");
+            return exit_input;
+        }
+        if (unknown > 0 && !options.quiet) complain(options.groups, format("%zu of %zu pictures are not in it", unknown, page.samples.size()));
+    }
+    if (code = show_mistakes(options, method, *faces, *engine, rows, page); code != exit_done) return code;
+    const std::string text = report::html(page);
+    if (interrupted()) return exit_interrupted;
+    const std::span bytes(reinterpret_cast<const std::uint8_t*>(text.data()), text.size());
+    if (const host::Failure failure = host::write_file(options.out, bytes, options.overwrite ? host::Overwrite::yes : host::Overwrite::no)) {
+        complain(options.out, failure->text);
+        return exit_output;
+    }
+    if (options.json) {
+        print(scores.json(options.data, head.model_name, unreadable) + "\n");
+    } else {
+        print(head.model_name + " on " + options.data + (options.split == "all" ? "" : ", " + options.split) + "\n" + scores.text() + "\n" + options.out + ": the page, " + format("%zu kB\n", text.size() / 1000));
+    }
+    if (const int output = output_exit_code(); output != exit_done) return output;
+    return unreadable == 0 ? exit_done : exit_input;
+}
+
+}  // namespace
+
+int run_report(int argc, char** argv) {
+    ReportOptions options;
+    CLI::App app("Measures a network on labelled faces, as `mien eval` does, and writes one page that holds everything: confusions, reliability,\n"
+                 "precision and recall, results by group, and the most confident mistakes with what the network looked at.\n");
+    style_app(app, "report");
+    app.add_option("DATA", options.data, "Folder with a sub-folder a class, or a NumPy .npz with `images` and `labels`")->required()->type_name("");
+    app.add_option("-o,--out", options.out, "The page")->required()->type_name("FILE.html");
+    app.add_option("--model", options.model, "A .mien file; without it the one inside the program")->type_name("FILE");
+    app.add_flag("--gender", options.gender, "The gender network instead of the expression network");
+    app.add_option("--split", options.split, "all, train, validation or test")->check(CLI::IsMember({"all", "train", "validation", "test"}))->type_name("NAME");
+    app.add_option("--groups", options.groups, "A table, comma or tab separated: the picture's name (or row), then a column a property")->type_name("FILE");
+    app.add_option("--mistakes", options.mistakes, "How many to show")->check(CLI::Range(0, 1000))->type_name("COUNT");
+    app.add_option("--method", options.method, "Of the maps; see `mien explain --help`")->type_name("NAME");
+    app.add_flag("--json", options.json, "The figures as one JSON object, beside the page");
+    app.add_flag("-y,--yes", options.overwrite, "Overwrite an existing page");
+    app.add_flag("-q,--quiet", options.quiet, "No progress and no notes");
+    add_isa_option(app, options.isa);
+    int exit_code = exit_done;
+    return parse_options(app, argc, argv, exit_code) ? run(options) : exit_code;
+}
+
+}  // namespace mien::cli
+
+#else
+
+namespace mien::cli {
+
+int run_report(int, char**) {
+    complain("report: this mien was built without it (cmake -DMIEN_EXPLAIN=ON, with Eigen installed)");
+    return exit_usage;
+}
+
+}  // namespace mien::cli
+
+#endif

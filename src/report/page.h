@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// What does a labelled set say about a network, on one page? HTML that holds all it shows: no script, no font, no address.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "host/image_file.h"
+#include "host/scores.h"
+
+namespace mien::report {
+
+struct Sample {
+    std::string name;
+    int label = 0;
+    std::vector<float> probabilities;
+
+    int answer() const;
+    float confidence() const { return probabilities[static_cast<std::size_t>(answer())]; }
+};
+
+// A property of pictures and its values; `of_sample` has the value's index, or -1 where the table says nothing.
+struct Property {
+    std::string name;
+    std::vector<std::string> values;
+    std::vector<int> of_sample;
+};
+
+struct Mistake {
+    std::size_t sample = 0;
+    host::Image face;
+    host::Image for_answer, for_label;   // maps over it; no pixels: there is none
+};
+
+struct Page {
+    std::string source, split, model, method, date;
+    std::vector<std::string> labels;
+    std::vector<Sample> samples;
+    std::vector<Property> properties;
+    std::vector<Mistake> mistakes;
+    std::vector<std::pair<std::string, std::size_t>> left_out;   // reason, pictures
+    std::size_t mistakes_in_all = 0;
+    const host::Scores* scores = nullptr;
+};
+
+std::string html(const Page& page);
+
+// Accuracy of a share of `count` pictures with its 95 % interval (Wilson 1927).
+struct Interval {
+    double low = 0, high = 1;
+};
+Interval wilson(std::int64_t hits, std::int64_t count);
+
+}  // namespace mien::report

@@ -26,6 +26,7 @@ MAY_INCLUDE = {
     "camera": {"base", "host", "video"},
     "live": {"base", "host", "video"},
     "serve": {"base", "host"},
+    "python": {"base", "host", "explain"},
     "cli": {"base", "host", "nn", "video", "camera", "live", "serve"},
 }
 CORE = {"base", "kernels", "image", "detect", "nn", "pipeline", "track"}

@@ -40,7 +40,7 @@ def classify(crop: Picture, format: str | None = None) -> Face:
     return default_engine().classify(crop, format=format)
 
 
-def explain(picture: Picture, box: Sequence[int] | None = None, head: str = "emotion", method: str = "grad_cam",
+def explain(picture: Picture, box: Sequence[int] | None = None, head: str = "emotion", method: str = "grad-cam",
             label: str | None = None, format: str | None = None) -> Explanation:
     """Which part of a face speaks for an answer (Engine.explain)."""
     return default_engine().explain(picture, box, head, method, label, format)

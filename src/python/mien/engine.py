@@ -26,7 +26,7 @@ HEADS = {"emotion": 0, "gender": 1}
 _WEIGHTS = Path(__file__).parent / "weights"
 
 
-def read_picture(source: Union[str, "os.PathLike[str]", bytes], max_pixels: int = 0) -> npt.NDArray[np.uint8]:
+def read_picture(source: Union[str, "os.PathLike[str]", bytes, bytearray, memoryview], max_pixels: int = 0) -> npt.NDArray[np.uint8]:
     """Decodes JPEG, PNG, BMP, GIF (first frame) or PNM to RGB, turned as its EXIF says, as the command line tool does.
 
     PictureError says what is wrong with it; more than `max_pixels` (0: 134 million) is refused before it is decoded."""
@@ -148,7 +148,7 @@ class Engine:
         array, number, _, _ = self._pixels(picture, format)
         return _called(self._engine.network_input, array, number, None if box is None else [int(v) for v in box], _head(head))
 
-    def explain(self, picture: Picture, box: Optional[Sequence[int]] = None, head: str = "emotion", method: str = "grad_cam",
+    def explain(self, picture: Picture, box: Optional[Sequence[int]] = None, head: str = "emotion", method: str = "grad-cam",
                 label: Optional[str] = None, format: Optional[str] = None) -> Explanation:
         """Which part of the face in `box` (or of the crop) speaks for `label` (the most probable one by default).
 

@@ -115,7 +115,7 @@ def process(client: Any, run: Any, output: Path, left: List[int], progress: Prog
 
     where = str(output.resolve())
     waiting = iter(left)
-    running = as_completed(with_results=False)
+    running = as_completed(loop=client.loop)
     parts: Dict[str, int] = {}
     careful: Set[int] = set()
     slots, looked = 0, 0.0

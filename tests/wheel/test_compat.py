@@ -168,14 +168,14 @@ THEIRS = """
 import json, sys
 import cv2
 cv2.setNumThreads(1)
-from fer import FER
+from fer.fer import FER
 films = [p for p in sys.argv[1:] if p.endswith(".avi")]
 answers = {}
 for kind, lite in (("keras", False), ("lite", True)):
     detector = FER(use_tflite=lite)
     answers[kind] = [[{"box": [int(v) for v in face["box"]], "emotions": face["emotions"]} for face in detector.detect_emotions(cv2.imread(path))]
                      for path in sys.argv[1:] if path not in films]
-from fer import Video
+from fer.classes import Video
 answers["video"] = [[int(v) for v in row["box0"]] + [row[k + "0"] for k in ("happy", "sad", "neutral")]
                     for row in Video(films[0]).analyze(FER(use_tflite=False), save_frames=False, save_video=False)]
 print("ANSWERS", json.dumps(answers))

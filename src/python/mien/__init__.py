@@ -21,7 +21,7 @@ from .tracker import Tracker
 
 __all__ = [
     "Box", "Engine", "Error", "Explanation", "Face", "Picture", "PictureError", "Reading", "Result", "TrackedFace", "TrackedReading", "Tracker",
-    "WeightsError", "__version__", "analyze", "classify", "detect_faces", "explain", "read_picture", "write_picture",
+    "WeightsError", "__version__", "analyze", "classify", "default_engine", "detect_faces", "explain", "read_picture", "write_picture",
 ]
 
 

@@ -101,45 +101,72 @@ def connect(options: argparse.Namespace) -> Any:
     from distributed import Client, LocalCluster
 
     if options.cluster:
-        return None, Client(options.cluster, timeout="10s", set_as_default=False)
+        return None, Client(options.cluster, timeout="10s")
     cluster = LocalCluster(n_workers=options.workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0,
                            silence_logs=logging.CRITICAL)
-    return cluster, Client(cluster, set_as_default=False)
+    return cluster, Client(cluster)
 
 
-def process(client: Any, run: Any, output: Path, left: List[int], progress: Progress) -> Iterator[Any]:
+class Workers:
+    """How many there are. Processes of this machine whose keeper has given up (killed while they started, say) are replaced."""
+
+    PATIENCE = 15.0  # seconds, in which Dask's own keeper may start it again
+
+    def __init__(self, client: Any, cluster: Any, wanted: int) -> None:
+        self.client, self.cluster, self.wanted = client, cluster, wanted
+        self.slots, self.looked, self.complete, self.told = 0, 0.0, time.monotonic(), False
+
+    def look(self) -> int:
+        """Parts that may be handed out at a time: two a thread, so that none waits for the command."""
+        now = time.monotonic()
+        if now - self.looked < 2:
+            return self.slots
+        threads = self.client.nthreads()
+        self.looked, self.slots = now, 2 * max(1, sum(threads.values()))
+        missing = self.wanted - len(threads) if self.cluster is not None else int(not threads)
+        if missing <= 0:
+            self.complete, self.told = now, False
+        elif now - self.complete > self.PATIENCE:
+            self.complete = now
+            if self.cluster is not None:
+                self.cluster.scale(len(self.cluster.worker_spec) + missing)
+            elif not self.told:
+                self.told = True
+                complain("the cluster has no worker: waiting for one")
+        return self.slots
+
+
+def process(client: Any, workers: Workers, output: Path, left: List[int], progress: Progress) -> Iterator[Any]:
     """Gives each part's Done. Only a few parts a worker are handed out at a time, so memory does not grow with the input."""
-    from distributed import KilledWorker, as_completed
+    from distributed import KilledWorker, TimeoutError, wait
 
     from .worker import annotate_part, annotate_part_carefully
 
     where = str(output.resolve())
     waiting = iter(left)
-    running = as_completed(loop=client.loop)
-    parts: Dict[str, int] = {}
+    running: Dict[Any, int] = {}  # future: part
     careful: Set[int] = set()
-    slots, looked = 0, 0.0
     while True:
-        if time.monotonic() - looked > 2:
-            slots, looked = 2 * max(1, sum(client.nthreads().values())), time.monotonic()
-        while len(parts) < slots and (part := next(waiting, None)) is not None:
-            future = client.submit(annotate_part, where, part, pure=False, retries=2)
-            parts[future.key] = part
-            running.add(future)
-        if not parts:
+        slots = workers.look()
+        while len(running) < slots and (part := next(waiting, None)) is not None:
+            running[client.submit(annotate_part, where, part, pure=False, retries=2)] = part
+        if not running:
             return
-        future = next(running)
-        part = parts.pop(future.key)
-        error = future.exception() if future.status == "error" else None
-        if error is None:
-            yield future.result()
-        elif isinstance(error, KilledWorker) and part not in careful:
-            careful.add(part)
-            again = client.submit(annotate_part_carefully, where, part, pure=False, retries=2)
-            parts[again.key] = part
-            running.add(again)
-        else:
-            raise error
+        try:
+            finished = wait(list(running), timeout=2, return_when="FIRST_COMPLETED").done
+        except TimeoutError:
+            progress.show()
+            continue
+        for future in finished:
+            part = running.pop(future)
+            error = future.exception() if future.status == "error" else None
+            if error is None:
+                yield future.result()
+            elif isinstance(error, KilledWorker) and part not in careful:
+                careful.add(part)
+                running[client.submit(annotate_part_carefully, where, part, pure=False, retries=2)] = part
+            else:
+                raise error
         progress.show()
 
 
@@ -201,7 +228,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
                     complain(complaint)
                     return EXIT_USAGE
             progress.start = time.monotonic()
-            for done in process(client, run, output, left, progress):
+            for done in process(client, Workers(client, cluster, options.workers), output, left, progress):
                 counts["pictures"] += done.pictures
                 counts["errors"] += done.errors
                 counts["faces"] += done.faces

@@ -43,6 +43,7 @@ if "$train_python" -c "import torch" 2>/dev/null; then
 else
     skip "training" "its packages are not installed (sh tools/train/setup.sh)"
 fi
+step "the Python package: wheel, guide, drop-in modules, mien-batch" env PYTHON="$PYTHON" MIEN_TOOL="$PWD/build/check/mien" sh tests/wheel/run.sh
 step "emulated ARM, RISC-V and x86 processors" sh tests/emulate.sh
 step "a camera in a virtual machine" sh tests/camera_vm.sh
 step "instruction counts" "$PYTHON" bench/icount/icount.py --quick

@@ -27,6 +27,7 @@ MAY_INCLUDE = {
     "live": {"base", "host", "video"},
     "report": {"base", "host", "explain"},
     "serve": {"base", "host"},
+    "python": {"base", "host", "explain"},
     "cli": {"base", "host", "nn", "video", "camera", "live", "serve", "explain", "report"},
 }
 CORE = {"base", "kernels", "image", "detect", "nn", "pipeline", "track"}

@@ -7,7 +7,7 @@ case "${1:-}" in
     "") packages="" ;;
     --tests)
         optional="$optional g++-aarch64-linux-gnu g++-arm-linux-gnueabihf g++-riscv64-linux-gnu qemu-user qemu-system-x86 busybox-static cpio kmod"
-        packages="doctest-dev pkg-config python3 python3-numpy python3-h5py python3-pytest python3-pil python3-venv opencv-data"
+        packages="doctest-dev pkg-config python3 python3-numpy python3-h5py python3-pytest python3-pil python3-venv python3-dev opencv-data"
         ;;
     *) echo "usage: sh tools/setup.sh [--tests]" >&2; exit 2 ;;
 esac

@@ -146,11 +146,11 @@ void EngineOwner::take(const Frame& frame, std::span<const Face> faces, ImageRep
     report.times.gender = milliseconds(t.gender);
 }
 
-Failure EngineOwner::process(const Frame& frame, ImageReport& report) {
+Failure EngineOwner::search(const Frame& frame, bool read, ImageReport& report) {
     if (Failure failure = prepare(frame.width, frame.height)) return failure;
     for (;;) {
         std::span<const Face> faces;
-        const Status status = engine_.process(frame, faces);
+        const Status status = read ? engine_.process(frame, faces) : engine_.detect(frame, faces);
         if (status != Status::ok) return Error{message(status)};
         const int more_faces = engine_.faces_dropped(), more_candidates = engine_.detector_stats().candidates_dropped;
         if (more_faces == 0 && more_candidates == 0) {
@@ -163,6 +163,10 @@ Failure EngineOwner::process(const Frame& frame, ImageReport& report) {
         if (Failure failure = rebuild()) return Error{"too many candidates for faces; more neighbours or a larger step give fewer"};
     }
 }
+
+Failure EngineOwner::process(const Frame& frame, ImageReport& report) { return search(frame, true, report); }
+
+Failure EngineOwner::detect(const Frame& frame, ImageReport& report) { return search(frame, false, report); }
 
 Failure EngineOwner::classify_crop(const Frame& frame, ImageReport& report) {
     if (Failure failure = prepare(frame.width, frame.height)) return failure;

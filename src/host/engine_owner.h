@@ -47,6 +47,8 @@ public:
 
     // Finds and reads every face. Fills size, faces and the engine's times of `report`, and leaves the rest.
     [[nodiscard]] Failure process(const Frame& frame, ImageReport& report);
+    // Finds every face, reads none.
+    [[nodiscard]] Failure detect(const Frame& frame, ImageReport& report);
     // Reads the whole picture as one face.
     [[nodiscard]] Failure classify_crop(const Frame& frame, ImageReport& report);
     // Reads one box again; afterwards engine().last_crop() is what the networks were given for it.
@@ -64,6 +66,7 @@ private:
     Failure load(const EngineSetup& setup);
     Failure prepare(int width, int height);
     Failure rebuild();
+    Failure search(const Frame& frame, bool read, ImageReport& report);
     // Copies the result of the engine's last call.
     void take(const Frame& frame, std::span<const Face> faces, ImageReport& report) const;
 

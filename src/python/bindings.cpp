@@ -1,0 +1,564 @@
+// SPDX-License-Identifier: MIT
+// How does Python reach the engine? mien._engine: engines, trackers, decoding and drawing on NumPy arrays, with plain tuples as results.
+// mien/*.py makes typed objects of them; nothing here is for users.
+//
+// Pixels are borrowed, never copied, whenever the pixels of a row lie side by side: any row stride, also a negative one, and
+// channels in either order. Other views are packed first. The GIL is released while the engine works; an engine that is called by
+// several threads at once works for each of them with memory of its own, on the same weights.
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "host/draw.h"
+#include "host/engine_owner.h"
+#include "host/image_file.h"
+#include "host/report.h"
+#include "mien/thread_pool.hpp"
+#include "mien/tracker.hpp"
+#ifdef MIEN_HAS_EXPLAIN
+#include "explain/explain.h"
+#endif
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace mien::python {
+namespace {
+
+// Become mien.WeightsError and mien.PictureError.
+struct WeightsProblem : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+struct PictureProblem : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+using Array = nb::ndarray<nb::ro>;
+using Bytes = nb::ndarray<std::uint8_t, nb::numpy>;
+
+// ---- pixels ----
+
+struct Pixels {
+    Frame frame;
+    std::vector<std::uint8_t> packed;  // only for views that the engine cannot walk
+};
+
+[[noreturn]] void refuse_shape(const Array& array, const char* wanted) {
+    std::string shape;
+    for (std::size_t i = 0; i < array.ndim(); ++i) shape += (i ? ", " : "") + std::to_string(array.shape(i));
+    throw nb::value_error(("the array has shape (" + shape + "), not " + wanted).c_str());
+}
+
+int side(std::size_t pixels) {
+    if (pixels == 0) throw nb::value_error("the picture is empty");
+    if (pixels > static_cast<std::size_t>(max_frame_side)) {
+        throw nb::value_error(("a picture may have " + std::to_string(max_frame_side) + " pixels a side, not " + std::to_string(pixels)).c_str());
+    }
+    return static_cast<int>(pixels);
+}
+
+int channels_of(PixelFormat format) {
+    switch (format) {
+        case PixelFormat::rgb24:
+        case PixelFormat::bgr24: return 3;
+        case PixelFormat::rgba32:
+        case PixelFormat::bgra32: return 4;
+        case PixelFormat::yuyv:
+        case PixelFormat::uyvy: return 2;
+        case PixelFormat::gray8:
+        case PixelFormat::nv12: return 1;
+    }
+    return 1;
+}
+
+Pixels borrow(const Array& array, PixelFormat format) {
+    if (array.dtype() != nb::dtype<std::uint8_t>()) throw nb::type_error("pixels must be of type uint8 (0 to 255)");
+    const std::size_t channels = static_cast<std::size_t>(channels_of(format)), dimensions = array.ndim();
+    const bool flat = channels == 1 && dimensions == 2;
+    if (!flat && (dimensions != 3 || array.shape(2) != channels)) {
+        const std::string wanted = channels == 1 ? "(height, width)" : "(height, width, " + std::to_string(channels) + ")";
+        refuse_shape(array, wanted.c_str());
+    }
+    Pixels pixels;
+    Frame& frame = pixels.frame;
+    frame.format = format;
+    frame.width = side(array.shape(1));
+    std::size_t rows = array.shape(0);
+    if (format == PixelFormat::nv12) {
+        if (rows % 3 != 0) refuse_shape(array, "(height * 3 / 2, width) of NV12");
+        frame.height = side(rows / 3 * 2);
+    } else {
+        frame.height = side(rows);
+    }
+    frame.data = static_cast<const std::uint8_t*>(array.data());
+    const std::size_t row_bytes = array.shape(1) * channels;
+    const std::int64_t row = array.stride(0), column = array.stride(1), channel = flat ? 1 : array.stride(2);
+    const std::int64_t step = static_cast<std::int64_t>(channels);
+    const bool rows_apart = rows == 1 || row >= static_cast<std::int64_t>(row_bytes) || -row >= static_cast<std::int64_t>(row_bytes);
+    const bool side_by_side = rows_apart && (column == step || frame.width == 1) && (format != PixelFormat::nv12 || row > 0);
+    frame.stride_bytes = rows == 1 ? static_cast<std::ptrdiff_t>(row_bytes) : static_cast<std::ptrdiff_t>(row);
+    if (side_by_side && (channel == 1 || channels == 1)) return pixels;
+    if (side_by_side && channel == -1 && channels == 3) {  // frame[:, :, ::-1]
+        frame.data -= 2;
+        frame.format = format == PixelFormat::rgb24 ? PixelFormat::bgr24 : PixelFormat::rgb24;
+        return pixels;
+    }
+    pixels.packed.resize(rows * row_bytes);
+    std::uint8_t* out = pixels.packed.data();
+    for (std::size_t y = 0; y < rows; ++y) {
+        for (std::size_t x = 0; x < array.shape(1); ++x) {
+            const std::uint8_t* in = frame.data + static_cast<std::int64_t>(y) * row + static_cast<std::int64_t>(x) * column;
+            for (std::size_t c = 0; c < channels; ++c) *out++ = in[static_cast<std::int64_t>(c) * channel];
+        }
+    }
+    frame.data = pixels.packed.data();
+    frame.stride_bytes = static_cast<std::ptrdiff_t>(row_bytes);
+    return pixels;
+}
+
+// A new array that owns its pixels.
+Bytes owned(std::unique_ptr<std::uint8_t[]> pixels, std::size_t height, std::size_t width, std::size_t channels) {
+    std::uint8_t* data = pixels.release();
+    nb::capsule owner(data, [](void* p) noexcept { delete[] static_cast<std::uint8_t*>(p); });
+    const std::size_t shape[3] = {height, width, channels};
+    return Bytes(data, channels == 1 ? 2 : 3, shape, owner);
+}
+
+// ---- results as tuples ----
+
+nb::object probabilities_tuple(std::span<const float> values) {
+    if (values.empty()) return nb::none();
+    nb::object tuple = nb::steal(PyTuple_New(static_cast<Py_ssize_t>(values.size())));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        PyTuple_SetItem(tuple.ptr(), static_cast<Py_ssize_t>(i), PyFloat_FromDouble(static_cast<double>(values[i])));
+    }
+    return tuple;
+}
+
+// (width, height, dropped, (gray, detect, crop, emotion, gender), [(x, y, w, h, neighbors, emotion or None, gender or None)])
+nb::tuple report_tuple(const host::ImageReport& report) {
+    nb::list faces;
+    for (const host::FaceReport& face : report.faces) {
+        faces.append(nb::make_tuple(face.box.x, face.box.y, face.box.width, face.box.height, face.neighbors,
+                                    probabilities_tuple(face.emotion.probabilities), probabilities_tuple(face.gender.probabilities)));
+    }
+    const host::StepTimes& t = report.times;
+    return nb::make_tuple(report.width, report.height, report.faces_dropped, nb::make_tuple(t.gray, t.detect, t.crop, t.emotion, t.gender), faces);
+}
+
+// ---- the engine ----
+
+struct Options {
+    std::optional<std::string> cascade, emotion, gender;  // a path; empty: inside the module; none: off
+    double scale_factor = 1.3;
+    int min_neighbors = 5, min_size = 0, max_size = 0, detect_width = 0, threads = 1;
+    std::string isa = "best";
+};
+
+Isa isa_of(const std::string& name) {
+    if (name == "best") return Isa::best;
+    for (const Isa isa : all_isas) {
+        if (name != isa_name(isa)) continue;
+        if (!isa_available(isa)) throw nb::value_error(("this processor has no " + name).c_str());
+        return isa;
+    }
+    throw nb::value_error(("there is no instruction set called " + name).c_str());
+}
+
+const Model& model_of(const host::EngineOwner& owner, Head head) {
+    const Model* model = head == Head::emotion ? owner.emotion() : owner.gender();
+    if (model == nullptr) throw nb::value_error(head == Head::emotion ? "the engine has no emotion network" : "the engine has no gender network");
+    return *model;
+}
+
+class SharedEngine {
+public:
+    explicit SharedEngine(const Options& options) : pool_(options.threads) {
+        if (options.threads < 1 || options.threads > 64) throw nb::value_error("threads must be 1 to 64");
+        host::EngineSetup setup;
+        const auto choose = [](const std::optional<std::string>& path, host::WeightsChoice& choice) {
+            choice.use = path.has_value();
+            if (path) choice.path = *path;
+        };
+        choose(options.cascade, setup.cascade);
+        choose(options.emotion, setup.emotion);
+        choose(options.gender, setup.gender);
+        setup.config.detector = {options.scale_factor, options.min_neighbors, options.min_size, options.max_size};
+        setup.config.detect_width = options.detect_width;
+        setup.config.isa = isa_of(options.isa);
+        if (pool_.threads() > 1) setup.config.executor = pool_.executor();
+        config_ = setup.config;
+        auto owner = host::EngineOwner::create(setup);
+        if (!owner) {
+            const std::string& text = owner.error().text;
+            if (text == "an engine option is out of range") throw nb::value_error(text.c_str());
+            throw WeightsProblem(text);
+        }
+        root_ = std::move(*owner);
+    }
+
+    const host::EngineOwner& root() const { return *root_; }
+    const Config& config() const { return config_; }
+
+    // An engine that nobody else uses until the lease ends.
+    class Lease {
+    public:
+        explicit Lease(SharedEngine& shared) : shared_(shared), engine_(shared.take()) {}
+        ~Lease() { shared_.give_back(std::move(engine_)); }
+        Lease(const Lease&) = delete;
+        Lease& operator=(const Lease&) = delete;
+        host::EngineOwner* operator->() { return engine_.get(); }
+
+    private:
+        SharedEngine& shared_;
+        std::unique_ptr<host::EngineOwner> engine_;
+    };
+
+    template <class Work>
+    nb::tuple run(const Array& array, PixelFormat format, Work work) {
+        const Pixels pixels = borrow(array, format);
+        host::ImageReport report;
+        host::Failure failure;
+        {
+            nb::gil_scoped_release release;
+            Lease engine(*this);
+            failure = work(engine, pixels.frame, report);
+        }
+        if (failure) throw PictureProblem(failure->text);
+        return report_tuple(report);
+    }
+
+    // What the network of `head` sees of `box`, or of the whole picture.
+    std::vector<std::uint8_t> crop(const Array& array, PixelFormat format, const std::optional<Rect>& box, Head head) {
+        const Pixels pixels = borrow(array, format);
+        model_of(*root_, head);
+        std::vector<std::uint8_t> out;
+        host::Failure failure;
+        {
+            nb::gil_scoped_release release;
+            Lease engine(*this);
+            host::ImageReport report;
+            failure = box ? engine->classify(pixels.frame, *box, report) : engine->classify_crop(pixels.frame, report);
+            if (!failure) {
+                const Frame seen = engine->engine().last_crop(head);
+                const std::size_t bytes = static_cast<std::size_t>(seen.width * channels_of(seen.format));
+                for (int y = 0; y < seen.height; ++y) out.insert(out.end(), seen.data + y * seen.stride_bytes, seen.data + y * seen.stride_bytes + bytes);
+            }
+        }
+        if (failure) throw PictureProblem(failure->text);
+        return out;
+    }
+
+#ifdef MIEN_HAS_EXPLAIN
+    nb::tuple explain(const Array& array, PixelFormat format, const std::optional<Rect>& box, Head head, const std::string& method_name, int label) {
+        const std::vector<std::uint8_t> pixels = crop(array, format, box, head);
+        const Model& model = model_of(*root_, head);
+        std::optional<explain::Method> method;
+        for (const explain::Method m : explain::all_methods) {
+            if (method_name == explain::method_name(m)) method = m;
+        }
+        if (!method) throw nb::value_error(("there is no method of explanation called " + method_name).c_str());
+        if (label >= model.class_count()) throw nb::value_error("there is no class of that number");
+        explain::Heatmap map;
+        std::vector<float> probabilities;
+        bool done = false;
+        {
+            nb::gil_scoped_release release;
+            const std::lock_guard lock(explain_mutex_);
+            std::unique_ptr<explain::Explainer>& explainer = explainers_[head == Head::emotion ? 0 : 1];
+            if (explainer == nullptr) explainer = std::make_unique<explain::Explainer>(model);
+            explainer->look(pixels.data());
+            for (const auto p : explainer->probabilities()) probabilities.push_back(static_cast<float>(p));
+            if (label < 0) {
+                label = 0;
+                for (int i = 1; i < model.class_count(); ++i) {
+                    if (probabilities[static_cast<std::size_t>(i)] > probabilities[static_cast<std::size_t>(label)]) label = i;
+                }
+            }
+            done = explainer->explain(*method, label, -1, map);
+        }
+        if (!done) throw nb::value_error(("the network has no map for " + method_name).c_str());
+        auto* values = new float[map.values.size()];
+        std::memcpy(values, map.values.data(), map.values.size() * sizeof(float));
+        nb::capsule owner(values, [](void* p) noexcept { delete[] static_cast<float*>(p); });
+        const std::size_t shape[2] = {static_cast<std::size_t>(map.height), static_cast<std::size_t>(map.width)};
+        return nb::make_tuple(nb::ndarray<float, nb::numpy>(values, 2, shape, owner), label, probabilities_tuple(probabilities),
+                              explain::is_signed(*method));
+    }
+#endif
+
+private:
+    std::unique_ptr<host::EngineOwner> take() {
+        {
+            const std::lock_guard lock(mutex_);
+            if (!free_.empty()) {
+                auto engine = std::move(free_.back());
+                free_.pop_back();
+                return engine;
+            }
+        }
+        return root_->sharing_weights();
+    }
+    void give_back(std::unique_ptr<host::EngineOwner> engine) {
+        const std::lock_guard lock(mutex_);
+        free_.push_back(std::move(engine));
+    }
+
+    ThreadPool pool_;
+    Config config_;
+    std::unique_ptr<host::EngineOwner> root_;
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<host::EngineOwner>> free_;
+#ifdef MIEN_HAS_EXPLAIN
+    std::mutex explain_mutex_;
+    std::unique_ptr<explain::Explainer> explainers_[2];
+#endif
+};
+
+nb::object head_tuple(const Model* model, const host::HeadInfo& head) {
+    if (model == nullptr) return nb::none();
+    nb::list labels;
+    for (const std::string& label : head.labels) labels.append(nb::str(label.c_str(), label.size()));
+    return nb::make_tuple(head.model_name, nb::tuple(labels), model->input_width(), model->input_height(), model->input_channels());
+}
+
+// ---- faces over time ----
+
+class SharedTracker {
+public:
+    SharedTracker(std::shared_ptr<SharedEngine> engine, const TrackerConfig& config) : shared_(std::move(engine)), config_(config) {
+        if (shared_->root().cascade() == nullptr) throw nb::value_error("a tracker needs an engine with a cascade");
+        config_.engine = shared_->config();
+        if (Tracker::required_bytes(config_, shared_->root().cascade(), shared_->root().emotion(), shared_->root().gender()) == 0) {
+            throw nb::value_error("a tracker option is out of range");
+        }
+    }
+
+    nb::tuple process(const Array& array, PixelFormat format, std::uint64_t time_ns) {
+        const Pixels pixels = borrow(array, format);
+        std::span<const TrackedFace> faces;
+        Status status = Status::ok;
+        std::unique_lock lock(mutex_, std::defer_lock);
+        {
+            nb::gil_scoped_release release;
+            lock.lock();
+            status = prepare(pixels.frame);
+            if (status == Status::ok) status = tracker_.process(pixels.frame, time_ns, faces);
+        }
+        if (status != Status::ok) throw PictureProblem(message(status));
+        nb::list list;
+        for (const TrackedFace& face : faces) {
+            last_id_ = std::max(last_id_, id_base_ + face.id);
+            list.append(nb::make_tuple(id_base_ + face.id, face.box.x, face.box.y, face.box.width, face.box.height, face.neighbors, face.missed, face.age,
+                                       reading(face.emotion), reading(face.gender)));
+        }
+        return nb::make_tuple(pixels.frame.width, pixels.frame.height, tracker_.stats().full, list);
+    }
+
+    void reset() {
+        const std::lock_guard lock(mutex_);
+        tracker_.reset();
+    }
+
+private:
+    static nb::object reading(const TrackedReading& reading) {
+        if (reading.label < 0) return nb::none();
+        return nb::make_tuple(reading.label, probabilities_tuple(reading.probabilities), probabilities_tuple(reading.smoothed));
+    }
+
+    // Grows for larger frames; numbers of faces go on.
+    Status prepare(const Frame& frame) {
+        if (tracker_ && frame.width <= config_.engine.max_width && frame.height <= config_.engine.max_height) return Status::ok;
+        config_.engine.max_width = tracker_ ? std::max(config_.engine.max_width, frame.width) : frame.width;
+        config_.engine.max_height = tracker_ ? std::max(config_.engine.max_height, frame.height) : frame.height;
+        id_base_ = last_id_;
+        tracker_ = Tracker();
+        const host::EngineOwner& owner = shared_->root();
+        memory_.assign(Tracker::required_bytes(config_, owner.cascade(), owner.emotion(), owner.gender()), std::byte{});
+        return Tracker::create(config_, owner.cascade(), owner.emotion(), owner.gender(), memory_, tracker_);
+    }
+
+    std::shared_ptr<SharedEngine> shared_;
+    TrackerConfig config_;
+    std::mutex mutex_;
+    std::vector<std::byte> memory_;
+    Tracker tracker_;
+    std::uint32_t id_base_ = 0, last_id_ = 0;
+};
+
+// ---- pictures ----
+
+nb::tuple decode(const nb::bytes& bytes, std::uint64_t max_pixels) {
+    const std::span<const std::uint8_t> span(reinterpret_cast<const std::uint8_t*>(bytes.c_str()), bytes.size());
+    host::ImageLimits limits;
+    if (max_pixels > 0) limits.max_pixels = max_pixels;
+    std::optional<host::Result<host::DecodedImage>> decoded;
+    {
+        nb::gil_scoped_release release;
+        decoded = host::decode_image(span, limits);
+    }
+    if (!*decoded) throw PictureProblem(decoded->error().text);
+    host::Image& image = (*decoded)->image;
+    std::uint8_t* data = image.pixels.release();
+    nb::capsule owner(data, [](void* p) noexcept { std::free(p); });
+    const std::size_t shape[3] = {static_cast<std::size_t>(image.height), static_cast<std::size_t>(image.width), 3};
+    return nb::make_tuple(Bytes(data, 3, shape, owner), (*decoded)->note);
+}
+
+nb::bytes encode(const Array& array, PixelFormat format, bool jpeg) {
+    if (format != PixelFormat::gray8 && format != PixelFormat::rgb24) throw nb::value_error("only gray and rgb pictures are written");
+    Pixels pixels = borrow(array, format);
+    if (pixels.frame.format == PixelFormat::bgr24) throw nb::value_error("a reversed view: pass numpy.ascontiguousarray of it");
+    std::optional<host::Result<host::ByteVector>> encoded;
+    {
+        nb::gil_scoped_release release;
+        encoded = host::encode_image(pixels.frame, jpeg ? host::ImageFormat::jpeg : host::ImageFormat::png);
+    }
+    if (!*encoded) throw PictureProblem(encoded->error().text);
+    return nb::bytes((*encoded)->data(), (*encoded)->size());
+}
+
+using Paper = nb::ndarray<std::uint8_t, nb::shape<-1, -1, 3>, nb::c_contig, nb::device::cpu>;
+
+host::Canvas canvas_of(const Paper& paper) {
+    return {paper.data(), side(paper.shape(1)), side(paper.shape(0)), static_cast<std::ptrdiff_t>(paper.stride(0))};
+}
+
+using FaceTuple = std::vector<int>;
+
+// Paints boxes and labels as `mien image --out` does: boxes [x, y, w, h], a line of text or two each.
+void annotate(const Paper& paper, const SharedEngine& engine, const std::vector<FaceTuple>& boxes, const std::vector<std::vector<float>>& emotion,
+              const std::vector<std::vector<float>>& gender, bool by_emotion) {
+    if (boxes.size() != emotion.size() || boxes.size() != gender.size()) throw nb::value_error("boxes and readings differ in number");
+    const host::EngineInfo& info = engine.root().info();
+    std::vector<host::FaceReport> faces;
+    for (std::size_t i = 0; i < boxes.size(); ++i) {
+        if (boxes[i].size() != 4) throw nb::value_error("a box has four numbers");
+        host::FaceReport face;
+        face.box = {boxes[i][0], boxes[i][1], boxes[i][2], boxes[i][3]};
+        face.emotion.probabilities = emotion[i];
+        face.gender.probabilities = gender[i];
+        if ((face.emotion.known() && face.emotion.probabilities.size() != info.emotion.labels.size()) ||
+            (face.gender.known() && face.gender.probabilities.size() != info.gender.labels.size())) {
+            throw nb::value_error("the readings are of another engine");
+        }
+        faces.push_back(std::move(face));
+    }
+    const host::Canvas canvas = canvas_of(paper);
+    nb::gil_scoped_release release;
+    host::annotate(canvas, faces, info, by_emotion ? host::Style::emotion : host::Style::gender);
+}
+
+}  // namespace
+}  // namespace mien::python
+
+NB_MODULE(_engine, module) {
+    using namespace mien::python;
+    using mien::PixelFormat;
+    module.doc() = "The engine, for mien/*.py. Nothing here is an interface to rely on.";
+    module.attr("version") = MIEN_VERSION;
+    nb::exception<WeightsProblem>(module, "WeightsProblem");
+    nb::exception<PictureProblem>(module, "PictureProblem");
+#ifdef MIEN_HAS_EXPLAIN
+    module.attr("has_explain") = true;
+    nb::list methods;
+    for (const auto method : mien::explain::all_methods) methods.append(nb::str(mien::explain::method_name(method)));
+    module.attr("explain_methods") = nb::tuple(methods);
+#else
+    module.attr("has_explain") = false;
+    module.attr("explain_methods") = nb::make_tuple();
+#endif
+
+    const auto format = [](int number) { return static_cast<PixelFormat>(number); };
+    const auto box_of = [](const std::optional<std::vector<int>>& box) -> std::optional<mien::Rect> {
+        if (!box) return {};
+        if (box->size() != 4) throw nb::value_error("a box has four numbers: x, y, width, height");
+        return mien::Rect{(*box)[0], (*box)[1], (*box)[2], (*box)[3]};
+    };
+
+    nb::class_<SharedEngine>(module, "Engine")
+        .def("__init__",
+             [](SharedEngine* self, std::optional<std::string> cascade, std::optional<std::string> emotion, std::optional<std::string> gender,
+                double scale_factor, int min_neighbors, int min_size, int max_size, int detect_width, int threads, const std::string& isa) {
+                 new (self) SharedEngine({std::move(cascade), std::move(emotion), std::move(gender), scale_factor, min_neighbors, min_size, max_size,
+                                          detect_width, threads, isa});
+             },
+             "cascade"_a.none(), "emotion"_a.none(), "gender"_a.none(), "scale_factor"_a, "min_neighbors"_a, "min_size"_a, "max_size"_a,
+             "detect_width"_a, "threads"_a, "isa"_a)
+        .def("process", [format](SharedEngine& self, const Array& array, int f) {
+            return self.run(array, format(f), [](SharedEngine::Lease& engine, const mien::Frame& frame, mien::host::ImageReport& report) { return engine->process(frame, report); });
+        })
+        .def("detect", [format](SharedEngine& self, const Array& array, int f) {
+            return self.run(array, format(f), [](SharedEngine::Lease& engine, const mien::Frame& frame, mien::host::ImageReport& report) { return engine->detect(frame, report); });
+        })
+        .def("classify", [format](SharedEngine& self, const Array& array, int f, int x, int y, int width, int height) {
+            return self.run(array, format(f), [=](SharedEngine::Lease& engine, const mien::Frame& frame, mien::host::ImageReport& report) {
+                return engine->classify(frame, {x, y, width, height}, report);
+            });
+        })
+        .def("classify_crop", [format](SharedEngine& self, const Array& array, int f) {
+            return self.run(array, format(f), [](SharedEngine::Lease& engine, const mien::Frame& frame, mien::host::ImageReport& report) { return engine->classify_crop(frame, report); });
+        })
+        .def("network_input", [format, box_of](SharedEngine& self, const Array& array, int f, const std::optional<std::vector<int>>& box, int head) {
+            const auto which = static_cast<mien::Head>(head);
+            const std::vector<std::uint8_t> seen = self.crop(array, format(f), box_of(box), which);
+            const mien::Model& model = model_of(self.root(), which);
+            auto pixels = std::make_unique<std::uint8_t[]>(seen.size());
+            std::memcpy(pixels.get(), seen.data(), seen.size());
+            return owned(std::move(pixels), static_cast<std::size_t>(model.input_height()), static_cast<std::size_t>(model.input_width()),
+                         static_cast<std::size_t>(model.input_channels()));
+        }, "array"_a, "format"_a, "box"_a.none(), "head"_a)
+#ifdef MIEN_HAS_EXPLAIN
+        .def("explain", [format, box_of](SharedEngine& self, const Array& array, int f, const std::optional<std::vector<int>>& box, int head, const std::string& method, int label) {
+            return self.explain(array, format(f), box_of(box), static_cast<mien::Head>(head), method, label);
+        }, "array"_a, "format"_a, "box"_a.none(), "head"_a, "method"_a, "label"_a)
+#endif
+        .def("info", [](const SharedEngine& self) {
+            const mien::host::EngineOwner& owner = self.root();
+            return nb::make_tuple(owner.info().cascade_name, head_tuple(owner.emotion(), owner.info().emotion), head_tuple(owner.gender(), owner.info().gender),
+                                  mien::isa_name(mien::resolve_isa(self.config().isa)));
+        });
+
+    nb::class_<SharedTracker>(module, "Tracker")
+        .def("__init__",
+             [](SharedTracker* self, std::shared_ptr<SharedEngine> engine, int smoothing, float average_weight, int max_tracks, int full_every,
+                std::uint64_t cycle_ns, std::uint64_t lost_ns, int keep_neighbors) {
+                 mien::TrackerConfig config;
+                 config.smoothing = static_cast<mien::Smoothing>(smoothing);
+                 config.average_weight = average_weight;
+                 config.max_tracks = max_tracks;
+                 config.full_every = full_every;
+                 config.cycle_ns = cycle_ns;
+                 config.lost_ns = lost_ns;
+                 config.keep_neighbors = keep_neighbors;
+                 new (self) SharedTracker(std::move(engine), config);
+             })
+        .def("process", [format](SharedTracker& self, const Array& array, int f, std::uint64_t time_ns) { return self.process(array, format(f), time_ns); })
+        .def("reset", &SharedTracker::reset, nb::call_guard<nb::gil_scoped_release>());
+
+    module.def("decode", &decode);
+    module.def("encode", [format](const Array& array, int f, bool jpeg) { return encode(array, format(f), jpeg); });
+    module.def("annotate", &annotate);
+    module.def("draw_text", [](const Paper& paper, int left, int top, const std::string& text, float size, int r, int g, int b) {
+        mien::host::draw_text(canvas_of(paper), left, top, text, size,
+                              {static_cast<std::uint8_t>(r), static_cast<std::uint8_t>(g), static_cast<std::uint8_t>(b)});
+    });
+    module.def("text_size", [](const std::string& text, float size) {
+        const mien::host::TextSize t = mien::host::text_size(text, size);
+        return nb::make_tuple(t.width, t.height);
+    });
+}

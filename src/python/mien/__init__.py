@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+"""Finds faces in pictures and reads their expression and gender.
+
+    import mien
+    engine = mien.Engine()
+    for face in engine.analyze("photo.jpg"):
+        print(face.box, face.emotion.label, face.emotion.probability)
+
+Pictures are NumPy arrays (not copied), Pillow images, paths or the bytes of a picture file. See docs/PYTHON.md.
+"""
+
+from __future__ import annotations
+
+from typing import List, Sequence
+
+from ._engine import version as __version__
+from .engine import Engine, Picture, default_engine, read_picture, write_picture
+from .errors import Error, PictureError, WeightsError
+from .results import Box, Explanation, Face, Reading, Result, TrackedFace, TrackedReading
+from .tracker import Tracker
+
+__all__ = [
+    "Box", "Engine", "Error", "Explanation", "Face", "Picture", "PictureError", "Reading", "Result", "TrackedFace", "TrackedReading", "Tracker",
+    "WeightsError", "__version__", "analyze", "classify", "default_engine", "detect_faces", "explain", "read_picture", "write_picture",
+]
+
+
+def analyze(picture: Picture, format: str | None = None) -> Result:
+    """Every face with expression and gender, by an engine with the default options that is made at the first call."""
+    return default_engine().analyze(picture, format)
+
+
+def detect_faces(picture: Picture, format: str | None = None) -> List[Box]:
+    """The boxes only, no network."""
+    return default_engine().detect_faces(picture, format)
+
+
+def classify(crop: Picture, format: str | None = None) -> Face:
+    """Reads a picture that is one face, cut out already."""
+    return default_engine().classify(crop, format=format)
+
+
+def explain(picture: Picture, box: Sequence[int] | None = None, head: str = "emotion", method: str = "grad-cam",
+            label: str | None = None, format: str | None = None) -> Explanation:
+    """Which part of a face speaks for an answer (Engine.explain)."""
+    return default_engine().explain(picture, box, head, method, label, format)

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""python -m mien PHOTO...: every face of pictures, as a table or with --json. `mien image` of the command line tool does more."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import List, Optional
+
+from . import Engine, Error, Result, __version__, write_picture
+from .engine import read_picture
+
+
+def table(result: Result) -> str:
+    count = "no face found" if not result.faces else "1 face" if len(result) == 1 else f"{len(result)} faces"
+    lines = [f"{result.source}: {count}, {result.width} x {result.height} pixels, {result.timing_ms['total']:.0f} ms"]
+    if result.faces:
+        lines.append("    #      x      y         size  expression      gender")
+    for number, face in enumerate(result, 1):
+        size = f"{face.box.width} x {face.box.height}"
+        line = f"{number:5d}  {face.box.x:5d}  {face.box.y:5d}  {size:>11}"
+        for reading, width in ((face.emotion, 8), (face.gender, 5)):
+            if reading is not None:
+                line += f"  {reading.label:<{width}} {reading.probability * 100:3.0f} %"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m mien", description="Finds every face in pictures and reads its expression and gender.",
+                                     epilog="Exit codes: 0 done, 1 output could not be written, 2 usage, 3 a picture could not be read, 4 bad weights.")
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="JPEG, PNG, BMP, GIF or PNM")
+    parser.add_argument("--json", action="store_true", help="one JSON object a picture, as `mien image --json`")
+    parser.add_argument("-o", "--out", metavar="FILE", help="write the picture with boxes and labels (one picture; .png or .jpg)")
+    parser.add_argument("--emotion", default=None, metavar="FILE", help='weights for the expression; "large" is in the package')
+    parser.add_argument("--version", action="version", version=f"mien {__version__}")
+    options = parser.parse_args(arguments)
+    if options.out and len(options.photos) > 1:
+        parser.error("--out takes one picture")
+    try:
+        engine = Engine(emotion=options.emotion or True)
+    except Error as error:
+        print(f"mien: {error}", file=sys.stderr)
+        return 4
+    code = 0
+    for photo in options.photos:
+        try:
+            result = engine.analyze(photo)
+        except (OSError, Error) as error:
+            cause = f"{photo}: {error.strerror}" if isinstance(error, OSError) and error.strerror else str(error)
+            print(f"mien: {cause}", file=sys.stderr)
+            code = 3
+            continue
+        print(result.to_json() if options.json else table(result))
+        if options.out:
+            try:
+                write_picture(options.out, engine.draw(read_picture(photo), result.faces))
+            except (OSError, ValueError) as error:
+                print(f"mien: {error}", file=sys.stderr)
+                return 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: MIT
+"""Which pictures are there, and which of them are one part? Written down once in OUTPUT/_plan.parquet, a row group for each part, so that a
+restart, a worker that comes later and a second attempt at a part all mean the same pictures, whatever happens to the input meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from .. import __version__
+
+ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".pnm")
+PLAN, RUN = "_plan.parquet", "_run.json"
+# `path` is bytes, since file names need not be UTF-8; in an archive it is the member's name. `offset`: of a tar member's data.
+COLUMNS = pa.schema([("path", pa.binary()), ("offset", pa.int64()), ("size", pa.int64())])
+
+
+class InputError(Exception):
+    """The input or the output is not what it should be; one line."""
+
+
+class Item(NamedTuple):
+    path: bytes
+    offset: Optional[int] = None
+    size: Optional[int] = None
+
+
+class Run(NamedTuple):
+    """OUTPUT/_run.json: what a restart must agree with, and how much there is."""
+
+    input: str
+    kind: str
+    part_size: int
+    options: Dict[str, Any]
+    parts: int
+    pictures: int
+    version: str
+
+
+def is_picture(name: str) -> bool:
+    return name.lower().endswith(ENDINGS)
+
+
+def kind_of(path: str) -> str:
+    """folder, tar, zip, parquet or csv; by what it is, and for tables by the name."""
+    if os.path.isdir(path):
+        return "folder"
+    if not os.path.exists(path):
+        raise InputError(f"{path}: no such file or folder")
+    ending = Path(path).suffix.lower()
+    if ending == ".parquet":
+        return "parquet"
+    if ending == ".csv":
+        return "csv"
+    if zipfile.is_zipfile(path):
+        return "zip"
+    with open(path, "rb") as file:
+        head = file.read(6)
+    if head[:2] == b"\x1f\x8b" or head[:3] == b"BZh" or head == b"\xfd7zXZ\x00" or head[:4] == b"\x28\xb5\x2f\xfd":
+        raise InputError(f"{path}: a compressed archive can only be read from its beginning, by one worker: unpack it to a .tar (pictures do not shrink)")
+    if tarfile.is_tarfile(path):
+        return "tar"
+    raise InputError(f"{path}: neither a folder, a .tar, a .zip, nor a .parquet or .csv table of paths")
+
+
+def _folder(path: str) -> Iterator[Item]:
+    with os.scandir(path) as entries:
+        ordered = sorted(entries, key=lambda entry: entry.name)
+    for entry in ordered:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _folder(entry.path)
+        elif is_picture(entry.name):
+            yield Item(os.fsencode(entry.path))
+
+
+def _tar(path: str) -> Iterator[Item]:
+    with tarfile.open(path, "r:") as archive:
+        for member in archive:
+            archive.members = []  # else it keeps them all
+            if member.isreg() and not member.sparse and is_picture(member.name):
+                yield Item(os.fsencode(member.name), member.offset_data, member.size)
+
+
+def _zip(path: str) -> Iterator[Item]:
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if not member.is_dir() and is_picture(member.filename):
+                yield Item(member.filename.encode("utf-8", "surrogateescape"), None, member.file_size)
+
+
+def _table(path: str, kind: str, column: str) -> Iterator[Item]:
+    if kind == "parquet":
+        file = pq.ParquetFile(path)
+        if column not in file.schema_arrow.names:
+            raise InputError(f"{path}: has no column {column!r}, but {', '.join(file.schema_arrow.names)} (--column)")
+        batches: Any = file.iter_batches(columns=[column])
+    else:
+        batches = pa.csv.open_csv(path, convert_options=pa.csv.ConvertOptions(column_types={column: pa.string()}))
+        if column not in batches.schema.names:
+            raise InputError(f"{path}: has no column {column!r}, but {', '.join(batches.schema.names)} (--column)")
+    folder = os.path.dirname(os.path.abspath(path))
+    for batch in batches:
+        for value in batch.column(batch.schema.get_field_index(column)).to_pylist():
+            if value is None or value == "":
+                yield Item(b"")
+            else:
+                yield Item(os.fsencode(os.path.join(folder, value if isinstance(value, str) else os.fsdecode(value))))
+
+
+def items(path: str, kind: str, column: str) -> Iterator[Item]:
+    if kind == "folder":
+        return _folder(path)
+    if kind == "tar":
+        return _tar(path)
+    if kind == "zip":
+        return _zip(path)
+    return _table(path, kind, column)
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def read_run(output: Path) -> Optional[Run]:
+    try:
+        return Run(**json.loads((output / RUN).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{output / RUN}: not written by mien-batch ({error})") from None
+
+
+def make_plan(path: str, output: Path, part_size: int, options: Dict[str, Any], column: str) -> Run:
+    """Lists the pictures and writes plan and run; each appears whole or not at all, the run last."""
+    kind = kind_of(path)
+    temporary = output / (PLAN + ".tmp")
+    parts = pictures = 0
+    try:
+        with pq.ParquetWriter(temporary, COLUMNS, compression="zstd") as writer:
+            waiting: List[Item] = []
+
+            def flush() -> None:
+                nonlocal parts, pictures
+                if waiting:
+                    writer.write_table(pa.Table.from_pylist([item._asdict() for item in waiting], schema=COLUMNS), row_group_size=part_size)
+                    parts, pictures = parts + 1, pictures + len(waiting)
+                    waiting.clear()
+
+            for item in items(path, kind, column):
+                waiting.append(item)
+                if len(waiting) == part_size:
+                    flush()
+            flush()
+    except (pa.ArrowInvalid, tarfile.TarError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: {str(error).splitlines()[0]}") from None
+    if pictures == 0:
+        temporary.unlink()
+        raise InputError(f"{path}: no picture in it")
+    os.replace(temporary, output / PLAN)
+    run = Run(os.path.abspath(path), kind, part_size, options, parts, pictures, __version__)
+    _write_atomically(output / RUN, json.dumps(run._asdict(), indent=1) + "\n")
+    return run
+
+
+def part_path(output: Path, number: int) -> Path:
+    return output / f"part-{number:08d}.parquet"

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT
+"""The columns of the output: the keys of `mien image --json`, so that `row.to_pylist()` is that object (keys without value are None)."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+import pyarrow as pa
+
+from ..results import TIMING_KEYS
+
+
+def _reading(labels: Sequence[str]) -> pa.DataType:
+    return pa.struct([("label", pa.string()), ("probabilities", pa.struct([(label, pa.float64()) for label in labels]))])
+
+
+def schema_of(emotion_labels: Sequence[str], gender_labels: Sequence[str]) -> pa.Schema:
+    face = [("box", pa.struct([(key, pa.int32()) for key in ("x", "y", "width", "height")])), ("neighbors", pa.int32())]
+    if emotion_labels:
+        face.append(("emotion", _reading(emotion_labels)))
+    if gender_labels:
+        face.append(("gender", _reading(gender_labels)))
+    return pa.schema([
+        ("schema", pa.int32()), ("source", pa.string()), ("error", pa.string()), ("width", pa.int32()), ("height", pa.int32()),
+        ("models", pa.struct([(key, pa.string()) for key in ("cascade", "emotion", "gender")])),
+        ("timing_ms", pa.struct([(key, pa.float64()) for key in TIMING_KEYS])),
+        ("faces", pa.list_(pa.struct(face))),
+    ])

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""One part of the work: its pictures are read one after the other, and its rows appear as one Parquet file, whole or not at all.
+
+Runs on the workers. Each process makes one engine and keeps it. A picture that cannot be read is a row with its error."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .. import Engine, Error, __version__
+from ..results import SCHEMA
+from . import plan
+from .schema import schema_of
+
+
+class Done(NamedTuple):
+    part: int
+    pictures: int
+    errors: int
+    faces: int
+    seconds: float
+
+
+class Context:
+    """What a process keeps for one output: engine, plan, open archive."""
+
+    def __init__(self, output: str) -> None:
+        self.output = Path(output)
+        run = plan.read_run(self.output)
+        if run is None:
+            raise plan.InputError(f"{output}: not seen by the worker on {socket.gethostname()}: it must be on a file system that all workers share")
+        self.run = run
+        self.engine = Engine(**run.options)
+        self.schema = schema_of(self.engine.emotion_labels, self.engine.gender_labels)
+        self._plan = pq.ParquetFile(self.output / plan.PLAN)
+        self._lock = threading.Lock()
+        self._zip = zipfile.ZipFile(run.input) if run.kind == "zip" else None
+        self._tar = os.open(run.input, os.O_RDONLY) if run.kind == "tar" else -1
+
+    def items(self, part: int) -> List[plan.Item]:
+        with self._lock:
+            rows = self._plan.read_row_group(part).to_pylist()
+        return [plan.Item(**row) for row in rows]
+
+    def bytes_of(self, item: plan.Item) -> bytes:
+        if self._tar >= 0:
+            assert item.offset is not None and item.size is not None
+            data = os.pread(self._tar, item.size, item.offset)
+            if len(data) != item.size:
+                raise OSError("the archive is cut short")
+            return data
+        if self._zip is not None:
+            with self._lock:
+                return self._zip.read(item.path.decode("utf-8", "surrogateescape"))
+        if not item.path:
+            raise OSError("the table has no path here")
+        with open(item.path, "rb") as file:
+            return file.read()
+
+    def source(self, item: plan.Item) -> str:
+        """The path, or INPUT/MEMBER; what is not UTF-8 in it is replaced, as in --json."""
+        name = item.path.decode("utf-8", "replace")
+        return f"{self.run.input}/{name}" if self.run.kind in ("tar", "zip") else name
+
+    def row(self, item: plan.Item) -> Dict[str, Any]:
+        source = self.source(item)
+        try:
+            result = self.engine.analyze(self.bytes_of(item))
+        except OSError as error:
+            return error_row(source, error.strerror or str(error))
+        except (Error, zipfile.BadZipFile, NotImplementedError, RuntimeError, MemoryError) as error:  # RuntimeError: an encrypted member
+            return error_row(source, str(error) or type(error).__name__)
+        result.source = source
+        return result.to_dict()
+
+
+def error_row(source: str, text: str) -> Dict[str, Any]:
+    return {"schema": SCHEMA, "source": source, "error": text}
+
+
+_contexts: Dict[str, Context] = {}
+_contexts_lock = threading.Lock()
+
+
+def context_of(output: str) -> Context:
+    with _contexts_lock:
+        if output not in _contexts:
+            _contexts.clear()
+            _contexts[output] = Context(output)
+        return _contexts[output]
+
+
+def check(output: str, version: str) -> Optional[str]:
+    """What is wrong with this worker, or None."""
+    if version != __version__:
+        return f"the worker on {socket.gethostname()} has mien {__version__}, not {version}"
+    try:
+        context_of(output)
+    except Exception as error:
+        return f"the worker on {socket.gethostname()}: {error}"
+    return None
+
+
+def write_part(context: Context, part: int, rows: List[Dict[str, Any]], seconds: float) -> Done:
+    errors = sum("error" in row for row in rows)
+    faces = sum(len(row.get("faces", ())) for row in rows)
+    table = pa.Table.from_pylist(rows, schema=context.schema.with_metadata({"mien": json.dumps({"errors": errors, "faces": faces})}))
+    final = plan.part_path(context.output, part)
+    temporary = final.with_name(f".{final.name}.{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}.tmp")
+    with open(temporary, "wb") as file:
+        pq.write_table(table, file, compression="zstd")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, final)
+    return Done(part, len(rows), errors, faces, seconds)
+
+
+def annotate_part(output: str, part: int) -> Done:
+    start = time.perf_counter()
+    context = context_of(output)
+    rows = [context.row(item) for item in context.items(part)]
+    return write_part(context, part, rows, time.perf_counter() - start)
+
+
+def annotate_part_carefully(output: str, part: int) -> Done:
+    """For a part that has ended its worker before: in processes of its own, so that a picture that ends one costs only its row."""
+    start = time.perf_counter()
+    context = context_of(output)
+    items = context.items(part)
+    rows: List[Dict[str, Any]] = []
+    while len(rows) < len(items):
+        child = subprocess.run([sys.executable, "-m", "mien.batch.worker", output, str(part), str(len(rows))], stdout=subprocess.PIPE, check=False)
+        rows.extend(json.loads(line) for line in child.stdout.split(b"\n")[:-1])
+        if len(rows) < len(items):
+            cause = signal.Signals(-child.returncode).name if child.returncode < 0 else f"exit code {child.returncode}"
+            rows.append(error_row(context.source(items[len(rows)]), f"the process that read this picture was ended ({cause})"))
+    return write_part(context, part, rows, time.perf_counter() - start)
+
+
+def _lines(output: str, part: int, first: int) -> Iterator[bytes]:
+    context = Context(output)
+    for item in context.items(part)[first:]:
+        yield json.dumps(context.row(item)).encode() + b"\n"
+
+
+if __name__ == "__main__":  # the child of annotate_part_carefully
+    for line in _lines(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])):
+        sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: MIT
+"""A picture in, faces out. `Engine` may be called from any number of threads: the GIL is released while it works, and each call
+that comes while others run works with memory of its own on the same weights."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _engine
+from .errors import Error, PictureError, WeightsError
+from .results import Box, Explanation, Face, Reading, Result
+
+# A NumPy array or a Pillow image of 8 bits, a path, or the bytes of a picture file.
+Picture = Any
+WeightsChoice = Union[str, "os.PathLike[str]", bool]
+
+FORMATS = {"gray": 0, "rgb": 1, "bgr": 2, "rgba": 3, "bgra": 4, "yuyv": 5, "uyvy": 6, "nv12": 7}
+HEADS = {"emotion": 0, "gender": 1}
+_WEIGHTS = Path(__file__).parent / "weights"
+
+
+def read_picture(source: Union[str, "os.PathLike[str]", bytes, bytearray, memoryview], max_pixels: int = 0) -> npt.NDArray[np.uint8]:
+    """Decodes JPEG, PNG, BMP, GIF (first frame) or PNM to RGB, turned as its EXIF says, as the command line tool does.
+
+    PictureError says what is wrong with it; more than `max_pixels` (0: 134 million) is refused before it is decoded."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        try:
+            return _engine.decode(bytes(source), max_pixels)[0]
+        except _engine.PictureProblem as error:
+            raise PictureError(str(error)) from None
+    with open(source, "rb") as file:
+        data = file.read()
+    try:
+        return _engine.decode(data, max_pixels)[0]
+    except _engine.PictureProblem as error:
+        raise PictureError(f"{os.fspath(source)}: {error}") from None
+
+
+def write_picture(path: Union[str, "os.PathLike[str]"], picture: npt.NDArray[np.uint8]) -> None:
+    """Writes a gray or RGB array as PNG or JPEG, by the ending of the name."""
+    ending = Path(path).suffix.lower()
+    if ending not in (".png", ".jpg", ".jpeg"):
+        raise ValueError(f"{os.fspath(path)}: the name must end with .png, .jpg or .jpeg")
+    data = _engine.encode(np.ascontiguousarray(picture), FORMATS["gray" if picture.ndim == 2 else "rgb"], ending != ".png")
+    with open(path, "wb") as file:
+        file.write(data)
+
+
+def _weights_path(choice: WeightsChoice, head: str) -> Optional[str]:
+    """True: inside the module ("" to the engine); False: off; "large": the larger network of the package; else a file."""
+    if choice is True:
+        return ""
+    if choice is False or choice is None:
+        return None
+    if head == "emotion" and choice == "large":
+        return str(_WEIGHTS / "emotion-large.mien")
+    path = os.fspath(choice)
+    if not path:
+        raise ValueError(f"{head}: an empty path")
+    return path
+
+
+class Engine:
+    """Detector and networks with their options; the defaults are those of `mien image`.
+
+    cascade, emotion, gender: True takes the weights of the package, False does without, a path takes a .mien file;
+        emotion="large" is the larger network, which is in the package too.
+    format: what arrays with three or four channels are, "rgb" (Pillow, scikit-image) or "bgr" (OpenCV); each call can say otherwise.
+    threads: for the search in one picture. Results do not depend on it.
+    detect_width: wider pictures are shrunk to it for the search (0: never).
+    isa: instruction set, for tests; all give the same results.
+    """
+
+    def __init__(self, *, cascade: WeightsChoice = True, emotion: WeightsChoice = True, gender: WeightsChoice = True, format: str = "rgb",
+                 scale_factor: float = 1.3, min_neighbors: int = 5, min_size: int = 0, max_size: int = 0, detect_width: int = 0,
+                 threads: int = 1, isa: str = "best") -> None:
+        if format not in ("rgb", "bgr"):
+            raise ValueError(f'format must be "rgb" or "bgr", not {format!r}')
+        self._options = {"cascade": cascade, "emotion": emotion, "gender": gender, "format": format, "scale_factor": scale_factor,
+                         "min_neighbors": min_neighbors, "min_size": min_size, "max_size": max_size, "detect_width": detect_width,
+                         "threads": threads, "isa": isa}
+        self._format = format
+        try:
+            self._engine = _engine.Engine(_weights_path(cascade, "cascade"), _weights_path(emotion, "emotion"), _weights_path(gender, "gender"),
+                                          float(scale_factor), min_neighbors, min_size, max_size, detect_width, threads, isa)
+        except _engine.WeightsProblem as error:
+            raise WeightsError(str(error)) from None
+        cascade_name, emotion_head, gender_head, self.isa = self._engine.info()
+        self._heads = (emotion_head, gender_head)
+        self._labels: Tuple[Tuple[str, ...], Tuple[str, ...]] = (emotion_head[1] if emotion_head else (), gender_head[1] if gender_head else ())
+        self.models: Dict[str, str] = {}
+        for key, name in (("cascade", cascade_name), ("emotion", emotion_head and emotion_head[0]), ("gender", gender_head and gender_head[0])):
+            if name:
+                self.models[key] = name
+
+    def __reduce__(self) -> Any:  # for other processes: made again there
+        return _remake, (self._options,)
+
+    def __repr__(self) -> str:
+        return f"mien.Engine({', '.join(f'{k}={v}' for k, v in self.models.items())}, {self.isa})"
+
+    @property
+    def emotion_labels(self) -> Tuple[str, ...]:
+        return self._labels[0]
+
+    @property
+    def gender_labels(self) -> Tuple[str, ...]:
+        return self._labels[1]
+
+    def input_shape(self, head: str) -> Tuple[int, int, int]:
+        """Height, width and channels of what a network sees."""
+        info = self._heads[_head(head)]
+        if info is None:
+            raise ValueError(f"the engine has no {head} network")
+        return info[3], info[2], info[4]
+
+    # ---- the work ----
+
+    def analyze(self, picture: Picture, format: Optional[str] = None) -> Result:
+        """Every face of the picture with what the networks read in it."""
+        return self._result(picture, format, self._engine.process)
+
+    def detect_faces(self, picture: Picture, format: Optional[str] = None) -> List[Box]:
+        """The boxes only."""
+        array, number, _, _ = self._pixels(picture, format)
+        return [Box(*face[:4]) for face in _called(self._engine.detect, array, number)[4]]
+
+    def classify(self, picture: Picture, box: Optional[Sequence[int]] = None, format: Optional[str] = None) -> Face:
+        """Reads the face in `box` (x, y, width, height), or takes the whole picture for a face that is cut out already."""
+        array, number, _, _ = self._pixels(picture, format)
+        if box is None:
+            raw = _called(self._engine.classify_crop, array, number)
+        else:
+            x, y, width, height = (int(v) for v in box)
+            raw = _called(self._engine.classify, array, number, x, y, width, height)
+        return self._face(raw[4][0])
+
+    def network_input(self, picture: Picture, box: Optional[Sequence[int]] = None, head: str = "emotion",
+                      format: Optional[str] = None) -> npt.NDArray[np.uint8]:
+        """The pixels that the network is given for that face."""
+        array, number, _, _ = self._pixels(picture, format)
+        return _called(self._engine.network_input, array, number, None if box is None else [int(v) for v in box], _head(head))
+
+    def explain(self, picture: Picture, box: Optional[Sequence[int]] = None, head: str = "emotion", method: str = "grad-cam",
+                label: Optional[str] = None, format: Optional[str] = None) -> Explanation:
+        """Which part of the face in `box` (or of the crop) speaks for `label` (the most probable one by default).
+
+        `explain_methods` are the methods. Error if the package was built without Eigen."""
+        if not _engine.has_explain:
+            raise Error("built without explanations: install Eigen's headers (libeigen3-dev) and build again")
+        number = _head(head)
+        labels = self._labels[number]
+        if label is not None and label not in labels:
+            raise ValueError(f"{label!r} is none of {', '.join(labels)}")
+        array, kind, _, _ = self._pixels(picture, format)
+        values, index, probabilities, signed = _called(self._engine.explain, array, kind, None if box is None else [int(v) for v in box], number,
+                                                       method, -1 if label is None else labels.index(label))
+        return Explanation(method, labels[index], dict(zip(labels, probabilities)), values, signed)
+
+    explain_methods: Tuple[str, ...] = _engine.explain_methods
+
+    def draw(self, picture: Picture, faces: Sequence[Face], style: str = "gender", format: Optional[str] = None) -> npt.NDArray[np.uint8]:
+        """A copy of the picture with boxes and labels as `mien image --out` paints them; in the channel order of `picture`, gray as RGB."""
+        if style not in ("gender", "emotion"):
+            raise ValueError(f'style must be "gender" or "emotion", not {style!r}')
+        array, number, _, _ = self._pixels(picture, format)
+        names = {v: k for k, v in FORMATS.items()}
+        if names[number] not in ("gray", "rgb", "bgr"):
+            raise ValueError(f"drawing needs gray, rgb or bgr, not {names[number]}")
+        if array.ndim == 2:
+            array = np.repeat(array[:, :, None], 3, axis=2)
+        flip = names[number] == "bgr"
+        paper = np.array(array[:, :, ::-1] if flip else array, order="C", copy=True)
+        probabilities = [[list(r.probabilities.values()) if r is not None else [] for r in (face.emotion, face.gender)] for face in faces]
+        _engine.annotate(paper, self._engine, [list(face.box) for face in faces], [p[0] for p in probabilities], [p[1] for p in probabilities],
+                         style == "emotion")
+        return np.ascontiguousarray(paper[:, :, ::-1]) if flip else paper
+
+    # ---- inside ----
+
+    def _pixels(self, picture: Picture, format: Optional[str]) -> Tuple[npt.NDArray[np.uint8], int, str, float]:
+        """Array, number of its format, where it is from, milliseconds of decoding."""
+        source, decode_ms = "", 0.0
+        if isinstance(picture, np.ndarray):
+            array = picture
+        elif isinstance(picture, (str, os.PathLike, bytes, bytearray, memoryview)):
+            start = time.perf_counter()
+            array = read_picture(picture)
+            decode_ms = (time.perf_counter() - start) * 1e3
+            if isinstance(picture, (str, os.PathLike)):
+                source = os.fspath(picture)
+            format = "rgb"
+        elif hasattr(picture, "convert") and hasattr(picture, "mode"):  # Pillow
+            array = np.asarray(picture if picture.mode in ("L", "RGB", "RGBA") else picture.convert("RGB"))
+            source = getattr(picture, "filename", "") or ""
+            format = None
+            if array.ndim == 3:
+                return array, FORMATS["rgb" if array.shape[2] == 3 else "rgba"], source, decode_ms
+        else:
+            array = np.asarray(picture)
+        if format is None:
+            if array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1):
+                return array, 0, source, decode_ms
+            format = self._format + "a" if array.ndim == 3 and array.shape[2] == 4 else self._format
+        number = FORMATS.get(format)
+        if number is None:
+            raise ValueError(f"format must be one of {', '.join(FORMATS)}, not {format!r}")
+        return array, number, source, decode_ms
+
+    def _result(self, picture: Picture, format: Optional[str], work: Any) -> Result:
+        array, number, source, decode_ms = self._pixels(picture, format)
+        start = time.perf_counter()
+        try:
+            width, height, _, (gray, detect, crop, emotion, gender), faces = work(array, number)
+        except _engine.PictureProblem as error:
+            raise PictureError(f"{source}: {error}" if source else str(error)) from None
+        total = decode_ms + (time.perf_counter() - start) * 1e3
+        times = {"decode": decode_ms, "gray": gray, "detect": detect, "crop": crop, "emotion": emotion, "gender": gender, "draw": 0.0, "encode": 0.0,
+                 "total": total}
+        return Result(source, width, height, [self._face(face) for face in faces], self.models, times)
+
+    def _face(self, raw: Tuple[Any, ...]) -> Face:
+        x, y, width, height, neighbors, emotion, gender = raw
+        return Face(Box(x, y, width, height), neighbors, _reading(self._labels[0], emotion), _reading(self._labels[1], gender))
+
+
+def _remake(options: Dict[str, Any]) -> Engine:
+    return Engine(**options)
+
+
+def _head(name: str) -> int:
+    number = HEADS.get(name)
+    if number is None:
+        raise ValueError(f'head must be "emotion" or "gender", not {name!r}')
+    return number
+
+
+def _reading(labels: Tuple[str, ...], probabilities: Optional[Tuple[float, ...]]) -> Optional[Reading]:
+    if probabilities is None:
+        return None
+    return Reading(labels[probabilities.index(max(probabilities))], dict(zip(labels, probabilities)))
+
+
+def _called(function: Any, *arguments: Any) -> Any:
+    try:
+        return function(*arguments)
+    except _engine.PictureProblem as error:
+        raise PictureError(str(error)) from None
+
+
+_default: Optional[Engine] = None
+_default_lock = threading.Lock()
+
+
+def default_engine() -> Engine:
+    """The engine behind mien.analyze() and its sisters; made once."""
+    global _default
+    if _default is None:
+        with _default_lock:
+            if _default is None:
+                _default = Engine()
+    return _default

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: MIT
+"""What goes wrong, with the engine's own words. Wrong arguments are ValueError and TypeError, missing files OSError."""
+
+from __future__ import annotations
+
+
+class Error(Exception):
+    """Of the engine."""
+
+
+class WeightsError(Error, ValueError):
+    """A weights file is damaged, of another kind, or none; the text names it."""
+
+
+class PictureError(Error, ValueError):
+    """A picture cannot be decoded or is too large; the text names the file if there is one."""

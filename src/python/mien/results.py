@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: MIT
+"""What is known about a picture: plain values that outlive the engine, can be pickled, and become dict, JSON or a table's row.
+
+`to_dict` has the keys of `mien image --json` (schema 1).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+SCHEMA = 1
+TIMING_KEYS = ("decode", "gray", "detect", "crop", "emotion", "gender", "draw", "encode", "total")
+
+
+class Box(NamedTuple):
+    """Pixels of the picture, origin at the top left; `x, y, width, height = face.box`."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def to_dict(self) -> Dict[str, int]:
+        return {"x": self.x, "y": self.y, "width": self.width, "height": self.height}
+
+
+@dataclass(slots=True)
+class Reading:
+    """What one network says of a face: a probability for each class, in the order of the network."""
+
+    label: str
+    probabilities: Dict[str, float]
+
+    @property
+    def probability(self) -> float:
+        return self.probabilities[self.label]
+
+    def to_dict(self) -> Dict[str, Any]:
+        return {"label": self.label, "probabilities": {name: round(p, 6) for name, p in self.probabilities.items()}}
+
+
+@dataclass(slots=True)
+class Face:
+    """`neighbors`: how many windows of the detector agreed on the box. A reading is None when its network is off."""
+
+    box: Box
+    neighbors: int
+    emotion: Optional[Reading] = None
+    gender: Optional[Reading] = None
+
+    def to_dict(self) -> Dict[str, Any]:
+        result: Dict[str, Any] = {"box": self.box.to_dict(), "neighbors": self.neighbors}
+        if self.emotion is not None:
+            result["emotion"] = self.emotion.to_dict()
+        if self.gender is not None:
+            result["gender"] = self.gender.to_dict()
+        return result
+
+
+@dataclass(slots=True)
+class Result:
+    """Iterates over its faces, in the order of OpenCV's detectMultiScale."""
+
+    source: str
+    width: int
+    height: int
+    faces: List[Face]
+    models: Dict[str, str] = field(default_factory=dict)
+    timing_ms: Dict[str, float] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Face]:
+        return iter(self.faces)
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def __getitem__(self, index: int) -> Face:
+        return self.faces[index]
+
+    def __bool__(self) -> bool:  # a result without faces is still a result
+        return True
+
+    def to_dict(self) -> Dict[str, Any]:
+        return {
+            "schema": SCHEMA, "source": self.source, "width": self.width, "height": self.height, "models": dict(self.models),
+            "timing_ms": {key: round(self.timing_ms.get(key, 0.0), 3) for key in TIMING_KEYS},
+            "faces": [face.to_dict() for face in self.faces],
+        }
+
+    def to_json(self) -> str:
+        """One line."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"))
+
+    def rows(self) -> List[Dict[str, Any]]:
+        """A flat row for each face, for `pandas.DataFrame(result.rows())`; no row when there is no face."""
+        rows = []
+        for number, face in enumerate(self.faces):
+            row: Dict[str, Any] = {"source": self.source, "face": number, **face.box._asdict(), "neighbors": face.neighbors}
+            for name, reading in (("emotion", face.emotion), ("gender", face.gender)):
+                if reading is not None:
+                    row[name] = reading.label
+                    row.update({f"{name}_{label}": p for label, p in reading.probabilities.items()})
+            rows.append(row)
+        return rows
+
+
+@dataclass(slots=True)
+class TrackedReading:
+    """`smoothed` decides on the label; `probabilities` are those of the last reading."""
+
+    label: str
+    probabilities: Dict[str, float]
+    smoothed: Dict[str, float]
+
+    def to_dict(self) -> Dict[str, Any]:
+        return {"label": self.label, "smoothed": {k: round(v, 6) for k, v in self.smoothed.items()},
+                "probabilities": {k: round(v, 6) for k, v in self.probabilities.items()}}
+
+
+@dataclass(slots=True)
+class TrackedFace:
+    """`id` counts from 1 and is never used again; `missed`: frames since the face was found last; `age`: since it was first."""
+
+    id: int
+    box: Box
+    neighbors: int
+    missed: int
+    age: int
+    emotion: Optional[TrackedReading] = None
+    gender: Optional[TrackedReading] = None
+
+    def to_dict(self) -> Dict[str, Any]:
+        result: Dict[str, Any] = {"id": self.id, "box": self.box.to_dict(), "neighbors": self.neighbors, "missed": self.missed, "age": self.age}
+        if self.emotion is not None:
+            result["emotion"] = self.emotion.to_dict()
+        if self.gender is not None:
+            result["gender"] = self.gender.to_dict()
+        return result
+
+
+@dataclass(slots=True)
+class Explanation:
+    """`values`: float32, at the size that the method works at; `probabilities` are those of the float network.
+
+    `signed`: values below 0 speak against the label.
+    """
+
+    method: str
+    label: str
+    probabilities: Dict[str, float]
+    values: "npt.NDArray[np.float32]"
+    signed: bool

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""Faces over time: frames in, faces with lasting numbers out, for a fraction of the search (include/mien/tracker.hpp)."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, List, Optional
+
+from . import _engine
+from .engine import Engine, Picture, _called, default_engine
+from .results import Box, TrackedFace, TrackedReading
+
+SMOOTHING = {"none": 0, "mode": 1, "average": 2}
+
+
+class Tracker:
+    """One a video. Frames in order; calls from several threads wait for each other.
+
+    engine: whose weights and detector options it takes (the default engine's by default).
+    smoothing: "mode" (share of each label among a face's last 10 readings), "average" (exponential, `average_weight`), "none".
+    full_every: every so many frames everything is searched; 1: in each; 0: only in the first, then a part in each frame,
+        everything once in `cycle_seconds`. lost_seconds: a face not found for so long is gone.
+    """
+
+    def __init__(self, engine: Optional[Engine] = None, *, smoothing: str = "mode", average_weight: float = 0.25, max_tracks: int = 32,
+                 full_every: int = 0, cycle_seconds: float = 0.3, lost_seconds: float = 0.5, keep_neighbors: int = 2) -> None:
+        if smoothing not in SMOOTHING:
+            raise ValueError(f"smoothing must be one of {', '.join(SMOOTHING)}, not {smoothing!r}")
+        self.engine = default_engine() if engine is None else engine
+        self._tracker = _engine.Tracker(self.engine._engine, SMOOTHING[smoothing], average_weight, max_tracks, full_every,
+                                        round(cycle_seconds * 1e9), round(lost_seconds * 1e9), keep_neighbors)
+        self._clock_start = time.monotonic_ns()
+
+    def process(self, frame: Picture, seconds: Optional[float] = None, format: Optional[str] = None) -> List[TrackedFace]:
+        """`seconds` is the frame's time by any clock that goes forward; by default the time of the call."""
+        array, number, _, _ = self.engine._pixels(frame, format)
+        now = time.monotonic_ns() - self._clock_start if seconds is None else round(seconds * 1e9)
+        if now < 0:
+            raise ValueError("seconds must not be negative")
+        return [self._face(raw) for raw in _called(self._tracker.process, array, number, now)[3]]
+
+    def reset(self) -> None:
+        """Forgets every face."""
+        self._tracker.reset()
+
+    def _face(self, raw: Any) -> TrackedFace:
+        number, x, y, width, height, neighbors, missed, age, emotion, gender = raw
+        labels = self.engine.emotion_labels, self.engine.gender_labels
+        return TrackedFace(number, Box(x, y, width, height), neighbors, missed, age, _reading(labels[0], emotion), _reading(labels[1], gender))
+
+
+def _reading(labels: Any, raw: Any) -> Optional[TrackedReading]:
+    if raw is None:
+        return None
+    label, probabilities, smoothed = raw
+    return TrackedReading(labels[label], dict(zip(labels, probabilities or ())), dict(zip(labels, smoothed or ())))

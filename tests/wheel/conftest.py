@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+"""Tests of the installed Python package: run.sh installs it into a virtual environment of its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import mien
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PHOTOS = ROOT / "tests" / "data" / "photos"
+
+
+@pytest.fixture(scope="session")
+def engine() -> mien.Engine:
+    return mien.Engine()
+
+
+@pytest.fixture(scope="session")
+def montage() -> Path:
+    return PHOTOS / "montage.jpg"
+
+
+@pytest.fixture(scope="session")
+def tool() -> str:
+    """The command line tool, to compare with."""
+    path = os.environ.get("MIEN_TOOL", str(ROOT / "build" / "check" / "mien"))
+    if not os.access(path, os.X_OK):
+        pytest.skip(f"the command line tool is not built ({path}); MIEN_TOOL names another")
+    return path

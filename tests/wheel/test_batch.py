@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: MIT
+"""mien-batch on a local cluster of several processes: every picture exactly once, whatever is killed, and every kind of input.
+
+MIEN_BATCH_PICTURES says how many the large test makes (5,000)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+from collections import Counter
+from pathlib import Path
+from typing import Any, Dict, List
+
+import numpy as np
+import pytest
+from conftest import PHOTOS
+
+import mien
+
+pytest.importorskip("distributed", reason="mien[batch] is not installed")
+pa = pytest.importorskip("pyarrow", reason="mien[batch] is not installed")
+import pyarrow.parquet as pq  # noqa: E402
+
+LARGE = int(os.environ.get("MIEN_BATCH_PICTURES", "5000"))
+
+
+def command(*arguments: Any, **options: Any) -> "subprocess.Popen[str]":
+    return subprocess.Popen([sys.executable, "-m", "mien.batch", *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def run(*arguments: Any, code: int = 0, **options: Any) -> "subprocess.CompletedProcess[str]":
+    process = command(*arguments, **options)
+    out, err = process.communicate(timeout=600)
+    assert process.returncode == code, (process.returncode, out, err)
+    return subprocess.CompletedProcess(process.args, code, out, err)
+
+
+def rows_of(output: Path) -> List[Dict[str, Any]]:
+    return [row for part in sorted(output.glob("part-*.parquet")) for row in pq.read_table(part).to_pylist()]
+
+
+def without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: without_none(v) for k, v in value.items() if v is not None and k != "timing_ms"}
+    return [without_none(v) for v in value] if isinstance(value, list) else value
+
+
+def make_pictures(folder: Path, count: int) -> "set[str]":
+    """Small pictures of faces, each different, in folders of 500; every 500th is damaged. Returns the names of the damaged ones."""
+    photo = mien.read_picture(PHOTOS / "astronaut_320.png")
+    bad = set()
+    for number in range(count):
+        path = folder / f"{number // 500:03d}" / f"{number:06d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if number % 500 == 250:
+            path.write_bytes((b"", b"no picture", (PHOTOS / "astronaut.jpg").read_bytes()[:999])[number // 500 % 3])
+            bad.add(str(path))
+            continue
+        top, left = number % 23, number // 23 % 37
+        mien.write_picture(path, np.ascontiguousarray(photo[top:top + 200, left:left + 240]))
+    return bad
+
+
+@pytest.fixture(scope="module")
+def some(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("some")
+    make_pictures(folder, 60)
+    return folder
+
+
+def test_rows_are_those_of_the_engine(some: Path, tmp_path: Path) -> None:
+    (some / "notes.txt").write_text("no picture by its name")
+    (some / "zz.png").write_bytes(b"damaged")
+    done = run(some, tmp_path / "out", "--workers", 2, "--part-size", 16, "--json", code=3)
+    summary = json.loads(done.stdout)
+    assert (summary["pictures"], summary["errors"], summary["done_before"]) == (61, 1, 0) and summary["faces"] >= 50
+    engine = mien.Engine()
+    rows = rows_of(tmp_path / "out")
+    assert [row["source"] for row in rows] == sorted(str(p) for p in some.rglob("*") if p.suffix in (".jpg", ".png"))
+    for row in rows[:-1]:
+        assert without_none(row) == without_none(engine.analyze(row["source"]).to_dict())
+        assert row["timing_ms"]["total"] > 0
+    assert without_none(rows[-1])["schema"] == 1 and rows[-1]["error"] and rows[-1]["faces"] is None
+    with pytest.raises(mien.PictureError) as error:
+        engine.analyze(b"damaged")
+    assert rows[-1]["error"] == str(error.value)
+    # A second time there is nothing to do; other options and another input are refused.
+    again = json.loads(run(some, tmp_path / "out", "--json", code=3).stdout)
+    assert (again["pictures"], again["errors"], again["done_before"]) == (61, 1, 61)
+    assert "scale_factor" in run(some, tmp_path / "out", "--scale-factor", 1.1, code=2).stderr
+    assert "was begun for" in run(some / "000", tmp_path / "out", code=2).stderr
+    (some / "zz.png").unlink()
+
+
+def test_archives_and_tables(some: Path, tmp_path: Path) -> None:
+    files = sorted(some.rglob("*.jpg"))
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for path in files:
+            archive.add(path, path.relative_to(some))
+        archive.add(PHOTOS / "montage.jpg", "readme.txt")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for path in files:
+            archive.write(path, path.relative_to(some))
+    with open(tmp_path / "a.csv", "w", newline="") as table:
+        writer = csv.writer(table)
+        writer.writerow(["id", "file"])
+        for number, path in enumerate(files):
+            writer.writerow([number, os.path.relpath(path, tmp_path)])
+        writer.writerow([999, "missing.jpg"])
+    pq.write_table(pa.table({"path": [str(path) for path in files] + [None]}), tmp_path / "a.parquet")
+    expected = [[face.to_dict() for face in mien.analyze(path)] for path in files]
+    for name, extra, options in (("a.tar", [], []), ("a.zip", [], []), ("a.csv", ["No such file or directory"], ["--column", "file"]),
+                                 ("a.parquet", ["the table has no path here"], [])):
+        output = tmp_path / f"out-{name}"
+        run(tmp_path / name, output, "--workers", 1, "--part-size", 25, "-q", *options, code=3 if extra else 0)
+        rows = rows_of(output)
+        assert [row["error"] for row in rows] == [None] * len(files) + extra
+        assert [without_none(row["faces"]) for row in rows[:len(files)]] == expected
+        if name in ("a.tar", "a.zip"):
+            assert rows[0]["source"] == f"{tmp_path / name}/{files[0].relative_to(some)}"
+
+
+def test_refusals(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    compressed = io.BytesIO()
+    with tarfile.open(fileobj=compressed, mode="w:gz") as archive:
+        archive.add(PHOTOS / "astronaut.jpg", "a.jpg")
+    (tmp_path / "a.tgz").write_bytes(compressed.getvalue())
+    (tmp_path / "a.csv").write_text("file\nx.jpg\n")
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1 but no more")
+    (tmp_path / "text.txt").write_text("hello")
+    for arguments, code, said in ((["missing"], 2, "no such file"), ([empty], 2, "no picture in it"), (["a.tgz"], 2, "compressed"), (["a.csv"], 2, "no column 'path'"),
+                                  (["bad.parquet"], 2, "bad.parquet"), (["text.txt"], 2, "neither a folder"), ([PHOTOS, "--emotion", "a.csv"], 4, "a.csv"),
+                                  ([PHOTOS, "--scale-factor", 1], 2, "out of range"), ([PHOTOS, "--cluster", "tcp://127.0.0.1:9"], 2, "no Dask scheduler")):
+        done = run(arguments[0], tmp_path / "out", *arguments[1:], code=code, cwd=tmp_path)
+        assert said in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    (tmp_path / "file").write_text("")
+    assert run(PHOTOS, tmp_path / "file", code=1).stderr.count("\n") == 1
+
+
+def test_a_picture_that_ends_its_worker(tmp_path: Path) -> None:
+    """Damage that ends a process (here by a patch that every Python started with this path loads) costs one row."""
+    patch = tmp_path / "patch"
+    patch.mkdir()
+    (patch / "sitecustomize.py").write_text(
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'mien.batch.worker':\n"
+        "            sys.meta_path.remove(self)\n"
+        "            import mien.engine\n"
+        "            plain = mien.engine.read_picture\n"
+        "            def deadly(source, max_pixels=0):\n"
+        "                if source == b'deadly': os.kill(os.getpid(), signal.SIGKILL)\n"
+        "                return plain(source, max_pixels)\n"
+        "            mien.engine.read_picture = deadly\n"
+        "sys.meta_path.insert(0, Finder())\n")
+    folder = tmp_path / "in"
+    make_pictures(folder, 12)
+    deadly = folder / "000" / "000005x.jpg"
+    deadly.write_bytes(b"deadly")
+    done = run(folder, tmp_path / "out", "--workers", 1, "--part-size", 5, "--json", code=3, env={**os.environ, "PYTHONPATH": str(patch)})
+    assert json.loads(done.stdout)["errors"] == 1
+    rows = rows_of(tmp_path / "out")
+    assert Counter(row["source"] for row in rows) == Counter(str(p) for p in folder.rglob("*.jpg"))
+    assert [row["source"] for row in rows if row["error"]] == [str(deadly)]
+    assert "SIGKILL" in next(row["error"] for row in rows if row["error"])
+
+
+def children(pid: int) -> "list[tuple[int, str]]":
+    found = []
+    for task in Path("/proc").iterdir():
+        if task.name.isdigit():
+            try:
+                stat, line = (task / "stat").read_text(), (task / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+            if int(stat.rsplit(")", 1)[1].split()[1]) == pid:
+                found += [(int(task.name), line), *children(int(task.name))]
+    return found
+
+
+def test_large_with_a_worker_and_then_everything_killed(tmp_path: Path) -> None:
+    """At least 5,000 pictures on 3 processes: one worker is killed in the middle, later the whole command; the second run finishes."""
+    bad = make_pictures(tmp_path / "in", LARGE)
+    output = tmp_path / "out"
+    first = command(tmp_path / "in", output, "--workers", 3, "--part-size", 50, "--json", start_new_session=True)
+
+    def wait_for(parts: int) -> None:
+        end = time.monotonic() + 300
+        while len(list(output.glob("part-*.parquet"))) < parts:
+            assert first.poll() is None, first.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+    total = LARGE // 50
+    wait_for(total // 5)
+    workers = [pid for pid, line in children(first.pid) if "spawn_main" in line or "forkserver" in line or "resource" not in line and "multiprocessing" in line]
+    assert len(workers) >= 3
+    os.kill(workers[0], signal.SIGKILL)
+    wait_for(total // 2)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.communicate()
+    before = len(list(output.glob("part-*.parquet")))
+    assert total // 2 <= before < total
+    stamps = {path: path.stat().st_mtime_ns for path in output.glob("part-*.parquet")}
+
+    second = json.loads(run(tmp_path / "in", output, "--workers", 3, "--json", code=3).stdout)
+    assert second["pictures"] == LARGE and second["done_before"] >= before * 50 and second["errors"] == len(bad)
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items()), "a finished part was done again"
+    assert not list(output.glob(".*tmp"))
+    rows = rows_of(output)
+    assert Counter(row["source"] for row in rows) == Counter(str(path) for path in (tmp_path / "in").rglob("*.jpg"))
+    assert {row["source"] for row in rows if row["error"]} == bad
+    print(f"{LARGE} pictures, each once; the second run found {second['done_before']} done and did the rest at {second['per_second']} a second")
+
+
+def test_one_worker_killed_is_not_noticed(tmp_path: Path) -> None:
+    """A killed worker alone: the run ends well by itself, and every picture is there once."""
+    count = min(LARGE, 1000)
+    make_pictures(tmp_path / "in", count)
+    output = tmp_path / "out"
+    process = command(tmp_path / "in", output, "--workers", 2, "--part-size", 20, "--json")
+    while len(list(output.glob("part-*.parquet"))) < 8:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    killed = [pid for pid, line in children(process.pid) if "spawn_main" in line]
+    assert killed, children(process.pid)
+    os.kill(killed[-1], signal.SIGKILL)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 3, err  # 3: damaged pictures are among them
+    assert json.loads(out)["pictures"] == count
+    assert Counter(row["source"] for row in rows_of(output)) == Counter(str(path) for path in (tmp_path / "in").rglob("*.jpg"))

@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: MIT
+"""Engine and Tracker from Python: the same results as the command line tool, for every kind of picture and view, from many threads."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import pickle
+import subprocess
+import sys
+import threading
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import PHOTOS, ROOT
+
+import mien
+
+
+def without_times(result: dict) -> dict:
+    return {key: value for key, value in result.items() if key != "timing_ms"}
+
+
+@pytest.mark.parametrize("photo", sorted(PHOTOS.iterdir()), ids=lambda p: p.name)
+def test_json_is_that_of_the_tool(engine: mien.Engine, tool: str, photo: Path) -> None:
+    said = json.loads(subprocess.run([tool, "image", "--json", str(photo)], check=True, capture_output=True).stdout)
+    ours = json.loads(engine.analyze(photo).to_json())
+    assert without_times(ours) == without_times(said)
+    assert list(ours) == list(said) and list(ours["timing_ms"]) == list(said["timing_ms"])
+    assert ours["faces"]
+
+
+def test_every_view_gives_the_same_faces(engine: mien.Engine, montage: Path) -> None:
+    rgb = mien.read_picture(montage)
+    expected = engine.analyze(rgb).faces
+    assert len(expected) == 5
+    height, width, _ = rgb.shape
+    wide = np.zeros((height, width + 7, 3), np.uint8)
+    wide[:, 3:width + 3] = rgb
+    rgba = np.dstack([rgb, np.full((height, width), 7, np.uint8)])
+    fortran = np.asfortranarray(rgb)
+    mirrored = np.ascontiguousarray(rgb[:, ::-1])
+    rows_apart = np.repeat(rgb, 2, axis=0)
+    read_only = rgb.copy()
+    read_only.flags.writeable = False
+    views = {"copy": (rgb.copy(), "rgb"), "bgr": (np.ascontiguousarray(rgb[:, :, ::-1]), "bgr"), "reversed channels": (rgb[:, :, ::-1], "bgr"),
+             "rows from below": (np.ascontiguousarray(rgb[::-1])[::-1], "rgb"), "part of a wider one": (wide[:, 3:width + 3], "rgb"),
+             "every other row": (rows_apart[::2], "rgb"), "columns from the right": (mirrored[:, ::-1], "rgb"), "column major": (fortran, "rgb"),
+             "rgba": (rgba, None), "bgra": (np.ascontiguousarray(rgba[:, :, [2, 1, 0, 3]]), "bgra"), "read only": (read_only, None),
+             "first three of four": (rgba[:, :, :3], "rgb")}
+    for name, (view, format) in views.items():
+        assert engine.analyze(view, format).faces == expected, name
+    assert mien.Engine(format="bgr").analyze(rgb[:, :, ::-1]).faces == expected
+    assert engine.analyze(rgb, "bgr").faces != expected  # else this test would say nothing about the order
+
+
+def test_gray_views(engine: mien.Engine, montage: Path) -> None:
+    from mien.compat._pixels import gray_of
+
+    gray = gray_of(mien.read_picture(montage), bgr=False)
+    expected = engine.analyze(gray).faces
+    assert [face.box for face in expected] == engine.detect_faces(montage)
+    for view in (gray[:, :, None], np.ascontiguousarray(gray[::-1])[::-1], np.asfortranarray(gray), np.repeat(gray, 2, axis=1)[:, ::2]):
+        assert engine.analyze(view).faces == expected
+    height, width = gray.shape
+    yuyv = np.full((height, width, 2), 128, np.uint8)
+    yuyv[:, :, 0] = gray
+    assert engine.detect_faces(yuyv, "yuyv") == [face.box for face in expected]
+    nv12 = np.full((height * 3 // 2, width), 128, np.uint8)
+    nv12[:height] = gray
+    assert engine.detect_faces(nv12, "nv12") == [face.box for face in expected]
+
+
+def test_pixels_are_not_copied(engine: mien.Engine) -> None:
+    """A large frame costs no memory of its own: the process grows by less than the frame."""
+    frame = np.zeros((4000, 6000, 3), np.uint8)  # 72 MB
+    engine.analyze(frame)
+
+    def peak_kib() -> int:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM"):
+                return int(line.split()[1])
+        pytest.skip("no /proc/self/status here")
+
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak
+    before = peak_kib()
+    for view in (frame, frame[::-1], frame[:, :, ::-1], frame[100:, 100:]):
+        engine.analyze(view)
+    assert peak_kib() - before < 40_000
+    engine.analyze(frame[:, ::-1])  # cannot be walked, so packed: the measurement sees it
+    assert peak_kib() - before > 60_000
+
+
+def test_classify_and_crops(engine: mien.Engine, montage: Path) -> None:
+    picture = mien.read_picture(montage)
+    for face in engine.analyze(picture):
+        again = engine.classify(picture, face.box)
+        assert (again.box, again.emotion, again.gender) == (face.box, face.emotion, face.gender)
+        seen = engine.network_input(picture, face.box)
+        assert seen.shape == (64, 64) and engine.input_shape("emotion") == (64, 64, 1)
+        assert mien.classify(seen).emotion == face.emotion  # the crop at the network's own size
+        x, y, width, height = face.box
+        assert mien.classify(picture[y:y + height, x:x + width]).emotion.label == face.emotion.label
+    assert engine.classify(picture, (-20, -20, 100, 100)).box.x <= 0  # clamped, no error
+
+
+def test_large_network(montage: Path) -> None:
+    large = mien.Engine(emotion="large", gender=False).analyze(montage)
+    assert large.models["emotion"] != mien.Engine().models["emotion"]
+    assert all(face.gender is None and abs(sum(face.emotion.probabilities.values()) - 1) < 1e-4 for face in large)
+    assert [face.emotion.label for face in large].count("happy") == 3
+
+
+def test_result_types(engine: mien.Engine, montage: Path) -> None:
+    result = engine.analyze(str(montage))
+    assert result.source == str(montage) and (result.width, result.height) == (960, 480)
+    x, y, width, height = result[0].box
+    assert pickle.loads(pickle.dumps(result)) == result
+    row = result.rows()[0]
+    assert (row["x"], row["y"], row["emotion"]) == (x, y, result[0].emotion.label) and row["emotion_happy"] == result[0].emotion.probabilities["happy"]
+    assert result and len(mien.Engine().analyze(np.zeros((50, 50), np.uint8))) == 0
+    copy = pickle.loads(pickle.dumps(engine))
+    assert copy.analyze(montage).faces == result.faces
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    table = pandas.DataFrame(result.rows())
+    assert len(table) == 5 and set(table.emotion) == {"happy", "neutral"}
+
+
+def test_bytes_pillow_and_paths(engine: mien.Engine, montage: Path) -> None:
+    pil = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    expected = engine.analyze(montage).faces
+    assert engine.analyze(montage.read_bytes()).faces == expected
+    png = pil.fromarray(mien.read_picture(montage))
+    assert engine.analyze(png).faces == expected
+    assert engine.analyze(png.convert("RGBA")).faces == expected
+    assert [f.box for f in engine.analyze(png.convert("L"))] == [f.box for f in expected]
+    assert engine.analyze(png.convert("P")).width == 960
+
+
+def test_errors_carry_the_engines_words(engine: mien.Engine, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes((PHOTOS / "astronaut.jpg").read_bytes()[:3000])
+    with pytest.raises(mien.PictureError, match=r"cut\.jpg: .*cut short"):
+        engine.analyze(cut)
+    with pytest.raises(FileNotFoundError):
+        engine.analyze(tmp_path / "missing.jpg")
+    with pytest.raises(mien.PictureError):
+        engine.analyze(b"")
+    for wrong in (tmp_path / "w.mien", PHOTOS / "astronaut.jpg"):
+        if not wrong.exists():
+            wrong.write_bytes(b"MIEN" + bytes(100))
+        with pytest.raises(mien.WeightsError, match=wrong.name):
+            mien.Engine(emotion=str(wrong))
+    with pytest.raises(TypeError, match="uint8"):
+        engine.analyze(np.zeros((40, 40)))
+    for shape in ((40,), (40, 40, 2), (4, 40, 40, 3), (0, 40), (40, 0, 3)):
+        with pytest.raises(ValueError):
+            engine.analyze(np.zeros(shape, np.uint8))
+    with pytest.raises(ValueError, match="32768"):
+        engine.analyze(np.lib.stride_tricks.as_strided(np.zeros(40000, np.uint8), (1, 40000), (40000, 1)))
+    for options in ({"scale_factor": 1.0}, {"threads": 0}, {"threads": 100}, {"isa": "mmx"}, {"format": "gbr"}, {"min_neighbors": -1}):
+        with pytest.raises(ValueError):
+            mien.Engine(**options)
+    with pytest.raises(ValueError, match="no gender"):
+        mien.Engine(gender=False).network_input(np.zeros((50, 50), np.uint8), head="gender")
+    with pytest.raises(mien.Error):
+        mien.Engine(cascade=False).analyze(np.zeros((50, 50), np.uint8))
+
+
+def test_threads_share_an_engine(montage: Path) -> None:
+    engine, picture = mien.Engine(), mien.read_picture(montage)
+    flipped = np.ascontiguousarray(picture[:, ::-1])
+    expected = [engine.analyze(p).faces for p in (picture, flipped)]
+    wrong, errors = [], []
+
+    def work(number: int) -> None:
+        try:
+            for i in range(6):
+                which = (number + i) % 2
+                if engine.analyze((picture, flipped)[which]).faces != expected[which]:
+                    wrong.append(number)
+        except Exception as error:  # told by the main thread
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong and not errors
+
+
+def test_gil_is_released() -> None:
+    """While one thread works in the engine for long, Python goes on in another."""
+    engine, frame = mien.Engine(scale_factor=1.02, emotion=False, gender=False), np.random.default_rng(1).integers(0, 255, (1500, 2000), np.uint8)
+    working, ticks = threading.Event(), 0
+
+    def work() -> None:
+        working.set()
+        engine.detect_faces(frame)
+        working.clear()
+
+    thread = threading.Thread(target=work)
+    start = time.perf_counter()
+    thread.start()
+    working.wait()
+    while working.is_set():
+        time.sleep(0.001)
+        ticks += 1
+    thread.join()
+    assert time.perf_counter() - start > 0.05 and ticks >= 10
+
+
+def test_threads_option_changes_nothing(engine: mien.Engine, montage: Path) -> None:
+    assert mien.Engine(threads=3).analyze(montage).faces == engine.analyze(montage).faces
+    assert mien.Engine(isa="scalar").analyze(montage).faces == engine.analyze(montage).faces
+
+
+def test_memory_does_not_grow(engine: mien.Engine) -> None:
+    picture = mien.read_picture(PHOTOS / "astronaut_320.png")
+    for _ in range(20):
+        engine.analyze(picture)
+    tracemalloc.start()
+    for _ in range(5):
+        engine.analyze(picture)
+    first = tracemalloc.get_traced_memory()[0]
+    references = sys.getrefcount(picture)
+    for _ in range(200):
+        engine.analyze(picture)
+    assert tracemalloc.get_traced_memory()[0] - first < 20_000 and sys.getrefcount(picture) == references
+    tracemalloc.stop()
+
+
+def test_tracker_keeps_numbers() -> None:
+    picture = mien.read_picture(PHOTOS / "astronaut.jpg")
+    tracker = mien.Tracker(mien.Engine(), smoothing="mode")
+    seen = set()
+    for number in range(12):
+        moved = np.roll(picture, number * 3, axis=1)
+        faces = tracker.process(moved, number / 30)
+        assert len(faces) == 1
+        seen.add(faces[0].id)
+    assert seen == {1} and faces[0].age == 11
+    assert faces[0].emotion.label == "happy" and abs(sum(faces[0].emotion.smoothed.values()) - 1) < 1e-3
+    assert json.dumps(faces[0].to_dict())
+    larger = np.zeros((1000, 1200, 3), np.uint8)
+    larger[:512, :512] = picture
+    assert [face.id for face in tracker.process(larger, 1.0)] == [2]  # begins anew, numbers go on
+    tracker.reset()
+    with pytest.raises(ValueError):
+        mien.Tracker(mien.Engine(cascade=False))
+    with pytest.raises(ValueError):
+        mien.Tracker(smoothing="much")
+
+
+def test_explain(engine: mien.Engine, montage: Path) -> None:
+    if not engine.explain_methods:
+        with pytest.raises(mien.Error, match="Eigen"):
+            engine.explain(montage)
+        pytest.skip("built without Eigen, so without explanations")
+    face = engine.analyze(montage)[0]
+    for method in engine.explain_methods:
+        told = engine.explain(montage, face.box, method=method)
+        assert told.label == face.emotion.label and told.values.ndim == 2 and np.isfinite(told.values).all() and np.ptp(told.values) > 0
+        assert told.signed or told.values.min() >= 0
+    sad = engine.explain(montage, face.box, label="sad")
+    assert sad.label == "sad" and not np.array_equal(sad.values, engine.explain(montage, face.box).values)
+    with pytest.raises(ValueError):
+        engine.explain(montage, face.box, method="guess")
+    with pytest.raises(ValueError):
+        engine.explain(montage, face.box, label="hungry")
+
+
+def test_drawing(engine: mien.Engine, montage: Path, tmp_path: Path) -> None:
+    picture = mien.read_picture(montage)
+    result = engine.analyze(picture)
+    drawn = engine.draw(picture, result.faces)
+    assert drawn.shape == picture.shape and (drawn != picture).any() and np.array_equal(picture, mien.read_picture(montage))
+    bgr = engine.draw(np.ascontiguousarray(picture[:, :, ::-1]), result.faces, format="bgr")
+    assert np.array_equal(bgr[:, :, ::-1], drawn)
+    mien.write_picture(tmp_path / "out.png", drawn)
+    assert np.array_equal(mien.read_picture(tmp_path / "out.png"), drawn)
+    with pytest.raises(ValueError):
+        mien.write_picture(tmp_path / "out.tiff", drawn)
+
+
+def test_command(tool: str, montage: Path, tmp_path: Path) -> None:
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run([sys.executable, "-m", "mien", *arguments], capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    ours = run(str(montage)).stdout.splitlines()
+    tools = subprocess.run([tool, "image", str(montage)], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [line.split() for line in ours[1:]] == [line.split() for line in tools[1:]]  # the first line has the time
+    assert without_times(json.loads(run("--json", str(montage)).stdout))["faces"]
+    done = run(str(montage), "missing.jpg")
+    assert done.returncode == 3 and done.stderr == "mien: missing.jpg: No such file or directory\n"
+    assert run("--emotion", str(montage), str(montage)).returncode == 4
+    assert run().returncode == 2
+    assert run("--out", "marked.png", str(montage)).returncode == 0 and (tmp_path / "marked.png").stat().st_size > 1000
+    assert run("--out", "no/such/folder.png", str(montage)).returncode == 1
+
+
+def test_no_foreign_libraries() -> None:
+    """The module needs nothing but the C library: no libstdc++, no libjpeg."""
+    from mien import _engine
+
+    data = Path(_engine.__file__).read_bytes()
+    assert b"libstdc++.so" not in data and b"libjpeg" not in data
+    ctypes.CDLL(_engine.__file__)
+
+
+def test_import_brings_only_numpy() -> None:
+    code = "import sys, mien; print([m for m in ('cv2', 'PIL', 'pandas', 'pyarrow', 'distributed', 'torch') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_types(tmp_path: Path) -> None:
+    pytest.importorskip("mypy", reason="mypy is not installed")
+    program = tmp_path / "program.py"
+    program.write_text("import mien\nfor face in mien.analyze('a.jpg'):\n    x: int = face.box.x\n    if face.emotion:\n        label: str = face.emotion.label\n")
+    subprocess.run([sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), str(program)], check=True)
+    program.write_text("import mien\nx: str = mien.analyze('a.jpg')[0].box.x\n")
+    assert subprocess.run([sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path / "cache"), str(program)], check=False).returncode == 1
+    sources = ROOT / "src" / "python" / "mien"
+    files = [str(p) for p in sorted(sources.glob("*.py*")) if p.suffix in (".py", ".pyi")] + [str(p) for p in sorted((sources / "compat").glob("*.py"))]
+    subprocess.run([sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path / "cache"), "--ignore-missing-imports", "--explicit-package-bases", *files],
+                   check=True, cwd=sources.parent, env={"MYPYPATH": str(sources.parent), "PATH": "/usr/bin:/bin"})

@@ -12,6 +12,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "live/mjpeg_server.h"
+
 namespace mien::cli {
 
 void add_live_options(CLI::App& app, LiveOptions& options) {
@@ -162,7 +164,7 @@ int run_live(LiveOptions& options, const std::string& name, Notices& notices, in
         recorder = std::move(*created);
     }
     outputs.window = window.get();
-    outputs.server = server.get();
+    outputs.viewer = server.get();
     outputs.recorder = recorder.get();
 
     const bool json = options.json || !is_terminal(1);

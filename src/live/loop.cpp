@@ -47,7 +47,7 @@ class Loop {
 public:
     Loop(video::Source& source, const host::EngineOwner& owner, const LoopOptions& options, const Outputs& outputs, Statistics& statistics)
         : source_(source), owner_(owner), options_(options), outputs_(outputs), statistics_(statistics), tracking_(options.tracker, owner),
-          decoder_({wants_color(owner), outputs.recorder != nullptr || outputs.server != nullptr || outputs.window != nullptr, options.jpeg_scale}) {}
+          decoder_({wants_color(owner), outputs.recorder != nullptr || outputs.viewer != nullptr || outputs.window != nullptr, options.jpeg_scale}) {}
 
     LoopOutcome run() {
         statistics_.begin_ns = video::monotonic_ns();
@@ -151,8 +151,8 @@ private:
     }
 
     void show(const FrameResult& result) {
-        if (outputs_.server != nullptr) outputs_.server->set_result(frame_json(result, options_.source_name, owner_.info()) + "\n");
-        const bool jpeg = outputs_.recorder != nullptr || (outputs_.server != nullptr && outputs_.server->wanted());
+        if (outputs_.viewer != nullptr) outputs_.viewer->set_result(frame_json(result, options_.source_name, owner_.info()));
+        const bool jpeg = outputs_.recorder != nullptr || (outputs_.viewer != nullptr && outputs_.viewer->wanted());
         if (!jpeg && outputs_.window == nullptr) return;
         decoder_.picture(picture_);
         reports_.clear();
@@ -163,7 +163,7 @@ private:
         host::annotate({picture_.data(), result.width, result.height, static_cast<std::ptrdiff_t>(row)}, reports_, owner_.info(), options_.style);
         if (outputs_.window != nullptr) outputs_.window->show(picture_.data(), result.width, result.height);
         if (!jpeg || video::encode_jpeg(picture_.data(), result.width, result.height, row, jpeg_quality, jpeg_)) return;
-        if (outputs_.server != nullptr) outputs_.server->show(jpeg_);
+        if (outputs_.viewer != nullptr) outputs_.viewer->show(jpeg_);
         if (outputs_.recorder != nullptr && !outcome_.recording_failed) {
             if (const host::Failure failure = outputs_.recorder->add(jpeg_, result.width, result.height, result.time_ns)) {
                 outputs_.tell("--record: " + failure->text);

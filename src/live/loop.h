@@ -12,8 +12,8 @@
 #include "host/draw.h"
 #include "host/engine_owner.h"
 #include "host/report.h"
-#include "live/mjpeg_server.h"
 #include "live/statistics.h"
+#include "live/viewer.h"
 #include "live/window.h"
 #include "mien/tracker.hpp"
 #include "video/decoder.h"
@@ -47,7 +47,7 @@ struct Outputs {
     std::function<bool()> stop;
     std::function<void()> idle;                                  // while there is no frame
     video::Recorder* recorder = nullptr;
-    MjpegServer* server = nullptr;
+    Viewer* viewer = nullptr;
     Window* window = nullptr;
 };
 

@@ -102,7 +102,7 @@ public:
     }
     void set_result(const std::string& json) override {
         const std::lock_guard lock(mutex_);
-        result_ = json;
+        result_ = json + "\n";
     }
     int port() const override { return port_; }
     bool on_every_network() const override { return every_network_; }

@@ -10,19 +10,14 @@
 #include <string>
 
 #include "host/result.h"
+#include "live/viewer.h"
 
 namespace mien::live {
 
-class MjpegServer {
+class MjpegServer : public Viewer {
 public:
     // `address` is PORT or ADDRESS:PORT; without an address it listens on every network of the machine. Port 0: any free one.
     static host::Result<std::unique_ptr<MjpegServer>> start(const std::string& address);
-    virtual ~MjpegServer() = default;
-
-    // True when a browser waits for a picture: without, none need be drawn.
-    [[nodiscard]] virtual bool wanted() const = 0;
-    virtual void show(std::span<const std::uint8_t> jpeg) = 0;
-    virtual void set_result(const std::string& json) = 0;
     [[nodiscard]] virtual int port() const = 0;
     [[nodiscard]] virtual bool on_every_network() const = 0;
 };

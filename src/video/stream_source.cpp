@@ -56,8 +56,10 @@ class StreamSource : public Source {
 public:
     StreamSource(int descriptor, const StreamOptions& options) : reader_(descriptor), options_(options), fps_(options.fps > 0 ? options.fps : default_fps) {}
 
-    host::Failure begin() {
+    // Finds out what it is. A camera's program may take seconds to send its first byte: then begun_ stays false, and next() tries again.
+    host::Failure begin(int timeout_ms) {
         if (options_.raw) {
+            begun_ = true;
             kind_ = options_.layout == PixelLayout::jpeg ? Kind::mjpeg : Kind::raw;
             layout_ = options_.layout;
             width_ = options_.width;
@@ -66,11 +68,12 @@ public:
         }
         constexpr std::string_view y4m = "YUV4MPEG2";
         while (buffer_.size() < y4m.size()) {
-            const ByteReader::State state = reader_.read(buffer_, read_bytes, 1000);
+            const ByteReader::State state = reader_.read(buffer_, read_bytes, timeout_ms);
             if (state == ByteReader::State::failed) return host::Error{reader_.error()};
             if (state == ByteReader::State::end) break;
-            if (state == ByteReader::State::wait) return host::Error{"nothing came within a second"};
+            if (state == ByteReader::State::wait) return {};
         }
+        begun_ = true;
         if (buffer_.empty()) return host::Error{"is empty"};
         if (buffer_.size() >= y4m.size() && std::memcmp(buffer_.data(), y4m.data(), y4m.size()) == 0) {
             kind_ = Kind::y4m;
@@ -88,11 +91,16 @@ public:
 
     Next next(Packet& packet, int timeout_ms) override {
         if (done_) return error_.empty() ? Next::end : Next::failed;
+        if (!begun_) {
+            if (const host::Failure failure = begin(timeout_ms)) return fail(failure->text);
+            if (!begun_) return Next::wait;
+        }
         return kind_ == Kind::mjpeg ? next_jpeg(packet, timeout_ms) : next_plain(packet, timeout_ms);
     }
     const std::string& error() const override { return error_; }
     std::string description() const override {
         char rate[32];
+        if (!begun_) return "waiting for the first frame";
         std::snprintf(rate, sizeof rate, "%.4g", fps_);
         const std::string size = kind_ == Kind::mjpeg ? "" : std::to_string(width_) + " x " + std::to_string(height_) + " ";
         return size + layout_name(layout_) + (options_.live ? ", live" : std::string(", ") + rate + " frames a second");
@@ -220,7 +228,7 @@ private:
     std::size_t given_ = 0;  // bytes at the buffer's front that the last packet uses
     JpegSplitter splitter_;
     std::uint64_t number_ = 0;
-    bool done_ = false;
+    bool begun_ = false, done_ = false;
     std::string error_;
 };
 
@@ -228,7 +236,7 @@ private:
 
 host::Result<std::unique_ptr<Source>> open_stream(int descriptor, const StreamOptions& options) {
     auto source = std::make_unique<StreamSource>(descriptor, options);
-    if (host::Failure failure = source->begin()) return *failure;
+    if (host::Failure failure = source->begin(1000)) return *failure;
     return std::unique_ptr<Source>(std::move(source));
 }
 

@@ -658,6 +658,7 @@ def resident_kib(process: int) -> int:
 def test_camera_that_is_not_there() -> None:
     # The service serves photos all the same, and says what it waits for.
     with Service("--camera", "/dev/no-such-camera") as service:
+        assert service.ask("GET", "/healthz")[0] == 200
         connection = service.connection()
         connection.request("GET", "/v1/events")
         name, data = read_event(connection.getresponse())

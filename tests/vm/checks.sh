@@ -96,3 +96,17 @@ echo "frames before unplugging $before, at the end $after"
 [ "$before" -ge 1 ] && [ "$after" -gt "$before" ] || { fail "no frames after plugging in again"; cat /tmp/camera.txt; }
 expect "waiting for it to come back" /tmp/camera.txt
 ls -l /dev/video* | head -n 5
+
+note "vivid: the multi-planar interface"
+rmmod vivid || fail "rmmod vivid"
+load vivid n_devs=1 node_types=0x1 multiplanar=2
+sleep 0.5
+device=$(grep -l 'vid-cap' /sys/class/video4linux/*/name | head -n 1 | xargs dirname | xargs basename)
+mien camera --list >/tmp/list.txt 2>&1
+expect "NV12" /tmp/list.txt
+for format in best yuyv nv12; do
+    mien camera "/dev/$device" --size 320x180 --format $format --frames 4 --json -q >/tmp/camera.json 2>/tmp/camera.txt || { fail "--format $format: exit $?"; cat /tmp/camera.txt; }
+    [ "$(wc -l </tmp/camera.json)" -ge 4 ] || fail "--format $format: $(wc -l </tmp/camera.json) frames"
+    expect "320 x 180" /tmp/camera.txt
+    cat /tmp/camera.txt
+done

@@ -254,9 +254,9 @@ TEST_CASE("tracker: two streams with one set of weights do not disturb each othe
     };
     const auto draw = [&](int n) {
         background(left, 320, 240, n);
-        paste(left, 320, 240, astronaut(), {40 + 2 * n, 50, 110});
+        paste(left, 320, 240, astronaut(), {40.0 + 2 * n, 50, 110});
         background(right, 320, 240, 100 + n);
-        if (n >= 5) paste(right, 320, 240, astronaut(), {150 - n, 30, 140});
+        if (n >= 5) paste(right, 320, 240, astronaut(), {150.0 - n, 30, 140});
     };
     // Each alone, then both on one set of weights, frame by frame in turn, then on two threads at once.
     std::vector<std::string> alone[2], together[2], threads[2];

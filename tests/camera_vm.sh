@@ -26,7 +26,7 @@ done
 [ "$(dpkg --print-architecture)" = "$arch" ] || dpkg --print-foreign-architectures | grep -qx "$arch" ||
     missing "the packages of $arch; run: dpkg --add-architecture $arch && apt-get update"
 start=$(date +%s)
-out=$(pwd)/build/camera-vm-$arch
+out=${OUT:-$(pwd)/build/camera-vm-$arch}
 mkdir -p "$out/packages"
 
 # Kernel, headers and the loopback driver, which is built against that kernel.

@@ -49,7 +49,7 @@ wait $feeder 2>/dev/null
 note "v4l2loopback: $frames frames, memory, SIGTERM"
 feed /dev/video7 YUYV 160 120 500 /data/small.yuyv & feeder=$!
 sleep 0.5
-mien bench --live /dev/video7 --size 160x120 --frames "$frames" --json >/tmp/long.json 2>/tmp/long.txt || { fail "mien bench --live: exit $?"; cat /tmp/long.txt; }
+mien bench --live /dev/video7 --size 160x120 --frames "$frames" $long --json >/tmp/long.json 2>/tmp/long.txt || { fail "mien bench --live: exit $?"; cat /tmp/long.txt; }
 cut -c 1-2500 /tmp/long.json
 begin=$(sed 's/.*"memory":\[{"frame":2,"mib":\([0-9]*\).*/\1/' /tmp/long.json)
 end=$(sed 's/.*"mib":\([0-9]*\)[^"]*$/\1/' /tmp/long.json)

@@ -3,7 +3,9 @@
 # The machine is made of Debian packages that are only unpacked; nothing is installed or loaded on this one.
 #
 #   sh tests/camera_vm.sh [amd64|arm64]     amd64 uses build/check/mien, arm64 build/aarch64/mien; MIEN=FILE another
-#   FRAMES=10000                            frames of the memory check (default 600; 10000 take ten minutes: FRAMES=10000 LIMIT=1200; KVM=1 uses the processor's own virtualisation)
+#   FRAMES=10000                            frames of the memory check (default 600; 10000 take ten minutes: FRAMES=10000 LIMIT=1200)
+#   LONG="--no-gender --seconds 600"        further options of that check, which also ends after so many seconds
+#   KVM=1                                   the processor's own virtualisation
 #
 # Exit 77: something that it needs is missing; the line says what.
 set -eu
@@ -26,7 +28,7 @@ done
 [ "$(dpkg --print-architecture)" = "$arch" ] || dpkg --print-foreign-architectures | grep -qx "$arch" ||
     missing "the packages of $arch; run: dpkg --add-architecture $arch && apt-get update"
 start=$(date +%s)
-out=$(pwd)/build/camera-vm-$arch
+out=${OUT:-$(pwd)/build/camera-vm-$arch}
 mkdir -p "$out/packages"
 
 # Kernel, headers and the loopback driver, which is built against that kernel.
@@ -74,7 +76,7 @@ python3 "$here/make_frames.py" "$root/data" "${NATIVE:-build/check/mien}" || mis
 accelerator=tcg
 [ "$arch" = amd64 ] && [ -n "${KVM:-}" ] && accelerator=kvm  # not by itself: nested machines often cannot
 frames=${FRAMES:-600}
-{ echo "frames=$frames"; cat "$here/checks.sh"; } >"$root/checks.sh"
+{ echo "frames=$frames long=\"${LONG:-}\""; cat "$here/checks.sh"; } >"$root/checks.sh"
 cp "$here/init" "$root/init"
 chmod +x "$root/init"
 (cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) >"$out/initrd.gz"

@@ -44,6 +44,15 @@ else
     skip "training" "its packages are not installed (sh tools/train/setup.sh)"
 fi
 step "the Python package: wheel, guide, drop-in modules, mien-batch" env PYTHON="$PYTHON" MIEN_TOOL="$PWD/build/check/mien" sh tests/wheel/run.sh
+# Films and window: where their development packages are.
+desktop() {
+    make desktop >/dev/null && "$PYTHON" tests/e2e/test_video.py --mien build/desktop/mien Video.test_films Video.test_window
+}
+if pkg-config --exists sdl2 libavformat libswscale 2>/dev/null; then
+    step "films and window" desktop
+else
+    skip "films and window" "FFmpeg's or SDL2's development packages are not installed"
+fi
 step "emulated ARM, RISC-V and x86 processors" sh tests/emulate.sh
 step "a camera in a virtual machine" sh tests/camera_vm.sh
 step "instruction counts" "$PYTHON" bench/icount/icount.py --quick

@@ -32,7 +32,7 @@ public:
     }
     void unmap(void* memory, std::size_t bytes) override { ::munmap(memory, bytes); }
     int wait(int descriptor, int timeout_ms) override {
-        struct pollfd wanted = {descriptor, POLLIN, 0};
+        struct pollfd wanted = {descriptor, POLLIN | POLLPRI, 0};
         return ::poll(&wanted, 1, timeout_ms);
     }
 };

@@ -104,6 +104,9 @@ public:
     const std::string& driver() const { return driver_; }
     const std::string& bus() const { return bus_; }
     std::uint32_t caps() const { return caps_; }
+    // Drivers of SoC cameras speak V4L2's multi-planar interface only; formats whose planes lie in one buffer are the same in it.
+    bool planar() const { return (caps_ & V4L2_CAP_VIDEO_CAPTURE) == 0 && (caps_ & V4L2_CAP_VIDEO_CAPTURE_MPLANE) != 0; }
+    std::uint32_t buffer_type() const { return planar() ? V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE : V4L2_BUF_TYPE_VIDEO_CAPTURE; }
 
     // Formats of the capture side, in the driver's order.
     std::vector<std::uint32_t> formats() const {
@@ -111,7 +114,7 @@ public:
         for (unsigned i = 0; i < max_listed; ++i) {
             v4l2_fmtdesc description{};
             description.index = i;
-            description.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+            description.type = buffer_type();
             if (call(VIDIOC_ENUM_FMT, &description) != 0) break;
             found.push_back(description.pixelformat);
         }
@@ -190,11 +193,9 @@ host::Failure check_kind(const Device& device, const std::vector<std::uint32_t>&
     const auto has = [caps](std::uint32_t flags) { return (caps & flags) != 0; };
     if (device.driver() == "unicam" || device.driver() == "rp1-cfe" || device.driver() == "bcm2835-isp") return host::Error{pi_camera_advice};
     if (has(V4L2_CAP_VIDEO_M2M | V4L2_CAP_VIDEO_M2M_MPLANE)) return host::Error{"is a codec, not a camera; `mien camera --list` shows the cameras"};
-    if (!has(V4L2_CAP_VIDEO_CAPTURE)) {
+    if (!has(V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_VIDEO_CAPTURE_MPLANE)) {
         if (has(V4L2_CAP_META_CAPTURE)) return host::Error{"carries a camera's metadata, not its pictures; `mien camera --list` shows the cameras"};
         if (has(V4L2_CAP_VIDEO_OUTPUT | V4L2_CAP_VIDEO_OUTPUT_MPLANE)) return host::Error{"is an output: pictures can only be written to it; if a program is to feed it, start that first"};
-        if (has(V4L2_CAP_VIDEO_CAPTURE_MPLANE))
-            return host::Error{"gives its pictures in several planes; run: ffmpeg -v error -f v4l2 -i DEVICE -f yuv4mpegpipe -pix_fmt yuv420p - | mien video - --live"};
         return host::Error{"is no camera; `mien camera --list` shows the cameras"};
     }
     if (!has(V4L2_CAP_STREAMING)) return host::Error{"does not stream into memory"};
@@ -248,11 +249,34 @@ std::vector<std::uint32_t> ranked_formats(const Device& device, const std::vecto
     return ranked;
 }
 
+// A buffer's description in either interface: of the multi-planar one, the first and only plane.
+struct Buffer {
+    v4l2_buffer info{};
+    v4l2_plane planes[VIDEO_MAX_PLANES] = {};
+    bool planar = false;
+
+    int call(const Device& device, unsigned long request, std::uint32_t index = 0) {
+        planar = device.planar();
+        info.type = device.buffer_type();
+        info.memory = V4L2_MEMORY_MMAP;
+        if (request != VIDIOC_DQBUF) info.index = index;
+        if (planar) {
+            info.m.planes = planes;
+            info.length = VIDEO_MAX_PLANES;
+        }
+        return device.call(request, &info);
+    }
+    std::size_t length() const { return planar ? planes[0].length : info.length; }
+    long offset() const { return static_cast<long>(planar ? planes[0].m.mem_offset : info.m.offset); }
+    std::size_t begin() const { return planar ? planes[0].data_offset : 0; }
+    std::size_t used() const { return planar ? planes[0].bytesused : info.bytesused; }  // from the buffer's beginning
+};
+
 class V4l2Camera : public Camera {
 public:
     V4l2Camera(const Request& request, DeviceCalls& calls) : request_(request), device_(calls) {}
     ~V4l2Camera() override {
-        int type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+        int type = static_cast<int>(device_.buffer_type());
         if (streaming_) static_cast<void>(device_.call(VIDIOC_STREAMOFF, &type));
         for (const Mapping& mapping : mappings_) device_.calls().unmap(mapping.memory, mapping.bytes);
     }
@@ -269,7 +293,11 @@ public:
         }
         if (host::Failure failure = negotiate(ranked.front())) return failure;
         if (host::Failure failure = map_buffers()) return failure;
-        int type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+        // Of HDMI adapters and the like, whose source may change its size at any time; most cameras have no such event.
+        v4l2_event_subscription changes{};
+        changes.type = V4L2_EVENT_SOURCE_CHANGE;
+        tells_changes_ = device_.call(VIDIOC_SUBSCRIBE_EVENT, &changes) == 0;
+        int type = static_cast<int>(device_.buffer_type());
         if (const int error = device_.call(VIDIOC_STREAMON, &type); error != 0) return start_error(error);
         streaming_ = true;
         last_frame_ns_ = video::monotonic_ns();
@@ -282,30 +310,30 @@ public:
         const int ready = device_.calls().wait(device_.descriptor(), timeout_ms);
         if (ready < 0 && errno != EINTR) return fail(std::strerror(errno));
         if (ready <= 0) return stalled() ? fail(stall_text()) : video::Next::wait;
-        v4l2_buffer buffer{};
-        buffer.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
-        buffer.memory = V4L2_MEMORY_MMAP;
-        if (const int error = device_.call(VIDIOC_DQBUF, &buffer); error != 0) {
+        if (tells_changes_ && source_changed()) return fail("the source has changed its size");
+        Buffer buffer;
+        if (const int error = buffer.call(device_, VIDIOC_DQBUF); error != 0) {
             if (error == EAGAIN || error == EINTR) return stalled() ? fail(stall_text()) : video::Next::wait;
             if (error == ENODEV || error == ENXIO) return fail("the camera was unplugged");
             if (error == EIO && !stalled()) return skip_bad("the driver reports an input error");
             return fail(error == EPIPE ? "the driver has ended the stream" : std::strerror(error));
         }
-        if (buffer.index >= mappings_.size()) return fail("the driver gave a buffer that does not exist");
-        held_ = buffer;
+        const std::uint32_t index = buffer.info.index;
+        if (index >= mappings_.size()) return fail("the driver gave a buffer that does not exist");
+        held_ = index;
         holding_ = true;
-        count_lost(buffer.sequence);
-        const std::size_t used = std::min<std::size_t>(buffer.bytesused, mappings_[buffer.index].bytes);
+        count_lost(buffer.info.sequence);
+        const std::size_t end = std::min(buffer.used(), mappings_[index].bytes), begin = std::min(buffer.begin(), end), used = end - begin;
         const bool jpeg = mode_.layout == PixelLayout::jpeg;
-        const bool damaged = (buffer.flags & V4L2_BUF_FLAG_ERROR) != 0;
+        const bool damaged = (buffer.info.flags & V4L2_BUF_FLAG_ERROR) != 0;
         if (damaged || used < (jpeg ? 64 : needed_ - (mode_.stride - video::row_bytes(mode_.layout, mode_.width)))) {
             return skip_bad(damaged ? "frames are marked as damaged"
                                     : "frames are short (" + std::to_string(used) + " of " + std::to_string(needed_) + " bytes): has the format changed?");
         }
         bad_frames_ = 0;
         last_frame_ns_ = video::monotonic_ns();
-        const auto* data = static_cast<const std::uint8_t*>(mappings_[buffer.index].memory);
-        packet = {mode_.layout, {data, used}, mode_.width, mode_.height, mode_.stride, stamp(buffer), number_};
+        const auto* data = static_cast<const std::uint8_t*>(mappings_[index].memory) + begin;
+        packet = {mode_.layout, {data, used}, mode_.width, mode_.height, mode_.stride, stamp(buffer.info), number_};
         return video::Next::packet;
     }
 
@@ -336,13 +364,27 @@ private:
 
     host::Failure negotiate(std::uint32_t code) {
         v4l2_format format{};
-        format.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
-        format.fmt.pix.width = static_cast<std::uint32_t>(request_.width);
-        format.fmt.pix.height = static_cast<std::uint32_t>(request_.height);
-        format.fmt.pix.pixelformat = code;
-        format.fmt.pix.field = V4L2_FIELD_NONE;
+        format.type = device_.buffer_type();
+        const auto wish = [&](auto& pix) {
+            pix.width = static_cast<std::uint32_t>(request_.width);
+            pix.height = static_cast<std::uint32_t>(request_.height);
+            pix.pixelformat = code;
+            pix.field = V4L2_FIELD_NONE;
+        };
+        if (device_.planar()) wish(format.fmt.pix_mp);
+        else wish(format.fmt.pix);
         if (const int error = device_.call(VIDIOC_S_FMT, &format); error != 0) return start_error(error);
-        const v4l2_pix_format& given = format.fmt.pix;
+        v4l2_pix_format given{};
+        if (device_.planar()) {
+            const v4l2_pix_format_mplane& planes = format.fmt.pix_mp;
+            if (planes.num_planes != 1) return host::Error{"the driver gave " + std::to_string(planes.num_planes) + " buffers for a frame"};
+            given.width = planes.width;
+            given.height = planes.height;
+            given.pixelformat = planes.pixelformat;
+            given.bytesperline = planes.plane_fmt[0].bytesperline;
+        } else {
+            given = format.fmt.pix;
+        }
         PixelLayout layout{};
         if (!layout_of(given.pixelformat, layout)) return host::Error{"the driver insists on " + fourcc_text(given.pixelformat)};
         if (given.width < 1 || given.height < 1 || given.width > static_cast<std::uint32_t>(video::max_side) ||
@@ -360,13 +402,13 @@ private:
             return host::Error{"the driver gave impossible rows: " + std::to_string(given.bytesperline) + " bytes for " + std::to_string(mode_.width) + " pixels"};
         needed_ = layout == PixelLayout::jpeg ? 0 : video::packet_bytes(layout, mode_.width, mode_.height, mode_.stride);
         v4l2_streamparm rate{};
-        rate.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+        rate.type = device_.buffer_type();
         if (device_.call(VIDIOC_G_PARM, &rate) == 0 && (rate.parm.capture.capability & V4L2_CAP_TIMEPERFRAME) != 0) {
             rate.parm.capture.timeperframe = {1000, static_cast<std::uint32_t>(std::lround(request_.fps * 1000))};
             static_cast<void>(device_.call(VIDIOC_S_PARM, &rate));
         }
         rate = {};
-        rate.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+        rate.type = device_.buffer_type();
         const v4l2_fract& period = rate.parm.capture.timeperframe;
         if (device_.call(VIDIOC_G_PARM, &rate) == 0 && period.numerator > 0) mode_.fps = static_cast<double>(period.denominator) / period.numerator;
         return {};
@@ -375,22 +417,20 @@ private:
     host::Failure map_buffers() {
         v4l2_requestbuffers request{};
         request.count = wanted_buffers;
-        request.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+        request.type = device_.buffer_type();
         request.memory = V4L2_MEMORY_MMAP;
         if (const int error = device_.call(VIDIOC_REQBUFS, &request); error != 0) return start_error(error);
         if (request.count < 2 || request.count > max_buffers) return host::Error{"the driver gave " + std::to_string(request.count) + " buffers"};
         for (unsigned i = 0; i < request.count; ++i) {
-            v4l2_buffer buffer{};
-            buffer.index = i;
-            buffer.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
-            buffer.memory = V4L2_MEMORY_MMAP;
-            if (const int error = device_.call(VIDIOC_QUERYBUF, &buffer); error != 0) return start_error(error);
-            if (buffer.length < std::max<std::size_t>(needed_ - (needed_ != 0 ? mode_.stride - video::row_bytes(mode_.layout, mode_.width) : 0), 1))
-                return host::Error{"the driver's buffers are too small: " + std::to_string(buffer.length) + " of " + std::to_string(needed_) + " bytes"};
-            void* memory = device_.calls().map(device_.descriptor(), buffer.length, static_cast<long>(buffer.m.offset));
+            Buffer buffer;
+            if (const int error = buffer.call(device_, VIDIOC_QUERYBUF, i); error != 0) return start_error(error);
+            if (buffer.length() < std::max<std::size_t>(needed_ - (needed_ != 0 ? mode_.stride - video::row_bytes(mode_.layout, mode_.width) : 0), 1))
+                return host::Error{"the driver's buffers are too small: " + std::to_string(buffer.length()) + " of " + std::to_string(needed_) + " bytes"};
+            void* memory = device_.calls().map(device_.descriptor(), buffer.length(), buffer.offset());
             if (memory == nullptr) return host::Error{"the driver's buffers cannot be mapped"};
-            mappings_.push_back({memory, buffer.length});
-            if (const int error = device_.call(VIDIOC_QBUF, &buffer); error != 0) return start_error(error);
+            mappings_.push_back({memory, buffer.length()});
+            Buffer empty;
+            if (const int error = empty.call(device_, VIDIOC_QBUF, i); error != 0) return start_error(error);
         }
         return {};
     }
@@ -398,7 +438,16 @@ private:
     void give_back() {
         if (!holding_) return;
         holding_ = false;
-        if (const int error = device_.call(VIDIOC_QBUF, &held_); error != 0) error_ = error == ENODEV ? "the camera was unplugged" : std::strerror(error);
+        Buffer buffer;
+        if (const int error = buffer.call(device_, VIDIOC_QBUF, held_); error != 0) error_ = error == ENODEV ? "the camera was unplugged" : std::strerror(error);
+    }
+    bool source_changed() const {
+        v4l2_event event{};
+        while (device_.call(VIDIOC_DQEVENT, &event) == 0) {
+            if (event.type == V4L2_EVENT_SOURCE_CHANGE && (event.u.src_change.changes & V4L2_EVENT_SRC_CH_RESOLUTION) != 0) return true;
+            if (event.pending == 0) break;
+        }
+        return false;
     }
     video::Next fail(std::string text) {
         error_ = std::move(text);
@@ -434,8 +483,8 @@ private:
     Mode mode_;
     std::size_t needed_ = 0;
     std::vector<Mapping> mappings_;
-    bool streaming_ = false, holding_ = false, begun_ = false;
-    v4l2_buffer held_{};
+    bool streaming_ = false, holding_ = false, begun_ = false, tells_changes_ = false;
+    std::uint32_t held_ = 0;
     std::uint32_t last_sequence_ = 0;
     std::uint64_t number_ = 0, lost_ = 0, last_frame_ns_ = 0;
     int bad_frames_ = 0;

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "cli/serve_camera.h"
 #include "host/file_io.h"
 #include "serve/server.h"
 
@@ -20,6 +21,7 @@ struct ServeSetup {
     std::string listen = "127.0.0.1:8084", token_file;
     double body_mib = 16, megapixels = 50;
     int workers = 0;
+    ServeCameraOptions camera;
     bool quiet = false;
 };
 
@@ -79,6 +81,7 @@ bool parse(int argc, char** argv, ServeSetup& setup, int& code) {
     app.add_option("--workers", setup.workers, "Engines, each with a thread; 0: one for each processor")->check(CLI::Range(0, 64))->type_name("COUNT");
     app.add_option("--waiting", service.waiting, "Requests that may wait for an engine; further ones are told 503")->check(CLI::Range(0, 1000))->type_name("COUNT");
     app.add_option("--rate", service.rate, "Requests a second of one address; 0: any")->check(CLI::Range(0.0, 1e6))->type_name("RATE");
+    add_serve_camera_options(app, setup.camera);
     const char* limits = "Limits";
     app.add_option("--max-body", setup.body_mib, "Largest request, MiB")->check(CLI::Range(0.001, 256.0))->type_name("MIB")->group(limits);
     app.add_option("--max-pixels", setup.megapixels, "Largest picture, millions of pixels")->check(CLI::Range(0.001, 134.0))->type_name("COUNT")->group(limits);
@@ -115,7 +118,9 @@ int run_serve(int argc, char** argv) {
         complain(pool.error().text);
         return exit_model;
     }
-    auto server = serve::Server::listen(service, **pool, nullptr);
+    const bool watches = !setup.camera.device.empty();
+    serve::Feed feed;
+    auto server = serve::Server::listen(service, **pool, watches ? &feed : nullptr);
     if (!server) {
         complain("--listen " + setup.listen, server.error().text);
         return exit_output;
@@ -124,7 +129,10 @@ int run_serve(int argc, char** argv) {
     complain(format("listening on http://%s:%d/, %d engine%s", shown.c_str(), (*server)->port(), service.workers, service.workers == 1 ? "" : "s"));
     const bool local = service.address.starts_with("127.") || service.address == "::1";
     if (!local && service.token.empty()) complain("everybody on this network can use the service; --token-file asks for a token, a proxy in front adds TLS");
+    ServeCamera camera((*pool)->weights(), feed);
+    if (watches && !camera.start(setup.camera, setup.engine, code)) return code;
     (*server)->run();
+    camera.stop();
     return exit_done;
 }
 

@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 
 namespace mien::serve {
 
@@ -16,46 +17,95 @@ class Feed {
 public:
     using Text = std::shared_ptr<const std::string>;
     struct Latest {
-        Text picture, event;           // JPEG; JSON on one line
-        std::uint64_t pictures = 0, events = 0;
+        Text picture, event, state;    // JPEG; JSON on one line, of a frame; the same, of the camera
+        std::uint64_t pictures = 0, events = 0, states = 0;
+        bool ended = false;            // there will be no more
+    };
+    // What the counters want to know.
+    struct Figures {
+        bool connected = false;
+        std::uint64_t frames = 0, dropped = 0, faces = 0;
+        double latency_seconds = 0;    // of all frames together, from the frame's stamp to its result
+        int watchers = 0;
     };
 
+    // For the camera's thread.
     void publish_picture(std::string jpeg) { publish(std::move(jpeg), &Latest::picture, &Latest::pictures); }
     void publish_event(std::string json) { publish(std::move(json), &Latest::event, &Latest::events); }
-    // True when somebody watches: without, nothing need be drawn.
-    bool watched() const {
-        const std::lock_guard lock(mutex_);
-        return !watchers_.empty();
+    void publish_state(std::string json, bool connected) {
+        {
+            const std::lock_guard lock(mutex_);
+            figures_.connected = connected;
+        }
+        publish(std::move(json), &Latest::state, &Latest::states);
     }
+    void count(std::uint64_t dropped, std::uint64_t faces, double latency_seconds) {
+        const std::lock_guard lock(mutex_);
+        ++figures_.frames;
+        figures_.dropped = dropped;
+        figures_.faces += faces;
+        figures_.latency_seconds += latency_seconds;
+    }
+    void end() {
+        const std::lock_guard lock(mutex_);
+        latest_.ended = true;
+        wake_all();
+    }
+    // True when somebody watches pictures: without, none need be drawn.
+    bool pictures_wanted() const {
+        const std::lock_guard lock(mutex_);
+        return picture_watchers_ > 0;
+    }
+
     Latest latest() const {
         const std::lock_guard lock(mutex_);
         return latest_;
     }
+    Figures figures() const {
+        const std::lock_guard lock(mutex_);
+        Figures figures = figures_;
+        figures.watchers = static_cast<int>(watchers_.size());
+        return figures;
+    }
 
     // `wake` is called on the camera's thread, shortly, until forget().
-    int watch(std::function<void()> wake) {
+    int watch(bool pictures, std::function<void()> wake) {
         const std::lock_guard lock(mutex_);
-        watchers_[++last_id_] = std::move(wake);
+        // The last picture is of the last time that somebody looked.
+        if (pictures && picture_watchers_++ == 0) latest_.picture.reset();
+        watchers_[++last_id_] = {pictures, std::move(wake)};
         return last_id_;
     }
     void forget(int id) {
         const std::lock_guard lock(mutex_);
-        watchers_.erase(id);
+        const auto found = watchers_.find(id);
+        if (found == watchers_.end()) return;
+        picture_watchers_ -= found->second.pictures;
+        watchers_.erase(found);
     }
 
 private:
+    struct Watcher {
+        bool pictures = false;
+        std::function<void()> wake;
+    };
+
+    void wake_all() const {
+        for (const auto& [id, watcher] : watchers_) watcher.wake();
+    }
     void publish(std::string text, Text Latest::*slot, std::uint64_t Latest::*number) {
         const auto shared = std::make_shared<const std::string>(std::move(text));
         const std::lock_guard lock(mutex_);
         latest_.*slot = shared;
         ++(latest_.*number);
-        for (const auto& [id, wake] : watchers_) wake();
+        wake_all();
     }
 
     mutable std::mutex mutex_;
     Latest latest_;
-    std::map<int, std::function<void()>> watchers_;
-    int last_id_ = 0;
+    Figures figures_;
+    std::map<int, Watcher> watchers_;
+    int last_id_ = 0, picture_watchers_ = 0;
 };
 
 }  // namespace mien::serve

@@ -69,7 +69,7 @@ void Metrics::print(std::string& out, const char* name, const std::string& label
     out += std::string(name) + "_count{" + labels + "} " + std::to_string(below) + "\n";
 }
 
-std::string Metrics::text(const Gauges& gauges) const {
+std::string Metrics::text(const Gauges& gauges, const Feed* feed) const {
     std::string out;
     const std::lock_guard lock(mutex_);
     head(out, "mien_requests_total", "counter", "Requests answered, by route and status.");
@@ -89,6 +89,16 @@ std::string Metrics::text(const Gauges& gauges) const {
     gauge("mien_engines", "Engines.", static_cast<std::uint64_t>(gauges.workers));
     gauge("mien_engines_busy", "Engines at work.", static_cast<std::uint64_t>(gauges.busy));
     gauge("mien_body_bytes", "Memory promised to bodies of requests.", gauges.body_bytes);
+    if (feed != nullptr) {
+        const Feed::Figures camera = feed->figures();
+        gauge("mien_camera_connected", "1 while the camera gives frames.", camera.connected);
+        gauge("mien_camera_watchers", "Open live streams.", static_cast<std::uint64_t>(camera.watchers));
+        single(out, "mien_camera_frames_total", "counter", "Frames of the camera analysed.", camera.frames);
+        single(out, "mien_camera_frames_dropped_total", "counter", "Frames of the camera left out for newer ones, or lost by its driver.", camera.dropped);
+        single(out, "mien_camera_faces_total", "counter", "Faces found in the camera's frames.", camera.faces);
+        head(out, "mien_camera_latency_seconds", "summary", "From a frame's time stamp to its result.");
+        out += "mien_camera_latency_seconds_sum " + number(camera.latency_seconds) + "\nmien_camera_latency_seconds_count " + std::to_string(camera.frames) + "\n";
+    }
     head(out, "mien_request_duration_seconds", "histogram", "From a request's header to its answer being ready, by route.");
     for (const auto& [route, histogram] : durations_) print(out, "mien_request_duration_seconds", "route=\"" + route + "\"", histogram);
     head(out, "mien_step_duration_seconds", "histogram", "Time of each step of the work on a picture.");

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "host/report.h"
+#include "serve/feed.h"
 
 namespace mien::serve {
 
@@ -26,7 +27,8 @@ public:
     void queued(double seconds);
     void refused_connection();
 
-    std::string text(const Gauges& gauges) const;
+    // `feed` is null without a camera.
+    std::string text(const Gauges& gauges, const Feed* feed) const;
 
 private:
     // Seconds; the last bucket is everything.

@@ -60,7 +60,7 @@ class Session;
 class BeastServer : public Server {
 public:
     BeastServer(const Options& options, EnginePool& pool, Feed* feed)
-        : options_(options), pool_(pool), feed_(feed), service_(options, pool.weights(), feed != nullptr, [this] { return gauges(); }), acceptor_(io_),
+        : options_(options), pool_(pool), feed_(feed), service_(options, pool.weights(), feed, [this] { return gauges(); }), acceptor_(io_),
           retry_(io_), grace_(io_), signals_(io_, SIGINT, SIGTERM) {}
 
     host::Failure bind();
@@ -335,12 +335,14 @@ private:
     // ---- live streams ----
 
     void on_stream_header(ErrorCode error, std::size_t) {
-        if (error) return stop_watching();
+        if (error || server_.stopping()) return stop_watching();
         end_request();
+        ErrorCode ignored;
+        stream_.socket().set_option(asio::socket_base::keep_alive(true), ignored);  // a watcher that vanished while the camera was gone, too
         std::weak_ptr<Session> weak = weak_from_this();
         auto& io = server_.io();
         keep_ = shared_from_this();
-        watch_ = server_.feed()->watch([weak, &io] {
+        watch_ = server_.feed()->watch(stream_kind_ == StreamKind::pictures, [weak, &io] {
             asio::post(io, [weak] {
                 if (const auto self = weak.lock()) self->send_frame();
             });
@@ -360,13 +362,18 @@ private:
         if (writing_ || watch_ <= 0) return;
         const Feed::Latest latest = server_.feed()->latest();
         const bool pictures = stream_kind_ == StreamKind::pictures;
-        const Feed::Text& text = pictures ? latest.picture : latest.event;
-        const std::uint64_t number = pictures ? latest.pictures : latest.events;
-        if (!text || number == sent_) return;
-        sent_ = number;
+        if (!pictures && latest.state && latest.states != sent_state_) {  // before the frames that come after it
+            sent_state_ = latest.states;
+            frame_ = "event: camera\ndata: " + *latest.state + "\n\n";
+        } else {
+            const Feed::Text& text = pictures ? latest.picture : latest.event;
+            const std::uint64_t number = pictures ? latest.pictures : latest.events;
+            if (!text || number == sent_) return latest.ended ? stop_watching() : void();
+            sent_ = number;
+            frame_ = pictures ? "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: " + std::to_string(text->size()) + "\r\n\r\n" + *text + "\r\n"
+                              : "id: " + std::to_string(number) + "\ndata: " + *text + "\n\n";
+        }
         writing_ = true;
-        frame_ = pictures ? "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: " + std::to_string(text->size()) + "\r\n\r\n" + *text + "\r\n"
-                          : "id: " + std::to_string(number) + "\ndata: " + *text + "\n\n";
         within(10);
         asio::async_write(stream_, asio::buffer(frame_), then(&Session::on_frame));
     }
@@ -397,7 +404,7 @@ private:
     Plan plan_;
     std::string client_, frame_;
     Clock::time_point began_;
-    std::uint64_t reserved_ = 0, sent_ = 0;
+    std::uint64_t reserved_ = 0, sent_ = 0, sent_state_ = 0;
     std::size_t drained_ = 0;
     std::shared_ptr<Session> keep_;
     int watch_ = 0;  // 0: no stream, -1: its header is being sent

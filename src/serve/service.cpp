@@ -111,8 +111,8 @@ const Route* find_route(std::string_view path) {
     return found == std::end(routes) ? nullptr : found;
 }
 
-Service::Service(const Options& options, const host::EngineOwner& weights, bool has_camera, std::function<Gauges()> gauges)
-    : options_(options), guard_(options), has_camera_(has_camera), gauges_(std::move(gauges)) {
+Service::Service(const Options& options, const host::EngineOwner& weights, const Feed* feed, std::function<Gauges()> gauges)
+    : options_(options), guard_(options), feed_(feed), gauges_(std::move(gauges)) {
     Json short_list = Json::array(), long_list = Json::array();
     const auto add = [&](Json json, Json more) {
         short_list.push_back({{"role", json["role"]}, {"name", json["name"]}, {"version", json["version"]}});
@@ -166,7 +166,8 @@ std::optional<Answer> Service::judge(const RequestHead& head, Plan& plan) {
     if (!plan.route->works) {
         if (head.has_body) return error_answer(400, "This request has no body.");
         const bool live = plan.route->endpoint == Endpoint::pictures || plan.route->endpoint == Endpoint::events;
-        if (live && !has_camera_) return error_answer(404, not_found_text, "the service has no camera; mien serve --camera gives it one");
+        if (live && feed_ == nullptr) return error_answer(404, not_found_text, "the service has no camera; mien serve --camera gives it one");
+        if (live && feed_->latest().ended) return busy("The camera's stream has ended.");
         return {};
     }
     if (question < head.target.size() && !read_query(std::string_view(head.target).substr(question + 1), plan)) {
@@ -196,9 +197,9 @@ Answer Service::answer(const Plan& plan) const {
         case Endpoint::health: answer.body = dump({{"status", "ok"}, {"mien", version()}}); break;
         case Endpoint::ready:
             if (!ready_) return busy("The service is stopping.");
-            answer.body = dump({{"status", "ready"}, {"camera", has_camera_}, {"token", !options_.token.empty()}});
+            answer.body = dump({{"status", "ready"}, {"camera", feed_ != nullptr}, {"token", !options_.token.empty()}});
             break;
-        case Endpoint::metrics: answer.content_type = "text/plain; version=0.0.4; charset=utf-8"; answer.body = metrics_.text(gauges_()); break;
+        case Endpoint::metrics: answer.content_type = "text/plain; version=0.0.4; charset=utf-8"; answer.body = metrics_.text(gauges_(), feed_); break;
         case Endpoint::models: answer.body = models_answer_; break;
         case Endpoint::pictures: answer.content_type = "multipart/x-mixed-replace; boundary=frame"; answer.stream = StreamKind::pictures; break;
         case Endpoint::events: answer.content_type = "text/event-stream"; answer.stream = StreamKind::events; break;

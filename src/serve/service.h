@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "host/engine_owner.h"
+#include "serve/feed.h"
 #include "serve/guard.h"
 #include "serve/message.h"
 #include "serve/metrics.h"
@@ -39,8 +40,8 @@ struct Plan {
 
 class Service {
 public:
-    // `weights` and `options` must outlive it; `gauges` says how things are right now.
-    Service(const Options& options, const host::EngineOwner& weights, bool has_camera, std::function<Gauges()> gauges);
+    // `weights` and `options` must outlive it, as must `feed`, which is null without a camera; `gauges` says how things are right now.
+    Service(const Options& options, const host::EngineOwner& weights, const Feed* feed, std::function<Gauges()> gauges);
 
     // By the header alone: an answer, or the plan with which work() or answer() goes on.
     std::optional<Answer> judge(const RequestHead& head, Plan& plan);
@@ -68,7 +69,7 @@ private:
     const Options& options_;
     Guard guard_;
     Metrics metrics_;
-    bool has_camera_;
+    const Feed* feed_;
     std::function<Gauges()> gauges_;
     std::string models_json_;     // an array
     std::string models_answer_;

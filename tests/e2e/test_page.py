@@ -15,14 +15,15 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 PHOTOS = Path(__file__).resolve().parent.parent / "data" / "photos"
 
 
-def start(mien: str, port: int = 0, *options: str) -> tuple[subprocess.Popen, int]:
-    process = subprocess.Popen([mien, "serve", "--listen", f"127.0.0.1:{port}", "-q", *options], stderr=subprocess.PIPE)
+def start(mien: str, port: int = 0, *options: str, stdin: int | None = None) -> tuple[subprocess.Popen, int]:
+    process = subprocess.Popen([mien, "serve", "--listen", f"127.0.0.1:{port}", "-q", *options], stdin=stdin, stderr=subprocess.PIPE)
     STARTED.append(process)
     return process, int(re.search(rb":(\d+)/", process.stderr.readline())[1])
 
@@ -33,6 +34,15 @@ STARTED: list[subprocess.Popen] = []
 def stop(process: subprocess.Popen) -> None:
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
+
+
+def feed(pipe) -> None:
+    try:
+        while True:
+            pipe.write((PHOTOS / "astronaut.jpg").read_bytes())
+            time.sleep(0.05)
+    except OSError:
+        pass
 
 
 def film(path: Path) -> None:
@@ -179,10 +189,12 @@ def main() -> int:
         page.context.close()
         stop(service)
 
-        # A token.
+        # A token, and the service's own camera: photos on its standard input.
         token_file = Path(folder) / "token"
         token_file.write_text("0123456789abcdef")
-        service, port = start(arguments.mien, 0, "--token-file", str(token_file))
+        service, port = start(arguments.mien, 0, "--token-file", str(token_file), "--camera", "-", stdin=subprocess.PIPE)
+        feeding = threading.Thread(target=feed, args=(service.stdin,), daemon=True)
+        feeding.start()
         page = open_page()
         expect(page.locator("#token-form")).to_be_visible()
         page.get_by_label("This service asks for a token").fill("0123456789abcdef")
@@ -190,6 +202,19 @@ def main() -> int:
         expect(page.locator("#models")).to_contain_text("mini_XCEPTION")
         page.set_input_files("#files", str(PHOTOS / "astronaut.jpg"))
         expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
+        page.get_by_role("button", name="Watch the service").click()
+        expect(page.locator("#live-bars .bars")).to_be_visible(timeout=20000)
+        expect(page.locator("#video")).to_be_hidden()
+        page.wait_for_function("() => document.getElementById('board-picture').naturalWidth === 512", timeout=20000)
+        first = page.locator("#board-picture").get_attribute("src")
+        page.wait_for_function("first => document.getElementById('board-picture').src !== first && Number(document.body.dataset.frames) > 10", arg=first, timeout=20000)
+        time.sleep(1)
+        page.screenshot(path=shots / "board.png", full_page=True)
+        page.get_by_role("button", name="Stop watching").click()
+        expect(page.locator("#live-view")).to_be_hidden()
+        page.locator("#camera").click()  # the browser's own camera, after it
+        expect(page.locator("#video")).to_be_visible(timeout=20000)
+        expect(page.locator("#board-picture")).to_be_hidden()
         browser.close()
         stop(service)
         assert errors == [], errors

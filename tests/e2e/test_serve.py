@@ -59,8 +59,8 @@ def multipart(*parts: tuple[str, str | None, bytes]) -> tuple[bytes, str]:
 class Service:
     """The program on a port of its own choice; its standard error is kept."""
 
-    def __init__(self, *options: str, env: dict[str, str] | None = None):
-        self.process = subprocess.Popen([MIEN, "serve", "--listen", "127.0.0.1:0", *options], stderr=subprocess.PIPE, env={**os.environ, **(env or {})})
+    def __init__(self, *options: str, env: dict[str, str] | None = None, stdin: int | None = None):
+        self.process = subprocess.Popen([MIEN, "serve", "--listen", "127.0.0.1:0", *options], stdin=stdin, stderr=subprocess.PIPE, env={**os.environ, **(env or {})})
         self.lines: list[str] = []
         line = self.process.stderr.readline().decode()
         found = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
@@ -472,6 +472,203 @@ def test_page_headers() -> None:
         assert status == 200 and int(headers["content-length"]) > 10 and data == b""
         assert service.ask("GET", "/stream.mjpg")[0] == 404 and service.ask("GET", "/v1/events")[0] == 404, "there is no camera"
         assert service.ask("GET", "/v1/models")[1]["cache-control"] == "no-store"
+
+
+class Camera:
+    """A camera of the test's own: frames on the service's standard input, as rpicam-vid would send them."""
+
+    def __init__(self, *options: str, env: dict[str, str] | None = None):
+        read, write = os.pipe()
+        self.service = Service("--camera", "-", *options, env=env, stdin=read)
+        os.close(read)
+        self.pipe = os.fdopen(write, "wb", buffering=0)
+        self.sent = 0
+        self.on = threading.Event()
+        self.on.set()
+        self.ending = False
+        self.thread = threading.Thread(target=self._feed, daemon=True)
+        self.thread.start()
+
+    def _feed(self) -> None:
+        try:
+            while not self.ending:
+                if self.on.wait(0.1):
+                    self.pipe.write(PHOTO)
+                    self.sent += 1
+                    time.sleep(0.04)
+        except BrokenPipeError:
+            pass
+
+    def end(self) -> None:
+        self.ending = True
+        self.thread.join(10)
+        self.pipe.close()
+
+    def __enter__(self) -> "Camera":
+        self.service.__enter__()
+        return self
+
+    def __exit__(self, *failure) -> None:
+        self.ending = True
+        self.service.__exit__(*failure)
+        self.end()
+
+    def watch(self, path: str, **headers: str) -> http.client.HTTPResponse:
+        connection = self.service.connection()
+        connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        return connection.getresponse()
+
+
+def read_event(answer: http.client.HTTPResponse) -> tuple[str, dict]:
+    name, data = "", None
+    while line := answer.fp.readline().decode().rstrip("\n"):
+        key, value = line.split(": ", 1)
+        name, data = (value, data) if key == "event" else (name, json.loads(value)) if key == "data" else (name, data)
+    assert data is not None, "the stream has ended"
+    conforms(data, {"$ref": "#/components/schemas/" + ("CameraState" if name == "camera" else "LiveResult")})
+    return name, data
+
+
+def read_picture(answer: http.client.HTTPResponse) -> bytes:
+    assert answer.fp.readline() == b"--frame\r\n" and answer.fp.readline() == b"Content-Type: image/jpeg\r\n"
+    size = int(re.fullmatch(rb"Content-Length: (\d+)\r\n", answer.fp.readline())[1])
+    assert answer.fp.readline() == b"\r\n"
+    picture = answer.fp.read(size)
+    assert picture[:2] == b"\xff\xd8" and picture[-2:] == b"\xff\xd9" and answer.fp.read(2) == b"\r\n"
+    return picture
+
+
+def figure(service: Service, name: str) -> float:
+    text = service.ask("GET", "/metrics")[2].decode()
+    found = re.search(rf"^{name} (\S+)$", text, re.M)
+    assert found, f"no {name} in /metrics"
+    return float(found[1])
+
+
+def wait_until(condition, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.05)
+
+
+def test_camera() -> None:
+    with Camera() as camera:
+        service = camera.service
+        assert json.loads(service.ask("GET", "/readyz")[2])["camera"] is True
+        events = camera.watch("/v1/events")
+        assert events.status == 200 and events.getheader("Content-Type") == "text/event-stream" and events.getheader("Cache-Control") == "no-store"
+        seen = [read_event(events) for _ in range(12)]
+        assert seen[0][0] == "camera" and seen[0][1]["source"] == "standard input"
+        frames = [data for name, data in seen if name == ""]
+        numbers = [data["frame"] for data in frames]
+        assert len(frames) >= 10 and numbers == sorted(set(numbers)), numbers
+        wanted = faces_by_cli(PHOTOS / "astronaut.jpg")
+        last = frames[-1]
+        assert last["width"] == 512 and len(last["faces"]) == len(wanted) == 1 and last["timing_ms"]["latency"] < 5000
+        assert last["faces"][0]["emotion"]["label"] == wanted[0]["emotion"]["label"] and abs(last["faces"][0]["box"]["x"] - wanted[0]["box"]["x"]) < 12
+        # Pictures: drawn on, and only while somebody watches them.
+        pictures = camera.watch("/stream.mjpg")
+        assert pictures.status == 200 and pictures.getheader("Content-Type") == "multipart/x-mixed-replace; boundary=frame"
+        drawn = [read_picture(pictures) for _ in range(5)]
+        assert all(abs(len(picture) - len(drawn[0])) < 20000 for picture in drawn) and drawn[0] != PHOTO
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "drawn.jpg"
+            file.write_bytes(drawn[-1])
+            assert len(faces_by_cli(file)) == 1
+        assert figure(service, "mien_camera_connected") == 1 and figure(service, "mien_camera_watchers") == 2
+        assert figure(service, "mien_camera_frames_total") >= 10 and figure(service, "mien_camera_faces_total") >= 10
+        assert 0 < figure(service, "mien_camera_latency_seconds_sum") / figure(service, "mien_camera_latency_seconds_count") < 5
+        # Photos are analysed beside it, and HEAD begins no stream.
+        assert json.loads(service.ask("POST", "/v1/analyze", PHOTO, Content_Type="image/jpeg")[2])["images"][0]["faces"] == wanted
+        assert service.ask("HEAD", "/stream.mjpg")[0] == 200
+        # A pause of the camera ends nothing.
+        camera.on.clear()
+        time.sleep(1.5)
+        camera.on.set()
+        for _ in range(3):
+            read_event(events)
+            read_picture(pictures)
+        # Other origins and names may not look.
+        assert camera.watch("/stream.mjpg", Sec_Fetch_Site="cross-site").status == 403
+        assert camera.watch("/v1/events", Origin="http://evil.example").status == 403
+        assert camera.watch("/v1/events", Host="evil.example").status == 403
+        pictures.close()
+        events.close()
+        wait_until(lambda: figure(service, "mien_camera_watchers") == 0)
+        # The stream ends: watchers are told, new ones get 503, photos go on.
+        events = camera.watch("/v1/events")
+        read_event(events)
+        camera.end()
+        name, data = "", {}
+        while name != "camera" or data["connected"]:
+            name, data = read_event(events)
+        assert "ended" in data["text"]
+        while events.fp.readline():
+            pass
+        assert figure(service, "mien_camera_connected") == 0
+        answer = service.ask("GET", "/v1/events")
+        assert error_of(answer, 503) and answer[1]["retry-after"]
+        assert service.ask("POST", "/v1/analyze", PHOTO, Content_Type="image/jpeg")[0] == 200
+    assert any('"path":"/stream.mjpg","status":200' in line for line in service.lines)
+
+
+def test_camera_watchers() -> None:
+    env = {"MIEN_TOKEN": TOKEN}
+    with Camera("-q", env=env) as camera:
+        assert camera.watch("/stream.mjpg").status == 401 and camera.watch("/v1/events").status == 401
+        bearer = {"Authorization": "Bearer " + TOKEN}
+        process = camera.service.process.pid
+        watchers = [camera.watch("/stream.mjpg", **bearer) for _ in range(8)] + [camera.watch("/v1/events", **bearer) for _ in range(8)]
+        assert [answer.status for answer in watchers] == [200] * 16
+        refused = camera.watch("/stream.mjpg", **bearer)
+        assert refused.status == 503 and refused.getheader("Retry-After")
+        # Those that do not read hold nobody up, and cost no memory: the others still get the newest.
+        for answer in watchers[:2] + watchers[8:10]:
+            read_picture(answer) if answer in watchers[:2] else read_event(answer)
+        before = resident_kib(process)
+        begin = camera.sent
+        while camera.sent < begin + 100:
+            name, data = read_event(watchers[8])
+        wait_until(lambda: read_event(watchers[8])[1].get("frame", 0) >= begin + 90)
+        assert resident_kib(process) - before < 16 << 10, f"{before} to {resident_kib(process)} KiB"
+        for answer in watchers:
+            answer.close()
+        wait_until(lambda: camera.watch("/healthz").status == 200 and try_watch(camera, bearer))
+        # SIGTERM with a watcher: ended at once, exit code 0 (Service checks it).
+        last = camera.watch("/v1/events", **bearer)
+        read_event(last)
+        start = time.monotonic()
+        camera.service.process.send_signal(signal.SIGTERM)
+        camera.service.process.wait(20)
+        assert time.monotonic() - start < 5
+        last.close()
+
+
+def try_watch(camera: Camera, bearer: dict[str, str]) -> bool:
+    answer = camera.watch("/v1/events", **bearer)
+    answer.close()
+    return answer.status == 200
+
+
+def resident_kib(process: int) -> int:
+    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{process}/status").read_text())[1])
+
+
+def test_camera_that_is_not_there() -> None:
+    # The service serves photos all the same, and says what it waits for.
+    with Service("--camera", "/dev/no-such-camera") as service:
+        assert service.ask("GET", "/healthz")[0] == 200
+        connection = service.connection()
+        connection.request("GET", "/v1/events")
+        name, data = read_event(connection.getresponse())
+        assert name == "camera" and data["connected"] is False and "waiting" in data["text"] and data["source"] == "/dev/no-such-camera"
+        assert figure(service, "mien_camera_connected") == 0
+        assert service.ask("POST", "/v1/analyze", PHOTO, Content_Type="image/jpeg")[0] == 200
+        connection.close()
+    for options in (["--size", "4by4"], ["--format", "h264"], ["--style", "none"], ["--fps", "0"]):
+        run = subprocess.run([MIEN, "serve", "--listen", "127.0.0.1:0", "--camera", "-", *options], capture_output=True, timeout=20, stdin=subprocess.DEVNULL)
+        assert run.returncode == 2, (options, run.stderr)
 
 
 def test_stop_and_restart() -> None:

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -197,6 +198,102 @@ class Video(unittest.TestCase):
         _, said = process.communicate(timeout=20)
         self.assertEqual(process.returncode, 0)
         self.assertIn(b"waiting", said)
+
+    def test_a_pipe_that_begins_late(self):
+        # rpicam-vid and network streams take seconds to their first byte.
+        process = subprocess.Popen([MIEN, "video", "-", "--live", "-q"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(2.5)
+        self.assertIsNone(process.poll())
+        out, _ = process.communicate(self.film[:len(self.film) // 20], timeout=60)
+        self.assertEqual(process.returncode, 0)
+        self.assertEqual(len(out.splitlines()), 1)
+
+    def test_films(self):
+        frames, film = self.folder / "film%02d.png", self.folder / "film.mkv"
+        small = self.folder / "small.mp4"
+        small.write_bytes(b"\0\0\0\x18ftypmp42")
+        if b"without FFmpeg" in run("video", small, "-q").stderr:
+            self.skipTest("this program was built without FFmpeg (make desktop)")
+        if shutil.which("ffmpeg") is None:
+            self.skipTest("ffmpeg is not installed")
+        quiet = ["ffmpeg", "-v", "error", "-y"]
+        # Lossless, so that the film's frames are those of the pictures that FFmpeg's own tool makes of it.
+        subprocess.run([*quiet, "-loop", "1", "-framerate", "5", "-i", PHOTOS / "astronaut.jpg", "-frames:v", "6", "-vf", "hue=b=0.3*n/6", "-pix_fmt", "yuv420p", "-c:v", "ffv1", film], check=True)
+        subprocess.run([*quiet, "-i", film, frames], check=True)
+        piped = subprocess.run([*quiet, "-i", film, "-f", "yuv4mpegpipe", "-pix_fmt", "yuv420p", "-"], check=True, capture_output=True).stdout
+        def faces(done):
+            self.assertEqual(done.returncode, 0, done.stderr)
+            results = [json.loads(line) for line in done.stdout.splitlines()]
+            return [(r["frame"], r["time_s"], r["width"], r["height"], r["faces"]) for r in results]
+        decoded, pipe = faces(run("video", film, "-q", "--full-every", "1")), faces(run("video", "-", "-q", "--full-every", "1", data=piped))
+        self.assertEqual([d[:4] for d in decoded], [(n, n / 5, 512, 512) for n in range(6)])
+        self.assertEqual(decoded, pipe)
+        self.assertTrue(all(len(d[4]) == 1 for d in decoded))
+        pictures = faces(run("video", frames, "-q", "--fps", "5", "--full-every", "1"))
+        self.assertEqual([len(d[4]) for d in pictures], [1] * 6)
+        # A compressed film, one that is cut short, and what is none.
+        subprocess.run([*quiet, "-i", film, "-c:v", "mpeg4", "-q:v", "3", small], check=True)
+        self.assertEqual([len(d[4]) for d in faces(run("video", small, "-q"))], [1] * 6)
+        small.write_bytes(film.read_bytes()[:len(film.read_bytes()) // 2])
+        done = run("video", small, "-q")
+        self.assertIn(done.returncode, (0, 3))
+        self.assertLess(len(done.stdout.splitlines()), 6)
+        small.write_bytes(bytes(range(256)) * 40)
+        done = run("video", small, "-q")
+        self.assertEqual(done.returncode, 3)
+        one_line(done)
+
+    def test_window(self):
+        done = subprocess.run([MIEN, "video", "-", "--window", "-q"], input=self.film, capture_output=True, timeout=60,
+                              env={k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")})
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("--mjpeg", one_line(done))
+        if b"without SDL2" in done.stderr:
+            self.skipTest("this program was built without SDL2 (make desktop)")
+        if shutil.which("Xvfb") is None or shutil.which("xdotool") is None:
+            self.skipTest("Xvfb and xdotool are not installed")
+        screen = subprocess.Popen(["Xvfb", "-displayfd", "1", "-screen", "0", "800x600x24", "-fbdir", self.folder], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        display = {**os.environ, "DISPLAY": ":" + screen.stdout.readline().decode().strip(), "SDL_VIDEODRIVER": "x11"}
+        display.pop("WAYLAND_DISPLAY", None)
+        try:
+            for key in ("q", "Escape"):
+                process = subprocess.Popen([MIEN, "video", "-", "--live", "--window", "--style", "emotion"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                           stderr=subprocess.PIPE, env=display)
+                window, painted, end = "", 0, time.monotonic() + 30
+                while time.monotonic() < end and painted < 1000:
+                    process.stdin.write(self.film[:len(self.film) // 20])
+                    process.stdin.flush()
+                    time.sleep(0.1)
+                    window = subprocess.run(["xdotool", "search", "--name", "^mien: "], env=display, capture_output=True).stdout.decode().strip()
+                    if window:
+                        painted = len(set(zip(*[iter((self.folder / "Xvfb_screen0").read_bytes()[4096:])] * 4)))  # different pixels on the screen
+                self.assertGreaterEqual(painted, 1000, "no picture is shown")
+                geometry = subprocess.run(["xdotool", "getwindowgeometry", window.splitlines()[0]], env=display, capture_output=True).stdout
+                self.assertIn(b"512x512", geometry)
+                self.assertIsNone(process.poll())
+                subprocess.run(["xdotool", "windowfocus", window.splitlines()[0], "key", key], env=display, check=True, capture_output=True)
+                self.assertEqual(process.wait(20), 0)
+                self.assertIn(b"frames in", process.stderr.read())
+                for pipe in (process.stdin, process.stderr):
+                    try:
+                        pipe.close()
+                    except BrokenPipeError:
+                        pass
+        finally:
+            screen.terminate()
+            screen.wait(20)
+            screen.stdout.close()
+
+    def test_budget(self):
+        # A real clock: the work of a frame stays about at what was asked for, well below a full search's.
+        works = {}
+        for options in (("--full-every", "1"), ("--budget-ms", "1.5")):
+            done = run("video", "-", "--json", "-q", *options, data=(PHOTOS / "montage.jpg").read_bytes() * 30)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            lines = [json.loads(line) for line in done.stdout.splitlines()]
+            works[options[0]] = sorted(sum(line["timing_ms"][step] for step in ("gray", "detect", "classify")) for line in lines[:-1])[15]
+            self.assertTrue(lines[-2]["faces"])
+        self.assertLess(works["--budget-ms"], 0.6 * works["--full-every"], works)
 
     def test_bench_live(self):
         done = run("bench", "--live", "-", "--json", data=self.film)

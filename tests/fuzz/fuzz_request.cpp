@@ -29,7 +29,7 @@ struct World {
         auto made = host::EngineOwner::create({});
         if (!made) std::abort();
         engine = std::move(*made);
-        service = std::make_unique<serve::Service>(options, *engine, false, [] { return serve::Gauges(); });
+        service = std::make_unique<serve::Service>(options, *engine, nullptr, [] { return serve::Gauges(); });
     }
 };
 

@@ -8,6 +8,7 @@
 #include <functional>
 #include <span>
 #include <map>
+#include <utility>
 
 #include <linux/videodev2.h>
 #include <unistd.h>
@@ -34,6 +35,9 @@ struct FakeDriver : DeviceCalls {
     std::map<std::uint32_t, std::vector<Size>> formats = {{V4L2_PIX_FMT_YUYV, {{640, 480, 30}}}};
     std::function<void(v4l2_pix_format&)> adjust;           // what S_FMT makes of the wish
     std::uint32_t buffer_count = 4, buffer_bytes = 0;       // 0: the format's
+    std::uint32_t planes = 1, data_offset = 0;              // of the multi-planar interface
+    bool tells_changes = false;
+    std::uint32_t changes = 0;                              // the event that waits
     // What it does.
     struct Event {
         int error = 0;
@@ -50,6 +54,8 @@ struct FakeDriver : DeviceCalls {
     std::deque<std::uint32_t> queued;
     double fps = 0;
 
+    bool planar() const { return (caps & V4L2_CAP_VIDEO_CAPTURE_MPLANE) != 0; }
+    std::uint32_t type() const { return planar() ? V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE : V4L2_BUF_TYPE_VIDEO_CAPTURE; }
     int fail(int error) {
         errno = error;
         return -1;
@@ -71,7 +77,7 @@ struct FakeDriver : DeviceCalls {
         return memory.at(static_cast<std::size_t>(offset)).data();
     }
     void unmap(void*, std::size_t) override { --mapped; }
-    int wait(int descriptor, int) override { return descriptor < 0 || events.empty() ? 0 : 1; }
+    int wait(int descriptor, int) override { return descriptor < 0 || (events.empty() && changes == 0) ? 0 : 1; }
     int ioctl(int, unsigned long request, void* argument) override {
         switch (request) {
             case VIDIOC_QUERYCAP: {
@@ -85,6 +91,7 @@ struct FakeDriver : DeviceCalls {
             }
             case VIDIOC_ENUM_FMT: {
                 auto& f = *static_cast<v4l2_fmtdesc*>(argument);
+                if (f.type != type()) return fail(EINVAL);
                 if (f.index >= formats.size()) return fail(EINVAL);
                 f.pixelformat = std::next(formats.begin(), f.index)->first;
                 return 0;
@@ -109,7 +116,14 @@ struct FakeDriver : DeviceCalls {
             }
             case VIDIOC_S_FMT: {
                 if (format_error != 0) return fail(format_error);
-                auto& pix = static_cast<v4l2_format*>(argument)->fmt.pix;
+                auto& wish = *static_cast<v4l2_format*>(argument);
+                if (wish.type != type()) return fail(EINVAL);
+                v4l2_pix_format pix = wish.fmt.pix;
+                if (planar()) {
+                    pix.width = wish.fmt.pix_mp.width;
+                    pix.height = wish.fmt.pix_mp.height;
+                    pix.pixelformat = wish.fmt.pix_mp.pixelformat;
+                }
                 PixelLayout layout = PixelLayout::yuyv;
                 if (pix.pixelformat == V4L2_PIX_FMT_GREY) layout = PixelLayout::gray8;
                 if (pix.pixelformat == V4L2_PIX_FMT_NV12) layout = PixelLayout::nv12;
@@ -118,6 +132,15 @@ struct FakeDriver : DeviceCalls {
                 pix.sizeimage = jpeg ? pix.width * pix.height : static_cast<std::uint32_t>(video::packet_bytes(layout, static_cast<int>(pix.width), static_cast<int>(pix.height)));
                 if (adjust) adjust(pix);
                 format = pix;
+                if (!planar()) {
+                    wish.fmt.pix = pix;
+                    return 0;
+                }
+                wish.fmt.pix_mp.width = pix.width;
+                wish.fmt.pix_mp.height = pix.height;
+                wish.fmt.pix_mp.pixelformat = pix.pixelformat;
+                wish.fmt.pix_mp.num_planes = static_cast<std::uint8_t>(planes);
+                wish.fmt.pix_mp.plane_fmt[0] = {pix.sizeimage, pix.bytesperline, {}};
                 return 0;
             }
             case VIDIOC_G_PARM: {
@@ -134,17 +157,38 @@ struct FakeDriver : DeviceCalls {
             case VIDIOC_REQBUFS: {
                 if (buffers_error != 0) return fail(buffers_error);
                 auto& r = *static_cast<v4l2_requestbuffers*>(argument);
+                if (r.type != type()) return fail(EINVAL);
                 r.count = buffer_count;
                 memory.assign(std::min(buffer_count, 64u), std::vector<std::uint8_t>(buffer_bytes != 0 ? buffer_bytes : std::min(format.sizeimage, 1u << 24)));
                 return 0;
             }
             case VIDIOC_QUERYBUF: {
                 auto& b = *static_cast<v4l2_buffer*>(argument);
-                b.length = static_cast<std::uint32_t>(memory.at(b.index).size());
+                if (b.type != type()) return fail(EINVAL);
+                const auto bytes = static_cast<std::uint32_t>(memory.at(b.index).size());
+                if (planar()) {
+                    REQUIRE(b.length >= 1);
+                    b.length = 1;
+                    b.m.planes[0].length = bytes;
+                    b.m.planes[0].m.mem_offset = b.index;
+                    return 0;
+                }
+                b.length = bytes;
                 b.m.offset = b.index;
                 return 0;
             }
-            case VIDIOC_QBUF: queued.push_back(static_cast<v4l2_buffer*>(argument)->index); return 0;
+            case VIDIOC_QBUF:
+                if (static_cast<v4l2_buffer*>(argument)->type != type()) return fail(EINVAL);
+                queued.push_back(static_cast<v4l2_buffer*>(argument)->index);
+                return 0;
+            case VIDIOC_SUBSCRIBE_EVENT: return tells_changes ? 0 : fail(ENOTTY);
+            case VIDIOC_DQEVENT: {
+                if (changes == 0) return fail(ENOENT);
+                auto& event = *static_cast<v4l2_event*>(argument);
+                event.type = V4L2_EVENT_SOURCE_CHANGE;
+                event.u.src_change.changes = std::exchange(changes, 0);
+                return 0;
+            }
             case VIDIOC_STREAMON:
                 if (start_error != 0) return fail(start_error);
                 streaming = true;
@@ -159,10 +203,12 @@ struct FakeDriver : DeviceCalls {
                 auto& b = *static_cast<v4l2_buffer*>(argument);
                 b.index = event.index != ~0u ? event.index : queued.front();
                 queued.pop_front();
-                b.bytesused = event.bytes != ~0u ? event.bytes : static_cast<std::uint32_t>(memory[0].size());
+                const std::uint32_t bytes = event.bytes != ~0u ? event.bytes : static_cast<std::uint32_t>(memory[0].size());
+                b.bytesused = planar() ? 0 : bytes;
+                if (planar()) b.m.planes[0].bytesused = bytes, b.m.planes[0].data_offset = data_offset;
                 b.flags = event.flags;
                 b.sequence = event.sequence;
-                if (b.index < memory.size() && !memory[b.index].empty()) memory[b.index][0] = event.fill;
+                if (b.index < memory.size() && memory[b.index].size() > data_offset) memory[b.index][data_offset] = event.fill;
                 return 0;
             }
             default: return fail(ENOTTY);
@@ -203,7 +249,6 @@ TEST_CASE("camera: what cannot be a camera is named, and nothing stays open") {
     CHECK(text([](FakeDriver& d) { d.caps = V4L2_CAP_META_CAPTURE | V4L2_CAP_STREAMING; }).find("metadata") != std::string::npos);
     CHECK(text([](FakeDriver& d) { d.caps = V4L2_CAP_VIDEO_OUTPUT | V4L2_CAP_STREAMING; }).find("is an output") != std::string::npos);
     CHECK(text([](FakeDriver& d) { d.caps = V4L2_CAP_VIDEO_M2M | V4L2_CAP_STREAMING; }).find("codec") != std::string::npos);
-    CHECK(text([](FakeDriver& d) { d.caps = V4L2_CAP_VIDEO_CAPTURE_MPLANE | V4L2_CAP_STREAMING; }).find("several planes") != std::string::npos);
     CHECK(text([](FakeDriver& d) { d.caps = V4L2_CAP_VIDEO_CAPTURE; }).find("does not stream") != std::string::npos);
     CHECK(text([](FakeDriver& d) { d.driver = "unicam"; }).find("rpicam-vid") != std::string::npos);
     CHECK(text([](FakeDriver& d) { d.driver = "rp1-cfe"; }).find("| mien video -") != std::string::npos);
@@ -352,6 +397,59 @@ TEST_CASE("camera: reconnects to the same path, negotiates afresh, and goes on c
     source.reset();
     CHECK(driver.descriptors == 0);
     CHECK(driver.mapped == 0);
+}
+
+TEST_CASE("camera: the multi-planar interface gives the same frames; frames in several buffers are refused") {
+    FakeDriver driver;
+    driver.caps = V4L2_CAP_VIDEO_CAPTURE_MPLANE | V4L2_CAP_STREAMING;
+    driver.formats = {{V4L2_PIX_FMT_NV12, {{640, 480, 30}}}};
+    driver.data_offset = 16;
+    driver.buffer_bytes = 640 * 480 * 3 / 2 + 16;
+    {
+        auto opened = open_camera({}, driver);
+        REQUIRE(opened);
+        CHECK((*opened)->mode().layout == PixelLayout::nv12);
+        driver.events = {{.sequence = 0, .fill = 7}, {.bytes = 8, .sequence = 1}, {.sequence = 2, .fill = 9}};
+        video::Packet packet;
+        REQUIRE((*opened)->next(packet, 10) == Next::packet);
+        CHECK(packet.bytes.size() == 640 * 480 * 3 / 2);
+        CHECK(packet.bytes[0] == 7);
+        CHECK((*opened)->next(packet, 10) == Next::wait);
+        REQUIRE((*opened)->next(packet, 10) == Next::packet);
+        CHECK(packet.bytes[0] == 9);
+        CHECK(packet.number == 2);
+    }
+    CHECK(driver.descriptors == 0);
+    CHECK(driver.mapped == 0);
+    driver.planes = 2;
+    CHECK(open_error_of(driver).find("2 buffers for a frame") != std::string::npos);
+}
+
+TEST_CASE("camera: a source that changes its size is negotiated afresh") {
+    FakeDriver driver;
+    driver.tells_changes = true;
+    std::vector<std::string> told;
+    auto source = reconnecting_camera({}, [&](const std::string& text) { told.push_back(text); }, driver);
+    driver.events = {{.sequence = 0}, {.sequence = 1}};
+    video::Packet packet;
+    REQUIRE(source->next(packet, 1) == Next::packet);
+    driver.changes = 2;  // not the size
+    REQUIRE(source->next(packet, 1) == Next::packet);
+    driver.adjust = [](v4l2_pix_format& p) { p.width = 320; p.height = 240; p.bytesperline = 640; p.sizeimage = 640 * 240; };
+    driver.changes = V4L2_EVENT_SRC_CH_RESOLUTION;
+    CHECK(source->next(packet, 1) == Next::wait);
+    REQUIRE(told.size() == 2);
+    CHECK(told[1].find("changed its size") != std::string::npos);
+    driver.events = {{.sequence = 0}};
+    bool came = false;
+    for (int i = 0; i < 2000 && !came; ++i) {
+        came = source->next(packet, 1) == Next::packet;
+        if (!came) ::usleep(1000);
+    }
+    REQUIRE(came);
+    CHECK(packet.width == 320);
+    CHECK(packet.number == 2);
+    CHECK(driver.opened == 2);
 }
 
 TEST_CASE("camera: a device is described with its formats, sizes and rates") {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <thread>
 
 #include "host/image_file.h"
 #include "mien/tracker.hpp"
@@ -238,6 +239,64 @@ TEST_CASE("tracker: a budget spreads the work, and new faces are found all the s
     }
     CHECK(first_seen >= 0);
     CHECK(first_seen < 30);
+}
+
+TEST_CASE("tracker: two streams with one set of weights do not disturb each other") {
+    std::vector<std::uint8_t> left, right;
+    const auto text_of = [](std::span<const TrackedFace> faces) {
+        std::string text;
+        for (const TrackedFace& face : faces) {
+            text += std::to_string(face.id) + ":" + std::to_string(face.box.x) + "," + std::to_string(face.box.y) + "," + std::to_string(face.box.width);
+            for (const float p : face.emotion.probabilities) text += " " + std::to_string(p);
+            text += ";";
+        }
+        return text;
+    };
+    const auto draw = [&](int n) {
+        background(left, 320, 240, n);
+        paste(left, 320, 240, astronaut(), {40.0 + 2 * n, 50, 110});
+        background(right, 320, 240, 100 + n);
+        if (n >= 5) paste(right, 320, 240, astronaut(), {150.0 - n, 30, 140});
+    };
+    // Each alone, then both on one set of weights, frame by frame in turn, then on two threads at once.
+    std::vector<std::string> alone[2], together[2], threads[2];
+    for (int side = 0; side < 2; ++side) {
+        Tracking tracking(small_config(), true);
+        for (int n = 0; n < 25; ++n) {
+            draw(n);
+            alone[side].push_back(text_of(tracking.step(side == 0 ? left : right, 320, 240, static_cast<std::uint64_t>(n) * frame_ns)));
+        }
+    }
+    {
+        Tracking a(small_config(), true), b(small_config(), true);
+        for (int n = 0; n < 25; ++n) {
+            draw(n);
+            together[0].push_back(text_of(a.step(left, 320, 240, static_cast<std::uint64_t>(n) * frame_ns)));
+            together[1].push_back(text_of(b.step(right, 320, 240, static_cast<std::uint64_t>(n) * frame_ns)));
+        }
+    }
+    std::vector<std::vector<std::uint8_t>> lefts, rights;
+    for (int n = 0; n < 25; ++n) {
+        draw(n);
+        lefts.push_back(left);
+        rights.push_back(right);
+    }
+    Tracking a(small_config(), true), b(small_config(), true);
+    const auto run = [&](Tracking& tracking, const std::vector<std::vector<std::uint8_t>>& film, std::vector<std::string>& out) {
+        for (std::size_t n = 0; n < film.size(); ++n) {
+            std::span<const TrackedFace> faces;
+            if (tracking.tracker.process({film[n].data(), 320, 240, 320, PixelFormat::gray8}, n * frame_ns, faces) != Status::ok) return;
+            out.push_back(text_of(faces));
+        }
+    };
+    std::thread other([&] { run(b, rights, threads[1]); });
+    run(a, lefts, threads[0]);
+    other.join();
+    for (int side = 0; side < 2; ++side) {
+        CHECK(alone[side].back() != "");
+        CHECK(together[side] == alone[side]);
+        CHECK(threads[side] == alone[side]);
+    }
 }
 
 TEST_CASE("tracker: every pixel format gives the same faces, also with detect_width") {

@@ -49,7 +49,7 @@ wait $feeder 2>/dev/null
 note "v4l2loopback: $frames frames, memory, SIGTERM"
 feed /dev/video7 YUYV 160 120 500 /data/small.yuyv & feeder=$!
 sleep 0.5
-mien bench --live /dev/video7 --size 160x120 --frames "$frames" --json >/tmp/long.json 2>/tmp/long.txt || { fail "mien bench --live: exit $?"; cat /tmp/long.txt; }
+mien bench --live /dev/video7 --size 160x120 --frames "$frames" $long --json >/tmp/long.json 2>/tmp/long.txt || { fail "mien bench --live: exit $?"; cat /tmp/long.txt; }
 cut -c 1-2500 /tmp/long.json
 begin=$(sed 's/.*"memory":\[{"frame":2,"mib":\([0-9]*\).*/\1/' /tmp/long.json)
 end=$(sed 's/.*"mib":\([0-9]*\)[^"]*$/\1/' /tmp/long.json)
@@ -96,3 +96,17 @@ echo "frames before unplugging $before, at the end $after"
 [ "$before" -ge 1 ] && [ "$after" -gt "$before" ] || { fail "no frames after plugging in again"; cat /tmp/camera.txt; }
 expect "waiting for it to come back" /tmp/camera.txt
 ls -l /dev/video* | head -n 5
+
+note "vivid: the multi-planar interface"
+rmmod vivid || fail "rmmod vivid"
+load vivid n_devs=1 node_types=0x1 multiplanar=2
+sleep 0.5
+device=$(grep -l 'vid-cap' /sys/class/video4linux/*/name | head -n 1 | xargs dirname | xargs basename)
+mien camera --list >/tmp/list.txt 2>&1
+expect "NV12" /tmp/list.txt
+for format in best yuyv nv12; do
+    mien camera "/dev/$device" --size 320x180 --format $format --frames 4 --json -q >/tmp/camera.json 2>/tmp/camera.txt || { fail "--format $format: exit $?"; cat /tmp/camera.txt; }
+    [ "$(wc -l </tmp/camera.json)" -ge 4 ] || fail "--format $format: $(wc -l </tmp/camera.json) frames"
+    expect "320 x 180" /tmp/camera.txt
+    cat /tmp/camera.txt
+done

@@ -71,6 +71,7 @@ async function probe() {
   try {
     const state = await ask('readyz');
     $('token-form').hidden = !state.token || token !== '';
+    $('board').hidden = !state.camera;
     const list = await ask('v1/models');
     $('models').textContent = 'mien ' + list.mien + ': ' + list.models.map(model => model.name).join(' · ');
   } catch (error) {
@@ -305,6 +306,7 @@ function stopCamera() {
 }
 
 async function startCamera() {
+  stopBoard();
   if (!navigator.mediaDevices) {
     $('camera-note').textContent = 'Browsers give a webcam only to pages from https or from this machine (localhost).';
     return;
@@ -330,11 +332,99 @@ async function startCamera() {
   $('camera').setAttribute('aria-busy', 'false');
 }
 
+// ---- the service's own camera: its drawn pictures, and its results for bars and timeline. By fetch, which can carry the token ----
+
+let board = null;
+
+async function stream(path, signal, use) {
+  const answer = await fetch(path, {headers: token ? {Authorization: 'Bearer ' + token} : {}, cache: 'no-store', signal});
+  if (!answer.ok) throw new ServiceError(((await answer.json().catch(() => ({}))).error) || 'The service answered ' + answer.status + '.', answer.status);
+  const reader = answer.body.getReader();
+  let rest = new Uint8Array();
+  for (;;) {
+    const {value, done} = await reader.read();
+    if (done) throw new ServiceError('The camera’s stream has ended.', 0);
+    const bytes = new Uint8Array(rest.length + value.length);
+    bytes.set(rest);
+    bytes.set(value, rest.length);
+    rest = use(bytes);
+  }
+}
+
+const ascii = bytes => new TextDecoder('latin1').decode(bytes);
+let boardUrl = '';
+function takePictures(bytes) {  // shows the last whole one; returns what is left
+  for (let last = null;;) {
+    const head = ascii(bytes.subarray(0, 200)), end = head.indexOf('\r\n\r\n'), length = /Content-Length: (\d+)/.exec(head);
+    const after = end + 4 + (length ? Number(length[1]) : 0);
+    if (end < 0 || !length || bytes.length < after + 2) {
+      if (last) {
+        URL.revokeObjectURL(boardUrl);
+        boardUrl = URL.createObjectURL(new Blob([last], {type: 'image/jpeg'}));
+        $('board-picture').src = boardUrl;
+      }
+      return bytes;
+    }
+    last = bytes.slice(end + 4, after);
+    bytes = bytes.subarray(after + 2);
+  }
+}
+function takeEvents(bytes) {
+  let at;
+  while ((at = ascii(bytes).indexOf('\n\n')) >= 0) {
+    const lines = new TextDecoder().decode(bytes.subarray(0, at)).split('\n');
+    bytes = bytes.subarray(at + 2);
+    const data = JSON.parse(lines.find(line => line.startsWith('data: ')).slice(6));
+    if (lines.includes('event: camera')) {
+      $('camera-note').textContent = data.connected ? '' : data.source + ': ' + data.text;
+    } else {
+      const work = data.timing_ms.decode + data.timing_ms.gray + data.timing_ms.detect + data.timing_ms.classify;
+      showLive({images: [{...data, timing_ms: {total: work}}]}, data.timing_ms.latency || work);
+    }
+  }
+  return bytes;
+}
+
+function stopBoard() {
+  if (!board) return;
+  board.abort();
+  board = null;
+  $('board-picture').hidden = true;
+  $('video').hidden = $('overlay').hidden = false;
+  $('live-view').hidden = true;
+  $('board').textContent = 'Watch the service’s camera';
+  $('board').setAttribute('aria-pressed', 'false');
+}
+async function startBoard() {
+  stopCamera();
+  const mine = board = new AbortController();
+  live.history = [];
+  live.times = [];
+  $('camera-note').textContent = '';
+  $('video').hidden = $('overlay').hidden = true;
+  $('board-picture').hidden = $('live-view').hidden = false;
+  $('board').textContent = 'Stop watching';
+  $('board').setAttribute('aria-pressed', 'true');
+  while (board === mine) {
+    const both = new AbortController();  // when one ends, the other does
+    mine.signal.addEventListener('abort', () => both.abort());
+    const streams = [stream('stream.mjpg', both.signal, takePictures), stream('v1/events', both.signal, takeEvents)];
+    const error = await Promise.race(streams).catch(reason => reason);
+    both.abort();
+    await Promise.allSettled(streams);
+    if (board !== mine) return;
+    $('camera-note').textContent = error.status === undefined ? 'The service cannot be reached.' : error.message;
+    if (error.status === 401) $('token-form').hidden = false;
+    await new Promise(done => setTimeout(done, 2000));
+  }
+}
+
 // ---- events ----
 
 $('files').addEventListener('change', () => { addFiles([...$('files').files]); $('files').value = ''; });
 $('clear').addEventListener('click', () => { queue.length = 0; $('results').replaceChildren(); tidy(); $('files').focus(); });
 $('camera').addEventListener('click', () => live.stream ? stopCamera() : startCamera());
+$('board').addEventListener('click', () => board ? stopBoard() : startBoard());
 $('token-form').addEventListener('submit', event => {
   event.preventDefault();
   token = $('token').value.trim();

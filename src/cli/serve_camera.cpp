@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+#include "cli/serve_camera.h"
+
+#ifdef MIEN_HAS_SERVE
+
+#include <chrono>
+#include <csignal>
+
+#include <nlohmann/json.hpp>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "camera/v4l2.h"
+#include "cli/live.h"
+
+namespace mien::cli {
+namespace {
+
+class FeedViewer : public live::Viewer {
+public:
+    explicit FeedViewer(serve::Feed& feed) : feed_(feed) {}
+    bool wanted() const override { return feed_.pictures_wanted(); }
+    void show(std::span<const std::uint8_t> jpeg) override { feed_.publish_picture({reinterpret_cast<const char*>(jpeg.data()), jpeg.size()}); }
+    void set_result(const std::string& json) override { feed_.publish_event(json); }
+
+private:
+    serve::Feed& feed_;
+};
+
+}  // namespace
+
+void add_serve_camera_options(CLI::App& app, ServeCameraOptions& options) {
+    const char* group = "Camera";
+    app.add_option("--camera", options.device, "Watch this camera (/dev/videoN, a name under /dev/v4l), or frames on standard input (-: motion JPEG,\n"
+                                               "YUV4MPEG2), at /stream.mjpg and /v1/events")->type_name("DEVICE")->group(group);
+    app.add_option("--size", options.size, "Size to ask for")->type_name("WxH")->group(group);
+    app.add_option("--fps", options.fps, "Frames a second to ask for")->check(CLI::Range(0.1, 1000.0))->type_name("RATE")->group(group);
+    app.add_option("--format", options.format, std::string("best (what costs least), ") + video::layout_names)->type_name("NAME")->group(group);
+    app.add_option("--style", options.style, "gender: both labels, boxes coloured by gender; emotion: coloured by expression")
+        ->check(CLI::IsMember({"gender", "emotion"}))->type_name("NAME")->group(group);
+    app.add_option("--budget-ms", options.budget_ms, "Aim for this much work a frame; 0: no limit")->check(CLI::Range(0.0, 1e6))->type_name("MS")->group(group);
+}
+
+bool ServeCamera::start(const ServeCameraOptions& options, const EngineOptions& engine, int& code) {
+    options_ = options;
+    name_ = options.device == "-" ? "standard input" : options.device;
+    code = exit_usage;
+    if (!parse_size(options.size, width_, height_)) return false;
+    any_layout_ = options.format == "best";
+    if (!any_layout_ && !video::find_layout(options.format, layout_)) {
+        complain("--format " + options.format + " is none of " + video::layout_names);
+        return false;
+    }
+    loop_.source_name = name_;
+    loop_.tracker.engine = engine.setup.config;
+    loop_.tracker.budget_ns = static_cast<std::uint64_t>(options.budget_ms * 1e6);
+    loop_.style = options.style == "emotion" ? host::Style::emotion : host::Style::gender;
+    code = exit_done;
+    // Signals are for the server's thread.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    thread_ = std::thread([this] { run(); });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return true;
+}
+
+void ServeCamera::stop() {
+    stop_ = true;
+    if (thread_.joinable()) thread_.join();
+}
+
+void ServeCamera::tell(bool connected, const std::string& text) {
+    connected_ = connected;
+    complain(name_, text);
+    feed_.publish_state(nlohmann::ordered_json{{"schema", 1}, {"source", name_}, {"connected", connected}, {"text", text}}.dump(
+                            -1, ' ', false, nlohmann::json::error_handler_t::replace), connected);
+}
+
+std::unique_ptr<video::Source> ServeCamera::open() {
+    if (options_.device == "-") {
+        video::StreamOptions stream;
+        stream.live = true;
+        auto opened = video::open_stream(::dup(0), stream);
+        if (opened) return video::newest_of(std::move(*opened));
+        tell(false, opened.error().text);
+        return nullptr;
+    }
+    camera::Request request;
+    request.path = options_.device;
+    request.width = width_;
+    request.height = height_;
+    request.fps = options_.fps;
+    request.any_layout = any_layout_;
+    request.layout = layout_;
+    request.colour = true;  // to be drawn
+    return video::newest_of(camera::reconnecting_camera(request, [this](const std::string& text) { tell(false, text); }));
+}
+
+void ServeCamera::run() {
+    FeedViewer viewer(feed_);
+    while (!stop_) {
+        const std::unique_ptr<video::Source> source = open();
+        live::LoopOutcome outcome;
+        if (source) {
+            live::Outputs outputs;
+            outputs.viewer = &viewer;
+            outputs.stop = [this] { return stop_.load(); };
+            outputs.idle = [] {};
+            outputs.tell = [this](const std::string& text) { complain(name_, text); };
+            outputs.result = [&](const live::FrameResult& result) {
+                if (!connected_) tell(true, format("frames of %d x %d pixels", result.width, result.height));
+                std::uint64_t faces = 0;
+                for (const TrackedFace& face : result.faces) faces += face.missed == 0;
+                feed_.count(result.dropped, faces, result.latency_ms > 0 ? result.latency_ms / 1e3 : 0);
+                return true;
+            };
+            live::Statistics statistics;
+            outcome = live::run_loop(*source, owner_, loop_, outputs, statistics);
+        }
+        if (stop_) return;
+        if (source) tell(false, outcome.end == live::LoopEnd::source_end ? "the stream has ended" : outcome.error);
+        if (options_.device == "-" || outcome.end == live::LoopEnd::engine_failed) return feed_.end();
+        for (int i = 0; i < 20 && !stop_; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+}
+
+}  // namespace mien::cli
+
+#endif

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// The camera of `mien serve --camera`: the loop of `mien camera` on a thread of its own, whose pictures and results go to those who watch.
+#pragma once
+
+#ifdef MIEN_HAS_SERVE
+
+#include <atomic>
+#include <string>
+#include <thread>
+
+#include "cli/common.h"
+#include "live/loop.h"
+#include "serve/feed.h"
+
+namespace mien::cli {
+
+struct ServeCameraOptions {
+    std::string device;                  // empty: none; "-": frames on standard input
+    std::string size = "640x480", format = "best", style = "gender";
+    double fps = 30, budget_ms = 0;
+};
+void add_serve_camera_options(CLI::App& app, ServeCameraOptions& options);
+
+class ServeCamera {
+public:
+    // `owner` has the weights; it is not asked to process. Both must outlive this.
+    ServeCamera(const host::EngineOwner& owner, serve::Feed& feed) : owner_(owner), feed_(feed) {}
+    ~ServeCamera() { stop(); }
+    ServeCamera(const ServeCamera&) = delete;
+    ServeCamera& operator=(const ServeCamera&) = delete;
+
+    // False with a complaint and `code` when the options make no sense. A camera that is not there, or goes away, is waited for.
+    bool start(const ServeCameraOptions& options, const EngineOptions& engine, int& code);
+    void stop();
+
+private:
+    void run();
+    std::unique_ptr<video::Source> open();
+    void tell(bool connected, const std::string& text);
+
+    const host::EngineOwner& owner_;
+    serve::Feed& feed_;
+    ServeCameraOptions options_;
+    std::string name_;
+    int width_ = 0, height_ = 0;
+    bool any_layout_ = true;
+    video::PixelLayout layout_ = video::PixelLayout::yuyv;
+    live::LoopOptions loop_;
+    std::atomic<bool> stop_{false}, connected_{false};
+    std::thread thread_;
+};
+
+}  // namespace mien::cli
+
+#endif

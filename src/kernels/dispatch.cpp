@@ -40,7 +40,9 @@ constinit const Kernels tables[] = {
 #elif MIEN_WASM_SIMD
     {Isa::simd128, net_simd128, detect_simd128, image_simd128},
 #endif
+#if !MIEN_WITHOUT_SCALAR  // a module with vectors needs no code for machines without
     {Isa::scalar, net_scalar, detect_scalar, image_scalar},
+#endif
 };
 
 #if MIEN_X86

@@ -50,6 +50,7 @@ struct V {
     }
 };
 
+#define MIEN_CONV_ANY_SIGN 1
 #include "kernels/net/conv_body.inl"
 
 // Any depthwise kernel, eight channels and up to four pixels at a time, two taps at once.

@@ -13,7 +13,7 @@ export class MienError extends Error {
 }
 
 export const GRAY8 = 0, RGB24 = 1, BGR24 = 2, RGBA32 = 3, BGRA32 = 4, YUYV = 5, UYVY = 6, NV12 = 7;
-const FACE_WORDS = 9;
+const FACE_WORDS = 9, LARGEST = 8192;  // of 8192 by 8192 pixels all addresses stay below 2 GB
 const WEIGHTS = {cascade: 'haarcascade_frontalface_default.mien', emotion: 'emotion.mien', gender: 'gender.mien'};
 
 // The smallest module that has a vector instruction: () -> v128, i32.const 0, i8x16.splat.
@@ -116,7 +116,7 @@ export class Mien {
 
   /** For other sizes of pictures: the engine is opened again. Takes memory where they are larger; the only call that does. */
   resize(maxWidth, maxHeight) {
-    if (!Number.isInteger(maxWidth) || !Number.isInteger(maxHeight) || maxWidth < 1 || maxHeight < 1 || maxWidth > 16384 || maxHeight > 16384)
+    if (!Number.isInteger(maxWidth) || !Number.isInteger(maxHeight) || maxWidth < 1 || maxHeight < 1 || maxWidth > LARGEST || maxHeight > LARGEST)
       throw new MienError(`A picture of ${maxWidth} by ${maxHeight} pixels cannot be read.`);
     const o = this.#options;
     this.#capacity = [0, 0];

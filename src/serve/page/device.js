@@ -96,6 +96,6 @@ const device = {
 document.getElementById('device').addEventListener('change', event => device.turn(event.target.checked));
 if (device.only) {
   document.getElementById('device').disabled = true;
-  for (const gone of document.querySelectorAll('footer a, #token-form')) gone.remove();
+  for (const gone of document.querySelectorAll('footer a')) gone.remove();
   if ('serviceWorker' in navigator && isSecureContext) navigator.serviceWorker.register('sw.js').catch(() => {});
 }

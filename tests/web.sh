@@ -17,4 +17,4 @@ for preset in wasm wasm-simd; do
     node --no-warnings $flag tests/web/run_unit.mjs "build/$preset/src/web/mien-tests.wasm"
 done
 python=${PYTHON:-python3}
-"$python" tests/web/test_web.py --library build/check/libmien.so --npm build/npm --web build/web
+"$python" tests/web/test_web.py --library build/check/libmien.so --npm build/npm --web build/web --mien build/check/mien

@@ -3,7 +3,7 @@
 """Is mien in a browser the native engine? The same pixels through libmien.so, Node and headless Chromium, bit for bit; bad input; and the
 page as a folder: photos, a webcam, without vectors, without a network, with files cut short.
 
-  test_web.py --library LIBMIEN.SO --npm build/npm --web build/web
+  test_web.py --library LIBMIEN.SO --npm build/npm --web build/web [--mien PROGRAM]
 """
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import ctypes
 import functools
 import http.server
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -218,6 +219,25 @@ def browser_tests(arguments: argparse.Namespace, folder: Path) -> None:
             page.set_input_files("#files", str(PHOTOS / "astronaut.jpg"))  # whole again: the page still lives
             expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
             context.close()
+        if arguments.mien:  # the switch of mien serve; once it is loaded, the service is not needed
+            service = subprocess.Popen([arguments.mien, "serve", "--listen", "127.0.0.1:0", "-q"], stderr=subprocess.PIPE)
+            try:
+                port = re.search(rb":(\d+)/", service.stderr.readline())[1].decode()
+                page = browser.new_page()
+                page.goto(f"http://127.0.0.1:{port}/")
+                page.locator("#device").check()
+                expect(page.locator("#device-note")).to_contain_text(re.compile("simd128|built without|answered 404"), timeout=20000)
+                if "simd128" in page.locator("#device-note").inner_text():
+                    service.terminate()
+                    service.wait(20)
+                    page.set_input_files("#files", str(PHOTOS / "astronaut.jpg"))
+                    expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
+                    print("the switch of mien serve, its service gone: works")
+                else:
+                    print("skipped: mien serve on this device: the program was configured before `make wasm`")
+            finally:
+                service.kill()
+                service.wait()
         browser.close()
         assert errors == [], errors
     server.shutdown()
@@ -228,6 +248,7 @@ def main() -> int:
     parser.add_argument("--library", type=Path, required=True)
     parser.add_argument("--npm", type=Path, required=True)
     parser.add_argument("--web", type=Path, required=True)
+    parser.add_argument("--mien", help="the program, for the switch on its page")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -3,7 +3,7 @@ JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 DEMO_OUT ?= demo-out
 
-.PHONY: all desktop demo test check asan scalar fuzz emulate icount bench bench-peers install weights clean help cross-aarch64 cross-armhf cross-riscv64 camera-vm
+.PHONY: all desktop demo test check asan scalar fuzz wasm web emulate icount bench bench-peers install weights clean help cross-aarch64 cross-armhf cross-riscv64 camera-vm
 
 all: ## the library and the command line tool, in build/release
 	cmake --preset release >/dev/null
@@ -43,6 +43,15 @@ cross-aarch64: ## for 64-bit ARM boards: a static build/aarch64/mien to copy the
 cross-aarch64 cross-armhf cross-riscv64: cross-%:
 	cmake --preset $* >/dev/null
 	cmake --build --preset $* -j $(JOBS) --target mien_tool mien
+
+wasm: ## the WebAssembly modules and the npm package in build/npm (clang, lld, wasi-libc)
+	cmake --preset wasm >/dev/null
+	cmake --build --preset wasm -j $(JOBS) --target mien_web
+	cmake --preset wasm-simd >/dev/null
+	cmake --build --preset wasm-simd -j $(JOBS) --target mien_web
+	sh src/web/assemble.sh
+
+web: wasm ## the same, and the page as a folder for any web server in build/web; works offline after the first visit
 
 emulate: ## the tests on emulated ARM, RISC-V and old x86 processors
 	sh tests/emulate.sh

@@ -55,6 +55,7 @@ else
 fi
 step "emulated ARM, RISC-V and x86 processors" sh tests/emulate.sh
 step "a camera in a virtual machine" sh tests/camera_vm.sh
+step "WebAssembly in Node and Chromium" env PYTHON="$PYTHON" sh tests/web.sh
 step "instruction counts" "$PYTHON" bench/icount/icount.py --quick
 
 if [ -z "${MIEN_DATA:-}" ]; then

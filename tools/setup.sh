@@ -6,7 +6,7 @@ optional="libboost-dev libeigen3-dev"  # headers of Boost.Beast, for `mien serve
 case "${1:-}" in
     "") packages="" ;;
     --tests)
-        optional="$optional g++-aarch64-linux-gnu g++-arm-linux-gnueabihf g++-riscv64-linux-gnu qemu-user qemu-system-x86 busybox-static cpio kmod"
+        optional="$optional g++-aarch64-linux-gnu g++-arm-linux-gnueabihf g++-riscv64-linux-gnu qemu-user qemu-system-x86 busybox-static cpio kmod clang lld wasi-libc libclang-rt-dev-wasm32 libc++-dev-wasm32 binaryen nodejs chromium"
         packages="doctest-dev pkg-config python3 python3-numpy python3-h5py python3-pytest python3-pil python3-venv python3-dev opencv-data"
         ;;
     *) echo "usage: sh tools/setup.sh [--tests]" >&2; exit 2 ;;

@@ -63,9 +63,9 @@ struct Rect {
 
 // Instruction set of the kernels. `best` takes the fastest that this processor has; every one gives the same bits.
 // avx512 means F, BW, DQ, VL and VNNI; dotprod and i8mm are NEON with those extensions.
-enum class Isa : std::uint8_t { best, scalar, sse41, avx2, avxvnni, avx512, neon, dotprod, i8mm };
+enum class Isa : std::uint8_t { best, scalar, sse41, avx2, avxvnni, avx512, neon, dotprod, i8mm, simd128 };
 inline constexpr Isa all_isas[] = {Isa::scalar, Isa::sse41, Isa::avx2,    Isa::avxvnni,
-                                   Isa::avx512, Isa::neon,  Isa::dotprod, Isa::i8mm};  // all but `best`, slowest first
+                                   Isa::avx512, Isa::neon,  Isa::dotprod, Isa::i8mm, Isa::simd128};  // all but `best`, slowest first
 
 // The enumerator's own name: "best", "scalar", "sse41", ...
 [[nodiscard]] MIEN_CPP_API const char* isa_name(Isa isa) noexcept;

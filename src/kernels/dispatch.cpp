@@ -13,6 +13,8 @@
 #define MIEN_ARM64 1
 #elif defined(__arm__)
 #define MIEN_ARM32 1
+#elif defined(__wasm_simd128__)
+#define MIEN_WASM_SIMD 1
 #endif
 #if (MIEN_ARM64 || MIEN_ARM32) && defined(__linux__)
 #include <sys/auxv.h>
@@ -35,8 +37,12 @@ constinit const Kernels tables[] = {
     {Isa::neon, net_neon, detect_neon, image_neon},
 #elif MIEN_ARM32
     {Isa::neon, net_neon, detect_neon, image_neon},
+#elif MIEN_WASM_SIMD
+    {Isa::simd128, net_simd128, detect_simd128, image_simd128},
 #endif
+#if !MIEN_WITHOUT_SCALAR  // a module with vectors needs no code for machines without
     {Isa::scalar, net_scalar, detect_scalar, image_scalar},
+#endif
 };
 
 #if MIEN_X86
@@ -66,6 +72,8 @@ bool processor_has(Isa isa) noexcept {
 #endif
 #elif MIEN_ARM32 && defined(__linux__)
         case Isa::neon: return (getauxval(AT_HWCAP) >> 12 & 1) != 0;
+#elif MIEN_WASM_SIMD  // a module with these instructions is not even loaded without them
+        case Isa::simd128: return true;
 #endif
         default: return false;
     }
@@ -84,6 +92,7 @@ const char* isa_name(Isa isa) noexcept {
         case Isa::neon: return "neon";
         case Isa::dotprod: return "dotprod";
         case Isa::i8mm: return "i8mm";
+        case Isa::simd128: return "simd128";
     }
     return "unknown";
 }

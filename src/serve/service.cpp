@@ -12,6 +12,7 @@
 
 #include "base/crc32.h"
 #include "host/draw.h"
+#include "host/embedded_weights.h"
 #include "host/image_file.h"
 #include "host/json.h"
 #include "serve/multipart.h"
@@ -27,6 +28,14 @@ constexpr Route routes[] = {
     {"/", "GET", Endpoint::page, true, false},
     {"/page.css", "GET", Endpoint::style, true, false},
     {"/page.js", "GET", Endpoint::script, true, false},
+    {"/device.js", "GET", Endpoint::device_file, true, false},
+    {"/device-worker.js", "GET", Endpoint::device_file, true, false},
+    {"/mien.js", "GET", Endpoint::device_file, true, false},
+    {"/mien.wasm", "GET", Endpoint::device_file, true, false},
+    {"/mien-simd.wasm", "GET", Endpoint::device_file, true, false},
+    {"/haarcascade_frontalface_default.mien", "GET", Endpoint::device_file, true, false},
+    {"/emotion.mien", "GET", Endpoint::device_file, true, false},
+    {"/gender.mien", "GET", Endpoint::device_file, true, false},
     {"/openapi.json", "GET", Endpoint::openapi, true, false},
     {"/healthz", "GET", Endpoint::health, true, false},
     {"/readyz", "GET", Endpoint::ready, true, false},
@@ -42,6 +51,22 @@ constexpr const char* bad_request_text = "We cannot process the file sent in the
 constexpr const char* not_found_text = "Resource not found.";
 
 double now_ms() { return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+// What the page's switch "on this device" loads. The weights are the program's own: they are in it once.
+Answer device_file(std::string_view path) {
+    Answer answer;
+    const auto text = [](Bytes bytes) { return std::string(bytes.begin(), bytes.end()); };
+    answer.content_type = path.ends_with(".js") ? "text/javascript; charset=utf-8" : path.ends_with(".wasm") ? "application/wasm" : "application/octet-stream";
+    if (path == "/device.js") answer.body = device_js();
+    if (path == "/device-worker.js") answer.body = device_worker_js();
+    if (path == "/mien.js") answer.body = mien_js();
+    if (path == "/mien.wasm") answer.body = wasm();
+    if (path == "/mien-simd.wasm") answer.body = wasm_simd();
+    if (path == "/haarcascade_frontalface_default.mien") answer.body = text(host::embedded_cascade());
+    if (path == "/emotion.mien") answer.body = text(host::embedded_emotion());
+    if (path == "/gender.mien") answer.body = text(host::embedded_gender());
+    return answer;
+}
 
 std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
@@ -193,6 +218,10 @@ Answer Service::answer(const Plan& plan) const {
         case Endpoint::page: answer.content_type = "text/html; charset=utf-8"; answer.body = page_html(); break;
         case Endpoint::style: answer.content_type = "text/css; charset=utf-8"; answer.body = page_css(); break;
         case Endpoint::script: answer.content_type = "text/javascript; charset=utf-8"; answer.body = page_js(); break;
+        case Endpoint::device_file:
+            answer = device_file(plan.route->path);
+            if (answer.body.empty()) return error_answer(404, not_found_text, "this program was built without the page's own engine (make wasm first)");
+            break;
         case Endpoint::openapi: answer.body = openapi_json(); break;
         case Endpoint::health: answer.body = dump({{"status", "ok"}, {"mien", version()}}); break;
         case Endpoint::ready:
@@ -343,10 +372,11 @@ void Service::finish(const RequestHead& head, const Plan& plan, Answer& answer) 
     if (!guard_.named_origin(head.origin)) add("Cross-Origin-Resource-Policy", "same-origin");
     if (!options_.origins.empty()) add("Vary", "Origin");
     guard_.allow_origin(head, answer);
-    const bool page = plan.route != nullptr && (plan.route->endpoint == Endpoint::page || plan.route->endpoint == Endpoint::style || plan.route->endpoint == Endpoint::script);
+    const bool page = plan.route != nullptr && (plan.route->endpoint == Endpoint::page || plan.route->endpoint == Endpoint::style || plan.route->endpoint == Endpoint::script ||
+                                                    plan.route->endpoint == Endpoint::device_file);
     add("Cache-Control", page ? "no-cache" : "no-store");
     add("Content-Security-Policy",
-        page ? "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'; "
+        page ? "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'; "
                "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
              : "default-src 'none'; frame-ancestors 'none'");
     if (!page) return;

@@ -19,7 +19,7 @@
 
 namespace mien::serve {
 
-enum class Endpoint { page, style, script, openapi, health, ready, metrics, models, analyze, classify_image, pictures, events };
+enum class Endpoint { page, style, script, device_file, openapi, health, ready, metrics, models, analyze, classify_image, pictures, events };
 
 struct Route {
     const char* path;

@@ -463,7 +463,7 @@ def test_page_headers() -> None:
         status, headers, data = service.ask("GET", "/")
         assert status == 200 and headers["content-type"].startswith("text/html")
         policy = headers["content-security-policy"]
-        assert "default-src 'none'" in policy and "unsafe" not in policy and headers["x-content-type-options"] == "nosniff" and headers["x-frame-options"] == "DENY"
+        assert "default-src 'none'" in policy and "unsafe-inline" not in policy and "'unsafe-eval'" not in policy and "'wasm-unsafe-eval'" in policy and headers["x-content-type-options"] == "nosniff" and headers["x-frame-options"] == "DENY"
         for path in ("/", "/page.css", "/page.js"):
             text = service.ask("GET", path)[2].decode()
             assert not re.search(r"(?:src|href|url\(|import|fetch\()\s*=?\s*[\"'(]*(?:https?:)?//", text), f"{path} loads something from elsewhere"

@@ -2,8 +2,10 @@
 // What do the tests share? Repeatable pictures, files, the instruction sets to try, memory with a guard page behind it.
 #pragma once
 
+#if !defined(__wasm__)
 #include <sys/mman.h>
 #include <unistd.h>
+#endif
 
 #include <cstdint>
 #include <cstdlib>
@@ -59,6 +61,28 @@ inline std::vector<Isa> isas() {
     return found;
 }
 
+#if defined(__wasm__)
+// WebAssembly has no pages to guard: what stands behind the buffer must still be there at the end, so writes past it are seen.
+class GuardedBuffer {
+public:
+    explicit GuardedBuffer(std::size_t bytes) : bytes_(bytes), memory_(bytes + guard) { std::memset(memory_.data() + bytes, 0xa5, guard); }
+    ~GuardedBuffer() {
+        for (std::size_t i = bytes_; i < memory_.size(); ++i)
+            if (memory_[i] != 0xa5) std::abort();
+    }
+    GuardedBuffer(const GuardedBuffer&) = delete;
+    GuardedBuffer& operator=(const GuardedBuffer&) = delete;
+
+    [[nodiscard]] std::uint8_t* data() const { return const_cast<std::uint8_t*>(memory_.data()); }
+    [[nodiscard]] std::int8_t* bytes() const { return reinterpret_cast<std::int8_t*>(data()); }
+    [[nodiscard]] std::size_t size() const { return bytes_; }
+
+private:
+    static constexpr std::size_t guard = 256;
+    std::size_t bytes_;
+    ByteVector memory_;
+};
+#else
 // `bytes` of memory that end at a page which must not be touched: reading or writing past the end kills the test.
 class GuardedBuffer {
 public:
@@ -81,5 +105,6 @@ private:
     std::size_t bytes_, mapped_ = 0;
     std::uint8_t *base_ = nullptr, *data_ = nullptr;
 };
+#endif
 
 }  // namespace mien::test

@@ -83,9 +83,11 @@ inline void conv_blocks(const ConvArgs& args) noexcept {
 }
 
 void conv(const ConvArgs& args) noexcept {
+#if !MIEN_CONV_ANY_SIGN  // defined where both would be the same instructions
     if (args.input_unsigned)
         conv_blocks<true>(args);
     else
+#endif
         conv_blocks<false>(args);
 }
 

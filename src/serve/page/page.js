@@ -48,6 +48,7 @@ async function ask(path, options = {}) {
 
 // A service that is busy is asked again, with the wait growing.
 async function analyze(blob, annotate = false) {
+  if (device.on) return device.analyze(blob, annotate);
   for (let attempt = 0;; attempt++) {
     try {
       const type = blob.type.startsWith('image/') ? blob.type : 'application/octet-stream';
@@ -280,14 +281,19 @@ async function runLive(stream) {
       continue;
     }
     const start = performance.now(), shrink = Math.min(1, LIVE_WIDTH / video.videoWidth);
-    canvas.width = Math.round(video.videoWidth * shrink);
-    canvas.height = Math.round(video.videoHeight * shrink);
-    pen.drawImage(video, 0, 0, canvas.width, canvas.height);
-    const blob = await new Promise(done => canvas.toBlob(done, 'image/jpeg', .85));
+    if (!device.on) {
+      canvas.width = Math.round(video.videoWidth * shrink);
+      canvas.height = Math.round(video.videoHeight * shrink);
+      pen.drawImage(video, 0, 0, canvas.width, canvas.height);
+    }
+    const blob = device.on ? null : await new Promise(done => canvas.toBlob(done, 'image/jpeg', .85));
     try {
-      const answer = await ask('v1/analyze' + ($('explain').checked ? '?explain=1' : ''), {method: 'POST', body: blob, headers: {'Content-Type': 'image/jpeg'}});
+      const answer = device.on ? await device.frame(video)
+        : await ask('v1/analyze' + ($('explain').checked ? '?explain=1' : ''), {method: 'POST', body: blob, headers: {'Content-Type': 'image/jpeg'}});
       $('camera-note').textContent = '';
       if (live.stream === stream) showLive(answer, performance.now() - start);
+      // On this device the answer can be sooner than the next picture.
+      if (device.on) await new Promise(done => { video.requestVideoFrameCallback?.(done); setTimeout(done, 200); });
     } catch (error) {
       $('camera-note').textContent = error.message;
       await new Promise(done => setTimeout(done, error.status === 503 ? 200 : 1000));
@@ -318,7 +324,10 @@ async function startCamera() {
     live.stream = stream;
     live.history = [];
     live.times = [];
-    stream.getVideoTracks()[0].addEventListener('ended', stopCamera);
+    stream.getVideoTracks()[0].addEventListener('ended', () => {
+      stopCamera();
+      $('camera-note').textContent = 'The webcam is gone.';
+    });
     $('live-view').hidden = false;
     $('video').srcObject = stream;
     await $('video').play();
@@ -441,4 +450,9 @@ for (const name of ['dragover', 'drop', 'dragleave']) {
 }
 document.addEventListener('paste', event => addFiles([...event.clipboardData.files]));
 window.addEventListener('resize', () => { if (live.stream) { drawBoxes($('overlay'), live.result); drawTimeline(); } });
-probe();
+if (device.only) {
+  $('server').textContent = '';
+  device.turn(true);
+} else {
+  probe();
+}

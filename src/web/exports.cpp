@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+// What does a web page call? One engine in one module's memory, by plain numbers (mien.js is the other side). All memory is taken here when
+// weights are brought and when the engine is opened; frames take none, so memory does not grow while pictures are processed.
+#include <cstddef>
+#include <cstdint>
+
+#include "mien/mien.h"
+#include "mien/mien.hpp"
+
+#define MIEN_EXPORT(name) extern "C" __attribute__((export_name(#name))) auto name
+
+extern "C" std::uint8_t __heap_base;  // from the linker: everything from here on is free
+
+namespace {
+
+static_assert(sizeof(mien_face) == 36, "mien.js reads faces as nine 32-bit words");
+
+constexpr std::size_t page = 65536;
+
+std::size_t top = 0;          // memory in use; 0: nothing taken yet
+std::size_t after_weights = 0;
+mien_weights weights;
+mien_engine* engine = nullptr;
+std::uint8_t* pixels = nullptr;
+const mien_face* faces = nullptr;
+std::size_t face_count = 0;
+mien_face one_face;
+char text[64];
+
+// Null where the browser gives no more.
+void* take(std::size_t bytes) {
+    if (top == 0) top = reinterpret_cast<std::size_t>(&__heap_base);
+    const std::size_t from = (top + 63) / 64 * 64, size = __builtin_wasm_memory_size(0) * page;
+    if (bytes > SIZE_MAX - from - page) return nullptr;
+    if (from + bytes > size && __builtin_wasm_memory_grow(0, (from + bytes - size + page - 1) / page) == SIZE_MAX) return nullptr;
+    top = from + bytes;
+    return reinterpret_cast<void*>(from);  // NOLINT: addresses are numbers here
+}
+
+mien_frame frame(std::int32_t width, std::int32_t height, std::int32_t stride, std::uint32_t format) { return {pixels, width, height, stride, format}; }
+
+}  // namespace
+
+// Where to write the file of a kind (0: cascade, 1: emotion, 2: gender), before the engine is opened; null: no memory.
+MIEN_EXPORT(mien_web_weights)(std::int32_t kind, std::size_t bytes) -> void* {
+    if (kind < 0 || kind > 2 || after_weights != 0) return nullptr;
+    void* const place = take(bytes);
+    if (kind == 0) weights.cascade = place, weights.cascade_bytes = bytes;
+    if (kind == 1) weights.emotion = place, weights.emotion_bytes = bytes;
+    if (kind == 2) weights.gender = place, weights.gender_bytes = bytes;
+    return place;
+}
+
+// A status; the memory of an engine opened before is used again. -1: the browser gives no more memory.
+MIEN_EXPORT(mien_web_open)
+(std::int32_t max_width, std::int32_t max_height, double scale_factor, std::int32_t min_neighbors, std::int32_t min_size, std::int32_t max_size,
+ std::int32_t detect_width, std::int32_t max_faces) -> std::int32_t {
+    if (after_weights == 0) after_weights = top;
+    top = after_weights;
+    engine = nullptr;
+    pixels = nullptr;
+    faces = nullptr;
+    face_count = 0;
+    mien_config config;
+    mien_config_init(&config);
+    config.max_width = max_width;
+    config.max_height = max_height;
+    config.scale_factor = scale_factor;
+    config.min_neighbors = min_neighbors;
+    config.min_size = min_size;
+    config.max_size = max_size;
+    config.detect_width = detect_width;
+    config.max_faces = max_faces;
+    const std::size_t bytes = mien_required_bytes(&config, &weights);
+    if (bytes == 0) {
+        std::byte nothing;
+        mien_engine* none = nullptr;
+        const int status = mien_create(&config, &weights, &nothing, 1, &none);
+        return status == MIEN_OK || status == MIEN_TOO_SMALL ? MIEN_BAD_ARGUMENT : status;
+    }
+    void* const memory = take(bytes);
+    pixels = static_cast<std::uint8_t*>(take(static_cast<std::size_t>(max_width) * static_cast<std::size_t>(max_height) * 4));
+    if (memory == nullptr || pixels == nullptr) return -1;
+    return mien_create(&config, &weights, memory, bytes, &engine);
+}
+
+// Where to write a picture: four bytes for each of max_width x max_height pixels.
+MIEN_EXPORT(mien_web_pixels)() -> void* { return pixels; }
+
+// 0: faces with their readings, 1: boxes only, 2: the picture is a crop of one face. A status.
+MIEN_EXPORT(mien_web_run)(std::int32_t what, std::int32_t width, std::int32_t height, std::int32_t stride, std::uint32_t format) -> std::int32_t {
+    const mien_frame view = frame(width, height, stride, format);
+    face_count = 0;
+    if (what == 0) return mien_process(engine, &view, &faces, &face_count);
+    if (what == 1) return mien_detect(engine, &view, &faces, &face_count);
+    const int status = mien_classify_crop(engine, &view, &one_face);
+    faces = &one_face;
+    face_count = status == MIEN_OK ? 1 : 0;
+    return status;
+}
+MIEN_EXPORT(mien_web_faces)() -> const void* { return faces; }
+MIEN_EXPORT(mien_web_count)() -> std::size_t { return face_count; }
+
+// Texts, ended by a zero byte; valid until the next of these calls.
+MIEN_EXPORT(mien_web_label)(std::int32_t head, std::int32_t i) -> const char* {
+    mien_label(engine, head, i, text, sizeof text);
+    return text;
+}
+MIEN_EXPORT(mien_web_message)(std::int32_t status) -> const char* { return mien_message(status); }
+MIEN_EXPORT(mien_web_version)() -> const char* { return mien_version(); }
+MIEN_EXPORT(mien_web_isa)() -> const char* { return mien::isa_name(mien::resolve_isa(mien::Isa::best)); }

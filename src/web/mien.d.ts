@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+export class MienError extends Error {}
+export const GRAY8: 0, RGB24: 1, BGR24: 2, RGBA32: 3, BGRA32: 4, YUYV: 5, UYVY: 6, NV12: 7;
+export type PixelFormat = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7;
+
+type File = string | URL | ArrayBuffer | ArrayBufferView;
+
+export interface Options {
+  /** The largest picture that will come, 640 x 480; larger ones open the engine again. */
+  maxWidth?: number;
+  maxHeight?: number;
+  /** Steps between sizes of faces, 1.3. */
+  scaleFactor?: number;
+  /** Overlapping candidates that make a face, 5. */
+  minNeighbors?: number;
+  /** Sides of faces in pixels; 0: any. */
+  minSize?: number;
+  maxSize?: number;
+  /** Wider pictures are shrunk to this for detection; 0: never. */
+  detectWidth?: number;
+  maxFaces?: number;
+  /** The folder of the files, that of mien.js. */
+  base?: string | URL;
+  /** false: the module without vectors, whatever the browser has. */
+  simd?: boolean;
+  wasm?: File | WebAssembly.Module;
+  /** Weights; null leaves a network (or the detector) out. */
+  cascade?: File | null;
+  emotion?: File | null;
+  gender?: File | null;
+}
+
+export interface Reading {
+  readonly label: string;
+  readonly labels: readonly string[];
+  readonly probabilities: Float32Array;
+  toJSON(): {label: string, probabilities: Record<string, number>};
+}
+
+/** Written again by the next call: copy what is to be kept. */
+export interface Face {
+  readonly box: {readonly x: number, readonly y: number, readonly width: number, readonly height: number};
+  readonly neighbors: number;
+  readonly emotion: Reading | null;
+  readonly gender: Reading | null;
+}
+
+export interface Pixels {
+  data: Uint8Array | Uint8ClampedArray;
+  width: number;
+  height: number;
+  /** RGBA32 if not given. */
+  format?: PixelFormat;
+  /** Bytes from row to row. */
+  stride?: number;
+}
+export type Picture = ImageData | HTMLCanvasElement | OffscreenCanvas | Pixels;
+
+export class Mien {
+  private constructor();
+  readonly isa: 'simd128' | 'scalar';
+  readonly version: string;
+  readonly memoryBytes: number;
+  readonly maxWidth: number;
+  readonly maxHeight: number;
+  readonly emotions: readonly string[];
+  readonly genders: readonly string[];
+  resize(maxWidth: number, maxHeight: number): void;
+  process(picture: Picture): Face[];
+  detect(picture: Picture): Face[];
+  classifyCrop(picture: Picture): Face;
+  processFrame(frame: VideoFrame): Promise<Face[]>;
+}
+
+export function hasSimd(): boolean;
+/** Rejects with a MienError that says what is wrong. */
+export function load(options?: Options): Promise<Mien>;

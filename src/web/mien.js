@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+// mien in a web page, a worker or Node: finds faces and reads their expression and gender, on this machine. No picture leaves it.
+//
+//   import {load} from './mien.js';
+//   const mien = await load();
+//   for (const face of mien.process(imageData)) console.log(face.box, face.emotion.label);
+//
+// Loads mien-simd.wasm, or mien.wasm where the browser has no vectors, and three files of weights from beside this file. After
+// load() pictures allocate nothing here: results are objects that the next call writes again (copy what is to be kept).
+
+export class MienError extends Error {
+  constructor(message, options) { super(message, options); this.name = 'MienError'; }
+}
+
+export const GRAY8 = 0, RGB24 = 1, BGR24 = 2, RGBA32 = 3, BGRA32 = 4, YUYV = 5, UYVY = 6, NV12 = 7;
+const FACE_WORDS = 9, LARGEST = 8192;  // of 8192 by 8192 pixels all addresses stay below 2 GB
+const WEIGHTS = {cascade: 'haarcascade_frontalface_default.mien', emotion: 'emotion.mien', gender: 'gender.mien'};
+
+// The smallest module that has a vector instruction: () -> v128, i32.const 0, i8x16.splat.
+const PROBE = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 8, 1, 6, 0, 65, 0, 253, 15, 11]);
+
+/** Whether this browser has WebAssembly's 128-bit vectors. */
+export function hasSimd() {
+  try {
+    return typeof WebAssembly === 'object' && WebAssembly.validate(PROBE);
+  } catch {
+    return false;
+  }
+}
+
+async function bytesOf(url) {
+  if (url.protocol === 'file:') {  // Node
+    const {readFile} = await import('node:fs/promises');
+    try {
+      return await readFile(url);
+    } catch (error) {
+      throw new MienError(`${url.pathname}: ${error.code === 'ENOENT' ? 'no such file' : error.message}`, {cause: error});
+    }
+  }
+  let answer;
+  try {
+    answer = await fetch(url);
+  } catch (error) {
+    throw new MienError(`${url}: cannot be loaded (${error.message})`, {cause: error});
+  }
+  if (!answer.ok) throw new MienError(`${url}: the server answered ${answer.status}`);
+  return new Uint8Array(await answer.arrayBuffer());
+}
+
+/** Loads the module and the weights, and opens an engine for pictures up to maxWidth x maxHeight. */
+export async function load(options = {}) {
+  if (typeof WebAssembly !== 'object') throw new MienError('This browser has no WebAssembly.');
+  const base = new URL(options.base || '.', options.base ? globalThis.location?.href ?? import.meta.url : import.meta.url);
+  const simd = options.simd ?? hasSimd();
+  const part = (given, name) => given === null ? null : given === undefined ? bytesOf(new URL(name, base)) :
+    typeof given === 'string' || given instanceof URL ? bytesOf(new URL(given, base)) : given;
+  const [code, cascade, emotion, gender] = await Promise.all([
+    part(options.wasm, simd ? 'mien-simd.wasm' : 'mien.wasm'), part(options.cascade, WEIGHTS.cascade), part(options.emotion, WEIGHTS.emotion),
+    part(options.gender, WEIGHTS.gender)]);
+  let instance;
+  try {
+    const module = code instanceof WebAssembly.Module ? code : await WebAssembly.compile(code);
+    instance = await WebAssembly.instantiate(module, {});
+  } catch (error) {
+    if (error instanceof WebAssembly.CompileError && /Content Security Policy|unsafe-eval/i.test(error.message))
+      throw new MienError("The page's content security policy forbids WebAssembly; it needs script-src 'wasm-unsafe-eval'.", {cause: error});
+    throw new MienError('The WebAssembly module cannot be used: ' + error.message, {cause: error});
+  }
+  return new Mien(instance, [cascade, emotion, gender], options);
+}
+
+/** One head's answer: label, and the probability of each label, in the order of `labels`. */
+class Reading {
+  constructor(labels) {
+    this.labels = labels;
+    this.probabilities = new Float32Array(labels.length);
+    this.label = '';
+  }
+  toJSON() {
+    return {label: this.label, probabilities: Object.fromEntries(this.labels.map((label, i) => [label, Math.round(this.probabilities[i] * 1e6) / 1e6]))};
+  }
+}
+
+export class Mien {
+  #code; #memory; #bytes; #words; #floats; #heads; #pool = []; #faces = []; #options; #capacity;
+
+  constructor(instance, files, options) {
+    this.#code = instance.exports;
+    this.#memory = instance.exports.memory;
+    files.forEach((file, kind) => {
+      if (!file) return;
+      const view = ArrayBuffer.isView(file) ? new Uint8Array(file.buffer, file.byteOffset, file.byteLength) : new Uint8Array(file);
+      const place = this.#code.mien_web_weights(kind, view.length);
+      if (place === 0) throw new MienError('The browser gives no memory for the weights.');
+      new Uint8Array(this.#memory.buffer).set(view, place);
+    });
+    this.#options = {scaleFactor: 1.3, minNeighbors: 5, minSize: 0, maxSize: 0, detectWidth: 0, maxFaces: 256};
+    for (const name of Object.keys(this.#options)) {
+      if (options[name] === undefined) continue;
+      if (!Number.isFinite(options[name])) throw new MienError(`${name} is no number`);
+      this.#options[name] = options[name];
+    }
+    this.#heads = [[], []];
+    this.resize(options.maxWidth ?? 640, options.maxHeight ?? 480);
+  }
+
+  /** "simd128" or "scalar". */
+  get isa() { return this.#text(this.#code.mien_web_isa()); }
+  get version() { return this.#text(this.#code.mien_web_version()); }
+  /** Bytes of memory; the same after any number of pictures. */
+  get memoryBytes() { return this.#memory.buffer.byteLength; }
+  get maxWidth() { return this.#capacity[0]; }
+  get maxHeight() { return this.#capacity[1]; }
+  get emotions() { return this.#heads[0]; }
+  get genders() { return this.#heads[1]; }
+
+  /** For other sizes of pictures: the engine is opened again. Takes memory where they are larger; the only call that does. */
+  resize(maxWidth, maxHeight) {
+    if (!Number.isInteger(maxWidth) || !Number.isInteger(maxHeight) || maxWidth < 1 || maxHeight < 1 || maxWidth > LARGEST || maxHeight > LARGEST)
+      throw new MienError(`A picture of ${maxWidth} by ${maxHeight} pixels cannot be read.`);
+    const o = this.#options;
+    this.#capacity = [0, 0];
+    const status = this.#code.mien_web_open(maxWidth, maxHeight, o.scaleFactor, o.minNeighbors, o.minSize, o.maxSize, o.detectWidth, o.maxFaces);
+    const buffer = this.#memory.buffer;
+    this.#bytes = new Uint8ClampedArray(buffer);
+    this.#words = new Int32Array(buffer);
+    this.#floats = new Float32Array(buffer);
+    this.#check(status);
+    this.#capacity = [maxWidth, maxHeight];
+    this.#heads = [0, 1].map(head => {
+      const labels = [];
+      for (let text; labels.length < 64 && (text = this.#text(this.#code.mien_web_label(head, labels.length)));) labels.push(text);
+      return labels;
+    });
+    this.#pool.length = 0;
+  }
+
+  /** Faces of a picture, each with box, neighbors, emotion and gender. ImageData, or a canvas, or {data, width, height, format?, stride?}. */
+  process(picture) { return this.#run(0, picture); }
+  /** Boxes only. */
+  detect(picture) { return this.#run(1, picture); }
+  /** The picture is one face, cut out as the detector would: its readings. */
+  classifyCrop(picture) { return this.#run(2, picture)[0]; }
+
+  /** Faces of a VideoFrame, whose pixels go straight into the engine. The caller closes the frame. */
+  async processFrame(frame) {
+    // visibleRect is null for a closed frame.
+    const rect = frame.visibleRect, width = rect ? rect.width : 0, height = rect ? rect.height : 0;
+    if (width < 1 || height < 1) throw new MienError('The video frame is closed or empty.');
+    this.#room(width, height);
+    const place = this.#code.mien_web_pixels(), room = this.#bytes.subarray(place, place + this.maxWidth * this.maxHeight * 4);
+    const planar = frame.format && /^(I420|I422|I444|NV12)/.test(frame.format);  // the first plane is the gray picture, as in the native engine
+    if (planar) {
+      const layout = await frame.copyTo(room, {rect});
+      return this.#answer(this.#code.mien_web_run(0, width, height, layout[0].stride, GRAY8));
+    }
+    const format = frame.format === 'RGBA' || frame.format === 'RGBX' ? RGBA32 : frame.format === 'BGRA' || frame.format === 'BGRX' ? BGRA32 : -1;
+    if (format < 0) throw new MienError(`The video frame's format ${frame.format} cannot be read.`);
+    const layout = await frame.copyTo(room, {rect});
+    return this.#answer(this.#code.mien_web_run(0, width, height, layout[0].stride, format));
+  }
+
+  #room(width, height) {
+    if (width > this.#capacity[0] || height > this.#capacity[1]) this.resize(Math.max(width, this.#capacity[0]), Math.max(height, this.#capacity[1]));
+  }
+
+  #run(what, picture) {
+    let {data} = picture ?? {}, width = picture?.width, height = picture?.height;
+    if (!data && typeof picture?.getContext === 'function') {  // a canvas; the browser makes an ImageData of it
+      if (width < 1 || height < 1) throw new MienError(`A picture of ${width} by ${height} pixels has nothing to read.`);
+      const pen = picture.getContext('2d', {willReadFrequently: true});
+      if (!pen) throw new MienError('The canvas is not a 2d one.');
+      data = pen.getImageData(0, 0, width, height).data;
+    }
+    if (!data || !Number.isInteger(width) || !Number.isInteger(height)) throw new MienError('This is no picture: ImageData, a canvas or {data, width, height} is wanted.');
+    if (width < 1 || height < 1) throw new MienError(`A picture of ${width} by ${height} pixels has nothing to read.`);
+    const format = picture.format ?? RGBA32;
+    const pixel = [1, 3, 3, 4, 4, 2, 2, 1][format];
+    if (!pixel) throw new MienError(`There is no pixel format ${format}.`);
+    const stride = picture.stride ?? width * pixel, bytes = format === NV12 ? stride * (height + ((height + 1) >> 1)) : stride * (height - 1) + width * pixel;
+    if (!Number.isInteger(stride) || stride < width * pixel) throw new MienError(`A row of ${width} pixels does not fit in ${stride} bytes.`);
+    if (data.length < bytes) throw new MienError(`A picture of ${width} by ${height} pixels has ${bytes} bytes, these are ${data.length}.`);
+    this.#room(Math.max(width, Math.ceil(stride / 4)), height);
+    const used = Math.min(data.length, this.maxWidth * this.maxHeight * 4);
+    this.#bytes.set(used === data.length ? data : data.subarray(0, used), this.#code.mien_web_pixels());
+    return this.#answer(this.#code.mien_web_run(what, width, height, stride, format));
+  }
+
+  #answer(status) {
+    this.#check(status);
+    const count = this.#code.mien_web_count(), faces = this.#faces;
+    let word = this.#code.mien_web_faces() >> 2;
+    while (this.#pool.length < count) {
+      this.#pool.push({box: {x: 0, y: 0, width: 0, height: 0}, neighbors: 0, emotion: null, gender: null,
+                       readings: this.#heads.map(labels => new Reading(labels))});
+      Object.defineProperty(this.#pool.at(-1), 'readings', {enumerable: false});
+    }
+    for (let i = 0; i < count; i++, word += FACE_WORDS) {
+      const face = this.#pool[i], words = this.#words;
+      face.box.x = words[word];
+      face.box.y = words[word + 1];
+      face.box.width = words[word + 2];
+      face.box.height = words[word + 3];
+      face.neighbors = words[word + 4];
+      face.emotion = this.#read(face.readings[0], words[word + 5], words[word + 7]);
+      face.gender = this.#read(face.readings[1], words[word + 6], words[word + 8]);
+      faces[i] = face;
+    }
+    faces.length = count;
+    return faces;
+  }
+
+  #read(reading, count, place) {
+    if (count === 0) return null;
+    let best = 0;
+    for (let i = 0; i < count; i++) {
+      reading.probabilities[i] = this.#floats[(place >> 2) + i];
+      if (reading.probabilities[i] > reading.probabilities[best]) best = i;
+    }
+    reading.label = reading.labels[best];
+    return reading;
+  }
+
+  #check(status) {
+    if (status === 0) return;
+    if (status < 0) throw new MienError('The browser gives no memory for pictures of this size.');
+    throw new MienError(this.#text(this.#code.mien_web_message(status)));
+  }
+
+  #text(place) {
+    const bytes = new Uint8Array(this.#memory.buffer);
+    let end = place;
+    while (bytes[end] !== 0) end++;
+    return new TextDecoder().decode(bytes.slice(place, end));
+  }
+}

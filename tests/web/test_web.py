@@ -1,0 +1,263 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Is mien in a browser the native engine? The same pixels through libmien.so, Node and headless Chromium, bit for bit; bad input; and the
+page as a folder: photos, a webcam, without vectors, without a network, with files cut short.
+
+  test_web.py --library LIBMIEN.SO --npm build/npm --web build/web [--mien PROGRAM]
+"""
+from __future__ import annotations
+
+import argparse
+import base64
+import ctypes
+import functools
+import http.server
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PHOTOS = HERE.parent / "data" / "photos"
+WEIGHTS = HERE.parent.parent / "weights"
+POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'"
+
+
+class Config(ctypes.Structure):
+    _fields_ = [("struct_size", ctypes.c_uint32), ("isa", ctypes.c_uint32), ("scale_factor", ctypes.c_double),
+                *((name, ctypes.c_int32) for name in ("min_neighbors", "min_size", "max_size", "max_width", "max_height", "detect_width", "max_faces", "max_candidates", "threads")),
+                ("run_context", ctypes.c_void_p), ("run", ctypes.c_void_p)]
+
+
+class Weights(ctypes.Structure):
+    _fields_ = [(name + part, kind) for name in ("cascade", "emotion", "gender") for part, kind in (("", ctypes.c_char_p), ("_bytes", ctypes.c_size_t))]
+
+
+class Frame(ctypes.Structure):
+    _fields_ = [("data", ctypes.c_char_p), ("width", ctypes.c_int32), ("height", ctypes.c_int32), ("stride", ctypes.c_ssize_t), ("format", ctypes.c_uint32)]
+
+
+class Face(ctypes.Structure):
+    _fields_ = [*((name, ctypes.c_int32) for name in ("x", "y", "width", "height", "neighbors")), ("emotion_count", ctypes.c_uint32), ("gender_count", ctypes.c_uint32),
+                ("emotion", ctypes.POINTER(ctypes.c_uint32)), ("gender", ctypes.POINTER(ctypes.c_uint32))]
+
+
+def golden(library: Path) -> list[dict]:
+    from PIL import Image
+    mien = ctypes.CDLL(str(library.resolve()))
+    mien.mien_required_bytes.restype = ctypes.c_size_t
+    config = Config()
+    mien.mien_config_init(ctypes.byref(config))
+    config.max_width = config.max_height = 4096
+    files = [(WEIGHTS / name).read_bytes() for name in ("haarcascade_frontalface_default.mien", "emotion.mien", "gender.mien")]
+    weights = Weights(*(v for f in files for v in (f, len(f))))
+    size = mien.mien_required_bytes(ctypes.byref(config), ctypes.byref(weights))
+    memory, engine = ctypes.create_string_buffer(size), ctypes.c_void_p()
+    assert mien.mien_create(ctypes.byref(config), ctypes.byref(weights), memory, ctypes.c_size_t(size), ctypes.byref(engine)) == 0
+    pictures = []
+    for path in sorted(PHOTOS.glob("*.jpg")):
+        image = Image.open(path).convert("RGBA")
+        for name, picture in ((path.name, image), ("smaller " + path.name, image.resize((image.width * 5 // 8, image.height * 5 // 8 + 1)))):
+            pictures.append((name, picture.width, picture.height, 3, picture.tobytes()))
+            pictures.append(("gray " + name, picture.width, picture.height, 0, picture.convert("L").tobytes()))
+            pictures.append(("rgb " + name, picture.width, picture.height, 1, picture.convert("RGB").tobytes()))
+    out = []
+    for name, width, height, form, data in pictures:
+        frame = Frame(data, width, height, len(data) // height, form)
+        faces, count = ctypes.POINTER(Face)(), ctypes.c_size_t()
+        assert mien.mien_process(engine, ctypes.byref(frame), ctypes.byref(faces), ctypes.byref(count)) == 0
+        found = [[f.x, f.y, f.width, f.height, f.neighbors, f.emotion[:f.emotion_count], f.gender[:f.gender_count]] for f in faces[:count.value]]
+        out.append({"name": name, "width": width, "height": height, "format": form, "data": base64.b64encode(data).decode(), "faces": found})
+    out.sort(key=lambda p: -len(p["faces"]))
+    return out
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    broken: set[str] = set()  # paths that are sent cut short
+    extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm"}
+
+    def end_headers(self):
+        self.send_header("Content-Security-Policy", POLICY)
+        self.send_header("Cache-Control", "no-store")
+        super().end_headers()
+
+    def do_GET(self):
+        if self.path.split("?")[0].lstrip("/") in self.broken:
+            body = Path(self.translate_path(self.path)).read_bytes()
+            body = body[:len(body) // 2]
+            self.send_response(200)
+            self.send_header("Content-Type", self.guess_type(self.path))
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            return
+        super().do_GET()
+
+    def log_message(self, *_):
+        pass
+
+
+def serve(folder: Path) -> tuple[http.server.ThreadingHTTPServer, str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server, f"http://127.0.0.1:{server.server_port}/"
+
+
+def browser_tests(arguments: argparse.Namespace, folder: Path) -> None:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    try:
+        from playwright.sync_api import expect, sync_playwright
+    except ImportError:
+        print("skipped in Chromium: the Python package playwright is not installed")
+        return
+    if chromium is None:
+        print("skipped in Chromium: it is not installed")
+        return
+    site = folder / "site"
+    shutil.copytree(arguments.web, site)
+    for file in ("cases.mjs", ):
+        shutil.copy(HERE / file, site)
+    shutil.copy(folder / "golden.json", site)
+    (site / "worker.js").write_text("import * as mien from './mien.js'; import {run, unpack} from './cases.mjs';\n"
+                                    "run(mien, unpack(await (await fetch('golden.json')).text())).then(log => postMessage({log}), error => postMessage({error: error.message}));\n")
+    (site / "empty.html").write_text("<!doctype html><title>empty</title>")
+    camera = folder / "face.mjpeg"
+    camera.write_bytes((PHOTOS / "astronaut.jpg").read_bytes() * 4)
+    server, address = serve(site)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=[
+            "--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={camera}"])
+        # The engine itself: in a page, in a worker; from a canvas and from a VideoFrame.
+        page = browser.new_page()
+        page.goto(address + "empty.html")
+        for where, script in (("page", """async () => { const mien = await import('/mien.js'), {run, unpack} = await import('/cases.mjs');
+                return run(mien, unpack(await (await fetch('golden.json')).text())); }"""),
+                              ("worker", """() => new Promise((done, fail) => { const worker = new Worker('worker.js', {type: 'module'});
+                worker.onerror = event => fail(new Error(event.message)); worker.onmessage = ({data}) => data.error ? fail(new Error(data.error)) : done(data.log); })""")):
+            for line in page.evaluate(script):
+                print(f"Chromium, {where}: {line}", flush=True)
+        same = page.evaluate("""async () => { const {load} = await import('/mien.js'), {unpack} = await import('/cases.mjs');
+            const engine = await load(), picture = unpack(await (await fetch('golden.json')).text()).find(p => p.format === 3), text = () => JSON.stringify(faces);
+            const data = new ImageData(new Uint8ClampedArray(picture.data), picture.width, picture.height);
+            let faces = engine.process(data); const a = text();
+            const canvas = new OffscreenCanvas(picture.width, picture.height); canvas.getContext('2d').putImageData(data, 0, 0);
+            faces = engine.process(canvas); const b = text();
+            const frame = new VideoFrame(picture.data, {format: 'RGBA', codedWidth: picture.width, codedHeight: picture.height, timestamp: 0});
+            faces = await engine.processFrame(frame); const c = text(); frame.close();
+            let closed = ''; try { await engine.processFrame(frame); } catch (error) { closed = error.message; }
+            return [faces.length > 0, a === b, a === c, closed]; }""")
+        assert same[:3] == [True, True, True] and "closed" in same[3], same
+        page.close()
+
+        # The page as a folder.
+        errors: list[str] = []
+
+        def open_page(query: str = "", context=None, script: str = ""):
+            page = (context or browser.new_context(permissions=["camera"])).new_page()
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            if script:
+                page.add_init_script(script)
+            page.goto(address + query)
+            return page
+
+        page = open_page()
+        expect(page.locator("#device-note")).to_contain_text("simd128", timeout=20000)
+        print("start-up in the page:", page.evaluate("() => document.body.dataset.startup"), "ms")
+        broken = folder / "broken.jpg"
+        broken.write_bytes(b"nonsense")
+        page.set_input_files("#files", [str(PHOTOS / "astronaut.jpg"), str(broken)])
+        expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
+        expect(page.locator("article .error", has_text="no picture")).to_have_count(1, timeout=20000)
+        with page.expect_download() as waiting:
+            page.locator("article").first.get_by_role("button", name="Save the picture").click()
+        assert Path(waiting.value.path()).read_bytes()[:4] == b"\x89PNG"
+        page.locator("#camera").click()
+        expect(page.locator("#live-bars .bars")).to_be_visible(timeout=20000)
+        time.sleep(2)
+        memory = page.evaluate("() => document.body.dataset.memory")
+        frames = int(page.evaluate("() => document.body.dataset.frames"))
+        time.sleep(4)
+        after = int(page.evaluate("() => document.body.dataset.frames"))
+        assert after > frames + 4, (frames, after)
+        assert page.evaluate("() => document.body.dataset.memory") == memory, "memory grows with the frames"
+        print("webcam on this device:", page.evaluate("() => document.body.dataset.fps + ' pictures a second, ' + document.body.dataset.latency + ' ms each'"))
+        page.evaluate("() => document.getElementById('video').srcObject.getVideoTracks()[0].dispatchEvent(new Event('ended'))")
+        expect(page.locator("#camera-note")).to_contain_text("gone")
+        expect(page.locator("#camera")).to_have_attribute("aria-pressed", "false")
+        # Offline after the first visit.
+        page.evaluate("() => navigator.serviceWorker.ready.then(() => true)")
+        page.context.set_offline(True)
+        page.reload()
+        expect(page.locator("#device-note")).to_contain_text("simd128", timeout=20000)
+        page.set_input_files("#files", str(PHOTOS / "astronaut.jpg"))
+        expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
+        page.context.close()
+
+        page = open_page("?nosimd")
+        expect(page.locator("#device-note")).to_contain_text("scalar", timeout=20000)
+        page.set_input_files("#files", str(PHOTOS / "astronaut.jpg"))
+        expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
+        page.context.close()
+
+        page = open_page(script="delete globalThis.WebAssembly;")
+        expect(page.locator("#device-note")).to_contain_text("no WebAssembly", timeout=20000)
+        page.set_input_files("#files", str(PHOTOS / "astronaut.jpg"))
+        expect(page.locator("article .error")).to_contain_text("no WebAssembly")
+        page.context.close()
+
+        for file, text in (("emotion.mien", "cut short"), ("mien-simd.wasm", "cannot be used"), ("device-worker.js", "cannot be loaded")):
+            Handler.broken = {file}
+            context = browser.new_context(service_workers="block")
+            page = open_page(context=context)
+            expect(page.locator("#device-note")).to_contain_text(text, timeout=20000)
+            Handler.broken = set()
+            page.set_input_files("#files", str(PHOTOS / "astronaut.jpg"))  # whole again: the page still lives
+            expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
+            context.close()
+        if arguments.mien:  # the switch of mien serve; once it is loaded, the service is not needed
+            service = subprocess.Popen([arguments.mien, "serve", "--listen", "127.0.0.1:0", "-q"], stderr=subprocess.PIPE)
+            try:
+                port = re.search(rb":(\d+)/", service.stderr.readline())[1].decode()
+                page = browser.new_page()
+                page.goto(f"http://127.0.0.1:{port}/")
+                page.locator("#device").check()
+                expect(page.locator("#device-note")).to_contain_text(re.compile("simd128|built without|answered 404"), timeout=20000)
+                if "simd128" in page.locator("#device-note").inner_text():
+                    service.terminate()
+                    service.wait(20)
+                    page.set_input_files("#files", str(PHOTOS / "astronaut.jpg"))
+                    expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
+                    print("the switch of mien serve, its service gone: works")
+                else:
+                    print("skipped: mien serve on this device: the program was configured before `make wasm`")
+            finally:
+                service.kill()
+                service.wait()
+        browser.close()
+        assert errors == [], errors
+    server.shutdown()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--library", type=Path, required=True)
+    parser.add_argument("--npm", type=Path, required=True)
+    parser.add_argument("--web", type=Path, required=True)
+    parser.add_argument("--mien", help="the program, for the switch on its page")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "golden.json").write_text(json.dumps(golden(arguments.library)))
+        subprocess.run(["node", str(HERE / "node.mjs"), str(arguments.npm.resolve()), str(folder / "golden.json")], check=True)
+        browser_tests(arguments, folder)
+    print("mien in the browser works")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

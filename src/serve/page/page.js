@@ -290,11 +290,13 @@ async function runLive(stream) {
     try {
       const answer = device.on ? await device.frame(video)
         : await ask('v1/analyze' + ($('explain').checked ? '?explain=1' : ''), {method: 'POST', body: blob, headers: {'Content-Type': 'image/jpeg'}});
+      if (live.stream !== stream) break;  // stopped or lost meanwhile; what the page says about that stays
       $('camera-note').textContent = '';
-      if (live.stream === stream) showLive(answer, performance.now() - start);
+      showLive(answer, performance.now() - start);
       // On this device the answer can be sooner than the next picture.
       if (device.on) await new Promise(done => { video.requestVideoFrameCallback?.(done); setTimeout(done, 200); });
     } catch (error) {
+      if (live.stream !== stream) break;
       $('camera-note').textContent = error.message;
       await new Promise(done => setTimeout(done, error.status === 503 ? 200 : 1000));
     }

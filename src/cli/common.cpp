@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cmath>
 #include <csignal>
 #include <cstdarg>
@@ -342,6 +343,24 @@ std::unique_ptr<host::EngineOwner> open_engine(EngineOptions& options, int& exit
     }
     exit_code = exit_done;
     return std::move(*owner);
+}
+
+double now_ms() { return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+host::Result<host::Image> load_picture(const std::string& path, bool quiet) {
+    const host::ImageLimits limits;
+    const auto bytes = host::read_file(path, limits.max_file_bytes);
+    if (!bytes) return bytes.error();
+    auto decoded = host::decode_image(*bytes, limits);
+    if (!decoded) return decoded.error();
+    if (!decoded->note.empty() && !quiet && !interrupted()) complain(path, decoded->note);
+    return std::move(decoded->image);
+}
+
+std::string too_small_for(const host::EngineOwner& engine, int width, int height) {
+    const Cascade* const cascade = engine.cascade();
+    if (cascade == nullptr || (width >= cascade->window_width() && height >= cascade->window_height())) return {};
+    return format("too small: %d x %d pixels, the detector's window is %d x %d", width, height, cascade->window_width(), cascade->window_height());
 }
 
 }  // namespace mien::cli

@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 
 #include "host/engine_owner.h"
+#include "host/image_file.h"
 #include "mien/mien.hpp"
 #include "mien/thread_pool.hpp"
 
@@ -61,6 +62,14 @@ void show_progress(std::string_view text);
 // Writes data to stdout at once; false when that is impossible, then output_exit_code() says how to end.
 bool print(std::string_view text);
 int output_exit_code();
+
+// Milliseconds of a clock that never goes back.
+double now_ms();
+
+// The picture in a file; what the decoder had to note is said unless `quiet`.
+host::Result<host::Image> load_picture(const std::string& path, bool quiet);
+// Why the engine's detector cannot search a picture of that size; empty if it can, or if there is no detector.
+std::string too_small_for(const host::EngineOwner& engine, int width, int height);
 
 bool is_terminal(int descriptor);
 // Colours only for eyes: a terminal, and no NO_COLOR in the environment.

@@ -90,12 +90,7 @@ host::Result<host::Image> generated_picture(int width, int height) {
 
 host::Result<host::Image> bench_picture(const BenchOptions& options) {
     if (options.photo.empty()) return generated_picture(640, 480);
-    const host::ImageLimits limits;
-    const auto bytes = host::read_file(options.photo, limits.max_file_bytes);
-    if (!bytes) return bytes.error();
-    auto decoded = host::decode_image(*bytes, limits);
-    if (!decoded) return decoded.error();
-    return std::move(decoded->image);
+    return load_picture(options.photo, true);
 }
 
 host::Failure run_once(host::EngineOwner& engine, const host::Image& image, BenchResult& result) {

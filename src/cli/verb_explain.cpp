@@ -5,7 +5,6 @@
 #if defined(MIEN_HAS_EXPLAIN)
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <optional>
 
@@ -41,8 +40,6 @@ struct Question {
     int place = explain::usual_place;
     std::unique_ptr<explain::Explainer> explainer, shuffled;
 };
-
-double now_ms() { return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 const char* head_name(Head head) { return head == Head::emotion ? "emotion" : "gender"; }
 
@@ -90,17 +87,11 @@ private:
 };
 
 int ExplainRun::run(const std::string& path) {
-    const host::ImageLimits limits;
-    const auto bytes = host::read_file(path, limits.max_file_bytes);
-    if (!bytes) return fail(path, bytes.error().text, exit_input);
-    auto decoded = host::decode_image(*bytes, limits);
-    if (!decoded) return fail(path, decoded.error().text, exit_input);
+    const auto picture = load_picture(path, options_.quiet);
+    if (!picture) return fail(path, picture.error().text, exit_input);
     if (interrupted()) return exit_interrupted;
-    if (!decoded->note.empty() && !options_.quiet) complain(path, decoded->note);
-    const Frame frame = decoded->image.frame();
-    if (const Cascade* cascade = engine_.cascade(); cascade != nullptr && (frame.width < cascade->window_width() || frame.height < cascade->window_height())) {
-        return fail(path, format("too small: %d x %d pixels, the detector's window is %d x %d", frame.width, frame.height, cascade->window_width(), cascade->window_height()), exit_input);
-    }
+    const Frame frame = picture->frame();
+    if (const std::string cause = too_small_for(engine_, frame.width, frame.height); !cause.empty()) return fail(path, cause, exit_input);
     host::ImageReport report;
     if (const host::Failure failure = options_.crops ? engine_.classify_crop(frame, report) : engine_.process(frame, report)) return fail(path, failure->text, exit_output);
 

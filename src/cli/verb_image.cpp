@@ -2,7 +2,6 @@
 // mien image, mien classify: from picture files to results, drawn pictures and network inputs.
 // Both go through one loop; they differ in whether faces are sought or the picture is one.
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <system_error>
@@ -26,10 +25,6 @@ struct PhotoOptions {
     bool json = false, top = false, overwrite = false, quiet = false;
     bool detect = true;
 };
-
-double now_ms() {
-    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // ---- options ----
 
@@ -155,30 +150,21 @@ int PhotoRun::run(const std::string& path) {
     if (!plan_.file.empty() && plan_.overwrite == host::Overwrite::no && host::would_overwrite(plan_.file)) {
         return fail(plan_.file, "exists already (-y overwrites)", exit_output);
     }
-    const host::ImageLimits limits;
-    const auto bytes = host::read_file(path, limits.max_file_bytes);
-    if (!bytes) return fail(path, bytes.error().text, exit_input);
-    auto decoded = host::decode_image(*bytes, limits);
-    if (!decoded) return fail(path, decoded.error().text, exit_input);
+    auto picture = load_picture(path, options_.quiet);
+    if (!picture) return fail(path, picture.error().text, exit_input);
     if (interrupted()) return exit_interrupted;
-    if (!decoded->note.empty() && !options_.quiet) complain(path, decoded->note);
 
     host::ImageReport report;
     report.source = path;
     report.times.decode = now_ms() - start;
-    if (const int code = run_loaded(path, decoded->image, report); code != exit_done) return code;
+    if (const int code = run_loaded(path, *picture, report); code != exit_done) return code;
     report.times.total = now_ms() - start;
     if (interrupted()) return exit_interrupted;
     return print(text_of(report)) ? exit_done : output_exit_code();
 }
 
 int PhotoRun::run_loaded(const std::string& path, host::Image& image, host::ImageReport& report) {
-    if (const Cascade* cascade = engine_.cascade(); cascade != nullptr) {
-        if (image.width < cascade->window_width() || image.height < cascade->window_height()) {
-            return fail(path, format("too small: %d x %d pixels, the detector's window is %d x %d", image.width, image.height,
-                                     cascade->window_width(), cascade->window_height()), exit_input);
-        }
-    }
+    if (const std::string cause = too_small_for(engine_, image.width, image.height); !cause.empty()) return fail(path, cause, exit_input);
     if (const host::Failure failure = read_faces(image, report)) return fail(path, failure->text, exit_output);
     if (interrupted()) return exit_interrupted;
     if (!options_.crop_folder.empty()) {

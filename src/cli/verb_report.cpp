@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // mien report: a labelled set as one page: figures, confusions, groups, and the most confident mistakes with what the network looked at.
-#include "cli/common.h"
+#include "cli/labelled.h"
 
 #if defined(MIEN_HAS_EXPLAIN)
 
@@ -12,7 +12,6 @@
 #include "explain/explain.h"
 #include "host/batch.h"
 #include "host/json.h"
-#include "host/labelled_faces.h"
 #include "report/groups.h"
 #include "report/page.h"
 #include "report/sheet.h"
@@ -23,35 +22,10 @@ namespace {
 constexpr std::size_t max_table_bytes = std::size_t{256} << 20;
 constexpr int mistake_side = 96;
 
-struct ReportOptions {
-    std::string data, out, model, split = "all", groups, method = "cam", isa = "best";
+struct ReportOptions : LabelledOptions {
+    std::string out, groups, method = "cam";
     int mistakes = 24;
-    bool gender = false, json = false, overwrite = false, quiet = false;
 };
-
-int read_all(const ReportOptions& options, host::LabelledFaces& faces, host::EngineOwner& engine, report::Page& page, host::Scores& scores, std::vector<std::size_t>& rows, std::size_t& unreadable) {
-    for (std::size_t i = 0; i < faces.size(); ++i) {
-        if (interrupted()) return exit_interrupted;
-        if (!options.quiet && i % 256 == 0) show_progress(format("picture %zu of %zu", i, faces.size()));
-        const auto frame = faces.picture(i);
-        if (!frame) {
-            complain(faces.name(i), frame.error().text);
-            ++unreadable;
-            continue;
-        }
-        host::ImageReport read;
-        if (const host::Failure failure = engine.classify_crop(*frame, read)) {
-            complain(faces.name(i), failure->text);
-            return exit_output;
-        }
-        const host::Reading& reading = options.gender ? read.faces[0].gender : read.faces[0].emotion;
-        scores.add(faces.label(i), reading.probabilities);
-        page.samples.push_back({faces.name(i), faces.label(i), reading.probabilities});
-        rows.push_back(i);
-    }
-    show_progress("");
-    return exit_done;
-}
 
 void sort_into_groups(const report::GroupTable& table, report::Page& page, std::size_t& unknown) {
     for (const std::string& name : table.properties()) page.properties.push_back({name, {}, {}});
@@ -124,17 +98,10 @@ int run(ReportOptions& options) {
         complain(options.out, "exists already (-y overwrites)");
         return exit_output;
     }
-    EngineOptions engine_options;
-    engine_options.isa = options.isa;
-    engine_options.threads = 1;
-    engine_options.setup.cascade.use = false;
-    engine_options.setup.emotion.use = !options.gender;
-    engine_options.setup.gender.use = options.gender;
-    (options.gender ? engine_options.setup.gender : engine_options.setup.emotion).path = options.model;
     int code = exit_done;
-    const auto engine = open_engine(engine_options, code);
+    const auto engine = open_network(options, code);
     if (engine == nullptr) return code;
-    const host::HeadInfo& head = options.gender ? engine->info().gender : engine->info().emotion;
+    const host::HeadInfo& head = head_of(options, *engine);
     std::optional<report::GroupTable> table;
     if (!options.groups.empty()) {
         const auto bytes = host::read_file(options.groups, max_table_bytes);
@@ -162,7 +129,12 @@ int run(ReportOptions& options) {
     page.scores = &scores;
     std::vector<std::size_t> rows;
     std::size_t unreadable = 0, unknown = 0;
-    if (code = read_all(options, *faces, *engine, page, scores, rows, unreadable); code != exit_done) return code;
+    code = read_faces(options, *faces, *engine, unreadable, [&](std::size_t i, const std::vector<float>& probabilities) {
+        scores.add(faces->label(i), probabilities);
+        page.samples.push_back({faces->name(i), faces->label(i), probabilities});
+        rows.push_back(i);
+    });
+    if (code != exit_done) return code;
     for (const auto& [reason, count] : faces->rejected()) {
         complain(options.data, format("%zu left out: %s", count, reason.c_str()));
         page.left_out.emplace_back(reason, count);
@@ -191,7 +163,7 @@ int run(ReportOptions& options) {
     if (options.json) {
         print(scores.json(options.data, head.model_name, unreadable) + "\n");
     } else {
-        print(head.model_name + " on " + options.data + (options.split == "all" ? "" : ", " + options.split) + "\n" + scores.text() + "\n" + options.out + ": the page, " + format("%zu kB\n", text.size() / 1000));
+        print(headline(options, head) + "\n" + scores.text() + "\n" + options.out + ": the page, " + format("%zu kB\n", text.size() / 1000));
     }
     if (const int output = output_exit_code(); output != exit_done) return output;
     return unreadable == 0 ? exit_done : exit_input;
@@ -206,9 +178,7 @@ int run_report(int argc, char** argv) {
     style_app(app, "report");
     app.add_option("DATA", options.data, "Folder with a sub-folder a class, or a NumPy .npz with `images` and `labels`")->required()->type_name("");
     app.add_option("-o,--out", options.out, "The page")->required()->type_name("FILE.html");
-    app.add_option("--model", options.model, "A .mien file; without it the one inside the program")->type_name("FILE");
-    app.add_flag("--gender", options.gender, "The gender network instead of the expression network");
-    app.add_option("--split", options.split, "all, train, validation or test")->check(CLI::IsMember({"all", "train", "validation", "test"}))->type_name("NAME");
+    add_network_options(app, options);
     app.add_option("--groups", options.groups, "A table, comma or tab separated: the picture's name (or row), then a column a property")->type_name("FILE");
     app.add_option("--mistakes", options.mistakes, "How many to show")->check(CLI::Range(0, 1000))->type_name("COUNT");
     app.add_option("--method", options.method, "Of the maps; see `mien explain --help`")->type_name("NAME");

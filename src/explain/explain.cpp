@@ -10,7 +10,6 @@ namespace mien::explain {
 namespace {
 
 using Eigen::Index;
-using Map = Explainer::Network::Map;
 
 Heatmap map_of(const TensorShape& shape) {
     return {shape.width, shape.height, std::vector<float>(static_cast<std::size_t>(shape.width) * static_cast<std::size_t>(shape.height))};

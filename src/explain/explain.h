@@ -40,8 +40,6 @@ inline constexpr int no_place = -3;
 
 class Explainer {
 public:
-    using Network = NetworkOf<double>;
-
     // The model's bytes must outlive this object.
     explicit Explainer(const Model& model, WeightsFrom from = WeightsFrom::twin_or_integers);
 
@@ -55,7 +53,7 @@ public:
 
     // The place of a layer's name; no_place: there is none.
     int place_of(std::string_view layer) const;
-    const Network& network() const { return network_; }
+    const FloatNetwork& network() const { return network_; }
     void shuffle_weights(std::uint32_t seed) { network_.shuffle_weights(seed); }
 
 private:
@@ -66,7 +64,7 @@ private:
     void pixel_map(Heatmap& out) const;
 
     const Model& model_;
-    Network network_;
+    FloatNetwork network_;
     std::vector<std::uint8_t> pixels_;
     std::vector<double> probabilities_;
 };

@@ -29,9 +29,8 @@ void for_positions(const LayerView& l, const TensorShape& in, int ky, int kx, Vi
 }
 
 // How many positions of the input each window covers: padding does not count in an average.
-template <class Real>
-Eigen::Matrix<Real, Eigen::Dynamic, 1> covered(const LayerView& l, const TensorShape& in) {
-    Eigen::Matrix<Real, Eigen::Dynamic, 1> count = Eigen::Matrix<Real, Eigen::Dynamic, 1>::Zero(at(l.out_h) * l.out_w);
+Eigen::VectorXd covered(const LayerView& l, const TensorShape& in) {
+    Eigen::VectorXd count = Eigen::VectorXd::Zero(at(l.out_h) * l.out_w);
     for (int ky = 0; ky < l.kernel_h; ++ky)
         for (int kx = 0; kx < l.kernel_w; ++kx)
             for_positions(l, in, ky, kx, [&](Index out, Index) { count(out) += 1; });
@@ -53,8 +52,7 @@ FloatTwin float_twin(const Model& model) {
     return twin;
 }
 
-template <class Real>
-NetworkOf<Real>::NetworkOf(const Model& model, WeightsFrom from) : model_(model) {
+FloatNetwork::FloatNetwork(const Model& model, WeightsFrom from) : model_(model) {
     const ModelAccess access{model};
     const FloatTwin twin = from == WeightsFrom::integers ? FloatTwin{} : float_twin(model);
     const double input_quant = twin ? 1.0 : static_cast<double>(access.input_quant());
@@ -72,12 +70,12 @@ NetworkOf<Real>::NetworkOf(const Model& model, WeightsFrom from) : model_(model)
             const Index rows = depthwise ? at(l.kernel_h) * l.kernel_w : at(l.out_c);
             const Index columns = depthwise ? at(l.out_c) : at(l.kernel_h) * l.kernel_w * in.channels;
             using Signed = Eigen::Matrix<std::int8_t, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-            w.kernel = Eigen::Map<const Signed>(access.weights(l), rows, columns).template cast<Real>();
+            w.kernel = Eigen::Map<const Signed>(access.weights(l), rows, columns).cast<double>();
             w.bias.resize(l.out_c);
-            for (int c = 0; c < l.out_c; ++c) w.bias(c) = static_cast<Real>(access.bias(l, c));
+            for (int c = 0; c < l.out_c; ++c) w.bias(c) = static_cast<double>(access.bias(l, c));
             if (twin) {
-                for (Index k = 0; k < w.kernel.size(); ++k) w.kernel.data()[k] = static_cast<Real>(load_f32(twin.weights.data() + 4 * (l.weight_offset + static_cast<std::size_t>(k))));
-                for (int c = 0; c < l.out_c; ++c) w.bias(c) = static_cast<Real>(load_f32(twin.biases.data() + 4 * (l.bias_index + static_cast<std::size_t>(c))));
+                for (Index k = 0; k < w.kernel.size(); ++k) w.kernel.data()[k] = static_cast<double>(load_f32(twin.weights.data() + 4 * (l.weight_offset + static_cast<std::size_t>(k))));
+                for (int c = 0; c < l.out_c; ++c) w.bias(c) = static_cast<double>(load_f32(twin.biases.data() + 4 * (l.bias_index + static_cast<std::size_t>(c))));
             }
         }
         if (l.has_scale()) {
@@ -86,7 +84,7 @@ NetworkOf<Real>::NetworkOf(const Model& model, WeightsFrom from) : model_(model)
             const bool pools = l.op == LayerOp::global_avg_pool || l.op == LayerOp::conv_gap;
             const int positions = l.op == LayerOp::conv_gap ? l.out_h * l.out_w : in.height * in.width;
             for (int c = 0; c < l.out_c; ++c)
-                w.scale(c) = twin ? (pools ? Real{1} / static_cast<Real>(positions) : Real{1}) : static_cast<Real>(access.scale(l, l.op == LayerOp::global_avg_pool ? 0 : c));
+                w.scale(c) = twin ? (pools ? 1.0 / static_cast<double>(positions) : 1.0) : static_cast<double>(access.scale(l, l.op == LayerOp::global_avg_pool ? 0 : c));
         }
         weights_.push_back(std::move(w));
         if (in.height * in.width > 1 && l.output_shape().height * l.output_shape().width == 1) last_map_ = l.input;
@@ -99,23 +97,20 @@ NetworkOf<Real>::NetworkOf(const Model& model, WeightsFrom from) : model_(model)
         const bool pooled = static_cast<std::size_t>(last_map_) < count && layers_[static_cast<std::size_t>(last_map_)].op == LayerOp::global_avg_pool;
         if (pooled && maker.activation == Activation::none && maker.out_c == model.class_count() && maker.input > 0 && features.height * features.width > 1) last_map_ = maker.input;
     }
-    for (int p = 0; p < 256; ++p) input_table_[p] = static_cast<Real>((static_cast<double>(p) * static_cast<double>(access.input_scale()) + static_cast<double>(access.input_offset())) / input_quant);
-    step_per_pixel_ = static_cast<Real>(static_cast<double>(access.input_scale()) / input_quant);
+    for (int p = 0; p < 256; ++p) input_table_[p] = static_cast<double>((static_cast<double>(p) * static_cast<double>(access.input_scale()) + static_cast<double>(access.input_offset())) / input_quant);
+    step_per_pixel_ = static_cast<double>(static_cast<double>(access.input_scale()) / input_quant);
 }
 
-template <class Real>
-void NetworkOf<Real>::shuffle_weights(std::uint32_t seed) {
+void FloatNetwork::shuffle_weights(std::uint32_t seed) {
     std::mt19937 random(seed);
     for (Weights& w : weights_) {
         for (Index i = w.kernel.size() - 1; i > 0; --i) std::swap(w.kernel.data()[i], w.kernel.data()[random() % static_cast<std::uint32_t>(i + 1)]);
     }
 }
 
-template <class Real>
-TensorShape NetworkOf<Real>::shape(int tensor) const { return ModelAccess{model_}.tensor_shape(tensor); }
+TensorShape FloatNetwork::shape(int tensor) const { return ModelAccess{model_}.tensor_shape(tensor); }
 
-template <class Real>
-MapOf<Real> NetworkOf<Real>::gather(const LayerView& l, const Map& input) const {
+Map FloatNetwork::gather(const LayerView& l, const Map& input) const {
     const TensorShape in = shape(l.input);
     Map columns = Map::Zero(at(l.out_h) * l.out_w, at(l.kernel_h) * l.kernel_w * in.channels);
     for (int ky = 0; ky < l.kernel_h; ++ky) {
@@ -127,8 +122,7 @@ MapOf<Real> NetworkOf<Real>::gather(const LayerView& l, const Map& input) const 
     return columns;
 }
 
-template <class Real>
-void NetworkOf<Real>::scatter(const LayerView& l, const Map& columns, Map& input) const {
+void FloatNetwork::scatter(const LayerView& l, const Map& columns, Map& input) const {
     const TensorShape in = shape(l.input);
     for (int ky = 0; ky < l.kernel_h; ++ky) {
         for (int kx = 0; kx < l.kernel_w; ++kx) {
@@ -138,23 +132,20 @@ void NetworkOf<Real>::scatter(const LayerView& l, const Map& columns, Map& input
     }
 }
 
-template <class Real>
-void NetworkOf<Real>::forward(const std::uint8_t* pixels) {
+void FloatNetwork::forward(const std::uint8_t* pixels) {
     const TensorShape in = shape(0);
     Map input(at(in.height) * in.width, in.channels);
     for (Index i = 0; i < input.size(); ++i) input.data()[i] = input_table_[pixels[i]];
     forward(input);
 }
 
-template <class Real>
-void NetworkOf<Real>::forward(const Map& input) {
+void FloatNetwork::forward(const Map& input) {
     values_[0] = input;
     score_map_.resize(0, 0);
     for (int i = 0; i < model_.layer_count(); ++i) run_layer(i);
 }
 
-template <class Real>
-void NetworkOf<Real>::run_layer(int i) {
+void FloatNetwork::run_layer(int i) {
     const LayerView& l = layers_[static_cast<std::size_t>(i)];
     const Weights& w = weights_[static_cast<std::size_t>(i)];
     const Map& x = values_[static_cast<std::size_t>(l.input)];
@@ -168,7 +159,7 @@ void NetworkOf<Real>::run_layer(int i) {
             out.rowwise() += w.bias;
             out.array().rowwise() *= w.scale.array();
             if (l.op == LayerOp::conv_gap) {
-                score_map_ = out * static_cast<Real>(positions);  // so that their mean is the logits, as scale divides by positions
+                score_map_ = out * static_cast<double>(positions);  // so that their mean is the logits, as scale divides by positions
                 score_map_shape_ = {l.out_h, l.out_w, l.out_c};
                 out = out.colwise().sum().eval();
             }
@@ -183,7 +174,7 @@ void NetworkOf<Real>::run_layer(int i) {
             out.array().rowwise() *= w.scale.array();
             break;
         case LayerOp::max_pool: {
-            out = Map::Constant(positions, in.channels, -std::numeric_limits<Real>::infinity());
+            out = Map::Constant(positions, in.channels, -std::numeric_limits<double>::infinity());
             auto& winner = winners_[static_cast<std::size_t>(i)];
             winner.assign(static_cast<std::size_t>(out.size()), 0);
             for (int ky = 0; ky < l.kernel_h; ++ky)
@@ -202,21 +193,21 @@ void NetworkOf<Real>::run_layer(int i) {
             out = Map::Zero(positions, in.channels);
             for (int ky = 0; ky < l.kernel_h; ++ky)
                 for (int kx = 0; kx < l.kernel_w; ++kx) for_positions(l, in, ky, kx, [&](Index o, Index s) { out.row(o) += x.row(s); });
-            out.array().colwise() /= covered<Real>(l, in).array();
+            out.array().colwise() /= covered(l, in).array();
             break;
         }
         case LayerOp::add: out = x + values_[static_cast<std::size_t>(l.input2)]; break;
-        case LayerOp::relu: out = x.cwiseMax(Real{0}); break;
+        case LayerOp::relu: out = x.cwiseMax(0.0); break;
         case LayerOp::global_avg_pool: out = x.colwise().sum().cwiseProduct(w.scale); break;
     }
-    if (l.activation == Activation::relu) out = out.cwiseMax(Real{0});
+    if (l.activation == Activation::relu) out = out.cwiseMax(0.0);
     // Pooling and then a product is the same as a product at each position and then pooling.
     if (l.output == LayerOutput::logits && l.op == LayerOp::conv && l.input > 0) {
         const LayerView& before = layers_[static_cast<std::size_t>(l.input) - 1];
         if (before.op == LayerOp::global_avg_pool && l.kernel_h == 1 && l.kernel_w == 1) {
             const TensorShape map = shape(before.input);
             const Map pooled = values_[static_cast<std::size_t>(before.input)].array().rowwise() *
-                               (weights_[static_cast<std::size_t>(l.input) - 1].scale.array() * static_cast<Real>(map.height * map.width));
+                               (weights_[static_cast<std::size_t>(l.input) - 1].scale.array() * static_cast<double>(map.height * map.width));
             score_map_.noalias() = pooled * w.kernel.transpose();
             score_map_.rowwise() += w.bias;
             score_map_.array().rowwise() *= w.scale.array();
@@ -225,25 +216,22 @@ void NetworkOf<Real>::run_layer(int i) {
     }
 }
 
-template <class Real>
-void NetworkOf<Real>::backward(int tensor, const Map& seed, Rule rule) {
+void FloatNetwork::backward(int tensor, const Map& seed, Rule rule) {
     clear_gradients(tensor);
     gradients_[static_cast<std::size_t>(tensor)] = seed;
     for (int i = tensor - 1; i >= 0; --i) back_layer(i, rule);
 }
 
-template <class Real>
-void NetworkOf<Real>::clear_gradients(int tensor) {
+void FloatNetwork::clear_gradients(int tensor) {
     for (int t = 0; t <= tensor; ++t) gradients_[static_cast<std::size_t>(t)] = Map::Zero(value(t).rows(), value(t).cols());
 }
 
-template <class Real>
-void NetworkOf<Real>::backward_from_scores(const Map& seed, Rule rule) {
+void FloatNetwork::backward_from_scores(const Map& seed, Rule rule) {
     const int last = tensors() - 2;  // the layer that makes the logits
     const LayerView& l = layers_[static_cast<std::size_t>(last)];
     const Weights& w = weights_[static_cast<std::size_t>(last)];
     clear_gradients(last + 1);
-    const Map scaled = seed.array().rowwise() * (w.scale.array() * (l.op == LayerOp::conv_gap ? static_cast<Real>(seed.rows()) : Real{1}));
+    const Map scaled = seed.array().rowwise() * (w.scale.array() * (l.op == LayerOp::conv_gap ? static_cast<double>(seed.rows()) : 1.0));
     int next = last;
     if (l.op == LayerOp::conv_gap) {
         scatter(l, scaled * w.kernel, gradients_[static_cast<std::size_t>(l.input)]);
@@ -251,13 +239,12 @@ void NetworkOf<Real>::backward_from_scores(const Map& seed, Rule rule) {
         next = l.input - 1;
         const Weights& pooling = weights_[static_cast<std::size_t>(next)];
         const LayerView& before = layers_[static_cast<std::size_t>(next)];
-        gradients_[static_cast<std::size_t>(before.input)] = (scaled * w.kernel).array().rowwise() * (pooling.scale.array() * static_cast<Real>(seed.rows()));
+        gradients_[static_cast<std::size_t>(before.input)] = (scaled * w.kernel).array().rowwise() * (pooling.scale.array() * static_cast<double>(seed.rows()));
     }
     for (int i = next - 1; i >= 0; --i) back_layer(i, rule);
 }
 
-template <class Real>
-void NetworkOf<Real>::back_layer(int i, Rule rule) {
+void FloatNetwork::back_layer(int i, Rule rule) {
     const LayerView& l = layers_[static_cast<std::size_t>(i)];
     const Weights& w = weights_[static_cast<std::size_t>(i)];
     Map g = gradients_[static_cast<std::size_t>(i) + 1];
@@ -266,8 +253,8 @@ void NetworkOf<Real>::back_layer(int i, Rule rule) {
     const TensorShape in = shape(l.input);
     const Index positions = at(l.out_h) * l.out_w;
     if (l.activation == Activation::relu || l.op == LayerOp::relu) {
-        g = (out.array() > 0).select(g, Real{0});
-        if (rule == Rule::guided) g = g.cwiseMax(Real{0});
+        g = (out.array() > 0).select(g, 0.0);
+        if (rule == Rule::guided) g = g.cwiseMax(0.0);
     }
     switch (l.op) {
         case LayerOp::conv:
@@ -292,7 +279,7 @@ void NetworkOf<Real>::back_layer(int i, Rule rule) {
             break;
         }
         case LayerOp::avg_pool:
-            g.array().colwise() /= covered<Real>(l, in).array();
+            g.array().colwise() /= covered(l, in).array();
             for (int ky = 0; ky < l.kernel_h; ++ky)
                 for (int kx = 0; kx < l.kernel_w; ++kx) for_positions(l, in, ky, kx, [&](Index o, Index s) { dx.row(s) += g.row(o); });
             break;
@@ -304,7 +291,5 @@ void NetworkOf<Real>::back_layer(int i, Rule rule) {
         case LayerOp::global_avg_pool: dx.rowwise() += g.row(0).cwiseProduct(w.scale); break;
     }
 }
-
-template class NetworkOf<double>;
 
 }  // namespace mien::explain

@@ -20,9 +20,9 @@
 
 namespace mien::explain {
 
-// A tensor: a row for each position (line by line), a column for each channel.
-template <class Real>
-using MapOf = Eigen::Matrix<Real, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+// A tensor: a row for each position (line by line), a column for each channel. In double: where a ReLU's input is nearly 0, rounding
+// decides whether a gradient passes, and with it what a map shows.
+using Map = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 enum class Rule {
     gradient,  // the derivative
@@ -41,14 +41,10 @@ struct FloatTwin {
 };
 FloatTwin float_twin(const Model& model);
 
-// In double: where a ReLU's input is nearly 0, rounding decides whether a gradient passes, and with it what a map shows.
-template <class Real>
-class NetworkOf {
+class FloatNetwork {
 public:
-    using Map = MapOf<Real>;
-
     // The model's bytes must outlive this object.
-    explicit NetworkOf(const Model& model, WeightsFrom from = WeightsFrom::twin_or_integers);
+    explicit FloatNetwork(const Model& model, WeightsFrom from = WeightsFrom::twin_or_integers);
 
     // Puts the weights of each layer into another order: the same numbers, a network that knows nothing. For tests of whether a map
     // depends on what was learnt (Adebayo et al. 2018).
@@ -82,12 +78,12 @@ public:
     int last_map() const { return last_map_; }
     const LayerView& layer(int i) const { return layers_[static_cast<std::size_t>(i)]; }
     // Derivative of a tensor 0 value by its pixel.
-    Real step_per_pixel() const { return step_per_pixel_; }
+    double step_per_pixel() const { return step_per_pixel_; }
 
 private:
     struct Weights {
         Map kernel;                   // [out, kernel_h * kernel_w * in], or [kernel_h * kernel_w, channels] of a depthwise layer
-        Eigen::Matrix<Real, 1, Eigen::Dynamic> bias, scale;
+        Eigen::RowVectorXd bias, scale;
     };
     void run_layer(int i);
     void back_layer(int i, Rule rule);
@@ -103,9 +99,7 @@ private:
     Map score_map_;
     TensorShape score_map_shape_{0, 0, 0};
     int last_map_ = 0;
-    Real input_table_[256] = {}, step_per_pixel_ = 0;
+    double input_table_[256] = {}, step_per_pixel_ = 0;
 };
-
-extern template class NetworkOf<double>;
 
 }  // namespace mien::explain

@@ -56,21 +56,21 @@ TEST_CASE("explain: gradients are those of finite differences") {
     for (const auto& loaded : models(true)) {
         CAPTURE(loaded->name);
         if (loaded->file.size() > 200000) continue;  // emulated processors would take minutes
-        NetworkOf<double> network(loaded->model);
+        FloatNetwork network(loaded->model);
         const ByteVector pixels = picture(loaded->model, 5);
         network.forward(pixels.data());
         const int last = network.tensors() - 1;
-        const MapOf<double> input = network.value(0), logits = network.logits();
+        const Map input = network.value(0), logits = network.logits();
         for (int k = 0; k < loaded->model.class_count(); k += 3) {
-            MapOf<double> seed = MapOf<double>::Zero(1, logits.cols());
+            Map seed = Map::Zero(1, logits.cols());
             seed(0, k) = 1;
             network.forward(input);
             network.backward(last, seed, Rule::gradient);
-            const MapOf<double> gradient = network.gradient(0);
+            const Map gradient = network.gradient(0);
             // Along random directions; small enough that hardly any ReLU turns on the way.
             Random random(static_cast<std::uint32_t>(k) + 1);
             for (int trial = 0; trial < 4; ++trial) {
-                MapOf<double> direction(input.rows(), input.cols());
+                Map direction(input.rows(), input.cols());
                 for (Eigen::Index i = 0; i < direction.size(); ++i) direction.data()[i] = random.between(-1000, 1000) / 1000.0;
                 const double step = 1e-6, expected = gradient.cwiseProduct(direction).sum();
                 network.forward(input + step * direction);
@@ -133,9 +133,9 @@ TEST_CASE("explain: guided back-propagation stops negative gradients at every Re
     const auto all = models(false);
     for (const auto& loaded : all) {
         CAPTURE(loaded->name);
-        NetworkOf<double> network(loaded->model);
+        FloatNetwork network(loaded->model);
         network.forward(picture(loaded->model, 3).data());
-        MapOf<double> seed = MapOf<double>::Zero(1, network.logits().cols());
+        Map seed = Map::Zero(1, network.logits().cols());
         seed(0, 0) = 1;
         network.backward(network.tensors() - 1, seed, Rule::guided);
         for (int i = 0; i < network.tensors() - 1; ++i) {

@@ -45,6 +45,14 @@ class Reading:
         return {"label": self.label, "probabilities": {name: round(p, 6) for name, p in self.probabilities.items()}}
 
 
+def _with_readings(result: Dict[str, Any], emotion: "Optional[Reading | TrackedReading]", gender: "Optional[Reading | TrackedReading]") -> Dict[str, Any]:
+    if emotion is not None:
+        result["emotion"] = emotion.to_dict()
+    if gender is not None:
+        result["gender"] = gender.to_dict()
+    return result
+
+
 @dataclass(slots=True)
 class Face:
     """`neighbors`: how many windows of the detector agreed on the box. A reading is None when its network is off."""
@@ -56,11 +64,7 @@ class Face:
 
     def to_dict(self) -> Dict[str, Any]:
         result: Dict[str, Any] = {"box": self.box.to_dict(), "neighbors": self.neighbors}
-        if self.emotion is not None:
-            result["emotion"] = self.emotion.to_dict()
-        if self.gender is not None:
-            result["gender"] = self.gender.to_dict()
-        return result
+        return _with_readings(result, self.emotion, self.gender)
 
 
 @dataclass(slots=True)
@@ -137,11 +141,7 @@ class TrackedFace:
 
     def to_dict(self) -> Dict[str, Any]:
         result: Dict[str, Any] = {"id": self.id, "box": self.box.to_dict(), "neighbors": self.neighbors, "missed": self.missed, "age": self.age}
-        if self.emotion is not None:
-            result["emotion"] = self.emotion.to_dict()
-        if self.gender is not None:
-            result["gender"] = self.gender.to_dict()
-        return result
+        return _with_readings(result, self.emotion, self.gender)
 
 
 @dataclass(slots=True)

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// What do the verbs share that measure a network on labelled faces? Their options, the engine with one network, the run over the faces.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/common.h"
+#include "host/labelled_faces.h"
+
+namespace mien::cli {
+
+struct LabelledOptions {
+    std::string data, model, split = "all", isa = "best";
+    bool gender = false, json = false, overwrite = false, quiet = false;
+};
+// --model, --gender and --split.
+void add_network_options(CLI::App& app, LabelledOptions& options);
+
+// An engine with that network alone; null with a complaint and `exit_code` otherwise.
+std::unique_ptr<host::EngineOwner> open_network(const LabelledOptions& options, int& exit_code);
+const host::HeadInfo& head_of(const LabelledOptions& options, const host::EngineOwner& engine);
+
+// The probabilities of every face that can be read go to `visit` with its number; the others are complained of and counted.
+int read_faces(const LabelledOptions& options, host::LabelledFaces& faces, host::EngineOwner& engine, std::size_t& unreadable,
+               const std::function<void(std::size_t, const std::vector<float>&)>& visit);
+
+// "NAME on DATA, SPLIT", the first line of what is printed.
+std::string headline(const LabelledOptions& options, const host::HeadInfo& head);
+
+}  // namespace mien::cli

@@ -13,7 +13,7 @@ set -u
 cd "$(dirname "$0")/.."
 jobs=${JOBS:-$(nproc)}
 photos="tests/data/photos/astronaut.jpg tests/data/photos/astronaut_320.png tests/data/photos/grace_hopper.jpg"
-networks="weights/emotion.mien weights/gender.mien $(echo tests/data/models/*.mien)"
+networks="weights/emotion.mien weights/emotion-mini_XCEPTION.mien weights/gender.mien $(echo tests/data/models/*.mien)"
 
 # MODEL:INSTRUCTION+SETS that the model has, the fullest first.
 models_of() {

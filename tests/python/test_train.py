@@ -339,6 +339,16 @@ class TestCommands:
         done = self.run("groups", ROOT / "weights" / "float" / "gender.hdf5", "--data", faces, "--split", "all", "--task", "gender", "--mien", tool, "--detector", "--backend", "torch")
         assert done.returncode != 0 and "only .mien files run with the detector" in done.stderr
 
+    def test_calibration_pictures(self, tmp_path: Path) -> None:
+        data, output = self.fer(tmp_path), tmp_path / "pictures.npz"
+        assert self.run("calibration", "--data", data, "-o", output, "--count", "9", "--size", "48").returncode == 0
+        with np.load(output) as npz, np.load(data / "train.npz") as train:
+            assert npz["images"].shape == (9, 48, 48, 1)
+            known = {picture.tobytes() for picture in train["images"]}
+            assert all(picture.tobytes() in known for picture in npz["images"])
+        again = self.run("calibration", "--data", data, "-o", output)
+        assert again.returncode == 2 and "exists" in again.stderr
+
     def test_copies(self, tmp_path: Path) -> None:
         data = self.fer(tmp_path)
         with np.load(data / "train.npz") as npz:

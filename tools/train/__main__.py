@@ -7,6 +7,7 @@
   python3 tools/train gender --data utkface64.npz -o X.hdf5
   python3 tools/train fine-tune X.hdf5 --data MY_FACES -o MINE.hdf5 --mien MINE.mien
   python3 tools/train evaluate X.hdf5 --data FER2013 --split test --png confusion.png
+  python3 tools/train calibration --data FER2013 -o pictures.npz    for convert_keras.py --calibrate
   python3 tools/train conditions X.hdf5 --data FER2013 glasses, blur, darkness, small faces ...
   python3 tools/train groups GENDER.hdf5 --data utkface64.npz   by gender, age and ancestry
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import io
 import json
 import subprocess
 import sys
@@ -283,7 +285,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
     result: Dict[str, Any] = {"model": str(args.model), "source": data.path, "split": args.split, **scores.as_json()}
     text = [f"{args.model} on {data.path}, {args.split}: {scores.summary()}"]
     if args.train is not None:
-        seen = datasets.load(args.train, args.task or "emotion", samples.images.shape[1:]).splits["train"]
+        seen = datasets.load(args.train, "gender" if labels == datasets.GENDERS else "emotion", samples.images.shape[1:]).splits["train"]
         known = {p.tobytes() for p in seen.images}
         fresh = np.array([p.tobytes() not in known for p in samples.images])
         near = datasets.likeness(samples.images, seen.images, lambda k, n: report(f"looking for copies: {k} of {n}", transient=True))[0] >= data.least_likeness
@@ -369,6 +371,24 @@ def run_groups(args: argparse.Namespace) -> int:
 
 def run_data(args: argparse.Namespace) -> int:
     load_data(args, args.task, (48, 48, 1), args.labels.split(",") if args.labels else None)
+    return 0
+
+
+def run_calibration(args: argparse.Namespace) -> int:
+    """Training pictures as the network is given them, none of them a copy of a held-out one: what convert_keras.py takes ranges from."""
+    if args.output.exists() and not args.yes:
+        raise errors.UsageError(args.output, "exists (use -y to overwrite)")
+    side = (args.size, args.size, 1)
+    data = load_data(args, args.task, source_size(args.task, args, side), quiet=True)
+    if "train" not in data.splits:
+        raise errors.ModelError(data.path, "no training pictures")
+    train, dropped = datasets.without_copies(data.splits["train"], [s for name, s in data.splits.items() if name != "train"], data.least_likeness)
+    chosen = np.random.default_rng(args.seed).permutation(len(train))[:args.count]
+    images = framed(data, train.only(np.sort(chosen)), side[:2])
+    written = io.BytesIO()
+    np.savez_compressed(written, images=images)
+    errors.write_file(args.output, written.getvalue(), True)
+    report(f"{args.output}: {len(images):,} of {len(train):,} training pictures ({dropped:,} copies of held-out ones left out)")
     return 0
 
 
@@ -507,6 +527,15 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     add_measuring(sub)
     sub.add_argument("--detector", action="store_true", help="a gender network also where the program's own detector finds the face")
     sub.set_defaults(run=run_groups)
+    sub = commands.add_parser("calibration", help="training pictures for the converter's --calibrate", **shown)
+    sub.add_argument("--data", type=Path, nargs="+", required=True)
+    sub.add_argument("-o", "--output", type=Path, required=True, help=".npz to write")
+    sub.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
+    sub.add_argument("--task", choices=("emotion", "gender"), default="emotion")
+    sub.add_argument("--size", type=int, default=48, help="side of the network's input")
+    sub.add_argument("--count", type=int, default=500)
+    sub.add_argument("--seed", type=int, default=1)
+    sub.set_defaults(run=run_calibration)
     for name, run, help_text in (("data", run_data, "show what a data set holds, and what is rejected"),
                                  ("copies", run_copies, "pictures of one split that are in another too")):
         sub = commands.add_parser(name, help=help_text, **shown)

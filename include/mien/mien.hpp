@@ -93,7 +93,7 @@ public:
 
 private:
     friend struct CascadeAccess;
-    std::span<const std::uint8_t> bytes_, stages_, trees_, nodes_, leaves_, features_;
+    std::span<const std::uint8_t> bytes_, stages_, trees_, nodes_, leaves_, features_, weights_;
     std::string_view meta_;
     int window_width_ = 0, window_height_ = 0;
     int stage_count_ = 0, tree_count_ = 0, node_count_ = 0, leaf_count_ = 0, feature_count_ = 0;

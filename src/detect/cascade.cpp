@@ -9,6 +9,7 @@ namespace mien {
 namespace {
 
 constexpr std::uint32_t stump_flag = 1;
+constexpr int tilted_flag = 0x80;
 
 template <std::size_t record_bytes>
 bool count_records(Bytes section, int& count) noexcept {
@@ -23,7 +24,7 @@ bool valid_rectangle(const CascadeFeature::Rectangle& r, bool tilted, int window
     return r.x - r.height >= 0 && r.x + r.width <= window_width && r.y + r.width + r.height <= window_height;
 }
 
-bool valid_tree(const CascadeAccess& access, const CascadeTree& tree, std::uint32_t feature_count, bool stumps) noexcept {
+bool valid_tree(const CascadeAccess& access, const CascadeTree& tree, std::uint32_t feature_count) noexcept {
     const int nodes = static_cast<int>(tree.node_count);
     for (int n = 0; n < nodes; ++n) {
         const CascadeNode node = access.node(tree.first_node + static_cast<std::uint32_t>(n));
@@ -32,7 +33,6 @@ bool valid_tree(const CascadeAccess& access, const CascadeTree& tree, std::uint3
             // A child after its parent: evaluation always ends.
             if (child > 0 ? child <= n || child >= nodes : -child > nodes) return false;
         }
-        if (stumps && (nodes != 1 || node.left != 0 || node.right != -1)) return false;
     }
     return true;
 }
@@ -41,10 +41,10 @@ bool valid_tree(const CascadeAccess& access, const CascadeTree& tree, std::uint3
 
 CascadeFeature CascadeAccess::feature(std::uint32_t i) const noexcept {
     const std::uint8_t* p = cascade.features_.data() + i * feature_bytes;
-    CascadeFeature feature{p[0], p[1] != 0, {}};
-    for (int r = 0; r < 3; ++r) {
-        const std::uint8_t* q = p + 4 + r * 8;
-        feature.rects[r] = {q[0], q[1], q[2], q[3], load_f32(q + 4)};
+    CascadeFeature feature{p[0] & ~tilted_flag, (p[0] & tilted_flag) != 0, {}};
+    for (int r = 0; r < feature.count; ++r) {
+        const std::uint8_t* q = p + 1 + r * 5;
+        feature.rects[r] = {q[0], q[1], q[2], q[3], load_f32(cascade.weights_.data() + q[4] * weight_bytes)};
     }
     return feature;
 }
@@ -57,24 +57,31 @@ Status CascadeAccess::open(std::span<const std::uint8_t> file, Cascade& out) noe
     Bytes window, meta;
     if (!container.find("WIND", window) || !container.find("STAG", c.stages_) || !container.find("TREE", c.trees_) ||
         !container.find("NODE", c.nodes_) || !container.find("LEAF", c.leaves_) || !container.find("FEAT", c.features_) ||
-        !container.find("META", meta) || window.size() != 16)
+        !container.find("WGHT", c.weights_) || !container.find("META", meta) || window.size() != 16)
         return Status::bad_file;
     c.meta_ = {reinterpret_cast<const char*>(meta.data()), meta.size()};
-    if (!count_records<stage_bytes>(c.stages_, c.stage_count_) || !count_records<tree_bytes>(c.trees_, c.tree_count_) ||
-        !count_records<node_bytes>(c.nodes_, c.node_count_) || !count_records<leaf_bytes>(c.leaves_, c.leaf_count_) ||
-        !count_records<feature_bytes>(c.features_, c.feature_count_))
-        return Status::bad_file;
     const std::uint32_t width = load_u32(window.data()), height = load_u32(window.data() + 4), flags = load_u32(window.data() + 8);
     if (width < 4 || width > 255 || height < 4 || height > 255 || flags > stump_flag || load_u32(window.data() + 12) != 0)
         return Status::bad_file;
     c.window_width_ = static_cast<int>(width);
     c.window_height_ = static_cast<int>(height);
     c.stumps_only_ = flags == stump_flag;
+    int weight_count = 0;
+    if (!count_records<stage_bytes>(c.stages_, c.stage_count_) || !count_records<leaf_bytes>(c.leaves_, c.leaf_count_) ||
+        !count_records<feature_bytes>(c.features_, c.feature_count_) || !count_records<weight_bytes>(c.weights_, weight_count))
+        return Status::bad_file;
+    if (c.stumps_only_ ? !c.trees_.empty() || !count_records<stump_bytes>(c.nodes_, c.node_count_)
+                       : !count_records<tree_bytes>(c.trees_, c.tree_count_) || !count_records<node_bytes>(c.nodes_, c.node_count_))
+        return Status::bad_file;
+    if (c.stumps_only_) c.tree_count_ = c.node_count_;
 
     const CascadeAccess access{c};
     for (int i = 0; i < c.feature_count_; ++i) {
         const std::uint8_t* p = c.features_.data() + static_cast<std::size_t>(i) * feature_bytes;
-        if (p[0] < 1 || p[0] > 3 || p[1] > 1 || load_u16(p + 2) != 0) return Status::bad_file;
+        const int count = p[0] & ~tilted_flag;
+        if (count < 1 || count > 3) return Status::bad_file;
+        for (int r = 0; r < count; ++r)
+            if (p[5 + r * 5] >= weight_count) return Status::bad_file;
         const CascadeFeature feature = access.feature(static_cast<std::uint32_t>(i));
         for (int r = 0; r < feature.count; ++r)
             if (!valid_rectangle(feature.rects[r], feature.tilted, c.window_width_, c.window_height_)) return Status::bad_file;
@@ -95,9 +102,9 @@ Status CascadeAccess::open(std::span<const std::uint8_t> file, Cascade& out) noe
         const CascadeTree tree = access.tree(t);
         if (tree.first_node != next_node || tree.first_leaf != next_leaf || tree.node_count == 0 ||
             tree.node_count > 32767 || tree.node_count > node_count - next_node || tree.node_count + 1 > leaf_count - next_leaf ||
-            load_u32(c.trees_.data() + t * tree_bytes + 12) != 0)
+            (!c.stumps_only_ && load_u32(c.trees_.data() + t * tree_bytes + 12) != 0))
             return Status::bad_file;
-        if (!valid_tree(access, tree, static_cast<std::uint32_t>(c.feature_count_), c.stumps_only_)) return Status::bad_file;
+        if (!valid_tree(access, tree, static_cast<std::uint32_t>(c.feature_count_))) return Status::bad_file;
         next_node += tree.node_count;
         next_leaf += tree.node_count + 1;
     }

@@ -33,7 +33,7 @@ struct CascadeFeature {
 };
 
 struct CascadeAccess {
-    static constexpr std::size_t stage_bytes = 12, tree_bytes = 16, node_bytes = 12, leaf_bytes = 4, feature_bytes = 28;
+    static constexpr std::size_t stage_bytes = 12, tree_bytes = 16, node_bytes = 12, stump_bytes = 6, leaf_bytes = 4, feature_bytes = 16, weight_bytes = 4;
 
     const Cascade& cascade;
 
@@ -42,10 +42,15 @@ struct CascadeAccess {
         return {load_u32(p), load_u32(p + 4), load_f32(p + 8)};
     }
     [[nodiscard]] CascadeTree tree(std::uint32_t i) const noexcept {
+        if (cascade.stumps_only_) return {i, 2 * i, 1};
         const std::uint8_t* p = cascade.trees_.data() + i * tree_bytes;
         return {load_u32(p), load_u32(p + 4), load_u32(p + 8)};
     }
     [[nodiscard]] CascadeNode node(std::uint32_t i) const noexcept {
+        if (cascade.stumps_only_) {
+            const std::uint8_t* p = cascade.nodes_.data() + i * stump_bytes;
+            return {0, -1, load_u16(p), load_f32(p + 2)};
+        }
         const std::uint8_t* p = cascade.nodes_.data() + i * node_bytes;
         return {load_i16(p), load_i16(p + 2), load_u32(p + 4), load_f32(p + 8)};
     }

@@ -160,7 +160,14 @@ struct NetworkBuilder {
 // A made-up cascade: stumps (or trees of two nodes) whose features vary in place, with thresholds that keep some windows.
 inline ByteVector make_cascade(std::uint32_t seed, int width, int height, bool trees, bool tilted, bool fractional, int stages = 3) {
     Random random(seed);
-    Bytes wind, stag, tree, node, leaf, feat;
+    Bytes wind, stag, tree, node, leaf, feat, wght;
+    std::vector<float> weights;
+    const auto weight_index = [&](float weight) {
+        std::size_t i = 0;
+        while (i < weights.size() && weights[i] != weight) ++i;
+        if (i == weights.size() && i < 256) weights.push_back(weight);
+        return i % 256;  // when the table is full: another that is there
+    };
     wind.put(static_cast<std::uint32_t>(width)).put(static_cast<std::uint32_t>(height)).put(std::uint32_t{trees ? 0u : 1u}).put(std::uint32_t{0});
     std::uint32_t trees_made = 0, nodes = 0, leaves = 0;
     for (int s = 0; s < stages; ++s) {
@@ -168,16 +175,19 @@ inline ByteVector make_cascade(std::uint32_t seed, int width, int height, bool t
         stag.put(trees_made).put(count).put(-0.35f);
         for (std::uint32_t t = 0; t < count; ++t, ++trees_made) {
             const std::uint32_t tree_nodes = trees ? 2 : 1;
-            tree.put(nodes).put(leaves).put(tree_nodes).put(std::uint32_t{0});
+            if (trees) tree.put(nodes).put(leaves).put(tree_nodes).put(std::uint32_t{0});
             for (std::uint32_t n = 0; n < tree_nodes; ++n, ++nodes) {
-                node.put(static_cast<std::int16_t>(trees && n == 0 ? 1 : 0)).put(static_cast<std::int16_t>(trees ? -1 - static_cast<int>(n) : -1));
-                node.put(nodes).put(static_cast<float>(random.between(-40, 40)) / 1000.0f);
+                if (trees)
+                    node.put(static_cast<std::int16_t>(n == 0 ? 1 : 0)).put(static_cast<std::int16_t>(-1 - static_cast<int>(n))).put(nodes);
+                else
+                    node.put(static_cast<std::uint16_t>(nodes));
+                node.put(static_cast<float>(random.between(-40, 40)) / 1000.0f);
                 const bool tilt = tilted && random.between(0, 1) == 1;
                 const int rects = random.between(1, 3);
-                feat.put(static_cast<std::uint8_t>(rects)).put(std::uint8_t{tilt}).put(std::uint16_t{0});
+                feat.put(static_cast<std::uint8_t>(rects + (tilt ? 0x80 : 0)));
                 for (int r = 0; r < 3; ++r) {
                     if (r >= rects) {
-                        feat.zeros(8);
+                        feat.zeros(5);
                         continue;
                     }
                     int w, h, x, y;
@@ -194,14 +204,15 @@ inline ByteVector make_cascade(std::uint32_t seed, int width, int height, bool t
                     }
                     for (const int v : {x, y, w, h}) feat.put(static_cast<std::uint8_t>(v));
                     const float weight = fractional ? static_cast<float>(random.between(-300, 300)) / 128.0f : r == 0 ? -1.0f : static_cast<float>(random.between(2, 3));
-                    feat.put(weight);
+                    feat.put(static_cast<std::uint8_t>(weight_index(weight)));
                 }
             }
             for (std::uint32_t l = 0; l <= tree_nodes; ++l, ++leaves) leaf.put(static_cast<float>(random.between(-1000, 1000)) / 1024.0f);
         }
     }
+    for (const float weight : weights) wght.put(weight);
     return make_container("CASC", {{"WIND", wind.data}, {"STAG", stag.data}, {"TREE", tree.data}, {"NODE", node.data}, {"LEAF", leaf.data},
-                                   {"FEAT", feat.data}, {"META", {'{', '}'}}});
+                                   {"FEAT", feat.data}, {"WGHT", wght.data}, {"META", {'{', '}'}}});
 }
 
 }  // namespace mien::test

@@ -475,19 +475,23 @@ def check_cascade(cascade: Cascade) -> None:
 def encode_cascade(cascade: Cascade) -> bytes:
     check_cascade(cascade)
     stages, trees, nodes, leaves, features = (bytearray() for _ in range(5))
+    weights = sorted({float(np.float32(r[4])) for feature in cascade.features for r in feature.rectangles})
+    if len(weights) > 256 or (cascade.stumps and len(cascade.features) > 65536):
+        raise FormatError(f"{len(weights)} different weights and {len(cascade.features)} features (at most 256 and, of stumps, 65536)")
     tree_count = node_count = leaf_count = 0
     for threshold, stage_trees in cascade.stages:
         stages += struct.pack("<IIf", tree_count, len(stage_trees), threshold)
         for tree in stage_trees:
-            trees += struct.pack("<IIII", node_count, leaf_count, len(tree.nodes), 0)
+            if not cascade.stumps:
+                trees += struct.pack("<IIII", node_count, leaf_count, len(tree.nodes), 0)
             for left, right, feature, node_threshold in tree.nodes:
-                nodes += struct.pack("<hhIf", left, right, feature, node_threshold)
+                nodes += struct.pack("<Hf", feature, node_threshold) if cascade.stumps else struct.pack("<hhIf", left, right, feature, node_threshold)
             leaves += np.asarray(tree.leaves, "<f4").tobytes()
             tree_count, node_count, leaf_count = tree_count + 1, node_count + len(tree.nodes), leaf_count + len(tree.leaves)
     for feature in cascade.features:
-        record = struct.pack("<BBH", len(feature.rectangles), feature.tilted, 0)
-        record += b"".join(struct.pack("<4Bf", *r) for r in feature.rectangles)
-        features += record + bytes(28 - len(record))
+        record = bytes([len(feature.rectangles) | (0x80 if feature.tilted else 0)])
+        record += b"".join(bytes([*r[:4], weights.index(float(np.float32(r[4])))]) for r in feature.rectangles)
+        features += record + bytes(16 - len(record))
     return write_container(b"CASC", {
         "WIND": struct.pack("<4I", cascade.width, cascade.height, int(cascade.stumps), 0),
         "STAG": bytes(stages),
@@ -495,29 +499,37 @@ def encode_cascade(cascade: Cascade) -> bytes:
         "NODE": bytes(nodes),
         "LEAF": bytes(leaves),
         "FEAT": bytes(features),
+        "WGHT": np.asarray(weights, "<f4").tobytes(),
         "META": _encode_meta(cascade.meta),
     })
 
 
 def decode_cascade(data: bytes) -> Cascade:
     _, sections = read_container(data, b"CASC")
-    sizes = {"STAG": 12, "TREE": 16, "NODE": 12, "LEAF": 4, "FEAT": 28}
-    _need(sections, "WIND", "META", *sizes)
-    if len(sections["WIND"]) != 16 or any(len(sections[tag]) % size or not sections[tag] for tag, size in sizes.items()):
-        raise FormatError("a section of a wrong size")
+    _need(sections, "WIND", "META", "STAG", "TREE", "NODE", "LEAF", "FEAT", "WGHT")
+    if len(sections["WIND"]) != 16:
+        raise FormatError("WIND is damaged")
     width, height, flags, zero = struct.unpack("<4I", sections["WIND"])
     if flags > 1 or zero:
         raise FormatError("WIND is damaged")
+    sizes = {"STAG": 12, "LEAF": 4, "FEAT": 16, "WGHT": 4, **({"NODE": 6} if flags else {"TREE": 16, "NODE": 12})}
+    if any(len(sections[tag]) % size or not sections[tag] for tag, size in sizes.items()) or (flags and sections["TREE"]):
+        raise FormatError("a section of a wrong size")
     leaves = np.frombuffer(sections["LEAF"], "<f4").tolist()
-    nodes = list(struct.iter_unpack("<hhIf", sections["NODE"]))
-    tree_records = list(struct.iter_unpack("<IIII", sections["TREE"]))
+    weights = np.frombuffer(sections["WGHT"], "<f4").tolist()
+    if flags:
+        nodes = [(0, -1, *record) for record in struct.iter_unpack("<Hf", sections["NODE"])]
+        tree_records = [(i, 2 * i, 1, 0) for i in range(len(nodes))]
+    else:
+        nodes = list(struct.iter_unpack("<hhIf", sections["NODE"]))
+        tree_records = list(struct.iter_unpack("<IIII", sections["TREE"]))
     features = []
-    for at in range(0, len(sections["FEAT"]), 28):
-        record = sections["FEAT"][at:at + 28]
-        count, tilted, zero = struct.unpack_from("<BBH", record)
-        if not 1 <= count <= 3 or tilted > 1 or zero:
-            raise FormatError(f"feature {at // 28} is damaged")
-        features.append(Feature(tilted == 1, [struct.unpack_from("<4Bf", record, 4 + 8 * r) for r in range(count)]))
+    for at in range(0, len(sections["FEAT"]), 16):
+        record = sections["FEAT"][at:at + 16]
+        count = record[0] & 0x7F
+        if not 1 <= count <= 3 or any(record[5 + 5 * r] >= len(weights) for r in range(count)):
+            raise FormatError(f"feature {at // 16} is damaged")
+        features.append(Feature(record[0] >= 0x80, [(*record[1 + 5 * r:5 + 5 * r], weights[record[5 + 5 * r]]) for r in range(count)]))
     trees, node_at, leaf_at = [], 0, 0
     for first_node, first_leaf, count, zero in tree_records:
         if (first_node, first_leaf, zero) != (node_at, leaf_at, 0) or count > len(nodes) - node_at or count + 1 > len(leaves) - leaf_at:
@@ -534,6 +546,4 @@ def decode_cascade(data: bytes) -> Cascade:
         raise FormatError("stages, trees, nodes and leaves do not add up")
     cascade = Cascade(width, height, stages, features, _decode_meta(sections["META"]))
     check_cascade(cascade)
-    if flags == 1 and not cascade.stumps:
-        raise FormatError("marked as stumps, but has trees")
     return cascade

@@ -47,6 +47,21 @@ enum class Status : int {
 //                stride; width and height are even, the stride is positive
 enum class PixelFormat : std::uint8_t { gray8, rgb24, bgr24, rgba32, bgra32, yuyv, uyvy, nv12 };
 
+// Of the first plane; 0 for what is no format.
+[[nodiscard]] constexpr int bytes_per_pixel(PixelFormat format) noexcept {
+    switch (format) {
+        case PixelFormat::gray8:
+        case PixelFormat::nv12: return 1;
+        case PixelFormat::yuyv:
+        case PixelFormat::uyvy: return 2;
+        case PixelFormat::rgb24:
+        case PixelFormat::bgr24: return 3;
+        case PixelFormat::rgba32:
+        case PixelFormat::bgra32: return 4;
+    }
+    return 0;
+}
+
 // A borrowed picture. Row y starts at data + y * stride_bytes; pixels of a row are packed.
 struct Frame {
     const std::uint8_t* data = nullptr;

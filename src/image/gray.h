@@ -9,21 +9,6 @@
 
 namespace mien {
 
-// Of the first plane; 0 for what is no format.
-constexpr int bytes_per_pixel(PixelFormat format) noexcept {
-    switch (format) {
-        case PixelFormat::gray8: return 1;
-        case PixelFormat::rgb24:
-        case PixelFormat::bgr24: return 3;
-        case PixelFormat::rgba32:
-        case PixelFormat::bgra32: return 4;
-        case PixelFormat::yuyv:
-        case PixelFormat::uyvy: return 2;
-        case PixelFormat::nv12: return 1;
-    }
-    return 0;
-}
-
 // YUV formats hold the gray of a frame as it is; nv12 as a plane of its own, which is as good as a gray8 frame.
 constexpr bool has_gray_plane(PixelFormat format) noexcept {
     return format == PixelFormat::gray8 || format == PixelFormat::nv12;

@@ -25,6 +25,7 @@
 
 #include "host/draw.h"
 #include "host/engine_owner.h"
+#include "host/heatmap.h"
 #include "host/image_file.h"
 #include "host/report.h"
 #include "mien/thread_pool.hpp"
@@ -71,23 +72,9 @@ int side(std::size_t pixels) {
     return static_cast<int>(pixels);
 }
 
-int channels_of(PixelFormat format) {
-    switch (format) {
-        case PixelFormat::rgb24:
-        case PixelFormat::bgr24: return 3;
-        case PixelFormat::rgba32:
-        case PixelFormat::bgra32: return 4;
-        case PixelFormat::yuyv:
-        case PixelFormat::uyvy: return 2;
-        case PixelFormat::gray8:
-        case PixelFormat::nv12: return 1;
-    }
-    return 1;
-}
-
 Pixels borrow(const Array& array, PixelFormat format) {
     if (array.dtype() != nb::dtype<std::uint8_t>()) throw nb::type_error("pixels must be of type uint8 (0 to 255)");
-    const std::size_t channels = static_cast<std::size_t>(channels_of(format)), dimensions = array.ndim();
+    const std::size_t channels = static_cast<std::size_t>(bytes_per_pixel(format)), dimensions = array.ndim();
     const bool flat = channels == 1 && dimensions == 2;
     if (!flat && (dimensions != 3 || array.shape(2) != channels)) {
         const std::string wanted = channels == 1 ? "(height, width)" : "(height, width, " + std::to_string(channels) + ")";
@@ -242,62 +229,70 @@ public:
         return report_tuple(report);
     }
 
-    // What the network of `head` sees of `box`, or of the whole picture.
-    std::vector<std::uint8_t> crop(const Array& array, PixelFormat format, const std::optional<Rect>& box, Head head) {
+    // What the network of `head` sees of `box`, or of the whole picture, and what it answers.
+    struct Seen {
+        std::vector<std::uint8_t> pixels;
+        std::vector<float> probabilities;
+        Rect crop;  // of the picture
+    };
+    Seen look(const Array& array, PixelFormat format, const std::optional<Rect>& box, Head head) {
         const Pixels pixels = borrow(array, format);
-        model_of(*root_, head);
-        std::vector<std::uint8_t> out;
+        const Model& model = model_of(*root_, head);
+        Seen out;
+        host::ImageReport report;
         host::Failure failure;
         {
             nb::gil_scoped_release release;
             Lease engine(*this);
-            host::ImageReport report;
             failure = box ? engine->classify(pixels.frame, *box, report) : engine->classify_crop(pixels.frame, report);
             if (!failure) {
                 const Frame seen = engine->engine().last_crop(head);
-                const std::size_t bytes = static_cast<std::size_t>(seen.width * channels_of(seen.format));
-                for (int y = 0; y < seen.height; ++y) out.insert(out.end(), seen.data + y * seen.stride_bytes, seen.data + y * seen.stride_bytes + bytes);
+                const std::ptrdiff_t bytes = std::ptrdiff_t{seen.width} * bytes_per_pixel(seen.format);
+                for (int y = 0; y < seen.height; ++y) {
+                    const std::uint8_t* const row = seen.data + y * seen.stride_bytes;
+                    out.pixels.insert(out.pixels.end(), row, row + bytes);
+                }
             }
         }
         if (failure) throw PictureProblem(failure->text);
+        host::FaceReport& face = report.faces.at(0);
+        out.probabilities = std::move((head == Head::emotion ? face.emotion : face.gender).probabilities);
+        out.crop = box ? model.crop_of(*box, pixels.frame.width, pixels.frame.height) : Rect{0, 0, pixels.frame.width, pixels.frame.height};
         return out;
     }
 
 #ifdef MIEN_HAS_EXPLAIN
-    nb::tuple explain(const Array& array, PixelFormat format, const std::optional<Rect>& box, Head head, const std::string& method_name, int label) {
-        const std::vector<std::uint8_t> pixels = crop(array, format, box, head);
+    // (map, class, probabilities, whether values below 0 speak against it, (x, y, width, height) of the picture that the map covers)
+    nb::tuple explain(const Array& array, PixelFormat format, const std::optional<Rect>& box, Head head, const std::string& method_name, int label,
+                      const std::string& layer) {
+        explain::Method method;
+        if (!explain::find_method(method_name, method)) throw nb::value_error(("there is no method of explanation called " + method_name).c_str());
+        const Seen seen = look(array, format, box, head);
         const Model& model = model_of(*root_, head);
-        std::optional<explain::Method> method;
-        for (const explain::Method m : explain::all_methods) {
-            if (method_name == explain::method_name(m)) method = m;
-        }
-        if (!method) throw nb::value_error(("there is no method of explanation called " + method_name).c_str());
         if (label >= model.class_count()) throw nb::value_error("there is no class of that number");
+        if (label < 0) label = static_cast<int>(host::Reading{seen.probabilities}.best());
         explain::Heatmap map;
-        std::vector<float> probabilities;
+        int place = explain::usual_place;
         bool done = false;
         {
             nb::gil_scoped_release release;
             const std::lock_guard lock(explain_mutex_);
             std::unique_ptr<explain::Explainer>& explainer = explainers_[head == Head::emotion ? 0 : 1];
             if (explainer == nullptr) explainer = std::make_unique<explain::Explainer>(model);
-            explainer->look(pixels.data());
-            for (const auto p : explainer->probabilities()) probabilities.push_back(static_cast<float>(p));
-            if (label < 0) {
-                label = 0;
-                for (int i = 1; i < model.class_count(); ++i) {
-                    if (probabilities[static_cast<std::size_t>(i)] > probabilities[static_cast<std::size_t>(label)]) label = i;
-                }
+            if (!layer.empty()) place = explainer->place_of(layer);
+            if (place != explain::no_place) {
+                explainer->look(seen.pixels.data());
+                done = explainer->explain(method, label, place, map);
             }
-            done = explainer->explain(*method, label, -1, map);
         }
-        if (!done) throw nb::value_error(("the network has no map for " + method_name).c_str());
+        if (place == explain::no_place) throw nb::value_error(("the network has no layer called " + layer).c_str());
+        if (!done) throw nb::value_error(("the network has no map for " + method_name + (layer.empty() ? "" : " at " + layer)).c_str());
         auto* values = new float[map.values.size()];
         std::memcpy(values, map.values.data(), map.values.size() * sizeof(float));
         nb::capsule owner(values, [](void* p) noexcept { delete[] static_cast<float*>(p); });
         const std::size_t shape[2] = {static_cast<std::size_t>(map.height), static_cast<std::size_t>(map.width)};
-        return nb::make_tuple(nb::ndarray<float, nb::numpy>(values, 2, shape, owner), label, probabilities_tuple(probabilities),
-                              explain::is_signed(*method));
+        return nb::make_tuple(nb::ndarray<float, nb::numpy>(values, 2, shape, owner), label, probabilities_tuple(seen.probabilities),
+                              explain::is_signed(method), nb::make_tuple(seen.crop.x, seen.crop.y, seen.crop.width, seen.crop.height));
     }
 #endif
 
@@ -463,6 +458,15 @@ void annotate(const Paper& paper, const SharedEngine& engine, const std::vector<
     host::annotate(canvas, faces, info, by_emotion ? host::Style::emotion : host::Style::gender);
 }
 
+// Lays a map of values over a part of the picture, in the colours of `mien explain`.
+void draw_map(const Paper& paper, const FaceTuple& area, const nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>& values, bool is_signed) {
+    if (area.size() != 4) throw nb::value_error("an area has four numbers: x, y, width, height");
+    const host::MapView map = {{values.data(), values.size()}, side(values.shape(1)), side(values.shape(0))};
+    const host::Canvas canvas = canvas_of(paper);
+    nb::gil_scoped_release release;
+    host::draw_map(canvas, {area[0], area[1], area[2], area[3]}, map, host::color_limit(map), is_signed);
+}
+
 }  // namespace
 }  // namespace mien::python
 
@@ -515,7 +519,7 @@ NB_MODULE(_engine, module) {
         })
         .def("network_input", [format, box_of](SharedEngine& self, const Array& array, int f, const std::optional<std::vector<int>>& box, int head) {
             const auto which = static_cast<mien::Head>(head);
-            const std::vector<std::uint8_t> seen = self.crop(array, format(f), box_of(box), which);
+            const std::vector<std::uint8_t> seen = self.look(array, format(f), box_of(box), which).pixels;
             const mien::Model& model = model_of(self.root(), which);
             auto pixels = std::make_unique<std::uint8_t[]>(seen.size());
             std::memcpy(pixels.get(), seen.data(), seen.size());
@@ -523,9 +527,9 @@ NB_MODULE(_engine, module) {
                          static_cast<std::size_t>(model.input_channels()));
         }, "array"_a, "format"_a, "box"_a.none(), "head"_a)
 #ifdef MIEN_HAS_EXPLAIN
-        .def("explain", [format, box_of](SharedEngine& self, const Array& array, int f, const std::optional<std::vector<int>>& box, int head, const std::string& method, int label) {
-            return self.explain(array, format(f), box_of(box), static_cast<mien::Head>(head), method, label);
-        }, "array"_a, "format"_a, "box"_a.none(), "head"_a, "method"_a, "label"_a)
+        .def("explain", [format, box_of](SharedEngine& self, const Array& array, int f, const std::optional<std::vector<int>>& box, int head, const std::string& method, int label, const std::string& layer) {
+            return self.explain(array, format(f), box_of(box), static_cast<mien::Head>(head), method, label, layer);
+        }, "array"_a, "format"_a, "box"_a.none(), "head"_a, "method"_a, "label"_a, "layer"_a)
 #endif
         .def("info", [](const SharedEngine& self) {
             const mien::host::EngineOwner& owner = self.root();
@@ -553,6 +557,7 @@ NB_MODULE(_engine, module) {
     module.def("decode", &decode);
     module.def("encode", [format](const Array& array, int f, bool jpeg) { return encode(array, format(f), jpeg); });
     module.def("annotate", &annotate);
+    module.def("draw_map", &draw_map);
     module.def("draw_text", [](const Paper& paper, int left, int top, const std::string& text, float size, int r, int g, int b) {
         mien::host::draw_text(canvas_of(paper), left, top, text, size,
                               {static_cast<std::uint8_t>(r), static_cast<std::uint8_t>(g), static_cast<std::uint8_t>(b)});

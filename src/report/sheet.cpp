@@ -40,13 +40,11 @@ void write(host::Image& sheet, int left, int top, std::string text, float wanted
     host::draw_text(host::canvas_of(sheet), left, top, text, size, ink);
 }
 
-int channels_of(PixelFormat format) { return format == PixelFormat::gray8 ? 1 : 3; }
-
 }  // namespace
 
 host::Image tile_of(const Frame& frame, const Rect& area, int side) {
     host::Image tile = blank(side, side, paper);
-    const int channels = channels_of(frame.format);
+    const int channels = bytes_per_pixel(frame.format);
     const auto sample = [&](int x, int y, int c) {
         return static_cast<double>(frame.data[y * frame.stride_bytes + std::ptrdiff_t{x} * channels + (channels == 3 ? c : 0)]);
     };

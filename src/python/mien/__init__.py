@@ -41,6 +41,6 @@ def classify(crop: Picture, format: str | None = None) -> Face:
 
 
 def explain(picture: Picture, box: Sequence[int] | None = None, head: str = "emotion", method: str = "grad-cam",
-            label: str | None = None, format: str | None = None) -> Explanation:
+            label: str | None = None, layer: str = "", format: str | None = None) -> Explanation:
     """Which part of a face speaks for an answer (Engine.explain)."""
-    return default_engine().explain(picture, box, head, method, label, format)
+    return default_engine().explain(picture, box, head, method, label, layer, format)

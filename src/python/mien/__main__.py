@@ -32,7 +32,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="JPEG, PNG, BMP, GIF or PNM")
     parser.add_argument("--json", action="store_true", help="one JSON object a picture, as `mien image --json`")
     parser.add_argument("-o", "--out", metavar="FILE", help="write the picture with boxes and labels (one picture; .png or .jpg)")
-    parser.add_argument("--emotion", default=None, metavar="FILE", help='weights for the expression; "large" is in the package')
+    parser.add_argument("--emotion", default=None, metavar="FILE", help='weights for the expression; "large" and "mini_XCEPTION" are in the package')
     parser.add_argument("--version", action="version", version=f"mien {__version__}")
     options = parser.parse_args(arguments)
     if options.out and len(options.photos) > 1:

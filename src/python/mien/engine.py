@@ -24,6 +24,8 @@ WeightsChoice = Union[str, "os.PathLike[str]", bool]
 FORMATS = {"gray": 0, "rgb": 1, "bgr": 2, "rgba": 3, "bgra": 4, "yuyv": 5, "uyvy": 6, "nv12": 7}
 HEADS = {"emotion": 0, "gender": 1}
 _WEIGHTS = Path(__file__).parent / "weights"
+# Networks of the package beside the default one, by the names that Engine(emotion=...) takes.
+NETWORKS = {"large": "emotion-large.mien", "mini_XCEPTION": "emotion-mini_XCEPTION.mien"}
 
 
 def read_picture(source: Union[str, "os.PathLike[str]", bytes, bytearray, memoryview], max_pixels: int = 0) -> npt.NDArray[np.uint8]:
@@ -54,14 +56,14 @@ def write_picture(path: Union[str, "os.PathLike[str]"], picture: npt.NDArray[np.
 
 
 def _weights_path(choice: WeightsChoice, head: str) -> Optional[str]:
-    """True: inside the module ("" to the engine); False: off; "large": the larger network of the package; else a file."""
+    """True: inside the module ("" to the engine); False: off; a name of NETWORKS; else a file."""
     if choice is True:
         return ""
     if choice is False or choice is None:
         return None
-    if head == "emotion" and choice == "large":
-        return str(_WEIGHTS / "emotion-large.mien")
     path = os.fspath(choice)
+    if head == "emotion" and path in NETWORKS:
+        return str(_WEIGHTS / NETWORKS[path])
     if not path:
         raise ValueError(f"{head}: an empty path")
     return path
@@ -71,7 +73,7 @@ class Engine:
     """Detector and networks with their options; the defaults are those of `mien image`.
 
     cascade, emotion, gender: True takes the weights of the package, False does without, a path takes a .mien file;
-        emotion="large" is the larger network, which is in the package too.
+        emotion="large" is the larger network, "mini_XCEPTION" that of the original demos and of `fer`; both are in the package too.
     format: what arrays with three or four channels are, "rgb" (Pillow, scikit-image) or "bgr" (OpenCV); each call can say otherwise.
     threads: for the search in one picture. Results do not depend on it.
     detect_width: wider pictures are shrunk to it for the search (0: never).
@@ -146,13 +148,15 @@ class Engine:
                       format: Optional[str] = None) -> npt.NDArray[np.uint8]:
         """The pixels that the network is given for that face."""
         array, number, _, _ = self._pixels(picture, format)
-        return _called(self._engine.network_input, array, number, None if box is None else [int(v) for v in box], _head(head))
+        seen: npt.NDArray[np.uint8] = _called(self._engine.network_input, array, number, None if box is None else [int(v) for v in box], _head(head))
+        return seen
 
     def explain(self, picture: Picture, box: Optional[Sequence[int]] = None, head: str = "emotion", method: str = "grad-cam",
-                label: Optional[str] = None, format: Optional[str] = None) -> Explanation:
-        """Which part of the face in `box` (or of the crop) speaks for `label` (the most probable one by default).
+                label: Optional[str] = None, layer: str = "", format: Optional[str] = None) -> Explanation:
+        """Which part of the face in `box` (or of the crop) speaks for `label` (the most probable one by default)?
 
-        `explain_methods` are the methods. Error if the package was built without Eigen."""
+        `explain_methods` are the methods, docs/EXPLAIN.md says what they show; `layer` is where in the network the method looks
+        (`mien info` lists the names). Error if the package was built without Eigen."""
         if not _engine.has_explain:
             raise Error("built without explanations: install Eigen's headers (libeigen3-dev) and build again")
         number = _head(head)
@@ -160,9 +164,9 @@ class Engine:
         if label is not None and label not in labels:
             raise ValueError(f"{label!r} is none of {', '.join(labels)}")
         array, kind, _, _ = self._pixels(picture, format)
-        values, index, probabilities, signed = _called(self._engine.explain, array, kind, None if box is None else [int(v) for v in box], number,
-                                                       method, -1 if label is None else labels.index(label))
-        return Explanation(method, labels[index], dict(zip(labels, probabilities)), values, signed)
+        values, index, probabilities, signed, crop = _called(self._engine.explain, array, kind, None if box is None else [int(v) for v in box],
+                                                             number, method, -1 if label is None else labels.index(label), layer)
+        return Explanation(method, labels[index], dict(zip(labels, probabilities)), Box(*crop), values, signed)
 
     explain_methods: Tuple[str, ...] = _engine.explain_methods
 
@@ -170,20 +174,29 @@ class Engine:
         """A copy of the picture with boxes and labels as `mien image --out` paints them; in the channel order of `picture`, gray as RGB."""
         if style not in ("gender", "emotion"):
             raise ValueError(f'style must be "gender" or "emotion", not {style!r}')
-        array, number, _, _ = self._pixels(picture, format)
-        names = {v: k for k, v in FORMATS.items()}
-        if names[number] not in ("gray", "rgb", "bgr"):
-            raise ValueError(f"drawing needs gray, rgb or bgr, not {names[number]}")
-        if array.ndim == 2:
-            array = np.repeat(array[:, :, None], 3, axis=2)
-        flip = names[number] == "bgr"
-        paper = np.array(array[:, :, ::-1] if flip else array, order="C", copy=True)
+        paper, flip = self._paper(picture, format)
         probabilities = [[list(r.probabilities.values()) if r is not None else [] for r in (face.emotion, face.gender)] for face in faces]
         _engine.annotate(paper, self._engine, [list(face.box) for face in faces], [p[0] for p in probabilities], [p[1] for p in probabilities],
                          style == "emotion")
         return np.ascontiguousarray(paper[:, :, ::-1]) if flip else paper
 
+    def draw_explanation(self, picture: Picture, explanation: Explanation, format: Optional[str] = None) -> npt.NDArray[np.uint8]:
+        """A copy of the picture with the map over the part that it covers, in the colours of `mien explain`; as `draw` otherwise."""
+        paper, flip = self._paper(picture, format)
+        _engine.draw_map(paper, list(explanation.crop), np.ascontiguousarray(explanation.values, np.float32), explanation.signed)
+        return np.ascontiguousarray(paper[:, :, ::-1]) if flip else paper
+
     # ---- inside ----
+
+    def _paper(self, picture: Picture, format: Optional[str]) -> Tuple[npt.NDArray[np.uint8], bool]:
+        """A copy to draw on, RGB; whether it was BGR."""
+        array, number, _, _ = self._pixels(picture, format)
+        if number not in (FORMATS["gray"], FORMATS["rgb"], FORMATS["bgr"]):
+            raise ValueError(f"drawing needs gray, rgb or bgr, not {next(k for k, v in FORMATS.items() if v == number)}")
+        if array.ndim == 2 or array.shape[2] == 1:
+            array = np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
+        flip = number == FORMATS["bgr"]
+        return np.array(array[:, :, ::-1] if flip else array, order="C", copy=True), flip
 
     def _pixels(self, picture: Picture, format: Optional[str]) -> Tuple[npt.NDArray[np.uint8], int, str, float]:
         """Array, number of its format, where it is from, milliseconds of decoding."""

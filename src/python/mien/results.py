@@ -45,6 +45,16 @@ class Reading:
         return {"label": self.label, "probabilities": {name: round(p, 6) for name, p in self.probabilities.items()}}
 
 
+def _row(face: "Face | TrackedFace") -> Dict[str, Any]:
+    """The part of a table's row that all faces have."""
+    row: Dict[str, Any] = {**face.box._asdict(), "neighbors": face.neighbors}
+    for name, reading in (("emotion", face.emotion), ("gender", face.gender)):
+        if reading is not None:
+            row[name] = reading.label
+            row.update({f"{name}_{label}": p for label, p in reading.probabilities.items()})
+    return row
+
+
 def _with_readings(result: Dict[str, Any], emotion: "Optional[Reading | TrackedReading]", gender: "Optional[Reading | TrackedReading]") -> Dict[str, Any]:
     if emotion is not None:
         result["emotion"] = emotion.to_dict()
@@ -103,15 +113,7 @@ class Result:
 
     def rows(self) -> List[Dict[str, Any]]:
         """A flat row for each face, for `pandas.DataFrame(result.rows())`; no row when there is no face."""
-        rows = []
-        for number, face in enumerate(self.faces):
-            row: Dict[str, Any] = {"source": self.source, "face": number, **face.box._asdict(), "neighbors": face.neighbors}
-            for name, reading in (("emotion", face.emotion), ("gender", face.gender)):
-                if reading is not None:
-                    row[name] = reading.label
-                    row.update({f"{name}_{label}": p for label, p in reading.probabilities.items()})
-            rows.append(row)
-        return rows
+        return [{"source": self.source, "face": number, **_row(face)} for number, face in enumerate(self.faces)]
 
 
 @dataclass(slots=True)
@@ -143,16 +145,21 @@ class TrackedFace:
         result: Dict[str, Any] = {"id": self.id, "box": self.box.to_dict(), "neighbors": self.neighbors, "missed": self.missed, "age": self.age}
         return _with_readings(result, self.emotion, self.gender)
 
+    def to_row(self) -> Dict[str, Any]:
+        """Flat, for a table with a row for each face and frame; the label is the smoothed one."""
+        return {"id": self.id, "missed": self.missed, "age": self.age, **_row(self)}
+
 
 @dataclass(slots=True)
 class Explanation:
-    """`values`: float32, at the size that the method works at; `probabilities` are those of the float network.
+    """What speaks for `label`: `values` (float32, at the size that the method works at) cover `crop` of the picture.
 
-    `signed`: values below 0 speak against the label.
+    `probabilities` are those of the engine; `signed`: values below 0 speak against the label.
     """
 
     method: str
     label: str
     probabilities: Dict[str, float]
+    crop: Box
     values: "npt.NDArray[np.float32]"
     signed: bool

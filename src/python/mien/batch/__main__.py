@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Set
 
 from .. import Engine, Error, __version__
+from ..engine import NETWORKS
 
 EXIT_OUTPUT, EXIT_USAGE, EXIT_INPUT, EXIT_WEIGHTS, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
 
@@ -34,7 +35,7 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes of this machine")
     parser.add_argument("--part-size", type=int, default=500, metavar="N", help="pictures a file, and what a killed worker does again")
     parser.add_argument("--column", default="path", help="of a table: where the paths are (relative ones are relative to the table)")
-    parser.add_argument("--emotion", metavar="FILE", help='weights for the expression; "large" is in the package')
+    parser.add_argument("--emotion", metavar="FILE", help='weights for the expression; "large" and "mini_XCEPTION" are in the package')
     parser.add_argument("--no-gender", action="store_true", help="leave out the gender network")
     parser.add_argument("--scale-factor", type=float, default=1.3, help="from one size of faces to the next")
     parser.add_argument("--min-neighbors", type=int, default=5, help="windows that must agree on a face")
@@ -77,7 +78,7 @@ def open_run(options: argparse.Namespace) -> Any:
     from . import plan
 
     output = Path(options.output)
-    emotion = True if options.emotion is None else options.emotion if options.emotion == "large" else os.path.abspath(options.emotion)
+    emotion = True if options.emotion is None else options.emotion if options.emotion in NETWORKS else os.path.abspath(options.emotion)
     engine_options: Dict[str, Any] = {"emotion": emotion, "gender": not options.no_gender, "scale_factor": options.scale_factor,
                                       "min_neighbors": options.min_neighbors, "min_size": options.min_size, "detect_width": options.detect_width}
     Engine(**engine_options)  # wrong options and weights are found here, not on a worker

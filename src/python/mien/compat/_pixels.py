@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 
-def gray_of(picture: Any, bgr: bool) -> npt.NDArray[np.uint8]:
+def gray_of(picture: npt.NDArray[np.uint8], bgr: bool) -> npt.NDArray[np.uint8]:
     """Gray by OpenCV's fixed-point weights; gray pictures as they are."""
     if picture.ndim == 2:
         return picture

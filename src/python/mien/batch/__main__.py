@@ -15,6 +15,7 @@ from typing import Any, Dict, Iterator, List, Optional, Set
 from .. import Engine, Error, __version__
 from ..engine import NETWORKS
 
+CONNECT_SECONDS = 10.0  # how long a scheduler may take to answer
 EXIT_OUTPUT, EXIT_USAGE, EXIT_INPUT, EXIT_WEIGHTS, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
 
 
@@ -102,7 +103,7 @@ def connect(options: argparse.Namespace) -> Any:
     from distributed import Client, LocalCluster
 
     if options.cluster:
-        return None, Client(options.cluster, timeout="10s")
+        return None, Client(options.cluster, timeout=CONNECT_SECONDS)
     cluster = LocalCluster(n_workers=options.workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0,
                            silence_logs=logging.CRITICAL)
     return cluster, Client(cluster)

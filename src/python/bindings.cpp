@@ -6,6 +6,7 @@
 // channels in either order. Other views are packed first. The GIL is released while the engine works; an engine that is called by
 // several threads at once works for each of them with memory of its own, on the same weights.
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -23,6 +24,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "base/crc32.h"
 #include "host/draw.h"
 #include "host/engine_owner.h"
 #include "host/heatmap.h"
@@ -331,6 +333,20 @@ nb::object head_tuple(const Model* model, const host::HeadInfo& head) {
     return nb::make_tuple(head.model_name, nb::tuple(labels), model->input_width(), model->input_height(), model->input_channels());
 }
 
+// Which weights are these? The checksums of their files.
+std::string fingerprint_of(const host::EngineOwner& owner) {
+    std::string text;
+    const auto add = [&text](const auto* weights) {
+        char digits[16];
+        std::snprintf(digits, sizeof digits, "%s%08x", text.empty() ? "" : "-", weights == nullptr ? 0u : static_cast<unsigned>(crc32(weights->bytes())));
+        text += digits;
+    };
+    add(owner.cascade());
+    add(owner.emotion());
+    add(owner.gender());
+    return text;
+}
+
 // ---- faces over time ----
 
 class SharedTracker {
@@ -534,7 +550,7 @@ NB_MODULE(_engine, module) {
         .def("info", [](const SharedEngine& self) {
             const mien::host::EngineOwner& owner = self.root();
             return nb::make_tuple(owner.info().cascade_name, head_tuple(owner.emotion(), owner.info().emotion), head_tuple(owner.gender(), owner.info().gender),
-                                  mien::isa_name(mien::resolve_isa(self.config().isa)));
+                                  mien::isa_name(mien::resolve_isa(self.config().isa)), fingerprint_of(owner));
         });
 
     nb::class_<SharedTracker>(module, "Tracker")

@@ -8,16 +8,22 @@ venv=build/wheel-venv
 python=$venv/bin/python
 if ! "$python" -c "import numpy, pytest, scikit_build_core, nanobind, distributed, pyarrow, pandas, PIL, cv2, mypy" 2>/dev/null; then
     "${PYTHON:-python3}" -m venv "$venv"
-    if ! "$venv/bin/pip" install -q scikit-build-core nanobind numpy pytest mypy pandas pillow "opencv-python-headless>=4.14,<5" distributed pyarrow; then
+    if ! "$venv/bin/pip" install -q scikit-build-core nanobind numpy; then
         echo "wheel: its packages cannot be installed here" >&2
         exit 77
     fi
+    "$venv/bin/pip" install -q pytest mypy pandas pillow "opencv-python-headless>=4.14,<5" distributed pyarrow &  # while the wheel is built
+    installing=$!
 fi
 rm -rf build/wheel
 mkdir -p build/wheel
 start=$(date +%s)
 "$python" -c "from scikit_build_core.build import build_sdist; build_sdist('build/wheel')" >/dev/null
 CMAKE_BUILD_PARALLEL_LEVEL=$(nproc) "$venv/bin/pip" wheel -q --no-deps --no-build-isolation -C cmake.define.MIEN_WERROR=ON -w build/wheel build/wheel/mien-*.tar.gz
+if [ -n "${installing:-}" ] && ! wait "$installing"; then
+    echo "wheel: the packages of its tests cannot be installed here" >&2
+    exit 77
+fi
 "$venv/bin/pip" install -q --no-deps --force-reinstall build/wheel/mien-*.whl
 ls -l build/wheel
 echo "built in $(($(date +%s) - start)) s"

@@ -21,7 +21,7 @@ from typing import Any, Dict, Iterator, List
 
 import numpy as np
 import pytest
-from conftest import PHOTOS
+from conftest import PHOTOS, ROOT
 
 import mien
 
@@ -112,6 +112,12 @@ def test_rows_are_those_of_the_engine(some: Path, tmp_path: Path, capsys: pytest
     assert main([*arguments, "--scale-factor", "1.1"]) == 2 and "scale_factor" in capsys.readouterr().err
     assert main([*arguments, "--emotion", "large"]) == 2 and "emotion" in capsys.readouterr().err
     assert main([str(some / "000"), arguments[1]]) == 2 and "was begun for" in capsys.readouterr().err
+    # The same name for other weights is not the same command.
+    mine = tmp_path / "mine.mien"
+    for name, code in (("emotion.mien", 3), ("emotion-mini_XCEPTION.mien", 2)):
+        mine.write_bytes((ROOT / "weights" / name).read_bytes())
+        assert main([str(some), str(tmp_path / "other"), "--emotion", str(mine), "--workers", "1", "-q"]) == code
+    assert capsys.readouterr().err.endswith("was begun with other weights; take another folder\n")
     (some / "zz.png").unlink()
 
 

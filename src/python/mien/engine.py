@@ -78,6 +78,8 @@ class Engine:
     threads: for the search in one picture. Results do not depend on it.
     detect_width: wider pictures are shrunk to it for the search (0: never).
     isa: instruction set, for tests; all give the same results.
+
+    `fingerprint` tells weights apart: checksums of the cascade's, the emotion and the gender network's file.
     """
 
     def __init__(self, *, cascade: WeightsChoice = True, emotion: WeightsChoice = True, gender: WeightsChoice = True, format: str = "rgb",
@@ -94,7 +96,7 @@ class Engine:
                                           float(scale_factor), min_neighbors, min_size, max_size, detect_width, threads, isa)
         except _engine.WeightsProblem as error:
             raise WeightsError(str(error)) from None
-        cascade_name, emotion_head, gender_head, self.isa = self._engine.info()
+        cascade_name, emotion_head, gender_head, self.isa, self.fingerprint = self._engine.info()
         self._heads = (emotion_head, gender_head)
         self._labels: Tuple[Tuple[str, ...], Tuple[str, ...]] = (emotion_head[1] if emotion_head else (), gender_head[1] if gender_head else ())
         self.models: Dict[str, str] = {}

@@ -82,13 +82,13 @@ def open_run(options: argparse.Namespace) -> Any:
     emotion = True if options.emotion is None else options.emotion if options.emotion in NETWORKS else os.path.abspath(options.emotion)
     engine_options: Dict[str, Any] = {"emotion": emotion, "gender": not options.no_gender, "scale_factor": options.scale_factor,
                                       "min_neighbors": options.min_neighbors, "min_size": options.min_size, "detect_width": options.detect_width}
-    Engine(**engine_options)  # wrong options and weights are found here, not on a worker
+    weights = Engine(**engine_options).fingerprint  # wrong options and weights are found here, not on a worker
     output.mkdir(parents=True, exist_ok=True)
     run = plan.read_run(output)
     if run is None:
         if any(output.glob("part-*.parquet")):
             raise plan.InputError(f"{output}: holds parts of something else, but no {plan.RUN}")
-        return plan.make_plan(options.input, output, options.part_size, engine_options, options.column)
+        return plan.make_plan(options.input, output, options.part_size, engine_options, options.column, weights)
     if run.input != os.path.abspath(options.input):
         raise plan.InputError(f"{output}: was begun for {run.input}; take another folder")
     for name, value in engine_options.items():
@@ -96,6 +96,8 @@ def open_run(options: argparse.Namespace) -> Any:
             raise plan.InputError(f"{output}: was begun with {name} = {run.options.get(name)}, not {value}; take another folder")
     if run.version != __version__:
         raise plan.InputError(f"{output}: was begun by mien {run.version}; take another folder")
+    if run.weights != weights:
+        raise plan.InputError(f"{output}: was begun with other weights; take another folder")
     return run
 
 

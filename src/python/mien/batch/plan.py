@@ -43,6 +43,7 @@ class Run(NamedTuple):
     parts: int
     pictures: int
     version: str
+    weights: str  # Engine.fingerprint
 
 
 def is_picture(name: str) -> bool:
@@ -143,7 +144,7 @@ def read_run(output: Path) -> Optional[Run]:
         raise InputError(f"{output / RUN}: not written by mien-batch ({error})") from None
 
 
-def make_plan(path: str, output: Path, part_size: int, options: Dict[str, Any], column: str) -> Run:
+def make_plan(path: str, output: Path, part_size: int, options: Dict[str, Any], column: str, weights: str) -> Run:
     """Lists the pictures and writes plan and run; each appears whole or not at all, the run last."""
     kind = kind_of(path)
     temporary = output / (PLAN + ".tmp")
@@ -170,7 +171,7 @@ def make_plan(path: str, output: Path, part_size: int, options: Dict[str, Any], 
         temporary.unlink()
         raise InputError(f"{path}: no picture in it")
     os.replace(temporary, output / PLAN)
-    run = Run(os.path.abspath(path), kind, part_size, options, parts, pictures, __version__)
+    run = Run(os.path.abspath(path), kind, part_size, options, parts, pictures, __version__, weights)
     _write_atomically(output / RUN, json.dumps(run._asdict(), indent=1) + "\n")
     return run
 

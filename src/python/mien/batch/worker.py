@@ -44,6 +44,8 @@ class Context:
             raise plan.InputError(f"{output}: not seen by the worker on {socket.gethostname()}: it must be on a file system that all workers share")
         self.run = run
         self.engine = Engine(**run.options)
+        if self.engine.fingerprint != run.weights:
+            raise plan.InputError(f"{output}: was begun with other weights than those of the worker on {socket.gethostname()}")
         self.schema = schema_of(self.engine.emotion_labels, self.engine.gender_labels)
         self._plan = pq.ParquetFile(self.output / plan.PLAN)
         self._lock = threading.Lock()

@@ -75,10 +75,16 @@ const device = {
     return {images: [await this.post({kind: 'picture', bitmap}, [bitmap])]};
   },
 
+  // Where pictures go is said truly in either state; explanations are the service's alone.
+  set(on) {
+    this.on = document.getElementById('device').checked = on;
+    document.getElementById('where').textContent = on ? 'They stay in this browser' : 'They go to this service’s memory and no further';
+    document.getElementById('explain-label').hidden = on;
+  },
+
   async turn(on) {
-    const box = document.getElementById('device'), note = document.getElementById('device-note');
-    box.checked = on;
-    this.on = on;
+    const note = document.getElementById('device-note');
+    this.set(on);
     note.textContent = on ? 'Loading…' : '';
     note.classList.remove('error');
     if (!on) return;
@@ -88,7 +94,7 @@ const device = {
     } catch (error) {
       note.textContent = error.message;
       note.classList.add('error');
-      if (!this.only) this.on = box.checked = false;
+      if (!this.only) this.set(false);
     }
   },
 };

@@ -46,10 +46,11 @@ void Detector::place(Arena& arena, const Cascade& cascade, const Setup& setup, c
         for (int step = 1; step <= 2; ++step) layouts[step - 1] = worker.band.layout(step);
     }
     workers_ = workers;
-    for (int i = 0; i < 2; ++i) tables_[i].place(arena, cascade, layouts[i], StumpTable::Use::rows);
+    const bool batches = kernels.detect.batch > 0;
+    for (int i = 0; i < 2; ++i) tables_[i].place(arena, cascade, layouts[i], batches ? StumpTable::Use::rows : StumpTable::Use::all);
     IntegralLayout copy = {.step = 1, .pitch = round_up(cascade.window_width() + 1, 16) * kernels.detect.batch, .odd = 0, .tilted = 0};
     copy.column = kernels.detect.batch;
-    if (CascadeAccess{cascade_}.stumps_only()) batch_table_.place(arena, cascade, copy, StumpTable::Use::batches);
+    if (batches && CascadeAccess{cascade_}.stumps_only()) batch_table_.place(arena, cascade, copy, StumpTable::Use::batches);
 }
 
 // ------------------------------------------------------------------------------------------------ scanning
@@ -115,7 +116,7 @@ void Detector::scan_rows(const GrayFrame& frame, const Level& level, int first_r
 void Detector::scan_row(Run& run, int row) noexcept {
     Worker& worker = run.worker;
     const HaarOrigin origin = worker.band.row(row * run.level.step);
-    const int early = CascadeAccess{cascade_}.early_stages();
+    const int early = kernels_->detect.batch > 0 ? CascadeAccess{cascade_}.early_stages() : cascade_.stage_count();
     const HaarRow windows = {&run.table.table(), early, origin, run.level.columns};
     const bool literal = literal_ || !run.table.vectorised();
     const int found = literal ? run.table.literal_row(windows, worker.survivors) : kernels_->detect.haar_row(windows, worker.survivors);

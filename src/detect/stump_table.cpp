@@ -316,10 +316,10 @@ void StumpTable::place(Arena& arena, const Cascade& cascade, const IntegralLayou
         return;
     }
     // Narrow stumps of the early stages go into the table of rows, of the late ones into that of batches; wide ones always
-    // need the whole integral image.
+    // need the whole integral image. Without batches there is one table.
     const bool late = use == Use::batches;
     const auto belongs = [&](int kind, bool late_stage) {
-        return kind == Stump::wide2 || kind == Stump::wide3 ? !late : late_stage == late;
+        return use == Use::all || (kind == Stump::wide2 || kind == Stump::wide3 ? !late : late_stage == late);
     };
     const auto stumps = [&](Stump::Kind kind) {
         int count = 0;

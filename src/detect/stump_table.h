@@ -35,8 +35,8 @@ public:
     static void prepare(const Cascade& cascade, int& early_stages, int& middle_stages, int (&counts)[2][kinds]) noexcept;
 
     // Takes its memory from the arena and builds the tables; while the arena only measures, nothing is written.
-    // rows: what HaarRow::table and HaarBatch::table need; batches: HaarBatch::batch_table.
-    enum class Use { rows, batches };
+    // rows: what HaarRow::table and HaarBatch::table need; batches: HaarBatch::batch_table; all: HaarRow::table without batches.
+    enum class Use { rows, batches, all };
     void place(Arena& arena, const Cascade& cascade, const IntegralLayout& layout, Use use) noexcept;
 
     [[nodiscard]] const IntegralLayout& layout() const noexcept { return layout_; }

@@ -152,8 +152,8 @@ using IntegralRowFn = void (*)(const IntegralRow&) noexcept;
 
 struct DetectKernels {
     HaarRowFn haar_row;
-    HaarBatchFn haar_batch;
-    int batch;                     // windows in a batch
+    HaarBatchFn haar_batch;        // null: haar_row does all stages
+    int batch;                     // windows in a batch, 0 without batches
     ShrinkRowFn shrink_row;
     BlendRowsFn blend_rows;
     IntegralRowFn integral_row;

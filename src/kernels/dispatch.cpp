@@ -41,7 +41,11 @@ constinit const Kernels tables[] = {
     {Isa::simd128, net_simd128, detect_simd128, image_simd128},
 #endif
 #if !MIEN_WITHOUT_SCALAR  // a module with vectors needs no code for machines without
+#if defined(__SSE2__) || defined(__ARM_NEON)
     {Isa::scalar, net_scalar, detect_scalar, image_scalar},
+#else  // the compiler's own vectors are worth having only where the processor has some
+    {Isa::scalar, net_scalar, detect_single, image_scalar},
+#endif
 #endif
 };
 

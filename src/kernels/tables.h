@@ -18,7 +18,7 @@ namespace mien {
 // Which of these exist depends on the processor that is built for (CMakeLists.txt); dispatch.cpp names those.
 extern const NetKernels net_scalar, net_sse41, net_avx2, net_avxvnni, net_avx512, net_neon, net_dotprod, net_i8mm, net_simd128;
 extern const Depthwise3 depthwise3_dotprod;
-extern const DetectKernels detect_scalar, detect_sse41, detect_avx2, detect_avx512, detect_neon, detect_simd128;
+extern const DetectKernels detect_scalar, detect_single, detect_sse41, detect_avx2, detect_avx512, detect_neon, detect_simd128;
 extern const ImageKernels image_scalar, image_sse41, image_avx2, image_neon, image_simd128;
 
 // For tables without better ones.

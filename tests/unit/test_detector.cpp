@@ -9,6 +9,7 @@
 #include "detect/detector.h"
 #include "host/image_file.h"
 #include "image/gray.h"
+#include "unit/detect_tables.h"
 #include "unit/file_builder.h"
 #include "unit/golden.h"
 #include "unit/resize.h"
@@ -39,12 +40,12 @@ Gray shrink(const Gray& source, int width, int height) {
 }
 
 // Boxes with neighbour counts, in order.
-std::vector<std::int32_t> detect(const ByteVector& file, const Gray& gray, const DetectorOptions& options, Isa isa, bool reference,
+std::vector<std::int32_t> detect(const ByteVector& file, const Gray& gray, const DetectorOptions& options, const Kernels& kernels, bool reference,
                                  DetectorStats* stats = nullptr, const Executor& executor = {}) {
     Cascade cascade;
     REQUIRE(Cascade::open(file, cascade) == Status::ok);
     const auto place = [&](Arena& arena, Detector& detector) {
-        detector.place(arena, cascade, {gray.width, gray.height, 20000, executor, reference}, kernels_for(isa));
+        detector.place(arena, cascade, {gray.width, gray.height, 20000, executor, reference}, kernels);
     };
     Arena measure;
     Detector measured, detector;
@@ -82,13 +83,13 @@ TEST_CASE("rectangles equal OpenCV's on shipped photos") {
     for (const DetectGolden& golden : detect_golden) {
         const Gray full = load_gray(data_path(std::string("photos/") + golden.photo));
         const Gray gray = shrink(full, golden.width, golden.height);
-        for (const Isa isa : isas()) {
-            const auto boxes = detect(cascade, gray, {golden.scale_factor, golden.min_neighbors, 0, 0}, isa, false);
+        for (const auto& [name, kernels] : detect_tables()) {
+            const auto boxes = detect(cascade, gray, {golden.scale_factor, golden.min_neighbors, 0, 0}, kernels, false);
             CHECK(boxes.size() == static_cast<std::size_t>(golden.count) * 5);
             ByteVector bytes;
             for (const std::int32_t v : boxes)
                 for (int i = 0; i < 4; ++i) bytes.push_back(static_cast<std::uint8_t>(static_cast<std::uint32_t>(v) >> (8 * i)));
-            CHECK_MESSAGE(crc32(bytes) == golden.crc, golden.photo, " width ", golden.width, " ", golden.scale_factor, " ", isa_name(isa));
+            CHECK_MESSAGE(crc32(bytes) == golden.crc, golden.photo, " width ", golden.width, " ", golden.scale_factor, " ", name);
             rectangles += golden.count;
         }
     }
@@ -109,9 +110,9 @@ TEST_CASE("the vector kernels find what the literal evaluation finds") {
         for (const ByteVector& file : files)
             for (const double factor : {1.1, 1.37}) {
                 DetectorStats stats;
-                const auto literal = detect(file, gray, {factor, 0, 0, 0}, Isa::scalar, true, &stats);
+                const auto literal = detect(file, gray, {factor, 0, 0, 0}, kernels_for(Isa::scalar), true, &stats);
                 candidates += stats.candidates;
-                for (const Isa isa : isas()) CHECK(detect(file, gray, {factor, 0, 0, 0}, isa, false) == literal);
+                for (const auto& [name, kernels] : detect_tables()) CHECK_MESSAGE(detect(file, gray, {factor, 0, 0, 0}, kernels, false) == literal, name);
             }
     }
     CHECK(candidates > 1000);  // or the comparison would prove little
@@ -133,10 +134,10 @@ TEST_CASE("threads do not change the result") {
         for (const auto& [width, height] : {std::pair{24, 24}, {97, 61}, {320, 240}}) {
             const Gray gray = textured(static_cast<std::uint32_t>(width), width, height);
             DetectorStats one, many;
-            const auto alone = detect(file, gray, {1.2, 0, 0, 0}, Isa::best, false, &one);
+            const auto alone = detect(file, gray, {1.2, 0, 0, 0}, kernels_for(Isa::best), false, &one);
             for (const int count : {2, 3, 7}) {
-                CHECK(detect(file, gray, {1.2, 0, 0, 0}, Isa::best, false, &many, {threaded, nullptr, count}) == alone);
-                CHECK(detect(file, gray, {1.2, 0, 0, 0}, Isa::best, false, &many, {backwards, nullptr, count}) == alone);
+                CHECK(detect(file, gray, {1.2, 0, 0, 0}, kernels_for(Isa::best), false, &many, {threaded, nullptr, count}) == alone);
+                CHECK(detect(file, gray, {1.2, 0, 0, 0}, kernels_for(Isa::best), false, &many, {backwards, nullptr, count}) == alone);
                 CHECK(many.windows == one.windows);
                 CHECK(many.levels == one.levels);
                 CHECK(many.candidates == one.candidates);
@@ -147,7 +148,7 @@ TEST_CASE("threads do not change the result") {
 TEST_CASE("trees are evaluated") {
     const Gray gray = textured(9, 90, 70);
     DetectorStats stats;
-    detect(make_cascade(5, 20, 20, true, true, false), gray, {1.2, 0, 0, 0}, Isa::best, false, &stats);
+    detect(make_cascade(5, 20, 20, true, true, false), gray, {1.2, 0, 0, 0}, kernels_for(Isa::best), false, &stats);
     CHECK(stats.candidates > 0);
     CHECK(stats.windows > stats.candidates);
 }
@@ -157,7 +158,7 @@ TEST_CASE("sizes are limited, and too small a frame has no face") {
     const Gray gray = textured(4, 120, 100);
     const auto sizes = [&](int min_size, int max_size) {
         std::vector<int> widths;
-        const auto boxes = detect(cascade, gray, {1.2, 0, min_size, max_size}, Isa::best, false);
+        const auto boxes = detect(cascade, gray, {1.2, 0, min_size, max_size}, kernels_for(Isa::best), false);
         for (std::size_t i = 2; i < boxes.size(); i += 5) widths.push_back(boxes[i]);
         return widths;
     };
@@ -170,7 +171,7 @@ TEST_CASE("sizes are limited, and too small a frame has no face") {
     const auto nearest = sizes(200, 201);
     for (const int w : nearest) CHECK(w == nearest[0]);
     Gray small{19, 100, ByteVector(1900, 7)};
-    CHECK(detect(cascade, small, {}, Isa::best, false).empty());
+    CHECK(detect(cascade, small, {}, kernels_for(Isa::best), false).empty());
 }
 
 TEST_CASE("candidates beyond the room for them are counted") {

@@ -3,7 +3,7 @@ JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 DEMO_OUT ?= demo-out
 
-.PHONY: all desktop demo test check asan scalar fuzz wasm web emulate icount bench bench-peers install weights clean help cross-aarch64 cross-armhf cross-riscv64 camera-vm
+.PHONY: all desktop demo test check asan scalar fuzz wasm web emulate icount bench bench-peers install weights clean help page-check container-check cross-aarch64 cross-armhf cross-riscv64 camera-vm
 
 all: ## the library and the command line tool, in build/release
 	cmake --preset release >/dev/null
@@ -58,6 +58,12 @@ emulate: ## the tests on emulated ARM, RISC-V and old x86 processors
 
 camera-vm: ## the camera against real V4L2 drivers in a virtual machine
 	sh tests/camera_vm.sh
+
+page-check: all ## the page of mien serve in headless Chromium; its screenshots in build/page-shots
+	$$(sh tests/page_venv.sh) tests/e2e/test_page.py --mien build/release/mien --shots build/page-shots
+
+container-check: ## build the container, run it as docs/SERVICE.md says, and see what it may do (docker or podman; minutes)
+	sh tests/container.sh
 
 icount: ## instructions per face and per frame for every path, under emulation
 	python3 bench/icount/icount.py

@@ -55,7 +55,19 @@ else
 fi
 step "emulated ARM, RISC-V and x86 processors" sh tests/emulate.sh
 step "a camera in a virtual machine" sh tests/camera_vm.sh
-step "WebAssembly in Node and Chromium" env PYTHON="$PYTHON" sh tests/web.sh
+# What runs in Chromium has an interpreter of its own, with playwright; without it those tests say that they are skipped.
+PAGE_PYTHON=$(PYTHON="$PYTHON" sh tests/page_venv.sh) || PAGE_PYTHON=
+step "WebAssembly in Node and Chromium" env PYTHON="${PAGE_PYTHON:-$PYTHON}" sh tests/web.sh
+page() { # after the WebAssembly modules: the program takes them in, and its page can work on this device
+    cmake --preset check >/dev/null && cmake --build --preset check -j "$(nproc)" --target mien_tool >/dev/null &&
+        "$PAGE_PYTHON" tests/e2e/test_page.py --mien build/check/mien && "$PAGE_PYTHON" tests/e2e/test_serve.py --mien build/check/mien --only requests &&
+        "$PAGE_PYTHON" tests/e2e/test_explain.py --mien build/check/mien --only-browser
+}
+if [ -n "$PAGE_PYTHON" ]; then
+    step "the page and the report in Chromium, the service by requests" page
+else
+    skip "the page and the report in Chromium, the service by requests" "chromium or playwright is missing"
+fi
 step "instruction counts" "$PYTHON" bench/icount/icount.py --quick
 
 if [ -z "${MIEN_DATA:-}" ]; then

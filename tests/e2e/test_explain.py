@@ -266,6 +266,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mien", required=True)
     parser.add_argument("--shots", type=Path)
+    parser.add_argument("--only-browser", action="store_true", help="the report in a browser, and nothing else")
     arguments = parser.parse_args()
     MIEN = arguments.mien
     with tempfile.TemporaryDirectory() as name:
@@ -273,6 +274,9 @@ def main() -> int:
         shots = arguments.shots or folder
         shots.mkdir(parents=True, exist_ok=True)
         make_set(folder)
+        if arguments.only_browser:
+            check_browser(check_report(folder), shots)
+            return 0
         for check in (check_numbers, check_pictures, check_refusals, check_live):
             begin = time.monotonic()
             check(folder)

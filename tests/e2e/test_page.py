@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Does the page do its work in a real browser? Headless Chromium chooses photos, goes by keyboard alone, plays a film of a face as its webcam,
-becomes a phone, turns dark, and sees the service go and come back. Skipped, and said so, without Chromium or the Python package playwright.
+becomes a phone, turns dark, works on this device, and sees the service go and come back. Ends with 77, and says why, without Chromium or playwright.
 
-  test_page.py --mien PROGRAM [--shots FOLDER]    the folder gets a screenshot of each state, to be looked at
+  $(sh tests/page_venv.sh) tests/e2e/test_page.py --mien PROGRAM [--shots FOLDER]    the folder gets a screenshot of each state, to be looked at
 """
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def main() -> int:
         from playwright.sync_api import expect, sync_playwright
     except ImportError:
         print("skipped: the Python package playwright is not installed")
-        return 0
+        return 77
     if chromium is None:
         print("skipped: chromium is not installed")
-        return 0
+        return 77
     if b"built without" in subprocess.run([arguments.mien, "serve", "--listen", "x"], capture_output=True).stderr:
         print("skipped: this program was built without the web service")
-        return 0
+        return 77
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         shots = arguments.shots or Path(folder)
@@ -168,6 +168,28 @@ def main() -> int:
         expect(page.locator("#camera")).to_have_attribute("aria-pressed", "false")
         page.context.close()
 
+        # On this device: what is said about pictures is true in either state, and the service is not asked.
+        page = open_page(viewport={"width": 1280, "height": 900})
+        expect(page.locator("#where")).to_contain_text("this service")
+        page.locator("#device").check()
+        expect(page.locator("#device-note")).to_contain_text(re.compile("No picture leaves|built without|answered 404"), timeout=20000)
+        if "No picture" in page.locator("#device-note").inner_text():
+            expect(page.locator("#where")).to_have_text("They stay in this browser")
+            expect(page.locator("#explain")).to_be_hidden()
+            asked: list[str] = []
+            page.on("request", lambda request: asked.append(request.url) if request.method != "GET" else None)
+            page.set_input_files("#files", str(PHOTOS / "astronaut.jpg"))
+            expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
+            expect(page.locator("article h3").first).to_contain_text(f"1: {label}")
+            assert asked == [], asked
+            page.screenshot(path=shots / "device.png", full_page=True)
+            page.locator("#device").uncheck()
+        else:
+            print("skipped: on this device: the program was configured before `make wasm`")
+        expect(page.locator("#where")).to_contain_text("this service")
+        expect(page.locator("#explain")).to_be_visible()
+        page.context.close()
+
         # Every control has a name.
         page = open_page(viewport={"width": 360, "height": 740}, device_scale_factor=2, color_scheme="dark", is_mobile=True, has_touch=True)
         unnamed = page.evaluate("""() => [...document.querySelectorAll('button, input, canvas, video')].filter(e => e.offsetParent !== null || e.type === 'file')
@@ -199,7 +221,7 @@ def main() -> int:
         expect(page.locator("#token-form")).to_be_visible()
         page.get_by_label("This service asks for a token").fill("0123456789abcdef")
         page.keyboard.press("Enter")
-        expect(page.locator("#models")).to_contain_text("mini_XCEPTION")
+        expect(page.locator("#models")).to_contain_text(re.compile(r"^mien \d.*: .+ · .+ · .+"))
         page.set_input_files("#files", str(PHOTOS / "astronaut.jpg"))
         expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
         page.get_by_role("button", name="Watch the service").click()

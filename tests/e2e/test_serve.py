@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import re
+import resource
 import select
 import signal
 import socket
@@ -59,8 +60,9 @@ def multipart(*parts: tuple[str, str | None, bytes]) -> tuple[bytes, str]:
 class Service:
     """The program on a port of its own choice; its standard error is kept."""
 
-    def __init__(self, *options: str, env: dict[str, str] | None = None, stdin: int | None = None):
-        self.process = subprocess.Popen([MIEN, "serve", "--listen", "127.0.0.1:0", *options], stdin=stdin, stderr=subprocess.PIPE, env={**os.environ, **(env or {})})
+    def __init__(self, *options: str, env: dict[str, str] | None = None, stdin: int | None = None, preexec=None):
+        self.process = subprocess.Popen([MIEN, "serve", "--listen", "127.0.0.1:0", *options], stdin=stdin, stderr=subprocess.PIPE, env={**os.environ, **(env or {})},
+                                        preexec_fn=preexec)
         self.lines: list[str] = []
         line = self.process.stderr.readline().decode()
         found = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
@@ -404,6 +406,133 @@ def test_many_clients() -> None:
     assert "client 3" not in "".join(service.lines), "names of files are nobody's business"
 
 
+def test_requests() -> None:
+    """The client that most people would write, by the library that they would take."""
+    try:
+        import requests
+    except ImportError:
+        print("skipped: the Python package requests is not installed")
+        return
+    with Service("--token-file", "/dev/stdin", stdin=token_pipe()) as service, requests.Session() as session:
+        address = f"http://127.0.0.1:{service.port}"
+        assert session.get(address + "/v1/models", timeout=60).status_code == 401
+        session.headers["Authorization"] = "Bearer " + TOKEN
+        with (PHOTOS / "astronaut.jpg").open("rb") as file:
+            answer = session.post(address + "/classifyImage", files={"image": file}, timeout=60)
+        assert answer.status_code == 200 and png_size(answer.content) == (512, 512)
+        answer = session.post(address + "/v1/analyze", params={"annotate": "1"}, files=[("image", ("ä.jpg", PHOTO, "image/jpeg")), ("image", ("b.png", png(64, 64), "image/png"))], timeout=60)
+        first, second = answer.json()["images"]
+        assert first["source"] == "ä.jpg" and first["faces"] == faces_by_cli(PHOTOS / "astronaut.jpg") and second["faces"] == [] and second["annotated"]
+        answer = session.post(address + "/v1/analyze", data=(PHOTO[i:i + 5000] for i in range(0, len(PHOTO), 5000)), headers={"Content-Type": "image/jpeg"}, timeout=60)
+        assert answer.json()["images"][0]["faces"] == first["faces"], "a body in chunks"
+        with session.post(address + "/v1/analyze", data=b"x", headers={"Content-Type": "text/plain"}, timeout=60) as answer:
+            assert answer.status_code == 415 and answer.json()["error"]
+
+
+def token_pipe() -> int:
+    read, write = os.pipe()
+    os.write(write, TOKEN.encode())
+    os.close(write)
+    return read
+
+
+def test_no_file_is_written() -> None:
+    """The kernel ends a process that writes a byte into a file beyond its limit, and this one's limit is none."""
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    with tempfile.TemporaryFile() as file:  # the limit is one
+        probe = subprocess.run(["sh", "-c", "echo x"], stdout=file, stderr=subprocess.DEVNULL, preexec_fn=limit)
+        assert probe.returncode != 0
+    with Service(preexec=limit) as service:
+        for path in ("/classifyImage", "/v1/analyze?annotate=1&explain=1"):
+            assert service.post(path, ("image", "a.jpg", PHOTO))[0] == 200
+        assert service.ask("POST", "/v1/analyze", PHOTO[:3000], Content_Type="image/jpeg")[0] == 422
+
+
+# ---- each bad input and its status: `--table` prints what the service answers, and docs/SERVICE.md holds these lines ----
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "SERVICE.md"
+
+
+def first_status(data: bytes) -> str:
+    """The status of the first answer in these bytes; `closed` when there is none."""
+    found = re.match(rb"HTTP/1\.1 (\d+) ", data)
+    return found[1].decode() if found else "closed"
+
+
+def bad_inputs() -> list[tuple[str, str]]:
+    head = b"POST /v1/analyze HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+    get = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+    rows: list[tuple[str, str]] = []
+    with Service("-q", "--max-connections", "3", "--header-timeout", "1", "--body-timeout", "1") as service:
+        def raw(what: str, data: bytes) -> None:
+            rows.append((what, first_status(service.raw(data))))
+
+        def body(what: str, data: bytes, content_type: str = "image/png", path: str = "/v1/analyze") -> None:
+            raw(what, f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: {content_type}\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data)
+
+        def form(what: str, data: bytes, path: str = "/v1/analyze") -> None:
+            body(what, data, "multipart/form-data; boundary=XbX", path)
+
+        raw("a TLS greeting, which is no HTTP", b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\r\n\r\n")
+        raw("a negative `Content-Length`", head + b"Content-Length: -1\r\n\r\n")
+        raw("chunks with a size that is no number", head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n")
+        raw("no `Host`", b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n")
+        raw("a body where none belongs", get + b"Content-Length: 3\r\n\r\nabc")
+        body("an empty body", b"")
+        body("a query that is not understood", PHOTO, "image/jpeg", "/v1/analyze?annotate=maybe")
+        body("multipart without a boundary", b"x", "multipart/form-data")
+        form("multipart that is cut short", multipart(("image", "a", PHOTO))[0][:-20])
+        form("a part of an unknown name", multipart(("picture", "a", PHOTO))[0])
+        form("`/classifyImage`: any picture that cannot be read", multipart(("image", "a", b"nonsense"))[0], "/classifyImage")
+        raw("a name that is not the service's", b"GET /healthz HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
+        raw("a page of another origin", get + b"Origin: http://evil.example\r\nConnection: close\r\n\r\n")
+        raw("an address that there is not", b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        raw("another method", b"DELETE /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        raw("`Content-Length` of 100 GB, refused before a byte of it", head + b"Expect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n")
+        raw("chunks that grow beyond the limit", head + b"Transfer-Encoding: chunked\r\n\r\n" + (b"400000\r\n" + b"x" * 0x400000 + b"\r\n") * 5)
+        body("a decoding bomb: a PNG of 8 x 8 that claims 30,000 x 30,000 pixels", png(8, 8, claim=(30000, 30000)))
+        form("17 pictures", multipart(*[("image", "a", png(30, 30))] * 17)[0])
+        body("text", b"hello", "text/plain")
+        body("a picture of a format that is not read (WebP)", b"RIFF\x10\0\0\0WEBPVP8 ")
+        body("a JPEG that is cut short", PHOTO[:2000], "image/jpeg")
+        body("a picture smaller than the detector's window", png(20, 20))
+        form("several pictures, and none can be read", multipart(("image", "a", b"x"), ("image", "b", PHOTO[:2000]))[0])
+        raw("a header of 70 kB", get + b"X: " + b"a" * 70000 + b"\r\n\r\n")
+        raw("a header that takes more than its time", b"GET / HT")
+        raw("a body that takes more than its time (408 in the log)", head + b"Content-Length: 1000\r\n\r\nabc")
+        links = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(3)]
+        time.sleep(0.3)
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as link:
+            rows.append(("a connection too many", first_status(link.recv(100))))
+        for link in links:
+            link.close()
+    with Service("-q", env={"MIEN_TOKEN": TOKEN}) as service:
+        rows.append(("no token where one is wanted", first_status(service.raw(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))))
+    with Service("-q", "--rate", "1") as service:
+        models = b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        answers = service.raw(models * 5 + models.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        rows.append(("with `--rate`: more requests than that", "429" if b"HTTP/1.1 429 " in answers else first_status(answers)))
+    with Service("-q", "--workers", "1", "--waiting", "1", "--scale-factor", "1.005") as service:
+        big = b"P5 1500 1500 255\n" + bytes(range(250)) * 9000
+        statuses: list[int] = []
+        threads = [threading.Thread(target=lambda: statuses.append(service.ask("POST", "/v1/analyze", big, Content_Type="image/x-portable-graymap")[0])) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+        rows.append(("more pictures than engines and places to wait", "503" if 503 in statuses else str(statuses)))
+    return sorted(rows, key=lambda row: (row[1] == "closed", row[1]))
+
+
+def test_bad_inputs() -> None:
+    """The page holds exactly what the service answers."""
+    wanted = [re.fullmatch(r"\| (.+) \| (\d+|closed) \|", line) for line in PAGE.read_text().splitlines()]
+    documented = [(match[1], match[2]) for match in wanted if match]
+    got = bad_inputs()
+    assert got == documented, f"docs/SERVICE.md differs: {sorted(set(got) ^ set(documented))}"
+
+
 def test_overload() -> None:
     big = b"P5 1500 1500 255\n" + bytes(range(250)) * 9000
     with Service("--workers", "1", "--waiting", "1", "--scale-factor", "1.005") as service:  # much work
@@ -715,8 +844,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mien", required=True)
     parser.add_argument("--only", default="")
+    parser.add_argument("--table", action="store_true", help="print each bad input and its status, as docs/SERVICE.md shows them, and test nothing")
     arguments = parser.parse_args()
     MIEN = arguments.mien
+    if arguments.table:
+        print("| sent | answer |\n|---|---|")
+        for what, status in bad_inputs():
+            print(f"| {what} | {status} |")
+        return 0
     probe = subprocess.run([MIEN, "serve", "--listen", "127.0.0.1"], capture_output=True)
     if b"built without" in probe.stderr:
         print("skipped: this program was built without the web service")

@@ -16,5 +16,12 @@ for preset in wasm wasm-simd; do
     # shellcheck disable=SC2086
     node --no-warnings $flag tests/web/run_unit.mjs "build/$preset/src/web/mien-tests.wasm"
 done
-python=${PYTHON:-python3}
-"$python" tests/web/test_web.py --library build/check/libmien.so --npm build/npm --web build/web --mien build/check/mien
+cmake --build --preset wasm-simd --target mien-web-counted
+# The program takes the modules for its page where they are when it is configured; before `make web` there were none.
+cmake --preset check >/dev/null
+cmake --build --preset check -j "$(nproc)" --target mien_tool mien_shared
+# The interpreter that has playwright (tests/page_venv.sh makes it), else the one without, for Node alone.
+python=${PAGE_PYTHON:-build/page-venv/bin/python}
+[ -x "$python" ] || python=${PYTHON:-python3}
+"$python" tests/web/test_web.py --library build/check/libmien.so --npm build/npm --web build/web --mien build/check/mien \
+    --counted build/wasm-simd/src/web/mien-web-counted.wasm

@@ -13,6 +13,7 @@ export class MienError extends Error {
 }
 
 export const GRAY8 = 0, RGB24 = 1, BGR24 = 2, RGBA32 = 3, BGRA32 = 4, YUYV = 5, UYVY = 6, NV12 = 7;
+const PIXEL_BYTES = [1, 3, 3, 4, 4, 2, 2, 1];  // by format
 const FACE_WORDS = 9, LARGEST = 8192;  // of 8192 by 8192 pixels all addresses stay below 2 GB
 const WEIGHTS = {cascade: 'haarcascade_frontalface_default.mien', emotion: 'emotion.mien', gender: 'gender.mien'};
 
@@ -82,7 +83,7 @@ class Reading {
 }
 
 export class Mien {
-  #code; #memory; #bytes; #words; #floats; #heads; #pool = []; #faces = []; #options; #capacity;
+  #code; #memory; #bytes; #words; #floats; #heads; #pool = []; #lists = []; #room; #options; #capacity;
 
   constructor(instance, files, options) {
     this.#code = instance.exports;
@@ -127,12 +128,14 @@ export class Mien {
     this.#floats = new Float32Array(buffer);
     this.#check(status);
     this.#capacity = [maxWidth, maxHeight];
+    const place = this.#code.mien_web_pixels();
+    this.#room = this.#bytes.subarray(place, place + maxWidth * maxHeight * 4);
     this.#heads = [0, 1].map(head => {
       const labels = [];
       for (let text; labels.length < 64 && (text = this.#text(this.#code.mien_web_label(head, labels.length)));) labels.push(text);
       return labels;
     });
-    this.#pool.length = 0;
+    this.#pool.length = this.#lists.length = 0;
   }
 
   /** Faces of a picture, each with box, neighbors, emotion and gender. ImageData, or a canvas, or {data, width, height, format?, stride?}. */
@@ -147,20 +150,19 @@ export class Mien {
     // visibleRect is null for a closed frame.
     const rect = frame.visibleRect, width = rect ? rect.width : 0, height = rect ? rect.height : 0;
     if (width < 1 || height < 1) throw new MienError('The video frame is closed or empty.');
-    this.#room(width, height);
-    const place = this.#code.mien_web_pixels(), room = this.#bytes.subarray(place, place + this.maxWidth * this.maxHeight * 4);
+    this.#fit(width, height);
     const planar = frame.format && /^(I420|I422|I444|NV12)/.test(frame.format);  // the first plane is the gray picture, as in the native engine
     if (planar) {
-      const layout = await frame.copyTo(room, {rect});
+      const layout = await frame.copyTo(this.#room, {rect});
       return this.#answer(this.#code.mien_web_run(0, width, height, layout[0].stride, GRAY8));
     }
     const format = frame.format === 'RGBA' || frame.format === 'RGBX' ? RGBA32 : frame.format === 'BGRA' || frame.format === 'BGRX' ? BGRA32 : -1;
     if (format < 0) throw new MienError(`The video frame's format ${frame.format} cannot be read.`);
-    const layout = await frame.copyTo(room, {rect});
+    const layout = await frame.copyTo(this.#room, {rect});
     return this.#answer(this.#code.mien_web_run(0, width, height, layout[0].stride, format));
   }
 
-  #room(width, height) {
+  #fit(width, height) {
     if (width > this.#capacity[0] || height > this.#capacity[1]) this.resize(Math.max(width, this.#capacity[0]), Math.max(height, this.#capacity[1]));
   }
 
@@ -175,20 +177,19 @@ export class Mien {
     if (!data || !Number.isInteger(width) || !Number.isInteger(height)) throw new MienError('This is no picture: ImageData, a canvas or {data, width, height} is wanted.');
     if (width < 1 || height < 1) throw new MienError(`A picture of ${width} by ${height} pixels has nothing to read.`);
     const format = picture.format ?? RGBA32;
-    const pixel = [1, 3, 3, 4, 4, 2, 2, 1][format];
+    const pixel = PIXEL_BYTES[format];
     if (!pixel) throw new MienError(`There is no pixel format ${format}.`);
     const stride = picture.stride ?? width * pixel, bytes = format === NV12 ? stride * (height + ((height + 1) >> 1)) : stride * (height - 1) + width * pixel;
     if (!Number.isInteger(stride) || stride < width * pixel) throw new MienError(`A row of ${width} pixels does not fit in ${stride} bytes.`);
     if (data.length < bytes) throw new MienError(`A picture of ${width} by ${height} pixels has ${bytes} bytes, these are ${data.length}.`);
-    this.#room(Math.max(width, Math.ceil(stride / 4)), height);
-    const used = Math.min(data.length, this.maxWidth * this.maxHeight * 4);
-    this.#bytes.set(used === data.length ? data : data.subarray(0, used), this.#code.mien_web_pixels());
+    this.#fit(Math.max(width, Math.ceil(stride / 4)), height);
+    this.#room.set(data.length <= this.#room.length ? data : data.subarray(0, this.#room.length));
     return this.#answer(this.#code.mien_web_run(what, width, height, stride, format));
   }
 
   #answer(status) {
     this.#check(status);
-    const count = this.#code.mien_web_count(), faces = this.#faces;
+    const count = this.#code.mien_web_count();
     let word = this.#code.mien_web_faces() >> 2;
     while (this.#pool.length < count) {
       this.#pool.push({box: {x: 0, y: 0, width: 0, height: 0}, neighbors: 0, emotion: null, gender: null,
@@ -204,10 +205,8 @@ export class Mien {
       face.neighbors = words[word + 4];
       face.emotion = this.#read(face.readings[0], words[word + 5], words[word + 7]);
       face.gender = this.#read(face.readings[1], words[word + 6], words[word + 8]);
-      faces[i] = face;
     }
-    faces.length = count;
-    return faces;
+    return this.#lists[count] ??= this.#pool.slice(0, count);  // one list for each count: an array that shrinks and grows takes memory
   }
 
   #read(reading, count, place) {

@@ -3,7 +3,9 @@
 """Is mien in a browser the native engine? The same pixels through libmien.so, Node and headless Chromium, bit for bit; bad input; and the
 page as a folder: photos, a webcam, without vectors, without a network, with files cut short.
 
-  test_web.py --library LIBMIEN.SO --npm build/npm --web build/web [--mien PROGRAM]
+  test_web.py --library LIBMIEN.SO --npm build/npm --web build/web --counted MIEN-WEB-COUNTED.WASM [--mien PROGRAM]
+
+The example and the content security policy of docs/BROWSER.md are taken from there and tried as they stand.
 """
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ import ctypes
 import functools
 import http.server
 import json
+import platform
 import re
 import shutil
 import subprocess
@@ -20,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+import zlib
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -79,10 +83,12 @@ def golden(library: Path) -> list[dict]:
 
 class Handler(http.server.SimpleHTTPRequestHandler):
     broken: set[str] = set()  # paths that are sent cut short
+    policy = POLICY
     extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm"}
 
     def end_headers(self):
-        self.send_header("Content-Security-Policy", POLICY)
+        if self.policy:
+            self.send_header("Content-Security-Policy", self.policy)
         self.send_header("Cache-Control", "no-store")
         super().end_headers()
 
@@ -106,6 +112,55 @@ def serve(folder: Path) -> tuple[http.server.ThreadingHTTPServer, str]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server, f"http://127.0.0.1:{server.server_port}/"
+
+
+def no_pixels(folder: Path) -> list[Path]:
+    """Pictures of 0 by 0: an empty file, a PNG whose header says so, an SVG."""
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", bytes(8) + bytes([8, 2, 0, 0, 0])) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    files = {"empty.png": b"", "zero.png": png, "zero.svg": b'<svg xmlns="http://www.w3.org/2000/svg" width="0" height="0"/>'}
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return [folder / name for name in files]
+
+
+def documented() -> tuple[str, str]:
+    """The example page and the policy in docs/BROWSER.md."""
+    text = (HERE.parents[1] / "docs" / "BROWSER.md").read_text()
+    return re.search(r"```html\n(.*?)```", text, re.S)[1], re.search(r"```http\nContent-Security-Policy: (.*?)\n```", text, re.S)[1]
+
+
+def documented_tests(browser, expect, site: Path, address: str) -> None:
+    """The example as it stands; its script in a file of its own under the policy; and that nothing of the policy can be left out."""
+    example, policy = documented()
+    script = re.search(r'<script type="module">(.*?)</script>', example, re.S)
+    (site / "example.html").write_text(example)
+    (site / "faces.js").write_text(script[1])
+    (site / "example_csp.html").write_text(example.replace(script[0], '<script type="module" src="faces.js"></script>'))
+    parts = policy.split("; ")
+    weaker = ["; ".join(part.replace(" 'wasm-unsafe-eval'", "") for part in parts), "; ".join(part for part in parts if not part.startswith("connect-src"))]
+    assert len(script[1].strip().splitlines()) <= 10, "the example has grown"
+    assert all(p != policy for p in weaker), policy
+    context = browser.new_context(permissions=["camera"])
+    for file, sent, works in (("example.html", None, True), ("example_csp.html", policy, True), *(("example_csp.html", p, False) for p in weaker)):
+        Handler.policy = sent
+        page, failed = context.new_page(), []
+        page.on("pageerror", lambda error: failed.append(str(error)))
+        page.on("console", lambda message: failed.append(message.text) if message.type == "error" else None)
+        page.goto(address + file)
+        if works:
+            expect(page.locator("#said")).to_have_text(re.compile(r"^\w+ at \d+, \d+$"), timeout=20000)
+            assert failed == [], failed
+        else:
+            page.wait_for_timeout(1000)
+            assert page.locator("#said").inner_text() == "" and failed, f"works under {sent}"
+            if "wasm-unsafe-eval" not in sent:
+                assert any("wasm-unsafe-eval" in text and "MienError" in text or "policy forbids WebAssembly" in text for text in failed), failed
+        page.close()
+    Handler.policy = POLICY
+    context.close()
+    print("the example of docs/BROWSER.md: works, and under its policy")
 
 
 def browser_tests(arguments: argparse.Namespace, folder: Path) -> None:
@@ -154,6 +209,8 @@ def browser_tests(arguments: argparse.Namespace, folder: Path) -> None:
         assert same[:3] == [True, True, True] and "closed" in same[3], same
         page.close()
 
+        documented_tests(browser, expect, site, address)
+
         # The page as a folder.
         errors: list[str] = []
 
@@ -189,6 +246,20 @@ def browser_tests(arguments: argparse.Namespace, folder: Path) -> None:
         page.evaluate("() => document.getElementById('video').srcObject.getVideoTracks()[0].dispatchEvent(new Event('ended'))")
         expect(page.locator("#camera-note")).to_contain_text("gone")
         expect(page.locator("#camera")).to_have_attribute("aria-pressed", "false")
+        # The page lives: the webcam can be started again. Then its picture has no size for a while.
+        page.locator("#camera").click()
+        expect(page.locator("#live-bars .bars")).to_be_visible(timeout=20000)
+        page.evaluate("() => Object.defineProperty(document.getElementById('video'), 'videoWidth', {get: () => 0, configurable: true})")
+        expect(page.locator("#camera-note")).to_contain_text("gives no picture", timeout=20000)
+        page.evaluate("() => { delete document.getElementById('video').videoWidth; }")
+        expect(page.locator("#camera-note")).to_have_text("", timeout=20000)
+        page.locator("#camera").click()
+        # Pictures without pixels.
+        for file in no_pixels(folder):
+            page.set_input_files("#files", str(file))
+            expect(page.locator(f'article[aria-label="{file.name}"] .error')).to_contain_text("no picture", timeout=20000)
+        page.set_input_files("#files", str(PHOTOS / "grace_hopper.jpg"))
+        expect(page.locator('article[aria-label="grace_hopper.jpg"] .bars').first).to_be_visible(timeout=20000)
         # Offline after the first visit.
         page.evaluate("() => navigator.serviceWorker.ready.then(() => true)")
         page.context.set_offline(True)
@@ -198,10 +269,16 @@ def browser_tests(arguments: argparse.Namespace, folder: Path) -> None:
         expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
         page.context.close()
 
+        # A browser that has no vectors, because it thinks the processor has none: the module without is chosen.
+        if platform.machine() in ("x86_64", "AMD64"):
+            old = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--js-flags=--no-enable-ssse3 --no-enable-sse4-1 --no-enable-avx"])
+            page = open_page(context=old.new_context())
+            expect(page.locator("#device-note")).to_contain_text("scalar", timeout=20000)
+            page.set_input_files("#files", str(PHOTOS / "astronaut.jpg"))
+            expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
+            old.close()
         page = open_page("?nosimd")
         expect(page.locator("#device-note")).to_contain_text("scalar", timeout=20000)
-        page.set_input_files("#files", str(PHOTOS / "astronaut.jpg"))
-        expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
         page.context.close()
 
         page = open_page(script="delete globalThis.WebAssembly;")
@@ -226,15 +303,12 @@ def browser_tests(arguments: argparse.Namespace, folder: Path) -> None:
                 page = browser.new_page()
                 page.goto(f"http://127.0.0.1:{port}/")
                 page.locator("#device").check()
-                expect(page.locator("#device-note")).to_contain_text(re.compile("simd128|built without|answered 404"), timeout=20000)
-                if "simd128" in page.locator("#device-note").inner_text():
-                    service.terminate()
-                    service.wait(20)
-                    page.set_input_files("#files", str(PHOTOS / "astronaut.jpg"))
-                    expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
-                    print("the switch of mien serve, its service gone: works")
-                else:
-                    print("skipped: mien serve on this device: the program was configured before `make wasm`")
+                expect(page.locator("#device-note")).to_contain_text("simd128", timeout=20000)
+                service.terminate()
+                service.wait(20)
+                page.set_input_files("#files", str(PHOTOS / "astronaut.jpg"))
+                expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
+                print("the switch of mien serve, its service gone: works")
             finally:
                 service.kill()
                 service.wait()
@@ -248,12 +322,15 @@ def main() -> int:
     parser.add_argument("--library", type=Path, required=True)
     parser.add_argument("--npm", type=Path, required=True)
     parser.add_argument("--web", type=Path, required=True)
+    parser.add_argument("--counted", type=Path, required=True, help="the module whose heap counts")
     parser.add_argument("--mien", help="the program, for the switch on its page")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "golden.json").write_text(json.dumps(golden(arguments.library)))
         subprocess.run(["node", str(HERE / "node.mjs"), str(arguments.npm.resolve()), str(folder / "golden.json")], check=True)
+        subprocess.run(["node", "--expose-gc", str(HERE / "allocation.mjs"), str(arguments.npm.resolve()), str(arguments.counted.resolve()), str(folder / "golden.json")],
+                       check=True)
         browser_tests(arguments, folder)
     print("mien in the browser works")
     return 0

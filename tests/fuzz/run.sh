@@ -1,11 +1,12 @@
 #!/bin/sh
-# Runs each libFuzzer target for SECONDS: tests/fuzz/run.sh BUILD_FOLDER [SECONDS]
+# Runs each libFuzzer target for SECONDS: tests/fuzz/run.sh BUILD_FOLDER [SECONDS] [TARGET...]
 # New inputs go to BUILD_FOLDER/corpus; a crash leaves its input there and stops with its exit code.
 set -eu
 build=$1
 seconds=${2:-60}
+[ $# -lt 2 ] && shift $# || shift 2
 data=$(dirname "$0")/../data
-for target in weights cascade image npz stream request groups; do
+for target in ${*:-weights cascade image npz stream request groups}; do
     [ -x "$build/tests/fuzz_$target" ] || { echo "== fuzz_$target is not built"; continue; }
     case $target in
         weights) seeds="$data/models" ;;
@@ -17,7 +18,10 @@ for target in weights cascade image npz stream request groups; do
     [ -d "$data/corpus/$target" ] && seeds="$seeds $data/corpus/$target"
     mkdir -p "$build/corpus/$target"
     echo "== fuzz_$target, $seconds s"
+    status=0
     # shellcheck disable=SC2086
     "$build/tests/fuzz_$target" -max_total_time="$seconds" -max_len=200000 -timeout=20 -rss_limit_mb=3000 -print_final_stats=1 \
-        -artifact_prefix="$build/corpus/crash-$target-" "$build/corpus/$target" $seeds 2>&1 | grep -E 'stat::|ERROR|SUMMARY|crash' || true
+        -artifact_prefix="$build/corpus/crash-$target-" "$build/corpus/$target" $seeds >"$build/corpus/$target.log" 2>&1 || status=$?
+    grep -E 'stat::|ERROR|SUMMARY|crash' "$build/corpus/$target.log" || true
+    [ "$status" -eq 0 ] || { echo "== fuzz_$target stopped with exit code $status, its log is $build/corpus/$target.log"; exit "$status"; }
 done

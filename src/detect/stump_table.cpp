@@ -102,7 +102,7 @@ struct StumpTable::Stump {
 };
 
 // Cuts a feature of weights -1 and k (and k) across so that each part fits in 16 bits.
-bool StumpTable::split(const CascadeFeature& feature, Stump& stump) const noexcept {
+bool StumpTable::split_feature(const CascadeFeature& feature, Stump& stump) const noexcept {
     const Rectangle& outer = feature.rects[0];
     const float k = feature.rects[1].weight;
     if (feature.tilted || feature.count < 2 || outer.weight != -1 || k < 1 || k > 100 || k != std::floor(k)) return false;
@@ -167,7 +167,7 @@ StumpTable::Stump StumpTable::make_stump(const CascadeNode& node) const noexcept
     Stump stump = {};
     stump.kind = feature.count == 3 ? Stump::wide3 : Stump::wide2;
     if (!fits_16_bits(feature)) {
-        (void)split(feature, stump);  // or it stays wide
+        (void)split_feature(feature, stump);  // or it stays wide
         return stump;
     }
     CornerSum sum;

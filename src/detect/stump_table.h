@@ -58,7 +58,7 @@ private:
     struct Builder;
 
     [[nodiscard]] Stump make_stump(const CascadeNode& node) const noexcept;
-    [[nodiscard]] bool split(const CascadeFeature& feature, Stump& stump) const noexcept;
+    [[nodiscard]] bool split_feature(const CascadeFeature& feature, Stump& stump) const noexcept;
     [[nodiscard]] Node make_node(std::uint32_t index) const noexcept;
     [[nodiscard]] bool exact_stage(int stage, const std::uint32_t* origin, float norm) const noexcept;
     [[nodiscard]] float node_value(const Node& node, const std::uint32_t* origin) const noexcept;

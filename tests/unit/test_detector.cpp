@@ -83,13 +83,13 @@ TEST_CASE("rectangles equal OpenCV's on shipped photos") {
     for (const DetectGolden& golden : detect_golden) {
         const Gray full = load_gray(data_path(std::string("photos/") + golden.photo));
         const Gray gray = shrink(full, golden.width, golden.height);
-        for (const auto& [name, kernels] : detect_tables()) {
-            const auto boxes = detect(cascade, gray, {golden.scale_factor, golden.min_neighbors, 0, 0}, kernels, false);
+        for (const DetectTable& table : detect_tables()) {
+            const auto boxes = detect(cascade, gray, {golden.scale_factor, golden.min_neighbors, 0, 0}, table.kernels, false);
             CHECK(boxes.size() == static_cast<std::size_t>(golden.count) * 5);
             ByteVector bytes;
             for (const std::int32_t v : boxes)
                 for (int i = 0; i < 4; ++i) bytes.push_back(static_cast<std::uint8_t>(static_cast<std::uint32_t>(v) >> (8 * i)));
-            CHECK_MESSAGE(crc32(bytes) == golden.crc, golden.photo, " width ", golden.width, " ", golden.scale_factor, " ", name);
+            CHECK_MESSAGE(crc32(bytes) == golden.crc, golden.photo, " width ", golden.width, " ", golden.scale_factor, " ", table.name);
             rectangles += golden.count;
         }
     }
@@ -112,7 +112,7 @@ TEST_CASE("the vector kernels find what the literal evaluation finds") {
                 DetectorStats stats;
                 const auto literal = detect(file, gray, {factor, 0, 0, 0}, kernels_for(Isa::scalar), true, &stats);
                 candidates += stats.candidates;
-                for (const auto& [name, kernels] : detect_tables()) CHECK_MESSAGE(detect(file, gray, {factor, 0, 0, 0}, kernels, false) == literal, name);
+                for (const DetectTable& table : detect_tables()) CHECK_MESSAGE(detect(file, gray, {factor, 0, 0, 0}, table.kernels, false) == literal, table.name);
             }
     }
     CHECK(candidates > 1000);  // or the comparison would prove little

@@ -24,8 +24,8 @@ void fill_pixels(std::uint8_t* p, int count, Random& random) {
 }  // namespace
 
 TEST_CASE("rows of a level equal the reference on every instruction set") {
-    for (const auto& [name, kernels] : detect_tables()) {
-        const DetectKernels& detect = kernels.detect;
+    for (const DetectTable& table : detect_tables()) {
+        const DetectKernels& detect = table.kernels.detect;
         Random random(21);
         for (const int source_width : widths)
             for (const int width : widths) {
@@ -45,7 +45,7 @@ TEST_CASE("rows of a level equal the reference on every instruction set") {
                     const int a = source.data()[left[x]], b = left[x] + 1 < source_width ? source.data()[left[x] + 1] : 0;
                     wrong += out[x] != (256 - weight[x]) * a + weight[x] * b;
                 }
-                CHECK_MESSAGE(wrong == 0, name, " shrink ", source_width, " to ", width);
+                CHECK_MESSAGE(wrong == 0, table.name, " shrink ", source_width, " to ", width);
                 for (auto& v : other) v = static_cast<std::uint16_t>(random.between(0, 5) == 0 ? 65280 : random.between(0, 65280));
                 for (const int bottom : {0, 1, 100, 255, 256}) {
                     GuardedBuffer pixels(columns);
@@ -53,15 +53,15 @@ TEST_CASE("rows of a level equal the reference on every instruction set") {
                     wrong = 0;
                     for (std::size_t x = 0; x < columns; ++x)
                         wrong += pixels.data()[x] != ((256u - static_cast<unsigned>(bottom)) * out[x] + static_cast<unsigned>(bottom) * other[x] + 32768u) >> 16;
-                    CHECK_MESSAGE(wrong == 0, name, " blend ", width, " weight ", bottom);
+                    CHECK_MESSAGE(wrong == 0, table.name, " blend ", width, " weight ", bottom);
                 }
             }
     }
 }
 
 TEST_CASE("rows of integral images equal the reference on every instruction set") {
-    for (const auto& [name, kernels] : detect_tables()) {
-        const DetectKernels& detect = kernels.detect;
+    for (const DetectTable& table : detect_tables()) {
+        const DetectKernels& detect = table.kernels.detect;
         Random random(22);
         for (const int step : {1, 2})
             for (const int width : widths) {
@@ -91,7 +91,7 @@ TEST_CASE("rows of integral images equal the reference on every instruction set"
                     expected_square[at] = x == 0 ? 0 : square[above] + q;
                 }
                 detect.integral_row({pixels.data(), width, step, odd, pitch, low.data() + pitch, sum.data() + pitch, square.data() + pitch});
-                CHECK_MESSAGE((low == expected_low && sum == expected_sum && square == expected_square), name, " integral of ", width, ", step ", step);
+                CHECK_MESSAGE((low == expected_low && sum == expected_sum && square == expected_square), table.name, " integral of ", width, ", step ", step);
             }
     }
 }

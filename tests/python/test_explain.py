@@ -45,17 +45,23 @@ def convert(source: Path, target: Path, *more: str) -> Path:
     return target
 
 
-def explain(model: Path, pixels: np.ndarray, methods: List[str], label: str, folder: Path, *more: str) -> Dict[str, np.ndarray]:
-    """The program's maps of one network input."""
-    h, w, c = pixels.shape
-    picture = folder / "face.pnm"
-    picture.write_bytes(f"P{5 if c == 1 else 6}\n{w} {h}\n255\n".encode() + pixels.tobytes())
-    done = subprocess.run([str(MIEN), "explain", str(picture), "--crop", "--json", "--emotion", str(model), "--head", "emotion", "--class", label,
+def explain_all(model: Path, faces: np.ndarray, methods: List[str], label: str, folder: Path, *more: str) -> List[Dict[str, np.ndarray]]:
+    """The program's maps of some network inputs, in one run."""
+    names = []
+    for i, pixels in enumerate(faces):
+        h, w, c = pixels.shape
+        names.append(folder / f"face{i}.pnm")
+        names[-1].write_bytes(f"P{5 if c == 1 else 6}\n{w} {h}\n255\n".encode() + pixels.tobytes())
+    done = subprocess.run([str(MIEN), "explain", *map(str, names), "--crop", "--json", "--emotion", str(model), "--head", "emotion", "--class", label,
                            "--method", ",".join(methods), *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)["faces"][0]["emotion"]
-    assert answer["class"] == label
-    return {m["method"]: np.array(m["values"]).reshape(m["height"], m["width"]) for m in answer["maps"]}
+    answers = [json.loads(line)["faces"][0]["emotion"] for line in done.stdout.splitlines()]
+    assert len(answers) == len(names) and all(answer["class"] == label for answer in answers)
+    return [{m["method"]: np.array(m["values"]).reshape(m["height"], m["width"]) for m in answer["maps"]} for answer in answers]
+
+
+def explain(model: Path, pixels: np.ndarray, methods: List[str], label: str, folder: Path, *more: str) -> Dict[str, np.ndarray]:
+    return explain_all(model, pixels[None], methods, label, folder, *more)[0]
 
 
 class _GuidedReLU(torch.autograd.Function):
@@ -135,10 +141,9 @@ def errors_of(torch_net_: Torch, model: Path, faces: np.ndarray, folder: Path) -
     """For each method the largest difference over the largest value, of all faces and some classes."""
     labels = mien.decode_network(model.read_bytes()).labels
     worst: Dict[str, float] = {}
-    for face in faces:
-        for k in range(0, len(labels), 3):
+    for k in range(0, len(labels), 3):
+        for face, got in zip(faces, explain_all(model, faces, GRADIENT_METHODS, labels[k], folder)):
             wanted = torch_net_.maps(face, k)
-            got = explain(model, face, GRADIENT_METHODS, labels[k], folder)
             assert set(wanted) <= set(got)
             for method, values in wanted.items():
                 top = np.abs(values).max()
@@ -247,9 +252,8 @@ def integer_agreement(source: Path, model: Path, count: int, folder: Path) -> Di
     reference = keras_file.read_model(str(source))
     labels = mien.decode_network(model.read_bytes()).labels
     found: Dict[str, List[float]] = {}
-    for face in faces_of(reference.input_shape, count):
-        floats = explain(model, face, GRADIENT_METHODS, labels[0], folder)
-        integers = explain(model, face, GRADIENT_METHODS, labels[0], folder, "--integers")
+    faces = faces_of(reference.input_shape, count)
+    for floats, integers in zip(explain_all(model, faces, GRADIENT_METHODS, labels[0], folder), explain_all(model, faces, GRADIENT_METHODS, labels[0], folder, "--integers")):
         for method in floats:
             found.setdefault(method, []).append(rank_correlation(floats[method], integers[method]))
     return {method: float(np.nanmean(values)) for method, values in found.items()}

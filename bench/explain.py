@@ -5,9 +5,11 @@
   - milliseconds for each map by method, the least of some runs
   - how alike the maps of each method are to those of occlusion, which needs no gradients (mean rank correlation on an 8 x 8 grid)
   - how alike they are to those of the same network with shuffled weights (they should not be)
+  - how alike the maps of the integer weights are to those of the float ones, at the network's own resolution, for files with a float twin
+    (tools/convert_keras.py --float-twin)
   - frames a second of a film of one face with the live map and without, drawn and recorded as motion JPEG, and the least time for reading the face
 
-  bench/explain.py [--mien PROGRAM] [--runs 5] [PHOTO...]
+  bench/explain.py [--mien PROGRAM] [--runs 5] [--emotion FILE] [--gender FILE] [--no-film] [PHOTO...]
 """
 from __future__ import annotations
 
@@ -61,31 +63,46 @@ def explained(program: str, photos: list[str], *more: str) -> list[dict]:
     return [face[head] | {"head": head} for line in out.splitlines() for face in json.loads(line)["faces"] for head in ("emotion", "gender")]
 
 
+def without_times(faces: list[dict]) -> list[dict]:
+    return [{"maps": [(m["method"], m["values"]) for m in face["maps"]]} for face in faces]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", nargs="*", default=[str(p) for p in sorted((ROOT / "tests" / "data" / "photos").iterdir())])
     parser.add_argument("--mien", default=str(ROOT / "build" / "release" / "mien"))
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--emotion", help="another network")
+    parser.add_argument("--gender", help="another network")
+    parser.add_argument("--no-film", action="store_true", help="the maps only")
     arguments = parser.parse_args()
-    runs = [explained(arguments.mien, arguments.photos, "--threads", "1") for _ in range(arguments.runs)]
+    networks = [word for name in ("emotion", "gender") if getattr(arguments, name) for word in ("--" + name, getattr(arguments, name))]
+    integers = explained(arguments.mien, arguments.photos, "--integers", *networks)
+    runs = [explained(arguments.mien, arguments.photos, "--threads", "1", *networks) for _ in range(arguments.runs)]
     for head in ("emotion", "gender"):
         rows = [[face for face in run if face["head"] == head] for run in runs]
         print(f"{head}: {len(rows[0])} faces")
         forward = min(face["forward_ms"] for run in rows for face in run)
-        print(f"  {'method':<16}{'ms':>8}{'like occlusion':>16}{'like shuffled':>15}   (forward pass {forward:.2f} ms, once for all)")
+        print(f"  {'method':<16}{'ms':>8}{'like occlusion':>16}{'like shuffled':>15}{'like float':>12}   (forward pass {forward:.2f} ms, once for all)")
         shuffled: dict[str, list[float]] = {}
         for seed in range(1, 6):
-            for face in explained(arguments.mien, arguments.photos, "--sanity", "--seed", str(seed)):
+            for face in explained(arguments.mien, arguments.photos, "--sanity", "--seed", str(seed), *networks):
                 for entry in face["maps"]:
                     if face["head"] == head and "shuffled_rank_correlation" in entry:
                         shuffled.setdefault(entry["method"], []).append(entry["shuffled_rank_correlation"])
+        plain = [face for face in integers if face["head"] == head]
+        twin = any(a["maps"] != b["maps"] for a, b in zip(without_times(rows[0]), without_times(plain)))
         for i, entry in enumerate(rows[0][0]["maps"]):
             method = entry["method"]
             ms = min(face["maps"][i]["ms"] for run in rows for face in run)
             occlusion = [next(e for e in face["maps"] if e["method"] == "occlusion") for face in rows[0]]
             alike = np.mean([correlation(gridded(face["maps"][i]), gridded(other)) for face, other in zip(rows[0], occlusion)])
             random = f"{np.mean(shuffled[method]):15.2f}" if method in shuffled else f"{'-':>15}"
-            print(f"  {method:<16}{ms:8.2f}{alike:16.2f}{random}")
+            same = [correlation(np.array(a["maps"][i]["values"]), np.array(b["maps"][i]["values"])) for a, b in zip(rows[0], plain)]
+            floats = f"{np.mean(same):12.3f}" if twin and method != "occlusion" else f"{'-':>12}"
+            print(f"  {method:<16}{ms:8.2f}{alike:16.2f}{random}{floats}")
+    if arguments.no_film:
+        return 0
     photo = (ROOT / "tests" / "data" / "photos" / "astronaut.jpg").read_bytes()
     film, count = photo * 200, 200
     with tempfile.TemporaryDirectory() as folder:

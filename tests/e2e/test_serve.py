@@ -107,7 +107,7 @@ class Service:
         body, content_type = multipart(*parts)
         return self.ask("POST", path, body, Content_Type=content_type, **headers)
 
-    def raw(self, data: bytes, seconds: float = 10) -> bytes:
+    def raw(self, data: bytes, seconds: float = 30) -> bytes:
         """Sends bytes as they are and reads until the service closes."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as link:
             link.sendall(data)

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -183,6 +184,37 @@ def check_live(folder: Path) -> None:
     (folder / "live.jpg").write_bytes(jpegs[1][:jpegs[1].index(b"\xff\xd9") + 2])
 
 
+def check_stream(folder: Path) -> None:
+    """Browsers see the map, too: the same film gives another picture with it."""
+    photo = (PHOTOS / "astronaut.jpg").read_bytes()
+    seen = []
+    for style in ("emotion", "emotion", "explain"):
+        process = subprocess.Popen([MIEN, "video", "-", "--live", "--mjpeg", "127.0.0.1:0", "--style", style, "-q"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            process.stdin.write(photo)
+            process.stdin.flush()
+            address = process.stderr.readline().decode().split()[-1]
+            stream = urllib.request.urlopen(address + "stream.mjpg", timeout=20)  # pictures are made for those who look
+            for _ in range(100):
+                process.stdin.write(photo)
+                process.stdin.flush()
+                time.sleep(0.1)
+                try:
+                    if json.loads(urllib.request.urlopen(address + "faces.json", timeout=20).read())["faces"]:
+                        seen.append(urllib.request.urlopen(address + "snapshot.jpg", timeout=20).read())
+                        break
+                except urllib.error.HTTPError as none_yet:
+                    assert none_yet.code == 503, none_yet
+            stream.close()
+        finally:
+            process.stdin.close()
+            process.wait(20)
+            process.stderr.close()
+    assert len(seen) == 3 and all(picture[:2] == b"\xff\xd8" for picture in seen)
+    (folder / "stream.jpg").write_bytes(seen[2])
+    assert seen[0] == seen[1] != seen[2]  # nothing but the style makes the difference
+
+
 def check_service() -> None:
     process = subprocess.Popen([MIEN, "serve", "--listen", "127.0.0.1:0", "-q"], stderr=subprocess.PIPE)
     try:
@@ -277,7 +309,7 @@ def main() -> int:
         if arguments.only_browser:
             check_browser(check_report(folder), shots)
             return 0
-        for check in (check_numbers, check_pictures, check_refusals, check_live):
+        for check in (check_numbers, check_pictures, check_refusals, check_live, check_stream):
             begin = time.monotonic()
             check(folder)
             print(f"{check.__name__}: {time.monotonic() - begin:.1f} s")
@@ -285,7 +317,7 @@ def main() -> int:
         check_service()
         check_browser(page, shots)
         if arguments.shots:
-            for file in ("one.png", "report.html", "live.jpg"):
+            for file in ("one.png", "report.html", "live.jpg", "stream.jpg"):
                 shutil.copy(folder / file, shots)
     print("explain: all checks passed")
     return 0

@@ -263,7 +263,7 @@ def integer_agreement(source: Path, model: Path, count: int, folder: Path) -> Di
 @needs_data
 def test_integers_point_where_floats_do(tmp_path: Path) -> None:
     source = Path(DATA or "") / "models" / "fer2013_mini_XCEPTION.102-0.66.hdf5"
-    model = convert(source, tmp_path / "net.mien", "--calibrate", str(Path(DATA or "") / "data" / "fer2013" / "train.npz"))
+    model = convert(source, tmp_path / "net.mien", "--calibrate", str(Path(DATA or "") / "data" / "fer2013" / "public.npz"))
     agreement = integer_agreement(source, model, 6, tmp_path)
     assert agreement["cam"] > 0.9 and agreement["grad-cam"] > 0.8 and agreement["guided"] > 0.6, agreement
 

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <memory>
 
 #include "explain/explain.h"
@@ -188,7 +189,8 @@ struct Shipped {
 
 // Faces of the sample photos as the network sees them.
 std::vector<ByteVector> sample_faces(const Model& model) {
-    static std::vector<ByteVector> found;  // always of the same network
+    static std::map<int, std::vector<ByteVector>> of_side;  // networks with the same input get the same pictures
+    std::vector<ByteVector>& found = of_side[model.input_width()];
     if (!found.empty()) return found;
     const ByteVector cascade_file = read_file(weights_path("haarcascade_frontalface_default.mien"));
     Cascade cascade;

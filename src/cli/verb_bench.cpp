@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <optional>
 #include <vector>
 
 #include <sys/resource.h>
@@ -26,7 +27,8 @@ struct BenchOptions {
     EngineOptions engine;
     std::string photo;
     std::string live, size = "640x480";
-    double seconds = 10, fps = 30;
+    std::optional<double> seconds;  // none: 10, or as long as the frames take
+    double fps = 30;
     std::uint64_t frames = 0;
     int repeat = 30;
     bool json = false;
@@ -234,7 +236,7 @@ int bench_live(BenchOptions& options) {
     live.json = options.json;
     live.quiet = true;
     live.frames = options.frames;
-    live.seconds = options.frames > 0 ? 0 : options.seconds;
+    live.seconds = options.seconds.value_or(options.frames > 0 ? 0 : 10);
     Notices notices;
     return run_live(live, options.live, notices, exit_done, Ending::bench, [&](bool color, int& code) -> std::unique_ptr<video::Source> {
         host::Error error;
@@ -268,8 +270,8 @@ int run_bench(int argc, char** argv) {
     app.add_option("PHOTO", options.photo, "A picture with faces; without it a generated one of 640 x 480")->type_name("");
     app.add_option("--repeat", options.repeat, "Measurements after two to warm up")->check(CLI::Range(1, 100000))->type_name("COUNT");
     app.add_option("--live", options.live, "Measure a camera, or frames on standard input (-), from time stamp to result")->type_name("DEVICE");
-    app.add_option("--seconds", options.seconds, "Of --live")->check(CLI::Range(0.1, 1e9))->type_name("S");
-    app.add_option("--frames", options.frames, "Of --live; 0: as many as come in --seconds")->type_name("COUNT");
+    app.add_option("--seconds", options.seconds, "End --live after so long (default: 10, or none with --frames)")->check(CLI::Range(0.1, 1e9))->type_name("S");
+    app.add_option("--frames", options.frames, "End --live after so many, or after --seconds if that is sooner")->type_name("COUNT");
     app.add_option("--size", options.size, "To ask the camera of --live for")->type_name("WxH");
     app.add_option("--fps", options.fps, "To ask the camera of --live for")->check(CLI::Range(0.1, 1000.0))->type_name("RATE");
     app.add_flag("--json", options.json, "As one JSON object");

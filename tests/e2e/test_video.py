@@ -7,6 +7,7 @@ test_video.py --mien PROGRAM
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -15,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 import urllib.error
@@ -301,6 +303,28 @@ class Video(unittest.TestCase):
         summary = json.loads(done.stdout)["summary"]
         self.assertIn("latency", summary["ms"])
         self.assertEqual(summary["frames"] + summary["dropped"], 20)
+
+    def test_bench_live_ends_at_the_sooner_of_frames_and_seconds(self):
+        frame = (PHOTOS / "astronaut.jpg").read_bytes()
+        for options, frames in ((("--frames", "100000", "--seconds", "0.5"), None), (("--frames", "3", "--seconds", "60"), 3)):
+            bench = subprocess.Popen([MIEN, "bench", "--live", "-", "--json", *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+            def feed(pipe=bench.stdin):
+                with contextlib.suppress(OSError, ValueError):
+                    while True:
+                        pipe.write(frame)
+                        pipe.flush()
+                        time.sleep(0.01)
+
+            threading.Thread(target=feed, daemon=True).start()
+            with self.subTest(options=options):
+                self.assertEqual(bench.wait(timeout=30), 0, bench.stderr.read())
+                summary = json.loads(bench.stdout.read())["summary"]
+                self.assertGreater(summary["frames"], 0)
+                if frames is not None:
+                    self.assertEqual(summary["frames"], frames)
+            for pipe in (bench.stdout, bench.stderr):
+                pipe.close()
 
 
 if __name__ == "__main__":

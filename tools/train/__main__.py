@@ -39,6 +39,7 @@ except ImportError as error:
 
 import conditions  # noqa: E402
 import datasets  # noqa: E402
+import face_net  # noqa: E402
 import keras_writer  # noqa: E402
 import metrics  # noqa: E402
 import plots  # noqa: E402
@@ -46,7 +47,7 @@ from architectures import ARCHITECTURES  # noqa: E402
 from augment import PRESETS, UTKFACE_BOX, Augmentation, cut  # noqa: E402
 from evaluate import Model  # noqa: E402
 from torch_net import KerasNet  # noqa: E402
-from trainer import Recipe, Trainer, TrainingData  # noqa: E402
+from trainer import Recipe, Trainer, TrainingData, settle_norms  # noqa: E402
 
 
 class Report:
@@ -105,7 +106,7 @@ def source_size(task: str, args: argparse.Namespace, size: Tuple[int, int, int])
 def recipe_of(args: argparse.Namespace, task: str) -> Recipe:
     augmentation = PRESETS[args.augmentation].scaled(args.strength)
     values = {f.name: getattr(args, f.name) for f in fields(Recipe) if hasattr(args, f.name)}
-    values.update(augmentation=asdict(augmentation), teachers=[Path(t).name for t in args.teacher])
+    values.update(augmentation=asdict(augmentation), teachers=[Path(t).name for t in args.teacher], start="")
     return Recipe(**values)
 
 
@@ -137,6 +138,9 @@ def run_training(args: argparse.Namespace) -> int:
         shape = (args.size, args.size, shape[2])
     if args.colour:
         shape = (shape[0], shape[1], 3)
+    start = keras_file.read_model(str(args.start)) if args.start else None
+    if start is not None:
+        shape = start.input_shape
     data = load_data(args, task, source_size(task, args, shape))
     if "train" not in data.splits or "validation" not in data.splits:
         raise errors.ModelError(data.path, "needs training and validation pictures; it has " + (", ".join(data.splits) or "none"))
@@ -154,14 +158,19 @@ def run_training(args: argparse.Namespace) -> int:
     recipe.augmentation.update(box_of(data))
     teachers = [KerasNet(keras_file.read_model(str(path))) for path in args.teacher]
     for path, teacher in zip(args.teacher, teachers):
-        if teacher.model.input_shape != shape or teacher.model.class_count != len(data.classes):
-            raise errors.ModelError(path, "a teacher needs the same input and the same classes")
+        if teacher.model.input_shape[2] != shape[2] or teacher.model.class_count != len(data.classes):
+            raise errors.ModelError(path, "a teacher needs as many channels and the same classes")
     if recipe.auxiliary and train.votes is None:
         report("no FER+ votes: without the second head and without soft labels")
     votes = None if train.votes is None else train.votes / np.maximum(train.votes.sum(1, keepdims=True), 1)
     soft = datasets.soft_labels(train.votes) if train.votes is not None and task == "emotion" else None
-    net = KerasNet(make(shape, len(data.classes)))
-    report(f"{args.architecture}: {net.store_keras().parameter_count:,} parameters, {len(train):,} training and {len(validation):,} validation pictures")
+    if start is None:
+        net = KerasNet(make(shape, len(data.classes)))
+    else:
+        recipe.architecture, recipe.start = start.name, start.sha256[:16]
+        net = KerasNet(start if start.class_count == len(data.classes) else with_classes(start, len(data.classes)))
+        settle_norms(net, cut(train.images[:512], Augmentation(**recipe.augmentation), shape[:2]))
+    report(f"{recipe.architecture}: {net.store_keras().parameter_count:,} parameters, {len(train):,} training and {len(validation):,} validation pictures")
     checkpoint = args.checkpoint or args.output.with_suffix(".checkpoint.pt")
     log = args.log or args.output.with_suffix(".csv")
     trainer = Trainer(net, recipe, TrainingData(train.images, train.labels, votes, soft, framed(data, validation, shape[:2]), validation.labels),
@@ -190,6 +199,13 @@ def run_export(args: argparse.Namespace) -> int:
     report(f"after {state['epoch']} of {recipe['epochs']} epochs: best validation accuracy {best[0]:.4f}")
     args.curves = None
     write_outputs(net, args, args.checkpoint)
+    return 0
+
+
+def run_face_net(args: argparse.Namespace) -> int:
+    args.mien, args.curves = None, None
+    check_outputs(args)
+    write_outputs(KerasNet(face_net.face_net(args.package, args.size, args.classes, report)), args, args.output)
     return 0
 
 
@@ -433,6 +449,7 @@ def add_training(parser: argparse.ArgumentParser, task: str) -> None:
     parser.add_argument("--architecture", choices=sorted(ARCHITECTURES), default="small")
     parser.add_argument("--size", type=int, default=0, help="side of the input (default: the architecture's)")
     parser.add_argument("--colour", action="store_true", help="RGB input")
+    parser.add_argument("--start", type=Path, help="Keras file whose layers and weights it starts from, instead of --architecture")
     parser.add_argument("--augmentation", choices=sorted(PRESETS), default="mild")
     parser.add_argument("--strength", type=float, default=1.0, help="factor of the augmentation's ranges")
     parser.add_argument("--epochs", type=int, default=defaults.epochs)
@@ -536,6 +553,13 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     sub.add_argument("--count", type=int, default=500)
     sub.add_argument("--seed", type=int, default=1)
     sub.set_defaults(run=run_calibration)
+    sub = commands.add_parser("face-net", help="fetch a network trained on millions of faces, for a teacher to start from (--start)", **shown)
+    sub.add_argument("-o", "--output", type=Path, required=True, help="Keras HDF5 file to write")
+    sub.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
+    sub.add_argument("--size", type=int, default=96, help="side of the input, gray")
+    sub.add_argument("--classes", type=int, default=7, help="of its new last layer")
+    sub.add_argument("--package", type=Path, help="the npm package, if it is here already")
+    sub.set_defaults(run=run_face_net)
     for name, run, help_text in (("data", run_data, "show what a data set holds, and what is rejected"),
                                  ("copies", run_copies, "pictures of one split that are in another too")):
         sub = commands.add_parser(name, help=help_text, **shown)

@@ -12,6 +12,7 @@ that they cannot differ. The tables of the original's five are those of oarriaga
   big_XCEPTION                208,871  64x64x1      original
   small                        59,287  48x48x1      ours, for weights/emotion.mien
   large                       613,527  48x48x1      ours, for weights/emotion-large.mien
+  mobilenet                 3,235,463  96x96x1      MobileNet v1, for teachers that start from a face network (tools/fetch_face_net.py)
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ class Builder:
     def separable(self, x: str, filters: int, stride: int = 1, kernel: int = 3) -> str:
         return self.add("separable", "SeparableConv2D", [x], filters=filters, kernel=(kernel, kernel), stride=(stride, stride),
                         padding="same", use_bias=False)
+
+    def depthwise(self, x: str, stride: int = 1, kernel: int = 3) -> str:
+        return self.add("depthwise", "DepthwiseConv2D", [x], kernel=(kernel, kernel), stride=(stride, stride), padding="same", use_bias=False)
 
     def norm(self, x: str) -> str:
         return self.add("batch_norm", "BatchNormalization", [x])
@@ -150,6 +154,21 @@ def residual(name: str, input_shape: Tuple[int, int, int], classes: int, stem: T
     return b.finish(x, classes, "dense")
 
 
+# ---------------------------------------------------------------- others'
+
+MOBILENET = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)] + [(512, 1)] * 5 + [(1024, 2), (1024, 1)]
+
+
+def mobilenet(input_shape: Tuple[int, int, int], classes: int) -> KerasModel:
+    """MobileNet v1 (Howard and others, 2017, table 1) of full width, with ReLU instead of ReLU6."""
+    b = Builder("mobilenet", input_shape)
+    x = b.relu(b.norm(b.conv("input_1", 32, 3, 2)))
+    for width, stride in MOBILENET:
+        x = b.relu(b.norm(b.depthwise(x, stride)))
+        x = b.relu(b.norm(b.conv(x, width, 1)))
+    return b.finish(x, classes, "dense")
+
+
 Maker = Callable[[Tuple[int, int, int], int], KerasModel]
 
 ARCHITECTURES: Dict[str, Tuple[Tuple[int, int, int], Maker]] = {
@@ -160,4 +179,5 @@ ARCHITECTURES: Dict[str, Tuple[Tuple[int, int, int], Maker]] = {
     "big_XCEPTION": ((64, 64, 1), lambda s, n: xception("big_XCEPTION", s, n, (32, 64), [128, 256], 2, True)),
     "small": ((48, 48, 1), lambda s, n: residual("small", s, n, (8, 24), [(32, 2), (48, 4), (72, 2)])),
     "large": ((48, 48, 1), lambda s, n: residual("large", s, n, (16, 48), [(56, 2), (120, 5), (224, 4)])),
+    "mobilenet": ((96, 96, 1), mobilenet),
 }

@@ -50,6 +50,7 @@ class Recipe:
     temperature: float = 2.0
     views: int = 0                   # changed copies of the set kept with the teachers' answers and used in turn; 0: new ones every epoch
     teachers: List[str] = field(default_factory=list)
+    start: str = ""                  # checksum of the file that the weights start from
     seed: int = 1
     bf16: bool = True
     augmentation: Dict[str, float] = field(default_factory=dict)
@@ -85,6 +86,34 @@ def save_atomically(state: Any, path: Path) -> None:
 def as_tensor(images: np.ndarray) -> torch.Tensor:
     """uint8 [N, h, w, c] to uint8 [N, c, h, w]."""
     return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).contiguous()
+
+
+def resized(x: torch.Tensor, size: Tuple[int, int]) -> torch.Tensor:
+    return x if tuple(x.shape[2:]) == tuple(size) else F.interpolate(x, tuple(size), mode="bilinear", align_corners=False)
+
+
+@torch.no_grad()
+def settle_norms(net: nn.Module, images: np.ndarray) -> None:
+    """Gives batch normalisations the statistics of these pictures without changing what the network computes: a network that starts from
+    folded weights, or from other data, can then be trained with the statistics of its batches."""
+    handles = []
+
+    def settle(norm: nn.BatchNorm2d, inputs: Tuple[torch.Tensor, ...], _: torch.Tensor) -> None:
+        x = inputs[0].float()
+        mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), unbiased=False)
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        norm.bias.add_(scale * (mean - norm.running_mean))
+        norm.weight.copy_(scale * (variance + norm.eps).sqrt())
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            handles.append(module.register_forward_hook(settle))
+    net.eval()
+    net(to_input(as_tensor(images).float() / 255))
+    for handle in handles:
+        handle.remove()
 
 
 @torch.no_grad()
@@ -172,6 +201,8 @@ class Trainer:
         except Exception as error:  # torch raises many kinds
             raise ToolError(self.checkpoint, f"not a checkpoint of this program ({type(error).__name__}); remove it to start anew") from None
         old, new = state.get("recipe"), asdict(self.recipe)
+        if isinstance(old, dict):
+            old.setdefault("start", "")  # unknown to checkpoints of the first version
         if old != new:
             differing = sorted(k for k in new if not isinstance(old, dict) or old.get(k) != new[k])
             raise ToolError(self.checkpoint, f"from a run with another recipe ({', '.join(differing)}); remove it to start anew")
@@ -220,7 +251,7 @@ class Trainer:
         """The teachers' mean probabilities [N, classes] at the recipe's temperature."""
         r = self.recipe
         with torch.autocast("cpu", torch.bfloat16, enabled=r.bf16):
-            return torch.stack([F.softmax(t(to_input(x)).float() / r.temperature, 1) for t in self.teachers]).mean(0)
+            return torch.stack([F.softmax(t(to_input(resized(x, t.model.input_shape[:2]))).float() / r.temperature, 1) for t in self.teachers]).mean(0)
 
     def _view(self, number: int) -> Tuple[torch.Tensor, torch.Tensor]:
         """A changed copy of the whole set, uint8, and the teachers' answers to it. It depends on the seed and the number only, so that a resumed run makes the same."""

@@ -28,7 +28,7 @@ import keras_writer  # noqa: E402
 from mien_tools import fold, keras_file, reference  # noqa: E402
 from mien_tools.errors import ModelError, ToolError  # noqa: E402
 from torch_net import KerasNet  # noqa: E402
-from trainer import Recipe, Trainer, TrainingData  # noqa: E402
+from trainer import Recipe, Trainer, TrainingData, settle_norms  # noqa: E402
 
 torch.set_num_threads(1)
 TRAIN = [sys.executable, str(ROOT / "tools" / "train")]
@@ -429,3 +429,44 @@ class TestFineTuning:
         model.layers[1].pads = (2, 0, 0, 0)
         with pytest.raises(ModelError, match="padding"):
             keras_writer.encode(model)
+
+
+def test_settled_norms_compute_the_same_and_fit_the_pictures():
+    """Batch normalisations that get the statistics of other pictures: equal answers, statistics of those pictures."""
+    import torch
+    torch.manual_seed(3)
+    net = KerasNet(architectures.mobilenet((32, 32, 1), 7)).eval()
+    pictures = np.random.default_rng(4).integers(0, 256, (64, 32, 32, 1), dtype=np.uint8)
+    x = torch.randn(8, 1, 32, 32)
+    with torch.no_grad():
+        before, first = net(x), next(m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)).running_var.clone()
+        settle_norms(net, pictures)
+        after = net(x)
+    norm = next(m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    assert not torch.allclose(first, norm.running_var)
+    assert torch.allclose(before, after, rtol=1e-3, atol=1e-4 * float(before.abs().max()))
+
+
+@pytest.mark.parametrize("size", [(12, 12), (13, 13), (12, 13), (7, 10)])
+def test_strided_depthwise_is_the_same_in_training(size):
+    """Training computes it with stride 1 and skips, for speed."""
+    import torch
+    b = architectures.Builder("d", (*size, 3))
+    model = b.finish(b.depthwise("input_1", 2), 7, "dense")
+    block = KerasNet(model).blocks["depthwise_1"]
+    x = torch.randn(2, 3, *size)
+    block.train()
+    assert block.skips
+    trained = block(x)
+    block.eval()
+    assert torch.allclose(trained, block(x), atol=1e-6)
+    assert trained.shape[2:] == model.layers[1].output_shape[:2]
+
+
+def test_teacher_of_another_size():
+    """A student of 48x48 learns from a teacher that sees 64x64."""
+    import torch
+    from trainer import resized
+    x = torch.rand(2, 1, 48, 48)
+    assert resized(x, (48, 48)) is x
+    assert resized(x, (64, 64)).shape == (2, 1, 64, 64)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -18,8 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 EMULATORS = {"aarch64": "qemu-aarch64", "armhf": "qemu-arm", "riscv64": "qemu-riscv64"}
-BASE, SPACE = 1 << 44, 0xF0000000  # a 32-bit program has 4 GiB anyway, and its emulator refuses to be told so
-SIZES = {"gray 160x120": (160, 120), "gray 640x480": (640, 480)}
+BASE, SPACE = 1 << 44, 1 << 32  # a 32-bit program has as much anyway, and its emulator refuses to be told so
+SIZES = [(160, 120), (640, 480)]  # of gray frames
 PHOTO = ROOT / "tests" / "data" / "photos" / "montage.jpg"
 
 
@@ -28,7 +29,7 @@ def resident_kib(pid: int) -> int:
     for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
         first, *rest = line.split()
         if not first.endswith(":"):
-            inside = BASE <= int(first.split("-")[0], 16) < BASE + (1 << 32)
+            inside = BASE <= int(first.split("-")[0], 16) < BASE + SPACE
         elif first == "Rss:" and inside:
             total += int(rest[0])
     return total
@@ -73,12 +74,15 @@ def main() -> int:
     options = parser.parse_args()
     if options.frames < 2:
         parser.error("--frames must be at least 2")
-    photo = PHOTO.read_bytes()
-    sources = [(name, ["--raw", "grey", "--size", f"{w}x{h}"], bytes((x * 7 + y * 13) % 251 for y in range(h) for x in range(w)))
-               for name, (w, h) in SIZES.items()] + [(f"motion JPEG, {PHOTO.name}", [], photo)]
+    sources = [(f"gray {w}x{h}", ["--raw", "grey", "--size", f"{w}x{h}"], bytes((x * 7 + y * 13) % 251 for y in range(h) for x in range(w)))
+               for w, h in SIZES] + [(f"motion JPEG, {PHOTO.name}", [], PHOTO.read_bytes())]
     rows = []
     for target in options.target or EMULATORS:
         binary = options.binary or ROOT / "build" / target / "mien"
+        if not binary.is_file():
+            sys.exit(f"{binary}: not built (make cross-{target})")
+        if shutil.which(EMULATORS[target]) is None:
+            sys.exit(f"{EMULATORS[target]} is missing: sudo apt-get install qemu-user")
         for name, arguments, picture in sources:
             early, late = measure(target, binary, arguments, picture, options.frames)
             rows.append({"target": target, "source": name, "frame_2_kib": early, f"frame_{options.frames}_kib": late, "bytes": binary.stat().st_size})

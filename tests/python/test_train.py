@@ -24,11 +24,12 @@ sys.path.insert(0, str(ROOT / "tools" / "train"))
 import architectures  # noqa: E402
 import augment  # noqa: E402
 import conditions  # noqa: E402
+import face_net  # noqa: E402
 import keras_writer  # noqa: E402
 from mien_tools import fold, keras_file, reference  # noqa: E402
 from mien_tools.errors import ModelError, ToolError  # noqa: E402
 from torch_net import KerasNet  # noqa: E402
-from trainer import Recipe, Trainer, TrainingData, settle_norms  # noqa: E402
+from trainer import Recipe, Trainer, TrainingData, resized, settle_norms  # noqa: E402
 
 torch.set_num_threads(1)
 TRAIN = [sys.executable, str(ROOT / "tools" / "train")]
@@ -431,42 +432,119 @@ class TestFineTuning:
             keras_writer.encode(model)
 
 
-def test_settled_norms_compute_the_same_and_fit_the_pictures():
-    """Batch normalisations that get the statistics of other pictures: equal answers, statistics of those pictures."""
-    import torch
-    torch.manual_seed(3)
-    net = KerasNet(architectures.mobilenet((32, 32, 1), 7)).eval()
-    pictures = np.random.default_rng(4).integers(0, 256, (64, 32, 32, 1), dtype=np.uint8)
-    x = torch.randn(8, 1, 32, 32)
-    with torch.no_grad():
-        before, first = net(x), next(m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)).running_var.clone()
-        settle_norms(net, pictures)
-        after = net(x)
-    norm = next(m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d))
-    assert not torch.allclose(first, norm.running_var)
-    assert torch.allclose(before, after, rtol=1e-3, atol=1e-4 * float(before.abs().max()))
 
+class TestStart:
+    def test_settled_norms_compute_the_same_and_fit_the_pictures(self) -> None:
+        """Batch normalisations that get the statistics of other pictures: equal answers, statistics of those pictures."""
+        torch.manual_seed(3)
+        net = KerasNet(architectures.mobilenet((32, 32, 1), 7)).eval()
+        pictures = np.random.default_rng(4).integers(0, 256, (64, 32, 32, 1), dtype=np.uint8)
+        x = torch.randn(8, 1, 32, 32)
+        norm = next(m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d))
+        with torch.no_grad():
+            before, first = net(x), norm.running_var.clone()
+            settle_norms(net, pictures)
+            after = net(x)
+        assert not torch.allclose(first, norm.running_var)
+        assert torch.allclose(before, after, rtol=1e-3, atol=1e-4 * float(before.abs().max()))
 
-@pytest.mark.parametrize("size", [(12, 12), (13, 13), (12, 13), (7, 10)])
-def test_strided_depthwise_is_the_same_in_training(size):
-    """Training computes it with stride 1 and skips, for speed."""
-    import torch
-    b = architectures.Builder("d", (*size, 3))
-    model = b.finish(b.depthwise("input_1", 2), 7, "dense")
-    block = KerasNet(model).blocks["depthwise_1"]
-    x = torch.randn(2, 3, *size)
-    block.train()
-    assert block.skips
-    trained = block(x)
-    block.eval()
-    assert torch.allclose(trained, block(x), atol=1e-6)
-    assert trained.shape[2:] == model.layers[1].output_shape[:2]
+    @pytest.mark.parametrize("size", [(12, 12), (13, 13), (12, 13), (7, 10)])
+    def test_strided_depthwise_is_the_same_in_training(self, size: tuple) -> None:
+        """Training computes it with stride 1 and skips, for speed."""
+        b = architectures.Builder("d", (*size, 3))
+        model = b.finish(b.depthwise("input_1", 2), 7, "dense")
+        block = KerasNet(model).blocks["depthwise_1"]
+        x = torch.randn(2, 3, *size)
+        block.train()
+        assert block.first is not None
+        trained = block(x)
+        block.eval()
+        assert torch.allclose(trained, block(x), atol=1e-6)
+        assert trained.shape[2:] == model.layers[1].output_shape[:2]
 
+    def test_teacher_of_another_size(self) -> None:
+        x = torch.rand(2, 1, 48, 48)
+        assert resized(x, (48, 48)) is x
+        assert resized(x, (64, 64)).shape == (2, 1, 64, 64)
 
-def test_teacher_of_another_size():
-    """A student of 48x48 learns from a teacher that sees 64x64."""
-    import torch
-    from trainer import resized
-    x = torch.rand(2, 1, 48, 48)
-    assert resized(x, (48, 48)) is x
-    assert resized(x, (64, 64)).shape == (2, 1, 64, 64)
+    def test_teacher_of_another_size_answers(self, tmp_path: Path) -> None:
+        """It is asked about the student's pictures enlarged, bilinearly."""
+        torch.manual_seed(6)
+        teacher = KerasNet(architectures.mobilenet((32, 32, 1), 2)).eval()
+        run = trainer(tmp_path, 1, distil=0.5, teachers=["larger"])
+        run.teachers = [teacher]
+        height, width, _ = run.net.model.input_shape
+        assert (height, width) != (32, 32)
+        x = torch.rand(4, 1, height, width)
+        enlarged = torch.nn.functional.interpolate(x, (32, 32), mode="bilinear", align_corners=False)
+        with torch.no_grad():
+            expected = torch.softmax(teacher(2 * enlarged - 1) / run.recipe.temperature, 1)
+        assert torch.allclose(run._answers(x), expected, atol=1e-5)
+
+    def test_face_net_is_the_colour_network_of_gray_pictures(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Against the network as the package has it, in plain torch: three equal channels less their means, scales and shifts behind each convolution.
+        With means of 127.5, since the borders are padded behind the subtraction."""
+        monkeypatch.setattr(face_net, "MEAN", (127.5,) * 3)
+        rng = np.random.default_rng(7)
+        draw = lambda *shape: rng.normal(0, (2 / np.prod(shape[:-1])) ** 0.5, shape).astype(np.float32)  # noqa: E731
+        tensors = {"conv1/convolution/merged_input": draw(3, 3, 3, 32) / 127.5, "conv1_bn/batchnorm_1/sub": draw(32)}
+        inputs = 32
+        for k, (width, _) in enumerate(architectures.MOBILENET, 1):
+            tensors |= {f"conv_dw_{k}/depthwise_kernel": draw(3, 3, inputs, 1) * inputs ** 0.5, f"conv_dw_{k}_bn/batchnorm_1/mul": 1 + rng.random(inputs, np.float32),
+                        f"conv_dw_{k}_bn/batchnorm_1/sub": draw(inputs), f"conv_pw_{k}/convolution/merged_input": draw(1, 1, inputs, width),
+                        f"conv_pw_{k}_bn/batchnorm_1/sub": draw(width)}
+            inputs = width
+        model = face_net.as_keras(tensors, 32)
+        model.layers[-1].weights = {"kernel": np.zeros((1024, 7), np.float32), "bias": np.zeros(7, np.float32)}
+        gray = rng.integers(0, 256, (2, 1, 32, 32)).astype(np.float32)
+
+        def conv(x: torch.Tensor, kernel: np.ndarray, stride: int, groups: int = 1) -> torch.Tensor:
+            weight = torch.from_numpy(np.ascontiguousarray(kernel))
+            pad = kernel.shape[0] > 1
+            before = pad and (stride == 1 or x.shape[2] % 2 == 1)  # "same": even sizes are padded behind only when halved
+            return torch.nn.functional.conv2d(torch.nn.functional.pad(x, (int(before), int(pad), int(before), int(pad))), weight.permute(3, 2, 0, 1) if groups == 1
+                                              else weight.permute(2, 3, 0, 1), None, stride, 0, 1, groups)
+
+        column = lambda name: torch.from_numpy(tensors[name])[None, :, None, None]  # noqa: E731
+        x = torch.from_numpy(gray - 127.5).repeat(1, 3, 1, 1)
+        x = torch.relu(conv(x, tensors["conv1/convolution/merged_input"], 2) + column("conv1_bn/batchnorm_1/sub"))
+        for k, (_, stride) in enumerate(architectures.MOBILENET, 1):
+            x = conv(x, tensors[f"conv_dw_{k}/depthwise_kernel"], stride, x.shape[1])
+            x = torch.relu(x * column(f"conv_dw_{k}_bn/batchnorm_1/mul") + column(f"conv_dw_{k}_bn/batchnorm_1/sub"))
+            x = torch.relu(conv(x, tensors[f"conv_pw_{k}/convolution/merged_input"], 1) + column(f"conv_pw_{k}_bn/batchnorm_1/sub"))
+        with torch.no_grad():
+            features = KerasNet(model).eval().run(torch.from_numpy(gray / 127.5 - 1))[1].flatten(1)
+        assert float(features.abs().max()) > 0
+        assert torch.allclose(features, x.mean((2, 3)), rtol=1e-3, atol=1e-4 * float(features.abs().max()))
+
+    @pytest.mark.parametrize("content, said", [(None, "No such file"), (b"", "sha256 differs"), (b"another package", "sha256 differs")])
+    def test_face_net_refuses_other_packages(self, tmp_path: Path, content: bytes | None, said: str) -> None:
+        package = tmp_path / "package.tgz"
+        if content is not None:
+            package.write_bytes(content)
+        done = subprocess.run([*TRAIN, "face-net", "-o", tmp_path / "face.hdf5", "--package", package], capture_output=True, text=True)
+        assert done.returncode != 0 and len(done.stderr.splitlines()) == 1
+        assert said in done.stderr and "package.tgz" in done.stderr and not (tmp_path / "face.hdf5").exists()
+
+    def test_a_run_starts_from_a_file(self, tmp_path: Path) -> None:
+        """A trained network of two classes goes on; its checkpoint says what it started from."""
+        first, _ = trainer(tmp_path, 25).run()
+        keras_writer.write(first.store_keras(), tmp_path / "first.hdf5", False)
+        data = tmp_path / "faces"
+        for split, count in (("train", 24), ("validation", 8)):
+            for label, name in enumerate(("woman", "man")):
+                (data / split / name).mkdir(parents=True)
+                for k in range(count):
+                    pixels = np.random.default_rng(1000 * count + 100 * label + k).integers(0, 256, (48, 48), dtype=np.uint8)
+                    Image.fromarray(pixels).save(data / split / name / f"{k}.png")
+        done = subprocess.run([*TRAIN, "gender", "--data", data, "-o", tmp_path / "second.hdf5", "--start", tmp_path / "first.hdf5", "--epochs", "1", "--batch", "16",
+                               "--rate", "1e-9", "--average", "0", "--keep-copies"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        start, end = (keras_file.read_model(str(tmp_path / name)) for name in ("first.hdf5", "second.hdf5"))
+        assert [layer.kind for layer in start.layers] == [layer.kind for layer in end.layers]
+        for a, b in zip(start.layers, end.layers):
+            for role in ("kernel", "depthwise_kernel", "pointwise_kernel"):
+                if role in a.weights:
+                    assert np.allclose(a.weights[role], b.weights[role], atol=1e-5)
+        state = torch.load(tmp_path / "second.checkpoint.pt", weights_only=True)
+        assert state["recipe"]["start"] == start.sha256[:16]

@@ -169,7 +169,7 @@ def run_training(args: argparse.Namespace) -> int:
     else:
         recipe.architecture, recipe.start = start.name, start.sha256[:16]
         net = KerasNet(start if start.class_count == len(data.classes) else with_classes(start, len(data.classes)))
-        settle_norms(net, cut(train.images[:512], Augmentation(**recipe.augmentation), shape[:2]))
+        settle_norms(net, framed(data, train.only(np.arange(min(len(train), 512))), shape[:2]))
     report(f"{recipe.architecture}: {net.store_keras().parameter_count:,} parameters, {len(train):,} training and {len(validation):,} validation pictures")
     checkpoint = args.checkpoint or args.output.with_suffix(".checkpoint.pt")
     log = args.log or args.output.with_suffix(".csv")
@@ -203,9 +203,10 @@ def run_export(args: argparse.Namespace) -> int:
 
 
 def run_face_net(args: argparse.Namespace) -> int:
-    args.mien, args.curves = None, None
     check_outputs(args)
-    write_outputs(KerasNet(face_net.face_net(args.package, args.size, args.classes, report)), args, args.output)
+    model = face_net.face_net(args.package, args.size, report)
+    args.curves = None
+    write_outputs(KerasNet(with_classes(model, model.class_count)), args, args.output)
     return 0
 
 
@@ -449,7 +450,7 @@ def add_training(parser: argparse.ArgumentParser, task: str) -> None:
     parser.add_argument("--architecture", choices=sorted(ARCHITECTURES), default="small")
     parser.add_argument("--size", type=int, default=0, help="side of the input (default: the architecture's)")
     parser.add_argument("--colour", action="store_true", help="RGB input")
-    parser.add_argument("--start", type=Path, help="Keras file whose layers and weights it starts from, instead of --architecture")
+    parser.add_argument("--start", type=Path, help="Keras file whose input, layers and weights it starts from, instead of --architecture, --size and --colour")
     parser.add_argument("--augmentation", choices=sorted(PRESETS), default="mild")
     parser.add_argument("--strength", type=float, default=1.0, help="factor of the augmentation's ranges")
     parser.add_argument("--epochs", type=int, default=defaults.epochs)
@@ -557,7 +558,6 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     sub.add_argument("-o", "--output", type=Path, required=True, help="Keras HDF5 file to write")
     sub.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
     sub.add_argument("--size", type=int, default=96, help="side of the input, gray")
-    sub.add_argument("--classes", type=int, default=7, help="of its new last layer")
     sub.add_argument("--package", type=Path, help="the npm package, if it is here already")
     sub.set_defaults(run=run_face_net)
     for name, run, help_text in (("data", run_data, "show what a data set holds, and what is rejected"),

@@ -12,7 +12,7 @@ that they cannot differ. The tables of the original's five are those of oarriaga
   big_XCEPTION                208,871  64x64x1      original
   small                        59,287  48x48x1      ours, for weights/emotion.mien
   large                       613,527  48x48x1      ours, for weights/emotion-large.mien
-  mobilenet                 3,235,463  96x96x1      MobileNet v1, for teachers that start from a face network (tools/fetch_face_net.py)
+  mobilenet                 3,235,463  96x96x1      MobileNet v1, for teachers that start from a face network (`train face-net`)
 """
 
 from __future__ import annotations

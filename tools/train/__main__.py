@@ -121,6 +121,8 @@ def write_outputs(net: KerasNet, args: argparse.Namespace, log: Path) -> None:
 
 def check_outputs(args: argparse.Namespace) -> None:
     """Said before hours of work rather than after."""
+    if getattr(args, "view_store", None) is not None and not args.view_store.is_dir():
+        raise errors.UsageError(args.view_store, "no such folder")
     for path in (args.output, args.mien if hasattr(args, "mien") else None):
         if path is None:
             continue
@@ -174,7 +176,7 @@ def run_training(args: argparse.Namespace) -> int:
     checkpoint = args.checkpoint or args.output.with_suffix(".checkpoint.pt")
     log = args.log or args.output.with_suffix(".csv")
     trainer = Trainer(net, recipe, TrainingData(train.images, train.labels, votes, soft, framed(data, validation, shape[:2]), validation.labels),
-                      teachers, checkpoint, log, report)
+                      teachers, checkpoint, log, report, args.view_store)
     best, (accuracy, loss) = trainer.run()
     report(f"best validation accuracy {accuracy:.4f}, loss {loss:.4f}")
     write_outputs(best, args, log)
@@ -475,6 +477,7 @@ def add_training(parser: argparse.ArgumentParser, task: str) -> None:
     parser.add_argument("--temperature", type=float, default=defaults.temperature)
     parser.add_argument("--views", type=int, default=defaults.views,
                         help="changed copies of the set to keep in memory with the teachers' answers, used in turn: as fast as without a teacher; 0: new ones every epoch")
+    parser.add_argument("--view-store", type=Path, help="existing folder to keep the views in as well, for a resumed run and for others with the same teachers and augmentation")
     parser.add_argument("--keep-copies", action="store_true", help="do not drop training pictures that are copies of held-out ones")
     add_run(parser)
 

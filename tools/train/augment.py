@@ -42,7 +42,8 @@ class Augmentation:
     p_gray: float = 0.0           # share turned gray; colour only
     p_crop: float = 0.0           # share cut by up to 0.3 of the side, zoom 0.75 to 1.25, as the original's random crop
     p_patch: float = 0.0          # share with a rectangle hidden
-    p_bar: float = 0.0            # share with a bar over the eyes (glasses) or the mouth (mask)
+    p_bar: float = 0.0            # share with a bar over the eyes or the mouth (mask)
+    p_glasses: float = 0.0        # share with drawn glasses, clear or dark, of many shapes
     p_blur: float = 0.0
     p_small: float = 0.0          # share reduced to 20..40 pixels and enlarged again
     p_noise: float = 0.0
@@ -62,9 +63,9 @@ PRESETS: Dict[str, Augmentation] = {
     "original": Augmentation(stretch=0),
     "original-gender": Augmentation(rotation=0, shift=0, zoom=0, stretch=0, p_light=1, p_lighting=1, p_crop=1, p_gray=0.1),
     "mild": Augmentation(rotation=10, shift=0.07, zoom=0.1, p_light=0.5, brightness=0.2, contrast=0.25, gamma=0.2, slope=0.04,
-                         p_patch=0.15, p_bar=0.03, p_blur=0.06, p_small=0.06, p_noise=0.06, p_dark=0.04),
+                         p_patch=0.15, p_bar=0.03, p_glasses=0.08, p_blur=0.06, p_small=0.06, p_noise=0.06, p_dark=0.04),
     "strong": Augmentation(rotation=13, shift=0.1, zoom=0.15, stretch=0.07, p_light=0.6, brightness=0.3, contrast=0.35, gamma=0.3, slope=0.06,
-                           p_patch=0.4, p_bar=0.05, p_blur=0.08, p_small=0.08, p_noise=0.08, p_dark=0.06),
+                           p_patch=0.4, p_bar=0.05, p_glasses=0.08, p_blur=0.08, p_small=0.08, p_noise=0.08, p_dark=0.06),
 }
 
 
@@ -82,11 +83,49 @@ class Augmenter:
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """[N, c, h, w] to [N, c, size]."""
-        x = self._geometry(x)
+        x = self._geometry(self._glasses(x))
         x = self._sharpness(x)
         x = self._light(x)
         x = self._hide(x)
         return x.clamp_(0, 1)
+
+    def _glasses(self, x: torch.Tensor) -> torch.Tensor:
+        """Two superellipses around the eyes, a bridge and the first bit of the temples, on the picture as it was handed in, so that they move with the face."""
+        s = self.settings
+        rows = self._chosen(len(x), s.p_glasses).nonzero().flatten() if s.p_glasses else torch.zeros(0)
+        k, (h, w) = len(rows), x.shape[2:]
+        if k == 0:
+            return x
+
+        def each(low: float, high: float) -> torch.Tensor:
+            return self._uniform(k, low, high).view(k, 1, 1)
+
+        # Everything in parts of the face box; the eyes of a Haar detector's box are at 0.31 and 0.69 across, 0.39 down.
+        xs = ((torch.arange(w) + 0.5) / w - s.box_x)[None, None] / s.box_side - each(-0.03, 0.03)
+        ys = ((torch.arange(h) + 0.5) / h - s.box_y)[None, :, None] / s.box_side + 0.5 - each(0.35, 0.43)
+        tilt = each(-0.1, 0.1)
+        xs, ys = xs + tilt * ys, ys - tilt * xs
+        apart, wide = each(0.165, 0.215), each(0.11, 0.17)
+        tall, power, frame = wide * each(0.55, 1.05), each(2, 5), each(0.012, 0.05)
+        pixel = 1 / (s.box_side * min(h, w))
+
+        def cover(distance: torch.Tensor) -> torch.Tensor:  # 1 inside, 0 outside, a pixel of slope at the edge
+            return (0.5 - distance / pixel).clamp(0, 1)
+
+        side = xs.abs() - apart
+        radius = ((side / wide).abs() ** power + (ys / tall).abs() ** power + 1e-9) ** (1 / power)
+        distance = (radius - 1) * torch.minimum(wide, tall)
+        lens, rim = cover(distance), cover(distance.abs() - frame / 2)
+        bridge = cover(torch.maximum((ys + tall * each(0, 0.6)).abs() - frame / 2, xs.abs() - apart + wide))
+        temple = cover(torch.maximum((ys + tall * each(0, 0.6)).abs() - frame / 2, apart + wide - xs.abs()))
+        metal = torch.maximum(torch.maximum(rim, bridge), temple) * torch.where(each(0, 1) < 0.15, torch.zeros(()), each(0.4, 1))
+        tint = lens * torch.where(each(0, 1) < 0.3, each(0.3, 1), each(0, 0.15))
+        shade = torch.where(each(0, 1) < 0.8, each(0, 0.3), each(0.3, 0.9))
+        dark = each(0, 0.3)
+        x = x.clone()
+        x[rows] = x[rows] * (1 - tint[:, None]) + (dark * tint)[:, None]
+        x[rows] = x[rows] * (1 - metal[:, None]) + (shade * metal)[:, None]
+        return x
 
     def _geometry(self, x: torch.Tensor) -> torch.Tensor:
         s, n = self.settings, len(x)

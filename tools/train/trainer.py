@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 import math
 import os
 import time
@@ -68,9 +70,9 @@ class TrainingData:
     validation_labels: np.ndarray
 
 
-def save_atomically(state: Any, path: Path) -> None:
-    """The old checkpoint stays until the new one is whole on the disk."""
-    partial = path.with_name(path.name + ".partial")
+def save_atomically(state: Any, path: Path, what: str = "the checkpoint", comfort: str = "the one of the last epoch is kept", shared: bool = False) -> None:
+    """The old file stays until the new one is whole on the disk. A `shared` file may be written by several programs at a time."""
+    partial = path.with_name(path.name + (f".{os.getpid()}" if shared else "") + ".partial")
     try:
         with partial.open("wb") as file:
             torch.save(state, file)
@@ -80,7 +82,7 @@ def save_atomically(state: Any, path: Path) -> None:
     except (OSError, RuntimeError) as error:
         partial.unlink(missing_ok=True)
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
-        raise ToolError(path, f"cannot write the checkpoint ({reason}); the one of the last epoch is kept") from None
+        raise ToolError(path, f"cannot write {what} ({reason}); {comfort}") from None
 
 
 def as_tensor(images: np.ndarray) -> torch.Tensor:
@@ -130,8 +132,8 @@ def predict(net: nn.Module, images: np.ndarray, batch: int = 256, bf16: bool = F
 
 class Trainer:
     def __init__(self, net: KerasNet, recipe: Recipe, data: TrainingData, teachers: List[KerasNet], checkpoint: Path, log: Path,
-                 report: Callable[..., None]) -> None:
-        self.recipe, self.data, self.report = recipe, data, report
+                 report: Callable[..., None], view_store: Optional[Path] = None) -> None:
+        self.recipe, self.data, self.report, self.view_store = recipe, data, report, view_store
         self.checkpoint, self.log = checkpoint, log
         self.net = net.to(memory_format=torch.channels_last)
         self.teachers = [t.eval().to(memory_format=torch.channels_last) for t in teachers]
@@ -158,6 +160,7 @@ class Trainer:
         self.optimizer = self._optimizer()
         self.smooth = KerasNet(net.model).to(memory_format=torch.channels_last)  # made before a run is resumed, since it draws random numbers
         self.views: Dict[int, Tuple[torch.Tensor, torch.Tensor]] = {}
+        self.view_key = ""
         self.mean = {k: v.clone() for k, v in net.state_dict().items()}
         self.first, self.rows, self.rate_factor, self.since_better = 0, [], 1.0, 0
         self.best: Tuple[float, float] = (-1.0, 0.0)  # accuracy, minus loss
@@ -202,7 +205,9 @@ class Trainer:
             raise ToolError(self.checkpoint, f"not a checkpoint of this program ({type(error).__name__}); remove it to start anew") from None
         old, new = state.get("recipe"), asdict(self.recipe)
         if isinstance(old, dict):
-            old.setdefault("start", "")  # unknown to checkpoints of the first version
+            old.setdefault("start", "")  # unknown to checkpoints of earlier versions
+            if isinstance(old.get("augmentation"), dict):
+                old["augmentation"].setdefault("p_glasses", 0.0)
         if old != new:
             differing = sorted(k for k in new if not isinstance(old, dict) or old.get(k) != new[k])
             raise ToolError(self.checkpoint, f"from a run with another recipe ({', '.join(differing)}); remove it to start anew")
@@ -253,10 +258,32 @@ class Trainer:
         with torch.autocast("cpu", torch.bfloat16, enabled=r.bf16):
             return torch.stack([F.softmax(t(to_input(resized(x, t.model.input_shape[:2]))).float() / r.temperature, 1) for t in self.teachers]).mean(0)
 
+    def _view_file(self, number: int) -> Optional[Path]:
+        """Named by all that decides what is in it, so that runs with the same teachers and augmentation share it and others never take it."""
+        if self.view_store is None:
+            return None
+        if not self.view_key:
+            digest = hashlib.sha256(json.dumps([self.recipe.augmentation, list(self.augment.size), self.recipe.temperature, list(self.images.shape)], sort_keys=True).encode())
+            digest.update(self.images.numpy().tobytes())
+            for teacher in self.teachers:
+                for value in teacher.state_dict().values():
+                    digest.update(value.contiguous().numpy().tobytes())
+            self.view_key = digest.hexdigest()[:16]
+        return self.view_store / f"view-{self.view_key}-{number}.pt"
+
     def _view(self, number: int) -> Tuple[torch.Tensor, torch.Tensor]:
-        """A changed copy of the whole set, uint8, and the teachers' answers to it. It depends on the seed and the number only, so that a resumed run makes the same."""
+        """A changed copy of the whole set, uint8, and the teachers' answers to it. It depends on its number and what `_view_file` says only, so that a
+        resumed run makes the same."""
         if number not in self.views:
-            augment = Augmenter(self.augment.settings, self.augment.size, torch.Generator().manual_seed(1000 * self.recipe.seed + number))
+            path = self._view_file(number)
+            if path is not None and path.is_file():
+                try:
+                    stored = torch.load(path, weights_only=True)
+                    self.views[number] = stored["pictures"], stored["answers"]
+                    return self.views[number]
+                except Exception:  # torch raises many kinds; what cannot be read is made again
+                    self.report(f"{path}: cannot be read, made again")
+            augment = Augmenter(self.augment.settings, self.augment.size, torch.Generator().manual_seed(1000 + number))
             pictures, answers, shown = [], [], time.monotonic()
             for begin in range(0, len(self.images), 256):
                 x = (augment(self.images[begin:begin + 256].float() / 255) * 255).round()
@@ -266,6 +293,9 @@ class Trainer:
                     shown = time.monotonic()
                     self.report(f"view {number + 1}/{self.recipe.views}: the teachers' answers, {begin} of {len(self.images)}", transient=True)
             self.views[number] = torch.cat(pictures), torch.cat(answers)
+            if path is not None:
+                save_atomically({"pictures": self.views[number][0], "answers": self.views[number][1]}, path,
+                                "the view", "the last checkpoint is kept and the run can go on without --view-store", shared=True)
         return self.views[number]
 
     def _loss(self, pick: torch.Tensor, epoch: int) -> Tuple[torch.Tensor, int]:
@@ -273,7 +303,7 @@ class Trainer:
         clean = epoch >= r.epochs - r.clean_epochs
         learns = bool(self.teachers) and r.distil > 0
         if learns and r.views > 0:
-            pictures, answers = self._view(epoch % r.views)
+            pictures, answers = self._view((epoch + r.seed) % r.views)  # by the seed, so that runs side by side make different ones for each other
             x, answer = pictures[pick].float() / 255, answers[pick]
         else:
             x, answer = self.augment(self.images[pick].float() / 255), None

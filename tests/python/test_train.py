@@ -390,8 +390,23 @@ class TestCommands:
         table = self.run("groups", emotion, "--data", faces, "--split", "all", "--mien", tool).stdout.splitlines()
         assert table[0].startswith("| group | faces | angry |")
         assert sum(float(v.split()[0]) for v in table[2].split("|")[3:-1]) == pytest.approx(100, abs=0.5)
-        done = self.run("groups", ROOT / "weights" / "float" / "gender.hdf5", "--data", faces, "--split", "all", "--task", "gender", "--mien", tool, "--detector", "--backend", "torch")
+        table = self.run("groups", ROOT / "weights" / "float" / "gender.hdf5", "--data", faces, "--split", "all", "--backend", "torch").stdout.splitlines()
+        assert table[0].startswith("| group | faces | right, as cut |")  # two classes: a gender network
+        done = self.run("groups", ROOT / "weights" / "float" / "gender.hdf5", "--data", faces, "--split", "all", "--mien", tool, "--detector", "--backend", "torch")
         assert done.returncode != 0 and "only .mien files run with the detector" in done.stderr
+
+    def test_fine_tuning_sees_the_faces_that_are_scored(self, tmp_path: Path) -> None:
+        """UTKFace's pictures are wider than faces: the loss that fine-tuning starts from is that of `evaluate`, which cuts them as the detector would."""
+        faces, rng = tmp_path / "faces", np.random.default_rng(4)
+        faces.mkdir()
+        for k in range(60):
+            picture = np.kron(rng.integers(0, 256, (8, 8), np.uint8), np.ones((8, 8), np.uint8))
+            Image.fromarray(picture).save(faces / f"{20 + k}_{k % 2}_0_{k}.png")
+        base = ROOT / "weights" / "float" / "gender.hdf5"
+        scores = json.loads(self.run("evaluate", base, "--data", faces, "--split", "validation", "--backend", "torch", "--json").stdout)
+        said = self.run("fine-tune", base, "--data", faces, "-o", tmp_path / "tuned.hdf5", "--epochs", "1", "--no-bf16").stdout
+        before = next(line for line in said.splitlines() if line.startswith("before:"))
+        assert float(before.split()[-1]) == pytest.approx(scores["log_loss"], abs=2e-3)
 
     def test_calibration_pictures(self, tmp_path: Path) -> None:
         data, output = self.fer(tmp_path), tmp_path / "pictures.npz"

@@ -231,7 +231,8 @@ def run_fine_tune(args: argparse.Namespace) -> int:
     known = {7: datasets.EMOTIONS, 2: datasets.GENDERS}.get(base.class_count)
     task = {7: "emotion", 2: "gender"}.get(base.class_count, "")
     labels = args.labels.split(",") if args.labels else None
-    data = load_data(args, task if labels is None and known else "own", base.input_shape, labels)
+    kind = task if labels is None and known else "own"
+    data = load_data(args, kind, source_size(kind, args, base.input_shape), labels)
     same = tuple(data.classes) == known or (labels is not None and len(labels) == base.class_count and args.keep_head)
     if "train" not in data.splits:
         raise errors.ModelError(data.path, "no training pictures")
@@ -247,10 +248,12 @@ def run_fine_tune(args: argparse.Namespace) -> int:
     recipe = Recipe(architecture=base.sha256[:16], epochs=args.epochs, batch=max(1, min(args.batch, len(train))), rate=args.rate, warm_up=1.0, weight_decay=0.0,
                     average=0.98, freeze_norm=True, dropout=0.0, seed=args.seed, bf16=args.bf16, label_smoothing=0.05,
                     augmentation=asdict(PRESETS[args.augmentation].scaled(args.strength)))
+    recipe.augmentation.update(box_of(data))
     net = KerasNet(base if same else with_classes(base, len(data.classes)))
     log = args.log or args.output.with_suffix(".csv")
     checkpoint = args.checkpoint or args.output.with_suffix(".checkpoint.pt")
-    trainer = Trainer(net, recipe, TrainingData(train.images, train.labels, None, None, validation.images, validation.labels), [], checkpoint, log, report)
+    trainer = Trainer(net, recipe, TrainingData(train.images, train.labels, None, None, framed(data, validation, base.input_shape[:2]), validation.labels),
+                      [], checkpoint, log, report)
     before = trainer.score_start()
     if same:
         report(f"before: validation accuracy {before[0]:.4f}, loss {before[1]:.4f}")
@@ -260,7 +263,7 @@ def run_fine_tune(args: argparse.Namespace) -> int:
     checkpoint.unlink(missing_ok=True)
     if args.mien:
         calibration = args.output.with_suffix(".calibration.npz")
-        np.savez_compressed(calibration, images=train.images[:500])
+        np.savez_compressed(calibration, images=framed(data, train.only(np.arange(min(len(train), 500))), base.input_shape[:2]))
         command = [sys.executable, str(HERE.parent / "convert_keras.py"), "-y", str(args.output), "-o", str(args.mien), "--labels", ",".join(data.classes),
                    "--task", task, "--name", args.mien.stem, "--source", f"fine-tuned from {args.model.name}", "--calibrate", str(calibration),
                    "--calibrate-name", "the training pictures"]
@@ -494,7 +497,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 def add_measuring(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, nargs="+", required=True)
     parser.add_argument("--split", choices=("train", "validation", "test", "all"), default="test")
-    parser.add_argument("--task", choices=("emotion", "gender"), default="", help="what a Keras file does (default: as its labels, else emotion)")
+    parser.add_argument("--task", choices=("emotion", "gender"), default="", help="what the network does (default: as its labels say, or its number of classes)")
     parser.add_argument("--labels", help="the classes in order, separated by commas")
     parser.add_argument("--mien", type=Path, default=HERE.parent.parent / "build" / "release" / "mien", help="the program that runs .mien files")
     parser.add_argument("--backend", choices=("keras", "torch"), default="keras", help="what runs Keras files")

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Optional, Tuple
 
 import numpy as np
+from datasets import EMOTIONS, GENDERS
 from mien_tools import format as mien
 from mien_tools import image, keras_file
 from mien_tools.errors import ModelError, UnreadableError, UsageError, read_bytes
 
 
 class Model:
-    """`input_shape` is (height, width, channels), `labels` are None when the file does not tell them."""
+    """`input_shape` is (height, width, channels), `labels` are None when a Keras file, which does not tell them, has neither as many classes as ours for
+    expressions nor for gender."""
 
     def __init__(self, path: Path, program: Optional[Path] = None, backend: str = "keras") -> None:
         self.path, self.program, self.backend = Path(path), program, backend
@@ -30,7 +32,8 @@ class Model:
                 raise UsageError(path, "to run a .mien file, name the program `mien` with --mien (make builds build/release/mien)")
         else:
             self.keras_model = keras_file.read_model(str(path))
-            self.input_shape, self.labels = self.keras_model.input_shape, None
+            self.input_shape = self.keras_model.input_shape
+            self.labels = {len(EMOTIONS): EMOTIONS, len(GENDERS): GENDERS}.get(self.keras_model.class_count)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """uint8 [N, h, w, c] of any size to float32 [N, classes]."""

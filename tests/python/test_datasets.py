@@ -119,6 +119,13 @@ class TestNpz:
             datasets.load(file, "emotion", SIZE)
 
 
+class TestColumns:
+    def test_age_and_ancestry(self) -> None:
+        columns = datasets.age_and_ancestry(np.array([0, 4, 5, 116, -1, 30]), np.array([0, 1, 2, 4, 0, -1]))
+        assert columns.shape == (6, 40) and columns.sum(1).tolist() == [1, 1, 1, 1, 0, 0]
+        assert columns.argmax(1)[:4].tolist() == [0, 1, 7, 39]
+
+
 class TestFolders:
     def test_a_folder_a_class(self, tmp_path: Path) -> None:
         for k, name in enumerate(["Anger", "3_happy", "sadness", "kitten"]):

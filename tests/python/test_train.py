@@ -27,6 +27,7 @@ import augment  # noqa: E402
 import conditions  # noqa: E402
 import face_net  # noqa: E402
 import keras_writer  # noqa: E402
+import votes  # noqa: E402
 from mien_tools import fold, keras_file, reference  # noqa: E402
 from mien_tools.errors import ModelError, ToolError  # noqa: E402
 from torch_net import KerasNet  # noqa: E402
@@ -322,6 +323,60 @@ except ToolError as error:
             run.run()
 
 
+class TestVotes:
+    """Labels that are often wrong, and ten raters who say the same in words of their own."""
+
+    def noisy(self, count: int = 3000, seed: int = 6) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """True class, label (wrong in three of ten) and votes: raters call class 2 mostly by the name of class 0, and rarely by its own."""
+        rng = np.random.default_rng(seed)
+        true = rng.integers(0, 3, count)
+        label = np.where(rng.random(count) < 0.3, rng.integers(0, 3, count), true)
+        names = np.zeros((3, 10))
+        names[0, [0, 7]], names[1, [1, 8]], names[2, [0, 2, 5]] = (0.9, 0.1), (0.9, 0.1), (0.6, 0.1, 0.3)
+        return true, label, np.stack([rng.multinomial(10, names[t]) for t in true]).astype(np.float32)
+
+    def test_evidence_is_about_the_label_not_the_name(self) -> None:
+        true, label, votes_ = self.noisy()
+        assert (votes_[:, :3].argmax(1) == true).mean() < 0.75  # the names alone mislead
+        assert (votes.evidence(votes_, label, 3).argmax(1) == true).mean() > 0.95
+        other_true, other_label, other_votes = self.noisy(3000, 7)
+        said = votes.evidence(votes_, label, 3, other_votes)
+        assert (said.argmax(1) == other_true).mean() > 0.95
+        loss = -(said + votes.log_prior(label, 3))[np.arange(3000), other_label].mean()
+        assert loss < 0.68  # labels are right in eight of ten: nobody can have less than 0.64
+
+    def test_a_pictures_own_label_is_not_in_its_evidence(self) -> None:
+        _, label, votes_ = self.noisy(600)
+        changed = label.copy()
+        changed[7] = (label[7] + 1) % 3
+        first, second = (votes.evidence(votes_, y, 3) + votes.log_prior(y, 3) for y in (label, changed))
+        np.testing.assert_allclose(first[7], second[7], atol=1e-6)
+        assert np.abs(first - second).max() > 1e-4  # but it is in others'
+
+    def test_no_votes_no_evidence(self) -> None:
+        _, label, votes_ = self.noisy(600)
+        votes_[5] = 0
+        assert (votes.evidence(votes_, label, 3)[5] == 0).all()
+
+    @pytest.mark.parametrize("views, mixup", [(0, 0.0), (8, 0.5)])
+    def test_a_student_learns_what_the_votes_say(self, tmp_path: Path, views: int, mixup: float) -> None:
+        """Labels are drawn at random and the teacher knows nothing: only the evidence tells discs from crosses."""
+        ignorant = KerasNet(tiny())
+        with torch.no_grad():
+            for value in list(ignorant.parameters())[-2:]:
+                value.zero_()
+        found = {}
+        for exponent in (0.0, 1.0):
+            data = small_data()
+            data.evidence = np.where(np.arange(2) == data.labels[:, None], 2, -2).astype(np.float32)
+            data.labels = np.random.default_rng(9).integers(0, 2, len(data.labels))
+            recipe = Recipe(architecture="tiny", epochs=20, batch=32, rate=5e-3, warm_up=1, average=0.9, bf16=False, distil=0.9, views=views, mixup=mixup,
+                            vote_exponent=exponent, augmentation=asdict(augment.PRESETS["mild"]))
+            torch.manual_seed(5)
+            _, (found[exponent], _) = Trainer(KerasNet(tiny()), recipe, data, [ignorant], tmp_path / f"{exponent}.pt", tmp_path / "x.csv", quiet).run()
+        assert found[1.0] > 0.8 > 0.7 > found[0.0], found
+
+
 class TestCommands:
     def fer(self, folder: Path, count: int = 70) -> Path:
         """A FER2013 of noise: enough to run every command."""
@@ -395,6 +450,24 @@ class TestCommands:
         done = self.run("groups", ROOT / "weights" / "float" / "gender.hdf5", "--data", faces, "--split", "all", "--mien", tool, "--detector", "--backend", "torch")
         assert done.returncode != 0 and "only .mien files run with the detector" in done.stderr
 
+    def test_gender_learns_ages_and_ancestries_beside(self, tmp_path: Path) -> None:
+        faces, rng = tmp_path / "faces", np.random.default_rng(4)
+        faces.mkdir()
+        for k in range(60):
+            Image.fromarray(rng.integers(0, 256, (64, 64), np.uint8)).save(faces / f"{20 + k}_{k % 2}_{k % 5}_{k}.png")
+        command = ("gender", "--data", faces, "--architecture", "tiny_XCEPTION", "--size", "48", "--epochs", "1", "--batch", "16", "--auxiliary", "0.5")
+        done = self.run(*command, "-o", tmp_path / "net.hdf5")
+        assert done.returncode == 0, done.stderr
+        helper = torch.load(tmp_path / "net.checkpoint.pt", weights_only=True)["helper"]
+        assert helper["weight"].shape[0] == 40
+        assert keras_file.read_model(str(tmp_path / "net.hdf5")).class_count == 2
+        for k, file in enumerate(sorted(faces.iterdir())):  # the same pictures, named as a user's own
+            folder = tmp_path / "own" / ("woman", "man")[k % 2]
+            folder.mkdir(parents=True, exist_ok=True)
+            file.rename(folder / f"{k}.png")
+        done = self.run("gender", "--data", tmp_path / "own", *command[3:], "-o", tmp_path / "own.hdf5")
+        assert done.returncode == 0 and "no ages and ancestries" in done.stdout, done.stderr
+
     def test_fine_tuning_sees_the_faces_that_are_scored(self, tmp_path: Path) -> None:
         """UTKFace's pictures are wider than faces: the loss that fine-tuning starts from is that of `evaluate`, which cuts them as the detector would."""
         faces, rng = tmp_path / "faces", np.random.default_rng(4)
@@ -407,6 +480,17 @@ class TestCommands:
         said = self.run("fine-tune", base, "--data", faces, "-o", tmp_path / "tuned.hdf5", "--epochs", "1", "--no-bf16").stdout
         before = next(line for line in said.splitlines() if line.startswith("before:"))
         assert float(before.split()[-1]) == pytest.approx(scores["log_loss"], abs=2e-3)
+
+    def test_votes_beside_a_network(self, tmp_path: Path) -> None:
+        data = self.fer(tmp_path)
+        model = ROOT / "weights" / "float" / "emotion.hdf5"
+        table = self.run("votes", model, "--data", data, "--split", "test", "--backend", "torch").stdout.splitlines()
+        alone = json.loads(self.run("evaluate", model, "--data", data, "--backend", "torch", "--json").stdout)
+        assert table[3] == f"| the network alone | {100 * alone['accuracy']:.2f} % | {alone['log_loss']:.3f} |"
+        assert len(table) == 13
+        np.savez(tmp_path / "own.npz", images=np.zeros((40, 48, 48), np.uint8), labels=np.arange(40) % 7)
+        done = self.run("votes", model, "--data", tmp_path / "own.npz", "--backend", "torch")
+        assert done.returncode == 4 and done.stderr.strip().endswith("no FER+ votes")
 
     def test_calibration_pictures(self, tmp_path: Path) -> None:
         data, output = self.fer(tmp_path), tmp_path / "pictures.npz"

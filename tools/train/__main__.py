@@ -43,6 +43,7 @@ import face_net  # noqa: E402
 import keras_writer  # noqa: E402
 import metrics  # noqa: E402
 import plots  # noqa: E402
+import votes  # noqa: E402
 from architectures import ARCHITECTURES  # noqa: E402
 from augment import PRESETS, UTKFACE_BOX, Augmentation, cut  # noqa: E402
 from evaluate import Model  # noqa: E402
@@ -162,10 +163,16 @@ def run_training(args: argparse.Namespace) -> int:
     for path, teacher in zip(args.teacher, teachers):
         if teacher.model.input_shape[2] != shape[2] or teacher.model.class_count != len(data.classes):
             raise errors.ModelError(path, "a teacher needs as many channels and the same classes")
-    if recipe.auxiliary and train.votes is None:
-        report("no FER+ votes: without the second head and without soft labels")
-    votes = None if train.votes is None else train.votes / np.maximum(train.votes.sum(1, keepdims=True), 1)
-    soft = datasets.soft_labels(train.votes) if train.votes is not None and task == "emotion" else None
+    auxiliary, soft, evidence = None, None, None
+    if task == "gender" and train.age is not None and train.ancestry is not None:
+        auxiliary = datasets.age_and_ancestry(train.age, train.ancestry)
+    elif task == "emotion" and train.votes is not None:
+        auxiliary = train.votes / np.maximum(train.votes.sum(1, keepdims=True), 1)
+        soft = datasets.soft_labels(train.votes)
+        if recipe.vote_exponent:
+            evidence = votes.evidence(train.votes, train.labels, len(data.classes))
+    if recipe.auxiliary and auxiliary is None:
+        report("no FER+ votes: without the second head and without soft labels" if task == "emotion" else "no ages and ancestries: without the second head")
     if start is None:
         net = KerasNet(make(shape, len(data.classes)))
     else:
@@ -175,7 +182,7 @@ def run_training(args: argparse.Namespace) -> int:
     report(f"{recipe.architecture}: {net.store_keras().parameter_count:,} parameters, {len(train):,} training and {len(validation):,} validation pictures")
     checkpoint = args.checkpoint or args.output.with_suffix(".checkpoint.pt")
     log = args.log or args.output.with_suffix(".csv")
-    trainer = Trainer(net, recipe, TrainingData(train.images, train.labels, votes, soft, framed(data, validation, shape[:2]), validation.labels),
+    trainer = Trainer(net, recipe, TrainingData(train.images, train.labels, auxiliary, soft, framed(data, validation, shape[:2]), validation.labels, evidence),
                       teachers, checkpoint, log, report, args.view_store)
     best, (accuracy, loss) = trainer.run()
     report(f"best validation accuracy {accuracy:.4f}, loss {loss:.4f}")
@@ -391,6 +398,28 @@ def run_groups(args: argparse.Namespace) -> int:
     return 0
 
 
+def run_votes(args: argparse.Namespace) -> int:
+    """What the FER+ votes add to a network's answers: for choosing the exponents of their product, and how far labels can be told at all."""
+    model = Model(args.model, args.mien, args.backend)
+    data, samples, pixels, labels = scored_split(args, model)
+    if samples.votes is None or "train" not in data.splits or data.splits["train"].votes is None:
+        raise errors.ModelError(data.path, "no FER+ votes")
+    if labels != datasets.EMOTIONS:
+        raise errors.ModelError(args.model, "votes are about the classes " + ", ".join(datasets.EMOTIONS))
+    train, _ = datasets.without_copies(data.splits["train"], [s for name, s in data.splits.items() if name != "train"], data.least_likeness)
+    said = votes.evidence(train.votes, train.labels, len(labels), samples.votes)
+    answer = np.log(np.maximum(model.probabilities(pixels), 1e-12))
+    prior = votes.log_prior(train.labels, len(labels))
+    print("| p(label) from | accuracy | log loss |\n|---|---:|---:|")
+    rows = [("the votes alone", said + prior), ("the network alone", answer)]
+    rows += [(f"network ^ {a:g} * votes ^ {b:g}", a * answer + b * said) for a in (0.6, 0.8, 1.0) for b in (0.4, 0.6, 0.8)]
+    for name, logits in rows:
+        p = np.exp(logits - logits.max(1, keepdims=True))
+        scores = metrics.score(samples.labels, p / p.sum(1, keepdims=True), labels)
+        print(f"| {name} | {100 * scores.accuracy:.2f} % | {scores.log_loss:.3f} |")
+    return 0
+
+
 def run_data(args: argparse.Namespace) -> int:
     load_data(args, args.task, (48, 48, 1), args.labels.split(",") if args.labels else None)
     return 0
@@ -469,7 +498,7 @@ def add_training(parser: argparse.ArgumentParser, task: str) -> None:
     parser.add_argument("--stop-patience", type=int, default=defaults.stop_patience, help="epochs without a better validation loss; 0: never stop early")
     parser.add_argument("--label-smoothing", type=float, default=defaults.label_smoothing)
     parser.add_argument("--soft-share", type=float, default=0.15 if task == "emotion" else 0.0, help="share of the FER+ votes in the targets")
-    parser.add_argument("--auxiliary", type=float, default=0.4 if task == "emotion" else 0.0, help="weight of a second head on the FER+ votes")
+    parser.add_argument("--auxiliary", type=float, default=0.4 if task == "emotion" else 0.0, help="weight of a second head, which learns " + ("the FER+ votes" if task == "emotion" else "ages and ancestries") + " and is dropped at the end")
     parser.add_argument("--mixup", type=float, default=defaults.mixup, help="share of batches blended in pairs")
     parser.add_argument("--clean-epochs", type=int, default=defaults.clean_epochs, help="last epochs without soft targets and without mixup")
     parser.add_argument("--average", type=float, default=defaults.average, help="decay of the averaged weights; 0: none")
@@ -478,6 +507,9 @@ def add_training(parser: argparse.ArgumentParser, task: str) -> None:
     parser.add_argument("--teacher", type=Path, nargs="+", default=[], help="Keras files to learn from as well")
     parser.add_argument("--distil", type=float, default=defaults.distil, help="share of the teachers in the loss")
     parser.add_argument("--temperature", type=float, default=defaults.temperature)
+    if task == "emotion":
+        parser.add_argument("--vote-exponent", type=float, default=defaults.vote_exponent, help="exponent of what the FER+ votes say of the label in their product with the teachers' answers")
+        parser.add_argument("--teacher-exponent", type=float, default=defaults.teacher_exponent, help="exponent of the teachers' answers in that product")
     parser.add_argument("--views", type=int, default=defaults.views,
                         help="changed copies of the set to keep in memory with the teachers' answers, used in turn: as fast as without a teacher; 0: new ones every epoch")
     parser.add_argument("--view-store", type=Path, help="existing folder to keep the views in as well, for a resumed run and for others with the same teachers and augmentation")
@@ -546,6 +578,10 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     sub.add_argument("models", type=Path, nargs="+")
     add_measuring(sub)
     sub.set_defaults(run=run_conditions)
+    sub = commands.add_parser("votes", help="what the FER+ votes add to a network's answers: for --vote-exponent and --teacher-exponent", **shown)
+    sub.add_argument("model", type=Path)
+    add_measuring(sub)
+    sub.set_defaults(run=run_votes)
     sub = commands.add_parser("groups", help="by gender, age and ancestry", **shown)
     sub.add_argument("model", type=Path)
     add_measuring(sub)

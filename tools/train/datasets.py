@@ -31,6 +31,7 @@ from mien_tools.errors import ModelError, UnreadableError
 
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 GENDERS = ("woman", "man")
+AGE_GROUP_ENDS = (4, 12, 19, 29, 39, 49, 59)  # years
 ANCESTRIES = ("White", "Black", "Asian", "Indian", "other")
 VOTE_NAMES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
 _VOTES_OF_EMOTIONS = (4, 5, 6, 1, 3, 2, 0)  # columns of VOTE_NAMES in the order of EMOTIONS
@@ -225,6 +226,15 @@ def soft_labels(votes: np.ndarray) -> np.ndarray:
     chosen = votes[:, _VOTES_OF_EMOTIONS]
     total = chosen.sum(1, keepdims=True)
     return np.where(total >= 4, chosen / np.maximum(total, 1), 0).astype(np.float32)
+
+
+def age_and_ancestry(age: np.ndarray, ancestry: np.ndarray) -> np.ndarray:
+    """One of 40 columns for each picture, float32 [N, 40]: its age group (ends at 4, 12, 19, 29, ... 59 years) and ancestry; zeros where one is not known."""
+    group = np.searchsorted(AGE_GROUP_ENDS, age)
+    known = (age >= 0) & (ancestry >= 0)
+    columns = np.zeros((len(age), (len(AGE_GROUP_ENDS) + 1) * len(ANCESTRIES)), np.float32)
+    columns[known, (group * len(ANCESTRIES) + ancestry)[known]] = 1
+    return columns
 
 
 def ferplus_labels(votes: np.ndarray) -> np.ndarray:

@@ -41,7 +41,7 @@ class Recipe:
     stop_patience: int = 0           # epochs without a better validation loss until the end; 0: never
     label_smoothing: float = 0.08
     soft_share: float = 0.0          # share of the FER+ votes in the targets
-    auxiliary: float = 0.0           # weight of a second head that learns the ten FER+ columns, dropped at the end
+    auxiliary: float = 0.0           # weight of a second head that learns what else is known of a picture, dropped at the end
     mixup: float = 0.0               # share of batches blended in pairs, Beta(0.3, 0.3)
     clean_epochs: int = 0            # last epochs without soft targets and without mixup
     average: float = 0.999           # decay of the averaged weights; 0: none
@@ -50,6 +50,8 @@ class Recipe:
     freeze_norm: bool = False        # keeps the batch normalisation's statistics: for fine-tuning on few pictures
     distil: float = 0.0              # share of the teachers' answers in the loss
     temperature: float = 2.0
+    teacher_exponent: float = 1.0    # of the teachers' answers in their product with what the FER+ votes say of the label (votes.py)
+    vote_exponent: float = 0.0       # of the votes in that product; 0: the teachers alone
     views: int = 0                   # changed copies of the set kept with the teachers' answers and used in turn; 0: new ones every epoch
     teachers: List[str] = field(default_factory=list)
     start: str = ""                  # checksum of the file that the weights start from
@@ -60,14 +62,15 @@ class Recipe:
 
 @dataclass
 class TrainingData:
-    """Pictures uint8 [N, h, w, c]; those of validation at the network's size, the others as the augmentation cuts them. `votes` are the FER+ columns, rows that sum to one or to nothing."""
+    """Pictures uint8 [N, h, w, c]; those of validation at the network's size, the others as the augmentation cuts them. """
 
     images: np.ndarray
     labels: np.ndarray
-    votes: Optional[np.ndarray]      # float32 [N, 10]
-    soft: Optional[np.ndarray]       # float32 [N, classes]: the votes of the classes; rows of zeros where there are none
+    auxiliary: Optional[np.ndarray]  # float32 [N, k], rows that sum to one or to nothing: what the second head learns
+    soft: Optional[np.ndarray]       # float32 [N, classes]: the FER+ votes of the classes; rows of zeros where there are none
     validation_images: np.ndarray
     validation_labels: np.ndarray
+    evidence: Optional[np.ndarray] = None  # float32 [N, classes]: what the FER+ votes say of the label, votes.evidence()
 
 
 def save_atomically(state: Any, path: Path, what: str = "the checkpoint", comfort: str = "the one of the last epoch is kept", shared: bool = False) -> None:
@@ -147,15 +150,16 @@ class Trainer:
         self.images = as_tensor(data.images)
         self.labels = torch.from_numpy(data.labels.astype(np.int64))
         classes = net.model.class_count
-        self.votes = torch.from_numpy(data.votes) if data.votes is not None and recipe.auxiliary > 0 else None
+        self.auxiliary = torch.from_numpy(data.auxiliary) if data.auxiliary is not None and recipe.auxiliary > 0 else None
+        self.evidence = torch.from_numpy(data.evidence) if data.evidence is not None and recipe.vote_exponent else None
         self.targets, self.clean_targets = self._targets(classes, recipe.soft_share), self._targets(classes, 0.0)
         frequency = torch.bincount(self.labels, minlength=classes).float()
         weight = torch.where(frequency > 0, (len(self.labels) / frequency.clamp(min=1)) ** recipe.class_weight, torch.zeros(classes))
         self.weights = weight / (weight * frequency).sum() * len(self.labels)
         self.helper = None
-        if self.votes is not None:
+        if self.auxiliary is not None:
             width = self._feature_count()
-            self.helper = nn.Linear(width, self.votes.shape[1])
+            self.helper = nn.Linear(width, self.auxiliary.shape[1])
         self.steps = max(len(data.images) // recipe.batch, 1)
         self.optimizer = self._optimizer()
         self.smooth = KerasNet(net.model).to(memory_format=torch.channels_last)  # made before a run is resumed, since it draws random numbers
@@ -205,7 +209,8 @@ class Trainer:
             raise ToolError(self.checkpoint, f"not a checkpoint of this program ({type(error).__name__}); remove it to start anew") from None
         old, new = state.get("recipe"), asdict(self.recipe)
         if isinstance(old, dict):
-            old.setdefault("start", "")  # unknown to checkpoints of earlier versions
+            for name, value in (("start", ""), ("teacher_exponent", 1.0), ("vote_exponent", 0.0)):
+                old.setdefault(name, value)  # unknown to checkpoints of earlier versions
             if isinstance(old.get("augmentation"), dict):
                 old["augmentation"].setdefault("p_glasses", 0.0)
         if old != new:
@@ -308,7 +313,8 @@ class Trainer:
         else:
             x, answer = self.augment(self.images[pick].float() / 255), None
         target = (self.clean_targets if clean else self.targets)[pick]
-        votes = self.votes[pick] if self.votes is not None else None
+        auxiliary = self.auxiliary[pick] if self.auxiliary is not None else None
+        evidence = self.evidence[pick] if self.evidence is not None else None
         if r.mixup > 0 and not clean and float(torch.rand(1, generator=self.generator)) < r.mixup:
             # Beta(0.3, 0.3) from two powers of uniform numbers (Johnk), with the generator that is saved.
             share = 0.5
@@ -321,7 +327,8 @@ class Trainer:
             x = share * x + (1 - share) * x[other]
             answer = share * answer + (1 - share) * answer[other] if answer is not None else None
             target = share * target + (1 - share) * target[other]
-            votes = share * votes + (1 - share) * votes[other] if votes is not None else None
+            auxiliary = share * auxiliary + (1 - share) * auxiliary[other] if auxiliary is not None else None
+            evidence = share * evidence + (1 - share) * evidence[other] if evidence is not None else None
         with torch.autocast("cpu", torch.bfloat16, enabled=r.bf16):
             logits, features = self.net.run(to_input(x))
         logits = logits.float()
@@ -331,12 +338,14 @@ class Trainer:
             loss = F.cross_entropy(logits, target)
         if learns:
             answer = self._answers(x) if answer is None else answer
+            if evidence is not None:
+                answer = F.softmax(r.teacher_exponent * answer.clamp_min(1e-12).log() + r.vote_exponent / r.temperature * evidence, 1)
             student = F.log_softmax(logits / r.temperature, 1)
             far = -(answer * student).sum(1).mean() * r.temperature ** 2
             loss = (1 - r.distil) * loss + r.distil * far
-        if self.helper is not None and votes is not None:
+        if self.helper is not None and auxiliary is not None:
             guess = F.log_softmax(self.helper(features.float().flatten(1)), 1)
-            loss = loss + r.auxiliary * -(votes * guess).sum(1).mean()
+            loss = loss + r.auxiliary * -(auxiliary * guess).sum(1).mean()
         return loss, int((logits.argmax(1) == self.labels[pick]).sum())
 
     @torch.no_grad()

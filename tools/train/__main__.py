@@ -163,14 +163,12 @@ def run_training(args: argparse.Namespace) -> int:
     for path, teacher in zip(args.teacher, teachers):
         if teacher.model.input_shape[2] != shape[2] or teacher.model.class_count != len(data.classes):
             raise errors.ModelError(path, "a teacher needs as many channels and the same classes")
-    auxiliary, soft, evidence = None, None, None
+    auxiliary, soft = None, None
     if task == "gender" and train.age is not None and train.ancestry is not None:
         auxiliary = datasets.age_and_ancestry(train.age, train.ancestry)
     elif task == "emotion" and train.votes is not None:
         auxiliary = train.votes / np.maximum(train.votes.sum(1, keepdims=True), 1)
         soft = datasets.soft_labels(train.votes)
-        if recipe.vote_exponent:
-            evidence = votes.evidence(train.votes, train.labels, len(data.classes))
     if recipe.auxiliary and auxiliary is None:
         report("no FER+ votes: without the second head and without soft labels" if task == "emotion" else "no ages and ancestries: without the second head")
     if start is None:
@@ -182,7 +180,7 @@ def run_training(args: argparse.Namespace) -> int:
     report(f"{recipe.architecture}: {net.store_keras().parameter_count:,} parameters, {len(train):,} training and {len(validation):,} validation pictures")
     checkpoint = args.checkpoint or args.output.with_suffix(".checkpoint.pt")
     log = args.log or args.output.with_suffix(".csv")
-    trainer = Trainer(net, recipe, TrainingData(train.images, train.labels, auxiliary, soft, framed(data, validation, shape[:2]), validation.labels, evidence),
+    trainer = Trainer(net, recipe, TrainingData(train.images, train.labels, auxiliary, soft, framed(data, validation, shape[:2]), validation.labels),
                       teachers, checkpoint, log, report, args.view_store)
     best, (accuracy, loss) = trainer.run()
     report(f"best validation accuracy {accuracy:.4f}, loss {loss:.4f}")
@@ -399,7 +397,7 @@ def run_groups(args: argparse.Namespace) -> int:
 
 
 def run_votes(args: argparse.Namespace) -> int:
-    """What the FER+ votes add to a network's answers: for choosing the exponents of their product, and how far labels can be told at all."""
+    """How far labels can be told: from the votes of ten raters, from a network's answers, and from both."""
     model = Model(args.model, args.mien, args.backend)
     data, samples, pixels, labels = scored_split(args, model)
     if samples.votes is None or "train" not in data.splits or data.splits["train"].votes is None:
@@ -507,9 +505,6 @@ def add_training(parser: argparse.ArgumentParser, task: str) -> None:
     parser.add_argument("--teacher", type=Path, nargs="+", default=[], help="Keras files to learn from as well")
     parser.add_argument("--distil", type=float, default=defaults.distil, help="share of the teachers in the loss")
     parser.add_argument("--temperature", type=float, default=defaults.temperature)
-    if task == "emotion":
-        parser.add_argument("--vote-exponent", type=float, default=defaults.vote_exponent, help="exponent of what the FER+ votes say of the label in their product with the teachers' answers")
-        parser.add_argument("--teacher-exponent", type=float, default=defaults.teacher_exponent, help="exponent of the teachers' answers in that product")
     parser.add_argument("--views", type=int, default=defaults.views,
                         help="changed copies of the set to keep in memory with the teachers' answers, used in turn: as fast as without a teacher; 0: new ones every epoch")
     parser.add_argument("--view-store", type=Path, help="existing folder to keep the views in as well, for a resumed run and for others with the same teachers and augmentation")
@@ -578,7 +573,7 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     sub.add_argument("models", type=Path, nargs="+")
     add_measuring(sub)
     sub.set_defaults(run=run_conditions)
-    sub = commands.add_parser("votes", help="what the FER+ votes add to a network's answers: for --vote-exponent and --teacher-exponent", **shown)
+    sub = commands.add_parser("votes", help="how far labels can be told: from ten raters' votes, from a network, and from both", **shown)
     sub.add_argument("model", type=Path)
     add_measuring(sub)
     sub.set_defaults(run=run_votes)

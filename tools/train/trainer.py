@@ -50,8 +50,6 @@ class Recipe:
     freeze_norm: bool = False        # keeps the batch normalisation's statistics: for fine-tuning on few pictures
     distil: float = 0.0              # share of the teachers' answers in the loss
     temperature: float = 2.0
-    teacher_exponent: float = 1.0    # of the teachers' answers in their product with what the FER+ votes say of the label (votes.py)
-    vote_exponent: float = 0.0       # of the votes in that product; 0: the teachers alone
     views: int = 0                   # changed copies of the set kept with the teachers' answers and used in turn; 0: new ones every epoch
     teachers: List[str] = field(default_factory=list)
     start: str = ""                  # checksum of the file that the weights start from
@@ -70,7 +68,6 @@ class TrainingData:
     soft: Optional[np.ndarray]       # float32 [N, classes]: the FER+ votes of the classes; rows of zeros where there are none
     validation_images: np.ndarray
     validation_labels: np.ndarray
-    evidence: Optional[np.ndarray] = None  # float32 [N, classes]: what the FER+ votes say of the label, votes.evidence()
 
 
 def save_atomically(state: Any, path: Path, what: str = "the checkpoint", comfort: str = "the one of the last epoch is kept", shared: bool = False) -> None:
@@ -151,7 +148,6 @@ class Trainer:
         self.labels = torch.from_numpy(data.labels.astype(np.int64))
         classes = net.model.class_count
         self.auxiliary = torch.from_numpy(data.auxiliary) if data.auxiliary is not None and recipe.auxiliary > 0 else None
-        self.evidence = torch.from_numpy(data.evidence) if data.evidence is not None and recipe.vote_exponent else None
         self.targets, self.clean_targets = self._targets(classes, recipe.soft_share), self._targets(classes, 0.0)
         frequency = torch.bincount(self.labels, minlength=classes).float()
         weight = torch.where(frequency > 0, (len(self.labels) / frequency.clamp(min=1)) ** recipe.class_weight, torch.zeros(classes))
@@ -209,8 +205,7 @@ class Trainer:
             raise ToolError(self.checkpoint, f"not a checkpoint of this program ({type(error).__name__}); remove it to start anew") from None
         old, new = state.get("recipe"), asdict(self.recipe)
         if isinstance(old, dict):
-            for name, value in (("start", ""), ("teacher_exponent", 1.0), ("vote_exponent", 0.0)):
-                old.setdefault(name, value)  # unknown to checkpoints of earlier versions
+            old.setdefault("start", "")  # unknown to checkpoints of earlier versions
             if isinstance(old.get("augmentation"), dict):
                 old["augmentation"].setdefault("p_glasses", 0.0)
         if old != new:
@@ -314,7 +309,6 @@ class Trainer:
             x, answer = self.augment(self.images[pick].float() / 255), None
         target = (self.clean_targets if clean else self.targets)[pick]
         auxiliary = self.auxiliary[pick] if self.auxiliary is not None else None
-        evidence = self.evidence[pick] if self.evidence is not None else None
         if r.mixup > 0 and not clean and float(torch.rand(1, generator=self.generator)) < r.mixup:
             # Beta(0.3, 0.3) from two powers of uniform numbers (Johnk), with the generator that is saved.
             share = 0.5
@@ -328,7 +322,6 @@ class Trainer:
             answer = share * answer + (1 - share) * answer[other] if answer is not None else None
             target = share * target + (1 - share) * target[other]
             auxiliary = share * auxiliary + (1 - share) * auxiliary[other] if auxiliary is not None else None
-            evidence = share * evidence + (1 - share) * evidence[other] if evidence is not None else None
         with torch.autocast("cpu", torch.bfloat16, enabled=r.bf16):
             logits, features = self.net.run(to_input(x))
         logits = logits.float()
@@ -338,8 +331,6 @@ class Trainer:
             loss = F.cross_entropy(logits, target)
         if learns:
             answer = self._answers(x) if answer is None else answer
-            if evidence is not None:
-                answer = F.softmax(r.teacher_exponent * answer.clamp_min(1e-12).log() + r.vote_exponent / r.temperature * evidence, 1)
             student = F.log_softmax(logits / r.temperature, 1)
             far = -(answer * student).sum(1).mean() * r.temperature ** 2
             loss = (1 - r.distil) * loss + r.distil * far

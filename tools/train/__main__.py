@@ -10,6 +10,7 @@
   python3 tools/train calibration --data FER2013 -o pictures.npz    for convert_keras.py --calibrate
   python3 tools/train conditions X.hdf5 --data FER2013 glasses, blur, darkness, small faces ...
   python3 tools/train groups GENDER.hdf5 --data utkface64.npz   by gender, age and ancestry
+  python3 tools/train votes X.hdf5 --data FER2013      how far labels can be told: by ten raters, by a network, by both
 
 Needs what tools/train/requirements.txt names: sh tools/train/setup.sh. DATA is anything that datasets.py reads."""
 

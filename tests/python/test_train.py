@@ -517,15 +517,15 @@ class TestFineTuning:
         net, (accuracy, _) = trainer(tmp_path, 25).run()
         assert accuracy > 0.85
         keras_writer.write(net.store_keras(), tmp_path / "base.hdf5")
-        for split, count, seed in (("train", 60, 11), ("validation", 40, 12), ("test", 100, 13)):
+        for split, count, seed in (("train", 160, 11), ("validation", 40, 12), ("test", 40, 13)):
             for i, (picture, label) in enumerate(zip(*shapes(count, seed, inverted=True))):
                 folder = tmp_path / "data" / split / ("woman", "man")[label]
                 folder.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(picture[..., 0]).save(folder / f"{i}.png")
         done = subprocess.run([*TRAIN, "fine-tune", str(tmp_path / "base.hdf5"), "--data", str(tmp_path / "data"), "-o", str(tmp_path / "tuned.hdf5"),
-                               "--mien", str(tmp_path / "tuned.mien"), "--epochs", "25", "--rate", "3e-3", "--no-bf16"], capture_output=True, text=True, check=False)
+                               "--mien", str(tmp_path / "tuned.mien"), "--epochs", "20", "--rate", "3e-3", "--no-bf16"], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        held, labels = shapes(100, 13, inverted=True)
+        held, labels = shapes(400, 13, inverted=True)
 
         def right(path: Path) -> float:
             model = KerasNet(keras_file.read_model(str(path))).eval()
@@ -534,7 +534,7 @@ class TestFineTuning:
             return float((logits.argmax(1).numpy() == labels).mean())
 
         before, after = right(tmp_path / "base.hdf5"), right(tmp_path / "tuned.hdf5")
-        assert after > before + 0.1 and after > 0.8, (before, after)
+        assert after > before + 0.08 and after > 0.9, (before, after)  # four seeds: 0.76 to 0.84 before, 0.97 to 1 after
         assert (tmp_path / "tuned.mien").exists() and not (tmp_path / "tuned.checkpoint.pt").exists()
 
     def test_other_classes_get_a_new_last_layer(self, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ case $arch in
     amd64) machine="-M q35,accel=$accelerator -cpu $([ "$accelerator" = kvm ] && echo host,-arch-capabilities || echo max)" ;;
     arm64) machine="-M virt -cpu ${CPU:-cortex-a53}" ;;
 esac
-timeout "${LIMIT:-280}" $qemu $machine -m 512 -smp "${SMP:-1}" -nographic -no-reboot -nodefaults -serial stdio -kernel "$out/unpacked/boot/vmlinuz-$release" \
+timeout "${LIMIT:-600}" $qemu $machine -m 512 -smp "${SMP:-1}" -nographic -no-reboot -nodefaults -serial stdio -kernel "$out/unpacked/boot/vmlinuz-$release" \
     -initrd "$out/initrd.gz" -append "console=$console quiet panic=-1 mitigations=off" </dev/null 2>&1 | tr -d '\r' | tee "$out/console.log"
 echo "camera in a virtual machine ($arch, $accelerator): made in $((built - start)) s, ran $(($(date +%s) - built)) s"
 grep -q "^CAMERA-VM passed" "$out/console.log"

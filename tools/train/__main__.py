@@ -153,8 +153,7 @@ def run_training(args: argparse.Namespace) -> int:
     if missing:
         raise errors.ModelError(data.path, f"no training picture of {', '.join(missing)}")
     if not args.keep_copies:
-        held_out = [s for name, s in data.splits.items() if name != "train"]
-        train, dropped = datasets.without_copies(train, held_out, data.least_likeness, progress=lambda k, n: report(f"looking for copies: {k} of {n}", transient=True))
+        train, dropped = datasets.fresh_training(data, lambda k, n: report(f"looking for copies: {k} of {n}", transient=True))
         report(f"dropped {dropped:,} training pictures that are copies of validation or test pictures (train copies lists them)")
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
@@ -405,7 +404,7 @@ def run_votes(args: argparse.Namespace) -> int:
         raise errors.ModelError(data.path, "no FER+ votes")
     if labels != datasets.EMOTIONS:
         raise errors.ModelError(args.model, "votes are about the classes " + ", ".join(datasets.EMOTIONS))
-    train, _ = datasets.without_copies(data.splits["train"], [s for name, s in data.splits.items() if name != "train"], data.least_likeness)
+    train, _ = datasets.fresh_training(data)
     said = votes.evidence(train.votes, train.labels, len(labels), samples.votes)
     answer = np.log(np.maximum(model.probabilities(pixels), 1e-12))
     prior = votes.log_prior(train.labels, len(labels))
@@ -413,8 +412,7 @@ def run_votes(args: argparse.Namespace) -> int:
     rows = [("the votes alone", said + prior), ("the network alone", answer)]
     rows += [(f"network ^ {a:g} * votes ^ {b:g}", a * answer + b * said) for a in (0.6, 0.8, 1.0) for b in (0.4, 0.6, 0.8)]
     for name, logits in rows:
-        p = np.exp(logits - logits.max(1, keepdims=True))
-        scores = metrics.score(samples.labels, p / p.sum(1, keepdims=True), labels)
+        scores = metrics.score(samples.labels, torch.softmax(torch.from_numpy(logits), 1).numpy(), labels)
         print(f"| {name} | {100 * scores.accuracy:.2f} % | {scores.log_loss:.3f} |")
     return 0
 
@@ -432,7 +430,7 @@ def run_calibration(args: argparse.Namespace) -> int:
     data = load_data(args, args.task, source_size(args.task, args, side), quiet=True)
     if "train" not in data.splits:
         raise errors.ModelError(data.path, "no training pictures")
-    train, dropped = datasets.without_copies(data.splits["train"], [s for name, s in data.splits.items() if name != "train"], data.least_likeness)
+    train, dropped = datasets.fresh_training(data)
     chosen = np.random.default_rng(args.seed).permutation(len(train))[:args.count]
     images = framed(data, train.only(np.sort(chosen)), side[:2])
     written = io.BytesIO()
@@ -461,7 +459,7 @@ def run_copies(args: argparse.Namespace) -> int:
     if "train" not in data.splits or len(names) < 2:
         return 0
     held_out = [data.splits[s] for s in names if s != "train"]
-    kept, dropped = datasets.without_copies(data.splits["train"], held_out, data.least_likeness)
+    kept, dropped = datasets.fresh_training(data)
     left = {p.tobytes() for p in kept.images} & {p.tobytes() for s in held_out for p in s.images}
     worst = float(datasets.likeness(kept.images, np.concatenate([s.images for s in held_out]))[0].max())
     report(f"training uses {len(kept):,} of {len(data.splits['train']):,} ({dropped:,} dropped): {len(left)} of them bit-equal to a held-out picture, "

@@ -617,3 +617,9 @@ def without_copies(train: Samples, held_out: Sequence[Samples], least: float = L
         return train, 0
     keep = likeness(train.images, np.concatenate(others), progress)[0] < least
     return train.only(keep), int((~keep).sum())
+
+
+def fresh_training(data: Dataset, progress: Callable[[int, int], None] = lambda done, of: None) -> Tuple[Samples, int]:
+    """`without_copies` for a data set's own splits."""
+    held_out = [samples for name, samples in data.splits.items() if name != "train"]
+    return without_copies(data.splits["train"], held_out, data.least_likeness, progress)

@@ -60,7 +60,7 @@ class Recipe:
 
 @dataclass
 class TrainingData:
-    """Pictures uint8 [N, h, w, c]; those of validation at the network's size, the others as the augmentation cuts them. """
+    """Pictures uint8 [N, h, w, c]; those of validation at the network's size, the others as the augmentation cuts them."""
 
     images: np.ndarray
     labels: np.ndarray

@@ -588,6 +588,20 @@ class TestStart:
         assert torch.allclose(trained, block(x), atol=1e-6)
         assert trained.shape[2:] == model.layers[1].output_shape[:2]
 
+    def test_gray_network_in_colour_and_back_answers_the_same(self) -> None:
+        torch.manual_seed(8)
+        model = KerasNet(architectures.ARCHITECTURES["small"][1]((48, 48, 1), 2)).eval().store_keras()
+        colour = architectures.in_colour(model)
+        back = architectures.in_gray(colour)
+        assert model.input_shape == back.input_shape == (48, 48, 1) and colour.input_shape == (48, 48, 3)
+        assert architectures.in_colour(colour) is colour and architectures.in_gray(back) is back
+        x = torch.rand(3, 3, 48, 48) * 2 - 1
+        gray = (x * torch.from_numpy(architectures.LUMA)[:, None, None]).sum(1, keepdim=True)
+        with torch.no_grad():
+            answers, in_colour, in_gray = KerasNet(model).eval()(gray), KerasNet(colour).eval()(x), KerasNet(back).eval()(gray)
+        assert torch.allclose(in_colour, answers, atol=1e-4) and torch.allclose(in_gray, answers, atol=1e-4)
+        assert not torch.allclose(answers[0], answers[1], atol=1e-4)
+
     def test_teacher_of_another_size(self) -> None:
         x = torch.rand(2, 1, 48, 48)
         assert resized(x, (48, 48)) is x

@@ -45,7 +45,7 @@ import keras_writer  # noqa: E402
 import metrics  # noqa: E402
 import plots  # noqa: E402
 import votes  # noqa: E402
-from architectures import ARCHITECTURES  # noqa: E402
+from architectures import ARCHITECTURES, in_colour, in_gray  # noqa: E402
 from augment import PRESETS, UTKFACE_BOX, Augmentation, cut  # noqa: E402
 from evaluate import Model  # noqa: E402
 from torch_net import KerasNet  # noqa: E402
@@ -144,6 +144,7 @@ def run_training(args: argparse.Namespace) -> int:
         shape = (shape[0], shape[1], 3)
     start = keras_file.read_model(str(args.start)) if args.start else None
     if start is not None:
+        start = in_colour(start) if args.colour else start
         shape = start.input_shape
     data = load_data(args, task, source_size(task, args, shape))
     if "train" not in data.splits or "validation" not in data.splits:
@@ -159,7 +160,7 @@ def run_training(args: argparse.Namespace) -> int:
     torch.manual_seed(args.seed)
     recipe = recipe_of(args, task)
     recipe.augmentation.update(box_of(data))
-    teachers = [KerasNet(keras_file.read_model(str(path))) for path in args.teacher]
+    teachers = [KerasNet(in_colour(model) if shape[2] == 3 else model) for model in (keras_file.read_model(str(path)) for path in args.teacher)]
     for path, teacher in zip(args.teacher, teachers):
         if teacher.model.input_shape[2] != shape[2] or teacher.model.class_count != len(data.classes):
             raise errors.ModelError(path, "a teacher needs as many channels and the same classes")
@@ -197,12 +198,15 @@ def run_export(args: argparse.Namespace) -> int:
         weights, recipe, best = state["best_state"], state["recipe"], state["best"]
         shape, make = ARCHITECTURES[recipe["architecture"]]
         classes = int(list(weights.values())[-1].shape[0])
+        channels = next(int(w.shape[1]) for w in weights.values() if w.ndim == 4)  # of the first convolution
     except OSError as error:
         raise errors.UnreadableError(args.checkpoint, error.strerror or "cannot be read") from None
     except Exception as error:  # torch raises many kinds
         raise errors.ModelError(args.checkpoint, f"not a checkpoint of this program ({type(error).__name__})") from None
-    net = KerasNet(make((args.size, args.size, shape[2]) if args.size else shape, classes))
+    net = KerasNet(make((args.size or shape[0], args.size or shape[1], channels), classes))
     net.load_state_dict(weights)
+    if args.gray:
+        net = KerasNet(in_gray(net.store_keras()))
     report(f"after {state['epoch']} of {recipe['epochs']} epochs: best validation accuracy {best[0]:.4f}")
     args.curves = None
     write_outputs(net, args, args.checkpoint)
@@ -426,7 +430,7 @@ def run_calibration(args: argparse.Namespace) -> int:
     """Training pictures as the network is given them, none of them a copy of a held-out one: what convert_keras.py takes ranges from."""
     if args.output.exists() and not args.yes:
         raise errors.UsageError(args.output, "exists (use -y to overwrite)")
-    side = (args.size, args.size, 1)
+    side = (args.size, args.size, 3 if args.colour else 1)
     data = load_data(args, args.task, source_size(args.task, args, side), quiet=True)
     if "train" not in data.splits:
         raise errors.ModelError(data.path, "no training pictures")
@@ -481,7 +485,7 @@ def add_training(parser: argparse.ArgumentParser, task: str) -> None:
     parser.add_argument("--architecture", choices=sorted(ARCHITECTURES), default="small")
     parser.add_argument("--size", type=int, default=0, help="side of the input (default: the architecture's)")
     parser.add_argument("--colour", action="store_true", help="RGB input")
-    parser.add_argument("--start", type=Path, help="Keras file whose input, layers and weights it starts from, instead of --architecture, --size and --colour")
+    parser.add_argument("--start", type=Path, help="Keras file whose input, layers and weights it starts from, instead of --architecture and --size; with --colour a gray one becomes one for RGB")
     parser.add_argument("--augmentation", choices=sorted(PRESETS), default="mild")
     parser.add_argument("--strength", type=float, default=1.0, help="factor of the augmentation's ranges")
     parser.add_argument("--epochs", type=int, default=defaults.epochs)
@@ -557,6 +561,7 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     sub.add_argument("-o", "--output", type=Path, required=True, help="Keras HDF5 file to write")
     sub.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
     sub.add_argument("--size", type=int, default=0, help="side of the input, if it is not the architecture's")
+    sub.add_argument("--gray", action="store_true", help="a network for RGB becomes one for gray pictures, with the answers that it gives to pictures without colour")
     sub.set_defaults(run=run_export)
     sub = commands.add_parser("evaluate", help="accuracy, per class figures, confusion matrix, calibration", **shown)
     sub.add_argument("model", type=Path, help="Keras HDF5, .keras or .mien file")
@@ -587,6 +592,7 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     sub.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
     sub.add_argument("--task", choices=("emotion", "gender"), default="emotion")
     sub.add_argument("--size", type=int, default=48, help="side of the network's input")
+    sub.add_argument("--colour", action="store_true", help="for a network with RGB input")
     sub.add_argument("--count", type=int, default=500)
     sub.add_argument("--seed", type=int, default=1)
     sub.set_defaults(run=run_calibration)

@@ -17,8 +17,10 @@ that they cannot differ. The tables of the original's five are those of oarriaga
 
 from __future__ import annotations
 
+import copy
 from typing import Callable, Dict, List, Tuple
 
+import numpy as np
 from mien_tools.keras_file import KerasModel, Layer, infer_shapes
 
 
@@ -181,3 +183,28 @@ ARCHITECTURES: Dict[str, Tuple[Tuple[int, int, int], Maker]] = {
     "large": ((48, 48, 1), lambda s, n: residual("large", s, n, (16, 48), [(56, 2), (120, 5), (224, 4)])),
     "mobilenet": ((96, 96, 1), mobilenet),
 }
+
+
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of R, G, B: ITU-R BT.601, as pictures are turned gray
+
+
+def in_colour(model: KerasModel) -> KerasModel:
+    """A gray network as one for RGB with the same answers: its first layer sees the luma."""
+    return _with_first_kernel(model, 3, lambda kernel: kernel * LUMA[:, None])
+
+
+def in_gray(model: KerasModel) -> KerasModel:
+    """A network for RGB as one for gray pictures that answers as it does when all three channels are equal."""
+    return _with_first_kernel(model, 1, lambda kernel: kernel.sum(2, keepdims=True))
+
+
+def _with_first_kernel(model: KerasModel, channels: int, change: Callable[[np.ndarray], np.ndarray]) -> KerasModel:
+    """`change` makes the first convolution's kernel [h, w, channels, filters]."""
+    if model.input_shape[2] == channels:
+        return model
+    model = copy.deepcopy(model)
+    first = next(layer for layer in model.layers if layer.kind == "conv")
+    first.weights["kernel"] = change(first.weights["kernel"])
+    model.input_shape = (*model.input_shape[:2], channels)
+    infer_shapes(model.path, model.layers, model.input_shape)
+    return model

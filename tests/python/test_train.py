@@ -476,6 +476,24 @@ class TestCommands:
         again = self.run("calibration", "--data", data, "-o", output)
         assert again.returncode == 2 and "exists" in again.stderr
 
+    def test_gray_network_goes_on_in_colour_and_comes_back(self, tmp_path: Path) -> None:
+        faces, rng = tmp_path / "faces", np.random.default_rng(5)
+        faces.mkdir()
+        for k in range(60):
+            Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)).save(faces / f"{20 + k}_{k % 2}_{k % 5}_{k}.png")
+        command = ("gender", "--data", faces, "--architecture", "tiny_XCEPTION", "--epochs", "1", "--batch", "16")
+        assert self.run(*command, "-o", tmp_path / "gray.hdf5").returncode == 0
+        shapes = {"gray": (64, 64, 1), "colour": (64, 64, 3), "exported": (64, 64, 3), "back": (64, 64, 1)}
+        done = self.run(*command, "--start", tmp_path / "gray.hdf5", "--colour", "--teacher", tmp_path / "gray.hdf5", "--distil", "0.5", "-o", tmp_path / "colour.hdf5")
+        assert done.returncode == 0, done.stderr
+        for name, options in (("exported", ()), ("back", ("--gray",))):
+            assert self.run("export", tmp_path / "colour.checkpoint.pt", "-o", tmp_path / f"{name}.hdf5", *options).returncode == 0
+        for name, shape in shapes.items():
+            assert keras_file.read_model(str(tmp_path / f"{name}.hdf5")).input_shape == shape, name
+        assert self.run("calibration", "--task", "gender", "--colour", "--data", faces, "-o", tmp_path / "pictures.npz", "--count", "9").returncode == 0
+        with np.load(tmp_path / "pictures.npz") as npz:
+            assert npz["images"].shape == (9, 48, 48, 3)
+
     def test_copies(self, tmp_path: Path) -> None:
         data = self.fer(tmp_path)
         with np.load(data / "train.npz") as npz:
@@ -596,7 +614,7 @@ class TestStart:
         assert model.input_shape == back.input_shape == (48, 48, 1) and colour.input_shape == (48, 48, 3)
         assert architectures.in_colour(colour) is colour and architectures.in_gray(back) is back
         x = torch.rand(3, 3, 48, 48) * 2 - 1
-        gray = (x * torch.from_numpy(architectures.LUMA)[:, None, None]).sum(1, keepdim=True)
+        gray = (x * torch.tensor(augment.LUMA)[:, None, None]).sum(1, keepdim=True)
         with torch.no_grad():
             answers, in_colour, in_gray = KerasNet(model).eval()(gray), KerasNet(colour).eval()(x), KerasNet(back).eval()(gray)
         assert torch.allclose(in_colour, answers, atol=1e-4) and torch.allclose(in_gray, answers, atol=1e-4)

@@ -23,6 +23,8 @@ from typing import Callable, Dict, List, Tuple
 import numpy as np
 from mien_tools.keras_file import KerasModel, Layer, infer_shapes
 
+from augment import LUMA
+
 
 class Builder:
     """Appends layers; each method returns the name of the layer that makes its result."""
@@ -185,12 +187,9 @@ ARCHITECTURES: Dict[str, Tuple[Tuple[int, int, int], Maker]] = {
 }
 
 
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # of R, G, B: ITU-R BT.601, as pictures are turned gray
-
-
 def in_colour(model: KerasModel) -> KerasModel:
     """A gray network as one for RGB with the same answers: its first layer sees the luma."""
-    return _with_first_kernel(model, 3, lambda kernel: kernel * LUMA[:, None])
+    return _with_first_kernel(model, 3, lambda kernel: kernel * np.array(LUMA, np.float32)[:, None])
 
 
 def in_gray(model: KerasModel) -> KerasModel:

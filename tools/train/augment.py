@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-_LUMA = (0.299, 0.587, 0.114)
+LUMA = (0.299, 0.587, 0.114)  # of R, G, B: ITU-R BT.601, as pictures are turned gray
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ class Augmenter:
             if s.gamma:
                 x = x.clamp(0, 1) ** where(chosen, torch.exp(self._uniform(n, -s.gamma, s.gamma)), 1)
             if c == 3 and s.saturation:
-                gray = (x * torch.tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+                gray = (x * torch.tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
                 factor = where(chosen, 1 + self._uniform(n, -s.saturation, s.saturation), 1)
                 x = gray + (x - gray) * factor
             x = x * where(chosen, 1 + self._uniform(n, -s.brightness, s.brightness), 1)
@@ -202,7 +202,7 @@ class Augmenter:
             noise = torch.randn(n, 3, generator=self.generator) * 0.5 * self._chosen(n, s.p_lighting)[:, None]
             x = x + (vectors @ (values * noise)[..., None]).view(n, 3, 1, 1)
         if c == 3 and s.p_gray:
-            gray = (x * torch.tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True).expand_as(x)
+            gray = (x * torch.tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True).expand_as(x)
             x = torch.where(each(self._chosen(n, s.p_gray)), gray, x)
         if s.p_dark:
             rows = self._chosen(n, s.p_dark).nonzero().flatten()

@@ -5,6 +5,7 @@ Needs torch (tools/train/setup.sh); what needs Keras or the program `mien` (MIEN
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import signal
@@ -109,6 +110,25 @@ class TestArchitectures:
         # The converter's own float network, written without torch.
         np.testing.assert_allclose(reference.keras_forward(again, x.astype(np.float64)), probabilities, atol=2e-6)
         assert keras_writer.encode(net.model) == (tmp_path / "x.hdf5").read_bytes()
+
+    @pytest.mark.parametrize("name", sorted(architectures.ARCHITECTURES))
+    def test_gradients_do_not_depend_on_layout_or_type(self, name: str) -> None:
+        """channels_last float32, as trained with --no-bf16, beside the plain layout in float64. oneDNN's gradient of a strided 1x1 convolution
+        of few channels was wrong, or ended the process (its issue 6035). The norms keep their statistics: torch's sums over a batch in
+        channels_last float32 are right to 1e-5 only, and a ReLU that flips is no error."""
+        shape, make = architectures.ARCHITECTURES[name]
+        net = with_statistics(KerasNet(make(shape, 7))).train()
+        plain = copy.deepcopy(net).double()
+        net.to(memory_format=torch.channels_last)
+        for module in (*net.modules(), *plain.modules()):
+            if isinstance(module, (torch.nn.Dropout, torch.nn.BatchNorm2d)):
+                module.eval()
+        x, labels = torch.randn(8, shape[2], *shape[:2], generator=torch.Generator().manual_seed(1)), torch.arange(8) % 7
+        torch.nn.functional.cross_entropy(net(x.contiguous(memory_format=torch.channels_last)), labels).backward()
+        torch.nn.functional.cross_entropy(plain(x.double()), labels).backward()
+        scale = max(float(p.grad.norm()) for p in plain.parameters())
+        for (key, a), b in zip(net.named_parameters(), plain.parameters()):
+            assert float((a.grad.double() - b.grad).norm()) < 1e-4 * (float(b.grad.norm()) + 1e-2 * scale), key
 
     @pytest.mark.parametrize("name", ["simpler_CNN", "mini_XCEPTION", "big_XCEPTION", "small"])
     def test_keras_reads_the_file(self, name: str, tmp_path: Path) -> None:
@@ -591,6 +611,19 @@ class TestStart:
             after = net(x)
         assert not torch.allclose(first, norm.running_var)
         assert torch.allclose(before, after, rtol=1e-3, atol=1e-4 * float(before.abs().max()))
+
+    @pytest.mark.parametrize("channels", [1, 3, 5, 8, 13, 16, 17])
+    def test_strided_pointwise_leaves_places_out_first(self, channels: int) -> None:
+        b = architectures.Builder("p", (13, 12, channels))
+        block = KerasNet(b.finish(b.conv("input_1", 6, 1, 2), 7, "dense")).blocks["conv_1"]
+        x = torch.randn(4, channels, 13, 12).contiguous(memory_format=torch.channels_last)
+        assert block.skips
+        y = block(x)
+        expected = torch.nn.functional.conv2d(x.double(), block.conv.weight.double(), stride=2)
+        torch.testing.assert_close(y.double(), expected, atol=1e-5, rtol=1e-5)
+        y.square().sum().backward()
+        weight = torch.einsum("nohw,nihw->oi", 2 * expected, x.double()[:, :, ::2, ::2])[:, :, None, None]
+        torch.testing.assert_close(block.conv.weight.grad.double(), weight, atol=1e-3, rtol=1e-4)
 
     @pytest.mark.parametrize("size", [(12, 12), (13, 13), (12, 13), (7, 10)])
     def test_strided_depthwise_is_the_same_in_training(self, size: tuple) -> None:

@@ -69,6 +69,11 @@ PRESETS: Dict[str, Augmentation] = {
 }
 
 
+def gray_of(x: torch.Tensor) -> torch.Tensor:
+    """Luma [N, 1, h, w] of RGB [N, 3, h, w]."""
+    return (x * torch.tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+
+
 class Augmenter:
     """`size` is (height, width) of what comes out."""
 
@@ -185,7 +190,7 @@ class Augmenter:
             if s.gamma:
                 x = x.clamp(0, 1) ** where(chosen, torch.exp(self._uniform(n, -s.gamma, s.gamma)), 1)
             if c == 3 and s.saturation:
-                gray = (x * torch.tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+                gray = gray_of(x)
                 factor = where(chosen, 1 + self._uniform(n, -s.saturation, s.saturation), 1)
                 x = gray + (x - gray) * factor
             x = x * where(chosen, 1 + self._uniform(n, -s.brightness, s.brightness), 1)
@@ -202,8 +207,7 @@ class Augmenter:
             noise = torch.randn(n, 3, generator=self.generator) * 0.5 * self._chosen(n, s.p_lighting)[:, None]
             x = x + (vectors @ (values * noise)[..., None]).view(n, 3, 1, 1)
         if c == 3 and s.p_gray:
-            gray = (x * torch.tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True).expand_as(x)
-            x = torch.where(each(self._chosen(n, s.p_gray)), gray, x)
+            x = torch.where(each(self._chosen(n, s.p_gray)), gray_of(x).expand_as(x), x)
         if s.p_dark:
             rows = self._chosen(n, s.p_dark).nonzero().flatten()
             if len(rows):

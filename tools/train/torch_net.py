@@ -34,8 +34,14 @@ class _Conv(nn.Module):
                               bias=layer.use_bias and layer.kind != "separable")
         halves = depthwise and tuple(layer.stride) == (2, 2) and tuple(layer.kernel) == (3, 3) and max(layer.pads) == 1
         self.first = (1 - top, 1 - left) if halves else None  # of the places that the stride leaves, when computed with stride 1
+        self.skips = tuple(layer.kernel) == (1, 1) and max(layer.stride) > 1
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.skips:
+            # oneDNN's gradient of a strided 1x1 convolution in channels_last float32 writes past its buffer when there are fewer channels than
+            # a vector holds (uxlfoundation/oneDNN issue 6035): a crash, or wrong weights. Leaving the places out first gives the same.
+            rows, columns = self.conv.stride
+            return F.conv2d(x[:, :, ::rows, ::columns], self.conv.weight, self.conv.bias, groups=self.conv.groups)
         if self.first is not None and self.training:
             # torch's bfloat16 gradient of a strided depthwise convolution takes many times that of one with stride 1.
             return F.conv2d(x, self.conv.weight, self.conv.bias, 1, 1, 1, self.conv.groups)[:, :, self.first[0]::2, self.first[1]::2]

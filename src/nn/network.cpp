@@ -216,9 +216,14 @@ void Network::place_layer(Arena& arena, int index) noexcept {
                 break;
             case LayerOp::add:
             case LayerOp::relu: {
-                const Tensor second = layer.op == LayerOp::add && tensors_ != nullptr ? tensors_[layer.input2] : Tensor{};
-                step.add = {in.data, second.data, in.row_bytes, second.row_bytes, layer.out_h, layer.out_w * in.pixel_bytes, out.data,
-                            out.row_bytes, low_limit(layer), in.lift, second.lift, out.lift};
+                const int row_bytes = layer.out_w * in.pixel_bytes;
+                Tensor second = layer.op == LayerOp::add && tensors_ != nullptr ? tensors_[layer.input2] : Tensor{};
+                if (layer.op == LayerOp::relu) {  // max(x + 0, 0), with one row of zeros
+                    second.data = arena.take<std::int8_t>(static_cast<std::size_t>(row_bytes));
+                    if (second.data != nullptr) std::memset(second.data, 0, static_cast<std::size_t>(row_bytes));
+                }
+                step.add = {in.data, second.data, in.row_bytes, second.row_bytes, layer.out_h, row_bytes, out.data,
+                            out.row_bytes, layer.op == LayerOp::relu ? std::int8_t{0} : low_limit(layer), in.lift, second.lift, out.lift};
                 break;
             }
             case LayerOp::global_avg_pool: step.average = {in, out.data, access.scale(layer, 0), out.lift, arena.take<std::int32_t>(static_cast<std::size_t>(in.pixel_bytes))}; break;
@@ -343,14 +348,8 @@ void Network::run_step(const Step& step) noexcept {
         case LayerOp::depthwise: kernels_->net.depthwise(step.depthwise); break;
         case LayerOp::max_pool: kernels_->net.max_pool(step.pool); break;
         case LayerOp::avg_pool: kernels_->net.avg_pool(step.pool); break;
-        case LayerOp::add: kernels_->net.add(step.add); break;
-        case LayerOp::relu:
-            for (int y = 0; y < step.add.rows; ++y) {
-                const std::int8_t* in = step.add.a + y * step.add.a_row;
-                std::int8_t* out = step.add.output + y * step.add.output_row;
-                for (int i = 0; i < step.add.row_bytes; ++i) out[i] = std::max(static_cast<std::int8_t>(in[i] ^ step.add.a_lift), std::int8_t{0});
-            }
-            break;
+        case LayerOp::add:
+        case LayerOp::relu: kernels_->net.add(step.add); break;
         case LayerOp::global_avg_pool: run_global_average(step.average); break;
         case LayerOp::conv_gap: break;  // always logits
     }

@@ -55,20 +55,40 @@ struct V {
         acc[1] = vaddw_s16(acc[1], vget_high_s16(sum));
     }
     static Words32 scaled_words(Words32 acc, F32 scale) noexcept { return scaled_neon(acc, scale); }
+
+    static void average8(const std::int8_t* a, const std::int8_t* b, const std::int8_t* c, const std::int8_t* d, std::uint8_t, std::int8_t* out) noexcept {
+        const int16x8_t sum = vaddq_s16(vaddl_s8(vld1_s8(a), vld1_s8(b)), vaddl_s8(vld1_s8(c), vld1_s8(d))), one = vdupq_n_s16(1);
+        const int16x8_t odd = vandq_s16(vshrq_n_s16(sum, 2), one);
+        const int16x8_t mean = vshrq_n_s16(vaddq_s16(vaddq_s16(sum, one), odd), 2);
+        vst1_s8(out, vmax_s8(vqmovn_s16(mean), vdup_n_s8(-127)));
+    }
 };
 
 #include "kernels/net/conv_body.inl"
 #include "kernels/net/depthwise_body.inl"
+#include "kernels/net/average_body.inl"
 
 }  // namespace
+
+void avg_pool_neon(const PoolArgs& args) noexcept { average_pool(args); }
+
+// Rows are whole groups of eight channels.
+void add_neon(const AddArgs& args) noexcept {
+    const int8x8_t low = vdup_n_s8(args.low);
+    for (int y = 0; y < args.rows; ++y) {
+        const std::int8_t *a = args.a + y * args.a_row, *b = args.b + y * args.b_row;
+        std::int8_t* out = args.output + y * args.output_row;
+        for (int i = 0; i < args.row_bytes; i += 8) vst1_s8(out + i, vmax_s8(vqadd_s8(vld1_s8(a + i), vld1_s8(b + i)), low));
+    }
+}
 
 const NetKernels net_neon = {
     .conv_layout = conv_layout,
     .conv = conv,
     .depthwise = depthwise,
     .max_pool = max_pool_scalar,
-    .avg_pool = avg_pool_scalar,
-    .add = add_scalar,
+    .avg_pool = avg_pool_neon,
+    .add = add_neon,
     .sum_positions = sum_positions_scalar,
     .dot = dot_scalar,
     .lift = 0,

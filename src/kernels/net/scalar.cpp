@@ -93,11 +93,11 @@ void max_pool_scalar(const PoolArgs& args) noexcept {
 }
 
 void add_scalar(const AddArgs& args) noexcept {
+    const int low = args.low, row_bytes = args.row_bytes;  // copies, since bytes that are stored might be theirs: the loop would not become vectors
     for (int y = 0; y < args.rows; ++y) {
         const std::int8_t *a = args.a + y * args.a_row, *b = args.b + y * args.b_row;
         std::int8_t* out = args.output + y * args.output_row;
-        for (int i = 0; i < args.row_bytes; ++i)
-            out[i] = static_cast<std::int8_t>(std::clamp<int>(a[i] + b[i], args.low, 127));
+        for (int i = 0; i < row_bytes; ++i) out[i] = static_cast<std::int8_t>(std::clamp<int>(a[i] + b[i], low, 127));
     }
 }
 

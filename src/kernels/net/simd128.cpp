@@ -58,11 +58,19 @@ struct V {
         acc[1] = wasm_i32x4_add(acc[1], wasm_i32x4_dot_i16x8(wasm_i16x8_extend_high_i8x16(pairs), w.high));
     }
     static Words32 scaled_words(Words32 acc, F32 scale) noexcept { return scaled(acc, scale); }
+
+    static void average8(const std::int8_t* a, const std::int8_t* b, const std::int8_t* c, const std::int8_t* d, std::uint8_t, std::int8_t* out) noexcept {
+        const v128_t sum = wasm_i16x8_add(wasm_i16x8_add(wasm_i16x8_load8x8(a), wasm_i16x8_load8x8(b)), wasm_i16x8_add(wasm_i16x8_load8x8(c), wasm_i16x8_load8x8(d)));
+        const v128_t one = wasm_i16x8_splat(1), odd = wasm_v128_and(wasm_i16x8_shr(sum, 2), one);
+        const v128_t mean = wasm_i16x8_shr(wasm_i16x8_add(wasm_i16x8_add(sum, one), odd), 2);
+        wasm_v128_store64_lane(out, wasm_i8x16_max(wasm_i8x16_narrow_i16x8(mean, mean), wasm_i8x16_splat(-127)), 0);
+    }
 };
 
 #define MIEN_CONV_ANY_SIGN 1
 #include "kernels/net/conv_body.inl"
 #include "kernels/net/depthwise_body.inl"
+#include "kernels/net/average_body.inl"
 
 }  // namespace
 
@@ -71,7 +79,7 @@ const NetKernels net_simd128 = {
     .conv = conv,
     .depthwise = depthwise,
     .max_pool = max_pool_scalar,
-    .avg_pool = avg_pool_scalar,
+    .avg_pool = average_pool,
     .add = add_scalar,
     .sum_positions = sum_positions_scalar,
     .dot = dot_scalar,

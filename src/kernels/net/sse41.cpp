@@ -73,10 +73,21 @@ struct V {
     static U8 pack_bytes(I32 front, I32 back, std::int8_t low, std::uint8_t) noexcept {
         return _mm_max_epi8(_mm_packs_epi16(front, back), _mm_set1_epi8(low));
     }
+
+    static void average8(const std::int8_t* a, const std::int8_t* b, const std::int8_t* c, const std::int8_t* d, std::uint8_t lift, std::int8_t* out) noexcept {
+        const __m128i flip = _mm_set1_epi8(static_cast<char>(lift)), one = _mm_set1_epi16(1);
+        const auto words = [&](const std::int8_t* p) { return _mm_cvtepi8_epi16(_mm_xor_si128(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)), flip)); };
+        const __m128i sum = _mm_add_epi16(_mm_add_epi16(words(a), words(b)), _mm_add_epi16(words(c), words(d)));
+        const __m128i odd = _mm_and_si128(_mm_srai_epi16(sum, 2), one);
+        const __m128i mean = _mm_srai_epi16(_mm_add_epi16(_mm_add_epi16(sum, one), odd), 2);
+        const __m128i bytes8 = _mm_max_epi8(_mm_packs_epi16(mean, mean), _mm_set1_epi8(-127));
+        _mm_storel_epi64(reinterpret_cast<__m128i*>(out), _mm_xor_si128(bytes8, flip));
+    }
 };
 
 #include "kernels/net/conv_body.inl"
 #include "kernels/net/depthwise3_body.inl"
+#include "kernels/net/average_body.inl"
 
 void depthwise(const DepthwiseArgs& args) noexcept {
     if (args.packed3 != nullptr)
@@ -87,12 +98,14 @@ void depthwise(const DepthwiseArgs& args) noexcept {
 
 }  // namespace
 
+void avg_pool_sse41(const PoolArgs& args) noexcept { average_pool(args); }
+
 const NetKernels net_sse41 = {
     .conv_layout = conv_layout,
     .conv = conv,
     .depthwise = depthwise,
     .max_pool = max_pool_scalar,
-    .avg_pool = avg_pool_scalar,
+    .avg_pool = avg_pool_sse41,
     .add = add_scalar,
     .sum_positions = sum_positions_scalar,
     .dot = dot_scalar,

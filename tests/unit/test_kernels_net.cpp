@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/bytes.h"
 #include "kernels/kernels.h"
@@ -208,8 +209,9 @@ TEST_CASE("pooling equals the reference on every instruction set") {
         for (const int channels : {8, 16, 24, 32, 40, 64, 128})
             for (const int kernel : {2, 3})
                 for (const int size : {1, 2, 5, 8, 9})
-                    for (const int pad : {0, 1}) {
-                        const int stride = 2, output = (size + 2 * pad - kernel) / stride + 1;
+                    for (const auto& places : {std::pair{0, 1}, {0, 2}, {0, 3}, {1, 1}, {1, 2}}) {
+                        const int pad = places.first, stride = places.second;
+                        const int output = (size + 2 * pad - kernel) / stride + 1;
                         if (size + 2 * pad < kernel || (output - 1) * stride - pad >= size) continue;
                         const std::ptrdiff_t input_row = std::ptrdiff_t{size} * channels, output_row = std::ptrdiff_t{output} * channels;
                         GuardedBuffer input(static_cast<std::size_t>(input_row * size) + read_slack);
@@ -238,7 +240,7 @@ TEST_CASE("pooling equals the reference on every instruction set") {
                                         const int expected = maximum ? best : reference_requantise(sum, 1.0f / static_cast<float>(count), -127);
                                         wrong += out.bytes()[y * output_row + x * channels + c] != expected;
                                     }
-                            CHECK_MESSAGE(wrong == 0, isa_name(kernels.isa), maximum ? " max" : " avg", " pool ", size, " channels ", channels);
+                            CHECK_MESSAGE(wrong == 0, isa_name(kernels.isa), maximum ? " max" : " avg", " pool ", size, " stride ", stride, " channels ", channels);
                         }
                     }
     }

@@ -16,7 +16,7 @@ std::int8_t round_clamped(float v, float low) noexcept {
 }
 
 std::int8_t low_limit(const LayerView& layer) noexcept {
-    return layer.activation == Activation::relu ? std::int8_t{0} : std::int8_t{-127};
+    return layer.op == LayerOp::relu || layer.activation == Activation::relu ? std::int8_t{0} : std::int8_t{-127};
 }
 
 const std::int8_t* receptive_field(const Tensor& in, const LayerView& layer) noexcept {
@@ -223,7 +223,7 @@ void Network::place_layer(Arena& arena, int index) noexcept {
                     if (second.data != nullptr) std::memset(second.data, 0, static_cast<std::size_t>(row_bytes));
                 }
                 step.add = {in.data, second.data, in.row_bytes, second.row_bytes, layer.out_h, row_bytes, out.data,
-                            out.row_bytes, layer.op == LayerOp::relu ? std::int8_t{0} : low_limit(layer), in.lift, second.lift, out.lift};
+                            out.row_bytes, low_limit(layer), in.lift, second.lift, out.lift};
                 break;
             }
             case LayerOp::global_avg_pool: step.average = {in, out.data, access.scale(layer, 0), out.lift, arena.take<std::int32_t>(static_cast<std::size_t>(in.pixel_bytes))}; break;

@@ -89,6 +89,7 @@ bool parse(int argc, char** argv, ServeSetup& setup, int& code) {
     app.add_option("--max-connections", service.limits.connections, "Connections at once")->check(CLI::Range(1, 10000))->type_name("COUNT")->group(limits);
     app.add_option("--header-timeout", service.limits.header_seconds, "Seconds for a header, and until an idle connection is closed")->check(CLI::Range(1, 3600))->type_name("SECONDS")->group(limits);
     app.add_option("--body-timeout", service.limits.body_seconds, "Seconds for a body")->check(CLI::Range(1, 3600))->type_name("SECONDS")->group(limits);
+    app.add_option("--grace", service.limits.grace_seconds, "Seconds to finish requests in when told to stop; then they are cut off")->check(CLI::Range(0, 3600))->type_name("SECONDS")->group(limits);
     app.add_flag("-q,--quiet", setup.quiet, "No line of log for each request");
     add_weights_options(app, setup.engine, true);
     add_detector_options(app, setup.engine);
@@ -131,7 +132,10 @@ int run_serve(int argc, char** argv) {
     if (!local && service.token.empty()) complain("everybody on this network can use the service; --token-file asks for a token, a proxy in front adds TLS");
     ServeCamera camera((*pool)->weights(), feed);
     if (watches && !camera.start(setup.camera, setup.engine, code)) return code;
-    (*server)->run();
+    if (const int unfinished = (*server)->run(); unfinished > 0) {
+        complain(format("stopped with %d request%s unfinished after --grace %d s", unfinished, unfinished == 1 ? "" : "s", service.limits.grace_seconds));
+        std::_Exit(exit_done);  // nothing to save; destructors would wait for the engines
+    }
     camera.stop();
     return exit_done;
 }

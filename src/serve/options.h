@@ -22,7 +22,7 @@ struct Limits {
     int header_seconds = 15;                    // from the first chance to send to the header's end, also of a connection that idles
     int body_seconds = 30;                      // for the whole body
     int write_seconds = 30;                     // for the whole answer
-    int grace_seconds = 10;                     // for what is in flight when the service is told to stop
+    int grace_seconds = 10;                     // for requests in flight when the service is told to stop; the rest is cut off
 };
 
 struct Options {

@@ -65,7 +65,7 @@ public:
 
     host::Failure bind();
     int port() const override { return port_; }
-    void run() override;
+    int run() override;
 
     // For sessions.
     const Limits& limits() const { return options_.limits; }
@@ -467,7 +467,7 @@ void BeastServer::stop() {
     grace_.async_wait(give_up);
 }
 
-void BeastServer::run() {
+int BeastServer::run() {
     signals_.async_wait([this](ErrorCode error, int) {
         if (error) return;
         signals_.async_wait([](ErrorCode again, int) {
@@ -477,12 +477,14 @@ void BeastServer::run() {
     });
     accept();
     io_.run();
+    if (in_flight > 0) return in_flight;  // the grace is over; waiting for the engines would be a longer one
     pool_.stop();
     // Only now are all sessions this thread's own; each ends with its last handler.
     const std::set<Session*> sessions = sessions_;
     for (Session* session : sessions) session->abandon();
     io_.restart();
     io_.poll();
+    return 0;
 }
 
 }  // namespace

@@ -19,8 +19,9 @@ public:
     virtual ~Server() = default;
 
     [[nodiscard]] virtual int port() const = 0;
-    // Serves until SIGINT or SIGTERM, then finishes what is in flight. A second signal ends at once.
-    virtual void run() = 0;
+    // Serves until SIGINT or SIGTERM, then finishes what is in flight within Limits::grace_seconds. A second signal ends the process at once.
+    // Returns how many requests were not finished; if there are any, an engine may still be at work, and only the process's end stops it.
+    [[nodiscard]] virtual int run() = 0;
 };
 
 }  // namespace mien::serve

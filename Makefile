@@ -19,17 +19,17 @@ demo: all ## find and read the faces of the sample photos
 test: ## build and run the tests (optimised)
 	cmake --preset check >/dev/null
 	cmake --build --preset check -j $(JOBS)
-	ctest --test-dir build/check --output-on-failure
+	ctest --test-dir build/check --output-on-failure -j $(JOBS)
 
 asan: ## the same under AddressSanitizer and UndefinedBehaviorSanitizer
 	cmake --preset asan >/dev/null
 	cmake --build --preset asan -j $(JOBS)
-	ctest --test-dir build/asan --output-on-failure
+	ctest --test-dir build/asan --output-on-failure -j $(JOBS)
 
 scalar: ## the same without any SIMD path
 	cmake --preset scalar >/dev/null
 	cmake --build --preset scalar -j $(JOBS)
-	ctest --test-dir build/scalar --output-on-failure
+	ctest --test-dir build/scalar --output-on-failure -j $(JOBS)
 
 check: ## everything that CI runs
 	sh tests/check.sh

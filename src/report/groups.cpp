@@ -8,7 +8,7 @@
 namespace mien::report {
 namespace {
 
-constexpr std::size_t max_columns = 64, max_field = 4096, max_rows = 10'000'000;
+constexpr std::size_t max_columns = 64, max_field = 4096, max_lines = 10'000'000;
 
 // Fields one after the other; `end_of_line` after the last of a line.
 class Reader {
@@ -86,7 +86,7 @@ host::Result<GroupTable> GroupTable::parse(std::span<const std::uint8_t> bytes) 
         if (fields.size() != columns) {
             return host::Error{"line " + std::to_string(line) + " has " + std::to_string(fields.size()) + " fields, the first line " + std::to_string(columns)};
         }
-        if (table.rows_.size() >= max_rows) return host::Error{"more than 10 million lines"};
+        if (table.rows_.size() >= max_lines) return host::Error{"more than 10 million lines"};
         std::string name = std::move(fields[0]);
         fields.erase(fields.begin());
         const bool number = !name.empty() && name.size() < 12 && std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });

@@ -15,22 +15,22 @@
 
 namespace mien::test {
 
-class Bytes {
+class ByteWriter {
 public:
     template <class T>
-    Bytes& put(T value) {
+    ByteWriter& put(T value) {
         using Unsigned = std::conditional_t<sizeof(T) == 1, std::uint8_t, std::conditional_t<sizeof(T) == 2, std::uint16_t,
                          std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>>;
         auto bits = std::bit_cast<Unsigned>(value);
         for (std::size_t i = 0; i < sizeof(T); ++i) data.push_back(static_cast<std::uint8_t>(std::uint64_t{bits} >> (8 * i)));
         return *this;
     }
-    Bytes& text(const std::string& s) {
+    ByteWriter& text(const std::string& s) {
         data.insert(data.end(), s.begin(), s.end());
         data.push_back(0);
         return *this;
     }
-    Bytes& zeros(std::size_t n) {
+    ByteWriter& zeros(std::size_t n) {
         data.resize(data.size() + n);
         return *this;
     }
@@ -45,7 +45,7 @@ inline void fix_crc(ByteVector& file) {
 
 inline ByteVector make_container(const char* kind, const std::vector<std::pair<std::string, ByteVector>>& sections) {
     const auto align = [](std::size_t n) { return (n + 15) / 16 * 16; };
-    Bytes table, body;
+    ByteWriter table, body;
     std::size_t offset = align(32 + 16 * sections.size());
     for (const auto& [tag, data] : sections) {
         for (const char c : tag) table.put(c);
@@ -54,7 +54,7 @@ inline ByteVector make_container(const char* kind, const std::vector<std::pair<s
         body.zeros(align(data.size()) - data.size());
         offset += align(data.size());
     }
-    Bytes file;
+    ByteWriter file;
     for (const char c : {'M', 'I', 'E', 'N'}) file.put(c);
     file.put(std::uint16_t{1}).put(std::uint16_t{0});
     for (int i = 0; i < 4; ++i) file.put(kind[i]);
@@ -83,7 +83,7 @@ struct NetworkBuilder {
     std::vector<std::int8_t> weights;
     std::vector<std::int32_t> biases;
     std::vector<float> scales;
-    ByteVector tests = Bytes{}.put(std::uint32_t{0}).data;
+    ByteVector tests = ByteWriter{}.put(std::uint32_t{0}).data;
 
     // Random weights for the last layer added, appended to the sections.
     void weigh(std::size_t weight_count, std::size_t per_channel, Random& random, float layer_scale) {
@@ -99,7 +99,7 @@ struct NetworkBuilder {
     }
 
     [[nodiscard]] ByteVector build() const {
-        Bytes inpt, layr, wght, bias, scal, name, labl;
+        ByteWriter inpt, layr, wght, bias, scal, name, labl;
         inpt.put(height).put(width).put(channels).put(scale).put(offset).put(quant).put(margin_x).put(margin_y).put(classes).put(softmax).zeros(8);
         for (const Layer& l : layers) {
             layr.put(l.op).put(l.activation).put(l.output).put(std::uint8_t{0}).put(l.kernel_h).put(l.kernel_w).put(l.stride_y).put(l.stride_x);
@@ -160,7 +160,7 @@ struct NetworkBuilder {
 // A made-up cascade: stumps (or trees of two nodes) whose features vary in place, with thresholds that keep some windows.
 inline ByteVector make_cascade(std::uint32_t seed, int width, int height, bool trees, bool tilted, bool fractional, int stages = 3) {
     Random random(seed);
-    Bytes wind, stag, tree, node, leaf, feat, wght;
+    ByteWriter wind, stag, tree, node, leaf, feat, wght;
     std::vector<float> weights;
     const auto weight_index = [&](float weight) {
         std::size_t i = 0;

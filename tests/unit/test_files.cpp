@@ -138,7 +138,7 @@ TEST_CASE("each rule for networks is checked") {
     CHECK(spoiled([](NetworkBuilder& b) { b.weights.pop_back(); }) != Status::ok);
     CHECK(spoiled([](NetworkBuilder& b) { b.layers.pop_back(); }) != Status::ok);
     CHECK(spoiled([](NetworkBuilder& b) { b.layers.clear(); }) != Status::ok);
-    CHECK(spoiled([](NetworkBuilder& b) { b.tests = Bytes{}.put(std::uint32_t{1}).data; }) != Status::ok);
+    CHECK(spoiled([](NetworkBuilder& b) { b.tests = ByteWriter{}.put(std::uint32_t{1}).data; }) != Status::ok);
     CHECK(layer(0, [](Layer& l) { l.op = 0; }) != Status::ok);
     CHECK(layer(0, [](Layer& l) { l.op = 9; }) != Status::ok);
     CHECK(layer(0, [](Layer& l) { l.activation = 2; }) != Status::ok);

@@ -12,7 +12,7 @@ using namespace mien::test;
 
 namespace {
 
-constexpr int widths[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 64, 100, 257};
+constexpr int row_widths[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 64, 100, 257};
 
 // Dark, bright or anything.
 void fill_pixels(std::uint8_t* p, int count, Random& random) {
@@ -27,8 +27,8 @@ TEST_CASE("rows of a level equal the reference on every instruction set") {
     for (const DetectTable& table : detect_tables()) {
         const DetectKernels& detect = table.kernels.detect;
         Random random(21);
-        for (const int source_width : widths)
-            for (const int width : widths) {
+        for (const int source_width : row_widths)
+            for (const int width : row_widths) {
                 if (width > source_width) continue;
                 const auto columns = static_cast<std::size_t>(width);
                 GuardedBuffer source(static_cast<std::size_t>(source_width));
@@ -64,7 +64,7 @@ TEST_CASE("rows of integral images equal the reference on every instruction set"
         const DetectKernels& detect = table.kernels.detect;
         Random random(22);
         for (const int step : {1, 2})
-            for (const int width : widths) {
+            for (const int width : row_widths) {
                 const std::ptrdiff_t odd = step == 2 ? width / 2 + 2 : 0, pitch = width + 4 + odd;
                 const auto elements = static_cast<std::size_t>(2 * pitch);
                 std::vector<std::uint16_t> low(elements);

@@ -221,7 +221,7 @@ TEST_CASE("shipped networks agree with Eigen and reproduce their test vectors") 
 TEST_CASE("a network whose weights do not match its test vectors is found out") {
     // Builds a file whose one vector has wrong checksums.
     NetworkBuilder b = NetworkBuilder::with_gap_head(4);
-    Bytes tests;
+    ByteWriter tests;
     tests.put(std::uint32_t{1}).zeros(10 * 13 + 2);
     for (int i = 0; i < 2; ++i) tests.put(std::uint32_t{12345});
     for (int i = 0; i < 6; ++i) tests.put(0.0f);

@@ -63,6 +63,7 @@ class Service:
     def __init__(self, *options: str, env: dict[str, str] | None = None, stdin: int | None = None, preexec=None):
         self.process = subprocess.Popen([MIEN, "serve", "--listen", "127.0.0.1:0", *options], stdin=stdin, stderr=subprocess.PIPE, env={**os.environ, **(env or {})},
                                         preexec_fn=preexec)
+        self.timeout = 60  # seconds without a byte
         self.lines: list[str] = []
         line = self.process.stderr.readline().decode()
         found = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
@@ -90,7 +91,7 @@ class Service:
         assert code == 0, f"exit code {code}: {self.lines[-5:]}"
 
     def connection(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout)
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
         connection = self.connection()
@@ -418,12 +419,12 @@ def test_requests() -> None:
         assert session.get(address + "/v1/models", timeout=60).status_code == 401
         session.headers["Authorization"] = "Bearer " + TOKEN
         with (PHOTOS / "astronaut.jpg").open("rb") as file:
-            answer = session.post(address + "/classifyImage", files={"image": file}, timeout=600)
+            answer = session.post(address + "/classifyImage", files={"image": file}, timeout=60)
         assert answer.status_code == 200 and png_size(answer.content) == (512, 512)
-        answer = session.post(address + "/v1/analyze", params={"annotate": "1"}, files=[("image", ("ä.jpg", PHOTO, "image/jpeg")), ("image", ("b.png", png(64, 64), "image/png"))], timeout=600)
+        answer = session.post(address + "/v1/analyze", params={"annotate": "1"}, files=[("image", ("ä.jpg", PHOTO, "image/jpeg")), ("image", ("b.png", png(64, 64), "image/png"))], timeout=60)
         first, second = answer.json()["images"]
         assert first["source"] == "ä.jpg" and first["faces"] == faces_by_cli(PHOTOS / "astronaut.jpg") and second["faces"] == [] and second["annotated"]
-        answer = session.post(address + "/v1/analyze", data=(PHOTO[i:i + 5000] for i in range(0, len(PHOTO), 5000)), headers={"Content-Type": "image/jpeg"}, timeout=600)
+        answer = session.post(address + "/v1/analyze", data=(PHOTO[i:i + 5000] for i in range(0, len(PHOTO), 5000)), headers={"Content-Type": "image/jpeg"}, timeout=60)
         assert answer.json()["images"][0]["faces"] == first["faces"], "a body in chunks"
         with session.post(address + "/v1/analyze", data=b"x", headers={"Content-Type": "text/plain"}, timeout=60) as answer:
             assert answer.status_code == 415 and answer.json()["error"]
@@ -806,6 +807,7 @@ def long_work(service: Service, side: int) -> tuple[threading.Thread, list]:
     """A request that an engine is busy with, and where its answer, or None for a connection that was cut, will be."""
     picture = b"P5 %d %d 255\n" % (side, side) + bytes(range(250)) * (side * side // 250)
     answers: list[tuple[int, dict[str, str], bytes] | None] = []
+    service.timeout = 600
 
     def ask() -> None:
         try:

@@ -113,22 +113,39 @@ class TestArchitectures:
 
     @pytest.mark.parametrize("name", sorted(architectures.ARCHITECTURES))
     def test_gradients_do_not_depend_on_layout_or_type(self, name: str) -> None:
-        """channels_last float32, as trained with --no-bf16, beside the plain layout in float64. oneDNN's gradient of a strided 1x1 convolution
-        of few channels was wrong, or ended the process (its issue 6035). The norms keep their statistics: torch's sums over a batch in
-        channels_last float32 are right to 1e-5 only, and a ReLU that flips is no error."""
+        """Every layer in channels_last float32, as trained with --no-bf16, beside the plain layout in float64. oneDNN's gradient of a strided 1x1
+        convolution of few channels was wrong, or ended the process (its issue 6035). Each layer by itself, from what came to it in the
+        network: over the whole network a ReLU whose input is nearly zero falls on the other side by rounding, on one processor in ten."""
         shape, make = architectures.ARCHITECTURES[name]
-        net = with_statistics(KerasNet(make(shape, 7))).train()
-        plain = copy.deepcopy(net).double()
-        net.to(memory_format=torch.channels_last)
-        for module in (*net.modules(), *plain.modules()):
+        net = with_statistics(KerasNet(make(shape, 7))).train().to(memory_format=torch.channels_last)
+        for module in net.modules():
             if isinstance(module, (torch.nn.Dropout, torch.nn.BatchNorm2d)):
-                module.eval()
+                module.eval()  # nothing random; and a bias in front of a norm that takes the mean off has no gradient to compare
+        passed = {}
+
+        def keep(block: torch.nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+            output.retain_grad()
+            passed[block] = inputs[0].detach(), output
+
+        hooks = [block.register_forward_hook(keep) for block in net.blocks.values()]
         x, labels = torch.randn(8, shape[2], *shape[:2], generator=torch.Generator().manual_seed(1)), torch.arange(8) % 7
         torch.nn.functional.cross_entropy(net(x.contiguous(memory_format=torch.channels_last)), labels).backward()
-        torch.nn.functional.cross_entropy(plain(x.double()), labels).backward()
-        scale = max(float(p.grad.norm()) for p in plain.parameters())
-        for (key, a), b in zip(net.named_parameters(), plain.parameters()):
-            assert float((a.grad.double() - b.grad).norm()) < 1e-4 * (float(b.grad.norm()) + 1e-2 * scale), key
+        for hook in hooks:
+            hook.remove()
+        assert len(passed) == len(net.blocks)
+
+        def gradients(block: torch.nn.Module, inputs: torch.Tensor, wanted: torch.Tensor) -> list[torch.Tensor]:
+            inputs = inputs.clone().requires_grad_()
+            block.zero_grad()
+            block(inputs).backward(wanted)
+            return [inputs.grad, *(p.grad for p in block.parameters())]
+
+        for key, block in net.blocks.items():
+            inputs, output = passed[block]
+            plain = copy.deepcopy(block).double().eval()  # in training, strided depthwise layers take another way to the same
+            expected = gradients(plain, inputs.double().contiguous(), output.grad.double().contiguous())
+            for a, b in zip(gradients(block, inputs, output.grad), expected):
+                assert b.norm() > 0 and float((a.double() - b).norm() / b.norm()) < 1e-3, key
 
     @pytest.mark.parametrize("name", ["simpler_CNN", "mini_XCEPTION", "big_XCEPTION", "small"])
     def test_keras_reads_the_file(self, name: str, tmp_path: Path) -> None:

@@ -5,9 +5,10 @@
 #   sh tests/emulate.sh [TARGET...]      aarch64, armhf, riscv64, x86_64; default: all that this machine has tools for
 #
 # On each model: exactly the instruction sets that it has are offered; `verify` of the shipped and the small networks; `image` forced to each
-# instruction set: JSON and drawn picture equal the native ones byte for byte. All unit tests, which try every instruction set, on the last, so
-# the least, of the models that have the same ones; those that are Eigen's work for the most part (float explanations, the shipped networks'
-# reference, whose answers `verify` compares on every model) once for 32 and once for 64 bits of ARM.
+# instruction set: JSON and drawn picture equal the native ones byte for byte. On the last, so the least, of the models that have the same
+# instruction sets: all unit tests where these are the target's fullest; elsewhere those of the engine, which try every instruction set. What is
+# Eigen's work for the most part (float explanations, the shipped networks' reference, whose answers `verify` compares on every model) runs once
+# for 32 and once for 64 bits of ARM. x86 unit tests are the engine's, the build's own processor runs the others.
 # Once a target: fuzz corpus, examples, and the program from outside (not on riscv64, where it would take minutes).
 # Left out: the test that limits the address space to 150 MB, less than QEMU itself needs.
 # Exit 77: nothing could be run.
@@ -15,6 +16,8 @@ set -u
 cd "$(dirname "$0")/.."
 jobs=${JOBS:-$(nproc)}
 photos="tests/data/photos/astronaut.jpg tests/data/photos/astronaut_320.png tests/data/photos/grace_hopper.jpg"
+engine_tests='*/test_kernels_*.cpp,*/test_image.cpp,*/test_detector.cpp,*/test_network.cpp,*/test_engine.cpp,*/test_threads.cpp'
+eigens='shipped networks agree with Eigen*'
 networks="weights/emotion.mien weights/emotion-mini_XCEPTION.mien weights/gender.mien $(echo tests/data/models/*.mien)"
 
 # MODEL:INSTRUCTION+SETS that the model has, the fullest first.
@@ -61,10 +64,16 @@ test_model() { # TARGET MODEL SETS BUILT
     [ "$want" = "$have" ] || fail "instruction sets: $have, expected $want"
     least=$(for model in $(models_of "$1"); do [ "${model##*:}" != "$3" ] || echo "${model%:*}"; done | tail -n 1)
     fullest=$(models_of "$1" | cut -d ' ' -f 1)
+    unit="unit tests on $least"
     if [ "$2" = "$least" ]; then
-        left_out='explain:*,shipped networks agree with Eigen*'
-        case "$1 $3" in "aarch64 ${fullest##*:}" | "armhf ${fullest##*:}") left_out= ;; esac
-        run $emulator "$build/tests/mien-tests" "-tce=$left_out"
+        case "$1 $3" in
+            "aarch64 ${fullest##*:}" | "armhf ${fullest##*:}") unit="all unit tests" && run $emulator "$build/tests/mien-tests" ;;
+            "riscv64 ${fullest##*:}") unit="unit tests" && run $emulator "$build/tests/mien-tests" "-tce=explain:*,$eigens" ;;
+            *)
+                unit="unit tests of the engine" && run $emulator "$build/tests/mien-tests" "-sf=$engine_tests" "-tce=$eigens"
+                grep -q 'test cases: *[1-9][0-9]' "$scratch/output" || fail "$engine_tests: next to no test has such a name"
+                ;;
+        esac
     fi
     for network in $networks; do run $emulator "$build/mien" verify "$network"; done
     for set in $have; do
@@ -73,8 +82,7 @@ test_model() { # TARGET MODEL SETS BUILT
         run $emulator "$build/mien" image tests/data/photos/astronaut.jpg --isa "$set" --out "$scratch/drawn.png" -y
         cmp "$scratch/drawn.png" build/emulation/native.png || fail "--isa $set: the drawn picture differs from the native one"
     done
-    tested="$have"
-    [ "$2" = "$least" ] || tested="$have, unit tests on $least"
+    tested="$have, $unit"
 }
 
 test_target() { # TARGET MODEL: what does not depend on the model

@@ -115,7 +115,8 @@ class TestArchitectures:
     def test_gradients_do_not_depend_on_layout_or_type(self, name: str) -> None:
         """Every layer in channels_last float32, as trained with --no-bf16, beside the plain layout in float64. oneDNN's gradient of a strided 1x1
         convolution of few channels was wrong, or ended the process (its issue 6035). Each layer by itself, from what came to it in the
-        network: over the whole network a ReLU whose input is nearly zero falls on the other side by rounding, on one processor in ten."""
+        network: over the whole network a ReLU whose input is nearly zero falls on the other side by rounding now and then."""
+        torch.manual_seed(2)
         shape, make = architectures.ARCHITECTURES[name]
         net = with_statistics(KerasNet(make(shape, 7))).train().to(memory_format=torch.channels_last)
         for module in net.modules():

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What does a whole frame cost, and which step is how much of it? Engine::process as a program would call it.
+// What does a whole frame cost, and which step is how much of it? Engine::process as a program
+// would call it.
 #include <memory>
 
 #include "harness.h"
@@ -22,7 +23,8 @@ struct Subject {
     Series total;
 };
 
-Subject subject_of(const Picture& picture, PixelFormat pixel_format, const char* format_name, Isa isa, int rounds) {
+Subject subject_of(const Picture& picture, PixelFormat pixel_format, const char* format_name,
+                   Isa isa, int rounds) {
     Config config;
     config.max_width = picture.width;
     config.max_height = picture.height;
@@ -33,9 +35,13 @@ Subject subject_of(const Picture& picture, PixelFormat pixel_format, const char*
     s.format_name = format_name;
     s.pixels = converted(picture, pixel_format);
     s.total = Series(rounds);
-    const std::ptrdiff_t pixel_bytes = pixel_format == PixelFormat::gray8 ? 1 : pixel_format == PixelFormat::rgb24 ? 3 : 4;
-    s.frame = {s.pixels.data(), picture.width, picture.height, picture.width * pixel_bytes, pixel_format};
-    s.engine = std::make_unique<OwnedEngine>(config, &default_cascade(), &default_emotion(), &default_gender());
+    const std::ptrdiff_t pixel_bytes = pixel_format == PixelFormat::gray8   ? 1
+                                       : pixel_format == PixelFormat::rgb24 ? 3
+                                                                            : 4;
+    s.frame = {s.pixels.data(), picture.width, picture.height, picture.width * pixel_bytes,
+               pixel_format};
+    s.engine = std::make_unique<OwnedEngine>(config, &default_cascade(), &default_emotion(),
+                                             &default_gender());
     for (Series& step : s.steps) step = Series(rounds);
     return s;
 }
@@ -65,7 +71,8 @@ Report bench_frame(const Options& options) {
     if (options.quick) {
         add(generated_picture(320, 240, 1, 80));
     } else {
-        for (const auto& [w, h] : {std::pair{320, 240}, std::pair{640, 480}, std::pair{1280, 720}, std::pair{1920, 1080}})
+        for (const auto& [w, h] : {std::pair{320, 240}, std::pair{640, 480}, std::pair{1280, 720},
+                                   std::pair{1920, 1080}})
             add(generated_picture(w, h, w >= 640 ? 3 : 1, h / 4));
     }
     for (const std::string& path : options.photos) add(read_picture(path));
@@ -76,7 +83,8 @@ Report bench_frame(const Options& options) {
 
     std::vector<std::string> head = {"frame", "format", "faces"};
     for (const char* step : step_names) head.emplace_back(step);
-    for (const char* column : {"total min", "median", "frames/s", "not detect or net"}) head.emplace_back(column);
+    for (const char* column : {"total min", "median", "frames/s", "not detect or net"})
+        head.emplace_back(column);
     Table table(std::move(head));
     Json rows = Json::array();
     for (const Subject& s : subjects) {
@@ -88,7 +96,8 @@ Report bench_frame(const Options& options) {
             sum += ms;
             if (i == 0 || i == 2) rest += ms;
             row.push_back(format("%.3f", ms));
-            steps[step_names[i]] = {{"min", rounded(ms)}, {"median", rounded(s.steps[i].median() * 1e-6)}};
+            steps[step_names[i]] = {{"min", rounded(ms)},
+                                    {"median", rounded(s.steps[i].median() * 1e-6)}};
         }
         const double total = s.total.minimum() * 1e-6;
         row.push_back(format("%.3f", total));
@@ -96,10 +105,19 @@ Report bench_frame(const Options& options) {
         row.push_back(format("%.0f", 1e3 / total));
         row.push_back(format("%.1f %%", 100 * rest / sum));
         table.row(std::move(row));
-        rows.push_back({{"frame", s.name}, {"width", s.frame.width}, {"height", s.frame.height}, {"format", s.format_name}, {"faces", s.faces},
-                        {"steps_ms", std::move(steps)}, {"min_ms", rounded(total)}, {"median_ms", rounded(s.total.median() * 1e-6)}});
+        rows.push_back({{"frame", s.name},
+                        {"width", s.frame.width},
+                        {"height", s.frame.height},
+                        {"format", s.format_name},
+                        {"faces", s.faces},
+                        {"steps_ms", std::move(steps)},
+                        {"min_ms", rounded(total)},
+                        {"median_ms", rounded(s.total.median() * 1e-6)}});
     }
-    return {format("Whole frames at (1.3, 5) with both networks, %s, one thread, milliseconds (minima of each step)\n", isa_name(isa)) + table.text(),
+    return {format("Whole frames at (1.3, 5) with both networks, %s, one thread, milliseconds "
+                   "(minima of each step)\n",
+                   isa_name(isa)) +
+                table.text(),
             {{"isa", isa_name(isa)}, {"frames", std::move(rows)}}};
 }
 

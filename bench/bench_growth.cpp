@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How does the cost grow with the pixels, the faces, the scale factor and the smallest face? Curves, and the law fitted.
+// How does the cost grow with the pixels, the faces, the scale factor and the smallest face?
+// Curves, and the law fitted.
 #include <cmath>
 #include <memory>
 
@@ -34,9 +35,11 @@ Point point(double x, Picture picture, const DetectorOptions& detector, const Op
     config.clock_ns = now_ns;
     Point p;
     p.x = x;
-    p.work = pyramid_pixels(pyramid(default_cascade(), picture.width, picture.height, detector)) * 1e-6;
+    p.work =
+        pyramid_pixels(pyramid(default_cascade(), picture.width, picture.height, detector)) * 1e-6;
     p.picture = std::move(picture);
-    p.engine = std::make_unique<OwnedEngine>(config, &default_cascade(), &default_emotion(), &default_gender());
+    p.engine = std::make_unique<OwnedEngine>(config, &default_cascade(), &default_emotion(),
+                                             &default_gender());
     p.ns = Series(options.round_count());
     return p;
 }
@@ -58,7 +61,8 @@ void run(Point& p, bool whole) {
 
 void report_curve(Curve& curve, const Options& options, Report& report) {
     std::vector<Case> cases;
-    for (Point& p : curve.points) cases.push_back({.run = [&p, whole = curve.whole] { run(p, whole); }, .calls = 1});
+    for (Point& p : curve.points)
+        cases.push_back({.run = [&p, whole = curve.whole] { run(p, whole); }, .calls = 1});
     measure(cases, options.round_count());
     std::vector<double> work, ms;
     for (Point& p : curve.points) {
@@ -67,52 +71,94 @@ void report_curve(Curve& curve, const Options& options, Report& report) {
         ms.push_back(p.ns.minimum() * 1e-6);
     }
     const Fit fit = fit_line(work, ms);
-    Table table({curve.x_name, curve.work_name, "faces", curve.y_name + ", min", "median", "law", "off"});
+    Table table(
+        {curve.x_name, curve.work_name, "faces", curve.y_name + ", min", "median", "law", "off"});
     Json rows = Json::array();
     for (std::size_t i = 0; i < curve.points.size(); ++i) {
         const Point& p = curve.points[i];
         const double law = fit.a + fit.b * p.work;
-        table.row({format("%g", p.x), format("%.4g", p.work), format("%zu", p.faces), format("%.3f", ms[i]), format("%.3f", p.ns.median() * 1e-6),
-                   format("%.3f", law), format("%+.0f %%", 100 * (ms[i] / law - 1))});
-        rows.push_back({{"x", p.x}, {"work", rounded(p.work)}, {"faces", p.faces}, {"min_ms", rounded(ms[i])}, {"median_ms", rounded(p.ns.median() * 1e-6)}});
+        table.row({format("%g", p.x), format("%.4g", p.work), format("%zu", p.faces),
+                   format("%.3f", ms[i]), format("%.3f", p.ns.median() * 1e-6), format("%.3f", law),
+                   format("%+.0f %%", 100 * (ms[i] / law - 1))});
+        rows.push_back({{"x", p.x},
+                        {"work", rounded(p.work)},
+                        {"faces", p.faces},
+                        {"min_ms", rounded(ms[i])},
+                        {"median_ms", rounded(p.ns.median() * 1e-6)}});
     }
-    report.text += format("\n%s: %s = %.4f + %.4f x %s, R2 = %.4f\n", curve.name.c_str(), curve.y_name.c_str(), fit.a, fit.b, curve.work_name.c_str(), fit.r2);
+    report.text += format("\n%s: %s = %.4f + %.4f x %s, R2 = %.4f\n", curve.name.c_str(),
+                          curve.y_name.c_str(), fit.a, fit.b, curve.work_name.c_str(), fit.r2);
     report.text += table.text();
-    report.json["curves"].push_back({{"name", curve.name}, {"x", curve.x_name}, {"work", curve.work_name}, {"y", curve.y_name},
-                                     {"a", rounded(fit.a)}, {"b", rounded(fit.b)}, {"r2", rounded(fit.r2)}, {"points", std::move(rows)}});
+    report.json["curves"].push_back({{"name", curve.name},
+                                     {"x", curve.x_name},
+                                     {"work", curve.work_name},
+                                     {"y", curve.y_name},
+                                     {"a", rounded(fit.a)},
+                                     {"b", rounded(fit.b)},
+                                     {"r2", rounded(fit.r2)},
+                                     {"points", std::move(rows)}});
 }
 
 }  // namespace
 
 Report bench_growth(const Options& options) {
-    Report report{format("Growth, %s, one thread, %s\n", isa_name(options.isas.back()), options.photos.empty() ? "generated frames" : options.photos[0].c_str()),
-                  {{"isa", isa_name(options.isas.back())}, {"picture", options.photos.empty() ? "generated" : options.photos[0]}, {"curves", Json::array()}}};
+    Report report{format("Growth, %s, one thread, %s\n", isa_name(options.isas.back()),
+                         options.photos.empty() ? "generated frames" : options.photos[0].c_str()),
+                  {{"isa", isa_name(options.isas.back())},
+                   {"picture", options.photos.empty() ? "generated" : options.photos[0]},
+                   {"curves", Json::array()}}};
     const bool quick = options.quick;
     for (const auto& [scale_factor, min_neighbors] : {std::pair{1.3, 5}, std::pair{1.1, 3}}) {
-        Curve curve{format("pixels at (%g, %d)", scale_factor, min_neighbors), "Mpx", "Mpx of pyramid", "detect ms", false, {}};
-        for (const double megapixels : quick ? std::vector<double>{0.05, 0.1, 0.2} : std::vector<double>{0.1, 0.2, 0.3, 0.5, 1, 2, 4, 8}) {
-            const int width = static_cast<int>(std::lrint(std::sqrt(megapixels * 1e6 * 4 / 3) / 4)) * 4;
-            curve.points.push_back(point(megapixels, picture_at(width, width * 3 / 4, options), {scale_factor, min_neighbors, 0, 0}, options));
+        Curve curve{format("pixels at (%g, %d)", scale_factor, min_neighbors),
+                    "Mpx",
+                    "Mpx of pyramid",
+                    "detect ms",
+                    false,
+                    {}};
+        for (const double megapixels : quick
+                                           ? std::vector<double>{0.05, 0.1, 0.2}
+                                           : std::vector<double>{0.1, 0.2, 0.3, 0.5, 1, 2, 4, 8}) {
+            const int width =
+                static_cast<int>(std::lrint(std::sqrt(megapixels * 1e6 * 4 / 3) / 4)) * 4;
+            curve.points.push_back(point(megapixels, picture_at(width, width * 3 / 4, options),
+                                         {scale_factor, min_neighbors, 0, 0}, options));
         }
         report_curve(curve, options, report);
     }
     {
         Curve curve{"faces in 1280x720", "faces pasted", "faces found", "frame ms", true, {}};
-        for (const int faces : quick ? std::vector<int>{0, 1, 3} : std::vector<int>{0, 1, 2, 5, 10, 20, 35, 50})
-            curve.points.push_back(point(faces, generated_picture(quick ? 640 : 1280, quick ? 480 : 720, faces, 64), {1.3, 5, 0, 0}, options));
+        for (const int faces :
+             quick ? std::vector<int>{0, 1, 3} : std::vector<int>{0, 1, 2, 5, 10, 20, 35, 50})
+            curve.points.push_back(
+                point(faces, generated_picture(quick ? 640 : 1280, quick ? 480 : 720, faces, 64),
+                      {1.3, 5, 0, 0}, options));
         report_curve(curve, options, report);
     }
     const int width = quick ? 320 : 640, height = quick ? 240 : 480;
     {
-        Curve curve{format("scale factor in %dx%d", width, height), "scale factor", "Mpx of pyramid", "detect ms", false, {}};
-        for (const double factor : quick ? std::vector<double>{1.2, 1.3, 1.5} : std::vector<double>{1.05, 1.1, 1.15, 1.2, 1.3, 1.4, 1.5})
-            curve.points.push_back(point(factor, picture_at(width, height, options), {factor, 5, 0, 0}, options));
+        Curve curve{format("scale factor in %dx%d", width, height),
+                    "scale factor",
+                    "Mpx of pyramid",
+                    "detect ms",
+                    false,
+                    {}};
+        for (const double factor : quick ? std::vector<double>{1.2, 1.3, 1.5}
+                                         : std::vector<double>{1.05, 1.1, 1.15, 1.2, 1.3, 1.4, 1.5})
+            curve.points.push_back(
+                point(factor, picture_at(width, height, options), {factor, 5, 0, 0}, options));
         report_curve(curve, options, report);
     }
     {
-        Curve curve{format("smallest face in %dx%d at (1.1, 3)", width, height), "smallest face", "Mpx of pyramid", "detect ms", false, {}};
-        for (const int size : quick ? std::vector<int>{24, 48, 80} : std::vector<int>{24, 30, 40, 50, 64, 80, 100, 140, 200})
-            curve.points.push_back(point(size, picture_at(width, height, options), {1.1, 3, size, 0}, options));
+        Curve curve{format("smallest face in %dx%d at (1.1, 3)", width, height),
+                    "smallest face",
+                    "Mpx of pyramid",
+                    "detect ms",
+                    false,
+                    {}};
+        for (const int size : quick ? std::vector<int>{24, 48, 80}
+                                    : std::vector<int>{24, 30, 40, 50, 64, 80, 100, 140, 200})
+            curve.points.push_back(
+                point(size, picture_at(width, height, options), {1.1, 3, size, 0}, options));
         report_curve(curve, options, report);
     }
     return report;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "harness.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -10,8 +12,6 @@
 #include <cstdlib>
 #include <fstream>
 #include <new>
-
-#include <sched.h>
 
 #include "host/embedded_weights.h"
 
@@ -54,8 +54,9 @@ double rounded(double value) { return std::strtod(format("%.6g", value).c_str(),
 // ---- time ----
 
 std::uint64_t now_ns() noexcept {
-    return static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count());
+    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                          std::chrono::steady_clock::now().time_since_epoch())
+                                          .count());
 }
 
 double clock_cost_ns() {
@@ -69,7 +70,9 @@ double clock_cost_ns() {
     return best;
 }
 
-double Series::minimum() const { return values_.empty() ? 0 : *std::min_element(values_.begin(), values_.end()); }
+double Series::minimum() const {
+    return values_.empty() ? 0 : *std::min_element(values_.begin(), values_.end());
+}
 
 double Series::median() const {
     if (values_.empty()) return 0;
@@ -107,7 +110,8 @@ void measure(std::span<Case> cases, int rounds) {
     for (round_now = 0; round_now < rounds; ++round_now)
         for (Case& c : cases) c.ns.add(time_calls(c, c.calls));
     round_now = -1;
-    if (allocations.load() != before) fail(format("%ld allocations inside measured loops", allocations.load() - before));
+    if (allocations.load() != before)
+        fail(format("%ld allocations inside measured loops", allocations.load() - before));
 }
 
 void pin(int core) {
@@ -115,7 +119,8 @@ void pin(int core) {
     cpu_set_t set;
     CPU_ZERO(&set);
     CPU_SET(static_cast<unsigned>(core), &set);
-    if (core < 0 || ::sched_setaffinity(0, sizeof set, &set) != 0) std::fprintf(stderr, "mien-bench: not pinned to core %d\n", core);
+    if (core < 0 || ::sched_setaffinity(0, sizeof set, &set) != 0)
+        std::fprintf(stderr, "mien-bench: not pinned to core %d\n", core);
 }
 
 // ---- where it ran ----
@@ -129,7 +134,8 @@ std::string processor_name() {
         const std::size_t colon = line.find(": ");
         if (colon == std::string::npos) continue;
         if (line.starts_with("model name")) return line.substr(colon + 2);
-        if (line.starts_with("Model") || line.starts_with("Hardware")) board = line.substr(colon + 2);
+        if (line.starts_with("Model") || line.starts_with("Hardware"))
+            board = line.substr(colon + 2);
     }
     return board.empty() ? "unknown processor" : board;
 }
@@ -140,12 +146,19 @@ Json environment(const Options& options) {
     Json isas = Json::array();
     for (const Isa isa : options.isas) isas.push_back(isa_name(isa));
 #if defined(__clang__)
-    const std::string compiler = format("clang %d.%d.%d", __clang_major__, __clang_minor__, __clang_patchlevel__);
+    const std::string compiler =
+        format("clang %d.%d.%d", __clang_major__, __clang_minor__, __clang_patchlevel__);
 #else
-    const std::string compiler = format("g++ %d.%d.%d", __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__);
+    const std::string compiler =
+        format("g++ %d.%d.%d", __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__);
 #endif
-    return {{"processor", processor_name()}, {"compiler", compiler}, {"version", version()},        {"isas", std::move(isas)},
-            {"best", isa_name(resolve_isa(Isa::best))}, {"core", ::sched_getcpu()}, {"rounds", options.round_count()},
+    return {{"processor", processor_name()},
+            {"compiler", compiler},
+            {"version", version()},
+            {"isas", std::move(isas)},
+            {"best", isa_name(resolve_isa(Isa::best))},
+            {"core", ::sched_getcpu()},
+            {"rounds", options.round_count()},
             {"quick", options.quick}};
 }
 
@@ -170,7 +183,8 @@ std::string Table::text() const {
 
 // ---- engines ----
 
-OwnedEngine::OwnedEngine(const Config& config, const Cascade* cascade, const Model* emotion, const Model* gender)
+OwnedEngine::OwnedEngine(const Config& config, const Cascade* cascade, const Model* emotion,
+                         const Model* gender)
     : memory_(Engine::required_bytes(config, cascade, emotion, gender)) {
     need(Engine::create(config, cascade, emotion, gender, memory_, engine), "engine");
 }

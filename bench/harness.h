@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
-// How is a time measured here? In rounds: every round runs each case once, so that a slow minute of the machine hits all
-// cases alike; the minimum says what the code costs, the median what this machine gave. Pinned, and without allocations.
+// How is a time measured here? In rounds: every round runs each case once, so that a slow minute of
+// the machine hits all cases alike; the minimum says what the code costs, the median what this
+// machine gave. Pinned, and without allocations.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "mien/mien.hpp"
 
@@ -20,17 +20,19 @@ using Json = nlohmann::ordered_json;
 
 struct Options {
     int rounds = 21;
-    int core = -1;                      // -1: the one that it runs on
-    bool quick = false;                 // fewer and smaller cases: to see that all works, not to measure
-    std::vector<Isa> isas;              // never empty, only available ones, slowest first
-    std::vector<std::string> photos;    // pictures beside the generated ones
-    std::vector<std::string> models;    // .mien networks; none: emotion and gender inside the program
+    int core = -1;  // -1: the one that it runs on
+    // fewer and smaller cases: to see that all works, not to measure
+    bool quick = false;
+    std::vector<Isa> isas;            // never empty, only available ones, slowest first
+    std::vector<std::string> photos;  // pictures beside the generated ones
+    // .mien networks; none: emotion and gender inside the program
+    std::vector<std::string> models;
 
     [[nodiscard]] int round_count() const { return quick ? 3 : rounds; }
 };
 
-std::uint64_t now_ns() noexcept;        // steady; also for Config::clock_ns
-double clock_cost_ns();                 // of one now_ns(), for what is read around short things
+std::uint64_t now_ns() noexcept;  // steady; also for Config::clock_ns
+double clock_cost_ns();           // of one now_ns(), for what is read around short things
 
 // Values of one quantity, one a round.
 class Series {
@@ -45,12 +47,13 @@ private:
     std::vector<double> values_;
 };
 
-// One thing to measure. `run` is called `calls` times between two looks at the clock; measure() chooses `calls` such that
-// this takes about a millisecond. Where `run` keeps times of its own (Engine::timings), `calls` must be 1.
+// One thing to measure. `run` is called `calls` times between two looks at the clock; measure()
+// chooses `calls` such that this takes about a millisecond. Where `run` keeps times of its own
+// (Engine::timings), `calls` must be 1.
 struct Case {
     std::function<void()> run;
-    int calls = 0;                      // 0: choose
-    Series ns = Series();               // of one call
+    int calls = 0;         // 0: choose
+    Series ns = Series();  // of one call
 
     [[nodiscard]] double min_ms() const { return ns.minimum() * 1e-6; }
     [[nodiscard]] double median_ms() const { return ns.median() * 1e-6; }
@@ -59,14 +62,16 @@ struct Case {
 // Interleaved rounds over the cases, after a call or two to warm up.
 // Ends the program with a complaint when a case allocates: a measured loop must not.
 void measure(std::span<Case> cases, int rounds);
-inline void measure(std::vector<Case>& cases, int rounds) { measure(std::span<Case>(cases), rounds); }
+inline void measure(std::vector<Case>& cases, int rounds) {
+    measure(std::span<Case>(cases), rounds);
+}
 // -1 while warming up, else the round: for cases that keep times of their own.
 int current_round();
 
 [[noreturn]] void fail(const std::string& text);
 void need(Status status, const char* what);
 [[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...);
-double rounded(double value);           // six significant digits, for JSON
+double rounded(double value);  // six significant digits, for JSON
 
 void pin(int core);
 Json environment(const Options& options);
@@ -96,7 +101,8 @@ Report bench_growth(const Options& options);
 // An engine in memory of its own.
 class OwnedEngine {
 public:
-    OwnedEngine(const Config& config, const Cascade* cascade, const Model* emotion, const Model* gender);
+    OwnedEngine(const Config& config, const Cascade* cascade, const Model* emotion,
+                const Model* gender);
     Engine engine;
 
 private:

@@ -12,27 +12,27 @@
 typedef uint64_t plugin_id;
 typedef struct qemu_plugin_tb block;
 enum inline_operation { add_u64 = 0 };
-void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id, void (*)(plugin_id, block *));
-void qemu_plugin_register_vcpu_tb_exec_inline(block *, enum inline_operation, void *counter, uint64_t amount);
-void qemu_plugin_register_atexit_cb(plugin_id, void (*)(plugin_id, void *), void *);
-size_t qemu_plugin_tb_n_insns(const block *);
+void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id, void (*)(plugin_id, block*));
+void qemu_plugin_register_vcpu_tb_exec_inline(block*, enum inline_operation, void* counter,
+                                              uint64_t amount);
+void qemu_plugin_register_atexit_cb(plugin_id, void (*)(plugin_id, void*), void*);
+size_t qemu_plugin_tb_n_insns(const block*);
 
 #define EXPORT __attribute__((visibility("default")))
 EXPORT int qemu_plugin_version = 1;
-EXPORT int qemu_plugin_install(plugin_id id, const void *info, int count, char **arguments);
+EXPORT int qemu_plugin_install(plugin_id id, const void* info, int count, char** arguments);
 
 static uint64_t instructions;
 static char path[4096];
 
-static void block_translated(plugin_id id, block *translated)
-{
+static void block_translated(plugin_id id, block* translated) {
     (void)id;
-    qemu_plugin_register_vcpu_tb_exec_inline(translated, add_u64, &instructions, qemu_plugin_tb_n_insns(translated));
+    qemu_plugin_register_vcpu_tb_exec_inline(translated, add_u64, &instructions,
+                                             qemu_plugin_tb_n_insns(translated));
 }
 
-static void write_count(plugin_id id, void *unused)
-{
-    FILE *file = fopen(path, "w");
+static void write_count(plugin_id id, void* unused) {
+    FILE* file = fopen(path, "w");
     (void)id;
     (void)unused;
     if (!file) {
@@ -43,10 +43,10 @@ static void write_count(plugin_id id, void *unused)
     fclose(file);
 }
 
-int qemu_plugin_install(plugin_id id, const void *info, int count, char **arguments)
-{
+int qemu_plugin_install(plugin_id id, const void* info, int count, char** arguments) {
     (void)info;
-    if (count != 1 || strncmp(arguments[0], "out=", 4) != 0 || strlen(arguments[0] + 4) >= sizeof path) {
+    if (count != 1 || strncmp(arguments[0], "out=", 4) != 0 ||
+        strlen(arguments[0] + 4) >= sizeof path) {
         fputs("icount: one argument, out=FILE\n", stderr);
         return 1;
     }

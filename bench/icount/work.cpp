@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What is counted? One kind of work, N times, on generated pixels; MIEN_ISA chooses the instruction set.
+// What is counted? One kind of work, N times, on generated pixels; MIEN_ISA chooses the instruction
+// set.
 //   mien-icount-work KIND N
 //     emotion, gender   a face as it comes from the detector: crop, resize, network
 //     detect            a gray 640x480 frame, detector at (1.3, 5)
@@ -38,7 +39,8 @@ Isa wanted_isa() {
 int main(int argc, char** argv) {
     const std::string_view kind = argc > 1 ? argv[1] : "";
     const int times = argc > 2 ? std::atoi(argv[2]) : 0;
-    const bool emotion_work = kind == "emotion", gender_work = kind == "gender", detector_work = kind == "detect" || kind == "frame";
+    const bool emotion_work = kind == "emotion", gender_work = kind == "gender",
+               detector_work = kind == "detect" || kind == "frame";
     if (kind == "isa") {
         std::puts(isa_name(resolve_isa(wanted_isa())));
         return 0;
@@ -50,14 +52,17 @@ int main(int argc, char** argv) {
 
     Cascade cascade;
     Model model;
-    if (detector_work) need(Cascade::open(host::embedded_cascade(), cascade));
-    else need(Model::open(emotion_work ? host::embedded_emotion() : host::embedded_gender(), model));
+    if (detector_work)
+        need(Cascade::open(host::embedded_cascade(), cascade));
+    else
+        need(Model::open(emotion_work ? host::embedded_emotion() : host::embedded_gender(), model));
     const Cascade* used_cascade = detector_work ? &cascade : nullptr;
     const Model* emotion = emotion_work ? &model : nullptr;
     const Model* gender = gender_work ? &model : nullptr;
 
     const bench::Scene scene(640, 480);
-    Frame frame{scene.rgb.data(), scene.width, scene.height, std::ptrdiff_t{scene.width} * 3, PixelFormat::rgb24};
+    Frame frame{scene.rgb.data(), scene.width, scene.height, std::ptrdiff_t{scene.width} * 3,
+                PixelFormat::rgb24};
     std::vector<std::uint8_t> gray;
     if (kind == "detect") {
         for (std::size_t i = 1; i < scene.rgb.size(); i += 3) gray.push_back(scene.rgb[i]);
@@ -72,8 +77,10 @@ int main(int argc, char** argv) {
     Face face;
     std::span<const Face> faces;
     for (int i = 0; i < times; ++i) {
-        if (detector_work) need(engine.detect(frame, faces));
-        else need(engine.classify(frame, {200, 150, 120, 120}, face));
+        if (detector_work)
+            need(engine.detect(frame, faces));
+        else
+            need(engine.classify(frame, {200, 150, 120, 120}, face));
     }
     return 0;
 }

@@ -2,12 +2,14 @@
 // mien: finds faces in a frame and reads their expression and gender.
 //
 // The whole public C++ API. Three values and two verbs:
-//   Cascade, Model   read-only views of weights that the caller keeps alive (file mapping, flash, vector)
+//   Cascade, Model   read-only views of weights that the caller keeps alive (file mapping, flash,
+//                    vector)
 //   Engine           everything that changes; lives in memory that the caller gives
-//   Engine::process  a frame in, faces out          Engine::classify  a frame and a box in, one face out
+//   Engine::process  a frame in, faces out Engine::classify a frame and a box in, one face out
 //
-// Contract of every function here: no exception leaves it, nothing is printed, no file, clock or thread is touched.
-// After Engine::create no heap is used. Coordinates are pixels, origin top left, x to the right, y down.
+// Contract of every function here: no exception leaves it, nothing is printed, no file, clock or
+// thread is touched. After Engine::create no heap is used. Coordinates are pixels, origin top left,
+// x to the right, y down.
 #pragma once
 
 #include <cstddef>
@@ -25,13 +27,14 @@ namespace mien {
 
 enum class Status : int {
     ok = 0,
-    bad_argument,    // a size, stride, option or pointer that cannot be
-    bad_file,        // weights cut short, altered, or inconsistent with themselves
-    wrong_kind,      // a weights file of the other kind (network where a cascade is wanted, or the reverse)
-    unsupported,     // a newer format version, or a feature this build lacks
-    too_small,       // the memory given is smaller than required_bytes()
-    frame_too_large, // the frame is larger than Config::max_width x max_height
-    verify_failed,   // the engine does not reproduce the test vectors of the file
+    bad_argument,  // a size, stride, option or pointer that cannot be
+    bad_file,      // weights cut short, altered, or inconsistent with themselves
+    // a weights file of the other kind (network where a cascade is wanted, or the reverse)
+    wrong_kind,
+    unsupported,      // a newer format version, or a feature this build lacks
+    too_small,        // the memory given is smaller than required_bytes()
+    frame_too_large,  // the frame is larger than Config::max_width x max_height
+    verify_failed,    // the engine does not reproduce the test vectors of the file
 };
 
 // Static text, never null, no trailing newline: "weights file is cut short or altered".
@@ -40,11 +43,13 @@ enum class Status : int {
 // Semantic version of the library, "0.1.0".
 [[nodiscard]] MIEN_CPP_API const char* version() noexcept;
 
-// The YUV formats are those of cameras: Y is the gray that is searched, as it is; a network that wants colour gets BT.601
-// with Y from 16 to 235. They mean what COLOR_YUV2GRAY_* and COLOR_YUV2RGB_* of OpenCV mean.
+// The YUV formats are those of cameras: Y is the gray that is searched, as it is; a network that
+// wants colour gets BT.601 with Y from 16 to 235. They mean what COLOR_YUV2GRAY_* and
+// COLOR_YUV2RGB_* of OpenCV mean.
 //   yuyv, uyvy   Y U Y V or U Y V Y: two pixels in four bytes; the width is even
-//   nv12         a plane of Y, then at data + stride_bytes * height a plane of U V, one for two by two pixels, with the same
-//                stride; width and height are even, the stride is positive
+//   nv12         a plane of Y, then at data + stride_bytes * height a plane of U V, one for two by
+//                two pixels, with the same stride; width and height are even, the stride is
+//                positive
 enum class PixelFormat : std::uint8_t { gray8, rgb24, bgr24, rgba32, bgra32, yuyv, uyvy, nv12 };
 
 // Of the first plane; 0 for what is no format.
@@ -76,11 +81,24 @@ struct Rect {
     friend bool operator==(const Rect&, const Rect&) = default;
 };
 
-// Instruction set of the kernels. `best` takes the fastest that this processor has; every one gives the same bits.
-// avx512 means F, BW, DQ, VL and VNNI; dotprod and i8mm are NEON with those extensions.
-enum class Isa : std::uint8_t { best, scalar, sse41, avx2, avxvnni, avx512, neon, dotprod, i8mm, simd128 };
-inline constexpr Isa all_isas[] = {Isa::scalar, Isa::sse41, Isa::avx2,    Isa::avxvnni,
-                                   Isa::avx512, Isa::neon,  Isa::dotprod, Isa::i8mm, Isa::simd128};  // all but `best`, slowest first
+// Instruction set of the kernels. `best` takes the fastest that this processor has; every one gives
+// the same bits. avx512 means F, BW, DQ, VL and VNNI; dotprod and i8mm are NEON with those
+// extensions.
+enum class Isa : std::uint8_t {
+    best,
+    scalar,
+    sse41,
+    avx2,
+    avxvnni,
+    avx512,
+    neon,
+    dotprod,
+    i8mm,
+    simd128
+};
+inline constexpr Isa all_isas[] = {Isa::scalar, Isa::sse41, Isa::avx2, Isa::avxvnni,
+                                   // all but `best`, slowest first
+                                   Isa::avx512, Isa::neon, Isa::dotprod, Isa::i8mm, Isa::simd128};
 
 // The enumerator's own name: "best", "scalar", "sse41", ...
 [[nodiscard]] MIEN_CPP_API const char* isa_name(Isa isa) noexcept;
@@ -88,10 +106,12 @@ inline constexpr Isa all_isas[] = {Isa::scalar, Isa::sse41, Isa::avx2,    Isa::a
 [[nodiscard]] MIEN_CPP_API Isa resolve_isa(Isa wanted) noexcept;
 [[nodiscard]] MIEN_CPP_API bool isa_available(Isa isa) noexcept;
 
-// A Haar cascade (kind CASC). Owns nothing: `bytes` must outlive the view and every Engine made from it.
+// A Haar cascade (kind CASC). Owns nothing: `bytes` must outlive the view and every Engine made
+// from it.
 class MIEN_CPP_API Cascade {
 public:
-    // Validates everything (size, checksum, offsets, ranges); later use needs no checks. 8-byte alignment is not needed.
+    // Validates everything (size, checksum, offsets, ranges); later use needs no checks. 8-byte
+    // alignment is not needed.
     [[nodiscard]] static Status open(std::span<const std::uint8_t> bytes, Cascade& out) noexcept;
 
     [[nodiscard]] int window_width() const noexcept { return window_width_; }
@@ -112,14 +132,17 @@ private:
     std::string_view meta_;
     int window_width_ = 0, window_height_ = 0;
     int stage_count_ = 0, tree_count_ = 0, node_count_ = 0, leaf_count_ = 0, feature_count_ = 0;
-    int stump_kinds_[2][6] = {};  // how many of each kind the detector's tables will hold: early stages, late stages
+    // how many of each kind the detector's tables will hold: early stages, late stages
+    int stump_kinds_[2][6] = {};
     int early_stages_ = 0, middle_stages_ = 0;
     bool has_tilted_ = false, stumps_only_ = false;
 };
 
 struct MapSize {
     int width = 0, height = 0;
-    [[nodiscard]] std::size_t count() const noexcept { return static_cast<std::size_t>(width) * static_cast<std::size_t>(height); }
+    [[nodiscard]] std::size_t count() const noexcept {
+        return static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
+    }
 };
 
 // A classification network (kind NETW). Owns nothing, like Cascade.
@@ -149,13 +172,16 @@ public:
 
 private:
     friend struct ModelAccess;
-    std::span<const std::uint8_t> bytes_, input_, layers_, weights_, biases_, scales_, names_, labels_, tests_;
+    std::span<const std::uint8_t> bytes_, input_, layers_, weights_, biases_, scales_, names_,
+        labels_, tests_;
     std::string_view meta_;
-    int input_width_ = 0, input_height_ = 0, input_channels_ = 0, class_count_ = 0, layer_count_ = 0, test_count_ = 0;
+    int input_width_ = 0, input_height_ = 0, input_channels_ = 0, class_count_ = 0,
+        layer_count_ = 0, test_count_ = 0;
     float input_scale_ = 0, input_offset_ = 0, input_quant_ = 0, margin_x_ = 0, margin_y_ = 0;
 };
 
-// Options of detectMultiScale, with its meaning. Defaults are those of the face_classification demos.
+// Options of detectMultiScale, with its meaning. Defaults are those of the face_classification
+// demos.
 struct DetectorOptions {
     double scale_factor = 1.3;  // > 1; step from one window size to the next
     int min_neighbors = 5;      // 0: raw candidates, ungrouped
@@ -165,45 +191,53 @@ struct DetectorOptions {
 
 inline constexpr int max_frame_side = 1 << 15;
 
-// Threads that the caller lends to the engine. The library starts none itself; mien/thread_pool.hpp has a small pool.
+// Threads that the caller lends to the engine. The library starts none itself; mien/thread_pool.hpp
+// has a small pool.
 struct Executor {
-    // Calls task(argument, i) once for every i in [0, count), on any threads, and returns when all calls have returned.
-    void (*run)(void* context, int count, void (*task)(void* argument, int index), void* argument) = nullptr;
+    // Calls task(argument, i) once for every i in [0, count), on any threads, and returns when all
+    // calls have returned.
+    void (*run)(void* context, int count, void (*task)(void* argument, int index),
+                void* argument) = nullptr;
     void* context = nullptr;
-    int threads = 1;            // how many calls can run at the same time, 1..64
+    int threads = 1;  // how many calls can run at the same time, 1..64
 };
 
 struct Config {
     DetectorOptions detector;
-    int max_width = 640;         // the largest frame that process() will be given; at most max_frame_side
+    // the largest frame that process() will be given; at most max_frame_side
+    int max_width = 640;
     int max_height = 480;
-    int detect_width = 0;        // > 0: a wider frame is shrunk to this width for detection only; crops keep full size
+    // > 0: a wider frame is shrunk to this width for detection only; crops keep full size
+    int detect_width = 0;
     int max_faces = 256;         // further faces are dropped and counted in Engine::faces_dropped()
     int max_candidates = 16384;  // room for candidate windows of one frame
     Isa isa = Isa::best;
-    bool class_maps = false;     // fill Face::emotion_map and gender_map
-    Executor executor;           // none: everything runs on the calling thread. Results do not depend on it
+    bool class_maps = false;  // fill Face::emotion_map and gender_map
+    // none: everything runs on the calling thread. Results do not depend on it
+    Executor executor;
     std::uint64_t (*clock_ns)() = nullptr;  // for Engine::timings(); null: all zero
 };
 
-// `emotion` and `gender` hold one probability per class of the model, in the order of its labels; empty without model.
-// They point into the engine and are valid until its next call.
+// `emotion` and `gender` hold one probability per class of the model, in the order of its labels;
+// empty without model. They point into the engine and are valid until its next call.
 struct Face {
-    Rect box;                        // from the detector, inside the frame
-    int neighbors = 0;               // candidate windows merged into this box
+    Rect box;           // from the detector, inside the frame
+    int neighbors = 0;  // candidate windows merged into this box
     std::span<const float> emotion;
     std::span<const float> gender;
-    // Class activation maps of the most probable class, with Config::class_maps: see Engine::class_map. Empty without.
+    // Class activation maps of the most probable class, with Config::class_maps: see
+    // Engine::class_map. Empty without.
     std::span<const float> emotion_map;
     std::span<const float> gender_map;
 };
 
 // What the detector did in the last call.
 struct DetectorStats {
-    int levels = 0;                  // of the pyramid
-    std::int64_t windows = 0;        // positions, all levels
-    int candidates = 0;              // windows that passed every stage
-    int candidates_dropped = 0;      // beyond Config::max_candidates: boxes may then differ from OpenCV's
+    int levels = 0;            // of the pyramid
+    std::int64_t windows = 0;  // positions, all levels
+    int candidates = 0;        // windows that passed every stage
+    // beyond Config::max_candidates: boxes may then differ from OpenCV's
+    int candidates_dropped = 0;
 };
 
 // Nanoseconds of the last call, by Config::clock_ns.
@@ -213,39 +247,51 @@ struct Timings {
 
 enum class Head : std::uint8_t { emotion, gender };
 
-// One per thread or stream; views (Cascade, Model) may be shared. Movable, not copyable; destroying it frees nothing,
-// since the memory is the caller's.
+// One per thread or stream; views (Cascade, Model) may be shared. Movable, not copyable; destroying
+// it frees nothing, since the memory is the caller's.
 class MIEN_CPP_API Engine {
 public:
     Engine() noexcept = default;
     Engine(Engine&& other) noexcept : impl_(other.impl_) { other.impl_ = nullptr; }
-    Engine& operator=(Engine&& other) noexcept { impl_ = other.impl_; other.impl_ = nullptr; return *this; }
+    Engine& operator=(Engine&& other) noexcept {
+        impl_ = other.impl_;
+        other.impl_ = nullptr;
+        return *this;
+    }
     Engine(const Engine&) = delete;
     Engine& operator=(const Engine&) = delete;
 
-    // Bytes that create() needs for the same arguments; 0 when an argument is invalid. `cascade` may be null (then only
-    // classify() works), as may either model.
-    [[nodiscard]] static std::size_t required_bytes(const Config& config, const Cascade* cascade, const Model* emotion,
+    // Bytes that create() needs for the same arguments; 0 when an argument is invalid. `cascade`
+    // may be null (then only classify() works), as may either model.
+    [[nodiscard]] static std::size_t required_bytes(const Config& config, const Cascade* cascade,
+                                                    const Model* emotion,
                                                     const Model* gender) noexcept;
-    // Builds the engine inside `memory` (any alignment), which must outlive it. The views must outlive it too.
-    [[nodiscard]] static Status create(const Config& config, const Cascade* cascade, const Model* emotion,
-                                       const Model* gender, std::span<std::byte> memory, Engine& out) noexcept;
+    // Builds the engine inside `memory` (any alignment), which must outlive it. The views must
+    // outlive it too.
+    [[nodiscard]] static Status create(const Config& config, const Cascade* cascade,
+                                       const Model* emotion, const Model* gender,
+                                       std::span<std::byte> memory, Engine& out) noexcept;
 
     // Faces of the frame in a fixed order (that of OpenCV's single-threaded detectMultiScale).
     [[nodiscard]] Status process(const Frame& frame, std::span<const Face>& faces) noexcept;
     // Boxes only, no networks; with the options of create(), or others for this call.
     [[nodiscard]] Status detect(const Frame& frame, std::span<const Face>& faces) noexcept;
-    [[nodiscard]] Status detect(const Frame& frame, const DetectorOptions& options, std::span<const Face>& faces) noexcept;
+    [[nodiscard]] Status detect(const Frame& frame, const DetectorOptions& options,
+                                std::span<const Face>& faces) noexcept;
     // Reads the face in `box` (clamped to the frame; margins of each model are added).
     [[nodiscard]] Status classify(const Frame& frame, const Rect& box, Face& face) noexcept;
-    // Reads the whole frame as one network input, without margins: for pictures that are face crops already.
+    // Reads the whole frame as one network input, without margins: for pictures that are face crops
+    // already.
     [[nodiscard]] Status classify_crop(const Frame& crop, Face& face) noexcept;
 
-    // The pixels that the network of `head` was given last: input_height x input_width x input_channels, packed.
+    // The pixels that the network of `head` was given last: input_height x input_width x
+    // input_channels, packed.
     [[nodiscard]] Frame last_crop(Head head) const noexcept;
-    // Which places of the crop speak for a class, and which against it: the class activation map, a few numbers line by line over
-    // the crop, whose mean is the class's logit. It is read out of what the network left behind, so it costs microseconds. Of the face
-    // that was read last; `out` has room for Model::class_map_size().count(). bad_argument: nothing was read, or there is no map.
+    // Which places of the crop speak for a class, and which against it: the class activation map, a
+    // few numbers line by line over the crop, whose mean is the class's logit. It is read out of
+    // what the network left behind, so it costs microseconds. Of the face that was read last; `out`
+    // has room for Model::class_map_size().count(). bad_argument: nothing was read, or there is no
+    // map.
     [[nodiscard]] Status class_map(Head head, int class_index, std::span<float> out) const noexcept;
     [[nodiscard]] const Timings& timings() const noexcept;
     [[nodiscard]] const DetectorStats& detector_stats() const noexcept;
@@ -260,12 +306,13 @@ private:
 
 // Replays the test vectors inside the file. `memory` as for Engine::create with only this model.
 struct VerifyReport {
-    int vectors = 0;              // replayed
-    int failed_vector = -1;       // first vector that differs, or -1
-    int failed_layer = -1;        // first layer of it that differs, or layer_count for the scores
-    float max_float_error = 0;    // largest |probability - probability of the float original|
+    int vectors = 0;            // replayed
+    int failed_vector = -1;     // first vector that differs, or -1
+    int failed_layer = -1;      // first layer of it that differs, or layer_count for the scores
+    float max_float_error = 0;  // largest |probability - probability of the float original|
 };
 [[nodiscard]] MIEN_CPP_API std::size_t verify_required_bytes(const Model& model) noexcept;
-[[nodiscard]] MIEN_CPP_API Status verify(const Model& model, Isa isa, std::span<std::byte> memory, VerifyReport& report) noexcept;
+[[nodiscard]] MIEN_CPP_API Status verify(const Model& model, Isa isa, std::span<std::byte> memory,
+                                         VerifyReport& report) noexcept;
 
 }  // namespace mien

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A small pool of threads for Config::executor. Part of the library, apart from the engine, which starts no thread itself.
+// A small pool of threads for Config::executor. Part of the library, apart from the engine, which
+// starts no thread itself.
 //
 //   mien::ThreadPool pool(2);                    // this thread and one more
 //   config.executor = pool.executor();           // the pool must outlive the engine
@@ -11,8 +12,9 @@ namespace mien {
 
 class MIEN_CPP_API ThreadPool {
 public:
-    // `threads` in all, the caller's own included: 1 starts none; 0 means one for each processor. Threads that the system
-    // refuses are done without: threads() says how many there are. Nothing is allocated after construction.
+    // `threads` in all, the caller's own included: 1 starts none; 0 means one for each processor.
+    // Threads that the system refuses are done without: threads() says how many there are. Nothing
+    // is allocated after construction.
     explicit ThreadPool(int threads) noexcept;
     ~ThreadPool();
     ThreadPool(const ThreadPool&) = delete;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // How does the engine place its buffers in memory that the caller gave?
-// One bump allocator, run twice over the same placement code: first without memory to measure, then with it.
+// One bump allocator, run twice over the same placement code: first without memory to measure, then
+// with it.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +22,8 @@ public:
         size_ = skip <= size ? size - skip : 0;
     }
 
-    // Room for `count` objects of T, aligned; null while measuring or when the memory is used up (see ok()).
+    // Room for `count` objects of T, aligned; null while measuring or when the memory is used up
+    // (see ok()).
     template <class T>
     [[nodiscard]] T* take(std::size_t count) noexcept {
         const std::size_t offset = used_;
@@ -34,10 +36,14 @@ public:
         return reinterpret_cast<T*>(base_ + offset);
     }
 
-    [[nodiscard]] bool ok() const noexcept { return !overflow_ && base_ != nullptr && used_ <= size_; }
+    [[nodiscard]] bool ok() const noexcept {
+        return !overflow_ && base_ != nullptr && used_ <= size_;
+    }
     [[nodiscard]] bool overflow() const noexcept { return overflow_; }
     // Bytes that memory of any alignment needs for what was taken so far.
-    [[nodiscard]] std::size_t required_bytes() const noexcept { return overflow_ ? 0 : used_ + alignment; }
+    [[nodiscard]] std::size_t required_bytes() const noexcept {
+        return overflow_ ? 0 : used_ + alignment;
+    }
 
 private:
     std::byte* base_ = nullptr;

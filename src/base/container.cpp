@@ -20,7 +20,8 @@ bool all_zero(Bytes bytes) noexcept {
 }  // namespace
 
 Status Container::open(Bytes file, const char (&kind)[5], Container& out) noexcept {
-    if (file.size() < header_bytes || std::memcmp(file.data(), "MIEN", 4) != 0) return Status::bad_file;
+    if (file.size() < header_bytes || std::memcmp(file.data(), "MIEN", 4) != 0)
+        return Status::bad_file;
     const std::uint8_t* p = file.data();
     if (load_u16(p + 4) != 1) return Status::unsupported;
     const std::uint32_t count = load_u32(p + 12);
@@ -38,7 +39,8 @@ Status Container::open(Bytes file, const char (&kind)[5], Container& out) noexce
         const std::uint8_t* entry = p + header_bytes + i * entry_bytes;
         const std::size_t offset = load_u32(entry + 4), size = load_u32(entry + 8);
         const std::size_t expected = round_up(end, section_alignment);
-        if (load_u32(entry + 12) != 0 || offset != expected || offset > file.size() || size > file.size() - offset)
+        if (load_u32(entry + 12) != 0 || offset != expected || offset > file.size() ||
+            size > file.size() - offset)
             return Status::bad_file;
         if (!all_zero(file.subspan(end, offset - end))) return Status::bad_file;
         for (std::uint32_t k = 0; k < i; ++k)
@@ -47,7 +49,8 @@ Status Container::open(Bytes file, const char (&kind)[5], Container& out) noexce
         result.sections_[i].bytes = file.subspan(offset, size);
         end = offset + size;
     }
-    if (round_up(end, section_alignment) != file.size() || !all_zero(file.subspan(end))) return Status::bad_file;
+    if (round_up(end, section_alignment) != file.size() || !all_zero(file.subspan(end)))
+        return Status::bad_file;
     result.count_ = count;
     out = result;
     return Status::ok;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What lies where in a `.mien` file? The part that both kinds share: header, checksum, section table (docs/FILE_FORMAT.md).
+// What lies where in a `.mien` file? The part that both kinds share: header, checksum, section
+// table (docs/FILE_FORMAT.md).
 #pragma once
 
 #include <cstddef>
@@ -21,7 +22,8 @@ class Container {
 public:
     static constexpr std::uint32_t max_sections = 32;
 
-    // Checks the whole header, the checksum and that the sections fill the file; `kind` is "NETW" or "CASC".
+    // Checks the whole header, the checksum and that the sections fill the file; `kind` is "NETW"
+    // or "CASC".
     [[nodiscard]] static Status open(Bytes file, const char (&kind)[5], Container& out) noexcept;
 
     // False when there is no such section.

@@ -11,12 +11,15 @@ const char* message(Status status) noexcept {
     switch (status) {
         case Status::ok: return "ok";
         case Status::bad_argument: return "an argument is out of range";
-        case Status::bad_file: return "weights file is not a .mien file, or it is cut short or altered";
-        case Status::wrong_kind: return "weights file is of the other kind (network and cascade exchanged)";
+        case Status::bad_file:
+            return "weights file is not a .mien file, or it is cut short or altered";
+        case Status::wrong_kind:
+            return "weights file is of the other kind (network and cascade exchanged)";
         case Status::unsupported: return "weights file is of a newer format version";
         case Status::too_small: return "the memory given to the engine is too small";
         case Status::frame_too_large: return "frame is larger than the engine was created for";
-        case Status::verify_failed: return "the engine does not reproduce the test vectors of the weights file";
+        case Status::verify_failed:
+            return "the engine does not reproduce the test vectors of the weights file";
     }
     return "unknown status";
 }

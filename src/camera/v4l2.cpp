@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "camera/v4l2.h"
 
+#include <linux/videodev2.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -10,24 +12,25 @@
 #include <cstring>
 #include <filesystem>
 
-#include <linux/videodev2.h>
-
 namespace mien::camera {
 namespace {
 
 using video::PixelLayout;
 
 constexpr unsigned wanted_buffers = 4, max_buffers = 32;
-constexpr unsigned max_listed = 256;        // a driver that enumerates without end is stopped here
-constexpr int bad_frames_allowed = 60;      // one after the other
+constexpr unsigned max_listed = 256;    // a driver that enumerates without end is stopped here
+constexpr int bad_frames_allowed = 60;  // one after the other
 
 struct Fourcc {
     std::uint32_t code;
     PixelLayout layout;
 };
-constexpr Fourcc fourccs[] = {{V4L2_PIX_FMT_GREY, PixelLayout::gray8},    {V4L2_PIX_FMT_NV12, PixelLayout::nv12},   {V4L2_PIX_FMT_YUV420, PixelLayout::yu12},
-                              {V4L2_PIX_FMT_YUYV, PixelLayout::yuyv},     {V4L2_PIX_FMT_UYVY, PixelLayout::uyvy},   {V4L2_PIX_FMT_RGB24, PixelLayout::rgb24},
-                              {V4L2_PIX_FMT_BGR24, PixelLayout::bgr24},   {V4L2_PIX_FMT_MJPEG, PixelLayout::jpeg},  {V4L2_PIX_FMT_JPEG, PixelLayout::jpeg}};
+constexpr Fourcc fourccs[] = {
+    {V4L2_PIX_FMT_GREY, PixelLayout::gray8},  {V4L2_PIX_FMT_NV12, PixelLayout::nv12},
+    {V4L2_PIX_FMT_YUV420, PixelLayout::yu12}, {V4L2_PIX_FMT_YUYV, PixelLayout::yuyv},
+    {V4L2_PIX_FMT_UYVY, PixelLayout::uyvy},   {V4L2_PIX_FMT_RGB24, PixelLayout::rgb24},
+    {V4L2_PIX_FMT_BGR24, PixelLayout::bgr24}, {V4L2_PIX_FMT_MJPEG, PixelLayout::jpeg},
+    {V4L2_PIX_FMT_JPEG, PixelLayout::jpeg}};
 
 bool layout_of(std::uint32_t code, PixelLayout& layout) {
     for (const Fourcc& entry : fourccs) {
@@ -48,10 +51,12 @@ std::string fourcc_text(std::uint32_t code) {
     return text;
 }
 
-// What a frame costs before the engine sees gray: nothing for a plane, a pass for packed pixels, much more for a JPEG.
+// What a frame costs before the engine sees gray: nothing for a plane, a pass for packed pixels,
+// much more for a JPEG.
 int cost_of(PixelLayout layout, bool colour) {
     switch (layout) {
-        case PixelLayout::gray8: return colour ? 50 : 0;  // no colour at all: only when there is nothing else
+        // no colour at all: only when there is nothing else
+        case PixelLayout::gray8: return colour ? 50 : 0;
         case PixelLayout::nv12: return 1;
         case PixelLayout::yu12: return colour ? 3 : 1;
         case PixelLayout::yuyv:
@@ -62,7 +67,9 @@ int cost_of(PixelLayout layout, bool colour) {
     }
 }
 
-std::string size_text(int width, int height) { return std::to_string(width) + " x " + std::to_string(height); }
+std::string size_text(int width, int height) {
+    return std::to_string(width) + " x " + std::to_string(height);
+}
 std::string rate_text(double fps) {
     char text[32];
     std::snprintf(text, sizeof text, "%.4g", fps);
@@ -75,7 +82,8 @@ std::string fixed_text(const __u8 (&field)[N]) {
 }
 
 const char* const pi_camera_advice =
-    "a Raspberry Pi's own camera is reached through libcamera; run: rpicam-vid -t 0 -n --codec mjpeg --width 640 --height 480 -o - | mien video - --live";
+    "a Raspberry Pi's own camera is reached through libcamera; run: rpicam-vid -t 0 -n --codec "
+    "mjpeg --width 640 --height 480 -o - | mien video - --live";
 
 // A device with the calls that reach it.
 class Device {
@@ -104,9 +112,15 @@ public:
     const std::string& driver() const { return driver_; }
     const std::string& bus() const { return bus_; }
     std::uint32_t caps() const { return caps_; }
-    // Drivers of SoC cameras speak V4L2's multi-planar interface only; formats whose planes lie in one buffer are the same in it.
-    bool planar() const { return (caps_ & V4L2_CAP_VIDEO_CAPTURE) == 0 && (caps_ & V4L2_CAP_VIDEO_CAPTURE_MPLANE) != 0; }
-    std::uint32_t buffer_type() const { return planar() ? V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE : V4L2_BUF_TYPE_VIDEO_CAPTURE; }
+    // Drivers of SoC cameras speak V4L2's multi-planar interface only; formats whose planes lie in
+    // one buffer are the same in it.
+    bool planar() const {
+        return (caps_ & V4L2_CAP_VIDEO_CAPTURE) == 0 &&
+               (caps_ & V4L2_CAP_VIDEO_CAPTURE_MPLANE) != 0;
+    }
+    std::uint32_t buffer_type() const {
+        return planar() ? V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE : V4L2_BUF_TYPE_VIDEO_CAPTURE;
+    }
 
     // Formats of the capture side, in the driver's order.
     std::vector<std::uint32_t> formats() const {
@@ -134,23 +148,34 @@ host::Failure Device::open(const std::string& path) {
     descriptor_ = calls_.open(path.c_str());
     if (descriptor_ < 0) {
         switch (errno) {
-            case ENOENT: return host::Error{"no such device; `mien camera --list` shows the cameras"};
+            case ENOENT:
+                return host::Error{"no such device; `mien camera --list` shows the cameras"};
             case EACCES:
-            case EPERM: return host::Error{"no permission; join the group: sudo usermod -aG video $USER, then log in again"};
+            case EPERM:
+                return host::Error{
+                    "no permission; join the group: sudo usermod -aG video $USER, then log in "
+                    "again"};
             case EBUSY: return host::Error{"in use by another program"};
             case ENODEV:
             case ENXIO: return host::Error{"the device is gone"};
-            case ENOTTY: return host::Error{"is no device; `mien camera --list` shows the cameras, `mien video FILE` reads files"};
+            case ENOTTY:
+                return host::Error{
+                    "is no device; `mien camera --list` shows the cameras, `mien video FILE` reads "
+                    "files"};
             default: return host::Error{std::strerror(errno)};
         }
     }
     v4l2_capability capability{};
     if (const int error = call(VIDIOC_QUERYCAP, &capability); error != 0)
-        return host::Error{error == ENODEV ? "the device is gone" : "is no camera (not a V4L2 device); `mien camera --list` shows the cameras"};
+        return host::Error{
+            error == ENODEV
+                ? "the device is gone"
+                : "is no camera (not a V4L2 device); `mien camera --list` shows the cameras"};
     card_ = fixed_text(capability.card);
     driver_ = fixed_text(capability.driver);
     bus_ = fixed_text(capability.bus_info);
-    caps_ = (capability.capabilities & V4L2_CAP_DEVICE_CAPS) != 0 ? capability.device_caps : capability.capabilities;
+    caps_ = (capability.capabilities & V4L2_CAP_DEVICE_CAPS) != 0 ? capability.device_caps
+                                                                  : capability.capabilities;
     return {};
 }
 
@@ -162,8 +187,10 @@ std::vector<SizeInfo> Device::sizes(std::uint32_t format) const {
         size.pixel_format = format;
         if (call(VIDIOC_ENUM_FRAMESIZES, &size) != 0) break;
         const bool discrete = size.type == V4L2_FRMSIZE_TYPE_DISCRETE;
-        const std::uint32_t w = discrete ? size.discrete.width : size.stepwise.max_width, h = discrete ? size.discrete.height : size.stepwise.max_height;
-        if (w >= 1 && h >= 1 && w <= static_cast<std::uint32_t>(video::max_side) && h <= static_cast<std::uint32_t>(video::max_side))
+        const std::uint32_t w = discrete ? size.discrete.width : size.stepwise.max_width,
+                            h = discrete ? size.discrete.height : size.stepwise.max_height;
+        if (w >= 1 && h >= 1 && w <= static_cast<std::uint32_t>(video::max_side) &&
+            h <= static_cast<std::uint32_t>(video::max_side))
             found.push_back({static_cast<int>(w), static_cast<int>(h), {}, !discrete});
         if (!discrete) break;
     }
@@ -181,7 +208,8 @@ std::vector<double> Device::rates(std::uint32_t format, int width, int height) c
         if (call(VIDIOC_ENUM_FRAMEINTERVALS, &interval) != 0) break;
         const bool discrete = interval.type == V4L2_FRMIVAL_TYPE_DISCRETE;
         const v4l2_fract shortest = discrete ? interval.discrete : interval.stepwise.min;
-        if (shortest.numerator != 0 && shortest.denominator != 0) found.push_back(static_cast<double>(shortest.denominator) / shortest.numerator);
+        if (shortest.numerator != 0 && shortest.denominator != 0)
+            found.push_back(static_cast<double>(shortest.denominator) / shortest.numerator);
         if (!discrete) break;
     }
     std::sort(found.rbegin(), found.rend());
@@ -191,28 +219,44 @@ std::vector<double> Device::rates(std::uint32_t format, int width, int height) c
 host::Failure check_kind(const Device& device, const std::vector<std::uint32_t>& formats) {
     const std::uint32_t caps = device.caps();
     const auto has = [caps](std::uint32_t flags) { return (caps & flags) != 0; };
-    if (device.driver() == "unicam" || device.driver() == "rp1-cfe" || device.driver() == "bcm2835-isp") return host::Error{pi_camera_advice};
-    if (has(V4L2_CAP_VIDEO_M2M | V4L2_CAP_VIDEO_M2M_MPLANE)) return host::Error{"is a codec, not a camera; `mien camera --list` shows the cameras"};
+    if (device.driver() == "unicam" || device.driver() == "rp1-cfe" ||
+        device.driver() == "bcm2835-isp")
+        return host::Error{pi_camera_advice};
+    if (has(V4L2_CAP_VIDEO_M2M | V4L2_CAP_VIDEO_M2M_MPLANE))
+        return host::Error{"is a codec, not a camera; `mien camera --list` shows the cameras"};
     if (!has(V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_VIDEO_CAPTURE_MPLANE)) {
-        if (has(V4L2_CAP_META_CAPTURE)) return host::Error{"carries a camera's metadata, not its pictures; `mien camera --list` shows the cameras"};
-        if (has(V4L2_CAP_VIDEO_OUTPUT | V4L2_CAP_VIDEO_OUTPUT_MPLANE)) return host::Error{"is an output: pictures can only be written to it; if a program is to feed it, start that first"};
+        if (has(V4L2_CAP_META_CAPTURE))
+            return host::Error{
+                "carries a camera's metadata, not its pictures; `mien camera --list` shows the "
+                "cameras"};
+        if (has(V4L2_CAP_VIDEO_OUTPUT | V4L2_CAP_VIDEO_OUTPUT_MPLANE))
+            return host::Error{
+                "is an output: pictures can only be written to it; if a program is to feed it, "
+                "start that first"};
         return host::Error{"is no camera; `mien camera --list` shows the cameras"};
     }
     if (!has(V4L2_CAP_STREAMING)) return host::Error{"does not stream into memory"};
     if (formats.empty()) return host::Error{"offers no picture format"};
     PixelLayout layout{};
-    if (std::any_of(formats.begin(), formats.end(), [&](std::uint32_t f) { return layout_of(f, layout); })) return {};
+    if (std::any_of(formats.begin(), formats.end(),
+                    [&](std::uint32_t f) { return layout_of(f, layout); }))
+        return {};
     std::string names;
     bool bayer = true;
     for (const std::uint32_t format : formats) {
         const std::string name = fourcc_text(format);
         names += (names.empty() ? "" : ", ") + name;
-        const bool raw = name == "BA81" || name == "GBRG" || name == "GRBG" || name == "RGGB" || name[0] == 'p' || name.compare(0, 2, "BG") == 0 ||
-                         name.compare(0, 2, "GB") == 0 || name.compare(0, 2, "BA") == 0 || name.compare(0, 2, "RG") == 0 || name.compare(0, 2, "BY") == 0;
+        const bool raw = name == "BA81" || name == "GBRG" || name == "GRBG" || name == "RGGB" ||
+                         name[0] == 'p' || name.compare(0, 2, "BG") == 0 ||
+                         name.compare(0, 2, "GB") == 0 || name.compare(0, 2, "BA") == 0 ||
+                         name.compare(0, 2, "RG") == 0 || name.compare(0, 2, "BY") == 0;
         bayer = bayer && raw && name.compare(0, 3, "RGB") != 0 && name.compare(0, 3, "BGR") != 0;
     }
-    if (bayer) return host::Error{"offers only raw sensor data (" + names.substr(0, 60) + "); " + pi_camera_advice};
-    return host::Error{"offers none of " + std::string(video::layout_names) + ", but " + names.substr(0, 100)};
+    if (bayer)
+        return host::Error{"offers only raw sensor data (" + names.substr(0, 60) + "); " +
+                           pi_camera_advice};
+    return host::Error{"offers none of " + std::string(video::layout_names) + ", but " +
+                       names.substr(0, 100)};
 }
 
 // Fastest rate of a format at about the wanted size; 0: the driver does not say.
@@ -223,12 +267,15 @@ double rate_at(const Device& device, std::uint32_t format, const Request& reques
 bool offers_size(const Device& device, std::uint32_t format, const Request& request) {
     const std::vector<SizeInfo> sizes = device.sizes(format);
     return sizes.empty() || std::any_of(sizes.begin(), sizes.end(), [&](const SizeInfo& s) {
-        return s.stepwise ? request.width <= s.width && request.height <= s.height : s.width == request.width && s.height == request.height;
-    });
+               return s.stepwise ? request.width <= s.width && request.height <= s.height
+                                 : s.width == request.width && s.height == request.height;
+           });
 }
 
 // Formats from the best to the worst for what is asked.
-std::vector<std::uint32_t> ranked_formats(const Device& device, const std::vector<std::uint32_t>& formats, const Request& request) {
+std::vector<std::uint32_t> ranked_formats(const Device& device,
+                                          const std::vector<std::uint32_t>& formats,
+                                          const Request& request) {
     struct Choice {
         std::uint32_t format;
         int cost;
@@ -236,14 +283,17 @@ std::vector<std::uint32_t> ranked_formats(const Device& device, const std::vecto
     std::vector<Choice> choices;
     for (const std::uint32_t format : formats) {
         PixelLayout layout{};
-        if (!layout_of(format, layout) || (!request.any_layout && layout != request.layout)) continue;
+        if (!layout_of(format, layout) || (!request.any_layout && layout != request.layout))
+            continue;
         int cost = cost_of(layout, request.colour);
         if (!offers_size(device, format, request)) cost += 1000;
         const double rate = rate_at(device, format, request);
-        if (rate > 0 && rate < 0.8 * request.fps) cost += 100;  // uncompressed pictures over USB 2 are slow when they are large
+        // uncompressed pictures over USB 2 are slow when they are large
+        if (rate > 0 && rate < 0.8 * request.fps) cost += 100;
         choices.push_back({format, cost});
     }
-    std::stable_sort(choices.begin(), choices.end(), [](const Choice& a, const Choice& b) { return a.cost < b.cost; });
+    std::stable_sort(choices.begin(), choices.end(),
+                     [](const Choice& a, const Choice& b) { return a.cost < b.cost; });
     std::vector<std::uint32_t> ranked;
     for (const Choice& choice : choices) ranked.push_back(choice.format);
     return ranked;
@@ -267,9 +317,12 @@ struct Buffer {
         return device.call(request, &info);
     }
     std::size_t length() const { return planar ? planes[0].length : info.length; }
-    long offset() const { return static_cast<long>(planar ? planes[0].m.mem_offset : info.m.offset); }
+    long offset() const {
+        return static_cast<long>(planar ? planes[0].m.mem_offset : info.m.offset);
+    }
     std::size_t begin() const { return planar ? planes[0].data_offset : 0; }
-    std::size_t used() const { return planar ? planes[0].bytesused : info.bytesused; }  // from the buffer's beginning
+    // from the buffer's beginning
+    std::size_t used() const { return planar ? planes[0].bytesused : info.bytesused; }
 };
 
 class V4l2Camera : public Camera {
@@ -278,7 +331,8 @@ public:
     ~V4l2Camera() override {
         int type = static_cast<int>(device_.buffer_type());
         if (streaming_) static_cast<void>(device_.call(VIDIOC_STREAMOFF, &type));
-        for (const Mapping& mapping : mappings_) device_.calls().unmap(mapping.memory, mapping.bytes);
+        for (const Mapping& mapping : mappings_)
+            device_.calls().unmap(mapping.memory, mapping.bytes);
     }
 
     host::Failure open() {
@@ -289,16 +343,20 @@ public:
         if (ranked.empty()) {
             std::string names;
             for (const std::uint32_t format : formats) names += " " + fourcc_text(format);
-            return host::Error{std::string("does not offer ") + video::layout_name(request_.layout) + ", but" + names.substr(0, 100)};
+            return host::Error{std::string("does not offer ") +
+                               video::layout_name(request_.layout) + ", but" +
+                               names.substr(0, 100)};
         }
         if (host::Failure failure = negotiate(ranked.front())) return failure;
         if (host::Failure failure = map_buffers()) return failure;
-        // Of HDMI adapters and the like, whose source may change its size at any time; most cameras have no such event.
+        // Of HDMI adapters and the like, whose source may change its size at any time; most cameras
+        // have no such event.
         v4l2_event_subscription changes{};
         changes.type = V4L2_EVENT_SOURCE_CHANGE;
         tells_changes_ = device_.call(VIDIOC_SUBSCRIBE_EVENT, &changes) == 0;
         int type = static_cast<int>(device_.buffer_type());
-        if (const int error = device_.call(VIDIOC_STREAMON, &type); error != 0) return start_error(error);
+        if (const int error = device_.call(VIDIOC_STREAMON, &type); error != 0)
+            return start_error(error);
         streaming_ = true;
         last_frame_ns_ = video::monotonic_ns();
         return {};
@@ -313,7 +371,8 @@ public:
         if (tells_changes_ && source_changed()) return fail("the source has changed its size");
         Buffer buffer;
         if (const int error = buffer.call(device_, VIDIOC_DQBUF); error != 0) {
-            if (error == EAGAIN || error == EINTR) return stalled() ? fail(stall_text()) : video::Next::wait;
+            if (error == EAGAIN || error == EINTR)
+                return stalled() ? fail(stall_text()) : video::Next::wait;
             if (error == ENODEV || error == ENXIO) return fail("the camera was unplugged");
             if (error == EIO && !stalled()) return skip_bad("the driver reports an input error");
             return fail(error == EPIPE ? "the driver has ended the stream" : std::strerror(error));
@@ -323,24 +382,31 @@ public:
         held_ = index;
         holding_ = true;
         count_lost(buffer.info.sequence);
-        const std::size_t end = std::min(buffer.used(), mappings_[index].bytes), begin = std::min(buffer.begin(), end), used = end - begin;
+        const std::size_t end = std::min(buffer.used(), mappings_[index].bytes),
+                          begin = std::min(buffer.begin(), end), used = end - begin;
         const bool jpeg = mode_.layout == PixelLayout::jpeg;
         const bool damaged = (buffer.info.flags & V4L2_BUF_FLAG_ERROR) != 0;
-        if (damaged || used < (jpeg ? 64 : needed_ - (mode_.stride - video::row_bytes(mode_.layout, mode_.width)))) {
-            return skip_bad(damaged ? "frames are marked as damaged"
-                                    : "frames are short (" + std::to_string(used) + " of " + std::to_string(needed_) + " bytes): has the format changed?");
+        if (damaged || used < (jpeg ? 64
+                                    : needed_ - (mode_.stride -
+                                                 video::row_bytes(mode_.layout, mode_.width)))) {
+            return skip_bad(damaged
+                                ? "frames are marked as damaged"
+                                : "frames are short (" + std::to_string(used) + " of " +
+                                      std::to_string(needed_) + " bytes): has the format changed?");
         }
         bad_frames_ = 0;
         last_frame_ns_ = video::monotonic_ns();
         const auto* data = static_cast<const std::uint8_t*>(mappings_[index].memory) + begin;
-        packet = {mode_.layout, {data, used}, mode_.width, mode_.height, mode_.stride, stamp(buffer.info), number_};
+        packet = {mode_.layout, {data, used},       mode_.width, mode_.height,
+                  mode_.stride, stamp(buffer.info), number_};
         return video::Next::packet;
     }
 
     const std::string& error() const override { return error_; }
     std::string description() const override {
-        return size_text(mode_.width, mode_.height) + " " + video::layout_name(mode_.layout) + (mode_.fps > 0 ? ", " + rate_text(mode_.fps) + " frames a second" : "") +
-               " (" + mode_.card + ", " + mode_.driver + ")";
+        return size_text(mode_.width, mode_.height) + " " + video::layout_name(mode_.layout) +
+               (mode_.fps > 0 ? ", " + rate_text(mode_.fps) + " frames a second" : "") + " (" +
+               mode_.card + ", " + mode_.driver + ")";
     }
     std::uint64_t dropped() const override { return lost_; }
     bool is_live() const override { return true; }
@@ -355,7 +421,10 @@ private:
     static host::Error start_error(int error) {
         switch (error) {
             case EBUSY: return {"in use by another program"};
-            case ENOSPC: return {"the USB bus has no room for this mode; a smaller size, a lower rate or --format mjpg needs less"};
+            case ENOSPC:
+                return {
+                    "the USB bus has no room for this mode; a smaller size, a lower rate or "
+                    "--format mjpg needs less"};
             case ENODEV: return {"the device is gone"};
             case ENOMEM: return {"the driver has not enough memory for its buffers"};
             default: return {std::string("cannot start: ") + std::strerror(error)};
@@ -371,13 +440,18 @@ private:
             pix.pixelformat = code;
             pix.field = V4L2_FIELD_NONE;
         };
-        if (device_.planar()) wish(format.fmt.pix_mp);
-        else wish(format.fmt.pix);
-        if (const int error = device_.call(VIDIOC_S_FMT, &format); error != 0) return start_error(error);
+        if (device_.planar())
+            wish(format.fmt.pix_mp);
+        else
+            wish(format.fmt.pix);
+        if (const int error = device_.call(VIDIOC_S_FMT, &format); error != 0)
+            return start_error(error);
         v4l2_pix_format given{};
         if (device_.planar()) {
             const v4l2_pix_format_mplane& planes = format.fmt.pix_mp;
-            if (planes.num_planes != 1) return host::Error{"the driver gave " + std::to_string(planes.num_planes) + " buffers for a frame"};
+            if (planes.num_planes != 1)
+                return host::Error{"the driver gave " + std::to_string(planes.num_planes) +
+                                   " buffers for a frame"};
             given.width = planes.width;
             given.height = planes.height;
             given.pixelformat = planes.pixelformat;
@@ -386,10 +460,14 @@ private:
             given = format.fmt.pix;
         }
         PixelLayout layout{};
-        if (!layout_of(given.pixelformat, layout)) return host::Error{"the driver insists on " + fourcc_text(given.pixelformat)};
-        if (given.width < 1 || given.height < 1 || given.width > static_cast<std::uint32_t>(video::max_side) ||
-            given.height > static_cast<std::uint32_t>(video::max_side) || std::uint64_t{given.width} * given.height > video::max_pixels) {
-            return host::Error{"the driver gave an impossible size: " + std::to_string(given.width) + " x " + std::to_string(given.height)};
+        if (!layout_of(given.pixelformat, layout))
+            return host::Error{"the driver insists on " + fourcc_text(given.pixelformat)};
+        if (given.width < 1 || given.height < 1 ||
+            given.width > static_cast<std::uint32_t>(video::max_side) ||
+            given.height > static_cast<std::uint32_t>(video::max_side) ||
+            std::uint64_t{given.width} * given.height > video::max_pixels) {
+            return host::Error{"the driver gave an impossible size: " +
+                               std::to_string(given.width) + " x " + std::to_string(given.height)};
         }
         mode_.layout = layout;
         mode_.width = static_cast<int>(given.width);
@@ -397,20 +475,29 @@ private:
         mode_.card = device_.card();
         mode_.driver = device_.driver();
         const std::size_t row = video::row_bytes(layout, mode_.width);
-        mode_.stride = layout == PixelLayout::jpeg ? 0 : given.bytesperline == 0 ? row : given.bytesperline;
+        mode_.stride = layout == PixelLayout::jpeg ? 0
+                       : given.bytesperline == 0   ? row
+                                                   : given.bytesperline;
         if (mode_.stride < row || mode_.stride > (std::size_t{1} << 20))
-            return host::Error{"the driver gave impossible rows: " + std::to_string(given.bytesperline) + " bytes for " + std::to_string(mode_.width) + " pixels"};
-        needed_ = layout == PixelLayout::jpeg ? 0 : video::packet_bytes(layout, mode_.width, mode_.height, mode_.stride);
+            return host::Error{
+                "the driver gave impossible rows: " + std::to_string(given.bytesperline) +
+                " bytes for " + std::to_string(mode_.width) + " pixels"};
+        needed_ = layout == PixelLayout::jpeg
+                      ? 0
+                      : video::packet_bytes(layout, mode_.width, mode_.height, mode_.stride);
         v4l2_streamparm rate{};
         rate.type = device_.buffer_type();
-        if (device_.call(VIDIOC_G_PARM, &rate) == 0 && (rate.parm.capture.capability & V4L2_CAP_TIMEPERFRAME) != 0) {
-            rate.parm.capture.timeperframe = {1000, static_cast<std::uint32_t>(std::lround(request_.fps * 1000))};
+        if (device_.call(VIDIOC_G_PARM, &rate) == 0 &&
+            (rate.parm.capture.capability & V4L2_CAP_TIMEPERFRAME) != 0) {
+            rate.parm.capture.timeperframe = {
+                1000, static_cast<std::uint32_t>(std::lround(request_.fps * 1000))};
             static_cast<void>(device_.call(VIDIOC_S_PARM, &rate));
         }
         rate = {};
         rate.type = device_.buffer_type();
         const v4l2_fract& period = rate.parm.capture.timeperframe;
-        if (device_.call(VIDIOC_G_PARM, &rate) == 0 && period.numerator > 0) mode_.fps = static_cast<double>(period.denominator) / period.numerator;
+        if (device_.call(VIDIOC_G_PARM, &rate) == 0 && period.numerator > 0)
+            mode_.fps = static_cast<double>(period.denominator) / period.numerator;
         return {};
     }
 
@@ -419,18 +506,30 @@ private:
         request.count = wanted_buffers;
         request.type = device_.buffer_type();
         request.memory = V4L2_MEMORY_MMAP;
-        if (const int error = device_.call(VIDIOC_REQBUFS, &request); error != 0) return start_error(error);
-        if (request.count < 2 || request.count > max_buffers) return host::Error{"the driver gave " + std::to_string(request.count) + " buffers"};
+        if (const int error = device_.call(VIDIOC_REQBUFS, &request); error != 0)
+            return start_error(error);
+        if (request.count < 2 || request.count > max_buffers)
+            return host::Error{"the driver gave " + std::to_string(request.count) + " buffers"};
         for (unsigned i = 0; i < request.count; ++i) {
             Buffer buffer;
-            if (const int error = buffer.call(device_, VIDIOC_QUERYBUF, i); error != 0) return start_error(error);
-            if (buffer.length() < std::max<std::size_t>(needed_ - (needed_ != 0 ? mode_.stride - video::row_bytes(mode_.layout, mode_.width) : 0), 1))
-                return host::Error{"the driver's buffers are too small: " + std::to_string(buffer.length()) + " of " + std::to_string(needed_) + " bytes"};
-            void* memory = device_.calls().map(device_.descriptor(), buffer.length(), buffer.offset());
+            if (const int error = buffer.call(device_, VIDIOC_QUERYBUF, i); error != 0)
+                return start_error(error);
+            if (buffer.length() <
+                std::max<std::size_t>(
+                    needed_ - (needed_ != 0
+                                   ? mode_.stride - video::row_bytes(mode_.layout, mode_.width)
+                                   : 0),
+                    1))
+                return host::Error{
+                    "the driver's buffers are too small: " + std::to_string(buffer.length()) +
+                    " of " + std::to_string(needed_) + " bytes"};
+            void* memory =
+                device_.calls().map(device_.descriptor(), buffer.length(), buffer.offset());
             if (memory == nullptr) return host::Error{"the driver's buffers cannot be mapped"};
             mappings_.push_back({memory, buffer.length()});
             Buffer empty;
-            if (const int error = empty.call(device_, VIDIOC_QBUF, i); error != 0) return start_error(error);
+            if (const int error = empty.call(device_, VIDIOC_QBUF, i); error != 0)
+                return start_error(error);
         }
         return {};
     }
@@ -439,12 +538,15 @@ private:
         if (!holding_) return;
         holding_ = false;
         Buffer buffer;
-        if (const int error = buffer.call(device_, VIDIOC_QBUF, held_); error != 0) error_ = error == ENODEV ? "the camera was unplugged" : std::strerror(error);
+        if (const int error = buffer.call(device_, VIDIOC_QBUF, held_); error != 0)
+            error_ = error == ENODEV ? "the camera was unplugged" : std::strerror(error);
     }
     bool source_changed() const {
         v4l2_event event{};
         while (device_.call(VIDIOC_DQEVENT, &event) == 0) {
-            if (event.type == V4L2_EVENT_SOURCE_CHANGE && (event.u.src_change.changes & V4L2_EVENT_SRC_CH_RESOLUTION) != 0) return true;
+            if (event.type == V4L2_EVENT_SOURCE_CHANGE &&
+                (event.u.src_change.changes & V4L2_EVENT_SRC_CH_RESOLUTION) != 0)
+                return true;
             if (event.pending == 0) break;
         }
         return false;
@@ -458,10 +560,17 @@ private:
         if (++bad_frames_ > bad_frames_allowed) return fail(text);
         return video::Next::wait;
     }
-    bool stalled() const { return video::monotonic_ns() - last_frame_ns_ > static_cast<std::uint64_t>(request_.stall_ms) * 1'000'000u; }
-    std::string stall_text() const { return "no frame for " + rate_text(request_.stall_ms / 1000.0) + " s: the driver has stalled"; }
+    bool stalled() const {
+        return video::monotonic_ns() - last_frame_ns_ >
+               static_cast<std::uint64_t>(request_.stall_ms) * 1'000'000u;
+    }
+    std::string stall_text() const {
+        return "no frame for " + rate_text(request_.stall_ms / 1000.0) +
+               " s: the driver has stalled";
+    }
 
-    // Drivers count frames that they could not deliver; ours count from 0 and go on where a driver begins anew.
+    // Drivers count frames that they could not deliver; ours count from 0 and go on where a driver
+    // begins anew.
     void count_lost(std::uint32_t sequence) {
         const std::uint32_t step = sequence - last_sequence_;
         const bool plausible = begun_ && step >= 1 && step < 100000;
@@ -473,8 +582,11 @@ private:
     // The driver's stamp when it is of our clock and believable, else now.
     static std::uint64_t stamp(const v4l2_buffer& buffer) {
         const std::uint64_t now = video::monotonic_ns();
-        const bool monotonic = (buffer.flags & V4L2_BUF_FLAG_TIMESTAMP_MASK) == V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC;
-        const std::uint64_t given = static_cast<std::uint64_t>(buffer.timestamp.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(buffer.timestamp.tv_usec) * 1000u;
+        const bool monotonic =
+            (buffer.flags & V4L2_BUF_FLAG_TIMESTAMP_MASK) == V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC;
+        const std::uint64_t given =
+            static_cast<std::uint64_t>(buffer.timestamp.tv_sec) * 1'000'000'000u +
+            static_cast<std::uint64_t>(buffer.timestamp.tv_usec) * 1000u;
         return monotonic && given <= now && now - given < 2'000'000'000u ? given : now;
     }
 
@@ -493,7 +605,8 @@ private:
 
 class ReconnectingCamera : public video::Source {
 public:
-    ReconnectingCamera(const Request& request, std::function<void(const std::string&)> tell, DeviceCalls& calls)
+    ReconnectingCamera(const Request& request, std::function<void(const std::string&)> tell,
+                       DeviceCalls& calls)
         : request_(request), tell_(std::move(tell)), calls_(calls) {}
 
     video::Next next(video::Packet& packet, int timeout_ms) override {
@@ -524,7 +637,9 @@ private:
     bool try_open(int timeout_ms) {
         const std::uint64_t now = video::monotonic_ns();
         if (now < retry_ns_) {
-            calls_.wait(-1, static_cast<int>(std::min<std::uint64_t>(static_cast<std::uint64_t>(timeout_ms), (retry_ns_ - now) / 1'000'000u + 1)));
+            calls_.wait(
+                -1, static_cast<int>(std::min<std::uint64_t>(static_cast<std::uint64_t>(timeout_ms),
+                                                             (retry_ns_ - now) / 1'000'000u + 1)));
             return false;
         }
         auto opened = open_camera(request_, calls_);
@@ -556,7 +671,8 @@ std::string by_id_of(const std::string& path) {
     namespace fs = std::filesystem;
     std::error_code error;
     const fs::path real = fs::canonical(path, error);
-    for (fs::directory_iterator entry("/dev/v4l/by-id", error), end; !error && entry != end; entry.increment(error)) {
+    for (fs::directory_iterator entry("/dev/v4l/by-id", error), end; !error && entry != end;
+         entry.increment(error)) {
         std::error_code ignored;
         if (fs::canonical(entry->path(), ignored) == real) return entry->path().string();
     }
@@ -571,7 +687,9 @@ host::Result<std::unique_ptr<Camera>> open_camera(const Request& request, Device
     return std::unique_ptr<Camera>(std::move(camera));
 }
 
-std::unique_ptr<video::Source> reconnecting_camera(const Request& request, std::function<void(const std::string&)> tell, DeviceCalls& calls) {
+std::unique_ptr<video::Source> reconnecting_camera(const Request& request,
+                                                   std::function<void(const std::string&)> tell,
+                                                   DeviceCalls& calls) {
     return std::make_unique<ReconnectingCamera>(request, std::move(tell), calls);
 }
 
@@ -590,7 +708,8 @@ bool describe_camera(const std::string& path, DeviceCalls& calls, CameraInfo& in
     for (const std::uint32_t format : formats) {
         PixelLayout layout{};
         FormatInfo entry = {fourcc_text(format), layout_of(format, layout), device.sizes(format)};
-        for (SizeInfo& size : entry.sizes) size.rates = device.rates(format, size.width, size.height);
+        for (SizeInfo& size : entry.sizes)
+            size.rates = device.rates(format, size.width, size.height);
         info.formats.push_back(std::move(entry));
     }
     if (host::Failure failure = check_kind(device, formats)) info.problem = failure->text;
@@ -601,9 +720,11 @@ std::vector<CameraInfo> list_cameras(DeviceCalls& calls) {
     namespace fs = std::filesystem;
     std::vector<std::pair<long, std::string>> paths;
     std::error_code error;
-    for (fs::directory_iterator entry("/dev", error), end; !error && entry != end; entry.increment(error)) {
+    for (fs::directory_iterator entry("/dev", error), end; !error && entry != end;
+         entry.increment(error)) {
         const std::string name = entry->path().filename().string();
-        if (name.compare(0, 5, "video") == 0 && name.size() > 5 && name.find_first_not_of("0123456789", 5) == std::string::npos)
+        if (name.compare(0, 5, "video") == 0 && name.size() > 5 &&
+            name.find_first_not_of("0123456789", 5) == std::string::npos)
             paths.emplace_back(std::strtol(name.c_str() + 5, nullptr, 10), entry->path().string());
     }
     std::sort(paths.begin(), paths.end());
@@ -611,7 +732,8 @@ std::vector<CameraInfo> list_cameras(DeviceCalls& calls) {
     for (const auto& [number, path] : paths) {
         CameraInfo info;
         // What cannot be opened is shown with the reason; what is no capture device is not.
-        if (!describe_camera(path, calls, info) && (info.problem.empty() || !info.driver.empty())) continue;
+        if (!describe_camera(path, calls, info) && (info.problem.empty() || !info.driver.empty()))
+            continue;
         info.by_id = by_id_of(path);
         found.push_back(std::move(info));
     }

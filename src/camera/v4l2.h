@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Which cameras are there, and how do their frames get here? V4L2 with memory-mapped buffers. Nothing is assumed of a driver: what it was asked
-// for is read back, sizes are checked, and a frame that is short or marked as damaged is skipped and counted.
+// Which cameras are there, and how do their frames get here? V4L2 with memory-mapped buffers.
+// Nothing is assumed of a driver: what it was asked for is read back, sizes are checked, and a
+// frame that is short or marked as damaged is skipped and counted.
 #pragma once
 
 #include <functional>
@@ -18,10 +19,11 @@ struct Request {
     std::string path = "/dev/video0";
     int width = 640, height = 480;
     double fps = 30;
-    bool any_layout = true;                  // the one that costs least
+    bool any_layout = true;  // the one that costs least
     video::PixelLayout layout = video::PixelLayout::yuyv;
-    bool colour = false;                     // a network or a picture needs it; else a gray plane is preferred
-    int stall_ms = 3000;                     // no frame for so long is a failure
+    // a network or a picture needs it; else a gray plane is preferred
+    bool colour = false;
+    int stall_ms = 3000;  // no frame for so long is a failure
 };
 
 // What the driver gave.
@@ -29,7 +31,7 @@ struct Mode {
     video::PixelLayout layout = video::PixelLayout::yuyv;
     int width = 0, height = 0;
     std::size_t stride = 0;
-    double fps = 0;                          // 0: it does not say
+    double fps = 0;  // 0: it does not say
     std::string card, driver;
 };
 
@@ -38,30 +40,34 @@ public:
     [[nodiscard]] virtual const Mode& mode() const = 0;
 };
 
-// The error says what to do: a group to join, a program to end, another device, the pipe for a Raspberry Pi's own camera.
-host::Result<std::unique_ptr<Camera>> open_camera(const Request& request, DeviceCalls& calls = system_calls());
+// The error says what to do: a group to join, a program to end, another device, the pipe for a
+// Raspberry Pi's own camera.
+host::Result<std::unique_ptr<Camera>> open_camera(const Request& request,
+                                                  DeviceCalls& calls = system_calls());
 
-// The same that, when the camera fails, says so by `tell` and tries the same path again after 0.5 to 10 s until it is back, negotiating afresh.
-// Also waits for a camera that is not there yet. Never fails.
-std::unique_ptr<video::Source> reconnecting_camera(const Request& request, std::function<void(const std::string&)> tell,
+// The same that, when the camera fails, says so by `tell` and tries the same path again after 0.5
+// to 10 s until it is back, negotiating afresh. Also waits for a camera that is not there yet.
+// Never fails.
+std::unique_ptr<video::Source> reconnecting_camera(const Request& request,
+                                                   std::function<void(const std::string&)> tell,
                                                    DeviceCalls& calls = system_calls());
 
 // ---- listing ----
 
 struct SizeInfo {
     int width = 0, height = 0;
-    std::vector<double> rates;               // descending; empty: the driver does not say
-    bool stepwise = false;                   // any size up to this one
+    std::vector<double> rates;  // descending; empty: the driver does not say
+    bool stepwise = false;      // any size up to this one
 };
 struct FormatInfo {
-    std::string name;                        // V4L2's four letters
+    std::string name;  // V4L2's four letters
     bool usable = false;
     std::vector<SizeInfo> sizes;
 };
 struct CameraInfo {
     std::string path, card, driver, bus, by_id;
     std::vector<FormatInfo> formats;
-    std::string problem;                     // why it cannot be used; empty: it can
+    std::string problem;  // why it cannot be used; empty: it can
 };
 // Capture devices among /dev/video*; outputs, metadata nodes and codecs are left out.
 std::vector<CameraInfo> list_cameras(DeviceCalls& calls = system_calls());

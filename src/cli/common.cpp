@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The common part of all verbs (see common.h). Output goes by write(2): no stream objects to set up at each start.
+// The common part of all verbs (see common.h). Output goes by write(2): no stream objects to set up
+// at each start.
 #include "cli/common.h"
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -15,8 +18,6 @@
 #include <filesystem>
 #include <system_error>
 #include <vector>
-
-#include <unistd.h>
 
 #include "host/batch.h"
 
@@ -71,7 +72,8 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
         now[0] = i;
         for (std::size_t j = 1; j <= b.size(); ++j) {
             now[j] = std::min({last[j] + 1, now[j - 1] + 1, last[j - 1] + (a[i - 1] != b[j - 1])});
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) now[j] = std::min(now[j], before[j - 2] + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                now[j] = std::min(now[j], before[j - 2] + 1);
         }
         before.swap(last);
         last.swap(now);
@@ -92,12 +94,14 @@ class HelpFormatter : public CLI::Formatter {
 public:
     std::string make_option_opts(const CLI::Option* option) const override {
         std::string text;
-        if (option->get_type_size() != 0 && !option->get_positional()) text += " " + type_word(option);
+        if (option->get_type_size() != 0 && !option->get_positional())
+            text += " " + type_word(option);
         return text;
     }
     std::string make_option_desc(const CLI::Option* option) const override {
         const std::string standard = option->get_default_str();
-        const bool shown = option->get_type_size() != 0 && !option->get_positional() && !standard.empty();
+        const bool shown =
+            option->get_type_size() != 0 && !option->get_positional() && !standard.empty();
         return option->get_description() + (shown ? " (default " + standard + ")" : "");
     }
 
@@ -120,7 +124,8 @@ int report_unknown_option(const CLI::App& app, const std::string& word) {
         for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
     }
     const std::string near = nearest(word, known);
-    return usage_error(app, "unknown option " + word + (near.empty() ? "" : ", did you mean " + near + "?"));
+    return usage_error(
+        app, "unknown option " + word + (near.empty() ? "" : ", did you mean " + near + "?"));
 }
 
 }  // namespace
@@ -131,7 +136,8 @@ std::string format(const char* pattern, ...) {
     va_start(arguments, pattern);
     const int needed = std::vsnprintf(buffer.data(), buffer.size(), pattern, arguments);
     va_end(arguments);
-    if (needed < static_cast<int>(buffer.size())) return {buffer.data(), static_cast<std::size_t>(std::max(needed, 0))};
+    if (needed < static_cast<int>(buffer.size()))
+        return {buffer.data(), static_cast<std::size_t>(std::max(needed, 0))};
     std::string text(static_cast<std::size_t>(needed) + 1, '\0');
     va_start(arguments, pattern);
     std::vsnprintf(text.data(), text.size(), pattern, arguments);
@@ -141,8 +147,10 @@ std::string format(const char* pattern, ...) {
 }
 
 std::string padded(std::string_view text, std::size_t width) {
-    const auto letters = static_cast<std::size_t>(
-        std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+    const auto letters =
+        static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+            return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+        }));
     return std::string(text) + std::string(width > letters ? width - letters : 0, ' ');
 }
 
@@ -190,8 +198,9 @@ bool use_color() {
 }
 
 void catch_interrupts() {
-    struct sigaction action {};
-    action.sa_handler = on_interrupt;  // without SA_RESTART: a read from a pipe that says nothing must end, too
+    struct sigaction action{};
+    // without SA_RESTART: a read from a pipe that says nothing must end, too
+    action.sa_handler = on_interrupt;
     ::sigaction(SIGINT, &action, nullptr);
     ::sigaction(SIGTERM, &action, nullptr);
 }
@@ -230,13 +239,15 @@ bool parse_options(CLI::App& app, int argc, char** argv, int& exit_code) {
     } catch (const CLI::CallForHelp&) {
         std::string help = app.help();
         const std::string usage = "Usage: " + app.get_name();
-        if (const std::size_t at = help.find(usage); at != std::string::npos) help.insert(at + 7, "mien ");
+        if (const std::size_t at = help.find(usage); at != std::string::npos)
+            help.insert(at + 7, "mien ");
         print(help);
         exit_code = output_exit_code();
         return false;
     } catch (const CLI::ParseError& error) {
         const std::string unknown = unknown_option(app);
-        exit_code = unknown.empty() ? usage_error(app, error.what()) : report_unknown_option(app, unknown);
+        exit_code =
+            unknown.empty() ? usage_error(app, error.what()) : report_unknown_option(app, unknown);
         return false;
     }
     const std::string unknown = unknown_option(app);
@@ -255,35 +266,61 @@ void add_weights_options(CLI::App& app, EngineOptions& options, bool with_cascad
     host::EngineSetup& setup = options.setup;
     setup.cascade.use = with_cascade;
     const char* group = "Weights (default: those inside the program)";
-    app.add_option("--emotion", setup.emotion.path, "Expression network, a .mien file")->type_name("FILE")->group(group);
-    app.add_option("--gender", setup.gender.path, "Gender network, a .mien file")->type_name("FILE")->group(group);
+    app.add_option("--emotion", setup.emotion.path, "Expression network, a .mien file")
+        ->type_name("FILE")
+        ->group(group);
+    app.add_option("--gender", setup.gender.path, "Gender network, a .mien file")
+        ->type_name("FILE")
+        ->group(group);
     if (with_cascade) {
-        app.add_option("--cascade", setup.cascade.path, "Face detector, a .mien file")->type_name("FILE")->group(group);
+        app.add_option("--cascade", setup.cascade.path, "Face detector, a .mien file")
+            ->type_name("FILE")
+            ->group(group);
     }
     app.add_flag("--no-gender", options.no_gender, "Read the expression only")->group(group);
     add_isa_option(app, options.isa);
 }
 
 void add_isa_option(CLI::App& app, std::string& isa) {
-    app.add_option("--isa", isa, "Instruction set (best, scalar, sse41, avx2, ..., neon, ...); also by MIEN_ISA")->envname("MIEN_ISA")->type_name("NAME");
+    app.add_option("--isa", isa,
+                   "Instruction set (best, scalar, sse41, avx2, ..., neon, ...); also by MIEN_ISA")
+        ->envname("MIEN_ISA")
+        ->type_name("NAME");
 }
 
 void add_detector_options(CLI::App& app, EngineOptions& options) {
     Config& config = options.setup.config;
     const char* group = "Detector";
-    app.add_option("--threads", options.threads, "Threads that look for faces; 0: one for each processor")
-        ->check(CLI::Range(0, 64))->type_name("COUNT")->group(group);
+    app.add_option("--threads", options.threads,
+                   "Threads that look for faces; 0: one for each processor")
+        ->check(CLI::Range(0, 64))
+        ->type_name("COUNT")
+        ->group(group);
     const int top = max_frame_side;
-    app.add_option("--min-face", config.detector.min_size, "Smallest face in pixels; 0: the detector's window (24)")
-        ->check(CLI::Range(0, top))->type_name("PIXELS")->group(group);
+    app.add_option("--min-face", config.detector.min_size,
+                   "Smallest face in pixels; 0: the detector's window (24)")
+        ->check(CLI::Range(0, top))
+        ->type_name("PIXELS")
+        ->group(group);
     app.add_option("--max-face", config.detector.max_size, "Largest face in pixels; 0: the picture")
-        ->check(CLI::Range(0, top))->type_name("PIXELS")->group(group);
-    app.add_option("--min-neighbors", config.detector.min_neighbors, "Agreeing windows that make a face; more: fewer false ones")
-        ->check(CLI::Range(0, 1000000))->type_name("COUNT")->group(group);
-    app.add_option("--scale-factor", config.detector.scale_factor, "Step from one face size to the next; smaller finds more, slower")
-        ->check(CLI::Range(1.001, 1e6))->type_name("FACTOR")->group(group);
-    app.add_option("--max-width", config.detect_width, "Shrink wider pictures to this width to find faces; 0: never")
-        ->check(CLI::Range(0, top))->type_name("PIXELS")->group(group);
+        ->check(CLI::Range(0, top))
+        ->type_name("PIXELS")
+        ->group(group);
+    app.add_option("--min-neighbors", config.detector.min_neighbors,
+                   "Agreeing windows that make a face; more: fewer false ones")
+        ->check(CLI::Range(0, 1000000))
+        ->type_name("COUNT")
+        ->group(group);
+    app.add_option("--scale-factor", config.detector.scale_factor,
+                   "Step from one face size to the next; smaller finds more, slower")
+        ->check(CLI::Range(1.001, 1e6))
+        ->type_name("FACTOR")
+        ->group(group);
+    app.add_option("--max-width", config.detect_width,
+                   "Shrink wider pictures to this width to find faces; 0: never")
+        ->check(CLI::Range(0, top))
+        ->type_name("PIXELS")
+        ->group(group);
 }
 
 bool make_folder(const std::string& folder) {
@@ -345,7 +382,11 @@ std::unique_ptr<host::EngineOwner> open_engine(EngineOptions& options, int& exit
     return std::move(*owner);
 }
 
-double now_ms() { return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double now_ms() {
+    return std::chrono::duration<double, std::milli>(
+               std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+}
 
 host::Result<host::Image> load_picture(const std::string& path, bool quiet) {
     const host::ImageLimits limits;
@@ -359,8 +400,11 @@ host::Result<host::Image> load_picture(const std::string& path, bool quiet) {
 
 std::string too_small_for(const host::EngineOwner& engine, int width, int height) {
     const Cascade* const cascade = engine.cascade();
-    if (cascade == nullptr || (width >= cascade->window_width() && height >= cascade->window_height())) return {};
-    return format("too small: %d x %d pixels, the detector's window is %d x %d", width, height, cascade->window_width(), cascade->window_height());
+    if (cascade == nullptr ||
+        (width >= cascade->window_width() && height >= cascade->window_height()))
+        return {};
+    return format("too small: %d x %d pixels, the detector's window is %d x %d", width, height,
+                  cascade->window_width(), cascade->window_height());
 }
 
 }  // namespace mien::cli

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// What do all verbs share? Exit codes, talk to stderr, data to stdout, Ctrl-C, options and their errors.
+// What do all verbs share? Exit codes, talk to stderr, data to stdout, Ctrl-C, options and their
+// errors.
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
-
-#include <CLI/CLI.hpp>
 
 #include "host/engine_owner.h"
 #include "host/image_file.h"
@@ -17,13 +17,14 @@
 namespace mien::cli {
 
 enum ExitCode : int {
-    exit_done = 0,         // also when there is no face
-    exit_output = 1,       // a result could not be written, or something inside failed
-    exit_usage = 2,        // the command line makes no sense
-    exit_input = 3,        // an input could not be read; the others are done
-    exit_model = 4,        // weights cannot be used, or do not verify
+    exit_done = 0,    // also when there is no face
+    exit_output = 1,  // a result could not be written, or something inside failed
+    exit_usage = 2,   // the command line makes no sense
+    exit_input = 3,   // an input could not be read; the others are done
+    exit_model = 4,   // weights cannot be used, or do not verify
     exit_interrupted = 130,
-    exit_closed_pipe = 141,  // the reader of stdout is gone (as a shell shows SIGPIPE); said without a word
+    // the reader of stdout is gone (as a shell shows SIGPIPE); said without a word
+    exit_closed_pipe = 141,
 };
 
 // The same text at the end of every --help.
@@ -56,10 +57,12 @@ void complain(std::string_view subject, std::string_view text);
 // The same without a subject.
 void complain(std::string_view text);
 
-// A line on stderr that the next one (or a complaint) writes over; empty removes it. Nothing if stderr is no terminal.
+// A line on stderr that the next one (or a complaint) writes over; empty removes it. Nothing if
+// stderr is no terminal.
 void show_progress(std::string_view text);
 
-// Writes data to stdout at once; false when that is impossible, then output_exit_code() says how to end.
+// Writes data to stdout at once; false when that is impossible, then output_exit_code() says how to
+// end.
 bool print(std::string_view text);
 int output_exit_code();
 
@@ -68,22 +71,24 @@ double now_ms();
 
 // The picture in a file; what the decoder had to note is said unless `quiet`.
 host::Result<host::Image> load_picture(const std::string& path, bool quiet);
-// Why the engine's detector cannot search a picture of that size; empty if it can, or if there is no detector.
+// Why the engine's detector cannot search a picture of that size; empty if it can, or if there is
+// no detector.
 std::string too_small_for(const host::EngineOwner& engine, int width, int height);
 
 bool is_terminal(int descriptor);
 // Colours only for eyes: a terminal, and no NO_COLOR in the environment.
 bool use_color();
 
-// After this, Ctrl-C (and SIGTERM) only sets a flag; a second one ends the program at once, without partial files.
+// After this, Ctrl-C (and SIGTERM) only sets a flag; a second one ends the program at once, without
+// partial files.
 void catch_interrupts();
 bool interrupted();
 
 // The word of `candidates` that is nearest to `word`, or empty when none is near.
 std::string nearest(std::string_view word, std::span<const std::string> candidates);
 
-// Parses the options of a verb. False when the program is to end with `exit_code`: help was printed, or an error with the
-// nearest option named.
+// Parses the options of a verb. False when the program is to end with `exit_code`: help was
+// printed, or an error with the nearest option named.
 bool parse_options(CLI::App& app, int argc, char** argv, int& exit_code);
 
 // A new verb's option parser in the house style.
@@ -94,8 +99,8 @@ struct EngineOptions {
     host::EngineSetup setup;
     std::string isa = "best";
     bool no_gender = false;
-    int threads = 0;                     // 0: one for each processor
-    std::unique_ptr<ThreadPool> pool;    // made by open_engine; must outlive the engine
+    int threads = 0;                   // 0: one for each processor
+    std::unique_ptr<ThreadPool> pool;  // made by open_engine; must outlive the engine
 };
 void add_weights_options(CLI::App& app, EngineOptions& options, bool with_cascade);
 void add_isa_option(CLI::App& app, std::string& isa);
@@ -104,7 +109,8 @@ void add_detector_options(CLI::App& app, EngineOptions& options);
 // Makes the folder and those above it where they are missing; false with a complaint.
 bool make_folder(const std::string& folder);
 
-// The instruction set of that name; false with a complaint when this build or processor does not have it.
+// The instruction set of that name; false with a complaint when this build or processor does not
+// have it.
 bool find_isa(const std::string& name, Isa& out);
 // Every one that runs here, the plain one first.
 std::span<const Isa> available_isas();

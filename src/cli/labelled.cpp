@@ -4,10 +4,13 @@
 namespace mien::cli {
 
 void add_network_options(CLI::App& app, LabelledOptions& options) {
-    app.add_option("--model", options.model, "A .mien file; without it the one inside the program")->type_name("FILE");
-    app.add_flag("--gender", options.gender, "The gender network instead of the expression network");
+    app.add_option("--model", options.model, "A .mien file; without it the one inside the program")
+        ->type_name("FILE");
+    app.add_flag("--gender", options.gender,
+                 "The gender network instead of the expression network");
     app.add_option("--split", options.split, "all, train, validation or test")
-        ->check(CLI::IsMember({"all", "train", "validation", "test"}))->type_name("NAME");
+        ->check(CLI::IsMember({"all", "train", "validation", "test"}))
+        ->type_name("NAME");
 }
 
 std::unique_ptr<host::EngineOwner> open_network(const LabelledOptions& options, int& exit_code) {
@@ -17,7 +20,8 @@ std::unique_ptr<host::EngineOwner> open_network(const LabelledOptions& options, 
     engine_options.setup.cascade.use = false;
     engine_options.setup.emotion.use = !options.gender;
     engine_options.setup.gender.use = options.gender;
-    (options.gender ? engine_options.setup.gender : engine_options.setup.emotion).path = options.model;
+    (options.gender ? engine_options.setup.gender : engine_options.setup.emotion).path =
+        options.model;
     return open_engine(engine_options, exit_code);
 }
 
@@ -25,11 +29,13 @@ const host::HeadInfo& head_of(const LabelledOptions& options, const host::Engine
     return options.gender ? engine.info().gender : engine.info().emotion;
 }
 
-int read_faces(const LabelledOptions& options, host::LabelledFaces& faces, host::EngineOwner& engine, std::size_t& unreadable,
+int read_faces(const LabelledOptions& options, host::LabelledFaces& faces,
+               host::EngineOwner& engine, std::size_t& unreadable,
                const std::function<void(std::size_t, const std::vector<float>&)>& visit) {
     for (std::size_t i = 0; i < faces.size(); ++i) {
         if (interrupted()) return exit_interrupted;
-        if (!options.quiet && i % 256 == 0) show_progress(format("picture %zu of %zu", i, faces.size()));
+        if (!options.quiet && i % 256 == 0)
+            show_progress(format("picture %zu of %zu", i, faces.size()));
         const auto frame = faces.picture(i);
         if (!frame) {
             complain(faces.name(i), frame.error().text);
@@ -49,7 +55,8 @@ int read_faces(const LabelledOptions& options, host::LabelledFaces& faces, host:
 }
 
 std::string headline(const LabelledOptions& options, const host::HeadInfo& head) {
-    return head.model_name + " on " + options.data + (options.split == "all" ? "" : ", " + options.split);
+    return head.model_name + " on " + options.data +
+           (options.split == "all" ? "" : ", " + options.split);
 }
 
 }  // namespace mien::cli

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What do the verbs share that measure a network on labelled faces? Their options, the engine with one network, the run over the faces.
+// What do the verbs share that measure a network on labelled faces? Their options, the engine with
+// one network, the run over the faces.
 #pragma once
 
 #include <cstddef>
@@ -24,8 +25,10 @@ void add_network_options(CLI::App& app, LabelledOptions& options);
 std::unique_ptr<host::EngineOwner> open_network(const LabelledOptions& options, int& exit_code);
 const host::HeadInfo& head_of(const LabelledOptions& options, const host::EngineOwner& engine);
 
-// The probabilities of every face that can be read go to `visit` with its number; the others are complained of and counted.
-int read_faces(const LabelledOptions& options, host::LabelledFaces& faces, host::EngineOwner& engine, std::size_t& unreadable,
+// The probabilities of every face that can be read go to `visit` with its number; the others are
+// complained of and counted.
+int read_faces(const LabelledOptions& options, host::LabelledFaces& faces,
+               host::EngineOwner& engine, std::size_t& unreadable,
                const std::function<void(std::size_t, const std::vector<float>&)>& visit);
 
 // "NAME on DATA, SPLIT", the first line of what is printed.

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "cli/live.h"
 
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
@@ -8,33 +12,57 @@
 #include <mutex>
 #include <vector>
 
-#include <poll.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include "live/mjpeg_server.h"
 
 namespace mien::cli {
 
 void add_live_options(CLI::App& app, LiveOptions& options) {
-    app.add_flag("--json", options.json, "One JSON object a frame, each on one line; also when standard output is no terminal");
+    app.add_flag(
+        "--json", options.json,
+        "One JSON object a frame, each on one line; also when standard output is no terminal");
     app.add_flag("--window", options.window, "Show the live picture; q ends");
-    app.add_option("--mjpeg", options.mjpeg, "Serve the live picture to browsers, without any password")->type_name("[ADDRESS:]PORT");
-    app.add_option("--record", options.record, "Keep the picture with its marks, as motion JPEG")->type_name("FILE.avi");
+    app.add_option("--mjpeg", options.mjpeg,
+                   "Serve the live picture to browsers, without any password")
+        ->type_name("[ADDRESS:]PORT");
+    app.add_option("--record", options.record, "Keep the picture with its marks, as motion JPEG")
+        ->type_name("FILE.avi");
     app.add_flag("-y,--yes", options.overwrite, "Overwrite an existing recording");
-    app.add_option("--style", options.style, "gender: both labels, boxes coloured by gender; emotion: coloured by expression;\n"
-                   "explain: and which places of the face speak for it (red) or against it (blue)")
-        ->check(CLI::IsMember({"gender", "emotion", "explain"}))->type_name("NAME");
+    app.add_option(
+           "--style", options.style,
+           "gender: both labels, boxes coloured by gender; emotion: coloured by expression;\n"
+           "explain: and which places of the face speak for it (red) or against it (blue)")
+        ->check(CLI::IsMember({"gender", "emotion", "explain"}))
+        ->type_name("NAME");
     app.add_option("--frames", options.frames, "End after so many; 0: never")->type_name("COUNT");
-    app.add_option("--seconds", options.seconds, "End after so long; 0: never")->check(CLI::Range(0.0, 1e9))->type_name("S");
+    app.add_option("--seconds", options.seconds, "End after so long; 0: never")
+        ->check(CLI::Range(0.0, 1e9))
+        ->type_name("S");
     app.add_flag("-q,--quiet", options.quiet, "No summary at the end");
     const char* group = "Tracking";
-    app.add_option("--smoothing", options.smoothing, "Of labels over frames: none, mode (of the last 10), average (exponential)")
-        ->check(CLI::IsMember({"none", "mode", "average"}))->type_name("NAME")->group(group);
-    app.add_option("--full-every", options.full_every, "Search every so many frames in full; 1: all, 0: the first")->check(CLI::Range(0, 1000000))->type_name("FRAMES")->group(group);
-    app.add_option("--cycle-ms", options.cycle_ms, "In this time all sizes and places are searched once")->check(CLI::Range(1, 60000))->type_name("MS")->group(group);
-    app.add_option("--budget-ms", options.budget_ms, "Aim for this much work a frame; 0: no limit")->check(CLI::Range(0.0, 1e6))->type_name("MS")->group(group);
-    app.add_option("--jpeg-scale", options.jpeg_scale, "Decode motion JPEG at 1/2, 1/4 or 1/8 of its size")->check(CLI::IsMember({1, 2, 4, 8}))->type_name("N")->group(group);
+    app.add_option("--smoothing", options.smoothing,
+                   "Of labels over frames: none, mode (of the last 10), average (exponential)")
+        ->check(CLI::IsMember({"none", "mode", "average"}))
+        ->type_name("NAME")
+        ->group(group);
+    app.add_option("--full-every", options.full_every,
+                   "Search every so many frames in full; 1: all, 0: the first")
+        ->check(CLI::Range(0, 1000000))
+        ->type_name("FRAMES")
+        ->group(group);
+    app.add_option("--cycle-ms", options.cycle_ms,
+                   "In this time all sizes and places are searched once")
+        ->check(CLI::Range(1, 60000))
+        ->type_name("MS")
+        ->group(group);
+    app.add_option("--budget-ms", options.budget_ms, "Aim for this much work a frame; 0: no limit")
+        ->check(CLI::Range(0.0, 1e6))
+        ->type_name("MS")
+        ->group(group);
+    app.add_option("--jpeg-scale", options.jpeg_scale,
+                   "Decode motion JPEG at 1/2, 1/4 or 1/8 of its size")
+        ->check(CLI::IsMember({1, 2, 4, 8}))
+        ->type_name("N")
+        ->group(group);
     add_weights_options(app, options.engine, true);
     add_detector_options(app, options.engine);
     options.engine.threads = 1;  // a live picture leaves the other processors to the robot
@@ -46,7 +74,8 @@ bool parse_size(const std::string& text, int& width, int& height) {
     const bool separated = *end == 'x' || *end == 'X';
     const char* second = separated ? end + 1 : end;
     const long h = std::strtol(second, &end, 10);
-    if (!separated || *end != '\0' || end == second || w < 1 || h < 1 || w > video::max_side || h > video::max_side) {
+    if (!separated || *end != '\0' || end == second || w < 1 || h < 1 || w > video::max_side ||
+        h > video::max_side) {
         complain("--size " + text + " is no size such as 640x480");
         return false;
     }
@@ -77,18 +106,19 @@ void Notices::show() {
 namespace {
 
 std::size_t terminal_width() {
-    struct winsize size {};
+    struct winsize size{};
     return ::ioctl(1, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col - 1 : 79;
 }
 
-// Writes to standard output without ever blocking for good: a reader that stops reading must not keep Ctrl-C out.
-// A pipe that is ready takes PIPE_BUF bytes at once.
+// Writes to standard output without ever blocking for good: a reader that stops reading must not
+// keep Ctrl-C out. A pipe that is ready takes PIPE_BUF bytes at once.
 bool write_patiently(std::string_view text) {
     constexpr std::size_t at_once = 4096;
     while (!text.empty()) {
         struct pollfd out = {1, POLLOUT, 0};
         const int ready = ::poll(&out, 1, 100);
-        if (interrupted() && ready <= 0) return true;  // the rest of the line is lost with its reader
+        // the rest of the line is lost with its reader
+        if (interrupted() && ready <= 0) return true;
         if (ready <= 0) continue;
         if ((out.revents & POLLERR) != 0 || !print(text.substr(0, at_once))) {
             return print(text.substr(0, at_once)) && false;
@@ -99,7 +129,8 @@ bool write_patiently(std::string_view text) {
 }
 
 bool wants_color(const host::EngineOwner& engine) {
-    return (engine.emotion() != nullptr && engine.emotion()->input_channels() == 3) || (engine.gender() != nullptr && engine.gender()->input_channels() == 3);
+    return (engine.emotion() != nullptr && engine.emotion()->input_channels() == 3) ||
+           (engine.gender() != nullptr && engine.gender()->input_channels() == 3);
 }
 
 int code_of(const live::LoopOutcome& outcome, const std::string& name, int interrupt_code) {
@@ -114,7 +145,8 @@ int code_of(const live::LoopOutcome& outcome, const std::string& name, int inter
 
 }  // namespace
 
-int run_live(LiveOptions& options, const std::string& name, Notices& notices, int interrupt_code, Ending ending,
+int run_live(LiveOptions& options, const std::string& name, Notices& notices, int interrupt_code,
+             Ending ending,
              const std::function<std::unique_ptr<video::Source>(bool color, int& code)>& open) {
     int code = exit_done;
     const std::unique_ptr<host::EngineOwner> engine = open_engine(options.engine, code);
@@ -122,14 +154,19 @@ int run_live(LiveOptions& options, const std::string& name, Notices& notices, in
     live::LoopOptions loop;
     loop.source_name = name;
     loop.tracker.engine = options.engine.setup.config;
-    loop.tracker.smoothing = options.smoothing == "none" ? Smoothing::none : options.smoothing == "mode" ? Smoothing::mode : Smoothing::average;
+    loop.tracker.smoothing = options.smoothing == "none"   ? Smoothing::none
+                             : options.smoothing == "mode" ? Smoothing::mode
+                                                           : Smoothing::average;
     loop.tracker.full_every = options.full_every;
     loop.tracker.cycle_ns = static_cast<std::uint64_t>(options.cycle_ms) * 1'000'000u;
     loop.tracker.budget_ns = static_cast<std::uint64_t>(options.budget_ms * 1e6);
     loop.style = options.style == "gender" ? host::Style::gender : host::Style::emotion;
     loop.explain = options.style == "explain";
-    if (loop.explain && (engine->emotion() == nullptr || engine->emotion()->class_map_size().count() == 0)) {
-        complain("--style explain", "the expression network does not end in a mean over positions, so it has no class activation map");
+    if (loop.explain &&
+        (engine->emotion() == nullptr || engine->emotion()->class_map_size().count() == 0)) {
+        complain("--style explain",
+                 "the expression network does not end in a mean over positions, so it has no class "
+                 "activation map");
         return exit_usage;
     }
     loop.jpeg_scale = options.jpeg_scale;
@@ -156,8 +193,11 @@ int run_live(LiveOptions& options, const std::string& name, Notices& notices, in
             return started.error().text.compare(0, 3, "is ") == 0 ? exit_usage : exit_output;
         }
         server = std::move(*started);
-        complain(format("the live picture is at http://%s:%d/", server->on_every_network() ? "THIS-MACHINE" : "127.0.0.1", server->port()) +
-                 (server->on_every_network() ? ", for everybody in the network; --mjpeg 127.0.0.1:PORT keeps it here" : ""));
+        complain(format("the live picture is at http://%s:%d/",
+                        server->on_every_network() ? "THIS-MACHINE" : "127.0.0.1", server->port()) +
+                 (server->on_every_network()
+                      ? ", for everybody in the network; --mjpeg 127.0.0.1:PORT keeps it here"
+                      : ""));
     }
     const std::unique_ptr<video::Source> source = open(wants_color(*engine), code);
     if (!source) return code;
@@ -165,7 +205,8 @@ int run_live(LiveOptions& options, const std::string& name, Notices& notices, in
         auto created = video::Recorder::create(options.record, options.overwrite);
         if (!created) {
             complain(options.record, created.error().text);
-            return created.error().text.compare(0, 10, "recordings") == 0 ? exit_usage : exit_output;
+            return created.error().text.compare(0, 10, "recordings") == 0 ? exit_usage
+                                                                          : exit_output;
         }
         recorder = std::move(*created);
     }
@@ -194,25 +235,31 @@ int run_live(LiveOptions& options, const std::string& name, Notices& notices, in
         if (json) return write_patiently(live::frame_json(result, name, engine->info()) + "\n");
         const double interval = statistics.interval.mean();
         line_shown = true;
-        return write_patiently("\r\033[K" + live::frame_line(result, engine->info(), interval > 0 ? 1000 / interval : 0, terminal_width()));
+        return write_patiently("\r\033[K" + live::frame_line(result, engine->info(),
+                                                             interval > 0 ? 1000 / interval : 0,
+                                                             terminal_width()));
     };
     const live::LoopOutcome outcome = live::run_loop(*source, *engine, loop, outputs, statistics);
     clear_line();
     notices.show();
     code = code_of(outcome, name, interrupt_code);
     if (recorder) {
-        if (const host::Failure failure = recorder->finish(); failure && !outcome.recording_failed) {
+        if (const host::Failure failure = recorder->finish();
+            failure && !outcome.recording_failed) {
             complain(options.record, failure->text);
             code = exit_output;
         }
-        if (outcome.recording_failed) code = code == exit_done ? static_cast<int>(exit_output) : code;
+        if (outcome.recording_failed)
+            code = code == exit_done ? static_cast<int>(exit_output) : code;
     }
     if (outcome.damaged && code == exit_done && !source->is_live()) code = exit_input;
     if (ending == Ending::bench) {
-        print(options.json ? live::summary_json(statistics, name) + "\n" : live::summary_text(statistics, name));
+        print(options.json ? live::summary_json(statistics, name) + "\n"
+                           : live::summary_text(statistics, name));
         return code != exit_done ? code : output_exit_code();
     }
-    if (options.json && outcome.end != live::LoopEnd::reader_gone && !interrupted()) write_patiently(live::summary_json(statistics, name) + "\n");
+    if (options.json && outcome.end != live::LoopEnd::reader_gone && !interrupted())
+        write_patiently(live::summary_json(statistics, name) + "\n");
     if (!options.quiet) {
         // Several lines on stderr, not one, so not by complain().
         const std::string text = live::summary_text(statistics, name);

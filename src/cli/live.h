@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What do `camera`, `video` and `bench --live` share? Options of the loop, and running it with the terminal or a pipe at its end.
+// What do `camera`, `video` and `bench --live` share? Options of the loop, and running it with the
+// terminal or a pipe at its end.
 #pragma once
 
 #include <memory>
@@ -37,11 +38,14 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
-enum class Ending { results, bench };    // what goes to standard output: results of every frame; or only the figures at the end
+// what goes to standard output: results of every frame; or only the figures at the end
+enum class Ending { results, bench };
 
-// Runs the loop and returns the exit code. `interrupt_code` is that of Ctrl-C: for a camera it is how one ends.
-// `open` is called after the engine, window, server and recording are ready; null: it has complained and `code` is set.
-int run_live(LiveOptions& options, const std::string& name, Notices& notices, int interrupt_code, Ending ending,
+// Runs the loop and returns the exit code. `interrupt_code` is that of Ctrl-C: for a camera it is
+// how one ends. `open` is called after the engine, window, server and recording are ready; null: it
+// has complained and `code` is set.
+int run_live(LiveOptions& options, const std::string& name, Notices& notices, int interrupt_code,
+             Ending ending,
              const std::function<std::unique_ptr<video::Source>(bool color, int& code)>& open);
 
 }  // namespace mien::cli

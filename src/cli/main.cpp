@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The program `mien`: which verb is meant? Each verb reads its own options (verb_*.cpp); nothing else happens at start-up.
+// The program `mien`: which verb is meant? Each verb reads its own options (verb_*.cpp); nothing
+// else happens at start-up.
 #include <csignal>
 #include <exception>
 #include <string>
@@ -32,9 +33,13 @@ constexpr Verb verbs[] = {
 };
 
 std::string help_text() {
-    std::string text = "mien finds faces in pictures and reads their expression and gender.\n\nUsage: mien VERB [OPTIONS]\n\n";
+    std::string text =
+        "mien finds faces in pictures and reads their expression and gender.\n\nUsage: mien VERB "
+        "[OPTIONS]\n\n";
     for (const Verb& verb : verbs) text += "  " + cli::padded(verb.name, 10) + verb.summary + "\n";
-    text += "\n  mien VERB --help   options of a verb, with their defaults\n  mien --version     version, instruction set, compiler, weights\n\n";
+    text +=
+        "\n  mien VERB --help   options of a verb, with their defaults\n  mien --version     "
+        "version, instruction set, compiler, weights\n\n";
     text += "For example: mien image photo.jpg --out result.png\n\n";
     return text + cli::exit_code_help;
 }
@@ -43,13 +48,16 @@ template <class View>
 std::string embedded_name(std::span<const std::uint8_t> bytes) {
     View view;
     const Status status = View::open(bytes, view);
-    return status == Status::ok ? host::weights_name(view.meta()) : std::string("unusable: ") + message(status);
+    return status == Status::ok ? host::weights_name(view.meta())
+                                : std::string("unusable: ") + message(status);
 }
 
 std::string version_text() {
-    return std::string("mien ") + version() + "\ninstructions  " + isa_name(resolve_isa(Isa::best)) + "\ncompiler      " + cli::compiler_name() +
-           "\ndetector      " + embedded_name<Cascade>(host::embedded_cascade()) + "\nexpression    " +
-           embedded_name<Model>(host::embedded_emotion()) + "\ngender        " + embedded_name<Model>(host::embedded_gender()) + "\n";
+    return std::string("mien ") + version() + "\ninstructions  " +
+           isa_name(resolve_isa(Isa::best)) + "\ncompiler      " + cli::compiler_name() +
+           "\ndetector      " + embedded_name<Cascade>(host::embedded_cascade()) +
+           "\nexpression    " + embedded_name<Model>(host::embedded_emotion()) +
+           "\ngender        " + embedded_name<Model>(host::embedded_gender()) + "\n";
 }
 
 int say(const std::string& text) {
@@ -63,7 +71,8 @@ int unknown_verb(const std::string& word) {
     for (const char* option : {"--help", "--version"}) names.emplace_back(option);
     const std::string near = cli::nearest(word, names);
     const std::string what = word[0] == '-' ? "unknown option " : "unknown verb ";
-    cli::complain(what + word + (near.empty() ? "" : ", did you mean " + near + "?") + "; `mien --help` shows the verbs");
+    cli::complain(what + word + (near.empty() ? "" : ", did you mean " + near + "?") +
+                  "; `mien --help` shows the verbs");
     return cli::exit_usage;
 }
 
@@ -93,7 +102,8 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is noticed by print(), which lets files be finished
+    // a closed pipe is noticed by print(), which lets files be finished
+    std::signal(SIGPIPE, SIG_IGN);
     try {
         return run(argc, argv);
     } catch (const std::exception& error) {  // out of memory is the one that is thinkable

@@ -26,12 +26,14 @@ std::size_t longest(const std::vector<std::string>& labels, std::size_t at_least
     return at_least;
 }
 
-std::string reading_cell(const host::Reading& reading, const host::HeadInfo& head, std::size_t width, bool color) {
+std::string reading_cell(const host::Reading& reading, const host::HeadInfo& head,
+                         std::size_t width, bool color) {
     if (!reading.known()) return padded("-", width + 6);
     const std::string& label = head.labels[reading.best()];
     const int percent = static_cast<int>(std::lround(reading.best_probability() * 100));
     const std::string shown = padded(label, width);
-    return (color ? std::string("\033[") + color_code(label) + "m" + shown + "\033[0m" : shown) + format(" %3d %%", percent);
+    return (color ? std::string("\033[") + color_code(label) + "m" + shown + "\033[0m" : shown) +
+           format(" %3d %%", percent);
 }
 
 std::string count_of_faces(std::size_t count) {
@@ -44,11 +46,14 @@ std::string face_table(const host::ImageReport& report, const host::EngineInfo& 
     const bool found = !report.faces.empty();
     const char* bold = color ? "\033[1m" : "";
     const char* plain = color ? "\033[0m" : "";
-    std::string text = bold + report.source + plain + ": " + (found ? count_of_faces(report.faces.size()) : "no face found") +
-                       format(", %d x %d pixels, %.0f ms\n", report.width, report.height, report.times.total);
+    std::string text =
+        bold + report.source + plain + ": " +
+        (found ? count_of_faces(report.faces.size()) : "no face found") +
+        format(", %d x %d pixels, %.0f ms\n", report.width, report.height, report.times.total);
     if (!found) return text;
     const bool emotion = !info.emotion.labels.empty(), gender = !info.gender.labels.empty();
-    const std::size_t emotion_width = longest(info.emotion.labels, 4), gender_width = longest(info.gender.labels, 4);
+    const std::size_t emotion_width = longest(info.emotion.labels, 4),
+                      gender_width = longest(info.gender.labels, 4);
     text += "    #      x      y         size";
     if (emotion) text += "  " + padded("expression", gender ? emotion_width + 6 : 0);
     if (gender) text += "  gender";
@@ -64,21 +69,24 @@ std::string face_table(const host::ImageReport& report, const host::EngineInfo& 
     return text;
 }
 
-std::string score_list(const host::ImageReport& report, const host::EngineInfo& info, bool with_title) {
+std::string score_list(const host::ImageReport& report, const host::EngineInfo& info,
+                       bool with_title) {
     if (report.faces.empty()) return report.source + ": no face found\n";
     std::string text;
     int number = 0;
     for (const host::FaceReport& face : report.faces) {
         ++number;
         if (with_title) {
-            text += report.source + format(": face %d of %zu at %d, %d, size %d x %d\n", number, report.faces.size(), face.box.x,
-                                           face.box.y, face.box.width, face.box.height);
+            text += report.source + format(": face %d of %zu at %d, %d, size %d x %d\n", number,
+                                           report.faces.size(), face.box.x, face.box.y,
+                                           face.box.width, face.box.height);
         }
         const std::vector<float>& p = face.emotion.probabilities;
         if (p.empty()) continue;
         std::vector<std::size_t> order(p.size());
         std::iota(order.begin(), order.end(), std::size_t{0});
-        std::stable_sort(order.begin(), order.end(), [&p](std::size_t a, std::size_t b) { return p[a] > p[b]; });
+        std::stable_sort(order.begin(), order.end(),
+                         [&p](std::size_t a, std::size_t b) { return p[a] > p[b]; });
         for (const std::size_t i : order) {
             text += info.emotion.labels[i] + format(" (score = %.5f)\n", static_cast<double>(p[i]));
         }

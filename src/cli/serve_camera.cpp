@@ -3,12 +3,12 @@
 
 #ifdef MIEN_HAS_SERVE
 
-#include <chrono>
-#include <csignal>
-
-#include <nlohmann/json.hpp>
 #include <pthread.h>
 #include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <nlohmann/json.hpp>
 
 #include "camera/v4l2.h"
 #include "cli/live.h"
@@ -20,7 +20,9 @@ class FeedViewer : public live::Viewer {
 public:
     explicit FeedViewer(serve::Feed& feed) : feed_(feed) {}
     bool wanted() const override { return feed_.pictures_wanted(); }
-    void show(std::span<const std::uint8_t> jpeg) override { feed_.publish_picture({reinterpret_cast<const char*>(jpeg.data()), jpeg.size()}); }
+    void show(std::span<const std::uint8_t> jpeg) override {
+        feed_.publish_picture({reinterpret_cast<const char*>(jpeg.data()), jpeg.size()});
+    }
     void set_result(const std::string& json) override { feed_.publish_event(json); }
 
 private:
@@ -31,14 +33,30 @@ private:
 
 void add_serve_camera_options(CLI::App& app, ServeCameraOptions& options) {
     const char* group = "Camera";
-    app.add_option("--camera", options.device, "Watch this camera (/dev/videoN, a name under /dev/v4l), or frames on standard input (-: motion JPEG,\n"
-                                               "YUV4MPEG2), at /stream.mjpg and /v1/events")->type_name("DEVICE")->group(group);
+    app.add_option("--camera", options.device,
+                   "Watch this camera (/dev/videoN, a name under /dev/v4l), or frames on standard "
+                   "input (-: motion JPEG,\n"
+                   "YUV4MPEG2), at /stream.mjpg and /v1/events")
+        ->type_name("DEVICE")
+        ->group(group);
     app.add_option("--size", options.size, "Size to ask for")->type_name("WxH")->group(group);
-    app.add_option("--fps", options.fps, "Frames a second to ask for")->check(CLI::Range(0.1, 1000.0))->type_name("RATE")->group(group);
-    app.add_option("--format", options.format, std::string("best (what costs least), ") + video::layout_names)->type_name("NAME")->group(group);
-    app.add_option("--style", options.style, "gender: both labels, boxes coloured by gender; emotion: coloured by expression")
-        ->check(CLI::IsMember({"gender", "emotion"}))->type_name("NAME")->group(group);
-    app.add_option("--budget-ms", options.budget_ms, "Aim for this much work a frame; 0: no limit")->check(CLI::Range(0.0, 1e6))->type_name("MS")->group(group);
+    app.add_option("--fps", options.fps, "Frames a second to ask for")
+        ->check(CLI::Range(0.1, 1000.0))
+        ->type_name("RATE")
+        ->group(group);
+    app.add_option("--format", options.format,
+                   std::string("best (what costs least), ") + video::layout_names)
+        ->type_name("NAME")
+        ->group(group);
+    app.add_option("--style", options.style,
+                   "gender: both labels, boxes coloured by gender; emotion: coloured by expression")
+        ->check(CLI::IsMember({"gender", "emotion"}))
+        ->type_name("NAME")
+        ->group(group);
+    app.add_option("--budget-ms", options.budget_ms, "Aim for this much work a frame; 0: no limit")
+        ->check(CLI::Range(0.0, 1e6))
+        ->type_name("MS")
+        ->group(group);
 }
 
 bool ServeCamera::start(const ServeCameraOptions& options, const EngineOptions& engine, int& code) {
@@ -73,8 +91,11 @@ void ServeCamera::stop() {
 void ServeCamera::tell(bool connected, const std::string& text) {
     connected_ = connected;
     complain(name_, text);
-    feed_.publish_state(nlohmann::ordered_json{{"schema", 1}, {"source", name_}, {"connected", connected}, {"text", text}}.dump(
-                            -1, ' ', false, nlohmann::json::error_handler_t::replace), connected);
+    feed_.publish_state(
+        nlohmann::ordered_json{
+            {"schema", 1}, {"source", name_}, {"connected", connected}, {"text", text}}
+            .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
+        connected);
 }
 
 std::unique_ptr<video::Source> ServeCamera::open() {
@@ -94,7 +115,8 @@ std::unique_ptr<video::Source> ServeCamera::open() {
     request.any_layout = any_layout_;
     request.layout = layout_;
     request.colour = true;  // to be drawn
-    return video::newest_of(camera::reconnecting_camera(request, [this](const std::string& text) { tell(false, text); }));
+    return video::newest_of(camera::reconnecting_camera(
+        request, [this](const std::string& text) { tell(false, text); }));
 }
 
 void ServeCamera::run() {
@@ -109,19 +131,25 @@ void ServeCamera::run() {
             outputs.idle = [] {};
             outputs.tell = [this](const std::string& text) { complain(name_, text); };
             outputs.result = [&](const live::FrameResult& result) {
-                if (!connected_) tell(true, format("frames of %d x %d pixels", result.width, result.height));
+                if (!connected_)
+                    tell(true, format("frames of %d x %d pixels", result.width, result.height));
                 std::uint64_t faces = 0;
                 for (const TrackedFace& face : result.faces) faces += face.missed == 0;
-                feed_.count(result.dropped, faces, result.latency_ms > 0 ? result.latency_ms / 1e3 : 0);
+                feed_.count(result.dropped, faces,
+                            result.latency_ms > 0 ? result.latency_ms / 1e3 : 0);
                 return true;
             };
             live::Statistics statistics;
             outcome = live::run_loop(*source, owner_, loop_, outputs, statistics);
         }
         if (stop_) return;
-        if (source) tell(false, outcome.end == live::LoopEnd::source_end ? "the stream has ended" : outcome.error);
-        if (options_.device == "-" || outcome.end == live::LoopEnd::engine_failed) return feed_.end();
-        for (int i = 0; i < 20 && !stop_; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        if (source)
+            tell(false,
+                 outcome.end == live::LoopEnd::source_end ? "the stream has ended" : outcome.error);
+        if (options_.device == "-" || outcome.end == live::LoopEnd::engine_failed)
+            return feed_.end();
+        for (int i = 0; i < 20 && !stop_; ++i)
+            std::this_thread::sleep_for(std::chrono::milliseconds(100));
     }
 }
 

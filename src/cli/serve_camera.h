@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The camera of `mien serve --camera`: the loop of `mien camera` on a thread of its own, whose pictures and results go to those who watch.
+// The camera of `mien serve --camera`: the loop of `mien camera` on a thread of its own, whose
+// pictures and results go to those who watch.
 #pragma once
 
 #ifdef MIEN_HAS_SERVE
@@ -15,7 +16,7 @@
 namespace mien::cli {
 
 struct ServeCameraOptions {
-    std::string device;                  // empty: none; "-": frames on standard input
+    std::string device;  // empty: none; "-": frames on standard input
     std::string size = "640x480", format = "best", style = "gender";
     double fps = 30, budget_ms = 0;
 };
@@ -29,7 +30,8 @@ public:
     ServeCamera(const ServeCamera&) = delete;
     ServeCamera& operator=(const ServeCamera&) = delete;
 
-    // False with a complaint and `code` when the options make no sense. A camera that is not there, or goes away, is waited for.
+    // False with a complaint and `code` when the options make no sense. A camera that is not there,
+    // or goes away, is waited for.
     bool start(const ServeCameraOptions& options, const EngineOptions& engine, int& code);
     void stop();
 

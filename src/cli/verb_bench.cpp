@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: MIT
-// mien bench: how long does each step take on this machine, and how much memory? The engine alone: a picture is decoded once.
+// mien bench: how long does each step take on this machine, and how much memory? The engine alone:
+// a picture is decoded once.
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
-
-#include <sys/resource.h>
-
-#include <nlohmann/json.hpp>
-
-#include <fcntl.h>
-#include <unistd.h>
 
 #include "camera/v4l2.h"
 #include "cli/live.h"
@@ -42,7 +41,8 @@ struct Series {
     double at(double share) const {
         std::vector<double> sorted = values;
         std::sort(sorted.begin(), sorted.end());
-        return sorted[static_cast<std::size_t>(std::lround(share * static_cast<double>(sorted.size() - 1)))];
+        return sorted[static_cast<std::size_t>(
+            std::lround(share * static_cast<double>(sorted.size() - 1)))];
     }
     double minimum() const { return at(0); }
     double median() const { return at(0.5); }
@@ -52,29 +52,34 @@ struct Series {
 struct BenchResult {
     int width = 0, height = 0;
     bool generated = false;
-    int faces = 0;                     // found in the picture; per-face steps are over max(faces, 1) faces
-    Series gray{"gray", {}}, detect{"detect", {}}, crop{"crop a face", {}}, emotion{"emotion a face", {}}, gender{"gender a face", {}},
-        total{"whole picture", {}};
+    // found in the picture; per-face steps are over max(faces, 1) faces
+    int faces = 0;
+    Series gray{"gray", {}}, detect{"detect", {}}, crop{"crop a face", {}},
+        emotion{"emotion a face", {}}, gender{"gender a face", {}}, total{"whole picture", {}};
     std::int64_t windows = 0;
     std::size_t memory_bytes = 0;
     std::string isa;
 
-    std::vector<const Series*> series() const { return {&gray, &detect, &crop, &emotion, &gender, &total}; }
+    std::vector<const Series*> series() const {
+        return {&gray, &detect, &crop, &emotion, &gender, &total};
+    }
 };
 
 std::uint64_t macs_of(const Model* model) {
     std::uint64_t macs = 0;
-    for (int i = 0; model != nullptr && i < model->layer_count(); ++i) macs += ModelAccess{*model}.mac_count(layer_view(*model, i));
+    for (int i = 0; model != nullptr && i < model->layer_count(); ++i)
+        macs += ModelAccess{*model}.mac_count(layer_view(*model, i));
     return macs;
 }
 
-// A scene without photographs: soft shapes of many sizes with some grain, so that the detector's first stages pass
-// about as often as on a photo. The same on every machine.
+// A scene without photographs: soft shapes of many sizes with some grain, so that the detector's
+// first stages pass about as often as on a photo. The same on every machine.
 host::Result<host::Image> generated_picture(int width, int height) {
     host::Image image;
     image.width = width;
     image.height = height;
-    image.pixels.reset(static_cast<std::uint8_t*>(std::malloc(image.row_bytes() * static_cast<std::size_t>(height))));
+    image.pixels.reset(static_cast<std::uint8_t*>(
+        std::malloc(image.row_bytes() * static_cast<std::size_t>(height))));
     if (!image.pixels) return host::Error{"not enough memory"};
     std::uint32_t random = 1;
     std::uint8_t* out = image.pixels.get();
@@ -82,9 +87,11 @@ host::Result<host::Image> generated_picture(int width, int height) {
         for (int x = 0; x < width; ++x) {
             random = random * 1664525u + 1013904223u;
             const double u = x * 0.031, v = y * 0.043;
-            const double wave = std::sin(u) * std::cos(v) + 0.6 * std::sin(2.7 * u + 1.3 * v) + 0.4 * std::cos(5.1 * v - 3.3 * u);
+            const double wave = std::sin(u) * std::cos(v) + 0.6 * std::sin(2.7 * u + 1.3 * v) +
+                                0.4 * std::cos(5.1 * v - 3.3 * u);
             const double value = 128 + 50 * wave + static_cast<double>(random >> 28);
-            for (int c = 0; c < 3; ++c) *out++ = static_cast<std::uint8_t>(std::clamp(value + 12.0 * c, 0.0, 255.0));
+            for (int c = 0; c < 3; ++c)
+                *out++ = static_cast<std::uint8_t>(std::clamp(value + 12.0 * c, 0.0, 255.0));
         }
     }
     return image;
@@ -99,7 +106,9 @@ host::Failure run_once(host::EngineOwner& engine, const host::Image& image, Benc
     host::ImageReport report, face;
     const auto start = std::chrono::steady_clock::now();
     if (host::Failure failure = engine.process(image.frame(), report)) return failure;
-    result.total.values.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+    result.total.values.push_back(
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+            .count());
     result.faces = static_cast<int>(report.faces.size());
     result.windows = engine.engine().detector_stats().windows;
     result.gray.values.push_back(report.times.gray);
@@ -128,13 +137,14 @@ std::string processor_name() {
         const std::size_t colon = line.find(": ");
         if (colon == std::string::npos) continue;
         if (line.compare(0, 10, "model name") == 0) return line.substr(colon + 2);
-        if (line.compare(0, 5, "Model") == 0 || line.compare(0, 8, "Hardware") == 0) board = line.substr(colon + 2);
+        if (line.compare(0, 5, "Model") == 0 || line.compare(0, 8, "Hardware") == 0)
+            board = line.substr(colon + 2);
     }
     return board.empty() ? "unknown processor" : board;
 }
 
 long peak_memory_kib() {
-    struct rusage usage {};
+    struct rusage usage{};
     ::getrusage(RUSAGE_SELF, &usage);
     return usage.ru_maxrss;
 }
@@ -144,35 +154,52 @@ double billions_a_second(std::uint64_t operations, const Series& series) {
 }
 
 double windows_a_second(const BenchResult& result) {
-    return result.detect.median() > 0 ? static_cast<double>(result.windows) / result.detect.median() * 1e3 : 0;
+    return result.detect.median() > 0
+               ? static_cast<double>(result.windows) / result.detect.median() * 1e3
+               : 0;
 }
 
 // ---- output ----
 
 std::string bench_text(const BenchResult& result, const host::EngineOwner& engine, int repeat) {
-    std::string text = processor_name() + ", " + result.isa + ", " + compiler_name() + ", mien " + version() + "\n";
-    text += format("%d x %d pixels%s, %d faces%s, %d repetitions, one thread, milliseconds\n\n", result.width, result.height,
-                   result.generated ? " (generated)" : "", result.faces, result.faces == 0 ? " (a box in the middle stands in)" : "", repeat);
+    std::string text = processor_name() + ", " + result.isa + ", " + compiler_name() + ", mien " +
+                       version() + "\n";
+    text +=
+        format("%d x %d pixels%s, %d faces%s, %d repetitions, one thread, milliseconds\n\n",
+               result.width, result.height, result.generated ? " (generated)" : "", result.faces,
+               result.faces == 0 ? " (a box in the middle stands in)" : "", repeat);
     text += "step              minimum    median   95th pct\n";
     for (const Series* series : result.series()) {
-        text += format("%-15s %9.3f %9.3f %10.3f", series->name, series->minimum(), series->median(), series->p95());
-        if (series == &result.detect) text += format("   %.1f million windows/s (%lld)", windows_a_second(result) * 1e-6, static_cast<long long>(result.windows));
-        if (series == &result.emotion && engine.emotion()) text += format("   %.2f GMAC/s", billions_a_second(macs_of(engine.emotion()), result.emotion));
-        if (series == &result.gender && engine.gender()) text += format("   %.2f GMAC/s", billions_a_second(macs_of(engine.gender()), result.gender));
+        text += format("%-15s %9.3f %9.3f %10.3f", series->name, series->minimum(),
+                       series->median(), series->p95());
+        if (series == &result.detect)
+            text += format("   %.1f million windows/s (%lld)", windows_a_second(result) * 1e-6,
+                           static_cast<long long>(result.windows));
+        if (series == &result.emotion && engine.emotion())
+            text += format("   %.2f GMAC/s",
+                           billions_a_second(macs_of(engine.emotion()), result.emotion));
+        if (series == &result.gender && engine.gender())
+            text += format("   %.2f GMAC/s",
+                           billions_a_second(macs_of(engine.gender()), result.gender));
         text += '\n';
     }
-    return text + format("\nengine memory %.2f MiB, peak of the process %.1f MiB\n", static_cast<double>(result.memory_bytes) / (1 << 20),
+    return text + format("\nengine memory %.2f MiB, peak of the process %.1f MiB\n",
+                         static_cast<double>(result.memory_bytes) / (1 << 20),
                          static_cast<double>(peak_memory_kib()) / 1024);
 }
 
 double micro(double value) { return std::round(value * 1e4) / 1e4; }
 
-Json bench_json(const BenchResult& result, const host::EngineOwner& engine, const BenchOptions& options) {
+Json bench_json(const BenchResult& result, const host::EngineOwner& engine,
+                const BenchOptions& options) {
     Json steps = Json::object();
-    const char* keys[] = {"gray", "detect", "crop_per_face", "emotion_per_face", "gender_per_face", "total"};
+    const char* keys[] = {"gray", "detect", "crop_per_face", "emotion_per_face", "gender_per_face",
+                          "total"};
     std::size_t i = 0;
     for (const Series* series : result.series()) {
-        steps[keys[i++]] = {{"min", micro(series->minimum())}, {"median", micro(series->median())}, {"p95", micro(series->p95())}};
+        steps[keys[i++]] = {{"min", micro(series->minimum())},
+                            {"median", micro(series->median())},
+                            {"p95", micro(series->p95())}};
     }
     return {{"schema", 1},
             {"version", version()},
@@ -187,8 +214,10 @@ Json bench_json(const BenchResult& result, const host::EngineOwner& engine, cons
             {"ms", std::move(steps)},
             {"windows", result.windows},
             {"windows_per_second", std::round(windows_a_second(result))},
-            {"emotion_gmac_per_second", micro(billions_a_second(macs_of(engine.emotion()), result.emotion))},
-            {"gender_gmac_per_second", micro(billions_a_second(macs_of(engine.gender()), result.gender))},
+            {"emotion_gmac_per_second",
+             micro(billions_a_second(macs_of(engine.emotion()), result.emotion))},
+            {"gender_gmac_per_second",
+             micro(billions_a_second(macs_of(engine.gender()), result.gender))},
             {"engine_bytes", result.memory_bytes},
             {"peak_rss_bytes", static_cast<std::int64_t>(peak_memory_kib()) * 1024}};
 }
@@ -211,7 +240,9 @@ int bench(BenchOptions& options) {
     for (int i = 0; i < options.repeat + warm_up; ++i) {
         if (interrupted()) return exit_interrupted;
         if (i == warm_up) {
-            for (Series* series : {&result.gray, &result.detect, &result.crop, &result.emotion, &result.gender, &result.total}) series->values.clear();
+            for (Series* series : {&result.gray, &result.detect, &result.crop, &result.emotion,
+                                   &result.gender, &result.total})
+                series->values.clear();
         }
         if (const host::Failure failure = run_once(*engine, *image, result)) {
             complain(options.photo.empty() ? "generated picture" : options.photo, failure->text);
@@ -220,12 +251,15 @@ int bench(BenchOptions& options) {
     }
     result.memory_bytes = engine->memory_bytes();
     result.isa = isa_name(engine->engine().isa());
-    print(options.json ? bench_json(result, *engine, options).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"
+    print(options.json ? bench_json(result, *engine, options)
+                                 .dump(-1, ' ', false, Json::error_handler_t::replace) +
+                             "\n"
                        : bench_text(result, *engine, options.repeat));
     return output_exit_code();
 }
 
-// A camera, or frames on standard input, read for a while: what comes out is how it went, not what was seen.
+// A camera, or frames on standard input, read for a while: what comes out is how it went, not what
+// was seen.
 int bench_live(BenchOptions& options) {
     camera::Request request;
     request.path = options.live;
@@ -238,27 +272,28 @@ int bench_live(BenchOptions& options) {
     live.frames = options.frames;
     live.seconds = options.seconds.value_or(options.frames > 0 ? 0 : 10);
     Notices notices;
-    return run_live(live, options.live, notices, exit_done, Ending::bench, [&](bool color, int& code) -> std::unique_ptr<video::Source> {
-        host::Error error;
-        if (options.live == "-") {
-            video::StreamOptions stream;
-            stream.live = true;
-            auto opened = video::open_stream(::dup(0), stream);
-            if (opened) return video::newest_of(std::move(*opened));
-            error = opened.error();
-        } else {
-            request.colour = color;
-            auto opened = camera::open_camera(request);
-            if (opened) {
-                complain(options.live, (*opened)->description());
-                return video::newest_of(std::move(*opened));
-            }
-            error = opened.error();
-        }
-        complain(options.live, error.text);
-        code = exit_input;
-        return nullptr;
-    });
+    return run_live(live, options.live, notices, exit_done, Ending::bench,
+                    [&](bool color, int& code) -> std::unique_ptr<video::Source> {
+                        host::Error error;
+                        if (options.live == "-") {
+                            video::StreamOptions stream;
+                            stream.live = true;
+                            auto opened = video::open_stream(::dup(0), stream);
+                            if (opened) return video::newest_of(std::move(*opened));
+                            error = opened.error();
+                        } else {
+                            request.colour = color;
+                            auto opened = camera::open_camera(request);
+                            if (opened) {
+                                complain(options.live, (*opened)->description());
+                                return video::newest_of(std::move(*opened));
+                            }
+                            error = opened.error();
+                        }
+                        complain(options.live, error.text);
+                        code = exit_input;
+                        return nullptr;
+                    });
 }
 
 }  // namespace
@@ -267,19 +302,34 @@ int run_bench(int argc, char** argv) {
     CLI::App app("Measures each step of the engine on this machine, decoding excluded.\n");
     style_app(app, "bench");
     BenchOptions options;
-    app.add_option("PHOTO", options.photo, "A picture with faces; without it a generated one of 640 x 480")->type_name("");
-    app.add_option("--repeat", options.repeat, "Measurements after two to warm up")->check(CLI::Range(1, 100000))->type_name("COUNT");
-    app.add_option("--live", options.live, "Measure a camera, or frames on standard input (-), from time stamp to result")->type_name("DEVICE");
-    app.add_option("--seconds", options.seconds, "End --live after so long (default: 10, or none with --frames)")->check(CLI::Range(0.1, 1e9))->type_name("S");
-    app.add_option("--frames", options.frames, "End --live after so many, or after --seconds if that is sooner")->type_name("COUNT");
+    app.add_option("PHOTO", options.photo,
+                   "A picture with faces; without it a generated one of 640 x 480")
+        ->type_name("");
+    app.add_option("--repeat", options.repeat, "Measurements after two to warm up")
+        ->check(CLI::Range(1, 100000))
+        ->type_name("COUNT");
+    app.add_option("--live", options.live,
+                   "Measure a camera, or frames on standard input (-), from time stamp to result")
+        ->type_name("DEVICE");
+    app.add_option("--seconds", options.seconds,
+                   "End --live after so long (default: 10, or none with --frames)")
+        ->check(CLI::Range(0.1, 1e9))
+        ->type_name("S");
+    app.add_option("--frames", options.frames,
+                   "End --live after so many, or after --seconds if that is sooner")
+        ->type_name("COUNT");
     app.add_option("--size", options.size, "To ask the camera of --live for")->type_name("WxH");
-    app.add_option("--fps", options.fps, "To ask the camera of --live for")->check(CLI::Range(0.1, 1000.0))->type_name("RATE");
+    app.add_option("--fps", options.fps, "To ask the camera of --live for")
+        ->check(CLI::Range(0.1, 1000.0))
+        ->type_name("RATE");
     app.add_flag("--json", options.json, "As one JSON object");
     add_weights_options(app, options.engine, true);
     options.engine.threads = 1;  // figures are of one thread unless asked otherwise
     add_detector_options(app, options.engine);
     int exit_code = exit_done;
-    return parse_options(app, argc, argv, exit_code) ? (options.live.empty() ? bench(options) : bench_live(options)) : exit_code;
+    return parse_options(app, argc, argv, exit_code)
+               ? (options.live.empty() ? bench(options) : bench_live(options))
+               : exit_code;
 }
 
 }  // namespace mien::cli

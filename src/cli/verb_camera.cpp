@@ -19,7 +19,8 @@ struct CameraOptions {
 
 std::string rates_text(const std::vector<double>& rates) {
     std::string text;
-    for (std::size_t i = 0; i < rates.size() && i < 6; ++i) text += (i > 0 ? ", " : " at ") + format("%.4g", rates[i]);
+    for (std::size_t i = 0; i < rates.size() && i < 6; ++i)
+        text += (i > 0 ? ", " : " at ") + format("%.4g", rates[i]);
     return text + (rates.size() > 6 ? ", ..." : "") + (rates.empty() ? "" : " frames a second");
 }
 
@@ -27,10 +28,19 @@ Json camera_json(const camera::CameraInfo& info) {
     Json formats = Json::array();
     for (const camera::FormatInfo& entry : info.formats) {
         Json sizes = Json::array();
-        for (const camera::SizeInfo& size : entry.sizes) sizes.push_back({{"width", size.width}, {"height", size.height}, {"up_to", size.stepwise}, {"fps", size.rates}});
-        formats.push_back({{"name", entry.name}, {"usable", entry.usable}, {"sizes", std::move(sizes)}});
+        for (const camera::SizeInfo& size : entry.sizes)
+            sizes.push_back({{"width", size.width},
+                             {"height", size.height},
+                             {"up_to", size.stepwise},
+                             {"fps", size.rates}});
+        formats.push_back(
+            {{"name", entry.name}, {"usable", entry.usable}, {"sizes", std::move(sizes)}});
     }
-    Json json = {{"path", info.path}, {"name", info.card}, {"driver", info.driver}, {"bus", info.bus}, {"formats", std::move(formats)}};
+    Json json = {{"path", info.path},
+                 {"name", info.card},
+                 {"driver", info.driver},
+                 {"bus", info.bus},
+                 {"formats", std::move(formats)}};
     if (!info.by_id.empty()) json["by_id"] = info.by_id;
     if (!info.problem.empty()) json["problem"] = info.problem;
     return json;
@@ -41,20 +51,30 @@ int list(bool json) {
     if (json) {
         Json all = Json::array();
         for (const camera::CameraInfo& info : cameras) all.push_back(camera_json(info));
-        print(Json{{"schema", 1}, {"cameras", std::move(all)}}.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+        print(Json{{"schema", 1}, {"cameras", std::move(all)}}.dump(
+                  -1, ' ', false, Json::error_handler_t::replace) +
+              "\n");
         return output_exit_code();
     }
     std::string text;
     for (const camera::CameraInfo& info : cameras) {
-        text += info.path + (info.card.empty() ? "" : ": " + info.card + " (" + info.driver + ", " + info.bus + ")") + "\n";
+        text +=
+            info.path +
+            (info.card.empty() ? ""
+                               : ": " + info.card + " (" + info.driver + ", " + info.bus + ")") +
+            "\n";
         if (!info.by_id.empty()) text += "    always at " + info.by_id + "\n";
         if (!info.problem.empty()) text += "    " + info.problem + "\n";
         for (const camera::FormatInfo& entry : info.formats) {
             for (const camera::SizeInfo& size : entry.sizes) {
-                text += "    " + entry.name + (size.stepwise ? format("  up to %d x %d", size.width, size.height) : format("  %d x %d", size.width, size.height)) +
-                        rates_text(size.rates) + (entry.usable ? "" : "  (not read by mien)") + "\n";
+                text += "    " + entry.name +
+                        (size.stepwise ? format("  up to %d x %d", size.width, size.height)
+                                       : format("  %d x %d", size.width, size.height)) +
+                        rates_text(size.rates) + (entry.usable ? "" : "  (not read by mien)") +
+                        "\n";
             }
-            if (entry.sizes.empty()) text += "    " + entry.name + (entry.usable ? "" : "  (not read by mien)") + "\n";
+            if (entry.sizes.empty())
+                text += "    " + entry.name + (entry.usable ? "" : "  (not read by mien)") + "\n";
         }
     }
     print(cameras.empty() ? "no camera found\n" : text);
@@ -76,33 +96,46 @@ int watch(CameraOptions& options) {
     Notices notices;
     const LiveOptions& live = options.live;
     const bool drawn = live.window || !live.mjpeg.empty() || !live.record.empty();
-    return run_live(options.live, request.path, notices, exit_done, Ending::results, [&](bool color, int& code) -> std::unique_ptr<video::Source> {
-        request.colour = color || drawn;
-        const std::string path = request.path;
-        if (options.reconnect) return video::newest_of(camera::reconnecting_camera(request, [&notices, path](const std::string& text) { notices.add(path + ": " + text); }));
-        auto opened = camera::open_camera(request);
-        if (!opened) {
-            complain(path, opened.error().text);
-            code = exit_input;
-            return nullptr;
-        }
-        complain(path, (*opened)->description());
-        return video::newest_of(std::move(*opened));
-    });
+    return run_live(options.live, request.path, notices, exit_done, Ending::results,
+                    [&](bool color, int& code) -> std::unique_ptr<video::Source> {
+                        request.colour = color || drawn;
+                        const std::string path = request.path;
+                        if (options.reconnect)
+                            return video::newest_of(camera::reconnecting_camera(
+                                request, [&notices, path](const std::string& text) {
+                                    notices.add(path + ": " + text);
+                                }));
+                        auto opened = camera::open_camera(request);
+                        if (!opened) {
+                            complain(path, opened.error().text);
+                            code = exit_input;
+                            return nullptr;
+                        }
+                        complain(path, (*opened)->description());
+                        return video::newest_of(std::move(*opened));
+                    });
 }
 
 }  // namespace
 
 int run_camera(int argc, char** argv) {
-    CLI::App app("Reads the faces in front of a camera until Ctrl-C, SIGTERM or q; that is exit code 0.\n");
+    CLI::App app(
+        "Reads the faces in front of a camera until Ctrl-C, SIGTERM or q; that is exit code 0.\n");
     style_app(app, "camera");
     CameraOptions options;
-    app.add_option("DEVICE", options.device, "/dev/videoN or a name under /dev/v4l; /dev/video0 without")->type_name("");
+    app.add_option("DEVICE", options.device,
+                   "/dev/videoN or a name under /dev/v4l; /dev/video0 without")
+        ->type_name("");
     app.add_flag("--list", options.list, "Show the cameras with their formats, sizes and rates");
     app.add_option("--size", options.size, "Size to ask for")->type_name("WxH");
-    app.add_option("--fps", options.fps, "Frames a second to ask for")->check(CLI::Range(0.1, 1000.0))->type_name("RATE");
-    app.add_option("--format", options.format, std::string("best (what costs least), ") + video::layout_names)->type_name("NAME");
-    app.add_flag("--reconnect", options.reconnect, "Wait for a camera that is not there or goes away");
+    app.add_option("--fps", options.fps, "Frames a second to ask for")
+        ->check(CLI::Range(0.1, 1000.0))
+        ->type_name("RATE");
+    app.add_option("--format", options.format,
+                   std::string("best (what costs least), ") + video::layout_names)
+        ->type_name("NAME");
+    app.add_flag("--reconnect", options.reconnect,
+                 "Wait for a camera that is not there or goes away");
     add_live_options(app, options.live);
     int code = exit_done;
     if (!parse_options(app, argc, argv, code)) return code;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// mien eval: how often is a network right on labelled faces? Accuracy, per class figures, confusion matrix, calibration.
+// mien eval: how often is a network right on labelled faces? Accuracy, per class figures, confusion
+// matrix, calibration.
 #include "cli/labelled.h"
 #include "host/scores.h"
 
@@ -23,7 +24,8 @@ int run(EvalOptions& options) {
     if (engine == nullptr) return code;
     const host::HeadInfo& head = head_of(options, *engine);
     const std::vector<std::string>& labels = head.labels;
-    if (!options.scores_file.empty() && !options.overwrite && host::would_overwrite(options.scores_file)) {
+    if (!options.scores_file.empty() && !options.overwrite &&
+        host::would_overwrite(options.scores_file)) {
         complain(options.scores_file, "exists already (-y overwrites)");
         return exit_output;
     }
@@ -38,15 +40,19 @@ int run(EvalOptions& options) {
     std::string csv = "picture,label";
     for (const std::string& label : labels) csv += "," + label;
     csv += '\n';
-    code = read_faces(options, *faces, *engine, unreadable, [&](std::size_t i, const std::vector<float>& probabilities) {
-        scores.add(faces->label(i), probabilities);
-        if (options.scores_file.empty()) return;
-        csv += quoted(faces->name(i)) + "," + labels[static_cast<std::size_t>(faces->label(i))];
-        for (std::size_t k = 0; k < labels.size(); ++k) csv += format(",%.9g", static_cast<double>(probabilities[k]));
-        csv += '\n';
-    });
+    code = read_faces(options, *faces, *engine, unreadable,
+                      [&](std::size_t i, const std::vector<float>& probabilities) {
+                          scores.add(faces->label(i), probabilities);
+                          if (options.scores_file.empty()) return;
+                          csv += quoted(faces->name(i)) + "," +
+                                 labels[static_cast<std::size_t>(faces->label(i))];
+                          for (std::size_t k = 0; k < labels.size(); ++k)
+                              csv += format(",%.9g", static_cast<double>(probabilities[k]));
+                          csv += '\n';
+                      });
     if (code != exit_done) return code;
-    for (const auto& [reason, count] : faces->rejected()) complain(options.data, format("%zu left out: %s", count, reason.c_str()));
+    for (const auto& [reason, count] : faces->rejected())
+        complain(options.data, format("%zu left out: %s", count, reason.c_str()));
     if (scores.count() == 0) {
         complain(options.data, "no picture could be read");
         return exit_input;
@@ -72,12 +78,17 @@ int run(EvalOptions& options) {
 
 int run_eval(int argc, char** argv) {
     EvalOptions options;
-    CLI::App app("Measures a network on labelled faces: accuracy, precision, recall, F1, confusion matrix, calibration.\n"
-                 "DATA is a folder with a sub-folder a class, or a NumPy .npz with `images` and `labels`.\n");
+    CLI::App app(
+        "Measures a network on labelled faces: accuracy, precision, recall, F1, confusion matrix, "
+        "calibration.\n"
+        "DATA is a folder with a sub-folder a class, or a NumPy .npz with `images` and "
+        "`labels`.\n");
     style_app(app, "eval");
     app.add_option("DATA", options.data, "Folder or .npz")->required()->type_name("");
     add_network_options(app, options);
-    app.add_option("--scores", options.scores_file, "Write label and probabilities of each picture as CSV")->type_name("FILE");
+    app.add_option("--scores", options.scores_file,
+                   "Write label and probabilities of each picture as CSV")
+        ->type_name("FILE");
     app.add_flag("--json", options.json, "One JSON object");
     app.add_flag("-y,--yes", options.overwrite, "Overwrite an existing file");
     app.add_flag("-q,--quiet", options.quiet, "No progress");

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-// mien explain: which places of a face spoke for what a network said? Maps by several methods, as a contact sheet and as numbers.
+// mien explain: which places of a face spoke for what a network said? Maps by several methods, as a
+// contact sheet and as numbers.
 #include "cli/common.h"
 
 #if defined(MIEN_HAS_EXPLAIN)
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
-
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "explain/explain.h"
 #include "host/batch.h"
@@ -27,7 +27,8 @@ struct ExplainOptions {
     EngineOptions engine;
     std::vector<std::string> inputs, methods = {"cam", "grad-cam", "guided", "guided-cam"};
     std::string out, class_name, layer, head = "both";
-    bool json = false, overwrite = false, quiet = false, crops = false, sanity = false, integers = false;
+    bool json = false, overwrite = false, quiet = false, crops = false, sanity = false,
+         integers = false;
     int seed = 1;
 };
 
@@ -36,7 +37,7 @@ struct Question {
     Head head;
     const Model* model;
     const host::HeadInfo* info;
-    int class_index = -1;                 // -1: the predicted one
+    int class_index = -1;  // -1: the predicted one
     int place = explain::usual_place;
     std::unique_ptr<explain::Explainer> explainer, shuffled;
 };
@@ -48,16 +49,17 @@ struct Row {
     std::size_t face = 0;
     Question* question = nullptr;
     int class_index = 0;
-    Rect crop;                            // of the picture that the maps cover
-    std::vector<std::uint8_t> pixels;     // what the network saw
-    std::vector<float> probabilities;     // of the engine
+    Rect crop;                         // of the picture that the maps cover
+    std::vector<std::uint8_t> pixels;  // what the network saw
+    std::vector<float> probabilities;  // of the engine
     double forward_ms = 0;
     report::ExplainedFace shown;
 };
 
 class ExplainRun {
 public:
-    ExplainRun(const ExplainOptions& options, host::EngineOwner& engine, std::vector<Method> methods, std::vector<Question>& questions)
+    ExplainRun(const ExplainOptions& options, host::EngineOwner& engine,
+               std::vector<Method> methods, std::vector<Question>& questions)
         : options_(options), engine_(engine), methods_(std::move(methods)), questions_(questions) {}
 
     // 0, or what was wrong with this picture.
@@ -70,13 +72,16 @@ private:
     int fail(const std::string& path, const std::string& text, int code) {
         if (interrupted()) return exit_interrupted;
         complain(path, text);
-        if (options_.json && !print(host::error_to_json(path, text) + "\n")) return output_exit_code();
+        if (options_.json && !print(host::error_to_json(path, text) + "\n"))
+            return output_exit_code();
         return code;
     }
     void explain_face(Row& row);
     std::string answer_text(const Row& row) const;
-    Json json_of(const std::string& path, const host::ImageReport& report, const std::vector<Row>& rows) const;
-    std::string text_of(const std::string& path, const host::ImageReport& report, const std::vector<Row>& rows) const;
+    Json json_of(const std::string& path, const host::ImageReport& report,
+                 const std::vector<Row>& rows) const;
+    std::string text_of(const std::string& path, const host::ImageReport& report,
+                        const std::vector<Row>& rows) const;
 
     const ExplainOptions& options_;
     host::EngineOwner& engine_;
@@ -91,35 +96,45 @@ int ExplainRun::run(const std::string& path) {
     if (!picture) return fail(path, picture.error().text, exit_input);
     if (interrupted()) return exit_interrupted;
     const Frame frame = picture->frame();
-    if (const std::string cause = too_small_for(engine_, frame.width, frame.height); !cause.empty()) return fail(path, cause, exit_input);
+    if (const std::string cause = too_small_for(engine_, frame.width, frame.height); !cause.empty())
+        return fail(path, cause, exit_input);
     host::ImageReport report;
-    if (const host::Failure failure = options_.crops ? engine_.classify_crop(frame, report) : engine_.process(frame, report)) return fail(path, failure->text, exit_output);
+    if (const host::Failure failure =
+            options_.crops ? engine_.classify_crop(frame, report) : engine_.process(frame, report))
+        return fail(path, failure->text, exit_output);
 
     std::vector<Row> rows;
     for (std::size_t f = 0; f < report.faces.size(); ++f) {
         host::ImageReport again;  // the engine remembers only the crops of its last face
         if (!options_.crops) {
-            if (const host::Failure failure = engine_.classify(frame, report.faces[f].box, again)) return fail(path, failure->text, exit_output);
+            if (const host::Failure failure = engine_.classify(frame, report.faces[f].box, again))
+                return fail(path, failure->text, exit_output);
         }
         for (Question& question : questions_) {
-            const host::Reading& reading = question.head == Head::emotion ? report.faces[f].emotion : report.faces[f].gender;
+            const host::Reading& reading =
+                question.head == Head::emotion ? report.faces[f].emotion : report.faces[f].gender;
             if (!reading.known()) continue;
             Row row;
             row.face = f;
             row.question = &question;
-            row.class_index = question.class_index >= 0 ? question.class_index : static_cast<int>(reading.best());
-            row.crop = options_.crops ? report.faces[f].box : question.model->crop_of(report.faces[f].box, frame.width, frame.height);
+            row.class_index =
+                question.class_index >= 0 ? question.class_index : static_cast<int>(reading.best());
+            row.crop = options_.crops ? report.faces[f].box
+                                      : question.model->crop_of(report.faces[f].box, frame.width,
+                                                                frame.height);
             row.probabilities = reading.probabilities;
             const Frame seen = engine_.engine().last_crop(question.head);
             row.pixels.assign(seen.data, seen.data + seen.stride_bytes * seen.height);
-            row.shown.title = host::stem_of(path) + format(", face %zu, %s", f + 1, head_name(question.head));
+            row.shown.title =
+                host::stem_of(path) + format(", face %zu, %s", f + 1, head_name(question.head));
             row.shown.answer = answer_text(row);
             if (!options_.out.empty()) row.shown.face = report::tile_of(frame, row.crop, 192);
             rows.push_back(std::move(row));
         }
     }
     // Occlusion asks the engine hundreds of times a face: all faces of the picture are one batch.
-    const bool occlude = std::find(methods_.begin(), methods_.end(), Method::occlusion) != methods_.end();
+    const bool occlude =
+        std::find(methods_.begin(), methods_.end(), Method::occlusion) != methods_.end();
     for (const Question& question : questions_) {
         std::vector<explain::OcclusionFace> batch;
         std::vector<Row*> owners;
@@ -129,20 +144,30 @@ int ExplainRun::run(const std::string& path) {
             owners.push_back(&row);
         }
         const double start = now_ms();
-        std::vector<explain::Heatmap> maps = explain::occlusion(*question.model, batch, options_.engine.setup.config.executor, options_.engine.setup.config.isa);
+        std::vector<explain::Heatmap> maps =
+            explain::occlusion(*question.model, batch, options_.engine.setup.config.executor,
+                               options_.engine.setup.config.isa);
         const double occlusion_ms = now_ms() - start;
-        for (std::size_t i = 0; i < maps.size(); ++i) owners[i]->shown.maps.push_back({Method::occlusion, std::move(maps[i]), occlusion_ms / static_cast<double>(maps.size())});
+        for (std::size_t i = 0; i < maps.size(); ++i)
+            owners[i]->shown.maps.push_back({Method::occlusion, std::move(maps[i]),
+                                             occlusion_ms / static_cast<double>(maps.size())});
     }
     for (Row& row : rows) {
         if (interrupted()) return exit_interrupted;
         explain_face(row);
     }
-    const bool printed = print(options_.json ? json_of(path, report, rows).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n" : text_of(path, report, rows));
+    const bool printed = print(
+        options_.json
+            ? json_of(path, report, rows).dump(-1, ' ', false, Json::error_handler_t::replace) +
+                  "\n"
+            : text_of(path, report, rows));
     if (!printed) return output_exit_code();
     if (!options_.out.empty()) {
         for (Row& row : rows) {
-            if (rows_.size() < report::max_rows) rows_.push_back(std::move(row.shown));
-            else ++left_out_;
+            if (rows_.size() < report::max_rows)
+                rows_.push_back(std::move(row.shown));
+            else
+                ++left_out_;
         }
     }
     return exit_done;
@@ -161,12 +186,15 @@ void ExplainRun::explain_face(Row& row) {
         const double start = now_ms();
         if (method == Method::occlusion) {
             for (report::MapOfMethod& made : row.shown.maps) entry = std::move(made);
-        } else if (!question.explainer->explain(method, row.class_index, question.place, entry.map)) {
+        } else if (!question.explainer->explain(method, row.class_index, question.place,
+                                                entry.map)) {
             continue;
         } else {
             entry.ms = now_ms() - start;
             explain::Heatmap other;
-            if (options_.sanity && question.shuffled->explain(method, row.class_index, question.place, other)) entry.sanity = explain::rank_correlation(entry.map.values, other.values);
+            if (options_.sanity &&
+                question.shuffled->explain(method, row.class_index, question.place, other))
+                entry.sanity = explain::rank_correlation(entry.map.values, other.values);
         }
         maps.push_back(std::move(entry));
     }
@@ -175,16 +203,22 @@ void ExplainRun::explain_face(Row& row) {
 
 std::string ExplainRun::answer_text(const Row& row) const {
     const host::Reading reading{row.probabilities};
-    const auto label = [&](std::size_t i) { return row.question->info->labels[i] + format(" %.0f %%", static_cast<double>(row.probabilities[i]) * 100); };
+    const auto label = [&](std::size_t i) {
+        return row.question->info->labels[i] +
+               format(" %.0f %%", static_cast<double>(row.probabilities[i]) * 100);
+    };
     const auto asked = static_cast<std::size_t>(row.class_index);
-    return asked == reading.best() ? label(asked) : label(reading.best()) + ", explained: " + label(asked);
+    return asked == reading.best() ? label(asked)
+                                   : label(reading.best()) + ", explained: " + label(asked);
 }
 
-Json ExplainRun::json_of(const std::string& path, const host::ImageReport& report, const std::vector<Row>& rows) const {
+Json ExplainRun::json_of(const std::string& path, const host::ImageReport& report,
+                         const std::vector<Row>& rows) const {
     Json faces = Json::array();
     for (std::size_t f = 0; f < report.faces.size(); ++f) {
         const Rect& box = report.faces[f].box;
-        Json face = {{"box", {{"x", box.x}, {"y", box.y}, {"width", box.width}, {"height", box.height}}}};
+        Json face = {
+            {"box", {{"x", box.x}, {"y", box.y}, {"width", box.width}, {"height", box.height}}}};
         for (const Row& row : rows) {
             if (row.face != f) continue;
             const std::vector<std::string>& labels = row.question->info->labels;
@@ -194,21 +228,34 @@ Json ExplainRun::json_of(const std::string& path, const host::ImageReport& repor
             }
             Json maps = Json::array();
             for (const report::MapOfMethod& map : row.shown.maps) {
-                Json entry = {{"method", explain::method_name(map.method)}, {"signed", explain::is_signed(map.method)}, {"width", map.map.width}, {"height", map.map.height}, {"ms", std::round(map.ms * 1e3) / 1e3}};
+                Json entry = {{"method", explain::method_name(map.method)},
+                              {"signed", explain::is_signed(map.method)},
+                              {"width", map.map.width},
+                              {"height", map.map.height},
+                              {"ms", std::round(map.ms * 1e3) / 1e3}};
                 if (map.sanity <= 1) entry["shuffled_rank_correlation"] = map.sanity;
                 entry["values"] = map.map.values;
                 maps.push_back(std::move(entry));
             }
-            face[head_name(row.question->head)] = {{"label", labels[host::Reading{row.probabilities}.best()]},
-                                                   {"class", labels[static_cast<std::size_t>(row.class_index)]},
-                                                   {"probabilities", std::move(probabilities)},
-                                                   {"crop", {{"x", row.crop.x}, {"y", row.crop.y}, {"width", row.crop.width}, {"height", row.crop.height}}},
-                                                   {"forward_ms", std::round(row.forward_ms * 1e3) / 1e3},
-                                                   {"maps", std::move(maps)}};
+            face[head_name(row.question->head)] = {
+                {"label", labels[host::Reading{row.probabilities}.best()]},
+                {"class", labels[static_cast<std::size_t>(row.class_index)]},
+                {"probabilities", std::move(probabilities)},
+                {"crop",
+                 {{"x", row.crop.x},
+                  {"y", row.crop.y},
+                  {"width", row.crop.width},
+                  {"height", row.crop.height}}},
+                {"forward_ms", std::round(row.forward_ms * 1e3) / 1e3},
+                {"maps", std::move(maps)}};
         }
         faces.push_back(std::move(face));
     }
-    return {{"schema", host::json_schema}, {"source", path}, {"width", report.width}, {"height", report.height}, {"faces", std::move(faces)}};
+    return {{"schema", host::json_schema},
+            {"source", path},
+            {"width", report.width},
+            {"height", report.height},
+            {"faces", std::move(faces)}};
 }
 
 // Where the map is largest, in words and in hundredths of the crop.
@@ -219,18 +266,26 @@ std::string strongest(const explain::Heatmap& map) {
     const double x = (at % map.width + 0.5) / map.width, y = (at / map.width + 0.5) / map.height;
     static constexpr const char* rows[] = {"upper", "middle", "lower"};
     static constexpr const char* columns[] = {"left", "middle", "right"};
-    const int row = std::min(static_cast<int>(y * 3), 2), column = std::min(static_cast<int>(x * 3), 2);
-    const std::string where = row == 1 && column == 1 ? "in the middle" : std::string(rows[row]) + " " + columns[column];
+    const int row = std::min(static_cast<int>(y * 3), 2),
+              column = std::min(static_cast<int>(x * 3), 2);
+    const std::string where =
+        row == 1 && column == 1 ? "in the middle" : std::string(rows[row]) + " " + columns[column];
     return "strongest " + where + format(", at %.0f %%, %.0f %% of the crop", x * 100, y * 100);
 }
 
-std::string ExplainRun::text_of(const std::string& path, const host::ImageReport& report, const std::vector<Row>& rows) const {
-    std::string text = path + (report.faces.empty() ? ": no face found\n" : format(": %zu %s\n", report.faces.size(), report.faces.size() == 1 ? "face" : "faces"));
+std::string ExplainRun::text_of(const std::string& path, const host::ImageReport& report,
+                                const std::vector<Row>& rows) const {
+    std::string text =
+        path + (report.faces.empty() ? ": no face found\n"
+                                     : format(": %zu %s\n", report.faces.size(),
+                                              report.faces.size() == 1 ? "face" : "faces"));
     for (const Row& row : rows) {
-        text += format("  face %zu, %s: ", row.face + 1, head_name(row.question->head)) + row.shown.answer + "\n";
+        text += format("  face %zu, %s: ", row.face + 1, head_name(row.question->head)) +
+                row.shown.answer + "\n";
         for (const report::MapOfMethod& map : row.shown.maps) {
             text += "    " + padded(explain::method_name(map.method), 16) + strongest(map.map);
-            if (map.sanity <= 1) text += format("; rank correlation with shuffled weights %.2f", map.sanity);
+            if (map.sanity <= 1)
+                text += format("; rank correlation with shuffled weights %.2f", map.sanity);
             text += "\n";
         }
     }
@@ -243,30 +298,38 @@ int ExplainRun::write_sheet(const std::string& path) {
     for (report::ExplainedFace& row : rows_)
         if (row.face.width != side) row.face = report::tile_of(row.face.frame(), side);
     const host::Image image = report::sheet(rows_, side);
-    if (left_out_ > 0) complain(path, format("a sheet has %zu rows; %zu more are not on it", report::max_rows, left_out_));
+    if (left_out_ > 0)
+        complain(path, format("a sheet has %zu rows; %zu more are not on it", report::max_rows,
+                              left_out_));
     rows_.clear();
     left_out_ = 0;
-    const auto bytes = host::encode_image(image.frame(), format_of_file ? *format_of_file : host::ImageFormat::png);
+    const auto bytes = host::encode_image(
+        image.frame(), format_of_file ? *format_of_file : host::ImageFormat::png);
     if (!bytes) return fail(path, bytes.error().text, exit_output);
     if (interrupted()) return exit_interrupted;
-    if (const host::Failure failure = host::write_file(path, *bytes, options_.overwrite ? host::Overwrite::yes : host::Overwrite::no)) return fail(path, failure->text, exit_output);
+    if (const host::Failure failure = host::write_file(
+            path, *bytes, options_.overwrite ? host::Overwrite::yes : host::Overwrite::no))
+        return fail(path, failure->text, exit_output);
     return exit_done;
 }
 
 bool read_methods(const ExplainOptions& options, std::vector<Method>& methods) {
     std::vector<std::string> known = {"all"};
-    for (const Method method : explain::all_methods) known.emplace_back(explain::method_name(method));
+    for (const Method method : explain::all_methods)
+        known.emplace_back(explain::method_name(method));
     for (const std::string& name : options.methods) {
         Method method{};
         if (name == "all") {
             methods.assign(std::begin(explain::all_methods), std::end(explain::all_methods));
         } else if (explain::find_method(name, method)) {
-            if (std::find(methods.begin(), methods.end(), method) == methods.end()) methods.push_back(method);
+            if (std::find(methods.begin(), methods.end(), method) == methods.end())
+                methods.push_back(method);
         } else {
             const std::string near = nearest(name, known);
             std::string list;
             for (const std::string& each : known) list += (list.empty() ? "" : ", ") + each;
-            complain("--method " + name, near.empty() ? "is none of " + list : "unknown, did you mean " + near + "?");
+            complain("--method " + name,
+                     near.empty() ? "is none of " + list : "unknown, did you mean " + near + "?");
             return false;
         }
     }
@@ -274,33 +337,53 @@ bool read_methods(const ExplainOptions& options, std::vector<Method>& methods) {
 }
 
 // Which networks are asked, and what; false with a complaint.
-bool read_questions(const ExplainOptions& options, const host::EngineOwner& engine, std::vector<Question>& questions) {
+bool read_questions(const ExplainOptions& options, const host::EngineOwner& engine,
+                    std::vector<Question>& questions) {
     std::vector<std::string> classes, layers;
     for (const Head head : {Head::emotion, Head::gender}) {
         const Model* const model = head == Head::emotion ? engine.emotion() : engine.gender();
-        if (model == nullptr || (options.head != "both" && options.head != head_name(head))) continue;
-        Question question{head, model, head == Head::emotion ? &engine.info().emotion : &engine.info().gender, -1, explain::usual_place, nullptr, nullptr};
-        const auto from = options.integers ? explain::WeightsFrom::integers : explain::WeightsFrom::twin_or_integers;
+        if (model == nullptr || (options.head != "both" && options.head != head_name(head)))
+            continue;
+        Question question{head,
+                          model,
+                          head == Head::emotion ? &engine.info().emotion : &engine.info().gender,
+                          -1,
+                          explain::usual_place,
+                          nullptr,
+                          nullptr};
+        const auto from = options.integers ? explain::WeightsFrom::integers
+                                           : explain::WeightsFrom::twin_or_integers;
         question.explainer = std::make_unique<explain::Explainer>(*model, from);
         if (options.sanity) {
             question.shuffled = std::make_unique<explain::Explainer>(*model, from);
             question.shuffled->shuffle_weights(static_cast<std::uint32_t>(options.seed));
         }
-        if (!options.class_name.empty()) question.class_index = host::class_index(question.info->labels, options.class_name);
+        if (!options.class_name.empty())
+            question.class_index = host::class_index(question.info->labels, options.class_name);
         if (!options.layer.empty()) question.place = question.explainer->place_of(options.layer);
         classes.insert(classes.end(), question.info->labels.begin(), question.info->labels.end());
-        for (int i = 0; i < model->layer_count(); ++i) layers.emplace_back(question.explainer->network().layer(i).name);
-        if ((options.class_name.empty() || question.class_index >= 0) && question.place != explain::no_place) questions.push_back(std::move(question));
+        for (int i = 0; i < model->layer_count(); ++i)
+            layers.emplace_back(question.explainer->network().layer(i).name);
+        if ((options.class_name.empty() || question.class_index >= 0) &&
+            question.place != explain::no_place)
+            questions.push_back(std::move(question));
     }
     if (!questions.empty()) return true;
-    if (classes.empty()) complain("--head " + options.head, "there is no such network");
-    else if (!options.class_name.empty() && std::none_of(classes.begin(), classes.end(), [&](const std::string& c) { return host::class_index({c}, options.class_name) == 0; })) {
+    if (classes.empty())
+        complain("--head " + options.head, "there is no such network");
+    else if (!options.class_name.empty() &&
+             std::none_of(classes.begin(), classes.end(), [&](const std::string& c) {
+                 return host::class_index({c}, options.class_name) == 0;
+             })) {
         std::string list;
         for (const std::string& label : classes) list += (list.empty() ? "" : ", ") + label;
         complain("--class " + options.class_name, "is none of " + list);
     } else {
         const std::string near = nearest(options.layer, layers);
-        complain("--layer " + options.layer, "no network that is asked has such a layer" + (near.empty() ? std::string("; `mien info` lists them") : ", did you mean " + near + "?"));
+        complain("--layer " + options.layer,
+                 "no network that is asked has such a layer" +
+                     (near.empty() ? std::string("; `mien info` lists them")
+                                   : ", did you mean " + near + "?"));
     }
     return false;
 }
@@ -310,7 +393,8 @@ int run(ExplainOptions& options) {
     std::vector<Question> questions;
     if (!read_methods(options, methods)) return exit_usage;
     // A file is one sheet of everything; a folder gets a sheet for each picture.
-    const bool to_folder = !options.out.empty() && (options.out.back() == '/' || host::is_folder(options.out));
+    const bool to_folder =
+        !options.out.empty() && (options.out.back() == '/' || host::is_folder(options.out));
     if (!options.out.empty() && !to_folder) {
         if (const auto format = host::format_of_name(options.out); !format) {
             complain("--out " + options.out, format.error().text + "; for a folder, end it with /");
@@ -334,7 +418,8 @@ int run(ExplainOptions& options) {
     int worst = exit_done;
     for (const host::InputProblem& problem : inputs.problems) {
         complain(problem.path, problem.cause);
-        if (options.json && !print(host::error_to_json(problem.path, problem.cause) + "\n")) return output_exit_code();
+        if (options.json && !print(host::error_to_json(problem.path, problem.cause) + "\n"))
+            return output_exit_code();
         worst = exit_input;
     }
     ExplainRun work(options, *engine, methods, questions);
@@ -342,10 +427,12 @@ int run(ExplainOptions& options) {
     const host::FileSet sources(inputs.files);
     std::size_t done = 0;
     for (const std::string& file : inputs.files) {
-        if (!options.quiet && inputs.files.size() > 1 && !is_terminal(1)) show_progress(format("picture %zu of %zu", ++done, inputs.files.size()));
+        if (!options.quiet && inputs.files.size() > 1 && !is_terminal(1))
+            show_progress(format("picture %zu of %zu", ++done, inputs.files.size()));
         code = interrupted() ? int{exit_interrupted} : work.run(file);
         if (code == exit_done && to_folder && work.has_rows()) {
-            const std::string target = host::joined_path(options.out, names.claim(host::stem_of(file) + ".explain", ".png"));
+            const std::string target = host::joined_path(
+                options.out, names.claim(host::stem_of(file) + ".explain", ".png"));
             if (sources.contains(target)) {
                 complain(target, "would overwrite a picture that is read");
                 code = exit_output;
@@ -375,20 +462,42 @@ int run(ExplainOptions& options) {
 
 int run_explain(int argc, char** argv) {
     ExplainOptions options;
-    CLI::App app("Shows which places of a face spoke for what the networks said: maps over the face, by several methods.\n"
-                 "What they mean, and what not: docs/EXPLAIN.md.\n");
+    CLI::App app(
+        "Shows which places of a face spoke for what the networks said: maps over the face, by "
+        "several methods.\n"
+        "What they mean, and what not: docs/EXPLAIN.md.\n");
     style_app(app, "explain");
-    app.add_option("PHOTO", options.inputs, "Pictures, or folders of them")->required()->type_name("");
-    app.add_option("-o,--out", options.out, "Draw the maps: a .png or .jpg with all faces, or a folder with a sheet for each picture")->type_name("PATH");
-    app.add_option("--method", options.methods, "cam, grad-cam, guided, guided-cam, gradient, occlusion, original-cam, original-guided, or all")
-        ->delimiter(',')->default_str("cam,grad-cam,guided,guided-cam")->expected(1)->take_all()->type_name("NAME,...");
-    app.add_option("--class", options.class_name, "Explain this class instead of the predicted one")->type_name("NAME");
-    app.add_option("--head", options.head, "emotion, gender or both")->check(CLI::IsMember({"emotion", "gender", "both"}))->type_name("NAME");
-    app.add_option("--layer", options.layer, "Where Grad-CAM and the original's methods look; `mien info` lists the layers")->type_name("NAME");
+    app.add_option("PHOTO", options.inputs, "Pictures, or folders of them")
+        ->required()
+        ->type_name("");
+    app.add_option("-o,--out", options.out,
+                   "Draw the maps: a .png or .jpg with all faces, or a folder with a sheet for "
+                   "each picture")
+        ->type_name("PATH");
+    app.add_option("--method", options.methods,
+                   "cam, grad-cam, guided, guided-cam, gradient, occlusion, original-cam, "
+                   "original-guided, or all")
+        ->delimiter(',')
+        ->default_str("cam,grad-cam,guided,guided-cam")
+        ->expected(1)
+        ->take_all()
+        ->type_name("NAME,...");
+    app.add_option("--class", options.class_name, "Explain this class instead of the predicted one")
+        ->type_name("NAME");
+    app.add_option("--head", options.head, "emotion, gender or both")
+        ->check(CLI::IsMember({"emotion", "gender", "both"}))
+        ->type_name("NAME");
+    app.add_option("--layer", options.layer,
+                   "Where Grad-CAM and the original's methods look; `mien info` lists the layers")
+        ->type_name("NAME");
     app.add_flag("--crop", options.crops, "The pictures are a face each, cut out already");
-    app.add_flag("--sanity", options.sanity, "Also compare each map with that of the same network with shuffled weights");
-    app.add_option("--seed", options.seed, "Of the shuffling")->check(CLI::Range(0, 1000000000))->type_name("N");
-    app.add_flag("--integers", options.integers, "Take the file's integer weights even where it has the float ones");
+    app.add_flag("--sanity", options.sanity,
+                 "Also compare each map with that of the same network with shuffled weights");
+    app.add_option("--seed", options.seed, "Of the shuffling")
+        ->check(CLI::Range(0, 1000000000))
+        ->type_name("N");
+    app.add_flag("--integers", options.integers,
+                 "Take the file's integer weights even where it has the float ones");
     app.add_flag("--json", options.json, "One JSON object a picture, with the maps as numbers");
     app.add_flag("-y,--yes", options.overwrite, "Overwrite existing results");
     app.add_flag("-q,--quiet", options.quiet, "No progress and no notes");
@@ -405,7 +514,8 @@ int run_explain(int argc, char** argv) {
 namespace mien::cli {
 
 int run_explain(int, char**) {
-    complain("explain: this mien was built without it (cmake -DMIEN_EXPLAIN=ON, with Eigen installed)");
+    complain(
+        "explain: this mien was built without it (cmake -DMIEN_EXPLAIN=ON, with Eigen installed)");
     return exit_usage;
 }
 

@@ -30,31 +30,43 @@ struct PhotoOptions {
 
 void add_common_options(CLI::App& app, PhotoOptions& options) {
     app.add_flag("--json", options.json, "One JSON object a picture, each on one line");
-    app.add_flag("--top", options.top, "All expressions with their scores, best first, and a sentence");
-    app.add_option("--dump-crop", options.crop_folder, "Save what the networks were given, as PNG files")->type_name("FOLDER");
+    app.add_flag("--top", options.top,
+                 "All expressions with their scores, best first, and a sentence");
+    app.add_option("--dump-crop", options.crop_folder,
+                   "Save what the networks were given, as PNG files")
+        ->type_name("FOLDER");
     app.add_flag("-y,--yes", options.overwrite, "Overwrite existing results");
     app.add_flag("-q,--quiet", options.quiet, "No progress and no notes; errors are still told");
     add_weights_options(app, options.engine, options.detect);
 }
 
 bool parse_image(int argc, char** argv, PhotoOptions& options, int& exit_code) {
-    CLI::App app("Finds every face in pictures and reads its expression and gender.\n"
-                 "Pictures: JPEG, PNG, BMP, GIF (first frame), PNM; turned as their EXIF says.\n");
+    CLI::App app(
+        "Finds every face in pictures and reads its expression and gender.\n"
+        "Pictures: JPEG, PNG, BMP, GIF (first frame), PNM; turned as their EXIF says.\n");
     style_app(app, "image");
-    app.add_option("PHOTO", options.inputs, "Pictures, or folders of them")->required()->type_name("");
-    app.add_option("-o,--out", options.out, "Write the picture with boxes and labels: a .png or .jpg, or a folder\n"
-                   "(needed for several pictures; made if missing)")->type_name("PATH");
+    app.add_option("PHOTO", options.inputs, "Pictures, or folders of them")
+        ->required()
+        ->type_name("");
+    app.add_option("-o,--out", options.out,
+                   "Write the picture with boxes and labels: a .png or .jpg, or a folder\n"
+                   "(needed for several pictures; made if missing)")
+        ->type_name("PATH");
     app.add_option("--style", options.style, "What colours the boxes: gender or emotion")
-        ->check(CLI::IsMember({"gender", "emotion"}))->type_name("NAME");
+        ->check(CLI::IsMember({"gender", "emotion"}))
+        ->type_name("NAME");
     add_common_options(app, options);
     add_detector_options(app, options.engine);
     return parse_options(app, argc, argv, exit_code);
 }
 
 bool parse_classify(int argc, char** argv, PhotoOptions& options, int& exit_code) {
-    CLI::App app("Reads expression and gender of pictures that are one face each, cut out already.\n");
+    CLI::App app(
+        "Reads expression and gender of pictures that are one face each, cut out already.\n");
     style_app(app, "classify");
-    app.add_option("CROP", options.inputs, "Pictures of one face, or folders of them")->required()->type_name("");
+    app.add_option("CROP", options.inputs, "Pictures of one face, or folders of them")
+        ->required()
+        ->type_name("");
     add_common_options(app, options);
     return parse_options(app, argc, argv, exit_code);
 }
@@ -63,8 +75,8 @@ bool parse_classify(int argc, char** argv, PhotoOptions& options, int& exit_code
 
 struct OutputPlan {
     bool draw = false;
-    std::string file;                 // all of it for one picture
-    std::string folder;               // or: the folder for each
+    std::string file;    // all of it for one picture
+    std::string folder;  // or: the folder for each
     host::ImageFormat file_format = host::ImageFormat::png;
     host::Overwrite overwrite = host::Overwrite::no;
 };
@@ -106,9 +118,15 @@ bool plan_output(const PhotoOptions& options, OutputPlan& plan, int& exit_code) 
 // Everything of one run. A picture's steps return an error code and have complained already.
 class PhotoRun {
 public:
-    PhotoRun(const PhotoOptions& options, const OutputPlan& plan, host::EngineOwner& engine, std::span<const std::string> files)
-        : options_(options), plan_(plan), engine_(engine), files_(files),
-          sources_(plan.draw || !options.crop_folder.empty() ? files : std::span<const std::string>()), color_(use_color()) {}
+    PhotoRun(const PhotoOptions& options, const OutputPlan& plan, host::EngineOwner& engine,
+             std::span<const std::string> files)
+        : options_(options),
+          plan_(plan),
+          engine_(engine),
+          files_(files),
+          sources_(plan.draw || !options.crop_folder.empty() ? files
+                                                             : std::span<const std::string>()),
+          color_(use_color()) {}
 
     // 0, or what was wrong with this picture.
     int run(const std::string& path);
@@ -117,7 +135,8 @@ private:
     int fail(const std::string& subject, const std::string& text, int code);
     int run_loaded(const std::string& path, host::Image& image, host::ImageReport& report);
     host::Failure read_faces(const host::Image& image, host::ImageReport& report);
-    int dump_crops(const std::string& path, const host::Image& image, const host::ImageReport& report);
+    int dump_crops(const std::string& path, const host::Image& image,
+                   const host::ImageReport& report);
     int write_drawn(const std::string& path, host::Image& image, host::ImageReport& report);
     int write_picture(const std::string& path, const Frame& frame, host::ImageFormat format);
     std::string output_path(const std::string& source, host::ImageFormat& format);
@@ -147,7 +166,8 @@ int PhotoRun::run(const std::string& path) {
     source_ = path;
     const double start = now_ms();
     // Settled before the work: a result that must not be written costs nothing.
-    if (!plan_.file.empty() && plan_.overwrite == host::Overwrite::no && host::would_overwrite(plan_.file)) {
+    if (!plan_.file.empty() && plan_.overwrite == host::Overwrite::no &&
+        host::would_overwrite(plan_.file)) {
         return fail(plan_.file, "exists already (-y overwrites)", exit_output);
     }
     auto picture = load_picture(path, options_.quiet);
@@ -164,8 +184,10 @@ int PhotoRun::run(const std::string& path) {
 }
 
 int PhotoRun::run_loaded(const std::string& path, host::Image& image, host::ImageReport& report) {
-    if (const std::string cause = too_small_for(engine_, image.width, image.height); !cause.empty()) return fail(path, cause, exit_input);
-    if (const host::Failure failure = read_faces(image, report)) return fail(path, failure->text, exit_output);
+    if (const std::string cause = too_small_for(engine_, image.width, image.height); !cause.empty())
+        return fail(path, cause, exit_input);
+    if (const host::Failure failure = read_faces(image, report))
+        return fail(path, failure->text, exit_output);
     if (interrupted()) return exit_interrupted;
     if (!options_.crop_folder.empty()) {
         if (const int code = dump_crops(path, image, report); code != exit_done) return code;
@@ -174,23 +196,28 @@ int PhotoRun::run_loaded(const std::string& path, host::Image& image, host::Imag
 }
 
 host::Failure PhotoRun::read_faces(const host::Image& image, host::ImageReport& report) {
-    return options_.detect ? engine_.process(image.frame(), report) : engine_.classify_crop(image.frame(), report);
+    return options_.detect ? engine_.process(image.frame(), report)
+                           : engine_.classify_crop(image.frame(), report);
 }
 
-int PhotoRun::dump_crops(const std::string& path, const host::Image& image, const host::ImageReport& report) {
+int PhotoRun::dump_crops(const std::string& path, const host::Image& image,
+                         const host::ImageReport& report) {
     const std::string stem = crop_stems_.claim(host::stem_of(path), "");
     host::ImageReport again;  // of one face; the engine remembers only the crops of its last one
     int number = 0;
     for (const host::FaceReport& face : report.faces) {
         ++number;
         if (options_.detect) {
-            if (const host::Failure failure = engine_.classify(image.frame(), face.box, again)) return fail(path, failure->text, exit_output);
+            if (const host::Failure failure = engine_.classify(image.frame(), face.box, again))
+                return fail(path, failure->text, exit_output);
         }
         for (const Head head : {Head::emotion, Head::gender}) {
             const Frame crop = engine_.engine().last_crop(head);
             if (crop.data == nullptr) continue;
-            const std::string name = stem + format(".face%d.%s.png", number, head == Head::emotion ? "emotion" : "gender");
-            const int code = write_picture(host::joined_path(options_.crop_folder, name), crop, host::ImageFormat::png);
+            const std::string name = stem + format(".face%d.%s.png", number,
+                                                   head == Head::emotion ? "emotion" : "gender");
+            const int code = write_picture(host::joined_path(options_.crop_folder, name), crop,
+                                           host::ImageFormat::png);
             if (code != exit_done) return code;
         }
     }
@@ -201,8 +228,10 @@ int PhotoRun::write_picture(const std::string& path, const Frame& frame, host::I
     const auto bytes = host::encode_image(frame, format);
     if (!bytes) return fail(path, bytes.error().text, exit_output);
     if (interrupted()) return exit_interrupted;
-    if (sources_.contains(path)) return fail(path, "would overwrite a picture that is read", exit_output);
-    if (const host::Failure failure = host::write_file(path, *bytes, plan_.overwrite)) return fail(path, failure->text, exit_output);
+    if (sources_.contains(path))
+        return fail(path, "would overwrite a picture that is read", exit_output);
+    if (const host::Failure failure = host::write_file(path, *bytes, plan_.overwrite))
+        return fail(path, failure->text, exit_output);
     return exit_done;
 }
 
@@ -218,12 +247,14 @@ std::string PhotoRun::output_path(const std::string& source, host::ImageFormat& 
 
 int PhotoRun::write_drawn(const std::string& path, host::Image& image, host::ImageReport& report) {
     const double start = now_ms();
-    const host::Style style = options_.style == "emotion" ? host::Style::emotion : host::Style::gender;
+    const host::Style style =
+        options_.style == "emotion" ? host::Style::emotion : host::Style::gender;
     host::annotate(host::canvas_of(image), report.faces, engine_.info(), style);
     const double drawn = now_ms();
     host::ImageFormat format{};
     const std::string target = output_path(path, format);
-    if (const int code = write_picture(target, image.frame(), format); code != exit_done) return code;
+    if (const int code = write_picture(target, image.frame(), format); code != exit_done)
+        return code;
     report.times.draw = drawn - start;
     report.times.encode = now_ms() - drawn;
     return exit_done;
@@ -231,7 +262,8 @@ int PhotoRun::write_drawn(const std::string& path, host::Image& image, host::Ima
 
 std::string PhotoRun::text_of(const host::ImageReport& report) const {
     if (options_.json) return host::to_json(report, engine_.info()) + "\n";
-    if (options_.top) return score_list(report, engine_.info(), files_.size() > 1 || report.faces.size() > 1);
+    if (options_.top)
+        return score_list(report, engine_.info(), files_.size() > 1 || report.faces.size() > 1);
     return face_table(report, engine_.info(), color_);
 }
 
@@ -249,7 +281,8 @@ int run_photos(PhotoOptions& options) {
     int worst = exit_done;
     for (const host::InputProblem& problem : inputs.problems) {
         complain(problem.path, problem.cause);
-        if (options.json && !print(host::error_to_json(problem.path, problem.cause) + "\n")) return output_exit_code();
+        if (options.json && !print(host::error_to_json(problem.path, problem.cause) + "\n"))
+            return output_exit_code();
         worst = exit_input;
     }
     PhotoRun run(options, plan, *engine, inputs.files);

@@ -15,7 +15,9 @@ Json meta_json(std::string_view meta) {
     return json.is_discarded() ? Json(std::string(meta)) : json;
 }
 
-const char* activation_name(Activation activation) { return activation == Activation::relu ? "relu" : "none"; }
+const char* activation_name(Activation activation) {
+    return activation == Activation::relu ? "relu" : "none";
+}
 
 Json shape_json(const TensorShape& shape) { return {shape.height, shape.width, shape.channels}; }
 
@@ -30,7 +32,11 @@ Json layer_json(const Model& model, int index) {
             {"inputs", std::move(inputs)},
             {"kernel", {layer.kernel_h, layer.kernel_w}},
             {"stride", {layer.stride_y, layer.stride_x}},
-            {"padding", {{"top", layer.pad_top}, {"left", layer.pad_left}, {"bottom", layer.pad_bottom}, {"right", layer.pad_right}}},
+            {"padding",
+             {{"top", layer.pad_top},
+              {"left", layer.pad_left},
+              {"bottom", layer.pad_bottom},
+              {"right", layer.pad_right}}},
             {"output", shape_json(access.tensor_shape(index + 1))},
             {"weights", access.weight_count(layer)},
             {"macs", access.mac_count(layer)},
@@ -50,9 +56,15 @@ Json network_json(const std::string& path, const Model& model) {
     return {{"file", path},
             {"kind", "network"},
             {"bytes", model.bytes().size()},
-            {"input", {{"height", model.input_height()}, {"width", model.input_width()}, {"channels", model.input_channels()},
-                       {"scale", access.input_scale()}, {"offset", access.input_offset()}, {"quant", access.input_quant()},
-                       {"margin_x", model.margin_x()}, {"margin_y", model.margin_y()}}},
+            {"input",
+             {{"height", model.input_height()},
+              {"width", model.input_width()},
+              {"channels", model.input_channels()},
+              {"scale", access.input_scale()},
+              {"offset", access.input_offset()},
+              {"quant", access.input_quant()},
+              {"margin_x", model.margin_x()},
+              {"margin_y", model.margin_y()}}},
             {"labels", std::move(labels)},
             {"softmax", access.softmax()},
             {"weights", weights},
@@ -83,10 +95,14 @@ std::string grouped(std::uint64_t value) {
 }
 
 std::string kernel_text(const LayerView& layer) {
-    if (layer.op == LayerOp::add || layer.op == LayerOp::relu || layer.op == LayerOp::global_avg_pool) return "";
+    if (layer.op == LayerOp::add || layer.op == LayerOp::relu ||
+        layer.op == LayerOp::global_avg_pool)
+        return "";
     std::string text = format("%dx%d", layer.kernel_h, layer.kernel_w);
     if (layer.stride_y != 1 || layer.stride_x != 1) {
-        text += layer.stride_y == layer.stride_x ? format(" /%d", layer.stride_y) : format(" /%d,%d", layer.stride_y, layer.stride_x);
+        text += layer.stride_y == layer.stride_x
+                    ? format(" /%d", layer.stride_y)
+                    : format(" /%d,%d", layer.stride_y, layer.stride_x);
     }
     return text;
 }
@@ -95,9 +111,13 @@ std::string layer_text(const Model& model, int index) {
     const ModelAccess access{model};
     const LayerView layer = layer_view(model, index);
     const TensorShape shape = access.tensor_shape(index + 1);
-    const std::string op = std::string(op_name(layer.op)) + (layer.activation == Activation::relu ? " + relu" : "");
-    const std::string reads = layer.input2 == no_tensor ? std::to_string(layer.input) : format("%d+%d", layer.input, layer.input2);
-    return format("%5d  %7s  %-17s %-8s %-14s %10s %12s  %.*s\n", index + 1, reads.c_str(), op.c_str(), kernel_text(layer).c_str(),
+    const std::string op =
+        std::string(op_name(layer.op)) + (layer.activation == Activation::relu ? " + relu" : "");
+    const std::string reads = layer.input2 == no_tensor
+                                  ? std::to_string(layer.input)
+                                  : format("%d+%d", layer.input, layer.input2);
+    return format("%5d  %7s  %-17s %-8s %-14s %10s %12s  %.*s\n", index + 1, reads.c_str(),
+                  op.c_str(), kernel_text(layer).c_str(),
                   format("%d x %d x %d", shape.height, shape.width, shape.channels).c_str(),
                   layer.has_weights() ? grouped(access.weight_count(layer)).c_str() : "",
                   access.mac_count(layer) > 0 ? grouped(access.mac_count(layer)).c_str() : "",
@@ -110,10 +130,13 @@ std::string meta_text(std::string_view meta) {
     if (!json.is_object()) return "";
     std::string text;
     for (const auto& [key, value] : json.items()) {
-        std::string shown = value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, Json::error_handler_t::replace);
+        std::string shown = value.is_string()
+                                ? value.get<std::string>()
+                                : value.dump(-1, ' ', false, Json::error_handler_t::replace);
         const std::size_t end = shown.find('\n');
         const bool cut = end != std::string::npos || shown.size() > 160;
-        if (cut) shown = shown.substr(0, std::min<std::size_t>(end, 160)) + " ... (--json shows all)";
+        if (cut)
+            shown = shown.substr(0, std::min<std::size_t>(end, 160)) + " ... (--json shows all)";
         text += padded(key, 13) + " " + shown + "\n";
     }
     return text;
@@ -130,19 +153,24 @@ std::string network_text(const std::string& path, const Model& model) {
         weights += access.weight_count(layer);
     }
     std::string labels;
-    for (int i = 0; i < model.class_count(); ++i) labels += (i > 0 ? ", " : "") + std::string(model.label(i));
+    for (int i = 0; i < model.class_count(); ++i)
+        labels += (i > 0 ? ", " : "") + std::string(model.label(i));
     std::string text = path + ": network, " + grouped(model.bytes().size()) + " bytes\n";
-    text += format("input         %d x %d, %s; value = pixel * %g %+g\n", model.input_height(), model.input_width(),
-                   model.input_channels() == 1 ? "gray" : "RGB", static_cast<double>(access.input_scale()),
+    text += format("input         %d x %d, %s; value = pixel * %g %+g\n", model.input_height(),
+                   model.input_width(), model.input_channels() == 1 ? "gray" : "RGB",
+                   static_cast<double>(access.input_scale()),
                    static_cast<double>(access.input_offset()));
-    text += format("crop          face box, wider by %g and higher by %g of it on each side\n", static_cast<double>(model.margin_x()),
-                   static_cast<double>(model.margin_y()));
+    text += format("crop          face box, wider by %g and higher by %g of it on each side\n",
+                   static_cast<double>(model.margin_x()), static_cast<double>(model.margin_y()));
     text += "classes       " + labels + (access.softmax() ? " (softmax)\n" : " (logits)\n");
     text += "weights       " + grouped(weights) + " of 8 bits\n";
     text += "MACs          " + grouped(macs) + "\n";
     text += format("test vectors  %d (`mien verify` replays them)\n", model.test_vector_count());
     text += meta_text(model.meta());
-    return text + "\nlayer    reads  operation         kernel   output            weights         MACs  name\n" + layers;
+    return text +
+           "\nlayer    reads  operation         kernel   output            weights         MACs  "
+           "name\n" +
+           layers;
 }
 
 std::string cascade_text(const std::string& path, const Cascade& cascade) {
@@ -150,7 +178,8 @@ std::string cascade_text(const std::string& path, const Cascade& cascade) {
     text += format("window        %d x %d\n", cascade.window_width(), cascade.window_height());
     text += format("stages        %d\n", cascade.stage_count());
     text += format("trees         %d with %d nodes\n", cascade.tree_count(), cascade.node_count());
-    text += format("features      %d, %s\n", cascade.feature_count(), cascade.has_tilted() ? "some tilted" : "upright");
+    text += format("features      %d, %s\n", cascade.feature_count(),
+                   cascade.has_tilted() ? "some tilted" : "upright");
     return text + meta_text(cascade.meta());
 }
 
@@ -181,7 +210,9 @@ int show(const std::string& path, bool json) {
 }  // namespace
 
 int run_info(int argc, char** argv) {
-    CLI::App app("Shows what a weights file holds: layers with shapes and cost, or the facts of a cascade.\n");
+    CLI::App app(
+        "Shows what a weights file holds: layers with shapes and cost, or the facts of a "
+        "cascade.\n");
     style_app(app, "info");
     std::string path;
     bool json = false;

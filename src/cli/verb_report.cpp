@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// mien report: a labelled set as one page: figures, confusions, groups, and the most confident mistakes with what the network looked at.
+// mien report: a labelled set as one page: figures, confusions, groups, and the most confident
+// mistakes with what the network looked at.
 #include "cli/labelled.h"
 
 #if defined(MIEN_HAS_EXPLAIN)
 
 #include <algorithm>
 #include <ctime>
-
 #include <nlohmann/json.hpp>
 
 #include "explain/explain.h"
@@ -36,7 +36,8 @@ void sort_into_groups(const report::GroupTable& table, report::Page& page, std::
             report::Property& property = page.properties[p];
             int index = -1;
             if (values != nullptr && !(*values)[p].empty()) {
-                const auto found = std::find(property.values.begin(), property.values.end(), (*values)[p]);
+                const auto found =
+                    std::find(property.values.begin(), property.values.end(), (*values)[p]);
                 index = static_cast<int>(found - property.values.begin());
                 if (found == property.values.end()) property.values.push_back((*values)[p]);
             }
@@ -48,33 +49,45 @@ void sort_into_groups(const report::GroupTable& table, report::Page& page, std::
         std::vector<std::string> sorted = property.values;
         std::sort(sorted.begin(), sorted.end());
         for (int& index : property.of_sample)
-            if (index >= 0) index = static_cast<int>(std::lower_bound(sorted.begin(), sorted.end(), property.values[static_cast<std::size_t>(index)]) - sorted.begin());
+            if (index >= 0)
+                index = static_cast<int>(
+                    std::lower_bound(sorted.begin(), sorted.end(),
+                                     property.values[static_cast<std::size_t>(index)]) -
+                    sorted.begin());
         property.values = std::move(sorted);
     }
 }
 
 // The surest wrong answers, with their maps.
-int show_mistakes(const ReportOptions& options, explain::Method method, host::LabelledFaces& faces, host::EngineOwner& engine, const std::vector<std::size_t>& rows, report::Page& page) {
+int show_mistakes(const ReportOptions& options, explain::Method method, host::LabelledFaces& faces,
+                  host::EngineOwner& engine, const std::vector<std::size_t>& rows,
+                  report::Page& page) {
     std::vector<std::size_t> wrong;
     for (std::size_t i = 0; i < page.samples.size(); ++i)
         if (page.samples[i].answer() != page.samples[i].label) wrong.push_back(i);
     page.mistakes_in_all = wrong.size();
-    std::stable_sort(wrong.begin(), wrong.end(), [&](std::size_t a, std::size_t b) { return page.samples[a].confidence() > page.samples[b].confidence(); });
+    std::stable_sort(wrong.begin(), wrong.end(), [&](std::size_t a, std::size_t b) {
+        return page.samples[a].confidence() > page.samples[b].confidence();
+    });
     wrong.resize(std::min(wrong.size(), static_cast<std::size_t>(options.mistakes)));
     explain::Explainer explainer(options.gender ? *engine.gender() : *engine.emotion());
     for (const std::size_t i : wrong) {
         if (interrupted()) return exit_interrupted;
         const auto frame = faces.picture(rows[i]);
         host::ImageReport again;
-        if (!frame || engine.classify_crop(*frame, again)) continue;  // it could be read before; the file has gone since
+        // it could be read before; the file has gone since
+        if (!frame || engine.classify_crop(*frame, again)) continue;
         report::Mistake mistake;
         mistake.sample = i;
         mistake.face = report::tile_of(*frame, mistake_side);
-        explainer.look(engine.engine().last_crop(options.gender ? Head::gender : Head::emotion).data);
+        explainer.look(
+            engine.engine().last_crop(options.gender ? Head::gender : Head::emotion).data);
         report::MapOfMethod map;
         map.method = method;
-        if (explainer.explain(method, page.samples[i].answer(), explain::usual_place, map.map)) mistake.for_answer = report::map_picture(mistake.face, map);
-        if (explainer.explain(method, page.samples[i].label, explain::usual_place, map.map)) mistake.for_label = report::map_picture(mistake.face, map);
+        if (explainer.explain(method, page.samples[i].answer(), explain::usual_place, map.map))
+            mistake.for_answer = report::map_picture(mistake.face, map);
+        if (explainer.explain(method, page.samples[i].label, explain::usual_place, map.map))
+            mistake.for_label = report::map_picture(mistake.face, map);
         page.mistakes.push_back(std::move(mistake));
     }
     return exit_done;
@@ -83,14 +96,17 @@ int show_mistakes(const ReportOptions& options, explain::Method method, host::La
 std::string today() {
     const std::time_t now = std::time(nullptr);
     std::tm parts{};
-    return ::gmtime_r(&now, &parts) == nullptr ? std::string() : format("%04d-%02d-%02d", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday);
+    return ::gmtime_r(&now, &parts) == nullptr
+               ? std::string()
+               : format("%04d-%02d-%02d", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday);
 }
 
 int run(ReportOptions& options) {
     explain::Method method{};
     if (!explain::find_method(options.method, method)) {
         std::string list;
-        for (const explain::Method each : explain::all_methods) list += std::string(list.empty() ? "" : ", ") + explain::method_name(each);
+        for (const explain::Method each : explain::all_methods)
+            list += std::string(list.empty() ? "" : ", ") + explain::method_name(each);
         complain("--method " + options.method, "is none of " + list);
         return exit_usage;
     }
@@ -105,7 +121,8 @@ int run(ReportOptions& options) {
     std::optional<report::GroupTable> table;
     if (!options.groups.empty()) {
         const auto bytes = host::read_file(options.groups, max_table_bytes);
-        auto parsed = bytes ? report::GroupTable::parse(*bytes) : host::Result<report::GroupTable>(bytes.error());
+        auto parsed = bytes ? report::GroupTable::parse(*bytes)
+                            : host::Result<report::GroupTable>(bytes.error());
         if (!parsed) {
             complain(options.groups, parsed.error().text);
             return exit_input;
@@ -129,11 +146,12 @@ int run(ReportOptions& options) {
     page.scores = &scores;
     std::vector<std::size_t> rows;
     std::size_t unreadable = 0, unknown = 0;
-    code = read_faces(options, *faces, *engine, unreadable, [&](std::size_t i, const std::vector<float>& probabilities) {
-        scores.add(faces->label(i), probabilities);
-        page.samples.push_back({faces->name(i), faces->label(i), probabilities});
-        rows.push_back(i);
-    });
+    code = read_faces(options, *faces, *engine, unreadable,
+                      [&](std::size_t i, const std::vector<float>& probabilities) {
+                          scores.add(faces->label(i), probabilities);
+                          page.samples.push_back({faces->name(i), faces->label(i), probabilities});
+                          rows.push_back(i);
+                      });
     if (code != exit_done) return code;
     for (const auto& [reason, count] : faces->rejected()) {
         complain(options.data, format("%zu left out: %s", count, reason.c_str()));
@@ -147,23 +165,29 @@ int run(ReportOptions& options) {
     if (table) {
         sort_into_groups(*table, page, unknown);
         if (unknown == page.samples.size()) {
-            complain(options.groups, "names none of the pictures; the first is '" + page.samples[0].name + "'");
+            complain(options.groups,
+                     "names none of the pictures; the first is '" + page.samples[0].name + "'");
             return exit_input;
         }
-        if (unknown > 0 && !options.quiet) complain(options.groups, format("%zu of %zu pictures are not in it", unknown, page.samples.size()));
+        if (unknown > 0 && !options.quiet)
+            complain(options.groups,
+                     format("%zu of %zu pictures are not in it", unknown, page.samples.size()));
     }
-    if (code = show_mistakes(options, method, *faces, *engine, rows, page); code != exit_done) return code;
+    if (code = show_mistakes(options, method, *faces, *engine, rows, page); code != exit_done)
+        return code;
     const std::string text = report::html(page);
     if (interrupted()) return exit_interrupted;
     const std::span bytes(reinterpret_cast<const std::uint8_t*>(text.data()), text.size());
-    if (const host::Failure failure = host::write_file(options.out, bytes, options.overwrite ? host::Overwrite::yes : host::Overwrite::no)) {
+    if (const host::Failure failure = host::write_file(
+            options.out, bytes, options.overwrite ? host::Overwrite::yes : host::Overwrite::no)) {
         complain(options.out, failure->text);
         return exit_output;
     }
     if (options.json) {
         print(scores.json(options.data, head.model_name, unreadable) + "\n");
     } else {
-        print(headline(options, head) + "\n" + scores.text() + "\n" + options.out + ": the page, " + format("%zu kB\n", text.size() / 1000));
+        print(headline(options, head) + "\n" + scores.text() + "\n" + options.out + ": the page, " +
+              format("%zu kB\n", text.size() / 1000));
     }
     if (const int output = output_exit_code(); output != exit_done) return output;
     return unreadable == 0 ? exit_done : exit_input;
@@ -173,15 +197,27 @@ int run(ReportOptions& options) {
 
 int run_report(int argc, char** argv) {
     ReportOptions options;
-    CLI::App app("Measures a network on labelled faces, as `mien eval` does, and writes one page that holds everything: confusions, reliability,\n"
-                 "precision and recall, results by group, and the most confident mistakes with what the network looked at.\n");
+    CLI::App app(
+        "Measures a network on labelled faces, as `mien eval` does, and writes one page that holds "
+        "everything: confusions, reliability,\n"
+        "precision and recall, results by group, and the most confident mistakes with what the "
+        "network looked at.\n");
     style_app(app, "report");
-    app.add_option("DATA", options.data, "Folder with a sub-folder a class, or a NumPy .npz with `images` and `labels`")->required()->type_name("");
+    app.add_option("DATA", options.data,
+                   "Folder with a sub-folder a class, or a NumPy .npz with `images` and `labels`")
+        ->required()
+        ->type_name("");
     app.add_option("-o,--out", options.out, "The page")->required()->type_name("FILE.html");
     add_network_options(app, options);
-    app.add_option("--groups", options.groups, "A table, comma or tab separated: the picture's name (or row), then a column a property")->type_name("FILE");
-    app.add_option("--mistakes", options.mistakes, "How many to show")->check(CLI::Range(0, 1000))->type_name("COUNT");
-    app.add_option("--method", options.method, "Of the maps; see `mien explain --help`")->type_name("NAME");
+    app.add_option(
+           "--groups", options.groups,
+           "A table, comma or tab separated: the picture's name (or row), then a column a property")
+        ->type_name("FILE");
+    app.add_option("--mistakes", options.mistakes, "How many to show")
+        ->check(CLI::Range(0, 1000))
+        ->type_name("COUNT");
+    app.add_option("--method", options.method, "Of the maps; see `mien explain --help`")
+        ->type_name("NAME");
     app.add_flag("--json", options.json, "The figures as one JSON object, beside the page");
     app.add_flag("-y,--yes", options.overwrite, "Overwrite an existing page");
     app.add_flag("-q,--quiet", options.quiet, "No progress and no notes");
@@ -197,7 +233,8 @@ int run_report(int argc, char** argv) {
 namespace mien::cli {
 
 int run_report(int, char**) {
-    complain("report: this mien was built without it (cmake -DMIEN_EXPLAIN=ON, with Eigen installed)");
+    complain(
+        "report: this mien was built without it (cmake -DMIEN_EXPLAIN=ON, with Eigen installed)");
     return exit_usage;
 }
 

@@ -32,14 +32,16 @@ bool parse_listen(const std::string& text, serve::Options& options) {
     if (colon != std::string::npos) {
         options.address = text.substr(0, colon);
         port = text.substr(colon + 1);
-        if (options.address.size() > 2 && options.address.front() == '[' && options.address.back() == ']') {
+        if (options.address.size() > 2 && options.address.front() == '[' &&
+            options.address.back() == ']') {
             options.address = options.address.substr(1, options.address.size() - 2);
         }
     }
     char* end = nullptr;
     const long number = std::strtol(port.c_str(), &end, 10);
     if (port.empty() || *end != '\0' || port[0] < '0' || port[0] > '9' || number > 65535) {
-        complain("--listen " + text, "ADDRESS:PORT is wanted, as in 127.0.0.1:8084; port 0 takes any free one");
+        complain("--listen " + text,
+                 "ADDRESS:PORT is wanted, as in 127.0.0.1:8084; port 0 takes any free one");
         return false;
     }
     options.port = static_cast<std::uint16_t>(number);
@@ -57,12 +59,16 @@ bool read_token(const ServeSetup& setup, std::string& token, int& code) {
             return false;
         }
         token.assign(file->begin(), file->end());
-        while (!token.empty() && (token.back() == '\n' || token.back() == '\r' || token.back() == ' ')) token.pop_back();
+        while (!token.empty() &&
+               (token.back() == '\n' || token.back() == '\r' || token.back() == ' '))
+            token.pop_back();
     }
     const bool given = !setup.token_file.empty() || std::getenv("MIEN_TOKEN") != nullptr;
-    const bool plain = std::all_of(token.begin(), token.end(), [](char c) { return c > 32 && c < 127; });
+    const bool plain =
+        std::all_of(token.begin(), token.end(), [](char c) { return c > 32 && c < 127; });
     if (given && (token.size() < 16 || !plain)) {
-        complain(setup.token_file.empty() ? "MIEN_TOKEN" : setup.token_file, "a token is at least 16 printable letters without spaces");
+        complain(setup.token_file.empty() ? "MIEN_TOKEN" : setup.token_file,
+                 "a token is at least 16 printable letters without spaces");
         code = exit_usage;
         return false;
     }
@@ -70,26 +76,68 @@ bool read_token(const ServeSetup& setup, std::string& token, int& code) {
 }
 
 bool parse(int argc, char** argv, ServeSetup& setup, int& code) {
-    CLI::App app("Serves pictures' faces over HTTP until Ctrl-C or SIGTERM, and a page at /. Only this machine can reach it unless --listen says otherwise.\n"
-                 "curl -F image=@photo.jpg http://127.0.0.1:8084/v1/analyze; the API is described at /openapi.json.\n");
+    CLI::App app(
+        "Serves pictures' faces over HTTP until Ctrl-C or SIGTERM, and a page at /. Only this "
+        "machine can reach it unless --listen says otherwise.\n"
+        "curl -F image=@photo.jpg http://127.0.0.1:8084/v1/analyze; the API is described at "
+        "/openapi.json.\n");
     style_app(app, "serve");
     serve::Options& service = setup.service;
-    app.add_option("--listen", setup.listen, "Address and port; 0.0.0.0:8084 is every network")->type_name("ADDRESS:PORT");
-    app.add_option("--token-file", setup.token_file, "Ask clients for the bearer token in this file; also by MIEN_TOKEN")->type_name("FILE");
-    app.add_option("--allow-host", service.hosts, "A name under which clients reach the service, besides addresses and localhost;\nmay be repeated; '*': any")->type_name("NAME");
-    app.add_option("--cors", service.origins, "Pages of this origin may ask, as https://example.org; may be repeated")->type_name("ORIGIN");
-    app.add_option("--workers", setup.workers, "Engines, each with a thread; 0: one for each processor")->check(CLI::Range(0, 64))->type_name("COUNT");
-    app.add_option("--waiting", service.waiting, "Requests that may wait for an engine; further ones are told 503")->check(CLI::Range(0, 1000))->type_name("COUNT");
-    app.add_option("--rate", service.rate, "Requests a second of one address; 0: any")->check(CLI::Range(0.0, 1e6))->type_name("RATE");
+    app.add_option("--listen", setup.listen, "Address and port; 0.0.0.0:8084 is every network")
+        ->type_name("ADDRESS:PORT");
+    app.add_option("--token-file", setup.token_file,
+                   "Ask clients for the bearer token in this file; also by MIEN_TOKEN")
+        ->type_name("FILE");
+    app.add_option("--allow-host", service.hosts,
+                   "A name under which clients reach the service, besides addresses and "
+                   "localhost;\nmay be repeated; '*': any")
+        ->type_name("NAME");
+    app.add_option("--cors", service.origins,
+                   "Pages of this origin may ask, as https://example.org; may be repeated")
+        ->type_name("ORIGIN");
+    app.add_option("--workers", setup.workers,
+                   "Engines, each with a thread; 0: one for each processor")
+        ->check(CLI::Range(0, 64))
+        ->type_name("COUNT");
+    app.add_option("--waiting", service.waiting,
+                   "Requests that may wait for an engine; further ones are told 503")
+        ->check(CLI::Range(0, 1000))
+        ->type_name("COUNT");
+    app.add_option("--rate", service.rate, "Requests a second of one address; 0: any")
+        ->check(CLI::Range(0.0, 1e6))
+        ->type_name("RATE");
     add_serve_camera_options(app, setup.camera);
     const char* limits = "Limits";
-    app.add_option("--max-body", setup.body_mib, "Largest request, MiB")->check(CLI::Range(0.001, 256.0))->type_name("MIB")->group(limits);
-    app.add_option("--max-pixels", setup.megapixels, "Largest picture, millions of pixels")->check(CLI::Range(0.001, 134.0))->type_name("COUNT")->group(limits);
-    app.add_option("--max-images", service.limits.images, "Pictures in one request")->check(CLI::Range(1, 256))->type_name("COUNT")->group(limits);
-    app.add_option("--max-connections", service.limits.connections, "Connections at once")->check(CLI::Range(1, 10000))->type_name("COUNT")->group(limits);
-    app.add_option("--header-timeout", service.limits.header_seconds, "Seconds for a header, and until an idle connection is closed")->check(CLI::Range(1, 3600))->type_name("SECONDS")->group(limits);
-    app.add_option("--body-timeout", service.limits.body_seconds, "Seconds for a body")->check(CLI::Range(1, 3600))->type_name("SECONDS")->group(limits);
-    app.add_option("--grace", service.limits.grace_seconds, "Seconds to finish requests in when told to stop; then they are cut off")->check(CLI::Range(0, 3600))->type_name("SECONDS")->group(limits);
+    app.add_option("--max-body", setup.body_mib, "Largest request, MiB")
+        ->check(CLI::Range(0.001, 256.0))
+        ->type_name("MIB")
+        ->group(limits);
+    app.add_option("--max-pixels", setup.megapixels, "Largest picture, millions of pixels")
+        ->check(CLI::Range(0.001, 134.0))
+        ->type_name("COUNT")
+        ->group(limits);
+    app.add_option("--max-images", service.limits.images, "Pictures in one request")
+        ->check(CLI::Range(1, 256))
+        ->type_name("COUNT")
+        ->group(limits);
+    app.add_option("--max-connections", service.limits.connections, "Connections at once")
+        ->check(CLI::Range(1, 10000))
+        ->type_name("COUNT")
+        ->group(limits);
+    app.add_option("--header-timeout", service.limits.header_seconds,
+                   "Seconds for a header, and until an idle connection is closed")
+        ->check(CLI::Range(1, 3600))
+        ->type_name("SECONDS")
+        ->group(limits);
+    app.add_option("--body-timeout", service.limits.body_seconds, "Seconds for a body")
+        ->check(CLI::Range(1, 3600))
+        ->type_name("SECONDS")
+        ->group(limits);
+    app.add_option("--grace", service.limits.grace_seconds,
+                   "Seconds to finish requests in when told to stop; then they are cut off")
+        ->check(CLI::Range(0, 3600))
+        ->type_name("SECONDS")
+        ->group(limits);
     app.add_flag("-q,--quiet", setup.quiet, "No line of log for each request");
     add_weights_options(app, setup.engine, true);
     add_detector_options(app, setup.engine);
@@ -107,13 +155,19 @@ int run_serve(int argc, char** argv) {
     if (!parse_listen(setup.listen, service)) return exit_usage;
     if (!read_token(setup, service.token, code)) return code;
     service.limits.body_bytes = static_cast<std::size_t>(setup.body_mib * (1 << 20));
-    service.limits.body_bytes_total = std::max(service.limits.body_bytes_total, 2 * service.limits.body_bytes);
+    service.limits.body_bytes_total =
+        std::max(service.limits.body_bytes_total, 2 * service.limits.body_bytes);
     service.limits.pixels = static_cast<std::uint64_t>(setup.megapixels * 1e6);
     service.log = !setup.quiet;
     setup.engine.threads = 1;
-    setup.engine.setup.config.class_maps = true;  // microseconds a face; the answer holds them if the client asks
-    if (!open_engine(setup.engine, code)) return code;  // says what is wrong with options and weights
-    service.workers = setup.workers > 0 ? setup.workers : std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, 64);
+    // microseconds a face; the answer holds them if the client asks
+    setup.engine.setup.config.class_maps = true;
+    // says what is wrong with options and weights
+    if (!open_engine(setup.engine, code)) return code;
+    service.workers =
+        setup.workers > 0
+            ? setup.workers
+            : std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, 64);
     auto pool = serve::EnginePool::create(setup.engine.setup, service.workers, service.waiting);
     if (!pool) {
         complain(pool.error().text);
@@ -126,14 +180,21 @@ int run_serve(int argc, char** argv) {
         complain("--listen " + setup.listen, server.error().text);
         return exit_output;
     }
-    const std::string shown = service.address.find(':') == std::string::npos ? service.address : "[" + service.address + "]";
-    complain(format("listening on http://%s:%d/, %d engine%s", shown.c_str(), (*server)->port(), service.workers, service.workers == 1 ? "" : "s"));
+    const std::string shown = service.address.find(':') == std::string::npos
+                                  ? service.address
+                                  : "[" + service.address + "]";
+    complain(format("listening on http://%s:%d/, %d engine%s", shown.c_str(), (*server)->port(),
+                    service.workers, service.workers == 1 ? "" : "s"));
     const bool local = service.address.starts_with("127.") || service.address == "::1";
-    if (!local && service.token.empty()) complain("everybody on this network can use the service; --token-file asks for a token, a proxy in front adds TLS");
+    if (!local && service.token.empty())
+        complain(
+            "everybody on this network can use the service; --token-file asks for a token, a proxy "
+            "in front adds TLS");
     ServeCamera camera((*pool)->weights(), feed);
     if (watches && !camera.start(setup.camera, setup.engine, code)) return code;
     if (const int unfinished = (*server)->run(); unfinished > 0) {
-        complain(format("stopped with %d request%s unfinished after --grace %d s", unfinished, unfinished == 1 ? "" : "s", service.limits.grace_seconds));
+        complain(format("stopped with %d request%s unfinished after --grace %d s", unfinished,
+                        unfinished == 1 ? "" : "s", service.limits.grace_seconds));
         std::_Exit(exit_done);  // nothing to save; destructors would wait for the engines
     }
     camera.stop();
@@ -147,7 +208,9 @@ int run_serve(int argc, char** argv) {
 namespace mien::cli {
 
 int run_serve(int, char**) {
-    complain("this program was built without the web service; with the headers of Boost.Beast (Debian: libboost-dev) the build has it");
+    complain(
+        "this program was built without the web service; with the headers of Boost.Beast (Debian: "
+        "libboost-dev) the build has it");
     return exit_usage;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// mien verify: does this machine compute what the weights file says? Replays its test vectors on every instruction set.
+// mien verify: does this machine compute what the weights file says? Replays its test vectors on
+// every instruction set.
 #include <memory>
 #include <new>
 
@@ -13,13 +14,15 @@ bool verify_on(const Model& model, Isa isa, std::span<std::byte> memory) {
     VerifyReport report;
     const Status status = verify(model, isa, memory, report);
     if (status == Status::ok) {
-        print(format("%-8s ok: %d vectors, every layer equal; largest distance to the float original %.4f\n", isa_name(isa),
-                     report.vectors, static_cast<double>(report.max_float_error)));
+        print(format(
+            "%-8s ok: %d vectors, every layer equal; largest distance to the float original %.4f\n",
+            isa_name(isa), report.vectors, static_cast<double>(report.max_float_error)));
         return true;
     }
     if (status == Status::verify_failed) {
         const bool scores = report.failed_layer == model.layer_count();
-        print(format("%-8s FAILED: vector %d differs first in %s\n", isa_name(isa), report.failed_vector + 1,
+        print(format("%-8s FAILED: vector %d differs first in %s\n", isa_name(isa),
+                     report.failed_vector + 1,
                      scores ? "the scores" : format("layer %d", report.failed_layer + 1).c_str()));
     } else {
         print(format("%-8s FAILED: %s\n", isa_name(isa), message(status)));
@@ -54,7 +57,8 @@ int verify_file(const std::string& path) {
         return exit_output;
     }
     bool all_ok = true;
-    for (const Isa isa : available_isas()) all_ok = verify_on(model, isa, {memory.get(), needed}) && all_ok;
+    for (const Isa isa : available_isas())
+        all_ok = verify_on(model, isa, {memory.get(), needed}) && all_ok;
     if (const int code = output_exit_code(); code != exit_done) return code;
     if (!all_ok) complain(path, message(Status::verify_failed));
     return all_ok ? exit_done : exit_model;
@@ -63,7 +67,9 @@ int verify_file(const std::string& path) {
 }  // namespace
 
 int run_verify(int argc, char** argv) {
-    CLI::App app("Replays the test vectors inside a network file, on every instruction set of this machine.\n");
+    CLI::App app(
+        "Replays the test vectors inside a network file, on every instruction set of this "
+        "machine.\n");
     style_app(app, "verify");
     std::string path;
     app.add_option("FILE", path, "A .mien file with a network")->required()->type_name("");

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // mien video: the same as `camera` for films, numbered pictures, and frames on standard input.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-
-#include <fcntl.h>
-#include <unistd.h>
 
 #include "cli/live.h"
 
@@ -23,20 +23,28 @@ struct VideoOptions {
 bool looks_like_stream(int descriptor) {
     char begin[9] = {};
     const ssize_t got = ::pread(descriptor, begin, sizeof begin, 0);
-    return (got == 9 && std::memcmp(begin, "YUV4MPEG2", 9) == 0) || (got >= 3 && std::memcmp(begin, "\xff\xd8\xff", 3) == 0);
+    return (got == 9 && std::memcmp(begin, "YUV4MPEG2", 9) == 0) ||
+           (got >= 3 && std::memcmp(begin, "\xff\xd8\xff", 3) == 0);
 }
 
-host::Result<std::unique_ptr<video::Source>> open_video(const VideoOptions& options, const video::StreamOptions& stream) {
+host::Result<std::unique_ptr<video::Source>> open_video(const VideoOptions& options,
+                                                        const video::StreamOptions& stream) {
     if (options.path == "-") return video::open_stream(::dup(0), stream);
     std::error_code error;
-    if (std::filesystem::is_directory(options.path, error)) return video::open_sequence(options.path, options.fps);
+    if (std::filesystem::is_directory(options.path, error))
+        return video::open_sequence(options.path, options.fps);
     const int descriptor = ::open(options.path.c_str(), O_RDONLY | O_CLOEXEC);
     if (descriptor < 0) {
         const int number = errno;
-        if (number == ENOENT && video::is_sequence_pattern(options.path)) return video::open_sequence(options.path, options.fps);
-        return host::Error{number == ENOENT ? "no such file" : number == EACCES ? "no permission" : std::strerror(number)};
+        if (number == ENOENT && video::is_sequence_pattern(options.path))
+            return video::open_sequence(options.path, options.fps);
+        return host::Error{number == ENOENT   ? "no such file"
+                           : number == EACCES ? "no permission"
+                                              : std::strerror(number)};
     }
-    if (stream.raw || !std::filesystem::is_regular_file(options.path, error) || looks_like_stream(descriptor)) return video::open_stream(descriptor, stream);
+    if (stream.raw || !std::filesystem::is_regular_file(options.path, error) ||
+        looks_like_stream(descriptor))
+        return video::open_stream(descriptor, stream);
     ::close(descriptor);
     if (std::filesystem::file_size(options.path, error) == 0) return host::Error{"is empty"};
     return video::open_film(options.path);
@@ -45,16 +53,25 @@ host::Result<std::unique_ptr<video::Source>> open_video(const VideoOptions& opti
 }  // namespace
 
 int run_video(int argc, char** argv) {
-    CLI::App app("Reads the faces of a film, of numbered pictures, or of frames on standard input (-):\n\n"
-                 "  ffmpeg -v error -i FILM -f yuv4mpegpipe -pix_fmt yuv420p - | mien video -\n"
-                 "  rpicam-vid -t 0 -n --codec mjpeg --width 640 --height 480 -o - | mien video - --live\n");
+    CLI::App app(
+        "Reads the faces of a film, of numbered pictures, or of frames on standard input (-):\n\n"
+        "  ffmpeg -v error -i FILM -f yuv4mpegpipe -pix_fmt yuv420p - | mien video -\n"
+        "  rpicam-vid -t 0 -n --codec mjpeg --width 640 --height 480 -o - | mien video - --live\n");
     style_app(app, "video");
     VideoOptions options;
-    app.add_option("FILE", options.path, "A film, a folder of pictures, names such as frame_%04d.png, or -")->type_name("")->required();
-    app.add_option("--raw", options.raw, std::string("Frames are plain pixels: ") + video::layout_names)->type_name("FORMAT");
+    app.add_option("FILE", options.path,
+                   "A film, a folder of pictures, names such as frame_%04d.png, or -")
+        ->type_name("")
+        ->required();
+    app.add_option("--raw", options.raw,
+                   std::string("Frames are plain pixels: ") + video::layout_names)
+        ->type_name("FORMAT");
     app.add_option("--size", options.size, "Of plain pixels")->type_name("WxH");
-    app.add_option("--fps", options.fps, "Frames a second where the file does not say; 0: 30")->check(CLI::Range(0.0, 100000.0))->type_name("RATE");
-    app.add_flag("--live", options.is_live, "Frames come from a camera: the newest wins, older ones are dropped");
+    app.add_option("--fps", options.fps, "Frames a second where the file does not say; 0: 30")
+        ->check(CLI::Range(0.0, 100000.0))
+        ->type_name("RATE");
+    app.add_flag("--live", options.is_live,
+                 "Frames come from a camera: the newest wins, older ones are dropped");
     add_live_options(app, options.live);
     int code = exit_done;
     if (!parse_options(app, argc, argv, code)) return code;
@@ -76,15 +93,18 @@ int run_video(int argc, char** argv) {
         }
     }
     Notices notices;
-    return run_live(options.live, options.path, notices, exit_interrupted, Ending::results, [&](bool, int& open_code) -> std::unique_ptr<video::Source> {
-        auto opened = open_video(options, stream);
-        if (!opened) {
-            complain(options.path == "-" ? "standard input" : options.path, opened.error().text);
-            open_code = exit_input;
-            return nullptr;
-        }
-        return options.is_live ? video::newest_of(std::move(*opened)) : std::move(*opened);
-    });
+    return run_live(options.live, options.path, notices, exit_interrupted, Ending::results,
+                    [&](bool, int& open_code) -> std::unique_ptr<video::Source> {
+                        auto opened = open_video(options, stream);
+                        if (!opened) {
+                            complain(options.path == "-" ? "standard input" : options.path,
+                                     opened.error().text);
+                            open_code = exit_input;
+                            return nullptr;
+                        }
+                        return options.is_live ? video::newest_of(std::move(*opened))
+                                               : std::move(*opened);
+                    });
 }
 
 }  // namespace mien::cli

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What does a cascade file say? Typed access to the records of an opened (hence valid) Cascade; docs/FILE_FORMAT.md, CASC.
+// What does a cascade file say? Typed access to the records of an opened (hence valid) Cascade;
+// docs/FILE_FORMAT.md, CASC.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +34,9 @@ struct CascadeFeature {
 };
 
 struct CascadeAccess {
-    static constexpr std::size_t stage_bytes = 12, tree_bytes = 16, node_bytes = 12, stump_bytes = 6, leaf_bytes = 4, feature_bytes = 16, weight_bytes = 4;
+    static constexpr std::size_t stage_bytes = 12, tree_bytes = 16, node_bytes = 12,
+                                 stump_bytes = 6, leaf_bytes = 4, feature_bytes = 16,
+                                 weight_bytes = 4;
 
     const Cascade& cascade;
 
@@ -54,13 +57,17 @@ struct CascadeAccess {
         const std::uint8_t* p = cascade.nodes_.data() + i * node_bytes;
         return {load_i16(p), load_i16(p + 2), load_u32(p + 4), load_f32(p + 8)};
     }
-    [[nodiscard]] float leaf(std::uint32_t i) const noexcept { return load_f32(cascade.leaves_.data() + i * leaf_bytes); }
+    [[nodiscard]] float leaf(std::uint32_t i) const noexcept {
+        return load_f32(cascade.leaves_.data() + i * leaf_bytes);
+    }
     [[nodiscard]] CascadeFeature feature(std::uint32_t i) const noexcept;
     // Every tree is one node: the case that the vector kernels handle.
     [[nodiscard]] bool stumps_only() const noexcept { return cascade.stumps_only_; }
 
     // What StumpTable::prepare() found.
-    [[nodiscard]] int stump_kind_count(bool late, int kind) const noexcept { return cascade.stump_kinds_[late ? 1 : 0][kind]; }
+    [[nodiscard]] int stump_kind_count(bool late, int kind) const noexcept {
+        return cascade.stump_kinds_[late ? 1 : 0][kind];
+    }
     [[nodiscard]] int early_stages() const noexcept { return cascade.early_stages_; }
     [[nodiscard]] int middle_stages() const noexcept { return cascade.middle_stages_; }
 

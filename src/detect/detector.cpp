@@ -13,16 +13,21 @@ namespace mien {
 namespace {
 
 constexpr int row_slack = 64;
-constexpr int rows_together = 8;     // rows of windows whose survivors may share a batch
-constexpr int jobs_per_thread = 6;   // more: evener shares; fewer: less work twice, since every job begins with a window's height
-constexpr int min_job_rows = 16;     // rows of windows
+constexpr int rows_together = 8;  // rows of windows whose survivors may share a batch
+// more: evener shares; fewer: less work twice, since every job begins with a window's height
+constexpr int jobs_per_thread = 6;
+constexpr int min_job_rows = 16;  // rows of windows
 
-// The products of OpenCV are of floats, rounded to float before they are rounded (to nearest even) to an integer.
-int scaled_length(int length, float scale) noexcept { return static_cast<int>(std::lrint(static_cast<float>(length) * scale)); }
+// The products of OpenCV are of floats, rounded to float before they are rounded (to nearest even)
+// to an integer.
+int scaled_length(int length, float scale) noexcept {
+    return static_cast<int>(std::lrint(static_cast<float>(length) * scale));
+}
 
 }  // namespace
 
-void Detector::place(Arena& arena, const Cascade& cascade, const Setup& setup, const Kernels& kernels) noexcept {
+void Detector::place(Arena& arena, const Cascade& cascade, const Setup& setup,
+                     const Kernels& kernels) noexcept {
     cascade_ = cascade;
     kernels_ = &kernels;
     literal_ = setup.literal;
@@ -35,38 +40,51 @@ void Detector::place(Arena& arena, const Cascade& cascade, const Setup& setup, c
     for (int i = 0; i < threads_; ++i) {
         Worker measured{};
         Worker& worker = workers != nullptr ? *new (workers + i) Worker{} : measured;
-        worker.band.place(arena, setup.max_width, setup.max_height, cascade.window_height(), cascade.has_tilted(), kernels);
-        // A row has at most half as many windows as pixels, as levels with a step of 1 are at most half as wide.
+        worker.band.place(arena, setup.max_width, setup.max_height, cascade.window_height(),
+                          cascade.has_tilted(), kernels);
+        // A row has at most half as many windows as pixels, as levels with a step of 1 are at most
+        // half as wide.
         const auto columns = static_cast<std::size_t>(setup.max_width / 2 + row_slack);
-        const auto batch_columns = static_cast<std::size_t>(round_up(cascade.window_width() + 1, 16));
+        const auto batch_columns =
+            static_cast<std::size_t>(round_up(cascade.window_width() + 1, 16));
         worker.survivors = arena.take<HaarSurvivor>(columns);
-        worker.copy = arena.take<std::uint16_t>(batch_columns * static_cast<std::size_t>((cascade.window_height() + 1) * kernels.detect.batch));
+        worker.copy = arena.take<std::uint16_t>(
+            batch_columns *
+            static_cast<std::size_t>((cascade.window_height() + 1) * kernels.detect.batch));
         worker.row_hits = arena.take<Position>(columns * rows_together);
-        worker.hits = threads_ > 1 ? arena.take<Hit>(static_cast<std::size_t>(setup.max_candidates)) : nullptr;
+        worker.hits = threads_ > 1 ? arena.take<Hit>(static_cast<std::size_t>(setup.max_candidates))
+                                   : nullptr;
         for (int step = 1; step <= 2; ++step) layouts[step - 1] = worker.band.layout(step);
     }
     workers_ = workers;
     const bool batches = kernels.detect.batch > 0;
-    for (int i = 0; i < 2; ++i) tables_[i].place(arena, cascade, layouts[i], batches ? StumpTable::Use::rows : StumpTable::Use::all);
-    IntegralLayout copy = {.step = 1, .pitch = round_up(cascade.window_width() + 1, 16) * kernels.detect.batch, .odd = 0, .tilted = 0};
+    for (int i = 0; i < 2; ++i)
+        tables_[i].place(arena, cascade, layouts[i],
+                         batches ? StumpTable::Use::rows : StumpTable::Use::all);
+    IntegralLayout copy = {.step = 1,
+                           .pitch = round_up(cascade.window_width() + 1, 16) * kernels.detect.batch,
+                           .odd = 0,
+                           .tilted = 0};
     copy.column = kernels.detect.batch;
-    if (batches && CascadeAccess{cascade_}.stumps_only()) batch_table_.place(arena, cascade, copy, StumpTable::Use::batches);
+    if (batches && CascadeAccess{cascade_}.stumps_only())
+        batch_table_.place(arena, cascade, copy, StumpTable::Use::batches);
 }
 
-// ------------------------------------------------------------------------------------------------ scanning
+// ---------------------------------------------------------------------- scanning
 
 // What the threads of one call share.
 struct Detector::Scan {
     Detector* detector;
     GrayFrame frame;
     DetectorOptions options;
-    std::int64_t job_windows;           // windows that a job should have; 0: a level is one job
+    std::int64_t job_windows;  // windows that a job should have; 0: a level is one job
     std::atomic<std::int32_t> next_job{0};
-    DetectorStats stats;                // of the first worker, which sees every level
+    DetectorStats stats;  // of the first worker, which sees every level
 };
 
-// Some rows of a level on one thread, and the batches that are being filled: of windows that passed the early stages, and
-// of those that passed the middle ones too. A window's place in a batch ascends as its place in the level does.
+// Some rows of a level on one thread, and the batches that are being filled: of windows that passed
+// the early stages, and of those that passed the middle ones too. A window's place in a batch
+// ascends as its place in the level does.
 struct Detector::Run {
     struct Gathering {
         HaarBatch batch;
@@ -79,7 +97,8 @@ struct Detector::Run {
     Gathering gatherings[2];
 };
 
-void Detector::scan_rows(const GrayFrame& frame, const Level& level, int first_row, int end_row, int job, Worker& worker) noexcept {
+void Detector::scan_rows(const GrayFrame& frame, const Level& level, int first_row, int end_row,
+                         int job, Worker& worker) noexcept {
     const CascadeAccess access{cascade_};
     const StumpTable& table = tables_[level.step - 1];
     worker.band.begin(frame, level, first_row * level.step, end_row * level.step);
@@ -116,10 +135,12 @@ void Detector::scan_rows(const GrayFrame& frame, const Level& level, int first_r
 void Detector::scan_row(Run& run, int row) noexcept {
     Worker& worker = run.worker;
     const HaarOrigin origin = worker.band.row(row * run.level.step);
-    const int early = kernels_->detect.batch > 0 ? CascadeAccess{cascade_}.early_stages() : cascade_.stage_count();
+    const int early = kernels_->detect.batch > 0 ? CascadeAccess{cascade_}.early_stages()
+                                                 : cascade_.stage_count();
     const HaarRow windows = {&run.table.table(), early, origin, run.level.columns};
     const bool literal = literal_ || !run.table.vectorised();
-    const int found = literal ? run.table.literal_row(windows, worker.survivors) : kernels_->detect.haar_row(windows, worker.survivors);
+    const int found = literal ? run.table.literal_row(windows, worker.survivors)
+                              : kernels_->detect.haar_row(windows, worker.survivors);
     const bool done = literal || early == cascade_.stage_count();
     for (int i = 0; i < found; ++i) {
         const HaarSurvivor& survivor = worker.survivors[i];
@@ -127,12 +148,14 @@ void Detector::scan_row(Run& run, int row) noexcept {
         if (done)
             worker.row_hits[worker.row_hit_count++] = position;
         else
-            gather(run, 0, position, origin.low + survivor.window, origin.sum + survivor.window, survivor.norm);
+            gather(run, 0, position, origin.low + survivor.window, origin.sum + survivor.window,
+                   survivor.norm);
     }
 }
 
 // Into the g-th batch, which runs when it is full; past the last one are the hits.
-void Detector::gather(Run& run, int g, Position position, const std::uint16_t* low, const std::uint32_t* sum, float norm) noexcept {
+void Detector::gather(Run& run, int g, Position position, const std::uint16_t* low,
+                      const std::uint32_t* sum, float norm) noexcept {
     if (g == 2) {
         run.worker.row_hits[run.worker.row_hit_count++] = position;
         return;
@@ -163,8 +186,9 @@ void Detector::report_hits(Run& run) noexcept {
     const Level& level = run.level;
     for (int i = 0; i < worker.row_hit_count; ++i) {
         const Position hit = worker.row_hits[i];
-        const Rect box = {scaled_length(hit.column * level.step, level.scale), scaled_length(hit.row * level.step, level.scale),
-                          level.window_width, level.window_height};
+        const Rect box = {scaled_length(hit.column * level.step, level.scale),
+                          scaled_length(hit.row * level.step, level.scale), level.window_width,
+                          level.window_height};
         if (worker.hits == nullptr)
             candidates_.add(box);
         else if (worker.hit_count < max_candidates_)
@@ -178,7 +202,8 @@ void Detector::report_hits(Run& run) noexcept {
 // Walks all jobs in order and does those that no other thread has taken.
 void Detector::run_worker(Scan& scan, Worker& worker) noexcept {
     worker.hit_count = worker.hits_dropped = worker.merged = 0;
-    Pyramid pyramid(cascade_.window_width(), cascade_.window_height(), scan.frame.width, scan.frame.height, scan.options);
+    Pyramid pyramid(cascade_.window_width(), cascade_.window_height(), scan.frame.width,
+                    scan.frame.height, scan.options);
     Level level;
     std::int32_t job = 0, mine = scan.next_job.fetch_add(1, std::memory_order_relaxed);
     while (pyramid.next(level)) {
@@ -190,11 +215,13 @@ void Detector::run_worker(Scan& scan, Worker& worker) noexcept {
         }
         int rows = level.rows;
         if (scan.job_windows > 0)
-            rows = std::clamp(static_cast<int>(scan.job_windows / level.columns), std::min(min_job_rows, level.rows), level.rows);
+            rows = std::clamp(static_cast<int>(scan.job_windows / level.columns),
+                              std::min(min_job_rows, level.rows), level.rows);
         const int jobs = (level.rows + rows - 1) / rows;
         for (; mine < job + jobs; mine = scan.next_job.fetch_add(1, std::memory_order_relaxed)) {
             const int part = mine - job;
-            scan_rows(scan.frame, level, part * rows, std::min((part + 1) * rows, level.rows), mine, worker);
+            scan_rows(scan.frame, level, part * rows, std::min((part + 1) * rows, level.rows), mine,
+                      worker);
         }
         job += jobs;
     }
@@ -206,18 +233,23 @@ void Detector::merge_hits() noexcept {
         Worker* first = nullptr;
         for (int i = 0; i < threads_; ++i) {
             Worker& worker = workers_[i];
-            if (worker.merged < worker.hit_count && (first == nullptr || worker.hits[worker.merged].job < first->hits[first->merged].job))
+            if (worker.merged < worker.hit_count &&
+                (first == nullptr ||
+                 worker.hits[worker.merged].job < first->hits[first->merged].job))
                 first = &worker;
         }
         if (first == nullptr) break;
         const std::int32_t job = first->hits[first->merged].job;
-        while (first->merged < first->hit_count && first->hits[first->merged].job == job) candidates_.add(first->hits[first->merged++].box);
+        while (first->merged < first->hit_count && first->hits[first->merged].job == job)
+            candidates_.add(first->hits[first->merged++].box);
     }
-    // A thread drops hits only after as many as candidates_ holds, so candidates_ would have dropped them too.
+    // A thread drops hits only after as many as candidates_ holds, so candidates_ would have
+    // dropped them too.
     for (int i = 0; i < threads_; ++i) candidates_.drop(workers_[i].hits_dropped);
 }
 
-std::span<const Detection> Detector::detect(const std::uint8_t* gray, std::ptrdiff_t stride_bytes, int width, int height,
+std::span<const Detection> Detector::detect(const std::uint8_t* gray, std::ptrdiff_t stride_bytes,
+                                            int width, int height,
                                             const DetectorOptions& options) noexcept {
     candidates_.clear();
     stats_ = {};
@@ -229,11 +261,15 @@ std::span<const Detection> Detector::detect(const std::uint8_t* gray, std::ptrdi
         Pyramid pyramid(cascade_.window_width(), cascade_.window_height(), width, height, options);
         Level level;
         while (pyramid.next(level)) scan.job_windows += std::int64_t{level.columns} * level.rows;
-        scan.job_windows = std::max<std::int64_t>(scan.job_windows / (threads_ * jobs_per_thread), 1);
-        executor_.run(executor_.context, threads_, [](void* argument, int index) {
-            Scan& shared = *static_cast<Scan*>(argument);
-            shared.detector->run_worker(shared, shared.detector->workers_[index]);
-        }, &scan);
+        scan.job_windows =
+            std::max<std::int64_t>(scan.job_windows / (threads_ * jobs_per_thread), 1);
+        executor_.run(
+            executor_.context, threads_,
+            [](void* argument, int index) {
+                Scan& shared = *static_cast<Scan*>(argument);
+                shared.detector->run_worker(shared, shared.detector->workers_[index]);
+            },
+            &scan);
         merge_hits();
     }
     stats_ = scan.stats;

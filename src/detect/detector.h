@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Where are the faces? A Haar cascade over an image pyramid; the same rectangles as OpenCV 4's detectMultiScale.
+// Where are the faces? A Haar cascade over an image pyramid; the same rectangles as OpenCV 4's
+// detectMultiScale.
 #pragma once
 
 #include <cstdint>
@@ -24,17 +25,22 @@ public:
     };
     static constexpr int max_threads = 64;
 
-    // Takes its memory from the arena and builds the tables; while the arena only measures, nothing is written.
-    void place(Arena& arena, const Cascade& cascade, const Setup& setup, const Kernels& kernels) noexcept;
+    // Takes its memory from the arena and builds the tables; while the arena only measures, nothing
+    // is written.
+    void place(Arena& arena, const Cascade& cascade, const Setup& setup,
+               const Kernels& kernels) noexcept;
 
     // Faces of a gray picture no larger than place() was told; valid until the next call.
-    [[nodiscard]] std::span<const Detection> detect(const std::uint8_t* gray, std::ptrdiff_t stride_bytes, int width, int height,
+    [[nodiscard]] std::span<const Detection> detect(const std::uint8_t* gray,
+                                                    std::ptrdiff_t stride_bytes, int width,
+                                                    int height,
                                                     const DetectorOptions& options) noexcept;
 
     [[nodiscard]] const DetectorStats& stats() const noexcept { return stats_; }
 
 private:
-    // A level, or with several threads a part of one, is a job; jobs are numbered in the order of their windows.
+    // A level, or with several threads a part of one, is a job; jobs are numbered in the order of
+    // their windows.
     struct Hit {
         std::int32_t job;
         Rect box;
@@ -57,9 +63,11 @@ private:
     struct Run;
 
     void run_worker(Scan& scan, Worker& worker) noexcept;
-    void scan_rows(const GrayFrame& frame, const Level& level, int first_row, int end_row, int job, Worker& worker) noexcept;
+    void scan_rows(const GrayFrame& frame, const Level& level, int first_row, int end_row, int job,
+                   Worker& worker) noexcept;
     void scan_row(Run& run, int row) noexcept;
-    void gather(Run& run, int g, Position position, const std::uint16_t* low, const std::uint32_t* sum, float norm) noexcept;
+    void gather(Run& run, int g, Position position, const std::uint16_t* low,
+                const std::uint32_t* sum, float norm) noexcept;
     void finish_batch(Run& run, int g) noexcept;
     void report_hits(Run& run) noexcept;
     void merge_hits() noexcept;
@@ -69,7 +77,7 @@ private:
     Executor executor_;
     bool literal_ = false;
     int max_candidates_ = 0;
-    StumpTable tables_[2];             // for a step of 1 and of 2
+    StumpTable tables_[2];  // for a step of 1 and of 2
     StumpTable batch_table_;
     Worker* workers_ = nullptr;
     int threads_ = 1;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Formulas: cv::groupRectangles and cv::partition of OpenCV 4 (objdetect), as found by comparing results.
+// Formulas: cv::groupRectangles and cv::partition of OpenCV 4 (objdetect), as found by comparing
+// results.
 #include "detect/group.h"
 
 #include <algorithm>
@@ -14,14 +15,17 @@ constexpr double eps = 0.2;
 bool similar(const Rect& a, const Rect& b) noexcept {
     const double delta = eps * (std::min(a.width, b.width) + std::min(a.height, b.height)) * 0.5;
     return std::abs(a.x - b.x) <= delta && std::abs(a.y - b.y) <= delta &&
-           std::abs(a.x + a.width - b.x - b.width) <= delta && std::abs(a.y + a.height - b.y - b.height) <= delta;
+           std::abs(a.x + a.width - b.x - b.width) <= delta &&
+           std::abs(a.y + a.height - b.y - b.height) <= delta;
 }
 
 // Is `a` (of `members_a` candidates) a weaker face inside `b`?
 bool inside(const Rect& a, int members_a, const Rect& b, int members_b) noexcept {
-    const int dx = static_cast<int>(std::lrint(b.width * eps)), dy = static_cast<int>(std::lrint(b.height * eps));
+    const int dx = static_cast<int>(std::lrint(b.width * eps)),
+              dy = static_cast<int>(std::lrint(b.height * eps));
     return a.x >= b.x - dx && a.y >= b.y - dy && a.x + a.width <= b.x + b.width + dx &&
-           a.y + a.height <= b.y + b.height + dy && (members_b > std::max(3, members_a) || members_a < 3);
+           a.y + a.height <= b.y + b.height + dy &&
+           (members_b > std::max(3, members_a) || members_a < 3);
 }
 
 Rect clipped(const Rect& r, int width, int height) noexcept {
@@ -45,7 +49,8 @@ std::int32_t Candidates::find_root(std::int32_t i) noexcept {
     return i;
 }
 
-// Classes in order of their first member. The smaller index is always the root, so it meets its class first.
+// Classes in order of their first member. The smaller index is always the root, so it meets its
+// class first.
 int Candidates::form_classes() noexcept {
     for (int i = 0; i < count_; ++i) parent_[i] = i;
     for (int i = 0; i < count_; ++i)
@@ -57,7 +62,8 @@ int Candidates::form_classes() noexcept {
     int count = 0;
     for (int i = 0; i < count_; ++i) parent_[i] = find_root(i);
     for (int i = 0; i < count_; ++i) {
-        // parent_ turns from "root" into "class" as we go: entries before i are classes already, and a root is <= i.
+        // parent_ turns from "root" into "class" as we go: entries before i are classes already,
+        // and a root is <= i.
         const bool is_root = parent_[i] == i;
         const std::int32_t index = is_root ? count++ : parent_[parent_[i]];
         if (is_root) classes_[index] = {};
@@ -73,11 +79,13 @@ int Candidates::form_classes() noexcept {
     return count;
 }
 
-std::span<const Detection> Candidates::group(int min_neighbors, int frame_width, int frame_height) noexcept {
+std::span<const Detection> Candidates::group(int min_neighbors, int frame_width,
+                                             int frame_height) noexcept {
     int found = 0;
     const auto emit = [&](const Rect& box, int neighbors) {
         const Rect inside_frame = clipped(box, frame_width, frame_height);
-        if (inside_frame.width > 0 && inside_frame.height > 0) detections_[found++] = {inside_frame, neighbors};
+        if (inside_frame.width > 0 && inside_frame.height > 0)
+            detections_[found++] = {inside_frame, neighbors};
     };
     if (min_neighbors <= 0) {
         for (int i = 0; i < count_; ++i) emit(boxes_[i], 1);
@@ -87,19 +95,23 @@ std::span<const Detection> Candidates::group(int min_neighbors, int frame_width,
     int kept = 0;
     for (int i = 0; i < class_count; ++i) {
         Class c = classes_[i];
-        if (c.members <= min_neighbors) continue;  // so 5 neighbours means six candidates, as in OpenCV
+        // so 5 neighbours means six candidates, as in OpenCV
+        if (c.members <= min_neighbors) continue;
         const float inverse = 1.0f / static_cast<float>(c.members);
-        for (std::int64_t* value : {&c.x, &c.y, &c.width, &c.height}) *value = std::lrint(static_cast<float>(*value) * inverse);
+        for (std::int64_t* value : {&c.x, &c.y, &c.width, &c.height})
+            *value = std::lrint(static_cast<float>(*value) * inverse);
         classes_[kept++] = c;
     }
     const auto box_of = [](const Class& c) {
-        return Rect{static_cast<int>(c.x), static_cast<int>(c.y), static_cast<int>(c.width), static_cast<int>(c.height)};
+        return Rect{static_cast<int>(c.x), static_cast<int>(c.y), static_cast<int>(c.width),
+                    static_cast<int>(c.height)};
     };
     for (int i = 0; i < kept; ++i) {
         const Rect box = box_of(classes_[i]);
         bool weaker = false;
         for (int k = 0; k < kept && !weaker; ++k)
-            weaker = k != i && inside(box, classes_[i].members, box_of(classes_[k]), classes_[k].members);
+            weaker = k != i &&
+                     inside(box, classes_[i].members, box_of(classes_[k]), classes_[k].members);
         if (!weaker) emit(box, classes_[i].members);
     }
     return {detections_, static_cast<std::size_t>(found)};

@@ -32,9 +32,11 @@ public:
     // Candidates that found no room; results may then differ from OpenCV's.
     [[nodiscard]] int dropped() const noexcept { return dropped_; }
 
-    // Classes of similar candidates with more than `min_neighbors` members, averaged and clipped to the frame, in order of
-    // their first candidate; with min_neighbors 0 every candidate. Valid until the next call.
-    [[nodiscard]] std::span<const Detection> group(int min_neighbors, int frame_width, int frame_height) noexcept;
+    // Classes of similar candidates with more than `min_neighbors` members, averaged and clipped to
+    // the frame, in order of their first candidate; with min_neighbors 0 every candidate. Valid
+    // until the next call.
+    [[nodiscard]] std::span<const Detection> group(int min_neighbors, int frame_width,
+                                                   int frame_height) noexcept;
 
 private:
     struct Class {
@@ -45,7 +47,7 @@ private:
     int form_classes() noexcept;
 
     Rect* boxes_ = nullptr;
-    std::int32_t* parent_ = nullptr;    // union-find over candidates; then the class of each root
+    std::int32_t* parent_ = nullptr;  // union-find over candidates; then the class of each root
     Class* classes_ = nullptr;
     Detection* detections_ = nullptr;
     int capacity_ = 0, count_ = 0, dropped_ = 0;

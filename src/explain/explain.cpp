@@ -12,7 +12,9 @@ namespace {
 using Eigen::Index;
 
 Heatmap map_of(const TensorShape& shape) {
-    return {shape.width, shape.height, std::vector<float>(static_cast<std::size_t>(shape.width) * static_cast<std::size_t>(shape.height))};
+    return {shape.width, shape.height,
+            std::vector<float>(static_cast<std::size_t>(shape.width) *
+                               static_cast<std::size_t>(shape.height))};
 }
 
 Map one_hot(Index classes, int class_index) {
@@ -45,12 +47,19 @@ bool find_method(std::string_view name, Method& out) {
     return false;
 }
 
-bool is_signed(Method method) { return method != Method::grad_cam && method != Method::original_cam; }
+bool is_signed(Method method) {
+    return method != Method::grad_cam && method != Method::original_cam;
+}
 
 Heatmap resized(const Heatmap& map, int width, int height) {
-    Heatmap out{width, height, std::vector<float>(static_cast<std::size_t>(width) * static_cast<std::size_t>(height))};
+    Heatmap out{
+        width, height,
+        std::vector<float>(static_cast<std::size_t>(width) * static_cast<std::size_t>(height))};
     const auto place = [](int i, int from, int to, int& low, int& high) {
-        const float position = std::clamp((static_cast<float>(i) + 0.5f) * static_cast<float>(from) / static_cast<float>(to) - 0.5f, 0.0f, static_cast<float>(from - 1));
+        const float position = std::clamp(
+            (static_cast<float>(i) + 0.5f) * static_cast<float>(from) / static_cast<float>(to) -
+                0.5f,
+            0.0f, static_cast<float>(from - 1));
         low = static_cast<int>(position);
         high = std::min(low + 1, from - 1);
         return position - static_cast<float>(low);
@@ -61,9 +70,15 @@ Heatmap resized(const Heatmap& map, int width, int height) {
         for (int x = 0; x < width; ++x) {
             int x0, x1;
             const float fx = place(x, map.width, width, x0, x1);
-            const auto value = [&](int row, int column) { return map.values[static_cast<std::size_t>(row) * static_cast<std::size_t>(map.width) + static_cast<std::size_t>(column)]; };
-            out.values[static_cast<std::size_t>(y) * static_cast<std::size_t>(width) + static_cast<std::size_t>(x)] =
-                (value(y0, x0) * (1 - fx) + value(y0, x1) * fx) * (1 - fy) + (value(y1, x0) * (1 - fx) + value(y1, x1) * fx) * fy;
+            const auto value = [&](int row, int column) {
+                return map
+                    .values[static_cast<std::size_t>(row) * static_cast<std::size_t>(map.width) +
+                            static_cast<std::size_t>(column)];
+            };
+            out.values[static_cast<std::size_t>(y) * static_cast<std::size_t>(width) +
+                       static_cast<std::size_t>(x)] =
+                (value(y0, x0) * (1 - fx) + value(y0, x1) * fx) * (1 - fy) +
+                (value(y1, x0) * (1 - fx) + value(y1, x1) * fx) * fy;
         }
     }
     return out;
@@ -84,7 +99,8 @@ void Explainer::look(const std::uint8_t* pixels) {
 int Explainer::place_of(std::string_view layer) const {
     const int count = model_.layer_count();
     for (int i = 0; i < count; ++i) {
-        if (network_.layer(i).name == layer) return i + 1 == count && network_.layer(i).op == LayerOp::conv_gap ? head_place : i + 1;
+        if (network_.layer(i).name == layer)
+            return i + 1 == count && network_.layer(i).op == LayerOp::conv_gap ? head_place : i + 1;
     }
     return no_place;
 }
@@ -99,14 +115,16 @@ bool Explainer::has_map(int place) const {
 bool Explainer::explain(Method method, int class_index, int place, Heatmap& out) {
     if (!make_map(method, class_index, place, out)) return false;
     for (float& v : out.values)
-        if (!std::isfinite(v)) v = 0;  // weights may be so large that sums overflow; whoever sorts or draws need not care
+        // weights may be so large that sums overflow; whoever sorts or draws need not care
+        if (!std::isfinite(v)) v = 0;
     return true;
 }
 
 bool Explainer::make_map(Method method, int class_index, int place, Heatmap& out) {
     if (class_index < 0 || class_index >= model_.class_count()) return false;
     const bool original = method == Method::original_cam || method == Method::original_guided;
-    if (place == usual_place) place = original && has_map(head_place) ? head_place : network_.last_map();
+    if (place == usual_place)
+        place = original && has_map(head_place) ? head_place : network_.last_map();
     const Map score = one_hot(network_.logits().cols(), class_index);
     const int last = network_.tensors() - 1;
     switch (method) {
@@ -115,7 +133,8 @@ bool Explainer::make_map(Method method, int class_index, int place, Heatmap& out
         case Method::original_cam: return grad_cam(class_index, place, true, out);
         case Method::guided:
         case Method::gradient:
-            network_.backward(last, score, method == Method::guided ? Rule::guided : Rule::gradient);
+            network_.backward(last, score,
+                              method == Method::guided ? Rule::guided : Rule::gradient);
             pixel_map(out);
             return true;
         case Method::guided_cam: {
@@ -157,7 +176,9 @@ bool Explainer::make_map(Method method, int class_index, int place, Heatmap& out
 bool Explainer::cam(int class_index, Heatmap& out) {
     if (network_.score_map().size() == 0) return false;
     out = map_of(network_.score_map_shape());
-    for (std::size_t i = 0; i < out.values.size(); ++i) out.values[i] = static_cast<float>(network_.score_map()(static_cast<Index>(i), class_index));
+    for (std::size_t i = 0; i < out.values.size(); ++i)
+        out.values[i] =
+            static_cast<float>(network_.score_map()(static_cast<Index>(i), class_index));
     return true;
 }
 
@@ -165,7 +186,8 @@ bool Explainer::grad_cam(int class_index, int place, bool original, Heatmap& out
     if (!has_map(place)) return false;
     Map seed = one_hot(network_.logits().cols(), class_index);
     if (original) {  // of the probability, not of the logit
-        const Map p = Eigen::Map<const Eigen::Matrix<double, 1, Eigen::Dynamic>>(probabilities_.data(), 1, static_cast<Index>(probabilities_.size()));
+        const Map p = Eigen::Map<const Eigen::Matrix<double, 1, Eigen::Dynamic>>(
+            probabilities_.data(), 1, static_cast<Index>(probabilities_.size()));
         seed = p(0, class_index) * (seed - p);
     }
     const Map* value = &network_.score_map();
@@ -181,14 +203,17 @@ bool Explainer::grad_cam(int class_index, int place, bool original, Heatmap& out
     }
     Eigen::RowVectorXd weights = gradient.colwise().mean();
     if (original) weights /= std::sqrt(gradient.array().square().mean()) + 1e-5;
-    const Eigen::VectorXf map = (((*value) * weights.transpose()).array() + (original ? 1.0 : 0.0)).cwiseMax(0.0).cast<float>();
+    const Eigen::VectorXf map = (((*value) * weights.transpose()).array() + (original ? 1.0 : 0.0))
+                                    .cwiseMax(0.0)
+                                    .cast<float>();
     std::copy(map.data(), map.data() + map.size(), out.values.begin());
     return true;
 }
 
 void Explainer::pixel_map(Heatmap& out) const {
     out = map_of(network_.shape(0));
-    const Eigen::VectorXf sum = (network_.gradient(0).rowwise().sum() * network_.step_per_pixel()).cast<float>();
+    const Eigen::VectorXf sum =
+        (network_.gradient(0).rowwise().sum() * network_.step_per_pixel()).cast<float>();
     std::copy(sum.data(), sum.data() + sum.size(), out.values.begin());
 }
 
@@ -196,15 +221,18 @@ double rank_correlation(const std::vector<float>& a, const std::vector<float>& b
     const auto ranks = [](const std::vector<float>& values) {
         std::vector<std::size_t> order(values.size());
         std::iota(order.begin(), order.end(), std::size_t{0});
-        std::sort(order.begin(), order.end(), [&](std::size_t i, std::size_t k) { return values[i] < values[k]; });
+        std::sort(order.begin(), order.end(),
+                  [&](std::size_t i, std::size_t k) { return values[i] < values[k]; });
         Eigen::ArrayXd rank(static_cast<Index>(values.size()));
         for (std::size_t first = 0; first < order.size();) {
             std::size_t end = first;
             while (end < order.size() && values[order[end]] == values[order[first]]) ++end;
-            for (std::size_t i = first; i < end; ++i) rank(static_cast<Index>(order[i])) = static_cast<double>(first + end - 1) / 2;
+            for (std::size_t i = first; i < end; ++i)
+                rank(static_cast<Index>(order[i])) = static_cast<double>(first + end - 1) / 2;
             first = end;
         }
-        return Eigen::ArrayXd(rank - (static_cast<double>(values.size()) - 1) / 2);  // the mean of ranks, with ties shared
+        // the mean of ranks, with ties shared
+        return Eigen::ArrayXd(rank - (static_cast<double>(values.size()) - 1) / 2);
     };
     if (a.size() != b.size() || a.empty()) return 0;
     const Eigen::ArrayXd x = ranks(a), y = ranks(b);

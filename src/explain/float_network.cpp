@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Layers in float, forward and backward (see float_network.h). Plain loops around Eigen's products: a face takes milliseconds.
+// Layers in float, forward and backward (see float_network.h). Plain loops around Eigen's products:
+// a face takes milliseconds.
 #include "explain/float_network.h"
 
 #include <cmath>
@@ -15,7 +16,8 @@ using Eigen::Index;
 
 Index at(int v) { return static_cast<Index>(v); }
 
-// Calls visit(output position, input position) for each pair that the window's element (ky, kx) joins.
+// Calls visit(output position, input position) for each pair that the window's element (ky, kx)
+// joins.
 template <class Visit>
 void for_positions(const LayerView& l, const TensorShape& in, int ky, int kx, Visit visit) {
     for (int y = 0; y < l.out_h; ++y) {
@@ -43,9 +45,11 @@ FloatTwin float_twin(const Model& model) {
     Container file;
     Bytes integers, biases;
     FloatTwin twin;
-    const bool found = Container::open(model.bytes(), "NETW", file) == Status::ok && file.find("WGHT", integers) && file.find("BIAS", biases) &&
+    const bool found = Container::open(model.bytes(), "NETW", file) == Status::ok &&
+                       file.find("WGHT", integers) && file.find("BIAS", biases) &&
                        file.find("FLTW", twin.weights) && file.find("FLTB", twin.biases);
-    if (!found || twin.weights.size() != 4 * integers.size() || twin.biases.size() != biases.size()) return {};
+    if (!found || twin.weights.size() != 4 * integers.size() || twin.biases.size() != biases.size())
+        return {};
     for (const Bytes& part : {twin.weights, twin.biases})
         for (std::size_t i = 0; i < part.size(); i += 4)
             if (!(std::abs(load_f32(part.data() + i)) < 1e18f)) return {};
@@ -68,47 +72,70 @@ FloatNetwork::FloatNetwork(const Model& model, WeightsFrom from) : model_(model)
         if (l.has_weights()) {
             const bool depthwise = l.op == LayerOp::depthwise;
             const Index rows = depthwise ? at(l.kernel_h) * l.kernel_w : at(l.out_c);
-            const Index columns = depthwise ? at(l.out_c) : at(l.kernel_h) * l.kernel_w * in.channels;
-            using Signed = Eigen::Matrix<std::int8_t, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+            const Index columns =
+                depthwise ? at(l.out_c) : at(l.kernel_h) * l.kernel_w * in.channels;
+            using Signed =
+                Eigen::Matrix<std::int8_t, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
             w.kernel = Eigen::Map<const Signed>(access.weights(l), rows, columns).cast<double>();
             w.bias.resize(l.out_c);
             for (int c = 0; c < l.out_c; ++c) w.bias(c) = static_cast<double>(access.bias(l, c));
             if (twin) {
-                for (Index k = 0; k < w.kernel.size(); ++k) w.kernel.data()[k] = static_cast<double>(load_f32(twin.weights.data() + 4 * (l.weight_offset + static_cast<std::size_t>(k))));
-                for (int c = 0; c < l.out_c; ++c) w.bias(c) = static_cast<double>(load_f32(twin.biases.data() + 4 * (l.bias_index + static_cast<std::size_t>(c))));
+                for (Index k = 0; k < w.kernel.size(); ++k)
+                    w.kernel.data()[k] = static_cast<double>(load_f32(
+                        twin.weights.data() + 4 * (l.weight_offset + static_cast<std::size_t>(k))));
+                for (int c = 0; c < l.out_c; ++c)
+                    w.bias(c) = static_cast<double>(load_f32(
+                        twin.biases.data() + 4 * (l.bias_index + static_cast<std::size_t>(c))));
             }
         }
         if (l.has_scale()) {
             w.scale.resize(l.out_c);
-            // Global pooling has one scale for all channels. With real numbers all that is left of the scales is the mean over positions.
+            // Global pooling has one scale for all channels. With real numbers all that is left of
+            // the scales is the mean over positions.
             const bool pools = l.op == LayerOp::global_avg_pool || l.op == LayerOp::conv_gap;
-            const int positions = l.op == LayerOp::conv_gap ? l.out_h * l.out_w : in.height * in.width;
+            const int positions =
+                l.op == LayerOp::conv_gap ? l.out_h * l.out_w : in.height * in.width;
             for (int c = 0; c < l.out_c; ++c)
-                w.scale(c) = twin ? (pools ? 1.0 / static_cast<double>(positions) : 1.0) : static_cast<double>(access.scale(l, l.op == LayerOp::global_avg_pool ? 0 : c));
+                w.scale(c) = twin ? (pools ? 1.0 / static_cast<double>(positions) : 1.0)
+                                  : static_cast<double>(
+                                        access.scale(l, l.op == LayerOp::global_avg_pool ? 0 : c));
         }
         weights_.push_back(std::move(w));
-        if (in.height * in.width > 1 && l.output_shape().height * l.output_shape().width == 1) last_map_ = l.input;
+        if (in.height * in.width > 1 && l.output_shape().height * l.output_shape().width == 1)
+            last_map_ = l.input;
     }
-    // Where pooling takes the mean of a convolution with a channel for each class, the features are what that convolution reads, as for conv_gap,
-    // which is the same in one layer.
+    // Where pooling takes the mean of a convolution with a channel for each class, the features are
+    // what that convolution reads, as for conv_gap, which is the same in one layer.
     if (last_map_ > 0 && layers_[static_cast<std::size_t>(last_map_) - 1].op == LayerOp::conv) {
         const LayerView& maker = layers_[static_cast<std::size_t>(last_map_) - 1];
         const TensorShape features = access.tensor_shape(maker.input);
-        const bool pooled = static_cast<std::size_t>(last_map_) < count && layers_[static_cast<std::size_t>(last_map_)].op == LayerOp::global_avg_pool;
-        if (pooled && maker.activation == Activation::none && maker.out_c == model.class_count() && maker.input > 0 && features.height * features.width > 1) last_map_ = maker.input;
+        const bool pooled =
+            static_cast<std::size_t>(last_map_) < count &&
+            layers_[static_cast<std::size_t>(last_map_)].op == LayerOp::global_avg_pool;
+        if (pooled && maker.activation == Activation::none && maker.out_c == model.class_count() &&
+            maker.input > 0 && features.height * features.width > 1)
+            last_map_ = maker.input;
     }
-    for (int p = 0; p < 256; ++p) input_table_[p] = static_cast<double>((static_cast<double>(p) * static_cast<double>(access.input_scale()) + static_cast<double>(access.input_offset())) / input_quant);
+    for (int p = 0; p < 256; ++p)
+        input_table_[p] = static_cast<double>(
+            (static_cast<double>(p) * static_cast<double>(access.input_scale()) +
+             static_cast<double>(access.input_offset())) /
+            input_quant);
     step_per_pixel_ = static_cast<double>(static_cast<double>(access.input_scale()) / input_quant);
 }
 
 void FloatNetwork::shuffle_weights(std::uint32_t seed) {
     std::mt19937 random(seed);
     for (Weights& w : weights_) {
-        for (Index i = w.kernel.size() - 1; i > 0; --i) std::swap(w.kernel.data()[i], w.kernel.data()[random() % static_cast<std::uint32_t>(i + 1)]);
+        for (Index i = w.kernel.size() - 1; i > 0; --i)
+            std::swap(w.kernel.data()[i],
+                      w.kernel.data()[random() % static_cast<std::uint32_t>(i + 1)]);
     }
 }
 
-TensorShape FloatNetwork::shape(int tensor) const { return ModelAccess{model_}.tensor_shape(tensor); }
+TensorShape FloatNetwork::shape(int tensor) const {
+    return ModelAccess{model_}.tensor_shape(tensor);
+}
 
 Map FloatNetwork::gather(const LayerView& l, const Map& input) const {
     const TensorShape in = shape(l.input);
@@ -116,7 +143,9 @@ Map FloatNetwork::gather(const LayerView& l, const Map& input) const {
     for (int ky = 0; ky < l.kernel_h; ++ky) {
         for (int kx = 0; kx < l.kernel_w; ++kx) {
             const Index first = (at(ky) * l.kernel_w + kx) * in.channels;
-            for_positions(l, in, ky, kx, [&](Index out, Index source) { columns.row(out).segment(first, in.channels) = input.row(source); });
+            for_positions(l, in, ky, kx, [&](Index out, Index source) {
+                columns.row(out).segment(first, in.channels) = input.row(source);
+            });
         }
     }
     return columns;
@@ -127,7 +156,9 @@ void FloatNetwork::scatter(const LayerView& l, const Map& columns, Map& input) c
     for (int ky = 0; ky < l.kernel_h; ++ky) {
         for (int kx = 0; kx < l.kernel_w; ++kx) {
             const Index first = (at(ky) * l.kernel_w + kx) * in.channels;
-            for_positions(l, in, ky, kx, [&](Index out, Index source) { input.row(source) += columns.row(out).segment(first, in.channels); });
+            for_positions(l, in, ky, kx, [&](Index out, Index source) {
+                input.row(source) += columns.row(out).segment(first, in.channels);
+            });
         }
     }
 }
@@ -159,7 +190,8 @@ void FloatNetwork::run_layer(int i) {
             out.rowwise() += w.bias;
             out.array().rowwise() *= w.scale.array();
             if (l.op == LayerOp::conv_gap) {
-                score_map_ = out * static_cast<double>(positions);  // so that their mean is the logits, as scale divides by positions
+                // so that their mean is the logits, as scale divides by positions
+                score_map_ = out * static_cast<double>(positions);
                 score_map_shape_ = {l.out_h, l.out_w, l.out_c};
                 out = out.colwise().sum().eval();
             }
@@ -169,7 +201,9 @@ void FloatNetwork::run_layer(int i) {
             for (int ky = 0; ky < l.kernel_h; ++ky)
                 for (int kx = 0; kx < l.kernel_w; ++kx) {
                     const auto kernel = w.kernel.row(at(ky) * l.kernel_w + kx);
-                    for_positions(l, in, ky, kx, [&](Index o, Index s) { out.row(o) += x.row(s).cwiseProduct(kernel); });
+                    for_positions(l, in, ky, kx, [&](Index o, Index s) {
+                        out.row(o) += x.row(s).cwiseProduct(kernel);
+                    });
                 }
             out.array().rowwise() *= w.scale.array();
             break;
@@ -183,7 +217,8 @@ void FloatNetwork::run_layer(int i) {
                         for (Index c = 0; c < in.channels; ++c) {
                             if (x(s, c) > out(o, c)) {  // the first of equals
                                 out(o, c) = x(s, c);
-                                winner[static_cast<std::size_t>(o * in.channels + c)] = static_cast<std::int32_t>(s);
+                                winner[static_cast<std::size_t>(o * in.channels + c)] =
+                                    static_cast<std::int32_t>(s);
                             }
                         }
                     });
@@ -192,7 +227,8 @@ void FloatNetwork::run_layer(int i) {
         case LayerOp::avg_pool: {
             out = Map::Zero(positions, in.channels);
             for (int ky = 0; ky < l.kernel_h; ++ky)
-                for (int kx = 0; kx < l.kernel_w; ++kx) for_positions(l, in, ky, kx, [&](Index o, Index s) { out.row(o) += x.row(s); });
+                for (int kx = 0; kx < l.kernel_w; ++kx)
+                    for_positions(l, in, ky, kx, [&](Index o, Index s) { out.row(o) += x.row(s); });
             out.array().colwise() /= covered(l, in).array();
             break;
         }
@@ -207,7 +243,8 @@ void FloatNetwork::run_layer(int i) {
         if (before.op == LayerOp::global_avg_pool && l.kernel_h == 1 && l.kernel_w == 1) {
             const TensorShape map = shape(before.input);
             const Map pooled = values_[static_cast<std::size_t>(before.input)].array().rowwise() *
-                               (weights_[static_cast<std::size_t>(l.input) - 1].scale.array() * static_cast<double>(map.height * map.width));
+                               (weights_[static_cast<std::size_t>(l.input) - 1].scale.array() *
+                                static_cast<double>(map.height * map.width));
             score_map_.noalias() = pooled * w.kernel.transpose();
             score_map_.rowwise() += w.bias;
             score_map_.array().rowwise() *= w.scale.array();
@@ -223,7 +260,8 @@ void FloatNetwork::backward(int tensor, const Map& seed, Rule rule) {
 }
 
 void FloatNetwork::clear_gradients(int tensor) {
-    for (int t = 0; t <= tensor; ++t) gradients_[static_cast<std::size_t>(t)] = Map::Zero(value(t).rows(), value(t).cols());
+    for (int t = 0; t <= tensor; ++t)
+        gradients_[static_cast<std::size_t>(t)] = Map::Zero(value(t).rows(), value(t).cols());
 }
 
 void FloatNetwork::backward_from_scores(const Map& seed, Rule rule) {
@@ -231,7 +269,9 @@ void FloatNetwork::backward_from_scores(const Map& seed, Rule rule) {
     const LayerView& l = layers_[static_cast<std::size_t>(last)];
     const Weights& w = weights_[static_cast<std::size_t>(last)];
     clear_gradients(last + 1);
-    const Map scaled = seed.array().rowwise() * (w.scale.array() * (l.op == LayerOp::conv_gap ? static_cast<double>(seed.rows()) : 1.0));
+    const Map scaled =
+        seed.array().rowwise() *
+        (w.scale.array() * (l.op == LayerOp::conv_gap ? static_cast<double>(seed.rows()) : 1.0));
     int next = last;
     if (l.op == LayerOp::conv_gap) {
         scatter(l, scaled * w.kernel, gradients_[static_cast<std::size_t>(l.input)]);
@@ -239,7 +279,9 @@ void FloatNetwork::backward_from_scores(const Map& seed, Rule rule) {
         next = l.input - 1;
         const Weights& pooling = weights_[static_cast<std::size_t>(next)];
         const LayerView& before = layers_[static_cast<std::size_t>(next)];
-        gradients_[static_cast<std::size_t>(before.input)] = (scaled * w.kernel).array().rowwise() * (pooling.scale.array() * static_cast<double>(seed.rows()));
+        gradients_[static_cast<std::size_t>(before.input)] =
+            (scaled * w.kernel).array().rowwise() *
+            (pooling.scale.array() * static_cast<double>(seed.rows()));
     }
     for (int i = next - 1; i >= 0; --i) back_layer(i, rule);
 }
@@ -269,19 +311,23 @@ void FloatNetwork::back_layer(int i, Rule rule) {
             for (int ky = 0; ky < l.kernel_h; ++ky)
                 for (int kx = 0; kx < l.kernel_w; ++kx) {
                     const auto kernel = w.kernel.row(at(ky) * l.kernel_w + kx);
-                    for_positions(l, in, ky, kx, [&](Index o, Index s) { dx.row(s) += g.row(o).cwiseProduct(kernel); });
+                    for_positions(l, in, ky, kx, [&](Index o, Index s) {
+                        dx.row(s) += g.row(o).cwiseProduct(kernel);
+                    });
                 }
             break;
         case LayerOp::max_pool: {
             const auto& winner = winners_[static_cast<std::size_t>(i)];
             for (Index o = 0; o < positions; ++o)
-                for (Index c = 0; c < in.channels; ++c) dx(winner[static_cast<std::size_t>(o * in.channels + c)], c) += g(o, c);
+                for (Index c = 0; c < in.channels; ++c)
+                    dx(winner[static_cast<std::size_t>(o * in.channels + c)], c) += g(o, c);
             break;
         }
         case LayerOp::avg_pool:
             g.array().colwise() /= covered(l, in).array();
             for (int ky = 0; ky < l.kernel_h; ++ky)
-                for (int kx = 0; kx < l.kernel_w; ++kx) for_positions(l, in, ky, kx, [&](Index o, Index s) { dx.row(s) += g.row(o); });
+                for (int kx = 0; kx < l.kernel_w; ++kx)
+                    for_positions(l, in, ky, kx, [&](Index o, Index s) { dx.row(s) += g.row(o); });
             break;
         case LayerOp::add:
             dx += g;

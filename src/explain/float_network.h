@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT
-// What would the network compute without rounding, and how does a score change with each value inside? The layers of a Model in
-// float with Eigen, forward and backward, for explanations: never the product's own path.
+// What would the network compute without rounding, and how does a score change with each value
+// inside? The layers of a Model in float with Eigen, forward and backward, for explanations: never
+// the product's own path.
 //
-// The weights are those of the float original where the file has them (its float twin, docs/FILE_FORMAT.md). Else they are the
-// file's integers, and values are in the steps of the file: a tensor's integers taken for real numbers. The real value of a channel is
-// such a number times a positive factor that only the converter knows, so signs, ReLUs, every product of a value with its gradient and
-// gradients with respect to the pixels are those of the original, up to the rounding of its weights.
+// The weights are those of the float original where the file has them (its float twin,
+// docs/FILE_FORMAT.md). Else they are the file's integers, and values are in the steps of the file:
+// a tensor's integers taken for real numbers. The real value of a channel is such a number times a
+// positive factor that only the converter knows, so signs, ReLUs, every product of a value with its
+// gradient and gradients with respect to the pixels are those of the original, up to the rounding
+// of its weights.
 #pragma once
 
+#include <Eigen/Core>
 #include <cstdint>
 #include <span>
 #include <vector>
-
-#include <Eigen/Core>
 
 #include "base/container.h"
 #include "mien/mien.hpp"
@@ -20,13 +22,15 @@
 
 namespace mien::explain {
 
-// A tensor: a row for each position (line by line), a column for each channel. In double: where a ReLU's input is nearly 0, rounding
-// decides whether a gradient passes, and with it what a map shows.
+// A tensor: a row for each position (line by line), a column for each channel. In double: where a
+// ReLU's input is nearly 0, rounding decides whether a gradient passes, and with it what a map
+// shows.
 using Map = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 enum class Rule {
     gradient,  // the derivative
-    guided,    // guided back-propagation: a ReLU also stops what is negative (Springenberg et al. 2015)
+    // guided back-propagation: a ReLU also stops what is negative (Springenberg et al. 2015)
+    guided,
 };
 
 enum class WeightsFrom {
@@ -34,7 +38,8 @@ enum class WeightsFrom {
     integers,
 };
 
-// The float weights and biases that a weights file may hold beside its integers, one for each of these; empty without.
+// The float weights and biases that a weights file may hold beside its integers, one for each of
+// these; empty without.
 struct FloatTwin {
     Bytes weights, biases;
     explicit operator bool() const { return !weights.empty(); }
@@ -46,8 +51,8 @@ public:
     // The model's bytes must outlive this object.
     explicit FloatNetwork(const Model& model, WeightsFrom from = WeightsFrom::twin_or_integers);
 
-    // Puts the weights of each layer into another order: the same numbers, a network that knows nothing. For tests of whether a map
-    // depends on what was learnt (Adebayo et al. 2018).
+    // Puts the weights of each layer into another order: the same numbers, a network that knows
+    // nothing. For tests of whether a map depends on what was learnt (Adebayo et al. 2018).
     void shuffle_weights(std::uint32_t seed);
 
     // pixels: input_height x input_width x input_channels. Keeps every tensor.
@@ -61,20 +66,24 @@ public:
     const Map& value(int tensor) const { return values_[static_cast<std::size_t>(tensor)]; }
     // The last tensor, 1 x classes.
     const Map& logits() const { return values_.back(); }
-    // What the layer before the head would say at each position, positions x classes, so that the mean over positions (or their
-    // sum) is the logits up to the bias; empty if the head is of another kind. Class activation map (Zhou et al. 2016).
+    // What the layer before the head would say at each position, positions x classes, so that the
+    // mean over positions (or their sum) is the logits up to the bias; empty if the head is of
+    // another kind. Class activation map (Zhou et al. 2016).
     const Map& score_map() const { return score_map_; }
     TensorShape score_map_shape() const { return score_map_shape_; }
 
-    // Sets gradient() of every tensor up to `tensor` for a quantity whose derivative by value(tensor) is `seed`.
+    // Sets gradient() of every tensor up to `tensor` for a quantity whose derivative by
+    // value(tensor) is `seed`.
     void backward(int tensor, const Map& seed, Rule rule);
-    // The same from the head's score map (seed: positions x classes); all tensors before it get their gradient.
+    // The same from the head's score map (seed: positions x classes); all tensors before it get
+    // their gradient.
     void backward_from_scores(const Map& seed, Rule rule);
     // With respect to value(tensor); zeros where nothing flows.
     const Map& gradient(int tensor) const { return gradients_[static_cast<std::size_t>(tensor)]; }
 
-    // The tensor that the last convolution with a map makes, and that the original's Grad-CAM looks at: for conv_gap the scores at
-    // each position are inside the head, so this is the tensor that the head reads.
+    // The tensor that the last convolution with a map makes, and that the original's Grad-CAM looks
+    // at: for conv_gap the scores at each position are inside the head, so this is the tensor that
+    // the head reads.
     int last_map() const { return last_map_; }
     const LayerView& layer(int i) const { return layers_[static_cast<std::size_t>(i)]; }
     // Derivative of a tensor 0 value by its pixel.
@@ -82,20 +91,23 @@ public:
 
 private:
     struct Weights {
-        Map kernel;                   // [out, kernel_h * kernel_w * in], or [kernel_h * kernel_w, channels] of a depthwise layer
+        // [out, kernel_h * kernel_w * in], or [kernel_h * kernel_w, channels] of a depthwise layer
+        Map kernel;
         Eigen::RowVectorXd bias, scale;
     };
     void run_layer(int i);
     void back_layer(int i, Rule rule);
     void clear_gradients(int tensor);
-    Map gather(const LayerView& layer, const Map& input) const;                    // im2col
-    void scatter(const LayerView& layer, const Map& columns, Map& input) const;    // its transpose, added
+    Map gather(const LayerView& layer, const Map& input) const;  // im2col
+    // its transpose, added
+    void scatter(const LayerView& layer, const Map& columns, Map& input) const;
 
     const Model& model_;
     std::vector<LayerView> layers_;
     std::vector<Weights> weights_;
     std::vector<Map> values_, gradients_;
-    std::vector<std::vector<std::int32_t>> winners_;  // of max pooling: for each output element the input's position
+    // of max pooling: for each output element the input's position
+    std::vector<std::vector<std::int32_t>> winners_;
     Map score_map_;
     TensorShape score_map_shape_{0, 0, 0};
     int last_map_ = 0;

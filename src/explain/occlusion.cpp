@@ -9,12 +9,12 @@
 namespace mien::explain {
 namespace {
 
-constexpr int sides_in_face = 5;   // patches side by side
+constexpr int sides_in_face = 5;  // patches side by side
 constexpr int whole_face = -1;
 
 struct Patch {
     int face;
-    int x0, y0, x1, y1;            // x0 == whole_face: nothing is hidden
+    int x0, y0, x1, y1;  // x0 == whole_face: nothing is hidden
     float probability;
 };
 
@@ -30,19 +30,27 @@ public:
         memory_.resize(Engine::required_bytes(config, nullptr, &model, nullptr));
         return Engine::create(config, nullptr, &model, nullptr, memory_, engine_) == Status::ok;
     }
-    void run(const Model& model, std::span<const OcclusionFace> faces, std::span<const std::uint8_t> grays, Patch& patch) {
-        const int width = model.input_width(), height = model.input_height(), channels = model.input_channels();
+    void run(const Model& model, std::span<const OcclusionFace> faces,
+             std::span<const std::uint8_t> grays, Patch& patch) {
+        const int width = model.input_width(), height = model.input_height(),
+                  channels = model.input_channels();
         const OcclusionFace& face = faces[static_cast<std::size_t>(patch.face)];
         const std::ptrdiff_t row = std::ptrdiff_t{width} * channels;
         pixels_.assign(face.pixels, face.pixels + row * height);
         if (patch.x0 != whole_face) {
             for (int y = patch.y0; y < patch.y1; ++y) {
-                std::fill_n(pixels_.begin() + y * row + std::ptrdiff_t{patch.x0} * channels, (patch.x1 - patch.x0) * channels, grays[static_cast<std::size_t>(patch.face)]);
+                std::fill_n(pixels_.begin() + y * row + std::ptrdiff_t{patch.x0} * channels,
+                            (patch.x1 - patch.x0) * channels,
+                            grays[static_cast<std::size_t>(patch.face)]);
             }
         }
         Face read;
-        const Status status = engine_.classify_crop({pixels_.data(), width, height, row, channels == 3 ? PixelFormat::rgb24 : PixelFormat::gray8}, read);
-        patch.probability = status == Status::ok ? read.emotion[static_cast<std::size_t>(face.class_index)] : 0.0f;
+        const Status status =
+            engine_.classify_crop({pixels_.data(), width, height, row,
+                                   channels == 3 ? PixelFormat::rgb24 : PixelFormat::gray8},
+                                  read);
+        patch.probability =
+            status == Status::ok ? read.emotion[static_cast<std::size_t>(face.class_index)] : 0.0f;
     }
 
 private:
@@ -61,28 +69,37 @@ struct Batch {
     // Worker i takes every workers.size()-th patch.
     static void work(void* argument, int index) {
         auto& self = *static_cast<Batch*>(argument);
-        for (std::size_t i = static_cast<std::size_t>(index); i < self.patches.size(); i += self.workers.size())
-            self.workers[static_cast<std::size_t>(index)].run(self.model, self.faces, self.grays, self.patches[i]);
+        for (std::size_t i = static_cast<std::size_t>(index); i < self.patches.size();
+             i += self.workers.size())
+            self.workers[static_cast<std::size_t>(index)].run(self.model, self.faces, self.grays,
+                                                              self.patches[i]);
     }
 };
 
 }  // namespace
 
-std::vector<Heatmap> occlusion(const Model& model, std::span<const OcclusionFace> faces, const Executor& executor, Isa isa) {
+std::vector<Heatmap> occlusion(const Model& model, std::span<const OcclusionFace> faces,
+                               const Executor& executor, Isa isa) {
     if (!model || faces.empty()) return {};
     const int width = model.input_width(), height = model.input_height();
-    const std::size_t bytes = static_cast<std::size_t>(width) * static_cast<std::size_t>(height) * static_cast<std::size_t>(model.input_channels());
-    const int size = std::max(std::min(width, height) / sides_in_face, 1), step = std::max(size / 2, 1);
+    const std::size_t bytes = static_cast<std::size_t>(width) * static_cast<std::size_t>(height) *
+                              static_cast<std::size_t>(model.input_channels());
+    const int size = std::max(std::min(width, height) / sides_in_face, 1),
+              step = std::max(size / 2, 1);
     Batch batch{model, faces, {}, {}, {}};
     for (std::size_t f = 0; f < faces.size(); ++f) {
-        const std::uint64_t sum = std::accumulate(faces[f].pixels, faces[f].pixels + bytes, std::uint64_t{0});
+        const std::uint64_t sum =
+            std::accumulate(faces[f].pixels, faces[f].pixels + bytes, std::uint64_t{0});
         batch.grays.push_back(static_cast<std::uint8_t>(sum / bytes));
         batch.patches.push_back({static_cast<int>(f), whole_face, 0, 0, 0, 0});
         for (int top = step - size; top < height; top += step)
             for (int left = step - size; left < width; left += step)
-                batch.patches.push_back({static_cast<int>(f), std::max(left, 0), std::max(top, 0), std::min(left + size, width), std::min(top + size, height), 0});
+                batch.patches.push_back({static_cast<int>(f), std::max(left, 0), std::max(top, 0),
+                                         std::min(left + size, width), std::min(top + size, height),
+                                         0});
     }
-    batch.workers = std::vector<Worker>(static_cast<std::size_t>(executor.run != nullptr ? executor.threads : 1));
+    batch.workers = std::vector<Worker>(
+        static_cast<std::size_t>(executor.run != nullptr ? executor.threads : 1));
     for (Worker& worker : batch.workers)
         if (!worker.open(model, isa)) return {};
     if (executor.run != nullptr)
@@ -97,19 +114,24 @@ std::vector<Heatmap> occlusion(const Model& model, std::span<const OcclusionFace
         const Patch& patch = batch.patches[i];
         Heatmap& map = maps[static_cast<std::size_t>(patch.face)];
         if (patch.x0 == whole_face) {
-            map = {width, height, std::vector<float>(static_cast<std::size_t>(width) * static_cast<std::size_t>(height))};
+            map = {width, height,
+                   std::vector<float>(static_cast<std::size_t>(width) *
+                                      static_cast<std::size_t>(height))};
             count.assign(map.values.size(), 0);
             whole = patch.probability;
             continue;
         }
         for (int y = patch.y0; y < patch.y1; ++y)
             for (int x = patch.x0; x < patch.x1; ++x) {
-                const std::size_t at = static_cast<std::size_t>(y) * static_cast<std::size_t>(width) + static_cast<std::size_t>(x);
+                const std::size_t at =
+                    static_cast<std::size_t>(y) * static_cast<std::size_t>(width) +
+                    static_cast<std::size_t>(x);
                 map.values[at] += whole - patch.probability;
                 count[at] += 1;
             }
         const bool last = i + 1 == batch.patches.size() || batch.patches[i + 1].face != patch.face;
-        for (std::size_t k = 0; last && k < count.size(); ++k) map.values[k] /= std::max(count[k], 1.0f);
+        for (std::size_t k = 0; last && k < count.size(); ++k)
+            map.values[k] /= std::max(count[k], 1.0f);
     }
     return maps;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What if a part of the face were hidden? Occlusion sensitivity (Zeiler and Fergus 2014): no gradients, no float network, only the
-// engine's own answers, so it is a check on methods that have them.
+// What if a part of the face were hidden? Occlusion sensitivity (Zeiler and Fergus 2014): no
+// gradients, no float network, only the engine's own answers, so it is a check on methods that have
+// them.
 #pragma once
 
 #include <cstdint>
@@ -17,15 +18,19 @@ struct Heatmap {
     std::vector<float> values;
 };
 
-// A network's input (input_height x input_width x input_channels bytes) and the class that is asked about.
+// A network's input (input_height x input_width x input_channels bytes) and the class that is asked
+// about.
 struct OcclusionFace {
     const std::uint8_t* pixels = nullptr;
     int class_index = 0;
 };
 
-// Patches of a fifth of the shorter side, in the mean gray of the face, moved by half of their size; a position's value is the mean fall
-// of the probability over all patches that hide it. The patches of all faces are one batch, spread over the executor's threads; maps are
-// as large as the input, in the order of the faces, and do not depend on the number of threads. Empty when there is no memory or no model.
-std::vector<Heatmap> occlusion(const Model& model, std::span<const OcclusionFace> faces, const Executor& executor = {}, Isa isa = Isa::best);
+// Patches of a fifth of the shorter side, in the mean gray of the face, moved by half of their
+// size; a position's value is the mean fall of the probability over all patches that hide it. The
+// patches of all faces are one batch, spread over the executor's threads; maps are as large as the
+// input, in the order of the faces, and do not depend on the number of threads. Empty when there is
+// no memory or no model.
+std::vector<Heatmap> occlusion(const Model& model, std::span<const OcclusionFace> faces,
+                               const Executor& executor = {}, Isa isa = Isa::best);
 
 }  // namespace mien::explain

@@ -2,12 +2,12 @@
 // Folders to files, and names for results (see batch.h).
 #include "host/batch.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <string_view>
 #include <system_error>
-
-#include <sys/stat.h>
 
 namespace mien::host {
 namespace {
@@ -26,7 +26,8 @@ bool has_picture_ending(const fs::path& path) {
     return std::find(std::begin(endings), std::end(endings), ending) != std::end(endings);
 }
 
-// Own recursion instead of the library's iterator, which gives up the whole walk at the first folder it may not read.
+// Own recursion instead of the library's iterator, which gives up the whole walk at the first
+// folder it may not read.
 void collect(const fs::path& folder, InputList& list, std::vector<std::string>& found) {
     std::error_code error;
     fs::directory_iterator at(folder, error);
@@ -40,12 +41,14 @@ void collect(const fs::path& folder, InputList& list, std::vector<std::string>& 
     }
     if (error) {
         const bool denied = error == std::errc::permission_denied;
-        list.problems.push_back({folder.string(), denied ? "folder cannot be read: no permission" : "folder cannot be read: " + error.message()});
+        list.problems.push_back(
+            {folder.string(), denied ? "folder cannot be read: no permission"
+                                     : "folder cannot be read: " + error.message()});
     }
 }
 
 bool identity_of(const std::string& path, std::pair<std::uint64_t, std::uint64_t>& out) {
-    struct stat info {};
+    struct stat info{};
     if (::stat(path.c_str(), &info) != 0) return false;
     out = {static_cast<std::uint64_t>(info.st_dev), static_cast<std::uint64_t>(info.st_ino)};
     return true;
@@ -64,7 +67,8 @@ InputList expand_inputs(std::span<const std::string> arguments) {
         const std::size_t problems = list.problems.size();
         collect(argument, list, found);
         if (found.empty() && list.problems.size() == problems) {
-            list.problems.push_back({argument, "folder holds no picture (JPEG, PNG, BMP, GIF, PNM)"});
+            list.problems.push_back(
+                {argument, "folder holds no picture (JPEG, PNG, BMP, GIF, PNM)"});
         }
         std::sort(found.begin(), found.end());
         list.files.insert(list.files.end(), found.begin(), found.end());
@@ -79,11 +83,14 @@ bool is_folder(const std::string& path) {
 
 std::string stem_of(const std::string& path) { return fs::path(path).stem().string(); }
 
-std::string joined_path(const std::string& folder, const std::string& name) { return (fs::path(folder) / name).string(); }
+std::string joined_path(const std::string& folder, const std::string& name) {
+    return (fs::path(folder) / name).string();
+}
 
 std::string UniqueNames::claim(const std::string& stem, const std::string& ending) {
     std::string name = stem + ending;
-    for (int number = 2; !taken_.insert(lower(name)).second; ++number) name = stem + "-" + std::to_string(number) + ending;
+    for (int number = 2; !taken_.insert(lower(name)).second; ++number)
+        name = stem + "-" + std::to_string(number) + ending;
     return name;
 }
 

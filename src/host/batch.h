@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which files does a command line mean, and under which names do their results go to one folder without
-// overwriting each other or their own sources?
+// Which files does a command line mean, and under which names do their results go to one folder
+// without overwriting each other or their own sources?
 #pragma once
 
 #include <cstdint>
@@ -22,8 +22,9 @@ struct InputList {
     std::vector<InputProblem> problems;  // folders that cannot be read, or hold no picture
 };
 
-// Files as they are named (whether they exist is seen when they are read); folders become the pictures below them
-// (.jpg, .jpeg, .jpe, .jfif, .png, .bmp, .gif, .ppm, .pgm, .pnm in any case), sorted by path. Links to folders are not followed.
+// Files as they are named (whether they exist is seen when they are read); folders become the
+// pictures below them (.jpg, .jpeg, .jpe, .jfif, .png, .bmp, .gif, .ppm, .pgm, .pnm in any case),
+// sorted by path. Links to folders are not followed.
 InputList expand_inputs(std::span<const std::string> arguments);
 
 bool is_folder(const std::string& path);
@@ -32,8 +33,8 @@ bool is_folder(const std::string& path);
 std::string stem_of(const std::string& path);
 std::string joined_path(const std::string& folder, const std::string& name);
 
-// Gives out names that are unique in this run: stem + ending, then stem-2 + ending, ... Upper and lower case count as
-// equal, since some disks do not tell them apart.
+// Gives out names that are unique in this run: stem + ending, then stem-2 + ending, ... Upper and
+// lower case count as equal, since some disks do not tell them apart.
 class UniqueNames {
 public:
     std::string claim(const std::string& stem, const std::string& ending);

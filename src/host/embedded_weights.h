@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Where are the default weights? Inside the program (embedded_weights.S), so that it runs from any directory.
+// Where are the default weights? Inside the program (embedded_weights.S), so that it runs from any
+// directory.
 #pragma once
 
 #include <cstddef>

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cstring>
 #include <new>
-
 #include <nlohmann/json.hpp>
 
 #include "host/embedded_weights.h"
@@ -17,8 +16,9 @@ namespace {
 using Bytes = std::span<const std::uint8_t>;
 
 std::uint64_t clock_ns() {
-    return static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count());
+    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                          std::chrono::steady_clock::now().time_since_epoch())
+                                          .count());
 }
 
 // Opens `view` (Cascade or Model) on the chosen weights; `storage` keeps the bytes of a file.
@@ -34,7 +34,8 @@ Failure open_weights(const WeightsChoice& choice, Bytes embedded, ByteVector& st
     }
     const Status status = View::open(bytes, view);
     if (status == Status::ok) return {};
-    return Error{(choice.path.empty() ? "embedded weights" : choice.path) + ": " + weights_error(bytes, status).text};
+    return Error{(choice.path.empty() ? "embedded weights" : choice.path) + ": " +
+                 weights_error(bytes, status).text};
 }
 
 HeadInfo head_info(const Model& model) {
@@ -51,11 +52,14 @@ double milliseconds(std::uint64_t ns) { return static_cast<double>(ns) * 1e-6; }
 
 Error weights_error(Bytes bytes, Status status) {
     const auto begins_with = [bytes](std::string_view text) {
-        return bytes.size() >= text.size() && std::memcmp(bytes.data(), text.data(), text.size()) == 0;
+        return bytes.size() >= text.size() &&
+               std::memcmp(bytes.data(), text.data(), text.size()) == 0;
     };
     if (bytes.empty()) return {"file is empty"};
-    if (begins_with("\x89HDF") || begins_with("PK")) return {"is a Keras file: tools/convert_keras.py makes weights of it"};
-    if (begins_with("<?xml")) return {"is an OpenCV cascade: tools/convert_cascade.py makes weights of it"};
+    if (begins_with("\x89HDF") || begins_with("PK"))
+        return {"is a Keras file: tools/convert_keras.py makes weights of it"};
+    if (begins_with("<?xml"))
+        return {"is an OpenCV cascade: tools/convert_cascade.py makes weights of it"};
     if (!begins_with("MIEN")) return {"not a weights file (.mien)"};
     return {message(status)};
 }
@@ -84,16 +88,20 @@ std::unique_ptr<EngineOwner> EngineOwner::sharing_weights() const {
 }
 
 Failure EngineOwner::load(const EngineSetup& setup) {
-    if (Failure failure = open_weights(setup.cascade, embedded_cascade(), cascade_bytes_, cascade_)) return failure;
-    if (Failure failure = open_weights(setup.emotion, embedded_emotion(), emotion_bytes_, emotion_)) return failure;
-    if (Failure failure = open_weights(setup.gender, embedded_gender(), gender_bytes_, gender_)) return failure;
+    if (Failure failure = open_weights(setup.cascade, embedded_cascade(), cascade_bytes_, cascade_))
+        return failure;
+    if (Failure failure = open_weights(setup.emotion, embedded_emotion(), emotion_bytes_, emotion_))
+        return failure;
+    if (Failure failure = open_weights(setup.gender, embedded_gender(), gender_bytes_, gender_))
+        return failure;
     if (cascade_) info_.cascade_name = weights_name(cascade_.meta());
     info_.emotion = head_info(emotion_);
     info_.gender = head_info(gender_);
     config_ = setup.config;
     if (config_.clock_ns == nullptr) config_.clock_ns = clock_ns;
     // Settled now, so that a wrong option is found before the first picture is decoded.
-    if (Engine::required_bytes(config_, cascade(), emotion(), gender()) == 0) return Error{"an engine option is out of range"};
+    if (Engine::required_bytes(config_, cascade(), emotion(), gender()) == 0)
+        return Error{"an engine option is out of range"};
     return {};
 }
 
@@ -105,10 +113,13 @@ Failure EngineOwner::rebuild() {
         memory_.reset();  // before the new block, so that both are never held at once
         memory_bytes_ = 0;
         memory_.reset(new (std::nothrow) std::byte[needed]);
-        if (memory_ == nullptr) return Error{"not enough memory: the engine needs " + std::to_string(needed >> 20) + " MiB for it"};
+        if (memory_ == nullptr)
+            return Error{"not enough memory: the engine needs " + std::to_string(needed >> 20) +
+                         " MiB for it"};
         memory_bytes_ = needed;
     }
-    const Status status = Engine::create(config_, cascade(), emotion(), gender(), {memory_.get(), memory_bytes_}, engine_);
+    const Status status = Engine::create(config_, cascade(), emotion(), gender(),
+                                         {memory_.get(), memory_bytes_}, engine_);
     if (status != Status::ok) return Error{message(status)};
     return {};
 }
@@ -118,7 +129,8 @@ Failure EngineOwner::prepare(int width, int height) {
     const auto pixels = [](int w, int h) { return static_cast<double>(w) * h; };
     const int union_width = engine_ ? std::max(config_.max_width, width) : width;
     const int union_height = engine_ ? std::max(config_.max_height, height) : height;
-    // Room for portrait and landscape alike, unless that would mean memory for a picture much larger than either.
+    // Room for portrait and landscape alike, unless that would mean memory for a picture much
+    // larger than either.
     const bool keep_both = pixels(union_width, union_height) <= 2 * pixels(width, height);
     config_.max_width = keep_both ? union_width : width;
     config_.max_height = keep_both ? union_height : height;
@@ -131,11 +143,16 @@ void EngineOwner::take(const Frame& frame, std::span<const Face> faces, ImageRep
     report.faces_dropped = engine_.faces_dropped();
     report.faces.clear();
     for (const Face& face : faces) {
-        report.faces.push_back({face.box, face.neighbors,
-                                {{face.emotion.begin(), face.emotion.end()}}, {{face.gender.begin(), face.gender.end()}}, {}});
+        report.faces.push_back({face.box,
+                                face.neighbors,
+                                {{face.emotion.begin(), face.emotion.end()}},
+                                {{face.gender.begin(), face.gender.end()}},
+                                {}});
         if (face.emotion_map.empty()) continue;
         const MapSize size = emotion_.class_map_size();
-        report.faces.back().emotion_map = {size.width, size.height, emotion_.crop_of(face.box, frame.width, frame.height),
+        report.faces.back().emotion_map = {size.width,
+                                           size.height,
+                                           emotion_.crop_of(face.box, frame.width, frame.height),
                                            {face.emotion_map.begin(), face.emotion_map.end()}};
     }
     const Timings& t = engine_.timings();
@@ -152,21 +169,31 @@ Failure EngineOwner::search(const Frame& frame, bool read, ImageReport& report) 
         std::span<const Face> faces;
         const Status status = read ? engine_.process(frame, faces) : engine_.detect(frame, faces);
         if (status != Status::ok) return Error{message(status)};
-        const int more_faces = engine_.faces_dropped(), more_candidates = engine_.detector_stats().candidates_dropped;
+        const int more_faces = engine_.faces_dropped(),
+                  more_candidates = engine_.detector_stats().candidates_dropped;
         if (more_faces == 0 && more_candidates == 0) {
             take(frame, faces, report);
             return {};
         }
         // The counts may themselves be cut, hence the doubling; the engine's limits end it.
-        if (more_faces > 0) config_.max_faces = std::max(config_.max_faces * 2, config_.max_faces + more_faces);
-        if (more_candidates > 0) config_.max_candidates = std::max(config_.max_candidates * 2, config_.max_candidates + more_candidates);
-        if (Failure failure = rebuild()) return Error{"too many candidates for faces; more neighbours or a larger step give fewer"};
+        if (more_faces > 0)
+            config_.max_faces = std::max(config_.max_faces * 2, config_.max_faces + more_faces);
+        if (more_candidates > 0)
+            config_.max_candidates =
+                std::max(config_.max_candidates * 2, config_.max_candidates + more_candidates);
+        if (Failure failure = rebuild())
+            return Error{
+                "too many candidates for faces; more neighbours or a larger step give fewer"};
     }
 }
 
-Failure EngineOwner::process(const Frame& frame, ImageReport& report) { return search(frame, true, report); }
+Failure EngineOwner::process(const Frame& frame, ImageReport& report) {
+    return search(frame, true, report);
+}
 
-Failure EngineOwner::detect(const Frame& frame, ImageReport& report) { return search(frame, false, report); }
+Failure EngineOwner::detect(const Frame& frame, ImageReport& report) {
+    return search(frame, false, report);
+}
 
 Failure EngineOwner::classify_crop(const Frame& frame, ImageReport& report) {
     if (Failure failure = prepare(frame.width, frame.height)) return failure;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Who owns what the engine borrows? The weights' bytes, the memory and the engine itself, for programs with a heap.
-// Grows for larger pictures and for pictures with very many candidates, so that here nothing is ever dropped.
+// Who owns what the engine borrows? The weights' bytes, the memory and the engine itself, for
+// programs with a heap. Grows for larger pictures and for pictures with very many candidates, so
+// that here nothing is ever dropped.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +29,8 @@ struct EngineSetup {
 // Largest weights file that is read; the format ends at 2^30.
 constexpr std::size_t max_weights_bytes = std::size_t{1} << 30;
 
-// Why these bytes are no weights of the wanted kind, in words for the user (a Keras file, an XML cascade, ...).
+// Why these bytes are no weights of the wanted kind, in words for the user (a Keras file, an XML
+// cascade, ...).
 Error weights_error(std::span<const std::uint8_t> bytes, Status status);
 
 // "name" in the JSON of a weights file; "unnamed" if there is none.
@@ -45,7 +47,8 @@ public:
     EngineOwner(const EngineOwner&) = delete;  // the engine points into this object
     EngineOwner& operator=(const EngineOwner&) = delete;
 
-    // Finds and reads every face. Fills size, faces and the engine's times of `report`, and leaves the rest.
+    // Finds and reads every face. Fills size, faces and the engine's times of `report`, and leaves
+    // the rest.
     [[nodiscard]] Failure process(const Frame& frame, ImageReport& report);
     // Finds every face, reads none.
     [[nodiscard]] Failure detect(const Frame& frame, ImageReport& report);

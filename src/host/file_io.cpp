@@ -2,20 +2,21 @@
 // Reading and writing of whole files by POSIX calls (see file_io.h).
 #include "host/file_io.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 namespace mien::host {
 namespace {
 
-// Path of the temporary file in progress, for remove_partial_file(). One at a time: only the main thread of the
-// command line writes files. `partial_active` is set after the path is complete and cleared before it changes.
+// Path of the temporary file in progress, for remove_partial_file(). One at a time: only the main
+// thread of the command line writes files. `partial_active` is set after the path is complete and
+// cleared before it changes.
 char partial_path[4096];
 volatile std::sig_atomic_t partial_active = 0;
 
@@ -70,15 +71,16 @@ Error folder_error(int number) {
     return {"cannot write: " + system_error(number).text};
 }
 
-// Gives `temporary` its final name. A hard link is the one way to do that without replacing a file which appeared
-// meanwhile; disks without hard links (FAT) fall back to a rename.
+// Gives `temporary` its final name. A hard link is the one way to do that without replacing a file
+// which appeared meanwhile; disks without hard links (FAT) fall back to a rename.
 Failure publish(const std::string& temporary, const std::string& path, Overwrite overwrite) {
     if (overwrite == Overwrite::no) {
         if (::link(temporary.c_str(), path.c_str()) == 0) {
             ::unlink(temporary.c_str());
             return {};
         }
-        if (errno == EEXIST || would_overwrite(path)) return Error{"exists already (-y overwrites)"};
+        if (errno == EEXIST || would_overwrite(path))
+            return Error{"exists already (-y overwrites)"};
     }
     if (::rename(temporary.c_str(), path.c_str()) != 0) return folder_error(errno);
     return {};
@@ -92,7 +94,7 @@ Failure write_directly(const std::string& path, std::span<const std::uint8_t> by
 }
 
 std::string followed_link(const std::string& path) {
-    struct stat info {};
+    struct stat info{};
     if (::lstat(path.c_str(), &info) != 0 || !S_ISLNK(info.st_mode)) return path;
     char* const real = ::realpath(path.c_str(), nullptr);
     if (real == nullptr) return path;
@@ -106,16 +108,19 @@ std::string followed_link(const std::string& path) {
 Result<ByteVector> read_file(const std::string& path, std::size_t max_bytes) {
     Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (file.get() < 0) return system_error(errno);
-    struct stat info {};
+    struct stat info{};
     if (::fstat(file.get(), &info) != 0) return system_error(errno);
     if (S_ISDIR(info.st_mode)) return Error{"is a folder"};
     const auto too_large = [max_bytes] {
         return Error{"file is larger than " + std::to_string(max_bytes >> 20) + " MiB"};
     };
-    if (S_ISREG(info.st_mode) && static_cast<std::uint64_t>(info.st_size) > max_bytes) return too_large();
+    if (S_ISREG(info.st_mode) && static_cast<std::uint64_t>(info.st_size) > max_bytes)
+        return too_large();
 
-    // One byte more than the size, so that a regular file is read and its end seen without growing the buffer.
-    ByteVector bytes(S_ISREG(info.st_mode) ? static_cast<std::size_t>(info.st_size) + 1 : std::size_t{1} << 16);
+    // One byte more than the size, so that a regular file is read and its end seen without growing
+    // the buffer.
+    ByteVector bytes(S_ISREG(info.st_mode) ? static_cast<std::size_t>(info.st_size) + 1
+                                           : std::size_t{1} << 16);
     std::size_t used = 0;
     for (;;) {
         const ssize_t got = ::read(file.get(), bytes.data() + used, bytes.size() - used);
@@ -130,14 +135,15 @@ Result<ByteVector> read_file(const std::string& path, std::size_t max_bytes) {
 }
 
 bool would_overwrite(const std::string& path) {
-    struct stat info {};
+    struct stat info{};
     if (::stat(path.c_str(), &info) != 0) return false;
     return S_ISREG(info.st_mode) || S_ISDIR(info.st_mode);
 }
 
-Failure write_file(const std::string& wanted_path, std::span<const std::uint8_t> bytes, Overwrite overwrite) {
+Failure write_file(const std::string& wanted_path, std::span<const std::uint8_t> bytes,
+                   Overwrite overwrite) {
     const std::string path = followed_link(wanted_path);
-    struct stat info {};
+    struct stat info{};
     if (::stat(path.c_str(), &info) == 0) {
         if (S_ISDIR(info.st_mode)) return Error{"cannot write: is a folder"};
         if (!S_ISREG(info.st_mode)) return write_directly(path, bytes);

@@ -13,8 +13,9 @@ namespace {
 // Each letter is a list of pen moves with numbers behind them:
 //   M x y                  lift the pen and set it down at (x, y)
 //   L x y                  line to (x, y)
-//   O cx cy rx ry a0 a1    lift the pen; elliptic arc around (cx, cy) from angle a0 to a1 in degrees, counted
-//                          anticlockwise from the right; falling angles turn clockwise
+//   O cx cy rx ry a0 a1    lift the pen; elliptic arc around (cx, cy) from angle a0 to a1 in
+//                          degrees, counted anticlockwise from the right; falling angles turn
+//                          clockwise
 //   A cx cy rx ry a0 a1    the same without lifting: a line leads to the arc's start
 struct Letter {
     float advance;
@@ -30,7 +31,9 @@ constexpr Letter letters[95] = {
     /* # */ {84, "M 36 98 L 22 2 M 62 98 L 48 2 M 10 66 L 76 66 M 8 34 L 74 34"},
     /* $ */ {72, "O 36 74 23 20 25 270 A 36 30 25 24 90 -155 M 36 110 L 36 -8"},
     /* % */ {102, "O 26 77 15 22 0 360 O 76 23 15 22 0 360 M 78 100 L 24 0"},
-    /* & */ {88, "M 80 0 L 26 66 A 40 80 18 19 220 -35 L 22 43 A 37 25 26 25 125 300 A 37 30 39 30 300 370"},
+    /* & */
+    {88,
+     "M 80 0 L 26 66 A 40 80 18 19 220 -35 L 22 43 A 37 25 26 25 125 300 A 37 30 39 30 300 370"},
     /* ' */ {26, "M 13 100 L 13 74"},
     /* ( */ {40, "O 48 40 34 76 122 238"},
     /* ) */ {40, "O -8 40 34 76 58 -58"},
@@ -58,7 +61,9 @@ constexpr Letter letters[95] = {
     /* ? */ {64, "O 32 75 22 25 165 -40 L 32 44 L 32 30 O 32 2 2 2 0 360"},
     /* @ */ {108, "O 54 40 19 21 0 360 M 73 60 L 73 30 A 84 30 11 13 180 350 A 54 40 42 54 0 300"},
     /* A */ {86, "M 8 0 L 43 100 L 78 0 M 20 34 L 66 34"},
-    /* B */ {78, "M 38 52 L 14 52 M 14 0 L 14 100 L 38 100 A 38 76 24 24 90 -90 A 40 26 27 26 90 -90 L 14 0"},
+    /* B */
+    {78,
+     "M 38 52 L 14 52 M 14 0 L 14 100 L 38 100 A 38 76 24 24 90 -90 A 40 26 27 26 90 -90 L 14 0"},
     /* C */ {84, "O 49 50 36 50 45 315"},
     /* D */ {86, "M 14 0 L 14 100 L 36 100 A 36 50 37 50 90 -90 L 14 0"},
     /* E */ {70, "M 60 100 L 14 100 L 14 0 L 60 0 M 14 52 L 54 52"},
@@ -89,7 +94,8 @@ constexpr Letter letters[95] = {
     /* ^ */ {64, "M 10 60 L 32 98 L 54 60"},
     /* _ */ {70, "M 4 -16 L 66 -16"},
     /* ` */ {40, "M 12 100 L 26 82"},
-    /* a */ {68, "O 34 49 20 21 155 0 L 54 0 M 54 42 L 34 42 A 32 21 20 21 90 270 A 36 19 18 19 270 360"},
+    /* a */
+    {68, "O 34 49 20 21 155 0 L 54 0 M 54 42 L 34 42 A 32 21 20 21 90 270 A 36 19 18 19 270 360"},
     /* b */ {72, "M 14 100 L 14 0 O 37 35 23 35 0 360"},
     /* c */ {64, "O 36 35 24 35 48 312"},
     /* d */ {72, "M 58 100 L 58 0 O 35 35 23 35 0 360"},
@@ -101,7 +107,8 @@ constexpr Letter letters[95] = {
     /* j */ {30, "M 16 70 L 16 -10 A 0 -10 16 20 0 -80 O 16 97 2 2 0 360"},
     /* k */ {64, "M 14 100 L 14 0 M 54 70 L 14 28 M 29 44 L 57 0"},
     /* l */ {36, "M 14 100 L 14 14 A 27 14 13 14 180 280"},
-    /* m */ {108, "M 14 70 L 14 0 M 14 46 A 34 46 20 24 180 0 L 54 0 M 54 46 A 74 46 20 24 180 0 L 94 0"},
+    /* m */
+    {108, "M 14 70 L 14 0 M 14 46 A 34 46 20 24 180 0 L 54 0 M 54 46 A 74 46 20 24 180 0 L 94 0"},
     /* n */ {70, "M 14 70 L 14 0 M 14 44 A 35 44 21 26 180 0 L 56 0"},
     /* o */ {72, "O 36 35 25 35 0 360"},
     /* p */ {72, "M 14 70 L 14 -30 O 37 35 23 35 0 360"},
@@ -115,16 +122,23 @@ constexpr Letter letters[95] = {
     /* x */ {62, "M 9 0 L 53 70 M 9 70 L 53 0"},
     /* y */ {64, "M 8 70 L 32 0 M 56 70 L 22 -30"},
     /* z */ {60, "M 10 70 L 50 70 L 10 0 L 50 0"},
-    /* { */ {46, "O 36 90 14 20 90 180 L 22 60 A 10 60 12 15 0 -90 A 10 30 12 15 90 0 L 22 0 A 36 0 14 20 180 270"},
+    /* { */
+    {46,
+     "O 36 90 14 20 90 180 L 22 60 A 10 60 12 15 0 -90 A 10 30 12 15 90 0 L 22 0 A 36 0 14 20 180 "
+     "270"},
     /* | */ {28, "M 14 110 L 14 -20"},
-    /* } */ {46, "O 10 90 14 20 90 0 L 24 60 A 36 60 12 15 180 270 A 36 30 12 15 90 180 L 24 0 A 10 0 14 20 0 -90"},
+    /* } */
+    {46,
+     "O 10 90 14 20 90 0 L 24 60 A 36 60 12 15 180 270 A 36 30 12 15 90 180 L 24 0 A 10 0 14 20 0 "
+     "-90"},
     /* ~ */ {76, "O 24 38 15 13 180 20 A 52 44 15 13 200 360"},
 };
 #undef MIEN_DOT
 
 constexpr Letter missing = {72, "M 14 0 L 58 0 L 58 100 L 14 100 L 14 0"};
 
-// Steps of an arc such that the chord leaves the curve by less than a hundredth of the capital's height.
+// Steps of an arc such that the chord leaves the curve by less than a hundredth of the capital's
+// height.
 constexpr float degrees_a_step = 12;
 
 void add_arc(Stroke& stroke, const float (&n)[6]) {
@@ -175,7 +189,8 @@ struct Font {
 }  // namespace
 
 const Glyph& glyph(char character) {
-    static const Font font;  // read at the first letter drawn, so that runs without drawing do not pay
+    // read at the first letter drawn, so that runs without drawing do not pay
+    static const Font font;
     const int index = static_cast<unsigned char>(character) - 32;
     return font.glyphs[index >= 0 && index < 95 ? static_cast<std::size_t>(index) : 95];
 }

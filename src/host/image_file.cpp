@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Pixels from and to picture files by stb_image (see image_file.h). inspect_image() has judged size and completeness
-// before any call of the decoder here; a bound on single allocations stops the rest (streams that inflate too far).
+// Pixels from and to picture files by stb_image (see image_file.h). inspect_image() has judged size
+// and completeness before any call of the decoder here; a bound on single allocations stops the
+// rest (streams that inflate too far).
 #include "host/image_file.h"
-#include "host/inflate.h"
 
 #include <algorithm>
 #include <cstring>
 #include <utility>
 
+#include "host/inflate.h"
 #include "host/png_writer.h"
 
 namespace {
@@ -15,9 +16,11 @@ namespace {
 // Largest block that the decoder may ask for, set for each picture from its size.
 thread_local std::size_t allocation_limit = 0;
 
-// Cleared: the decoder reads tables and coefficients that a hostile file never sets, and the picture must neither depend on
-// what was in memory before nor show it.
-void* limited_malloc(std::size_t bytes) { return bytes <= allocation_limit ? std::calloc(bytes, 1) : nullptr; }
+// Cleared: the decoder reads tables and coefficients that a hostile file never sets, and the
+// picture must neither depend on what was in memory before nor show it.
+void* limited_malloc(std::size_t bytes) {
+    return bytes <= allocation_limit ? std::calloc(bytes, 1) : nullptr;
+}
 void* limited_realloc(void* block, std::size_t bytes) {
     return bytes <= allocation_limit ? std::realloc(block, bytes) : nullptr;
 }
@@ -27,7 +30,8 @@ void* limited_realloc(void* block, std::size_t bytes) {
 #define STBI_MALLOC(size) limited_malloc(size)
 #define STBI_REALLOC(block, size) limited_realloc(block, size)
 #define STBI_FREE(block) std::free(block)
-#define STBI_ASSERT(condition) static_cast<void>(sizeof(condition))  // bad input is no reason to end the program
+// bad input is no reason to end the program
+#define STBI_ASSERT(condition) static_cast<void>(sizeof(condition))
 #define STBI_ONLY_JPEG
 #define STBI_ONLY_PNG
 #define STBI_ONLY_BMP
@@ -54,7 +58,8 @@ namespace {
 
 using Bytes = std::span<const std::uint8_t>;
 
-constexpr int jpeg_quality = 92;  // above 90 the writer keeps full colour resolution, which thin coloured lines need
+// above 90 the writer keeps full colour resolution, which thin coloured lines need
+constexpr int jpeg_quality = 92;
 
 const char* type_name(ImageType type) {
     switch (type) {
@@ -91,7 +96,8 @@ Result<Image> decode_pnm(Bytes bytes, const ImageHeader& header) {
         const int value = step == 2 ? in[0] << 8 | in[1] : in[0];
         in += step;
         if (header.max_value == 255) return static_cast<std::uint8_t>(value);
-        return static_cast<std::uint8_t>((std::min(value, header.max_value) * 255 + header.max_value / 2) / header.max_value);
+        return static_cast<std::uint8_t>(
+            (std::min(value, header.max_value) * 255 + header.max_value / 2) / header.max_value);
     };
     std::uint8_t* out = image->pixels.get();
     for (std::size_t i = pixel_count(header.width, header.height); i > 0; --i, out += 3) {
@@ -128,14 +134,17 @@ Error decoder_error(ImageType type) {
 }
 
 Result<Image> decode_by_stb(Bytes bytes, const ImageHeader& header) {
-    // 16 bytes a pixel hold any layout that the decoder goes through (16-bit RGBA is 8) with room for doubling.
+    // 16 bytes a pixel hold any layout that the decoder goes through (16-bit RGBA is 8) with room
+    // for doubling.
     allocation_limit = pixel_count(header.width, header.height) * 16 + (std::size_t{1} << 20);
     // A JPEG is asked for as RGB, which spares a pass; of the others the alpha must be seen.
     const int wanted = header.type == ImageType::jpeg ? 3 : 0;
     int width = 0, height = 0, channels = 0;
-    PixelBuffer pixels(stbi_load_from_memory(bytes.data(), static_cast<int>(bytes.size()), &width, &height, &channels, wanted));
+    PixelBuffer pixels(stbi_load_from_memory(bytes.data(), static_cast<int>(bytes.size()), &width,
+                                             &height, &channels, wanted));
     if (!pixels) return decoder_error(header.type);
-    if (width != header.width || height != header.height) return Error{"damaged file (two sizes in it)"};
+    if (width != header.width || height != header.height)
+        return Error{"damaged file (two sizes in it)"};
     if (wanted == 0 && channels != 3) return to_rgb(pixels, width, height, channels);
     Image image;
     image.pixels = std::move(pixels);
@@ -159,7 +168,8 @@ Result<DecodedImage> decode_image(Bytes bytes, const ImageLimits& limits) {
     }
     const Result<ImageHeader> header = inspect_image(bytes, limits);
     if (!header) return header.error();
-    Result<Image> image = header->type == ImageType::pnm ? decode_pnm(bytes, *header) : decode_by_stb(bytes, *header);
+    Result<Image> image =
+        header->type == ImageType::pnm ? decode_pnm(bytes, *header) : decode_by_stb(bytes, *header);
     if (image) image = apply_orientation(std::move(*image), header->orientation);
     if (!image) return image.error();
     DecodedImage result;
@@ -172,9 +182,12 @@ Result<Image> apply_orientation(Image image, int orientation) {
     if (orientation < 2 || orientation > 8) return image;
     // Bits of the turn: exchange x and y of the source, then mirror its columns, then its rows.
     const bool transpose = orientation >= 5;
-    const bool mirror_x = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
-    const bool mirror_y = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
-    Result<Image> turned = transpose ? new_image(image.height, image.width) : new_image(image.width, image.height);
+    const bool mirror_x =
+        orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
+    const bool mirror_y =
+        orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
+    Result<Image> turned =
+        transpose ? new_image(image.height, image.width) : new_image(image.width, image.height);
     if (!turned) return turned;
 
     const auto row = static_cast<std::ptrdiff_t>(image.row_bytes());
@@ -183,14 +196,18 @@ Result<Image> apply_orientation(Image image, int orientation) {
     if (mirror_x) origin += row - 3;
     if (mirror_y) origin += row * (image.height - 1);
     const std::ptrdiff_t along = transpose ? step_y : step_x, down = transpose ? step_x : step_y;
-    // In tiles, since one of the two sides is walked across its rows: a tile of either fits the first cache.
+    // In tiles, since one of the two sides is walked across its rows: a tile of either fits the
+    // first cache.
     constexpr int tile = 32;
     for (int tile_y = 0; tile_y < turned->height; tile_y += tile) {
         for (int tile_x = 0; tile_x < turned->width; tile_x += tile) {
-            const int end_y = std::min(tile_y + tile, turned->height), end_x = std::min(tile_x + tile, turned->width);
+            const int end_y = std::min(tile_y + tile, turned->height),
+                      end_x = std::min(tile_x + tile, turned->width);
             for (int y = tile_y; y < end_y; ++y) {
                 const std::uint8_t* in = origin + y * down + tile_x * along;
-                std::uint8_t* out = turned->pixels.get() + static_cast<std::ptrdiff_t>(turned->row_bytes()) * y + tile_x * 3;
+                std::uint8_t* out = turned->pixels.get() +
+                                    static_cast<std::ptrdiff_t>(turned->row_bytes()) * y +
+                                    tile_x * 3;
                 for (int x = tile_x; x < end_x; ++x, in += along, out += 3) {
                     out[0] = in[0];
                     out[1] = in[1];
@@ -213,22 +230,27 @@ Result<ImageFormat> format_of_name(const std::string& path) {
 
 Result<ByteVector> encode_image(const Frame& frame, ImageFormat format) {
     const int channels = frame.format == PixelFormat::gray8 ? 1 : 3;
-    if (frame.format != PixelFormat::gray8 && frame.format != PixelFormat::rgb24) return Error{"cannot write this pixel format"};
+    if (frame.format != PixelFormat::gray8 && frame.format != PixelFormat::rgb24)
+        return Error{"cannot write this pixel format"};
     if (frame.width > 65535 || frame.height > 65535) {
         if (format == ImageFormat::jpeg) return Error{"too large for a JPEG file; write PNG"};
     }
     if (format == ImageFormat::png) return write_png(frame);
-    if (frame.stride_bytes != std::ptrdiff_t{frame.width} * channels) return Error{"cannot write rows with gaps as JPEG"};
+    if (frame.stride_bytes != std::ptrdiff_t{frame.width} * channels)
+        return Error{"cannot write rows with gaps as JPEG"};
     ByteVector bytes;
-    if (stbi_write_jpg_to_func(append_bytes, &bytes, frame.width, frame.height, channels, frame.data, jpeg_quality) == 0) return no_memory();
+    if (stbi_write_jpg_to_func(append_bytes, &bytes, frame.width, frame.height, channels,
+                               frame.data, jpeg_quality) == 0)
+        return no_memory();
     return bytes;
 }
 
 bool inflate_raw(Bytes packed, std::span<std::uint8_t> out) {
     constexpr std::size_t largest = 0x7fffffff;
     if (packed.size() > largest || out.size() > largest) return false;
-    const int count = stbi_zlib_decode_noheader_buffer(reinterpret_cast<char*>(out.data()), static_cast<int>(out.size()),
-                                                       reinterpret_cast<const char*>(packed.data()), static_cast<int>(packed.size()));
+    const int count = stbi_zlib_decode_noheader_buffer(
+        reinterpret_cast<char*>(out.data()), static_cast<int>(out.size()),
+        reinterpret_cast<const char*>(packed.data()), static_cast<int>(packed.size()));
     return count >= 0 && static_cast<std::size_t>(count) == out.size();
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Structure of JPEG, PNG, BMP, GIF and PNM files (see image_header.h). Every read is behind a check of what remains.
-// The decoder behind this (stb_image) fills missing data with zeros in silence, so completeness is settled here.
+// Structure of JPEG, PNG, BMP, GIF and PNM files (see image_header.h). Every read is behind a check
+// of what remains. The decoder behind this (stb_image) fills missing data with zeros in silence, so
+// completeness is settled here.
 #include "host/image_header.h"
 
 #include <algorithm>
@@ -16,11 +17,13 @@ namespace {
 
 using Bytes = std::span<const std::uint8_t>;
 
-// A progressive JPEG has about ten scans and can have at most a few hundred useful ones; each costs a pass over the
-// whole picture, so thousands are an attack.
+// A progressive JPEG has about ten scans and can have at most a few hundred useful ones; each costs
+// a pass over the whole picture, so thousands are an attack.
 constexpr int max_jpeg_scans = 300;
 
-constexpr std::uint32_t big_u16(const std::uint8_t* p) { return static_cast<std::uint32_t>(p[0] << 8 | p[1]); }
+constexpr std::uint32_t big_u16(const std::uint8_t* p) {
+    return static_cast<std::uint32_t>(p[0] << 8 | p[1]);
+}
 constexpr std::uint32_t big_u32(const std::uint8_t* p) { return big_u16(p) << 16 | big_u16(p + 2); }
 
 bool has_at(Bytes bytes, std::size_t offset, std::string_view text) {
@@ -28,39 +31,49 @@ bool has_at(Bytes bytes, std::size_t offset, std::string_view text) {
            std::memcmp(bytes.data() + offset, text.data(), text.size()) == 0;
 }
 
-Error cut_short(const char* type) { return {std::string("cut short: the ") + type + " data ends too early"}; }
+Error cut_short(const char* type) {
+    return {std::string("cut short: the ") + type + " data ends too early"};
+}
 Error corrupt(const char* type, const char* what) {
     return {std::string("damaged ") + type + " file (" + what + ")"};
 }
 Error unsupported(std::string what) { return {"cannot read " + std::move(what)}; }
 
-Failure check_size(std::uint64_t width, std::uint64_t height, const ImageLimits& limits, const char* type) {
+Failure check_size(std::uint64_t width, std::uint64_t height, const ImageLimits& limits,
+                   const char* type) {
     if (width == 0 || height == 0) return corrupt(type, "a side is zero");
-    // The sides come first: they are below 2^41, and the limit on them keeps the product from overflowing.
+    // The sides come first: they are below 2^41, and the limit on them keeps the product from
+    // overflowing.
     const auto max_side = static_cast<std::uint64_t>(limits.max_side);
     const bool side_ok = width <= max_side && height <= max_side;
     if (side_ok && width * height <= limits.max_pixels) return {};
     const std::string size = std::to_string(width) + " x " + std::to_string(height) + " pixels";
-    if (!side_ok) return Error{"too large: " + size + ", the limit is " + std::to_string(max_side) + " a side"};
-    return Error{"too large: " + size + ", the limit is " + std::to_string(limits.max_pixels / 1000000) + " million"};
+    if (!side_ok)
+        return Error{"too large: " + size + ", the limit is " + std::to_string(max_side) +
+                     " a side"};
+    return Error{"too large: " + size + ", the limit is " +
+                 std::to_string(limits.max_pixels / 1000000) + " million"};
 }
 
 // ---- JPEG ----
 
-Failure read_jpeg_frame(std::uint8_t marker, Bytes segment, const ImageLimits& limits, ImageHeader& header) {
+Failure read_jpeg_frame(std::uint8_t marker, Bytes segment, const ImageLimits& limits,
+                        ImageHeader& header) {
     if (segment.size() < 6) return corrupt("JPEG", "short frame header");
     if (marker == 0xc9 || marker == 0xca || marker == 0xcb || marker >= 0xcd) {
         return unsupported("JPEG with arithmetic coding; save it as an ordinary JPEG");
     }
-    if (marker > 0xc2) return unsupported("lossless or hierarchical JPEG; save it as an ordinary JPEG");
+    if (marker > 0xc2)
+        return unsupported("lossless or hierarchical JPEG; save it as an ordinary JPEG");
     if (segment[0] != 8) return unsupported("JPEG with 12 bits a channel; save it with 8");
     header.height = static_cast<int>(big_u16(&segment[1]));
     header.width = static_cast<int>(big_u16(&segment[3]));
-    return check_size(static_cast<unsigned>(header.width), static_cast<unsigned>(header.height), limits, "JPEG");
+    return check_size(static_cast<unsigned>(header.width), static_cast<unsigned>(header.height),
+                      limits, "JPEG");
 }
 
-// Tables of Huffman codes. Their symbols are numbered by a byte, and the codes of each length must fit into it: the
-// decoder trusts both.
+// Tables of Huffman codes. Their symbols are numbered by a byte, and the codes of each length must
+// fit into it: the decoder trusts both.
 Failure check_huffman_tables(Bytes segment) {
     while (!segment.empty()) {
         if (segment.size() < 17) return corrupt("JPEG", "short Huffman table");
@@ -72,7 +85,8 @@ Failure check_huffman_tables(Bytes segment) {
             room -= used;
             symbols += used;
         }
-        if (symbols > 256 || segment.size() - 17 < symbols) return corrupt("JPEG", "impossible Huffman table");
+        if (symbols > 256 || segment.size() - 17 < symbols)
+            return corrupt("JPEG", "impossible Huffman table");
         segment = segment.subspan(17 + symbols);
     }
     return {};
@@ -86,7 +100,8 @@ std::size_t skip_scan(Bytes bytes, std::size_t pos) {
         pos = static_cast<std::size_t>(static_cast<const std::uint8_t*>(found) - bytes.data());
         if (pos + 1 >= bytes.size()) return bytes.size();
         const std::uint8_t next = bytes[pos + 1];
-        const bool is_data = next == 0 || (next >= 0xd0 && next <= 0xd7);  // a stuffed 0xff, or a restart mark
+        // a stuffed 0xff, or a restart mark
+        const bool is_data = next == 0 || (next >= 0xd0 && next <= 0xd7);
         if (!is_data && next != 0xff) return pos;
         pos += next == 0xff ? 1 : 2;
     }
@@ -94,14 +109,15 @@ std::size_t skip_scan(Bytes bytes, std::size_t pos) {
 }
 
 // Reads one segment after its marker and returns where the next marker is to be sought.
-Result<std::size_t> read_jpeg_segment(Bytes bytes, std::size_t pos, std::uint8_t marker, const ImageLimits& limits,
-                                      ImageHeader& header, int& scans) {
+Result<std::size_t> read_jpeg_segment(Bytes bytes, std::size_t pos, std::uint8_t marker,
+                                      const ImageLimits& limits, ImageHeader& header, int& scans) {
     if (bytes.size() - pos < 2) return cut_short("JPEG");
     const std::size_t length = big_u16(&bytes[pos]);
     if (length < 2) return corrupt("JPEG", "bad segment length");
     if (length > bytes.size() - pos) return cut_short("JPEG");
     const Bytes segment = bytes.subspan(pos + 2, length - 2);
-    const bool is_frame = marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
+    const bool is_frame =
+        marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
     if (is_frame) {
         if (Failure failure = read_jpeg_frame(marker, segment, limits, header)) return *failure;
     } else if (marker == 0xc4) {
@@ -121,13 +137,16 @@ Result<ImageHeader> inspect_jpeg(Bytes bytes, const ImageLimits& limits) {
     header.type = ImageType::jpeg;
     int scans = 0;
     for (std::size_t pos = 2;;) {
-        while (pos < bytes.size() && bytes[pos] != 0xff) ++pos;  // some cameras pad between segments
+        // some cameras pad between segments
+        while (pos < bytes.size() && bytes[pos] != 0xff) ++pos;
         while (pos < bytes.size() && bytes[pos] == 0xff) ++pos;
         if (pos >= bytes.size()) return cut_short("JPEG");
         const std::uint8_t marker = bytes[pos++];
         if (marker == 0xd9) break;
-        if (marker <= 0x01 || (marker >= 0xd0 && marker <= 0xd8)) continue;  // markers without a segment
-        const Result<std::size_t> next = read_jpeg_segment(bytes, pos, marker, limits, header, scans);
+        // markers without a segment
+        if (marker <= 0x01 || (marker >= 0xd0 && marker <= 0xd8)) continue;
+        const Result<std::size_t> next =
+            read_jpeg_segment(bytes, pos, marker, limits, header, scans);
         if (!next) return next.error();
         pos = *next;
     }
@@ -137,7 +156,8 @@ Result<ImageHeader> inspect_jpeg(Bytes bytes, const ImageLimits& limits) {
 
 // ---- PNG ----
 
-Failure read_png_chunk(std::string_view tag, Bytes data, const ImageLimits& limits, ImageHeader& header) {
+Failure read_png_chunk(std::string_view tag, Bytes data, const ImageLimits& limits,
+                       ImageHeader& header) {
     if (tag == "IHDR") {
         if (data.size() != 13 || header.width != 0) return corrupt("PNG", "bad header chunk");
         const std::uint32_t width = big_u32(&data[0]), height = big_u32(&data[4]);
@@ -145,7 +165,8 @@ Failure read_png_chunk(std::string_view tag, Bytes data, const ImageLimits& limi
         header.width = static_cast<int>(width);
         header.height = static_cast<int>(height);
     } else if (header.width == 0) {
-        return corrupt("PNG", tag == "CgBI" ? "an iPhone application's private variant" : "no header chunk");
+        return corrupt(
+            "PNG", tag == "CgBI" ? "an iPhone application's private variant" : "no header chunk");
     } else if (tag == "eXIf") {
         header.orientation = exif_orientation(data);
     } else if (tag == "acTL") {
@@ -162,11 +183,13 @@ Result<ImageHeader> inspect_png(Bytes bytes, const ImageLimits& limits) {
         if (bytes.size() - pos < 12) return cut_short("PNG");
         const std::size_t length = big_u32(&bytes[pos]);
         const std::string_view tag(reinterpret_cast<const char*>(&bytes[pos + 4]), 4);
-        if (length > bytes.size() - pos - 12) return length >> 31 ? corrupt("PNG", "bad chunk length") : cut_short("PNG");
+        if (length > bytes.size() - pos - 12)
+            return length >> 31 ? corrupt("PNG", "bad chunk length") : cut_short("PNG");
         const Bytes data = bytes.subspan(pos + 8, length);
         if (Failure failure = read_png_chunk(tag, data, limits, header)) return *failure;
         const bool critical = (tag[0] & 0x20) == 0;
-        if (critical && crc32(bytes.subspan(pos + 4, length + 4)) != big_u32(&bytes[pos + 8 + length])) {
+        if (critical &&
+            crc32(bytes.subspan(pos + 4, length + 4)) != big_u32(&bytes[pos + 8 + length])) {
             return corrupt("PNG", "wrong checksum");
         }
         has_data = has_data || tag == "IDAT";
@@ -201,7 +224,8 @@ Result<ImageHeader> inspect_bmp(Bytes bytes, const ImageLimits& limits) {
         compression = load_u32(&bytes[30]);
     }
     if (header.width < 0) return corrupt("BMP", "negative width");
-    const auto width = static_cast<std::uint64_t>(header.width), height = static_cast<std::uint64_t>(header.height);
+    const auto width = static_cast<std::uint64_t>(header.width),
+               height = static_cast<std::uint64_t>(header.height);
     if (Failure failure = check_size(width, height, limits, "BMP")) return *failure;
     if (compression != 0 && compression != 3 && compression != 6) {
         return unsupported("BMP with compression; save it as PNG");
@@ -238,7 +262,8 @@ Result<ImageHeader> inspect_gif(Bytes bytes, const ImageLimits& limits) {
     if (bytes.size() < 13) return cut_short("GIF");
     header.width = load_u16(&bytes[6]);
     header.height = load_u16(&bytes[8]);
-    if (Failure failure = check_size(load_u16(&bytes[6]), load_u16(&bytes[8]), limits, "GIF")) return *failure;
+    if (Failure failure = check_size(load_u16(&bytes[6]), load_u16(&bytes[8]), limits, "GIF"))
+        return *failure;
     std::size_t pos = 13 + gif_palette_bytes(bytes[10]);
     for (int frames = 0;;) {
         // What comes after the first frame is not decoded, so it may be missing or wrong.
@@ -259,7 +284,8 @@ Result<ImageHeader> inspect_gif(Bytes bytes, const ImageLimits& limits) {
             return corrupt("GIF", kind == 0x3b ? "no picture in it" : "unknown block");
         }
         pos = skip_gif_blocks(bytes, pos);
-        if (pos == 0) return kind == 0x21 && frames > 0 ? Result<ImageHeader>(header) : cut_short("GIF");
+        if (pos == 0)
+            return kind == 0x21 && frames > 0 ? Result<ImageHeader>(header) : cut_short("GIF");
     }
 }
 
@@ -267,7 +293,8 @@ Result<ImageHeader> inspect_gif(Bytes bytes, const ImageLimits& limits) {
 
 constexpr bool is_space(std::uint8_t c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-// Next decimal number of a PNM header, comments skipped; -1 when there is none, capped far above any valid size.
+// Next decimal number of a PNM header, comments skipped; -1 when there is none, capped far above
+// any valid size.
 std::int64_t pnm_number(Bytes bytes, std::size_t& pos) {
     while (pos < bytes.size() && (is_space(bytes[pos]) || bytes[pos] == '#')) {
         if (bytes[pos] == '#') {
@@ -287,13 +314,17 @@ std::int64_t pnm_number(Bytes bytes, std::size_t& pos) {
 Result<ImageHeader> inspect_pnm(Bytes bytes, const ImageLimits& limits) {
     ImageHeader header;
     header.type = ImageType::pnm;
-    if (bytes[1] != '5' && bytes[1] != '6') return unsupported("PNM as text or bitmap; save it as binary P5 or P6");
+    if (bytes[1] != '5' && bytes[1] != '6')
+        return unsupported("PNM as text or bitmap; save it as binary P5 or P6");
     header.channels = bytes[1] == '5' ? 1 : 3;
     std::size_t pos = 2;
-    const std::int64_t width = pnm_number(bytes, pos), height = pnm_number(bytes, pos), top = pnm_number(bytes, pos);
+    const std::int64_t width = pnm_number(bytes, pos), height = pnm_number(bytes, pos),
+                       top = pnm_number(bytes, pos);
     if (pos >= bytes.size()) return cut_short("PNM");
-    if (width < 0 || height < 0 || top < 1 || top > 65535 || !is_space(bytes[pos])) return corrupt("PNM", "bad header");
-    if (Failure failure = check_size(static_cast<std::uint64_t>(width), static_cast<std::uint64_t>(height), limits, "PNM")) {
+    if (width < 0 || height < 0 || top < 1 || top > 65535 || !is_space(bytes[pos]))
+        return corrupt("PNM", "bad header");
+    if (Failure failure = check_size(static_cast<std::uint64_t>(width),
+                                     static_cast<std::uint64_t>(height), limits, "PNM")) {
         return *failure;
     }
     header.width = static_cast<int>(width);
@@ -301,7 +332,8 @@ Result<ImageHeader> inspect_pnm(Bytes bytes, const ImageLimits& limits) {
     header.max_value = static_cast<int>(top);
     header.data_offset = pos + 1;
     const std::int64_t needed = width * height * header.channels * (top > 255 ? 2 : 1);
-    if (static_cast<std::uint64_t>(needed) > bytes.size() - header.data_offset) return cut_short("PNM");
+    if (static_cast<std::uint64_t>(needed) > bytes.size() - header.data_offset)
+        return cut_short("PNM");
     return header;
 }
 
@@ -315,11 +347,16 @@ std::string describe_other(Bytes bytes) {
         const char* text;
     };
     using namespace std::string_view_literals;
-    static constexpr const char* heic = "HEIC picture (iPhone): save it as JPEG first, for example with heif-convert";
+    static constexpr const char* heic =
+        "HEIC picture (iPhone): save it as JPEG first, for example with heif-convert";
     static constexpr const char* avif = "AVIF picture: save it as JPEG or PNG first";
     static constexpr Known known[] = {
-        {4, "ftypheic"sv, heic}, {4, "ftypheix"sv, heic}, {4, "ftypmif1"sv, heic}, {4, "ftyphev"sv, heic},
-        {4, "ftypavif"sv, avif}, {4, "ftypavis"sv, avif},
+        {4, "ftypheic"sv, heic},
+        {4, "ftypheix"sv, heic},
+        {4, "ftypmif1"sv, heic},
+        {4, "ftyphev"sv, heic},
+        {4, "ftypavif"sv, avif},
+        {4, "ftypavis"sv, avif},
         {4, "ftyp"sv, "video (MP4 or QuickTime)"},
         {8, "WEBP"sv, "WebP picture: save it as JPEG or PNG first, for example with dwebp"},
         {8, "AVI "sv, "video (AVI)"},
@@ -337,7 +374,10 @@ std::string describe_other(Bytes bytes) {
         {0, "PK\3\4"sv, "ZIP archive: unpack it first"},
         {0, "\x1f\x8b"sv, "gzip archive: unpack it first"},
         {0, "Rar!"sv, "RAR archive: unpack it first"},
-        {0, "\x7f" "ELF"sv, "program"},
+        {0,
+         "\x7f"
+         "ELF"sv,
+         "program"},
         {0, "version https://git-lfs"sv, "Git LFS pointer: the picture itself was not fetched"},
         {0, "<svg"sv, "SVG drawing: save it as PNG first"},
         {0, "<?xml"sv, "XML or SVG document"},
@@ -349,7 +389,8 @@ std::string describe_other(Bytes bytes) {
         if (has_at(bytes, k.offset, k.magic)) return k.text;
     }
     const Bytes head = bytes.first(std::min<std::size_t>(bytes.size(), 512));
-    const bool is_text = std::all_of(head.begin(), head.end(), [](std::uint8_t c) { return c >= 32 || is_space(c); });
+    const bool is_text = std::all_of(head.begin(), head.end(),
+                                     [](std::uint8_t c) { return c >= 32 || is_space(c); });
     return is_text ? "text file" : "";
 }
 
@@ -367,12 +408,16 @@ Result<ImageHeader> inspect_image(Bytes bytes, const ImageLimits& limits) {
     if (bytes.empty()) return Error{"file is empty"};
     if (has_at(bytes, 0, "\xff\xd8"sv)) return inspect_jpeg(bytes, limits);
     if (has_at(bytes, 0, png_magic)) return inspect_png(bytes, limits);
-    if (has_at(bytes, 0, "GIF87a"sv) || has_at(bytes, 0, "GIF89a"sv)) return inspect_gif(bytes, limits);
+    if (has_at(bytes, 0, "GIF87a"sv) || has_at(bytes, 0, "GIF89a"sv))
+        return inspect_gif(bytes, limits);
     if (has_at(bytes, 0, "BM"sv)) return inspect_bmp(bytes, limits);
-    if (bytes.size() > 2 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '7' && is_space(bytes[2])) {
+    if (bytes.size() > 2 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '7' &&
+        is_space(bytes[2])) {
         return inspect_pnm(bytes, limits);
     }
-    if (bytes.size() < 8) return Error{"only " + std::to_string(bytes.size()) + " bytes: cut short, or not a picture"};
+    if (bytes.size() < 8)
+        return Error{"only " + std::to_string(bytes.size()) +
+                     " bytes: cut short, or not a picture"};
     return not_a_picture(bytes);
 }
 
@@ -380,15 +425,22 @@ int exif_orientation(Bytes tiff) {
     if (tiff.size() < 8) return 1;
     const bool little = tiff[0] == 'I' && tiff[1] == 'I';
     if (!little && !(tiff[0] == 'M' && tiff[1] == 'M')) return 1;
-    const auto u16 = [&](std::size_t at) { return little ? load_u16(&tiff[at]) : big_u16(&tiff[at]); };
-    const auto u32 = [&](std::size_t at) { return little ? load_u32(&tiff[at]) : big_u32(&tiff[at]); };
+    const auto u16 = [&](std::size_t at) {
+        return little ? load_u16(&tiff[at]) : big_u16(&tiff[at]);
+    };
+    const auto u32 = [&](std::size_t at) {
+        return little ? load_u32(&tiff[at]) : big_u32(&tiff[at]);
+    };
     const std::size_t directory = u32(4);
     if (u16(2) != 42 || directory > tiff.size() - 2) return 1;
-    const std::size_t entries = std::min<std::size_t>(u16(directory), (tiff.size() - directory - 2) / 12);
+    const std::size_t entries =
+        std::min<std::size_t>(u16(directory), (tiff.size() - directory - 2) / 12);
     for (std::size_t i = 0; i < entries; ++i) {
-        const std::size_t entry = directory + 2 + i * 12;  // tag, type, count, value: 2 + 2 + 4 + 4 bytes
+        // tag, type, count, value: 2 + 2 + 4 + 4 bytes
+        const std::size_t entry = directory + 2 + i * 12;
         if (u16(entry) != 0x0112) continue;
-        const std::uint32_t type = u16(entry + 2), value = type == 4 ? u32(entry + 8) : u16(entry + 8);
+        const std::uint32_t type = u16(entry + 2),
+                            value = type == 4 ? u32(entry + 8) : u16(entry + 8);
         return (type == 3 || type == 4) && value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
     }
     return 1;

@@ -3,7 +3,6 @@
 #include "host/json.h"
 
 #include <cmath>
-
 #include <nlohmann/json.hpp>
 
 namespace mien::host {
@@ -24,24 +23,35 @@ Json reading_json(const Reading& reading, const HeadInfo& head) {
 }
 
 Json face_json(const FaceReport& face, const EngineInfo& info) {
-    Json json = {{"box", {{"x", face.box.x}, {"y", face.box.y}, {"width", face.box.width}, {"height", face.box.height}}},
+    Json json = {{"box",
+                  {{"x", face.box.x},
+                   {"y", face.box.y},
+                   {"width", face.box.width},
+                   {"height", face.box.height}}},
                  {"neighbors", face.neighbors}};
     if (face.emotion.known()) json["emotion"] = reading_json(face.emotion, info.emotion);
     if (const FaceMap& map = face.emotion_map; face.emotion.known() && !map.values.empty()) {
         Json values = Json::array();
-        for (const float v : map.values) values.push_back(std::round(static_cast<double>(v) * 1e4) / 1e4);
+        for (const float v : map.values)
+            values.push_back(std::round(static_cast<double>(v) * 1e4) / 1e4);
         const Rect& crop = map.crop;
-        json["emotion"]["map"] = {{"width", map.width}, {"height", map.height},
-                                  {"crop", {{"x", crop.x}, {"y", crop.y}, {"width", crop.width}, {"height", crop.height}}}, {"values", std::move(values)}};
+        json["emotion"]["map"] = {
+            {"width", map.width},
+            {"height", map.height},
+            {"crop",
+             {{"x", crop.x}, {"y", crop.y}, {"width", crop.width}, {"height", crop.height}}},
+            {"values", std::move(values)}};
     }
     if (face.gender.known()) json["gender"] = reading_json(face.gender, info.gender);
     return json;
 }
 
 Json times_json(const StepTimes& t) {
-    return {{"decode", milliseconds(t.decode)}, {"gray", milliseconds(t.gray)},       {"detect", milliseconds(t.detect)},
-            {"crop", milliseconds(t.crop)},     {"emotion", milliseconds(t.emotion)}, {"gender", milliseconds(t.gender)},
-            {"draw", milliseconds(t.draw)},     {"encode", milliseconds(t.encode)},   {"total", milliseconds(t.total)}};
+    return {{"decode", milliseconds(t.decode)},   {"gray", milliseconds(t.gray)},
+            {"detect", milliseconds(t.detect)},   {"crop", milliseconds(t.crop)},
+            {"emotion", milliseconds(t.emotion)}, {"gender", milliseconds(t.gender)},
+            {"draw", milliseconds(t.draw)},       {"encode", milliseconds(t.encode)},
+            {"total", milliseconds(t.total)}};
 }
 
 Json models_json(const EngineInfo& info) {
@@ -53,7 +63,9 @@ Json models_json(const EngineInfo& info) {
 }
 
 // File names need not be UTF-8; JSON must be.
-std::string text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string text(const Json& json) {
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
 
 }  // namespace
 

@@ -13,7 +13,8 @@ namespace mien::host {
 constexpr int json_schema = 1;
 
 // {"schema":1,"source":..,"width":..,"height":..,"models":{..},"timing_ms":{..},"faces":[{"box":{..},"neighbors":..,
-//  "emotion":{"label":..,"probabilities":{..},"map":{..}},"gender":{..}}]}. A head that is off has no key, nor has a map that was not made. No newline at the end.
+//  "emotion":{"label":..,"probabilities":{..},"map":{..}},"gender":{..}}]}. A head that is off has
+//  no key, nor has a map that was not made. No newline at the end.
 std::string to_json(const ImageReport& report, const EngineInfo& info);
 
 // {"schema":1,"source":..,"error":..}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What arrays does a NumPy .npz file hold? Reads the bytes of one in memory: a ZIP archive of .npy files, stored or deflated.
-// Only plain arrays in C order of the types below; everything else is refused with a reason. Nothing is unpacked before it is asked for.
+// What arrays does a NumPy .npz file hold? Reads the bytes of one in memory: a ZIP archive of .npy
+// files, stored or deflated. Only plain arrays in C order of the types below; everything else is
+// refused with a reason. Nothing is unpacked before it is asked for.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +16,9 @@
 namespace mien::host {
 
 struct NpzArray {
-    std::string type;                 // as NumPy writes it: "|u1", "<i8", "<U24", ...
+    std::string type;  // as NumPy writes it: "|u1", "<i8", "<U24", ...
     std::vector<std::size_t> shape;
-    ByteVector bytes;                 // little endian, last dimension fastest
+    ByteVector bytes;  // little endian, last dimension fastest
 
     std::size_t count() const;
     std::size_t element_bytes() const { return count() == 0 ? 0 : bytes.size() / count(); }

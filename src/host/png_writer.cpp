@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// PNG (ISO/IEC 15948) around zlib (RFC 1950) around deflate (RFC 1951) with dynamic Huffman codes (see png_writer.h).
+// PNG (ISO/IEC 15948) around zlib (RFC 1950) around deflate (RFC 1951) with dynamic Huffman codes
+// (see png_writer.h).
 #include "host/png_writer.h"
 
 #include <algorithm>
@@ -17,18 +18,21 @@ namespace {
 constexpr int largest_pixel = 3;
 
 int paeth(int left, int above, int corner) {
-    const int to_left = std::abs(above - corner), to_above = std::abs(left - corner), to_corner = std::abs(left + above - 2 * corner);
+    const int to_left = std::abs(above - corner), to_above = std::abs(left - corner),
+              to_corner = std::abs(left + above - 2 * corner);
     const int other = to_above <= to_corner ? above : corner;
     return to_left <= to_above && to_left <= to_corner ? left : other;
 }
 
-// Writes the filtered row; returns the sum of what is left, as signed numbers. `row` and `above` have `pixel` bytes of zero
-// before them.
+// Writes the filtered row; returns the sum of what is left, as signed numbers. `row` and `above`
+// have `pixel` bytes of zero before them.
 template <int pixel, class Predict>
-std::uint32_t filter_row(const std::uint8_t* row, const std::uint8_t* above, int bytes, std::uint8_t* out, Predict predict) {
+std::uint32_t filter_row(const std::uint8_t* row, const std::uint8_t* above, int bytes,
+                         std::uint8_t* out, Predict predict) {
     std::uint32_t sum = 0;
     for (int i = 0; i < bytes; ++i) {
-        const auto left = static_cast<std::uint8_t>(row[i] - predict(row[i - pixel], above[i], above[i - pixel]));
+        const auto left =
+            static_cast<std::uint8_t>(row[i] - predict(row[i - pixel], above[i], above[i - pixel]));
         out[i] = left;
         sum += std::min<std::uint8_t>(left, static_cast<std::uint8_t>(-left));
     }
@@ -40,7 +44,8 @@ class RowFilter {
 public:
     RowFilter(int bytes, int pixel) : bytes_(bytes), pixel_(pixel) {
         for (ByteVector& row : rows_) row.resize(largest_pixel + static_cast<std::size_t>(bytes));
-        for (ByteVector& candidate : candidates_) candidate.resize(1 + static_cast<std::size_t>(bytes));
+        for (ByteVector& candidate : candidates_)
+            candidate.resize(1 + static_cast<std::size_t>(bytes));
     }
     // The number of the filter, then the row; valid until the next call.
     const ByteVector& next(const std::uint8_t* pixels) {
@@ -53,14 +58,17 @@ public:
 private:
     template <int pixel>
     const ByteVector& choose() {
-        const std::uint8_t *const row = rows_[0].data() + largest_pixel, *const above = rows_[1].data() + largest_pixel;
+        const std::uint8_t *const row = rows_[0].data() + largest_pixel, *const above =
+                                                                             rows_[1].data() +
+                                                                             largest_pixel;
         std::uint32_t smallest = ~0u;
         const ByteVector* best = nullptr;
         int used = 0;
         const auto attempt = [&](std::uint8_t type, auto predict) {
             ByteVector& out = candidates_[static_cast<std::size_t>(used++)];
             out[0] = type;
-            const std::uint32_t sum = filter_row<pixel>(row, above, bytes_, out.data() + 1, predict);
+            const std::uint32_t sum =
+                filter_row<pixel>(row, above, bytes_, out.data() + 1, predict);
             if (sum < smallest) {
                 smallest = sum;
                 best = &out;
@@ -85,16 +93,22 @@ struct Code {
     std::uint8_t length = 0;
 };
 
-// Depths of the leaves of Huffman's tree for counts that ascend; returns the largest. Leaves and inner nodes are two queues
-// that each ascend, so the two smallest are always at their heads.
+// Depths of the leaves of Huffman's tree for counts that ascend; returns the largest. Leaves and
+// inner nodes are two queues that each ascend, so the two smallest are always at their heads.
 int tree_depths(const std::uint32_t* counts, int leaves, std::uint8_t* depths) {
     std::array<std::uint32_t, 2 * 286> weight{};
     std::array<int, 2 * 286> parent{}, depth{};
     std::copy_n(counts, leaves, weight.begin());
     int leaf = 0, inner = leaves, nodes = leaves;
-    const auto smallest = [&] { return inner == nodes || (leaf < leaves && weight[static_cast<std::size_t>(leaf)] <= weight[static_cast<std::size_t>(inner)]) ? leaf++ : inner++; };
+    const auto smallest = [&] {
+        return inner == nodes || (leaf < leaves && weight[static_cast<std::size_t>(leaf)] <=
+                                                       weight[static_cast<std::size_t>(inner)])
+                   ? leaf++
+                   : inner++;
+    };
     for (; nodes < 2 * leaves - 1; ++nodes) {
-        const auto a = static_cast<std::size_t>(smallest()), b = static_cast<std::size_t>(smallest());
+        const auto a = static_cast<std::size_t>(smallest()),
+                   b = static_cast<std::size_t>(smallest());
         weight[static_cast<std::size_t>(nodes)] = weight[a] + weight[b];
         parent[a] = parent[b] = nodes;
     }
@@ -109,10 +123,11 @@ int tree_depths(const std::uint32_t* counts, int leaves, std::uint8_t* depths) {
     return largest;
 }
 
-// Codes of at most `limit` bits for the symbols that occur. A deeper tree is made again with counts that differ less, until
-// it fits; that costs little, since only rare symbols are so deep.
+// Codes of at most `limit` bits for the symbols that occur. A deeper tree is made again with counts
+// that differ less, until it fits; that costs little, since only rare symbols are so deep.
 template <std::size_t symbols>
-void make_codes(const std::array<std::uint32_t, symbols>& counts, int limit, std::array<Code, symbols>& codes) {
+void make_codes(const std::array<std::uint32_t, symbols>& counts, int limit,
+                std::array<Code, symbols>& codes) {
     codes = {};
     std::array<std::uint16_t, symbols> order{};
     int used = 0;
@@ -121,20 +136,27 @@ void make_codes(const std::array<std::uint32_t, symbols>& counts, int limit, std
     // A tree needs two leaves; a second symbol that never occurs does no harm.
     for (std::size_t s = 0; used < 2; ++s)
         if (counts[s] == 0) order[static_cast<std::size_t>(used++)] = static_cast<std::uint16_t>(s);
-    std::sort(order.begin(), order.begin() + used, [&](std::uint16_t a, std::uint16_t b) { return counts[a] != counts[b] ? counts[a] < counts[b] : a < b; });
+    std::sort(order.begin(), order.begin() + used, [&](std::uint16_t a, std::uint16_t b) {
+        return counts[a] != counts[b] ? counts[a] < counts[b] : a < b;
+    });
     std::array<std::uint32_t, symbols> sorted{};
-    for (std::size_t i = 0; i < static_cast<std::size_t>(used); ++i) sorted[i] = std::max(counts[order[i]], 1u);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(used); ++i)
+        sorted[i] = std::max(counts[order[i]], 1u);
     std::array<std::uint8_t, symbols> depths{};
     while (tree_depths(sorted.data(), used, depths.data()) > limit)
         for (std::uint32_t& count : sorted) count = count / 2 + 1;
-    for (std::size_t i = 0; i < static_cast<std::size_t>(used); ++i) codes[order[i]].length = depths[i];
+    for (std::size_t i = 0; i < static_cast<std::size_t>(used); ++i)
+        codes[order[i]].length = depths[i];
 
-    // Canonical: codes of one length are consecutive numbers, in the order of the symbols, highest bit first.
+    // Canonical: codes of one length are consecutive numbers, in the order of the symbols, highest
+    // bit first.
     int next = 0;
     for (int length = 1; length <= limit; ++length, next <<= 1) {
         for (Code& code : codes) {
             if (code.length != length) continue;
-            for (int bit = 0; bit < length; ++bit) code.bits = static_cast<std::uint16_t>(code.bits | (next >> bit & 1) << (length - 1 - bit));
+            for (int bit = 0; bit < length; ++bit)
+                code.bits =
+                    static_cast<std::uint16_t>(code.bits | (next >> bit & 1) << (length - 1 - bit));
             ++next;
         }
     }
@@ -152,7 +174,8 @@ public:
     void put(Code code) { put(code.bits, code.length); }
     // After at most 56 bits.
     void flush(std::uint8_t*& out) {
-        for (int i = 0; i < 8; ++i) out[i] = static_cast<std::uint8_t>(held_ >> (8 * i));  // one store
+        // one store
+        for (int i = 0; i < 8; ++i) out[i] = static_cast<std::uint8_t>(held_ >> (8 * i));
         const int bytes = held_count_ >> 3;
         out += bytes;
         held_ = bytes == 8 ? 0 : held_ >> (8 * bytes);
@@ -172,7 +195,8 @@ private:
 constexpr std::size_t literal_symbols = 286, length_symbols = 19, end_of_block = 256;
 constexpr int longest_run = 258;
 
-// Lengths 3..258 have the symbols from 257 on, four to an octave, with extra bits for what is between.
+// Lengths 3..258 have the symbols from 257 on, four to an octave, with extra bits for what is
+// between.
 struct LengthSymbol {
     std::uint16_t symbol = 0;
     std::uint8_t extra_bits = 0, extra = 0;
@@ -183,7 +207,10 @@ constexpr auto length_table = [] {
     for (std::uint16_t symbol = 257; symbol < 285; ++symbol) {
         const int extra_bits = symbol < 265 ? 0 : (symbol - 261) / 4;
         for (int extra = 0; extra < 1 << extra_bits; ++extra, ++length)
-            if (length < longest_run) table[static_cast<std::size_t>(length)] = {symbol, static_cast<std::uint8_t>(extra_bits), static_cast<std::uint8_t>(extra)};
+            if (length < longest_run)
+                table[static_cast<std::size_t>(length)] = {symbol,
+                                                           static_cast<std::uint8_t>(extra_bits),
+                                                           static_cast<std::uint8_t>(extra)};
     }
     table[longest_run] = {285, 0, 0};
     return table;
@@ -191,7 +218,8 @@ constexpr auto length_table = [] {
 
 using LiteralCodes = std::array<Code, literal_symbols>;
 
-// The code lengths of a block, themselves Huffman-coded; runs of them are cut short by the symbols 16 (repeat), 17 and 18 (zeros).
+// The code lengths of a block, themselves Huffman-coded; runs of them are cut short by the symbols
+// 16 (repeat), 17 and 18 (zeros).
 void put_code_lengths(const LiteralCodes& codes, BitWriter& bits, std::uint8_t*& out) {
     std::array<std::uint8_t, literal_symbols + 1> lengths{};
     for (std::size_t s = 0; s < literal_symbols; ++s) lengths[s] = codes[s].length;
@@ -203,13 +231,17 @@ void put_code_lengths(const LiteralCodes& codes, BitWriter& bits, std::uint8_t*&
     std::array<std::uint32_t, length_symbols> counts{};
     std::size_t item_count = 0;
     const auto add = [&](int symbol, int extra_bits, int extra) {
-        items[item_count++] = {static_cast<std::uint8_t>(symbol), static_cast<std::uint8_t>(extra_bits), static_cast<std::uint8_t>(extra)};
+        items[item_count++] = {static_cast<std::uint8_t>(symbol),
+                               static_cast<std::uint8_t>(extra_bits),
+                               static_cast<std::uint8_t>(extra)};
         ++counts[static_cast<std::size_t>(symbol)];
     };
     for (std::size_t i = 0; i < lengths.size();) {
         const std::uint8_t value = lengths[i];
         int run = 1;
-        while (i + static_cast<std::size_t>(run) < lengths.size() && lengths[i + static_cast<std::size_t>(run)] == value) ++run;
+        while (i + static_cast<std::size_t>(run) < lengths.size() &&
+               lengths[i + static_cast<std::size_t>(run)] == value)
+            ++run;
         i += static_cast<std::size_t>(run);
         if (value != 0) {
             add(value, 0, 0);
@@ -217,16 +249,20 @@ void put_code_lengths(const LiteralCodes& codes, BitWriter& bits, std::uint8_t*&
         }
         while (run >= 3) {
             const int part = std::min(run, value != 0 ? 6 : 138);
-            if (value != 0) add(16, 2, part - 3);
-            else if (part <= 10) add(17, 3, part - 3);
-            else add(18, 7, part - 11);
+            if (value != 0)
+                add(16, 2, part - 3);
+            else if (part <= 10)
+                add(17, 3, part - 3);
+            else
+                add(18, 7, part - 11);
             run -= part;
         }
         for (; run > 0; --run) add(value, 0, 0);
     }
     std::array<Code, length_symbols> length_codes;
     make_codes(counts, 7, length_codes);
-    static constexpr std::uint8_t order[length_symbols] = {16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15};
+    static constexpr std::uint8_t order[length_symbols] = {16, 17, 18, 0, 8,  7, 9,  6, 10, 5,
+                                                           11, 4,  12, 3, 13, 2, 14, 1, 15};
     bits.put(literal_symbols - 257, 5);
     bits.put(0, 5);   // one distance
     bits.put(15, 4);  // all 19 lengths
@@ -244,7 +280,8 @@ void put_code_lengths(const LiteralCodes& codes, BitWriter& bits, std::uint8_t*&
 // A token is a byte, or 256 plus the length of a run of the byte before.
 using Tokens = std::vector<std::uint16_t>;
 
-std::size_t tokenise(const std::uint8_t* data, std::size_t size, Tokens& tokens, std::array<std::uint32_t, literal_symbols>& counts) {
+std::size_t tokenise(const std::uint8_t* data, std::size_t size, Tokens& tokens,
+                     std::array<std::uint32_t, literal_symbols>& counts) {
     std::uint16_t* out = tokens.data();
     // Two tables of counts, since neighbours are often equal and would wait for each other.
     std::array<std::uint32_t, 256> even{}, odd{};
@@ -273,7 +310,8 @@ std::size_t tokenise(const std::uint8_t* data, std::size_t size, Tokens& tokens,
     return static_cast<std::size_t>(out - tokens.data());
 }
 
-void put_tokens(const std::uint16_t* token, const std::uint16_t* end, const LiteralCodes& codes, BitWriter& bits, std::uint8_t*& out) {
+void put_tokens(const std::uint16_t* token, const std::uint16_t* end, const LiteralCodes& codes,
+                BitWriter& bits, std::uint8_t*& out) {
     while (token != end) {
         if (end - token >= 3 && token[0] < 256 && token[1] < 256 && token[2] < 256) {
             for (int i = 0; i < 3; ++i) bits.put(codes[token[i]]);
@@ -329,7 +367,8 @@ public:
     }
     void end_chunk() {
         const std::size_t size = bytes.size() - start_ - 8;
-        for (std::size_t i = 0; i < 4; ++i) bytes[start_ + i] = static_cast<std::uint8_t>(size >> (24 - 8 * i));
+        for (std::size_t i = 0; i < 4; ++i)
+            bytes[start_ + i] = static_cast<std::uint8_t>(size >> (24 - 8 * i));
         append_u32(bytes, crc32({bytes.data() + start_ + 4, size + 4}));
     }
     ByteVector bytes;
@@ -348,10 +387,12 @@ ByteVector write_png(const Frame& frame) {
     file.begin_chunk("IHDR");
     append_u32(file.bytes, static_cast<std::uint32_t>(frame.width));
     append_u32(file.bytes, static_cast<std::uint32_t>(frame.height));
-    for (const int value : {8, pixel == 1 ? 0 : 2, 0, 0, 0}) file.bytes.push_back(static_cast<std::uint8_t>(value));
+    for (const int value : {8, pixel == 1 ? 0 : 2, 0, 0, 0})
+        file.bytes.push_back(static_cast<std::uint8_t>(value));
     file.end_chunk();
 
-    // A block has its own codes; each makes a chunk, with the bits of an unfinished byte carried to the next.
+    // A block has its own codes; each makes a chunk, with the bits of an unfinished byte carried to
+    // the next.
     constexpr std::size_t block_bytes = 1 << 17;
     RowFilter filter(row_bytes, pixel);
     BitWriter bits;
@@ -376,7 +417,8 @@ ByteVector write_png(const Frame& frame) {
         file.begin_chunk("IDAT");
         const std::size_t begin = file.bytes.size();
         std::size_t token_bits = 0;
-        for (std::size_t s = 0; s < literal_symbols; ++s) token_bits += counts[s] * (std::size_t{codes[s].length} + (s > end_of_block ? 6 : 0));
+        for (std::size_t s = 0; s < literal_symbols; ++s)
+            token_bits += counts[s] * (std::size_t{codes[s].length} + (s > end_of_block ? 6 : 0));
         file.bytes.resize(begin + token_bits / 8 + 1024);
         std::uint8_t* out = file.bytes.data() + begin;
         bits.put(last ? 1 : 0, 1);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// How do pixels become a PNG file quickly? Every row takes the filter that leaves the smallest numbers; these are coded by
-// Huffman's method, runs of one value as runs. Matches farther back, which cost other writers most of their time, are rare
-// in filtered photos and are not looked for.
+// How do pixels become a PNG file quickly? Every row takes the filter that leaves the smallest
+// numbers; these are coded by Huffman's method, runs of one value as runs. Matches farther back,
+// which cost other writers most of their time, are rare in filtered photos and are not looked for.
 #pragma once
 
 #include "host/file_io.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What is known about one picture when its work is done? Plain values that outlive the engine's next call;
-// the table, the JSON, the drawing and later the service are all made from them.
+// What is known about one picture when its work is done? Plain values that outlive the engine's
+// next call; the table, the JSON, the drawing and later the service are all made from them.
 #pragma once
 
 #include <cstddef>
@@ -26,10 +26,11 @@ struct Reading {
     float best_probability() const { return known() ? probabilities[best()] : 0; }
 };
 
-// Which places speak for the most probable class (Engine::class_map), where the engine was asked for it.
+// Which places speak for the most probable class (Engine::class_map), where the engine was asked
+// for it.
 struct FaceMap {
     int width = 0, height = 0;
-    Rect crop;                         // of the picture, which it covers
+    Rect crop;  // of the picture, which it covers
     std::vector<float> values;
 };
 
@@ -38,7 +39,7 @@ struct FaceReport {
     int neighbors = 0;
     Reading emotion;
     Reading gender;
-    FaceMap emotion_map = {};          // empty: none
+    FaceMap emotion_map = {};  // empty: none
 };
 
 // What each head calls its classes, and the weights it comes from.
@@ -52,7 +53,9 @@ struct EngineInfo {
 };
 
 struct StepTimes {
-    double decode = 0, gray = 0, detect = 0, crop = 0, emotion = 0, gender = 0, draw = 0, encode = 0, total = 0;  // ms
+    // ms
+    double decode = 0, gray = 0, detect = 0, crop = 0, emotion = 0, gender = 0, draw = 0,
+           encode = 0, total = 0;
 };
 
 struct ImageReport {

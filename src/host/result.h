@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// How does a hosted helper say that something went wrong? A value, or one line of text with the cause.
-// The text never names the file: the caller, who knows how the user spelt it, puts that in front.
+// How does a hosted helper say that something went wrong? A value, or one line of text with the
+// cause. The text never names the file: the caller, who knows how the user spelt it, puts that in
+// front.
 #pragma once
 
 #include <optional>
@@ -10,7 +11,8 @@
 namespace mien::host {
 
 struct Error {
-    std::string text;  // one line, no full stop, no newline: "cut short: the JPEG data has no end mark"
+    std::string
+        text;  // one line, no full stop, no newline: "cut short: the JPEG data has no end mark"
 };
 
 // For calls that give nothing back: empty means done.

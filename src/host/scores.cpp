@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-
 #include <nlohmann/json.hpp>
 
 #include "host/json.h"
@@ -13,18 +12,22 @@
 namespace mien::host {
 namespace {
 
-double ratio(std::int64_t part, std::int64_t whole) { return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole); }
+double ratio(std::int64_t part, std::int64_t whole) {
+    return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole);
+}
 
 template <class... Values>
 std::string line(const char* pattern, Values... values) {
     char buffer[256];
     const int n = std::snprintf(buffer, sizeof buffer, pattern, values...);
-    return {buffer, static_cast<std::size_t>(std::clamp(n, 0, static_cast<int>(sizeof buffer) - 1))};
+    return {buffer,
+            static_cast<std::size_t>(std::clamp(n, 0, static_cast<int>(sizeof buffer) - 1))};
 }
 
 }  // namespace
 
-Scores::Scores(std::vector<std::string> labels) : labels_(std::move(labels)), confusion_(labels_.size() * labels_.size()) {}
+Scores::Scores(std::vector<std::string> labels)
+    : labels_(std::move(labels)), confusion_(labels_.size() * labels_.size()) {}
 
 void Scores::add(int label, std::span<const float> probabilities) {
     const auto best = std::max_element(probabilities.begin(), probabilities.end());
@@ -34,7 +37,8 @@ void Scores::add(int label, std::span<const float> probabilities) {
     const int bin = std::min(static_cast<int>(confidence * bins), bins - 1);
     confidence_[bin] += confidence;
     right_[bin] += answer == label ? 1 : 0;
-    loss_ -= std::log(std::max(static_cast<double>(probabilities[static_cast<std::size_t>(label)]), 1e-12));
+    loss_ -= std::log(
+        std::max(static_cast<double>(probabilities[static_cast<std::size_t>(label)]), 1e-12));
     ++count_;
 }
 
@@ -52,7 +56,9 @@ std::int64_t Scores::answers(int answer) const {
 
 double Scores::precision(int label) const { return ratio(cell(label, label), answers(label)); }
 double Scores::recall(int label) const { return ratio(cell(label, label), pictures(label)); }
-double Scores::f1(int label) const { return ratio(2 * cell(label, label), answers(label) + pictures(label)); }
+double Scores::f1(int label) const {
+    return ratio(2 * cell(label, label), answers(label) + pictures(label));
+}
 
 double Scores::accuracy() const {
     std::int64_t hits = 0;
@@ -94,23 +100,34 @@ std::string Scores::text() const {
     std::size_t width = 8;
     for (const std::string& label : labels_) width = std::max(width, label.size());
     const int w = static_cast<int>(width);
-    const double deviation = count_ == 0 ? 0 : std::sqrt(accuracy() * (1 - accuracy()) / static_cast<double>(count_));
-    std::string out = line("accuracy %.2f %% +- %.2f of %lld, balanced %.2f %%, macro F1 %.4f, calibration error %.4f, log loss %.4f\n\n", 100 * accuracy(),
-                           100 * deviation, static_cast<long long>(count_), 100 * balanced_accuracy(), macro_f1(), calibration_error(), log_loss());
+    const double deviation =
+        count_ == 0 ? 0 : std::sqrt(accuracy() * (1 - accuracy()) / static_cast<double>(count_));
+    std::string out = line(
+        "accuracy %.2f %% +- %.2f of %lld, balanced %.2f %%, macro F1 %.4f, calibration error "
+        "%.4f, log loss %.4f\n\n",
+        100 * accuracy(), 100 * deviation, static_cast<long long>(count_),
+        100 * balanced_accuracy(), macro_f1(), calibration_error(), log_loss());
     out += line("%-*s %8s %9s %7s %7s  ", w, "label", "pictures", "precision", "recall", "F1");
-    for (const std::string& label : labels_) out += line(" %*s", std::max(6, static_cast<int>(label.size())), label.c_str());
+    for (const std::string& label : labels_)
+        out += line(" %*s", std::max(6, static_cast<int>(label.size())), label.c_str());
     out += '\n';
     for (int k = 0; k < classes(); ++k) {
-        out += line("%-*s %8lld %9.3f %7.3f %7.3f  ", w, labels_[static_cast<std::size_t>(k)].c_str(), static_cast<long long>(pictures(k)), precision(k), recall(k), f1(k));
+        out +=
+            line("%-*s %8lld %9.3f %7.3f %7.3f  ", w, labels_[static_cast<std::size_t>(k)].c_str(),
+                 static_cast<long long>(pictures(k)), precision(k), recall(k), f1(k));
         for (int answer = 0; answer < classes(); ++answer) {
-            out += line(" %*lld", std::max(6, static_cast<int>(labels_[static_cast<std::size_t>(answer)].size())), static_cast<long long>(cell(k, answer)));
+            out += line(
+                " %*lld",
+                std::max(6, static_cast<int>(labels_[static_cast<std::size_t>(answer)].size())),
+                static_cast<long long>(cell(k, answer)));
         }
         out += '\n';
     }
     return out;
 }
 
-std::string Scores::json(const std::string& source, const std::string& model, std::size_t unreadable) const {
+std::string Scores::json(const std::string& source, const std::string& model,
+                         std::size_t unreadable) const {
     nlohmann::ordered_json object;
     object["schema"] = json_schema;
     object["source"] = source;
@@ -124,8 +141,11 @@ std::string Scores::json(const std::string& source, const std::string& model, st
     object["log_loss"] = log_loss();
     object["classes"] = labels_;
     for (int k = 0; k < classes(); ++k) {
-        object["per_class"].push_back({{"label", labels_[static_cast<std::size_t>(k)]}, {"count", pictures(k)}, {"precision", precision(k)},
-                                       {"recall", recall(k)}, {"f1", f1(k)}});
+        object["per_class"].push_back({{"label", labels_[static_cast<std::size_t>(k)]},
+                                       {"count", pictures(k)},
+                                       {"precision", precision(k)},
+                                       {"recall", recall(k)},
+                                       {"f1", f1(k)}});
     }
     for (int k = 0; k < classes(); ++k) {
         nlohmann::ordered_json row = nlohmann::ordered_json::array();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How good are a network's answers on labelled pictures? The figures of tools/train/metrics.py, by the same formulas.
+// How good are a network's answers on labelled pictures? The figures of tools/train/metrics.py, by
+// the same formulas.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +19,11 @@ public:
 
     std::int64_t count() const { return count_; }
     double accuracy() const;
-    double balanced_accuracy() const;   // mean recall of the classes that occur
-    double macro_f1() const;            // mean F1 of the classes that occur
-    double calibration_error() const;   // expected calibration error over 15 equal bins of confidence
-    double log_loss() const;            // nats
+    double balanced_accuracy() const;  // mean recall of the classes that occur
+    double macro_f1() const;           // mean F1 of the classes that occur
+    // expected calibration error over 15 equal bins of confidence
+    double calibration_error() const;
+    double log_loss() const;  // nats
 
     std::int64_t pictures(int label) const;
     double precision(int label) const;
@@ -31,11 +33,18 @@ public:
     // A summary, per class figures and the confusion matrix, aligned for a terminal.
     std::string text() const;
     // One object, without a newline. `unreadable` counts pictures that are in none of the figures.
-    std::string json(const std::string& source, const std::string& model, std::size_t unreadable) const;
+    std::string json(const std::string& source, const std::string& model,
+                     std::size_t unreadable) const;
 
 private:
-    std::int64_t& cell(int label, int answer) { return confusion_[static_cast<std::size_t>(label) * labels_.size() + static_cast<std::size_t>(answer)]; }
-    std::int64_t cell(int label, int answer) const { return confusion_[static_cast<std::size_t>(label) * labels_.size() + static_cast<std::size_t>(answer)]; }
+    std::int64_t& cell(int label, int answer) {
+        return confusion_[static_cast<std::size_t>(label) * labels_.size() +
+                          static_cast<std::size_t>(answer)];
+    }
+    std::int64_t cell(int label, int answer) const {
+        return confusion_[static_cast<std::size_t>(label) * labels_.size() +
+                          static_cast<std::size_t>(answer)];
+    }
     std::int64_t answers(int answer) const;
     int classes() const { return static_cast<int>(labels_.size()); }
 

@@ -7,12 +7,14 @@ namespace mien {
 
 bool is_valid(const Frame& frame) noexcept {
     const int pixel_bytes = bytes_per_pixel(frame.format);
-    if (frame.data == nullptr || frame.width <= 0 || frame.height <= 0 || pixel_bytes == 0) return false;
+    if (frame.data == nullptr || frame.width <= 0 || frame.height <= 0 || pixel_bytes == 0)
+        return false;
     if (frame.width > 1 << 24 || frame.height > 1 << 24) return false;
     if (has_even_width(frame.format) && frame.width % 2 != 0) return false;
     const std::ptrdiff_t row = std::ptrdiff_t{frame.width} * pixel_bytes;
     // The second plane follows the first, so rows cannot go upwards.
-    if (frame.format == PixelFormat::nv12) return frame.height % 2 == 0 && frame.stride_bytes >= row;
+    if (frame.format == PixelFormat::nv12)
+        return frame.height % 2 == 0 && frame.stride_bytes >= row;
     return frame.stride_bytes >= row || frame.stride_bytes <= -row || frame.height == 1;
 }
 

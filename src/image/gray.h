@@ -9,13 +9,15 @@
 
 namespace mien {
 
-// YUV formats hold the gray of a frame as it is; nv12 as a plane of its own, which is as good as a gray8 frame.
+// YUV formats hold the gray of a frame as it is; nv12 as a plane of its own, which is as good as a
+// gray8 frame.
 constexpr bool has_gray_plane(PixelFormat format) noexcept {
     return format == PixelFormat::gray8 || format == PixelFormat::nv12;
 }
 // Two columns share their colour, in nv12 two rows as well: there are no odd sizes.
 constexpr bool has_even_width(PixelFormat format) noexcept {
-    return format == PixelFormat::yuyv || format == PixelFormat::uyvy || format == PixelFormat::nv12;
+    return format == PixelFormat::yuyv || format == PixelFormat::uyvy ||
+           format == PixelFormat::nv12;
 }
 
 // Positions of red, green and blue inside a pixel; all 0 where there are none.
@@ -32,8 +34,8 @@ constexpr ChannelOrder channel_order(PixelFormat format) noexcept {
     }
 }
 
-// True when the frame can be read: positive sizes (even ones where the format asks), a known format, rows that do not
-// overlap, data present.
+// True when the frame can be read: positive sizes (even ones where the format asks), a known
+// format, rows that do not overlap, data present.
 [[nodiscard]] bool is_valid(const Frame& frame) noexcept;
 
 // gray[y * width + x] = (9798 R + 19235 G + 3735 B + 16384) >> 15; alpha is ignored. Of a

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Formulas: resize of OpenCV 4 (imgproc), checked on thousands of sizes; tests/compare_opencv.py repeats the check.
-// This file must be built with -ffp-contract=off: a fused scale * (i + 0.5) - 0.5 gives other coordinates.
+// Formulas: resize of OpenCV 4 (imgproc), checked on thousands of sizes; tests/compare_opencv.py
+// repeats the check. This file must be built with -ffp-contract=off: a fused scale * (i + 0.5) -
+// 0.5 gives other coordinates.
 #include "image/linear.h"
 
 #include <algorithm>
@@ -51,19 +52,22 @@ void yuv_to_rgb(int y, int u, int v, std::uint8_t* out) noexcept {
     const int luma = std::max(y - 16, 0) * 1220542 + (1 << 19);
     u -= 128;
     v -= 128;
-    const auto byte = [](int value) { return static_cast<std::uint8_t>(std::clamp(value >> 20, 0, 255)); };
+    const auto byte = [](int value) {
+        return static_cast<std::uint8_t>(std::clamp(value >> 20, 0, 255));
+    };
     out[0] = byte(luma + 1673527 * v);
     out[1] = byte(luma - 852492 * v - 409993 * u);
     out[2] = byte(luma + 2116026 * u);
 }
 
-// YUYV and UYVY: two pixels in four bytes. A part may start at an odd column, so columns are those of the frame.
+// YUYV and UYVY: two pixels in four bytes. A part may start at an odd column, so columns are those
+// of the frame.
 template <int luma, int chroma>
 struct Yuv422Reader {
     static constexpr int channels = 3;
     const std::uint8_t* data;  // of the frame's first column
     std::ptrdiff_t stride;
-    int first;                 // column of the part
+    int first;  // column of the part
 
     struct Row {
         const std::uint8_t* pixels;
@@ -81,7 +85,7 @@ struct Nv12Reader {
     static constexpr int channels = 3;
     const std::uint8_t *luma, *chroma;  // of the frame
     std::ptrdiff_t stride;
-    int first, top;                     // column and row of the part
+    int first, top;  // column and row of the part
 
     struct Row {
         const std::uint8_t *luma, *chroma;
@@ -92,12 +96,15 @@ struct Nv12Reader {
             yuv_to_rgb(luma[column], uv[0], uv[1], out);
         }
     };
-    [[nodiscard]] Row row(int y) const noexcept { return {luma + (top + y) * stride, chroma + (top + y) / 2 * stride, first}; }
+    [[nodiscard]] Row row(int y) const noexcept {
+        return {luma + (top + y) * stride, chroma + (top + y) / 2 * stride, first};
+    }
 };
 
 // ---- coordinates
 
-// Coordinate of destination index i: scale = 1 / (destination / source), not source / destination, which rounds otherwise.
+// Coordinate of destination index i: scale = 1 / (destination / source), not source / destination,
+// which rounds otherwise.
 double inverse_scale(int destination, int source) noexcept {
     return 1.0 / (static_cast<double>(destination) / static_cast<double>(source));
 }
@@ -106,7 +113,8 @@ struct Position {
     int index;
     float fraction;
 };
-// floor() and lrint() without calls: the values are small, and rounding is to nearest even everywhere.
+// floor() and lrint() without calls: the values are small, and rounding is to nearest even
+// everywhere.
 Position linear_position(int i, double scale) noexcept {
     const float f = static_cast<float>((i + 0.5) * scale - 0.5);
     int k = static_cast<int>(f);
@@ -118,8 +126,9 @@ std::int16_t weight_2048(float w) noexcept {
     return static_cast<std::int16_t>(w * 2048.0f + round - round);
 }
 
-// At both borders the outermost pixel alone counts. At the right one it is the second tap of the pixel before it, so that
-// both taps lie in the source; in a source of one column they are the same.
+// At both borders the outermost pixel alone counts. At the right one it is the second tap of the
+// pixel before it, so that both taps lie in the source; in a source of one column they are the
+// same.
 void make_taps(int width, int source_width, int channels, const LinearScratch& scratch) noexcept {
     const double scale = inverse_scale(width, source_width);
     std::int16_t* weights = scratch.weights;
@@ -163,14 +172,16 @@ void halve(const Reader& reader, int width, int height, std::uint8_t* out) noexc
             bottom.read(2 * x, four[2]);
             bottom.read(2 * x + 1, four[3]);
             for (int c = 0; c < Reader::channels; ++c)
-                out[c] = static_cast<std::uint8_t>((four[0][c] + four[1][c] + four[2][c] + four[3][c] + 2) >> 2);
+                out[c] = static_cast<std::uint8_t>(
+                    (four[0][c] + four[1][c] + four[2][c] + four[3][c] + 2) >> 2);
         }
     }
 }
 
 // The values under the taps of a row, side by side.
 template <class Row>
-void gather(const Row& row, int channels, int width, int right_step, const std::int32_t* left, std::uint8_t* pairs) noexcept {
+void gather(const Row& row, int channels, int width, int right_step, const std::int32_t* left,
+            std::uint8_t* pairs) noexcept {
     for (int x = 0; x < width; ++x) {
         std::uint8_t a[3], b[3];
         row.read(left[x], a);
@@ -181,7 +192,8 @@ void gather(const Row& row, int channels, int width, int right_step, const std::
         }
     }
 }
-void gather(const GrayReader::Row& row, int, int width, int right_step, const std::int32_t* left, std::uint8_t* pairs) noexcept {
+void gather(const GrayReader::Row& row, int, int width, int right_step, const std::int32_t* left,
+            std::uint8_t* pairs) noexcept {
     if (right_step == 0) {
         std::memset(pairs, row.pixels[0], 2 * static_cast<std::size_t>(width));
         return;
@@ -190,10 +202,11 @@ void gather(const GrayReader::Row& row, int, int width, int right_step, const st
 }
 
 template <class Reader>
-void resize(const Reader& reader, int source_width, int source_height, int width, int height, const ImageKernels& kernels,
-            const LinearScratch& scratch, std::uint8_t* out) noexcept {
+void resize(const Reader& reader, int source_width, int source_height, int width, int height,
+            const ImageKernels& kernels, const LinearScratch& scratch, std::uint8_t* out) noexcept {
     if (source_width == width && source_height == height) return copy(reader, width, height, out);
-    if (source_width == 2 * width && source_height == 2 * height) return halve(reader, width, height, out);
+    if (source_width == 2 * width && source_height == 2 * height)
+        return halve(reader, width, height, out);
     make_taps(width, source_width, Reader::channels, scratch);
     const double scale = inverse_scale(height, source_height);
     const int right_step = source_width > 1 ? 1 : 0, values = width * Reader::channels;
@@ -201,7 +214,8 @@ void resize(const Reader& reader, int source_width, int source_height, int width
     const auto columns_of = [&](int y) {
         for (int i = 0; i < 2; ++i)
             if (held[i] == y) return scratch.rows[i];
-        const int slot = held[0] < held[1] ? 0 : 1;  // rows come in ascending order: the smaller one is done with
+        // rows come in ascending order: the smaller one is done with
+        const int slot = held[0] < held[1] ? 0 : 1;
         held[slot] = y;
         gather(reader.row(y), Reader::channels, width, right_step, scratch.left, scratch.pairs);
         kernels.linear_columns(scratch.pairs, scratch.weights, values, scratch.rows[slot]);
@@ -211,24 +225,30 @@ void resize(const Reader& reader, int source_width, int source_height, int width
         const Position at = linear_position(y, scale);
         // Unlike columns, border rows keep their two weights; only the row numbers are clamped.
         const std::int16_t* const top = columns_of(std::clamp(at.index, 0, source_height - 1));
-        const std::int16_t* const bottom = columns_of(std::clamp(at.index + 1, 0, source_height - 1));
-        kernels.linear_rows(top, bottom, weight_2048(1.0f - at.fraction), weight_2048(at.fraction), values, out);
+        const std::int16_t* const bottom =
+            columns_of(std::clamp(at.index + 1, 0, source_height - 1));
+        kernels.linear_rows(top, bottom, weight_2048(1.0f - at.fraction), weight_2048(at.fraction),
+                            values, out);
     }
 }
 
 }  // namespace
 
 void LinearScratch::place(Arena& arena, int width, int channels) noexcept {
-    const auto columns = static_cast<std::size_t>(width), values = columns * static_cast<std::size_t>(channels);
+    const auto columns = static_cast<std::size_t>(width),
+               values = columns * static_cast<std::size_t>(channels);
     left = arena.take<std::int32_t>(columns);
     weights = arena.take<std::int16_t>(2 * values);
     pairs = arena.take<std::uint8_t>(2 * values);
     for (std::int16_t*& row : rows) row = arena.take<std::int16_t>(values);
 }
 
-void resize_linear(const Frame& frame, const Rect& part, int channels, int width, int height, const ImageKernels& kernels,
-                   const LinearScratch& scratch, std::uint8_t* out) noexcept {
-    const auto run = [&](const auto& reader) { resize(reader, part.width, part.height, width, height, kernels, scratch, out); };
+void resize_linear(const Frame& frame, const Rect& part, int channels, int width, int height,
+                   const ImageKernels& kernels, const LinearScratch& scratch,
+                   std::uint8_t* out) noexcept {
+    const auto run = [&](const auto& reader) {
+        resize(reader, part.width, part.height, width, height, kernels, scratch, out);
+    };
     const std::ptrdiff_t stride = frame.stride_bytes;
     const std::uint8_t* const row = frame.data + part.y * stride;
     const std::uint8_t* const first = row + std::ptrdiff_t{part.x} * bytes_per_pixel(frame.format);
@@ -243,7 +263,9 @@ void resize_linear(const Frame& frame, const Rect& part, int channels, int width
         case PixelFormat::bgra32: return run(PackedReader<4>{first, stride, order});
         case PixelFormat::yuyv: return run(Yuv422Reader<0, 1>{row, stride, part.x});
         case PixelFormat::uyvy: return run(Yuv422Reader<1, 0>{row, stride, part.x});
-        case PixelFormat::nv12: return run(Nv12Reader{frame.data, frame.data + frame.height * stride, stride, part.x, part.y});
+        case PixelFormat::nv12:
+            return run(
+                Nv12Reader{frame.data, frame.data + frame.height * stride, stride, part.x, part.y});
     }
 }
 

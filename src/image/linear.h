@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How does a part of a frame become the input of a network? cv2.resize(..., INTER_LINEAR), dsize given, bit for bit.
+// How does a part of a frame become the input of a network? cv2.resize(..., INTER_LINEAR), dsize
+// given, bit for bit.
 #pragma once
 
 #include <cstddef>
@@ -13,17 +14,21 @@ namespace mien {
 
 // What one call works with, for results up to `width` columns of `channels` values.
 struct LinearScratch {
-    std::int32_t* left = nullptr;     // [width] source column; the one to the right of it is the other tap
+    // [width] source column; the one to the right of it is the other tap
+    std::int32_t* left = nullptr;
     std::int16_t* weights = nullptr;  // [width * channels][2] out of 2048
     std::uint8_t* pairs = nullptr;    // [width * channels][2] source values under the taps
-    std::int16_t* rows[2] = {};       // [width * channels] two source rows at the width of the result
+    // [width * channels] two source rows at the width of the result
+    std::int16_t* rows[2] = {};
 
     void place(Arena& arena, int width, int channels) noexcept;
 };
 
-// `part` lies inside of the frame and is not empty. `channels` is 1 (the frame is gray8) or 3: R, G, B of a frame of any
-// format, gray giving R = G = B and YUV what COLOR_YUV2RGB_* gives. `out` is packed.
-void resize_linear(const Frame& frame, const Rect& part, int channels, int width, int height, const ImageKernels& kernels,
-                   const LinearScratch& scratch, std::uint8_t* out) noexcept;
+// `part` lies inside of the frame and is not empty. `channels` is 1 (the frame is gray8) or 3: R,
+// G, B of a frame of any format, gray giving R = G = B and YUV what COLOR_YUV2RGB_* gives. `out` is
+// packed.
+void resize_linear(const Frame& frame, const Rect& part, int channels, int width, int height,
+                   const ImageKernels& kernels, const LinearScratch& scratch,
+                   std::uint8_t* out) noexcept;
 
 }  // namespace mien

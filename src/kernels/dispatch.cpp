@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which instruction set does this processor have, and which kernels does it take from where? The only file that asks.
+// Which instruction set does this processor have, and which kernels does it take from where? The
+// only file that asks.
 #include <algorithm>
 #include <iterator>
 
@@ -23,8 +24,8 @@
 namespace mien {
 namespace {
 
-// Best first; the scalar table is last and always there. Read a line as: this instruction set takes its network kernels,
-// its detector kernels and its pixel kernels from these files.
+// Best first; the scalar table is last and always there. Read a line as: this instruction set takes
+// its network kernels, its detector kernels and its pixel kernels from these files.
 constinit const Kernels tables[] = {
 #if MIEN_X86
     {Isa::avx512, net_avx512, detect_avx512, image_avx2},
@@ -65,14 +66,17 @@ bool processor_has(Isa isa) noexcept {
         case Isa::avx2: return __builtin_cpu_supports("avx2") != 0;
         case Isa::avxvnni: return __builtin_cpu_supports("avx2") != 0 && has_avxvnni();
         case Isa::avx512:
-            return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
-                   __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
+            return __builtin_cpu_supports("avx512f") != 0 &&
+                   __builtin_cpu_supports("avx512bw") != 0 &&
+                   __builtin_cpu_supports("avx512dq") != 0 &&
+                   __builtin_cpu_supports("avx512vl") != 0 &&
                    __builtin_cpu_supports("avx512vnni") != 0;
 #elif MIEN_ARM64
         case Isa::neon: return true;
 #if defined(__linux__)  // bits as in the kernel's hwcap.h
         case Isa::dotprod: return (getauxval(AT_HWCAP) >> 20 & 1) != 0;
-        case Isa::i8mm: return (getauxval(AT_HWCAP) >> 20 & 1) != 0 && (getauxval(AT_HWCAP2) >> 13 & 1) != 0;
+        case Isa::i8mm:
+            return (getauxval(AT_HWCAP) >> 20 & 1) != 0 && (getauxval(AT_HWCAP2) >> 13 & 1) != 0;
 #endif
 #elif MIEN_ARM32 && defined(__linux__)
         case Isa::neon: return (getauxval(AT_HWCAP) >> 12 & 1) != 0;
@@ -102,9 +106,10 @@ const char* isa_name(Isa isa) noexcept {
 }
 
 const Kernels& kernels_for(Isa isa) noexcept {
-    const Kernels* const found = std::find_if(std::begin(tables), std::end(tables), [isa](const Kernels& table) {
-        return (isa == Isa::best || table.isa == isa) && processor_has(table.isa);
-    });
+    const Kernels* const found =
+        std::find_if(std::begin(tables), std::end(tables), [isa](const Kernels& table) {
+            return (isa == Isa::best || table.isa == isa) && processor_has(table.isa);
+        });
     return found != std::end(tables) ? *found : *std::rbegin(tables);
 }
 

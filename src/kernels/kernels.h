@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
-// Which kernels does an instruction set have? One table of functions per instruction set; the contracts of the functions
-// stand in net.h (int8 networks), detect.h (cascade) and image.h (pixels).
+// Which kernels does an instruction set have? One table of functions per instruction set; the
+// contracts of the functions stand in net.h (int8 networks), detect.h (cascade) and image.h
+// (pixels).
 //
-// Each family has a folder: scalar.cpp says plainly what is computed, in portable C++; the other files do the same with an
-// instruction set's vectors. dispatch.cpp puts the tables together: an instruction set takes what is best in each family.
-// Every entry gives the same bits on every instruction set; tests/unit/test_kernels*.cpp sweep shapes to prove it.
+// Each family has a folder: scalar.cpp says plainly what is computed, in portable C++; the other
+// files do the same with an instruction set's vectors. dispatch.cpp puts the tables together: an
+// instruction set takes what is best in each family. Every entry gives the same bits on every
+// instruction set; tests/unit/test_kernels*.cpp sweep shapes to prove it.
 //
-// Memory: kernels may read up to `read_slack` bytes past the last byte that they use (the planner leaves room), and write
-// nothing but the outputs named. Nothing here allocates or checks: shapes were validated when the file was opened.
+// Memory: kernels may read up to `read_slack` bytes past the last byte that they use (the planner
+// leaves room), and write nothing but the outputs named. Nothing here allocates or checks: shapes
+// were validated when the file was opened.
 #pragma once
 
 #include "kernels/detect.h"
@@ -26,7 +29,8 @@ struct Kernels {
     const ImageKernels& image;
 };
 
-// The table of an instruction set that is available (see isa_available); Isa::best and unavailable ones are resolved.
+// The table of an instruction set that is available (see isa_available); Isa::best and unavailable
+// ones are resolved.
 [[nodiscard]] const Kernels& kernels_for(Isa isa) noexcept;
 
 }  // namespace mien

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What must an instruction set provide for the int8 networks? Parameter structs and the functions that take them.
+// What must an instruction set provide for the int8 networks? Parameter structs and the functions
+// that take them.
 #pragma once
 
 #include <cstddef>
@@ -7,75 +8,82 @@
 
 namespace mien {
 
-constexpr int channel_multiple = 8;  // activations are stored with channels padded to this, padding channels are zero
+// activations are stored with channels padded to this, padding channels are zero
+constexpr int channel_multiple = 8;
 
-// Packed weights of a convolution: [block][kernel_h][run_bytes / group][out_block][group], where `run` is the kernel row:
-// kernel_w * input pixel bytes, contiguous in channels-last memory, rounded up to the group (zero weights beyond).
-// The group and the element width are the kernel's choice: see ConvLayout.
+// Packed weights of a convolution: [block][kernel_h][run_bytes / group][out_block][group], where
+// `run` is the kernel row: kernel_w * input pixel bytes, contiguous in channels-last memory,
+// rounded up to the group (zero weights beyond). The group and the element width are the kernel's
+// choice: see ConvLayout.
 struct ConvLayout {
     int out_block;      // output channels that one block of packed weights serves
     int group;          // input bytes that one packed step multiplies
     int element_bytes;  // 1: int8 weights, 2: weights widened to int16
 };
 
-// Instructions that multiply unsigned by signed bytes want inputs that are not negative. An instruction set with such
-// (NetKernels::lift = 0x80) has tensors that may be negative stored as x ^ 0x80, that is x + 128, "lifted"; biases of the
-// layers that read them are less by 128 * sum(w). Every other tensor has a lift of 0.
+// Instructions that multiply unsigned by signed bytes want inputs that are not negative. An
+// instruction set with such (NetKernels::lift = 0x80) has tensors that may be negative stored as x
+// ^ 0x80, that is x + 128, "lifted"; biases of the layers that read them are less by 128 * sum(w).
+// Every other tensor has a lift of 0.
 
-// Outputs: clamp(round to nearest even(f32(accumulator) * scale), low, 127). Accumulators fit in 32 bits and their products
-// with the scale are below 2^31 in magnitude: opening a file makes sure of both.
+// Outputs: clamp(round to nearest even(f32(accumulator) * scale), low, 127). Accumulators fit in 32
+// bits and their products with the scale are below 2^31 in magnitude: opening a file makes sure of
+// both.
 struct ConvArgs {
-    const std::int8_t* input;      // first byte of the receptive field of output (0, 0), border included
-    std::ptrdiff_t input_row;      // bytes from one input row to the next
-    int input_pixel;               // bytes from one input pixel to the next
-    int kernel_h, run_bytes;       // see ConvLayout
+    // first byte of the receptive field of output (0, 0), border included
+    const std::int8_t* input;
+    std::ptrdiff_t input_row;  // bytes from one input row to the next
+    int input_pixel;           // bytes from one input pixel to the next
+    int kernel_h, run_bytes;   // see ConvLayout
     int stride_y, stride_x;
     int output_h, output_w;
-    int output_channels;           // padded to channel_multiple
-    const void* weights;           // packed
-    const std::int32_t* bias;      // [output_channels rounded up to out_block]
-    const float* scale;            // the same length
+    int output_channels;       // padded to channel_multiple
+    const void* weights;       // packed
+    const std::int32_t* bias;  // [output_channels rounded up to out_block]
+    const float* scale;        // the same length
     std::int8_t* output;
     std::ptrdiff_t output_row;
     int output_pixel;
-    std::int8_t low;               // 0 after ReLU, else -127
-    bool input_unsigned;           // no input byte is negative, or the input is lifted
+    std::int8_t low;      // 0 after ReLU, else -127
+    bool input_unsigned;  // no input byte is negative, or the input is lifted
     std::uint8_t output_lift;
 };
 using ConvFn = void (*)(const ConvArgs&) noexcept;
 
-// Packed weights: int16 [tap pair][channels][2], taps in row-major order, an odd last tap paired with zero weights.
+// Packed weights: int16 [tap pair][channels][2], taps in row-major order, an odd last tap paired
+// with zero weights.
 struct DepthwiseArgs {
     const std::int8_t* input;
     std::ptrdiff_t input_row;
     int kernel_h, kernel_w;
     int stride_y, stride_x;
     int output_h, output_w;
-    int channels;                  // padded; also the bytes of an input and an output pixel
+    int channels;  // padded; also the bytes of an input and an output pixel
     const std::int16_t* weights;
-    const std::int32_t* bias;      // [channels]
+    const std::int32_t* bias;  // [channels]
     const float* scale;
     std::int8_t* output;
     std::ptrdiff_t output_row;
     std::int8_t low;
     bool input_unsigned;
     std::uint8_t input_lift, output_lift;
-    const void* packed3;           // a 3x3 kernel with stride 1 as Depthwise3 packs it, if the instruction set has that
-    std::int8_t* scratch;          // Depthwise3::scratch_bytes, aligned to 64
+    // a 3x3 kernel with stride 1 as Depthwise3 packs it, if the instruction set has that
+    const void* packed3;
+    std::int8_t* scratch;  // Depthwise3::scratch_bytes, aligned to 64
 };
 using DepthwiseFn = void (*)(const DepthwiseArgs&) noexcept;
 
 // Pooling looks only at positions inside the input: windows are clipped at its edges.
 struct PoolArgs {
-    const std::int8_t* input;      // pixel (0, 0)
+    const std::int8_t* input;  // pixel (0, 0)
     std::ptrdiff_t input_row;
     int input_h, input_w;
     int kernel_h, kernel_w, stride_y, stride_x, pad_top, pad_left;
     int output_h, output_w;
-    int channels;                  // padded; also the bytes of a pixel
+    int channels;  // padded; also the bytes of a pixel
     std::int8_t* output;
     std::ptrdiff_t output_row;
-    std::uint8_t lift;             // of input and output
+    std::uint8_t lift;  // of input and output
 };
 using PoolFn = void (*)(const PoolArgs&) noexcept;
 
@@ -91,7 +99,8 @@ struct AddArgs {
 };
 using AddFn = void (*)(const AddArgs&) noexcept;
 
-// sums[c] = the sum of channel c over height x width positions (at most 2^16), `pixel` and `row` bytes apart.
+// sums[c] = the sum of channel c over height x width positions (at most 2^16), `pixel` and `row`
+// bytes apart.
 struct SumArgs {
     const std::int8_t* input;
     std::ptrdiff_t row;
@@ -104,12 +113,14 @@ using SumFn = void (*)(const SumArgs&) noexcept;
 // The sum of a[i] * w[i].
 using DotFn = std::int32_t (*)(const std::int32_t* a, const std::int8_t* w, int count) noexcept;
 
-// A 3x3 depthwise convolution with stride 1 as dot products of four: weights, biases and scales in an order of its own.
+// A 3x3 depthwise convolution with stride 1 as dot products of four: weights, biases and scales in
+// an order of its own.
 struct Depthwise3 {
     std::size_t (*packed_bytes)(int channels) noexcept;
     // weights[tap * real_channels + c]; channels beyond real_channels are padding, with weights 0.
-    void (*pack)(const std::int8_t* weights, int real_channels, int channels, const std::int32_t* bias, const float* scale,
-                 std::uint8_t input_lift, void* packed) noexcept;
+    void (*pack)(const std::int8_t* weights, int real_channels, int channels,
+                 const std::int32_t* bias, const float* scale, std::uint8_t input_lift,
+                 void* packed) noexcept;
     std::size_t (*scratch_bytes)(int output_w, int channels) noexcept;
 };
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Which tables exist, and what do their files share? Internal to src/kernels and the detector.
-// Included by files built with wider instruction sets, so nothing here may be an out-of-line template of the standard
-// library: the linker could keep the copy that old processors cannot run.
+// Included by files built with wider instruction sets, so nothing here may be an out-of-line
+// template of the standard library: the linker could keep the copy that old processors cannot run.
 #pragma once
 
 #include "kernels/kernels.h"
 
-// Before a loop over a few vectors: unroll it wholly, and early enough that arrays of vectors become registers.
+// Before a loop over a few vectors: unroll it wholly, and early enough that arrays of vectors
+// become registers.
 #if defined(__clang__)
 #define MIEN_UNROLL _Pragma("unroll")
 #else
@@ -15,10 +16,13 @@
 
 namespace mien {
 
-// Which of these exist depends on the processor that is built for (CMakeLists.txt); dispatch.cpp names those.
-extern const NetKernels net_scalar, net_sse41, net_avx2, net_avxvnni, net_avx512, net_neon, net_dotprod, net_i8mm, net_simd128;
+// Which of these exist depends on the processor that is built for (CMakeLists.txt); dispatch.cpp
+// names those.
+extern const NetKernels net_scalar, net_sse41, net_avx2, net_avxvnni, net_avx512, net_neon,
+    net_dotprod, net_i8mm, net_simd128;
 extern const Depthwise3 depthwise3_dotprod;
-extern const DetectKernels detect_scalar, detect_single, detect_sse41, detect_avx2, detect_avx512, detect_neon, detect_simd128;
+extern const DetectKernels detect_scalar, detect_single, detect_sse41, detect_avx2, detect_avx512,
+    detect_neon, detect_simd128;
 extern const ImageKernels image_scalar, image_sse41, image_avx2, image_neon, image_simd128;
 
 // For tables without better ones.
@@ -35,10 +39,11 @@ void sum_positions_scalar(const SumArgs& args) noexcept;
 void sum_positions_avx2(const SumArgs& args) noexcept;
 std::int32_t dot_avx2(const std::int32_t* a, const std::int8_t* w, int count) noexcept;
 
-// 1 / sqrt(area * q - s * s) of a window, s and q being its sum and sum of squares (HAAR detector of OpenCV 4). False, and
-// norm untouched, where the deviation is 0 or so small that OpenCV calls the window flat. The difference is of integers
-// below 2^53, exact in double.
-[[nodiscard]] static inline bool haar_norm(std::uint32_t s, std::uint32_t q, double area, float& norm) noexcept {
+// 1 / sqrt(area * q - s * s) of a window, s and q being its sum and sum of squares (HAAR detector
+// of OpenCV 4). False, and norm untouched, where the deviation is 0 or so small that OpenCV calls
+// the window flat. The difference is of integers below 2^53, exact in double.
+[[nodiscard]] static inline bool haar_norm(std::uint32_t s, std::uint32_t q, double area,
+                                           float& norm) noexcept {
     const double sum = s;
     const double nf = area * q - sum * sum;
     if (!(nf > 0)) return false;

@@ -12,7 +12,7 @@ namespace {
 
 constexpr int wait_ms = 100;
 constexpr int damaged_in_a_row = 100;
-constexpr int shown_missed = 5;          // frames that a face that is not found stays drawn
+constexpr int shown_missed = 5;  // frames that a face that is not found stays drawn
 constexpr int jpeg_quality = 80;
 
 double ms(std::uint64_t ns) { return static_cast<double>(ns) * 1e-6; }
@@ -20,21 +20,28 @@ double ms(std::uint64_t ns) { return static_cast<double>(ns) * 1e-6; }
 // The tracker in memory of its own; grows when frames do.
 class TrackerOwner {
 public:
-    TrackerOwner(const TrackerConfig& config, const host::EngineOwner& weights, bool explain) : config_(config), weights_(weights) {
+    TrackerOwner(const TrackerConfig& config, const host::EngineOwner& weights, bool explain)
+        : config_(config), weights_(weights) {
         config_.engine.clock_ns = video::monotonic_ns;
         config_.engine.class_maps = explain;
     }
     host::Failure prepare(const Frame& frame) {
-        if (tracker_ && frame.width <= config_.engine.max_width && frame.height <= config_.engine.max_height) return {};
+        if (tracker_ && frame.width <= config_.engine.max_width &&
+            frame.height <= config_.engine.max_height)
+            return {};
         config_.engine.max_width = frame.width;
         config_.engine.max_height = frame.height;
-        const std::size_t bytes = Tracker::required_bytes(config_, weights_.cascade(), weights_.emotion(), weights_.gender());
+        const std::size_t bytes = Tracker::required_bytes(config_, weights_.cascade(),
+                                                          weights_.emotion(), weights_.gender());
         if (bytes == 0) return host::Error{"an engine option is out of range"};
         tracker_ = Tracker();
         memory_.reset();
         memory_.reset(new (std::nothrow) std::byte[bytes]);
-        if (!memory_) return host::Error{"not enough memory: " + std::to_string(bytes >> 20) + " MiB are needed"};
-        const Status status = Tracker::create(config_, weights_.cascade(), weights_.emotion(), weights_.gender(), {memory_.get(), bytes}, tracker_);
+        if (!memory_)
+            return host::Error{"not enough memory: " + std::to_string(bytes >> 20) +
+                               " MiB are needed"};
+        const Status status = Tracker::create(config_, weights_.cascade(), weights_.emotion(),
+                                              weights_.gender(), {memory_.get(), bytes}, tracker_);
         return status == Status::ok ? host::Failure{} : host::Failure{host::Error{message(status)}};
     }
     Tracker& tracker() { return tracker_; }
@@ -48,14 +55,24 @@ private:
 
 class Loop {
 public:
-    Loop(video::Source& source, const host::EngineOwner& owner, const LoopOptions& options, const Outputs& outputs, Statistics& statistics)
-        : source_(source), owner_(owner), options_(options), outputs_(outputs), statistics_(statistics), tracking_(options.tracker, owner, options.explain),
-          decoder_({wants_color(owner), outputs.recorder != nullptr || outputs.viewer != nullptr || outputs.window != nullptr, options.jpeg_scale}) {}
+    Loop(video::Source& source, const host::EngineOwner& owner, const LoopOptions& options,
+         const Outputs& outputs, Statistics& statistics)
+        : source_(source),
+          owner_(owner),
+          options_(options),
+          outputs_(outputs),
+          statistics_(statistics),
+          tracking_(options.tracker, owner, options.explain),
+          decoder_({wants_color(owner),
+                    outputs.recorder != nullptr || outputs.viewer != nullptr ||
+                        outputs.window != nullptr,
+                    options.jpeg_scale}) {}
 
     LoopOutcome run() {
         statistics_.begin_ns = video::monotonic_ns();
         const double cpu_before = cpu_seconds_now();
-        while (step()) {}
+        while (step()) {
+        }
         statistics_.end_ns = video::monotonic_ns();
         statistics_.cpu_seconds = cpu_seconds_now() - cpu_before;
         statistics_.dropped = source_.dropped();
@@ -66,7 +83,8 @@ public:
 
 private:
     static bool wants_color(const host::EngineOwner& owner) {
-        return (owner.emotion() != nullptr && owner.emotion()->input_channels() == 3) || (owner.gender() != nullptr && owner.gender()->input_channels() == 3);
+        return (owner.emotion() != nullptr && owner.emotion()->input_channels() == 3) ||
+               (owner.gender() != nullptr && owner.gender()->input_channels() == 3);
     }
     bool end(LoopEnd why, std::string error = {}) {
         outcome_.end = why;
@@ -76,9 +94,13 @@ private:
 
     bool step() {
         if (outputs_.stop()) return end(LoopEnd::stopped);
-        if (outputs_.window != nullptr && outputs_.window->closed()) return end(LoopEnd::window_closed);
-        if (options_.max_frames > 0 && statistics_.frames >= options_.max_frames) return end(LoopEnd::limit);
-        if (options_.max_seconds > 0 && ms(video::monotonic_ns() - statistics_.begin_ns) > options_.max_seconds * 1e3) return end(LoopEnd::limit);
+        if (outputs_.window != nullptr && outputs_.window->closed())
+            return end(LoopEnd::window_closed);
+        if (options_.max_frames > 0 && statistics_.frames >= options_.max_frames)
+            return end(LoopEnd::limit);
+        if (options_.max_seconds > 0 &&
+            ms(video::monotonic_ns() - statistics_.begin_ns) > options_.max_seconds * 1e3)
+            return end(LoopEnd::limit);
         video::Packet packet;
         switch (source_.next(packet, outputs_.window != nullptr ? 20 : wait_ms)) {
             case video::Next::packet: return use(packet);
@@ -94,15 +116,20 @@ private:
         Frame frame;
         if (host::Failure failure = decoder_.decode(packet, frame)) {
             // Says it once, counts the rest: a loose cable would fill a log otherwise.
-            if (statistics_.damaged++ == 0 || !source_.is_live()) outputs_.tell("frame " + std::to_string(packet.number) + ": " + failure->text);
-            if (++damaged_ > damaged_in_a_row) return end(LoopEnd::source_failed, std::to_string(damaged_) + " damaged frames one after the other");
+            if (statistics_.damaged++ == 0 || !source_.is_live())
+                outputs_.tell("frame " + std::to_string(packet.number) + ": " + failure->text);
+            if (++damaged_ > damaged_in_a_row)
+                return end(LoopEnd::source_failed,
+                           std::to_string(damaged_) + " damaged frames one after the other");
             return true;
         }
         damaged_ = 0;
         const std::uint64_t decoded = video::monotonic_ns();
-        if (host::Failure failure = tracking_.prepare(frame)) return end(LoopEnd::engine_failed, failure->text);
+        if (host::Failure failure = tracking_.prepare(frame))
+            return end(LoopEnd::engine_failed, failure->text);
         FrameResult result;
-        if (const Status status = tracking_.tracker().process(frame, packet.time_ns, result.faces); status != Status::ok)
+        if (const Status status = tracking_.tracker().process(frame, packet.time_ns, result.faces);
+            status != Status::ok)
             return end(LoopEnd::engine_failed, message(status));
         const std::uint64_t now = video::monotonic_ns();
         const TrackerStats& stats = tracking_.tracker().stats();
@@ -116,14 +143,16 @@ private:
         result.detect_ms = ms(stats.detect_ns);
         result.classify_ms = ms(stats.classify_ns);
         result.full_search = stats.full;
-        if (source_.is_live() && now >= packet.time_ns) result.latency_ms = ms(now - packet.time_ns);
+        if (source_.is_live() && now >= packet.time_ns)
+            result.latency_ms = ms(now - packet.time_ns);
         count(result, stats, now - begin, now);
         const bool read = outputs_.result(result);
         show(result);
         return read ? true : end(LoopEnd::reader_gone);
     }
 
-    void count(const FrameResult& result, const TrackerStats& stats, std::uint64_t work_ns, std::uint64_t now) {
+    void count(const FrameResult& result, const TrackerStats& stats, std::uint64_t work_ns,
+               std::uint64_t now) {
         Statistics& s = statistics_;
         // At the 2nd frame everything is allocated; then ever more rarely.
         if (s.frames == 2 || s.frames >= next_sample_) {
@@ -147,15 +176,18 @@ private:
         if (last_result_ns_ != 0) {
             const double interval = ms(now - last_result_ns_);
             s.interval.add(interval);
-            if (result.time_ns > last_time_ns_) s.jitter.add(std::abs(interval - ms(result.time_ns - last_time_ns_)));
+            if (result.time_ns > last_time_ns_)
+                s.jitter.add(std::abs(interval - ms(result.time_ns - last_time_ns_)));
         }
         last_result_ns_ = now;
         last_time_ns_ = result.time_ns;
     }
 
     void show(const FrameResult& result) {
-        if (outputs_.viewer != nullptr) outputs_.viewer->set_result(frame_json(result, options_.source_name, owner_.info()));
-        const bool jpeg = outputs_.recorder != nullptr || (outputs_.viewer != nullptr && outputs_.viewer->wanted());
+        if (outputs_.viewer != nullptr)
+            outputs_.viewer->set_result(frame_json(result, options_.source_name, owner_.info()));
+        const bool jpeg = outputs_.recorder != nullptr ||
+                          (outputs_.viewer != nullptr && outputs_.viewer->wanted());
         if (!jpeg && outputs_.window == nullptr) return;
         decoder_.picture(picture_);
         reports_.clear();
@@ -163,16 +195,22 @@ private:
             if (face.missed <= shown_missed) reports_.push_back(drawn_face(face, options_.style));
         }
         const std::size_t row = 3 * static_cast<std::size_t>(result.width);
-        const host::Canvas canvas{picture_.data(), result.width, result.height, static_cast<std::ptrdiff_t>(row)};
+        const host::Canvas canvas{picture_.data(), result.width, result.height,
+                                  static_cast<std::ptrdiff_t>(row)};
         for (const TrackedFace& face : result.faces) {
-            if (options_.explain && face.missed == 0 && owner_.emotion() != nullptr) draw_face_map(canvas, face, *owner_.emotion());
+            if (options_.explain && face.missed == 0 && owner_.emotion() != nullptr)
+                draw_face_map(canvas, face, *owner_.emotion());
         }
         host::annotate(canvas, reports_, owner_.info(), options_.style);
-        if (outputs_.window != nullptr) outputs_.window->show(picture_.data(), result.width, result.height);
-        if (!jpeg || video::encode_jpeg(picture_.data(), result.width, result.height, row, jpeg_quality, jpeg_)) return;
+        if (outputs_.window != nullptr)
+            outputs_.window->show(picture_.data(), result.width, result.height);
+        if (!jpeg || video::encode_jpeg(picture_.data(), result.width, result.height, row,
+                                        jpeg_quality, jpeg_))
+            return;
         if (outputs_.viewer != nullptr) outputs_.viewer->show(jpeg_);
         if (outputs_.recorder != nullptr && !outcome_.recording_failed) {
-            if (const host::Failure failure = outputs_.recorder->add(jpeg_, result.width, result.height, result.time_ns)) {
+            if (const host::Failure failure =
+                    outputs_.recorder->add(jpeg_, result.width, result.height, result.time_ns)) {
                 outputs_.tell("--record: " + failure->text);
                 outcome_.recording_failed = true;
             }
@@ -197,7 +235,8 @@ host::Reading drawn_reading(const TrackedReading& reading) {
     host::Reading drawn;
     if (reading.label < 0) return drawn;
     drawn.probabilities.assign(reading.probabilities.size(), 0.0f);
-    drawn.probabilities[static_cast<std::size_t>(reading.label)] = reading.probabilities[static_cast<std::size_t>(reading.label)];
+    drawn.probabilities[static_cast<std::size_t>(reading.label)] =
+        reading.probabilities[static_cast<std::size_t>(reading.label)];
     return drawn;
 }
 
@@ -216,10 +255,12 @@ void draw_face_map(const host::Canvas& canvas, const TrackedFace& face, const Mo
     if (face.emotion.map.empty()) return;
     const MapSize size = emotion.class_map_size();
     const host::MapView map{face.emotion.map, size.width, size.height};
-    host::draw_map(canvas, emotion.crop_of(face.box, canvas.width, canvas.height), map, host::color_limit(map), true);
+    host::draw_map(canvas, emotion.crop_of(face.box, canvas.width, canvas.height), map,
+                   host::color_limit(map), true);
 }
 
-LoopOutcome run_loop(video::Source& source, const host::EngineOwner& owner, const LoopOptions& options, const Outputs& outputs, Statistics& statistics) {
+LoopOutcome run_loop(video::Source& source, const host::EngineOwner& owner,
+                     const LoopOptions& options, const Outputs& outputs, Statistics& statistics) {
     return Loop(source, owner, options, outputs, statistics).run();
 }
 

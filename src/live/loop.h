@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How does a stream of packets become results on the screen? One loop for cameras, pipes and films: decode, track, draw if somebody looks, hand out.
+// How does a stream of packets become results on the screen? One loop for cameras, pipes and films:
+// decode, track, draw if somebody looks, hand out.
 #pragma once
 
 #include <cstdint>
@@ -26,9 +27,10 @@ struct LoopOptions {
     std::string source_name;
     TrackerConfig tracker;
     host::Style style = host::Style::gender;
-    bool explain = false;                // lay the class activation map of the expression over each face
+    // lay the class activation map of the expression over each face
+    bool explain = false;
     int jpeg_scale = 1;
-    std::uint64_t max_frames = 0;        // 0: until the source ends
+    std::uint64_t max_frames = 0;  // 0: until the source ends
     double max_seconds = 0;
 };
 
@@ -36,39 +38,51 @@ struct LoopOptions {
 struct FrameResult {
     std::uint64_t number = 0, time_ns = 0, dropped = 0;
     int width = 0, height = 0;
-    double latency_ms = -1;              // from the time stamp to here; -1: not of a live source
+    double latency_ms = -1;  // from the time stamp to here; -1: not of a live source
     double decode_ms = 0, gray_ms = 0, detect_ms = 0, classify_ms = 0;
     bool full_search = false;
     std::span<const TrackedFace> faces;
 };
 
 struct Outputs {
-    std::function<bool(const FrameResult&)> result;              // false: nobody reads any more
-    std::function<void(const std::string&)> tell;                // one line for people
+    std::function<bool(const FrameResult&)> result;  // false: nobody reads any more
+    std::function<void(const std::string&)> tell;    // one line for people
     std::function<bool()> stop;
-    std::function<void()> idle;                                  // while there is no frame
+    std::function<void()> idle;  // while there is no frame
     video::Recorder* recorder = nullptr;
     Viewer* viewer = nullptr;
     Window* window = nullptr;
 };
 
-enum class LoopEnd { source_end, limit, stopped, window_closed, reader_gone, source_failed, engine_failed };
+enum class LoopEnd {
+    source_end,
+    limit,
+    stopped,
+    window_closed,
+    reader_gone,
+    source_failed,
+    engine_failed
+};
 
 struct LoopOutcome {
     LoopEnd end = LoopEnd::source_end;
-    std::string error;                   // of the last two
-    bool damaged = false;                // frames were skipped
+    std::string error;     // of the last two
+    bool damaged = false;  // frames were skipped
     bool recording_failed = false;
 };
 
 // `owner` has the weights; the tracker made of them lives in here.
-LoopOutcome run_loop(video::Source& source, const host::EngineOwner& owner, const LoopOptions& options, const Outputs& outputs, Statistics& statistics);
+LoopOutcome run_loop(video::Source& source, const host::EngineOwner& owner,
+                     const LoopOptions& options, const Outputs& outputs, Statistics& statistics);
 
 // {"schema":1,"source":..,"frame":..,"time_s":..,"width":..,"height":..,"dropped":..,"timing_ms":{..},"faces":[{"id":..,"box":{..},"missed":..,
-//  "emotion":{"label":..,"smoothed":{..},"probabilities":{..}},"gender":{..}}]}, one line, no newline.
-std::string frame_json(const FrameResult& result, const std::string& source, const host::EngineInfo& info);
+//  "emotion":{"label":..,"smoothed":{..},"probabilities":{..}},"gender":{..}}]}, one line, no
+//  newline.
+std::string frame_json(const FrameResult& result, const std::string& source,
+                       const host::EngineInfo& info);
 // "12.3 fps  14 ms  2 faces: #1 happy 93 % woman, #2 neutral 80 % man", cut to `width` letters.
-std::string frame_line(const FrameResult& result, const host::EngineInfo& info, double fps, std::size_t width);
+std::string frame_line(const FrameResult& result, const host::EngineInfo& info, double fps,
+                       std::size_t width);
 // One screen for people; one object for programs.
 std::string summary_text(const Statistics& statistics, const std::string& source);
 std::string summary_json(const Statistics& statistics, const std::string& source);
@@ -76,7 +90,8 @@ std::string summary_json(const Statistics& statistics, const std::string& source
 // What is drawn of a face: its smoothed label with that label's own probability in the last result.
 host::FaceReport drawn_face(const TrackedFace& face, host::Style style);
 
-// Lays the map of a face's expression (TrackedReading::map) over what the network saw of it; nothing where there is none.
+// Lays the map of a face's expression (TrackedReading::map) over what the network saw of it;
+// nothing where there is none.
 void draw_face_map(const host::Canvas& canvas, const TrackedFace& face, const Model& emotion);
 
 }  // namespace mien::live

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <cstdarg>
 #include <cstdio>
-
 #include <nlohmann/json.hpp>
 
 #include "host/json.h"
@@ -19,7 +18,8 @@ double milliseconds(double v) { return rounded(v, 1e3); }
 
 Json scores(std::span<const float> values, const host::HeadInfo& head) {
     Json json = Json::object();
-    for (std::size_t i = 0; i < values.size() && i < head.labels.size(); ++i) json[head.labels[i]] = rounded(static_cast<double>(values[i]), 1e6);
+    for (std::size_t i = 0; i < values.size() && i < head.labels.size(); ++i)
+        json[head.labels[i]] = rounded(static_cast<double>(values[i]), 1e6);
     return json;
 }
 Json reading_json(const TrackedReading& reading, const host::HeadInfo& head) {
@@ -28,10 +28,15 @@ Json reading_json(const TrackedReading& reading, const host::HeadInfo& head) {
             {"probabilities", scores(reading.probabilities, head)}};
 }
 Json percentiles(const Histogram& h) {
-    return {{"mean", milliseconds(h.mean())}, {"p50", milliseconds(h.at(0.5))}, {"p95", milliseconds(h.at(0.95))}, {"p99", milliseconds(h.at(0.99))},
+    return {{"mean", milliseconds(h.mean())},
+            {"p50", milliseconds(h.at(0.5))},
+            {"p95", milliseconds(h.at(0.95))},
+            {"p99", milliseconds(h.at(0.99))},
             {"max", milliseconds(h.maximum())}};
 }
-std::string text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string text(const Json& json) {
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
 
 [[gnu::format(printf, 1, 2)]] std::string print(const char* pattern, ...) {
     char line[256];
@@ -42,16 +47,26 @@ std::string text(const Json& json) { return json.dump(-1, ' ', false, Json::erro
     return line;
 }
 
-double rate(const Statistics& s) { return s.seconds() > 0 ? static_cast<double>(s.frames) / s.seconds() : 0; }
-double searched(const Statistics& s) { return s.full_windows > 0 ? static_cast<double>(s.windows) / static_cast<double>(s.full_windows) : 0; }
+double rate(const Statistics& s) {
+    return s.seconds() > 0 ? static_cast<double>(s.frames) / s.seconds() : 0;
+}
+double searched(const Statistics& s) {
+    return s.full_windows > 0 ? static_cast<double>(s.windows) / static_cast<double>(s.full_windows)
+                              : 0;
+}
 
 }  // namespace
 
-std::string frame_json(const FrameResult& result, const std::string& source, const host::EngineInfo& info) {
+std::string frame_json(const FrameResult& result, const std::string& source,
+                       const host::EngineInfo& info) {
     Json faces = Json::array();
     for (const TrackedFace& face : result.faces) {
         Json json = {{"id", face.id},
-                     {"box", {{"x", face.box.x}, {"y", face.box.y}, {"width", face.box.width}, {"height", face.box.height}}},
+                     {"box",
+                      {{"x", face.box.x},
+                       {"y", face.box.y},
+                       {"width", face.box.width},
+                       {"height", face.box.height}}},
                      {"neighbors", face.neighbors},
                      {"missed", face.missed},
                      {"age", face.age}};
@@ -59,7 +74,9 @@ std::string frame_json(const FrameResult& result, const std::string& source, con
         if (face.gender.label >= 0) json["gender"] = reading_json(face.gender, info.gender);
         faces.push_back(std::move(json));
     }
-    Json times = {{"decode", milliseconds(result.decode_ms)}, {"gray", milliseconds(result.gray_ms)}, {"detect", milliseconds(result.detect_ms)},
+    Json times = {{"decode", milliseconds(result.decode_ms)},
+                  {"gray", milliseconds(result.gray_ms)},
+                  {"detect", milliseconds(result.detect_ms)},
                   {"classify", milliseconds(result.classify_ms)}};
     if (result.latency_ms >= 0) times["latency"] = milliseconds(result.latency_ms);
     return text({{"schema", host::json_schema},
@@ -74,10 +91,14 @@ std::string frame_json(const FrameResult& result, const std::string& source, con
                  {"faces", std::move(faces)}});
 }
 
-std::string frame_line(const FrameResult& result, const host::EngineInfo& info, double fps, std::size_t width) {
+std::string frame_line(const FrameResult& result, const host::EngineInfo& info, double fps,
+                       std::size_t width) {
     std::string line = print("%5.1f fps  ", fps);
-    line += result.latency_ms >= 0 ? print("%3.0f ms  ", result.latency_ms) : print("%5.1f ms  ", result.decode_ms + result.gray_ms + result.detect_ms + result.classify_ms);
-    if (result.dropped > 0) line += print("%llu dropped  ", static_cast<unsigned long long>(result.dropped));
+    line += result.latency_ms >= 0 ? print("%3.0f ms  ", result.latency_ms)
+                                   : print("%5.1f ms  ", result.decode_ms + result.gray_ms +
+                                                             result.detect_ms + result.classify_ms);
+    if (result.dropped > 0)
+        line += print("%llu dropped  ", static_cast<unsigned long long>(result.dropped));
     if (result.faces.empty()) line += "no face";
     bool first = true;
     for (const TrackedFace& face : result.faces) {
@@ -87,59 +108,78 @@ std::string frame_line(const FrameResult& result, const host::EngineInfo& info, 
         if (face.missed > 0) line += " (not seen)";
         if (const TrackedReading& r = face.emotion; r.label >= 0) {
             const auto i = static_cast<std::size_t>(r.label);
-            line += " " + info.emotion.labels.at(i) + print(" %.0f %%", 100 * static_cast<double>(r.probabilities[i]));
+            line += " " + info.emotion.labels.at(i) +
+                    print(" %.0f %%", 100 * static_cast<double>(r.probabilities[i]));
         }
-        if (const TrackedReading& r = face.gender; r.label >= 0) line += " " + info.gender.labels.at(static_cast<std::size_t>(r.label));
+        if (const TrackedReading& r = face.gender; r.label >= 0)
+            line += " " + info.gender.labels.at(static_cast<std::size_t>(r.label));
     }
     if (line.size() > width) line.resize(width);
-    while (!line.empty() && (static_cast<unsigned char>(line.back()) & 0xc0) == 0x80) line.pop_back();  // half a letter
+    // half a letter
+    while (!line.empty() && (static_cast<unsigned char>(line.back()) & 0xc0) == 0x80)
+        line.pop_back();
     return line;
 }
 
 std::string summary_text(const Statistics& s, const std::string& source) {
     const auto row = [](const char* name, const Histogram& h) {
-        return print("  %-28s %8.2f %8.2f %8.2f %8.2f %8.2f\n", name, h.mean(), h.at(0.5), h.at(0.95), h.at(0.99), h.maximum());
+        return print("  %-28s %8.2f %8.2f %8.2f %8.2f %8.2f\n", name, h.mean(), h.at(0.5),
+                     h.at(0.95), h.at(0.99), h.maximum());
     };
-    std::string text = source + print(": %llu frames in %.1f s, %.1f a second; %llu dropped, %llu damaged\n", static_cast<unsigned long long>(s.frames), s.seconds(), rate(s),
-                                      static_cast<unsigned long long>(s.dropped), static_cast<unsigned long long>(s.damaged));
-    text += print("faces: %llu in all frames, %u ids, read %llu times; searched %.0f %% of all windows, %llu frames in full\n", static_cast<unsigned long long>(s.faces), s.people,
-                  static_cast<unsigned long long>(s.readings), 100 * searched(s), static_cast<unsigned long long>(s.full_searches));
+    std::string text =
+        source + print(": %llu frames in %.1f s, %.1f a second; %llu dropped, %llu damaged\n",
+                       static_cast<unsigned long long>(s.frames), s.seconds(), rate(s),
+                       static_cast<unsigned long long>(s.dropped),
+                       static_cast<unsigned long long>(s.damaged));
+    text += print(
+        "faces: %llu in all frames, %u ids, read %llu times; searched %.0f %% of all windows, %llu "
+        "frames in full\n",
+        static_cast<unsigned long long>(s.faces), s.people,
+        static_cast<unsigned long long>(s.readings), 100 * searched(s),
+        static_cast<unsigned long long>(s.full_searches));
     if (s.frames == 0) return text;
     text += "  milliseconds                     mean      50%      95%      99%      max\n";
     if (s.latency.count() > 0) text += row("latency, stamp to result", s.latency);
-    text += row("work a frame", s.work) + row("  decoding", s.decode) + row("  searching", s.detect);
+    text +=
+        row("work a frame", s.work) + row("  decoding", s.decode) + row("  searching", s.detect);
     if (s.per_face.count() > 0) text += row("  reading a face", s.per_face);
     text += row("between results", s.interval);
     if (s.jitter.count() > 0 && s.latency.count() > 0) text += row("jitter", s.jitter);
-    text += print("processor: %.0f %% of one core; memory:", s.seconds() > 0 ? 100 * s.cpu_seconds / s.seconds() : 0);
-    for (std::size_t i = 0; i < s.memory.size(); i += std::max<std::size_t>(1, s.memory.size() / 4)) {
-        text += print(" %.1f MiB at frame %llu,", s.memory[i].mib, static_cast<unsigned long long>(s.memory[i].frame));
+    text += print("processor: %.0f %% of one core; memory:",
+                  s.seconds() > 0 ? 100 * s.cpu_seconds / s.seconds() : 0);
+    for (std::size_t i = 0; i < s.memory.size();
+         i += std::max<std::size_t>(1, s.memory.size() / 4)) {
+        text += print(" %.1f MiB at frame %llu,", s.memory[i].mib,
+                      static_cast<unsigned long long>(s.memory[i].frame));
     }
     return text + print(" %.1f MiB at the end\n", s.memory.empty() ? 0.0 : s.memory.back().mib);
 }
 
 std::string summary_json(const Statistics& s, const std::string& source) {
     Json memory = Json::array();
-    for (const MemorySample& sample : s.memory) memory.push_back({{"frame", sample.frame}, {"mib", rounded(sample.mib, 100)}});
-    Json ms = {{"work", percentiles(s.work)}, {"decode", percentiles(s.decode)}, {"search", percentiles(s.detect)}, {"per_face", percentiles(s.per_face)},
+    for (const MemorySample& sample : s.memory)
+        memory.push_back({{"frame", sample.frame}, {"mib", rounded(sample.mib, 100)}});
+    Json ms = {{"work", percentiles(s.work)},         {"decode", percentiles(s.decode)},
+               {"search", percentiles(s.detect)},     {"per_face", percentiles(s.per_face)},
                {"interval", percentiles(s.interval)}, {"jitter", percentiles(s.jitter)}};
     if (s.latency.count() > 0) ms["latency"] = percentiles(s.latency);
-    return text({{"schema", host::json_schema},
-                 {"source", source},
-                 {"summary",
-                  {{"frames", s.frames},
-                   {"seconds", milliseconds(s.seconds())},
-                   {"fps", rounded(rate(s), 100)},
-                   {"dropped", s.dropped},
-                   {"damaged", s.damaged},
-                   {"faces", s.faces},
-                   {"ids", s.people},
-                   {"readings", s.readings},
-                   {"full_searches", s.full_searches},
-                   {"searched_share", rounded(searched(s), 1e4)},
-                   {"ms", std::move(ms)},
-                   {"cpu_percent", rounded(s.seconds() > 0 ? 100 * s.cpu_seconds / s.seconds() : 0, 10)},
-                   {"memory", std::move(memory)}}}});
+    return text(
+        {{"schema", host::json_schema},
+         {"source", source},
+         {"summary",
+          {{"frames", s.frames},
+           {"seconds", milliseconds(s.seconds())},
+           {"fps", rounded(rate(s), 100)},
+           {"dropped", s.dropped},
+           {"damaged", s.damaged},
+           {"faces", s.faces},
+           {"ids", s.people},
+           {"readings", s.readings},
+           {"full_searches", s.full_searches},
+           {"searched_share", rounded(searched(s), 1e4)},
+           {"ms", std::move(ms)},
+           {"cpu_percent", rounded(s.seconds() > 0 ? 100 * s.cpu_seconds / s.seconds() : 0, 10)},
+           {"memory", std::move(memory)}}}});
 }
 
 }  // namespace mien::live

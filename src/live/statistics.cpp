@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include "live/statistics.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-
-#include <sys/resource.h>
-#include <unistd.h>
 
 namespace mien::live {
 
 void Histogram::add(double ms) {
     const double bucket = ms > smallest ? std::log(ms / smallest) / std::log(step) : 0;
-    ++buckets_[static_cast<std::size_t>(std::clamp(bucket, 0.0, static_cast<double>(buckets_.size() - 1)))];
+    ++buckets_[static_cast<std::size_t>(
+        std::clamp(bucket, 0.0, static_cast<double>(buckets_.size() - 1)))];
     ++count_;
     sum_ += ms;
     maximum_ = std::max(maximum_, ms);
@@ -20,11 +21,13 @@ void Histogram::add(double ms) {
 
 double Histogram::at(double share) const {
     if (count_ == 0) return 0;
-    const auto wanted = static_cast<std::uint64_t>(std::ceil(std::clamp(share, 0.0, 1.0) * static_cast<double>(count_)));
+    const auto wanted = static_cast<std::uint64_t>(
+        std::ceil(std::clamp(share, 0.0, 1.0) * static_cast<double>(count_)));
     std::uint64_t seen = 0;
     for (std::size_t i = 0; i < buckets_.size(); ++i) {
         seen += buckets_[i];
-        if (seen >= std::max<std::uint64_t>(wanted, 1)) return std::min(smallest * std::pow(step, static_cast<double>(i) + 0.5), maximum_);
+        if (seen >= std::max<std::uint64_t>(wanted, 1))
+            return std::min(smallest * std::pow(step, static_cast<double>(i) + 0.5), maximum_);
     }
     return maximum_;
 }
@@ -49,9 +52,11 @@ double resident_mib() {
 }
 
 double cpu_seconds_now() {
-    struct rusage usage {};
+    struct rusage usage{};
     ::getrusage(RUSAGE_SELF, &usage);
-    const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6; };
+    const auto seconds = [](const timeval& t) {
+        return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
+    };
     return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 

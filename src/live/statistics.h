@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How well does a live run do? Rates, latencies, processor time and memory, in fixed room however long it runs.
+// How well does a live run do? Rates, latencies, processor time and memory, in fixed room however
+// long it runs.
 #pragma once
 
 #include <array>
@@ -16,7 +17,9 @@ public:
     // Middle of the bucket in which the share lies, at most the maximum; 0 without values.
     [[nodiscard]] double at(double share) const;
     [[nodiscard]] double maximum() const { return maximum_; }
-    [[nodiscard]] double mean() const { return count_ > 0 ? sum_ / static_cast<double>(count_) : 0; }
+    [[nodiscard]] double mean() const {
+        return count_ > 0 ? sum_ / static_cast<double>(count_) : 0;
+    }
 
 private:
     static constexpr double smallest = 0.001, step = 1.02;
@@ -32,16 +35,17 @@ struct MemorySample {
 
 struct Statistics {
     std::uint64_t frames = 0, dropped = 0, damaged = 0, faces = 0, readings = 0, full_searches = 0;
-    std::uint32_t people = 0;                 // ids that were given
+    std::uint32_t people = 0;  // ids that were given
     std::int64_t windows = 0, full_windows = 0;
-    Histogram latency;                        // from the frame's time stamp to its result; live sources only
-    Histogram work;                           // decoding, searching, reading
+    // from the frame's time stamp to its result; live sources only
+    Histogram latency;
+    Histogram work;  // decoding, searching, reading
     Histogram decode, detect, per_face;
-    Histogram interval;                       // from result to result
-    Histogram jitter;                         // how far an interval is from the frames' own
+    Histogram interval;  // from result to result
+    Histogram jitter;    // how far an interval is from the frames' own
     std::uint64_t begin_ns = 0, end_ns = 0;
     double cpu_seconds = 0;
-    std::vector<MemorySample> memory;         // at most 16, evenly over the run
+    std::vector<MemorySample> memory;  // at most 16, evenly over the run
 
     [[nodiscard]] double seconds() const { return static_cast<double>(end_ns - begin_ns) * 1e-9; }
     void sample_memory();

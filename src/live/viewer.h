@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Who is shown the live picture and its results, elsewhere than on this machine's screen? The server of --mjpeg, or the web service.
+// Who is shown the live picture and its results, elsewhere than on this machine's screen? The
+// server of --mjpeg, or the web service.
 #pragma once
 
 #include <cstdint>

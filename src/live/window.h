@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The live picture on this machine's screen, by SDL2 (build with -DMIEN_SDL2=ON). On one thread, the program's first.
+// The live picture on this machine's screen, by SDL2 (build with -DMIEN_SDL2=ON). On one thread,
+// the program's first.
 #pragma once
 
 #include <cstdint>

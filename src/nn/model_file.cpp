@@ -18,7 +18,8 @@ constexpr std::size_t max_tensor_elements = std::size_t{1} << 28;
 bool text_at(Bytes section, std::size_t offset, std::string_view& out) noexcept {
     if (offset >= section.size()) return false;
     const std::uint8_t* begin = section.data() + offset;
-    const auto* end = static_cast<const std::uint8_t*>(std::memchr(begin, 0, section.size() - offset));
+    const auto* end =
+        static_cast<const std::uint8_t*>(std::memchr(begin, 0, section.size() - offset));
     if (end == nullptr) return false;
     out = {reinterpret_cast<const char*>(begin), static_cast<std::size_t>(end - begin)};
     return true;
@@ -30,7 +31,8 @@ bool valid_factor(float v) noexcept { return v > 0 && v <= largest_factor; }
 
 // Exactly `count` zero-terminated strings.
 bool valid_labels(Bytes section, int count) noexcept {
-    return std::count(section.begin(), section.end(), std::uint8_t{0}) == count && !section.empty() && section.back() == 0;
+    return std::count(section.begin(), section.end(), std::uint8_t{0}) == count &&
+           !section.empty() && section.back() == 0;
 }
 
 }  // namespace
@@ -84,34 +86,44 @@ TensorShape ModelAccess::tensor_shape(int t) const noexcept {
 
 std::size_t ModelAccess::weight_count(const LayerView& layer) const noexcept {
     if (!layer.has_weights()) return 0;
-    const std::size_t taps = static_cast<std::size_t>(layer.kernel_h) * static_cast<std::size_t>(layer.kernel_w);
+    const std::size_t taps =
+        static_cast<std::size_t>(layer.kernel_h) * static_cast<std::size_t>(layer.kernel_w);
     const auto out = static_cast<std::size_t>(layer.out_c);
-    return layer.op == LayerOp::depthwise ? taps * out
-                                          : taps * out * static_cast<std::size_t>(tensor_shape(layer.input).channels);
+    return layer.op == LayerOp::depthwise
+               ? taps * out
+               : taps * out * static_cast<std::size_t>(tensor_shape(layer.input).channels);
 }
 
 std::uint64_t ModelAccess::mac_count(const LayerView& layer) const noexcept {
-    return std::uint64_t{weight_count(layer)} * static_cast<std::uint64_t>(layer.out_h) * static_cast<std::uint64_t>(layer.out_w);
+    return std::uint64_t{weight_count(layer)} * static_cast<std::uint64_t>(layer.out_h) *
+           static_cast<std::uint64_t>(layer.out_w);
 }
 
 // Every rule of docs/FILE_FORMAT.md for layer `index`, the layers before it being valid.
 bool ModelAccess::valid_layer(int index, const LayerView& layer) const noexcept {
     const std::uint8_t* p = model.layers_.data() + static_cast<std::size_t>(index) * layer_bytes;
-    if (p[3] != 0 || load_u16(p + 22) != 0 || std::any_of(p + 44, p + 64, [](std::uint8_t b) { return b != 0; })) return false;
+    if (p[3] != 0 || load_u16(p + 22) != 0 ||
+        std::any_of(p + 44, p + 64, [](std::uint8_t b) { return b != 0; }))
+        return false;
     if (p[0] < 1 || p[0] > 8 || p[1] > 1 || p[2] > 1 || layer.name.data() == nullptr) return false;
-    if (layer.input > index || (layer.op == LayerOp::add ? layer.input2 > index : layer.input2 != no_tensor)) return false;
+    if (layer.input > index ||
+        (layer.op == LayerOp::add ? layer.input2 > index : layer.input2 != no_tensor))
+        return false;
     const TensorShape in = tensor_shape(layer.input), out = {layer.out_h, layer.out_w, layer.out_c};
-    if (out.height < 1 || out.width < 1 || out.channels < 1 || out.elements() > max_tensor_elements) return false;
+    if (out.height < 1 || out.width < 1 || out.channels < 1 || out.elements() > max_tensor_elements)
+        return false;
 
     const bool pool = layer.op == LayerOp::max_pool || layer.op == LayerOp::avg_pool;
     if (layer.has_weights() || pool) {
-        if (layer.kernel_h < 1 || layer.kernel_w < 1 || layer.stride_y < 1 || layer.stride_x < 1) return false;
-        if (layer.pad_top >= layer.kernel_h || layer.pad_bottom >= layer.kernel_h || layer.pad_left >= layer.kernel_w ||
-            layer.pad_right >= layer.kernel_w)
+        if (layer.kernel_h < 1 || layer.kernel_w < 1 || layer.stride_y < 1 || layer.stride_x < 1)
+            return false;
+        if (layer.pad_top >= layer.kernel_h || layer.pad_bottom >= layer.kernel_h ||
+            layer.pad_left >= layer.kernel_w || layer.pad_right >= layer.kernel_w)
             return false;
         const int span_h = in.height + layer.pad_top + layer.pad_bottom - layer.kernel_h;
         const int span_w = in.width + layer.pad_left + layer.pad_right - layer.kernel_w;
-        if (span_h < 0 || span_w < 0 || span_h / layer.stride_y + 1 != out.height || span_w / layer.stride_x + 1 != out.width)
+        if (span_h < 0 || span_w < 0 || span_h / layer.stride_y + 1 != out.height ||
+            span_w / layer.stride_x + 1 != out.width)
             return false;
         // A pooling window must touch the input, or there would be nothing to take the mean of.
         if (pool && ((out.height - 1) * layer.stride_y - layer.pad_top >= in.height ||
@@ -138,22 +150,31 @@ bool ModelAccess::valid_layer(int index, const LayerView& layer) const noexcept 
         case LayerOp::global_avg_pool:
             if (out != TensorShape{1, 1, in.channels}) return false;
             // The float sum of bytes must be exact.
-            if (static_cast<std::size_t>(in.height) * static_cast<std::size_t>(in.width) > (1u << 16)) return false;
+            if (static_cast<std::size_t>(in.height) * static_cast<std::size_t>(in.width) >
+                (1u << 16))
+                return false;
             break;
     }
-    const bool may_activate = layer.op == LayerOp::conv || layer.op == LayerOp::depthwise || layer.op == LayerOp::add;
+    const bool may_activate =
+        layer.op == LayerOp::conv || layer.op == LayerOp::depthwise || layer.op == LayerOp::add;
     if (layer.activation != Activation::none && !may_activate) return false;
     // Bytes only from layers before the last, logits only from the last one.
     const bool last = index == model.layer_count_ - 1;
-    if ((layer.output == LayerOutput::logits) != last || (layer.op == LayerOp::conv_gap && !last)) return false;
+    if ((layer.output == LayerOutput::logits) != last || (layer.op == LayerOp::conv_gap && !last))
+        return false;
     if (last) {
-        if (layer.op != LayerOp::conv_gap && (layer.op != LayerOp::conv || out.height != 1 || out.width != 1)) return false;
-        if (layer.activation != Activation::none || out.channels != model.class_count_ || !(layer.quant == 0)) return false;
+        if (layer.op != LayerOp::conv_gap &&
+            (layer.op != LayerOp::conv || out.height != 1 || out.width != 1))
+            return false;
+        if (layer.activation != Activation::none || out.channels != model.class_count_ ||
+            !(layer.quant == 0))
+            return false;
     } else if (!valid_factor(layer.quant)) {
         return false;
     }
     if (!layer.has_scale()) return true;
-    const std::size_t scales = layer.op == LayerOp::global_avg_pool ? 1 : static_cast<std::size_t>(out.channels);
+    const std::size_t scales =
+        layer.op == LayerOp::global_avg_pool ? 1 : static_cast<std::size_t>(out.channels);
     const std::size_t scale_total = model.scales_.size() / 4;
     if (layer.scale_index > scale_total || scales > scale_total - layer.scale_index) return false;
     for (std::size_t c = 0; c < scales; ++c)
@@ -165,7 +186,9 @@ bool ModelAccess::valid_layer(int index, const LayerView& layer) const noexcept 
 bool ModelAccess::valid_weights(const LayerView& layer) const noexcept {
     const auto channels = static_cast<std::size_t>(layer.out_c);
     const std::size_t count = weight_count(layer), bias_total = model.biases_.size() / 4;
-    if (layer.weight_offset > model.weights_.size() || count > model.weights_.size() - layer.weight_offset) return false;
+    if (layer.weight_offset > model.weights_.size() ||
+        count > model.weights_.size() - layer.weight_offset)
+        return false;
     if (layer.bias_index > bias_total || channels > bias_total - layer.bias_index) return false;
     const std::int8_t* w = weights(layer);
     const std::int64_t positions =
@@ -174,15 +197,19 @@ bool ModelAccess::valid_weights(const LayerView& layer) const noexcept {
     for (std::size_t c = 0; c < channels; ++c) {
         std::int64_t magnitude = 0;
         for (std::size_t k = 0; k < per_channel; ++k) {
-            const int v = layer.op == LayerOp::depthwise ? w[k * channels + c] : w[c * per_channel + k];
+            const int v =
+                layer.op == LayerOp::depthwise ? w[k * channels + c] : w[c * per_channel + k];
             if (v == -128) return false;
             magnitude += v < 0 ? -v : v;
         }
         const std::int64_t bias_value = bias(layer, static_cast<int>(c));
         const std::int64_t largest = magnitude * 127 + (bias_value < 0 ? -bias_value : bias_value);
         if (largest > INT32_MAX / positions) return false;
-        // An output that large would be a thousand times beyond its range; conversions may rely on it fitting in 32 bits.
-        if (layer.output != LayerOutput::logits && static_cast<double>(largest) * static_cast<double>(scale(layer, static_cast<int>(c))) >= 2147483000.0)
+        // An output that large would be a thousand times beyond its range; conversions may rely on
+        // it fitting in 32 bits.
+        if (layer.output != LayerOutput::logits &&
+            static_cast<double>(largest) * static_cast<double>(scale(layer, static_cast<int>(c))) >=
+                2147483000.0)
             return false;
     }
     return true;
@@ -191,11 +218,13 @@ bool ModelAccess::valid_weights(const LayerView& layer) const noexcept {
 std::size_t ModelAccess::test_vector_bytes() const noexcept {
     const std::size_t pixels = tensor_shape(0).elements();
     return round_up(pixels, std::size_t{4}) +
-           4 * (static_cast<std::size_t>(model.layer_count_) + 2 * static_cast<std::size_t>(model.class_count_));
+           4 * (static_cast<std::size_t>(model.layer_count_) +
+                2 * static_cast<std::size_t>(model.class_count_));
 }
 
 ModelAccess::TestVector ModelAccess::test_vector(int i) const noexcept {
-    const std::uint8_t* p = model.tests_.data() + 4 + static_cast<std::size_t>(i) * test_vector_bytes();
+    const std::uint8_t* p =
+        model.tests_.data() + 4 + static_cast<std::size_t>(i) * test_vector_bytes();
     const std::uint8_t* crcs = p + round_up(tensor_shape(0).elements(), std::size_t{4});
     const std::uint8_t* logits = crcs + 4 * static_cast<std::size_t>(model.layer_count_);
     return {p, crcs, logits, logits + 4 * static_cast<std::size_t>(model.class_count_)};
@@ -203,23 +232,29 @@ ModelAccess::TestVector ModelAccess::test_vector(int i) const noexcept {
 
 Status ModelAccess::open(std::span<const std::uint8_t> file, Model& out) noexcept {
     Container container;
-    if (const Status status = Container::open(file, "NETW", container); status != Status::ok) return status;
+    if (const Status status = Container::open(file, "NETW", container); status != Status::ok)
+        return status;
     Model m;
     m.bytes_ = file;
     Bytes meta;
-    if (!container.find("INPT", m.input_) || !container.find("LAYR", m.layers_) || !container.find("WGHT", m.weights_) ||
-        !container.find("BIAS", m.biases_) || !container.find("SCAL", m.scales_) || !container.find("NAME", m.names_) ||
-        !container.find("LABL", m.labels_) || !container.find("META", meta) || !container.find("TEST", m.tests_))
+    if (!container.find("INPT", m.input_) || !container.find("LAYR", m.layers_) ||
+        !container.find("WGHT", m.weights_) || !container.find("BIAS", m.biases_) ||
+        !container.find("SCAL", m.scales_) || !container.find("NAME", m.names_) ||
+        !container.find("LABL", m.labels_) || !container.find("META", meta) ||
+        !container.find("TEST", m.tests_))
         return Status::bad_file;
-    if (m.input_.size() != input_bytes || m.layers_.size() % layer_bytes != 0 || m.layers_.size() / layer_bytes < 1 ||
-        m.layers_.size() / layer_bytes > max_layers || m.biases_.size() % 4 != 0 || m.scales_.size() % 4 != 0 || m.tests_.size() < 4)
+    if (m.input_.size() != input_bytes || m.layers_.size() % layer_bytes != 0 ||
+        m.layers_.size() / layer_bytes < 1 || m.layers_.size() / layer_bytes > max_layers ||
+        m.biases_.size() % 4 != 0 || m.scales_.size() % 4 != 0 || m.tests_.size() < 4)
         return Status::bad_file;
     m.meta_ = {reinterpret_cast<const char*>(meta.data()), meta.size()};
 
     const std::uint8_t* p = m.input_.data();
-    const std::uint32_t height = load_u32(p), width = load_u32(p + 4), channels = load_u32(p + 8), classes = load_u32(p + 32);
-    if (height < 1 || height > max_side || width < 1 || width > max_side || (channels != 1 && channels != 3) || classes < 1 ||
-        classes > max_classes || load_u32(p + 36) > 1 || load_u32(p + 40) != 0 || load_u32(p + 44) != 0)
+    const std::uint32_t height = load_u32(p), width = load_u32(p + 4), channels = load_u32(p + 8),
+                        classes = load_u32(p + 32);
+    if (height < 1 || height > max_side || width < 1 || width > max_side ||
+        (channels != 1 && channels != 3) || classes < 1 || classes > max_classes ||
+        load_u32(p + 36) > 1 || load_u32(p + 40) != 0 || load_u32(p + 44) != 0)
         return Status::bad_file;
     m.input_height_ = static_cast<int>(height);
     m.input_width_ = static_cast<int>(width);
@@ -244,7 +279,8 @@ Status ModelAccess::open(std::span<const std::uint8_t> file, Model& out) noexcep
         if (!access.valid_layer(i, access.layer(i))) return Status::bad_file;
 
     const std::uint32_t tests = load_u32(m.tests_.data());
-    if (tests > max_tests || m.tests_.size() - 4 != tests * access.test_vector_bytes()) return Status::bad_file;
+    if (tests > max_tests || m.tests_.size() - 4 != tests * access.test_vector_bytes())
+        return Status::bad_file;
     m.test_count_ = static_cast<int>(tests);
     out = m;
     return Status::ok;
@@ -255,14 +291,18 @@ MapSize Model::class_map_size() const noexcept {
     const ModelAccess access{*this};
     const LayerView last = access.layer(layer_count_ - 1);
     if (last.op == LayerOp::conv_gap) return {last.out_w, last.out_h};
-    if (layer_count_ < 2 || last.input != layer_count_ - 1 || last.kernel_h != 1 || last.kernel_w != 1) return {};
+    if (layer_count_ < 2 || last.input != layer_count_ - 1 || last.kernel_h != 1 ||
+        last.kernel_w != 1)
+        return {};
     const LayerView before = access.layer(layer_count_ - 2);
     if (before.op != LayerOp::global_avg_pool) return {};
     const TensorShape in = access.tensor_shape(before.input);
     return {in.width, in.height};
 }
 
-Status Model::open(std::span<const std::uint8_t> bytes, Model& out) noexcept { return ModelAccess::open(bytes, out); }
+Status Model::open(std::span<const std::uint8_t> bytes, Model& out) noexcept {
+    return ModelAccess::open(bytes, out);
+}
 
 std::string_view Model::label(int i) const noexcept {
     if (i < 0 || i >= class_count_) return {};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What does a network file say? Typed access to the records of an opened (hence valid) Model; docs/FILE_FORMAT.md, NETW.
+// What does a network file say? Typed access to the records of an opened (hence valid) Model;
+// docs/FILE_FORMAT.md, NETW.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +32,8 @@ struct TensorShape {
     int height, width, channels;
     friend bool operator==(const TensorShape&, const TensorShape&) = default;
     [[nodiscard]] std::size_t elements() const noexcept {
-        return static_cast<std::size_t>(height) * static_cast<std::size_t>(width) * static_cast<std::size_t>(channels);
+        return static_cast<std::size_t>(height) * static_cast<std::size_t>(width) *
+               static_cast<std::size_t>(channels);
     }
 };
 
@@ -45,15 +47,18 @@ struct LayerView {
     int kernel_h, kernel_w, stride_y, stride_x;
     int pad_top, pad_left, pad_bottom, pad_right;
     int input, input2;
-    int out_h, out_w, out_c;      // of the record: for conv_gap and global pooling see output_shape()
+    // of the record: for conv_gap and global pooling see output_shape()
+    int out_h, out_w, out_c;
     std::uint32_t weight_offset, bias_index, scale_index, name_offset;
-    float quant;                  // real value of one step of the output; 0 for logits
+    float quant;  // real value of one step of the output; 0 for logits
     std::string_view name;
 
     [[nodiscard]] bool has_weights() const noexcept {
         return op == LayerOp::conv || op == LayerOp::depthwise || op == LayerOp::conv_gap;
     }
-    [[nodiscard]] bool has_scale() const noexcept { return has_weights() || op == LayerOp::global_avg_pool; }
+    [[nodiscard]] bool has_scale() const noexcept {
+        return has_weights() || op == LayerOp::global_avg_pool;
+    }
     // What the layer really makes: 1 x 1 x channels for the ops that reduce over positions.
     [[nodiscard]] TensorShape output_shape() const noexcept {
         if (op == LayerOp::conv_gap || op == LayerOp::global_avg_pool) return {1, 1, out_c};
@@ -71,15 +76,18 @@ struct ModelAccess {
     [[nodiscard]] TensorShape tensor_shape(int t) const noexcept;
     [[nodiscard]] std::size_t weight_count(const LayerView& layer) const noexcept;
     [[nodiscard]] std::uint64_t mac_count(const LayerView& layer) const noexcept;
-    // Canonical weights, [out][kernel y][kernel x][in], or [kernel y][kernel x][channel] of a depthwise layer.
+    // Canonical weights, [out][kernel y][kernel x][in], or [kernel y][kernel x][channel] of a
+    // depthwise layer.
     [[nodiscard]] const std::int8_t* weights(const LayerView& layer) const noexcept {
         return reinterpret_cast<const std::int8_t*>(model.weights_.data()) + layer.weight_offset;
     }
     [[nodiscard]] std::int32_t bias(const LayerView& layer, int channel) const noexcept {
-        return load_i32(model.biases_.data() + (layer.bias_index + static_cast<std::size_t>(channel)) * 4);
+        return load_i32(model.biases_.data() +
+                        (layer.bias_index + static_cast<std::size_t>(channel)) * 4);
     }
     [[nodiscard]] float scale(const LayerView& layer, int channel) const noexcept {
-        return load_f32(model.scales_.data() + (layer.scale_index + static_cast<std::size_t>(channel)) * 4);
+        return load_f32(model.scales_.data() +
+                        (layer.scale_index + static_cast<std::size_t>(channel)) * 4);
     }
     [[nodiscard]] float input_scale() const noexcept { return model.input_scale_; }
     [[nodiscard]] float input_offset() const noexcept { return model.input_offset_; }
@@ -87,10 +95,10 @@ struct ModelAccess {
     [[nodiscard]] bool softmax() const noexcept { return load_u32(model.input_.data() + 36) == 1; }
 
     struct TestVector {
-        const std::uint8_t* pixels;           // input_h * input_w * input_c
-        const std::uint8_t* layer_crcs;       // u32 a layer
-        const std::uint8_t* logits;           // f32 a class
-        const std::uint8_t* probabilities;    // f32 a class, of the float original
+        const std::uint8_t* pixels;         // input_h * input_w * input_c
+        const std::uint8_t* layer_crcs;     // u32 a layer
+        const std::uint8_t* logits;         // f32 a class
+        const std::uint8_t* probabilities;  // f32 a class, of the float original
     };
     [[nodiscard]] TestVector test_vector(int i) const noexcept;
 
@@ -102,6 +110,8 @@ private:
     [[nodiscard]] std::size_t test_vector_bytes() const noexcept;
 };
 
-[[nodiscard]] inline LayerView layer_view(const Model& model, int i) noexcept { return ModelAccess{model}.layer(i); }
+[[nodiscard]] inline LayerView layer_view(const Model& model, int i) noexcept {
+    return ModelAccess{model}.layer(i);
+}
 
 }  // namespace mien

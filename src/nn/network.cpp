@@ -16,21 +16,27 @@ std::int8_t round_clamped(float v, float low) noexcept {
 }
 
 std::int8_t low_limit(const LayerView& layer) noexcept {
-    return layer.op == LayerOp::relu || layer.activation == Activation::relu ? std::int8_t{0} : std::int8_t{-127};
+    return layer.op == LayerOp::relu || layer.activation == Activation::relu ? std::int8_t{0}
+                                                                             : std::int8_t{-127};
 }
 
 const std::int8_t* receptive_field(const Tensor& in, const LayerView& layer) noexcept {
-    return in.data == nullptr ? nullptr : in.data - layer.pad_top * in.row_bytes - layer.pad_left * in.pixel_bytes;
+    return in.data == nullptr
+               ? nullptr
+               : in.data - layer.pad_top * in.row_bytes - layer.pad_left * in.pixel_bytes;
 }
 
-// Zeros, stored as the tensor stores them. Between two rows the right border of the upper and the left border of the lower
-// one touch; both are whole groups of eight bytes, except in a tensor of pixels.
+// Zeros, stored as the tensor stores them. Between two rows the right border of the upper and the
+// left border of the lower one touch; both are whole groups of eight bytes, except in a tensor of
+// pixels.
 void clear_border(const Tensor& t) noexcept {
     const int left = t.border_left * t.pixel_bytes, right = t.border_right * t.pixel_bytes;
     std::int8_t* const first = t.data - t.border_top * t.row_bytes - left;
-    std::int8_t* const last = t.data + (t.shape.height - 1) * t.row_bytes + std::ptrdiff_t{t.shape.width} * t.pixel_bytes;
+    std::int8_t* const last =
+        t.data + (t.shape.height - 1) * t.row_bytes + std::ptrdiff_t{t.shape.width} * t.pixel_bytes;
     const std::int64_t eight = t.lift != 0 ? static_cast<std::int64_t>(0x8080808080808080u) : 0;
-    if (t.border_top > 0 || left > 0) std::memset(first, t.lift, static_cast<std::size_t>(t.border_top * t.row_bytes + left));
+    if (t.border_top > 0 || left > 0)
+        std::memset(first, t.lift, static_cast<std::size_t>(t.border_top * t.row_bytes + left));
     if (left + right > 0) {
         std::int8_t* gap = t.data + std::ptrdiff_t{t.shape.width} * t.pixel_bytes;
         for (int y = 0; y + 1 < t.shape.height; ++y, gap += t.row_bytes) {
@@ -39,22 +45,25 @@ void clear_border(const Tensor& t) noexcept {
             for (; i < left + right; ++i) gap[i] = static_cast<std::int8_t>(t.lift);
         }
     }
-    if (t.border_bottom > 0 || right > 0) std::memset(last, t.lift, static_cast<std::size_t>(t.border_bottom * t.row_bytes + right));
+    if (t.border_bottom > 0 || right > 0)
+        std::memset(last, t.lift, static_cast<std::size_t>(t.border_bottom * t.row_bytes + right));
 }
 
 // Turns stored bytes into values, or back.
 void flip(const Tensor& t) noexcept {
     for (int y = 0; t.lift != 0 && y < t.shape.height; ++y)
         for (std::ptrdiff_t i = 0; i < std::ptrdiff_t{t.shape.width} * t.pixel_bytes; ++i)
-            t.data[y * t.row_bytes + i] = static_cast<std::int8_t>(t.data[y * t.row_bytes + i] ^ t.lift);
+            t.data[y * t.row_bytes + i] =
+                static_cast<std::int8_t>(t.data[y * t.row_bytes + i] ^ t.lift);
 }
 
 }  // namespace
 
-// ------------------------------------------------------------------------------------------------ set-up
+// ------------------------------------------------------------------------ set-up
 
-// Where each tensor lies. Tensors that are never alive together share memory: largest first, each at the lowest offset
-// that is free during its life (the greedy planner that TensorFlow Lite Micro describes).
+// Where each tensor lies. Tensors that are never alive together share memory: largest first, each
+// at the lowest offset that is free during its life (the greedy planner that TensorFlow Lite Micro
+// describes).
 struct Network::Plan {
     struct Entry {
         Tensor tensor;
@@ -72,7 +81,8 @@ struct Network::Plan {
             const TensorShape shape = access.tensor_shape(t);
             entries[t] = {};
             entries[t].tensor.shape = shape;
-            entries[t].tensor.pixel_bytes = t == 0 ? shape.channels : round_up(shape.channels, channel_multiple);
+            entries[t].tensor.pixel_bytes =
+                t == 0 ? shape.channels : round_up(shape.channels, channel_multiple);
             entries[t].born = entries[t].dies = t - 1;
         }
         for (int i = 0; i < model.layer_count(); ++i) {
@@ -85,9 +95,13 @@ struct Network::Plan {
         for (int t = 0; t < count; ++t) {
             Tensor& tensor = entries[t].tensor;
             tensor.lift = tensor.nonnegative ? std::uint8_t{0} : lift;
-            tensor.row_bytes = std::ptrdiff_t{tensor.border_left + tensor.shape.width + tensor.border_right} * tensor.pixel_bytes;
-            const auto rows = static_cast<std::size_t>(tensor.border_top + tensor.shape.height + tensor.border_bottom);
-            entries[t].bytes = round_up(rows * static_cast<std::size_t>(tensor.row_bytes) + read_slack, Arena::alignment);
+            tensor.row_bytes =
+                std::ptrdiff_t{tensor.border_left + tensor.shape.width + tensor.border_right} *
+                tensor.pixel_bytes;
+            const auto rows = static_cast<std::size_t>(tensor.border_top + tensor.shape.height +
+                                                       tensor.border_bottom);
+            entries[t].bytes = round_up(
+                rows * static_cast<std::size_t>(tensor.row_bytes) + read_slack, Arena::alignment);
         }
         assign_offsets();
     }
@@ -101,7 +115,8 @@ private:
             case LayerOp::depthwise: return layer.activation == Activation::relu;
             case LayerOp::add:
                 return layer.activation == Activation::relu ||
-                       (entries[layer.input].tensor.nonnegative && entries[layer.input2].tensor.nonnegative);
+                       (entries[layer.input].tensor.nonnegative &&
+                        entries[layer.input2].tensor.nonnegative);
             case LayerOp::relu: return true;
             case LayerOp::max_pool:
             case LayerOp::avg_pool:
@@ -122,17 +137,20 @@ private:
         std::uint16_t order[max_tensors];
         for (int t = 0; t < count; ++t) order[t] = static_cast<std::uint16_t>(t);
         std::sort(order, order + count, [this](int a, int b) {
-            return entries[a].bytes != entries[b].bytes ? entries[a].bytes > entries[b].bytes : a < b;
+            return entries[a].bytes != entries[b].bytes ? entries[a].bytes > entries[b].bytes
+                                                        : a < b;
         });
         for (int i = 0; i < count; ++i) {
             Entry& entry = entries[order[i]];
             std::size_t offset = 0;
-            for (bool moved = true; moved;) {  // past every tensor placed before that is alive at the same time
+            // past every tensor placed before that is alive at the same time
+            for (bool moved = true; moved;) {
                 moved = false;
                 for (int k = 0; k < i; ++k) {
                     const Entry& other = entries[order[k]];
                     const bool together = other.born <= entry.dies && entry.born <= other.dies;
-                    if (together && offset < other.offset + other.bytes && other.offset < offset + entry.bytes) {
+                    if (together && offset < other.offset + other.bytes &&
+                        other.offset < offset + entry.bytes) {
                         offset = other.offset + other.bytes;
                         moved = true;
                     }
@@ -155,7 +173,9 @@ void Network::place(Arena& arena, const Model& model, const Kernels& kernels) no
     for (int i = 0; i < model.layer_count() && kernels.net.depthwise3 != nullptr; ++i) {
         const LayerView layer = ModelAccess{model}.layer(i);
         if (layer.op == LayerOp::depthwise)
-            scratch_bytes = std::max(scratch_bytes, kernels.net.depthwise3->scratch_bytes(layer.out_w, round_up(layer.out_c, channel_multiple)));
+            scratch_bytes =
+                std::max(scratch_bytes, kernels.net.depthwise3->scratch_bytes(
+                                            layer.out_w, round_up(layer.out_c, channel_multiple)));
     }
     scratch_ = arena.take<std::int8_t>(scratch_bytes);
     if (scratch_ != nullptr) std::memset(scratch_, 0, scratch_bytes);
@@ -165,7 +185,8 @@ void Network::place(Arena& arena, const Model& model, const Kernels& kernels) no
     const float inverse_quant = 1.0f / access.input_quant();
     for (int p = 0; p < 256; ++p) {
         const float x = static_cast<float>(p) * access.input_scale() + access.input_offset();
-        input_table_[p] = static_cast<std::int8_t>(round_clamped(x * inverse_quant, -127.0f) ^ kernels.net.lift);
+        input_table_[p] =
+            static_cast<std::int8_t>(round_clamped(x * inverse_quant, -127.0f) ^ kernels.net.lift);
     }
 }
 
@@ -173,11 +194,13 @@ void Network::place_tensors(Arena& arena) noexcept {
     const Plan plan(model_, kernels_->net.lift);
     std::int8_t* const memory = arena.take<std::int8_t>(plan.total);
     if (tensors_ == nullptr || memory == nullptr) return;
-    std::memset(memory, 0, plan.total);  // kernels may read (and ignore) bytes past a tensor: let them be defined
+    // kernels may read (and ignore) bytes past a tensor: let them be defined
+    std::memset(memory, 0, plan.total);
     for (int t = 0; t < plan.count; ++t) {
         const Plan::Entry& entry = plan.entries[t];
         tensors_[t] = entry.tensor;
-        tensors_[t].data = memory + entry.offset + entry.tensor.border_top * entry.tensor.row_bytes +
+        tensors_[t].data = memory + entry.offset +
+                           entry.tensor.border_top * entry.tensor.row_bytes +
                            entry.tensor.border_left * entry.tensor.pixel_bytes;
     }
     tensors_[plan.count] = {};
@@ -193,40 +216,62 @@ void Network::place_layer(Arena& arena, int index) noexcept {
         out = tensors_[index + 1];
     } else {
         in.shape = access.tensor_shape(layer.input);
-        in.pixel_bytes = layer.input == 0 ? in.shape.channels : round_up(in.shape.channels, channel_multiple);
+        in.pixel_bytes =
+            layer.input == 0 ? in.shape.channels : round_up(in.shape.channels, channel_multiple);
         out.pixel_bytes = round_up(layer.out_c, channel_multiple);
     }
     Step step = {};
     step.op = layer.op;
     step.output = layer.output;
     if (layer.output == LayerOutput::logits) {
-        const auto terms = static_cast<std::size_t>(layer.kernel_h * layer.kernel_w) * static_cast<std::size_t>(in.shape.channels);
-        step.head = {receptive_field(in, layer), in.row_bytes, in.pixel_bytes, in.shape.channels, layer.kernel_h, layer.kernel_w,
-                     layer.stride_y, layer.stride_x, layer.out_h, layer.out_w, layer.out_c, access.weights(layer),
-                     arena.take<std::int32_t>(terms), in.lift, layer};
+        const auto terms = static_cast<std::size_t>(layer.kernel_h * layer.kernel_w) *
+                           static_cast<std::size_t>(in.shape.channels);
+        step.head = {receptive_field(in, layer),
+                     in.row_bytes,
+                     in.pixel_bytes,
+                     in.shape.channels,
+                     layer.kernel_h,
+                     layer.kernel_w,
+                     layer.stride_y,
+                     layer.stride_x,
+                     layer.out_h,
+                     layer.out_w,
+                     layer.out_c,
+                     access.weights(layer),
+                     arena.take<std::int32_t>(terms),
+                     in.lift,
+                     layer};
     } else {
         switch (layer.op) {
             case LayerOp::conv: place_conv(arena, layer, in, out, step); break;
             case LayerOp::depthwise: place_depthwise(arena, layer, in, out, step); break;
             case LayerOp::max_pool:
             case LayerOp::avg_pool:
-                step.pool = {in.data, in.row_bytes, in.shape.height, in.shape.width, layer.kernel_h, layer.kernel_w, layer.stride_y,
-                             layer.stride_x, layer.pad_top, layer.pad_left, layer.out_h, layer.out_w, in.pixel_bytes, out.data,
-                             out.row_bytes, in.lift};
+                step.pool = {in.data,        in.row_bytes,   in.shape.height, in.shape.width,
+                             layer.kernel_h, layer.kernel_w, layer.stride_y,  layer.stride_x,
+                             layer.pad_top,  layer.pad_left, layer.out_h,     layer.out_w,
+                             in.pixel_bytes, out.data,       out.row_bytes,   in.lift};
                 break;
             case LayerOp::add:
             case LayerOp::relu: {
                 const int row_bytes = layer.out_w * in.pixel_bytes;
-                Tensor second = layer.op == LayerOp::add && tensors_ != nullptr ? tensors_[layer.input2] : Tensor{};
+                Tensor second = layer.op == LayerOp::add && tensors_ != nullptr
+                                    ? tensors_[layer.input2]
+                                    : Tensor{};
                 if (layer.op == LayerOp::relu) {  // max(x + 0, 0), with one row of zeros
                     second.data = arena.take<std::int8_t>(static_cast<std::size_t>(row_bytes));
-                    if (second.data != nullptr) std::memset(second.data, 0, static_cast<std::size_t>(row_bytes));
+                    if (second.data != nullptr)
+                        std::memset(second.data, 0, static_cast<std::size_t>(row_bytes));
                 }
-                step.add = {in.data, second.data, in.row_bytes, second.row_bytes, layer.out_h, row_bytes, out.data,
-                            out.row_bytes, low_limit(layer), in.lift, second.lift, out.lift};
+                step.add = {in.data,          second.data, in.row_bytes, second.row_bytes,
+                            layer.out_h,      row_bytes,   out.data,     out.row_bytes,
+                            low_limit(layer), in.lift,     second.lift,  out.lift};
                 break;
             }
-            case LayerOp::global_avg_pool: step.average = {in, out.data, access.scale(layer, 0), out.lift, arena.take<std::int32_t>(static_cast<std::size_t>(in.pixel_bytes))}; break;
+            case LayerOp::global_avg_pool:
+                step.average = {in, out.data, access.scale(layer, 0), out.lift,
+                                arena.take<std::int32_t>(static_cast<std::size_t>(in.pixel_bytes))};
+                break;
             case LayerOp::conv_gap: break;  // always logits
         }
     }
@@ -237,8 +282,8 @@ namespace {
 
 // Weights and per-channel constants of one convolution in the order its kernel reads them.
 template <class Element>
-void pack_conv(const ModelAccess& access, const LayerView& layer, const Tensor& in, const ConvLayout& layout, int run, int blocks,
-               Element* packed) noexcept {
+void pack_conv(const ModelAccess& access, const LayerView& layer, const Tensor& in,
+               const ConvLayout& layout, int run, int blocks, Element* packed) noexcept {
     const std::int8_t* w = access.weights(layer);
     const int channels = in.shape.channels;
     for (int block = 0; block < blocks; ++block)
@@ -246,14 +291,19 @@ void pack_conv(const ModelAccess& access, const LayerView& layer, const Tensor& 
             for (int k = 0; k < run; k += layout.group)
                 for (int n = 0; n < layout.out_block; ++n)
                     for (int i = 0; i < layout.group; ++i) {
-                        const int out = block * layout.out_block + n, kx = (k + i) / in.pixel_bytes, c = (k + i) % in.pixel_bytes;
+                        const int out = block * layout.out_block + n, kx = (k + i) / in.pixel_bytes,
+                                  c = (k + i) % in.pixel_bytes;
                         const bool real = out < layer.out_c && kx < layer.kernel_w && c < channels;
-                        const std::ptrdiff_t at = ((std::ptrdiff_t{out} * layer.kernel_h + ky) * layer.kernel_w + kx) * channels + c;
+                        const std::ptrdiff_t at =
+                            ((std::ptrdiff_t{out} * layer.kernel_h + ky) * layer.kernel_w + kx) *
+                                channels +
+                            c;
                         *packed++ = real ? Element{w[at]} : Element{0};
                     }
 }
 
-void fill_constants(const ModelAccess& access, const LayerView& layer, int padded, std::int32_t* bias, float* scale) noexcept {
+void fill_constants(const ModelAccess& access, const LayerView& layer, int padded,
+                    std::int32_t* bias, float* scale) noexcept {
     for (int n = 0; n < padded; ++n) {
         bias[n] = n < layer.out_c ? access.bias(layer, n) : 0;
         scale[n] = n < layer.out_c ? access.scale(layer, n) : 1.0f;
@@ -262,17 +312,38 @@ void fill_constants(const ModelAccess& access, const LayerView& layer, int padde
 
 }  // namespace
 
-void Network::place_conv(Arena& arena, const LayerView& layer, const Tensor& in, const Tensor& out, Step& step) noexcept {
+void Network::place_conv(Arena& arena, const LayerView& layer, const Tensor& in, const Tensor& out,
+                         Step& step) noexcept {
     const ConvLayout& layout = kernels_->net.conv_layout;
     const int run = round_up(layer.kernel_w * in.pixel_bytes, layout.group);
-    const int padded = round_up(round_up(layer.out_c, channel_multiple), layout.out_block), blocks = padded / layout.out_block;
-    const std::size_t elements = static_cast<std::size_t>(padded) * static_cast<std::size_t>(layer.kernel_h) * static_cast<std::size_t>(run);
-    auto* const packed = arena.take<std::byte>(elements * static_cast<std::size_t>(layout.element_bytes));
+    const int padded = round_up(round_up(layer.out_c, channel_multiple), layout.out_block),
+              blocks = padded / layout.out_block;
+    const std::size_t elements = static_cast<std::size_t>(padded) *
+                                 static_cast<std::size_t>(layer.kernel_h) *
+                                 static_cast<std::size_t>(run);
+    auto* const packed =
+        arena.take<std::byte>(elements * static_cast<std::size_t>(layout.element_bytes));
     auto* const bias = arena.take<std::int32_t>(static_cast<std::size_t>(padded));
     auto* const scale = arena.take<float>(static_cast<std::size_t>(padded));
-    step.conv = {receptive_field(in, layer), in.row_bytes, in.pixel_bytes, layer.kernel_h, run, layer.stride_y, layer.stride_x,
-                 layer.out_h, layer.out_w, out.pixel_bytes, packed, bias, scale, out.data, out.row_bytes, out.pixel_bytes,
-                 low_limit(layer), in.nonnegative || in.lift != 0, out.lift};
+    step.conv = {receptive_field(in, layer),
+                 in.row_bytes,
+                 in.pixel_bytes,
+                 layer.kernel_h,
+                 run,
+                 layer.stride_y,
+                 layer.stride_x,
+                 layer.out_h,
+                 layer.out_w,
+                 out.pixel_bytes,
+                 packed,
+                 bias,
+                 scale,
+                 out.data,
+                 out.row_bytes,
+                 out.pixel_bytes,
+                 low_limit(layer),
+                 in.nonnegative || in.lift != 0,
+                 out.lift};
     if (packed == nullptr || bias == nullptr || scale == nullptr) return;
     const ModelAccess access{model_};
     if (layout.element_bytes == 1)
@@ -281,7 +352,8 @@ void Network::place_conv(Arena& arena, const LayerView& layer, const Tensor& in,
         pack_conv(access, layer, in, layout, run, blocks, reinterpret_cast<std::int16_t*>(packed));
     fill_constants(access, layer, padded, bias, scale);
     if (in.lift == 0) return;
-    const std::ptrdiff_t terms = std::ptrdiff_t{layer.kernel_h} * layer.kernel_w * in.shape.channels;
+    const std::ptrdiff_t terms =
+        std::ptrdiff_t{layer.kernel_h} * layer.kernel_w * in.shape.channels;
     for (int n = 0; n < layer.out_c; ++n) {
         const std::int8_t* w = access.weights(layer) + n * terms;
         std::uint32_t sum = 0;  // modulo 2^32, as the kernel adds
@@ -290,24 +362,47 @@ void Network::place_conv(Arena& arena, const LayerView& layer, const Tensor& in,
     }
 }
 
-void Network::place_depthwise(Arena& arena, const LayerView& layer, const Tensor& in, const Tensor& out, Step& step) noexcept {
-    const int taps = layer.kernel_h * layer.kernel_w, pairs = (taps + 1) / 2, padded = out.pixel_bytes;
-    auto* const packed = arena.take<std::int16_t>(static_cast<std::size_t>(pairs * 2) * static_cast<std::size_t>(padded));
+void Network::place_depthwise(Arena& arena, const LayerView& layer, const Tensor& in,
+                              const Tensor& out, Step& step) noexcept {
+    const int taps = layer.kernel_h * layer.kernel_w, pairs = (taps + 1) / 2,
+              padded = out.pixel_bytes;
+    auto* const packed = arena.take<std::int16_t>(static_cast<std::size_t>(pairs * 2) *
+                                                  static_cast<std::size_t>(padded));
     auto* const bias = arena.take<std::int32_t>(static_cast<std::size_t>(padded));
     auto* const scale = arena.take<float>(static_cast<std::size_t>(padded));
-    step.depthwise = {receptive_field(in, layer), in.row_bytes, layer.kernel_h, layer.kernel_w, layer.stride_y, layer.stride_x,
-                      layer.out_h, layer.out_w, padded, packed, bias, scale, out.data, out.row_bytes, low_limit(layer),
-                      in.nonnegative || in.lift != 0, in.lift, out.lift, nullptr, scratch_};
+    step.depthwise = {receptive_field(in, layer),
+                      in.row_bytes,
+                      layer.kernel_h,
+                      layer.kernel_w,
+                      layer.stride_y,
+                      layer.stride_x,
+                      layer.out_h,
+                      layer.out_w,
+                      padded,
+                      packed,
+                      bias,
+                      scale,
+                      out.data,
+                      out.row_bytes,
+                      low_limit(layer),
+                      in.nonnegative || in.lift != 0,
+                      in.lift,
+                      out.lift,
+                      nullptr,
+                      scratch_};
     const Depthwise3* const fast = kernels_->net.depthwise3;
-    const bool is3 = fast != nullptr && layer.kernel_h == 3 && layer.kernel_w == 3 && layer.stride_y == 1 && layer.stride_x == 1;
+    const bool is3 = fast != nullptr && layer.kernel_h == 3 && layer.kernel_w == 3 &&
+                     layer.stride_y == 1 && layer.stride_x == 1;
     auto* const packed3 = is3 ? arena.take<std::byte>(fast->packed_bytes(padded)) : nullptr;
-    if (packed == nullptr || bias == nullptr || scale == nullptr || (is3 && packed3 == nullptr)) return;
+    if (packed == nullptr || bias == nullptr || scale == nullptr || (is3 && packed3 == nullptr))
+        return;
     const ModelAccess access{model_};
     const std::int8_t* w = access.weights(layer);
     for (int tap = 0; tap < pairs * 2; ++tap)
         for (int c = 0; c < padded; ++c) {
             const bool real = tap < taps && c < layer.out_c;
-            packed[(tap / 2 * padded + c) * 2 + tap % 2] = real ? w[std::ptrdiff_t{tap} * layer.out_c + c] : std::int16_t{0};
+            packed[(tap / 2 * padded + c) * 2 + tap % 2] =
+                real ? w[std::ptrdiff_t{tap} * layer.out_c + c] : std::int16_t{0};
         }
     fill_constants(access, layer, padded, bias, scale);
     if (!is3) return;
@@ -315,7 +410,7 @@ void Network::place_depthwise(Arena& arena, const LayerView& layer, const Tensor
     step.depthwise.packed3 = packed3;
 }
 
-// ------------------------------------------------------------------------------------------------ running
+// ----------------------------------------------------------------------- running
 
 void Network::run(const std::uint8_t* pixels, float* scores, const Observer* observer) noexcept {
     const Tensor& input = tensors_[0];
@@ -355,33 +450,42 @@ void Network::run_step(const Step& step) noexcept {
     }
 }
 
-// A convolution summed over its positions is linear in its input: add up what each weight meets, then multiply once.
+// A convolution summed over its positions is linear in its input: add up what each weight meets,
+// then multiply once.
 void Network::run_head(const HeadArgs& args) noexcept {
     std::int32_t* sums = args.sums;
     for (int ky = 0; ky < args.kernel_h; ++ky)
         for (int kx = 0; kx < args.kernel_w; ++kx, sums += args.input_channels) {
-            const std::int8_t* const first = args.input + ky * args.input_row + std::ptrdiff_t{kx} * args.input_pixel;
-            kernels_->net.sum_positions({first, args.stride_y * args.input_row, std::ptrdiff_t{args.stride_x} * args.input_pixel,
-                                         args.output_h, args.output_w, args.input_channels, args.lift, sums});
+            const std::int8_t* const first =
+                args.input + ky * args.input_row + std::ptrdiff_t{kx} * args.input_pixel;
+            kernels_->net.sum_positions({first, args.stride_y * args.input_row,
+                                         std::ptrdiff_t{args.stride_x} * args.input_pixel,
+                                         args.output_h, args.output_w, args.input_channels,
+                                         args.lift, sums});
         }
     const ModelAccess access{model_};
-    const int terms = args.kernel_h * args.kernel_w * args.input_channels, positions = args.output_h * args.output_w;
+    const int terms = args.kernel_h * args.kernel_w * args.input_channels,
+              positions = args.output_h * args.output_w;
     const std::int8_t* w = args.weights;
     for (int n = 0; n < args.classes; ++n, w += terms) {
-        const std::int32_t acc = access.bias(args.layer, n) * positions + kernels_->net.dot(args.sums, w, terms);
+        const std::int32_t acc =
+            access.bias(args.layer, n) * positions + kernels_->net.dot(args.sums, w, terms);
         logits_[n] = static_cast<float>(acc) * access.scale(args.layer, n);
     }
 }
 
 void Network::run_global_average(const AverageArgs& args) noexcept {
     const Tensor& in = args.input;
-    kernels_->net.sum_positions({in.data, in.row_bytes, in.pixel_bytes, in.shape.height, in.shape.width, in.pixel_bytes, in.lift, args.sums});
+    kernels_->net.sum_positions({in.data, in.row_bytes, in.pixel_bytes, in.shape.height,
+                                 in.shape.width, in.pixel_bytes, in.lift, args.sums});
     for (int c = 0; c < in.pixel_bytes; ++c)  // padding channels sum to zero
-        args.output[c] = static_cast<std::int8_t>(round_clamped(static_cast<float>(args.sums[c]) * args.scale, -127.0f) ^ args.output_lift);
+        args.output[c] = static_cast<std::int8_t>(
+            round_clamped(static_cast<float>(args.sums[c]) * args.scale, -127.0f) ^
+            args.output_lift);
 }
 
-// The tensor that the head reads is the last one that was made, and what global pooling reads lives as long as what it makes: both are
-// still in memory after a run.
+// The tensor that the head reads is the last one that was made, and what global pooling reads lives
+// as long as what it makes: both are still in memory after a run.
 void Network::class_map(int class_index, float* out) const noexcept {
     const int count = model_.layer_count();
     const HeadArgs& head = steps_[count - 1].head;
@@ -390,17 +494,22 @@ void Network::class_map(int class_index, float* out) const noexcept {
     const int terms = head.kernel_h * head.kernel_w * head.input_channels;
     const std::int8_t* const w = head.weights + std::ptrdiff_t{class_index} * terms;
     const std::int32_t bias = access.bias(head.layer, class_index);
-    const float scale = access.scale(head.layer, class_index), positions = static_cast<float>(shape.height * shape.width);
+    const float scale = access.scale(head.layer, class_index),
+                positions = static_cast<float>(shape.height * shape.width);
     if (head.layer.op == LayerOp::conv_gap) {
         for (int y = 0; y < shape.height; ++y)
             for (int x = 0; x < shape.width; ++x) {
-                const std::int8_t* const field = head.input + y * head.stride_y * head.input_row + std::ptrdiff_t{x} * head.stride_x * head.input_pixel;
+                const std::int8_t* const field =
+                    head.input + y * head.stride_y * head.input_row +
+                    std::ptrdiff_t{x} * head.stride_x * head.input_pixel;
                 std::int32_t sum = bias;
                 const std::int8_t* tap = w;
                 for (int ky = 0; ky < head.kernel_h; ++ky)
                     for (int kx = 0; kx < head.kernel_w; ++kx, tap += head.input_channels) {
-                        const std::int8_t* const pixel = field + ky * head.input_row + std::ptrdiff_t{kx} * head.input_pixel;
-                        for (int c = 0; c < head.input_channels; ++c) sum += tap[c] * static_cast<std::int8_t>(pixel[c] ^ head.lift);
+                        const std::int8_t* const pixel =
+                            field + ky * head.input_row + std::ptrdiff_t{kx} * head.input_pixel;
+                        for (int c = 0; c < head.input_channels; ++c)
+                            sum += tap[c] * static_cast<std::int8_t>(pixel[c] ^ head.lift);
                     }
                 *out++ = static_cast<float>(sum) * (scale * positions);
             }
@@ -410,10 +519,14 @@ void Network::class_map(int class_index, float* out) const noexcept {
     const Tensor& in = average.input;
     for (int y = 0; y < shape.height; ++y)
         for (int x = 0; x < shape.width; ++x) {
-            const std::int8_t* const pixel = in.data + y * in.row_bytes + std::ptrdiff_t{x} * in.pixel_bytes;
+            const std::int8_t* const pixel =
+                in.data + y * in.row_bytes + std::ptrdiff_t{x} * in.pixel_bytes;
             std::int32_t sum = 0;
-            for (int c = 0; c < head.input_channels; ++c) sum += w[c] * static_cast<std::int8_t>(pixel[c] ^ in.lift);
-            *out++ = (static_cast<float>(sum) * (average.scale * positions) + static_cast<float>(bias)) * scale;
+            for (int c = 0; c < head.input_channels; ++c)
+                sum += w[c] * static_cast<std::int8_t>(pixel[c] ^ in.lift);
+            *out++ =
+                (static_cast<float>(sum) * (average.scale * positions) + static_cast<float>(bias)) *
+                scale;
         }
 }
 
@@ -439,7 +552,9 @@ void softmax(const float* logits, int count, float* scores) noexcept {
         if (i < kept) exps[i] = e;
         sum += e;
     }
-    for (int i = 0; i < count; ++i) scores[i] = static_cast<float>((i < kept ? exps[i] : portable_exp(logits[i] - largest)) / sum);
+    for (int i = 0; i < count; ++i)
+        scores[i] =
+            static_cast<float>((i < kept ? exps[i] : portable_exp(logits[i] - largest)) / sum);
 }
 
 }  // namespace mien

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What does the picture show? Runs the layers of a Model, one after the other, in memory planned beforehand.
+// What does the picture show? Runs the layers of a Model, one after the other, in memory planned
+// beforehand.
 #pragma once
 
 #include <cstdint>
@@ -10,52 +11,59 @@
 
 namespace mien {
 
-// A tensor in memory: rows of pixels of `pixel_bytes` bytes (channels, padded with zeros), inside a border of zeros as wide
-// as the padding of the convolutions that read it.
+// A tensor in memory: rows of pixels of `pixel_bytes` bytes (channels, padded with zeros), inside a
+// border of zeros as wide as the padding of the convolutions that read it.
 struct Tensor {
     TensorShape shape;
     int pixel_bytes;
     int border_top, border_left, border_bottom, border_right;
     std::ptrdiff_t row_bytes;
-    std::int8_t* data;             // pixel (0, 0), inside the border
-    bool nonnegative;              // no value of it can be negative
-    std::uint8_t lift;             // 0x80 if stored lifted (kernels/net.h), else 0; Observers always see values
+    std::int8_t* data;  // pixel (0, 0), inside the border
+    bool nonnegative;   // no value of it can be negative
+    // 0x80 if stored lifted (kernels/net.h), else 0; Observers always see values
+    std::uint8_t lift;
 };
 
 class Network {
 public:
-    // Called after each layer, for tests and verify(). For the last layer the result is in logits().
+    // Called after each layer, for tests and verify(). For the last layer the result is in
+    // logits().
     struct Observer {
         void (*after_layer)(void* context, const Network& network, int layer);
         void* context;
-        bool timing = false;       // tensors are left as they are stored: for observers that only look at the clock
+        // tensors are left as they are stored: for observers that only look at the clock
+        bool timing = false;
     };
 
-    // Takes its memory from the arena and packs the weights; while the arena only measures, nothing is written.
+    // Takes its memory from the arena and packs the weights; while the arena only measures, nothing
+    // is written.
     void place(Arena& arena, const Model& model, const Kernels& kernels) noexcept;
 
     // pixels: input_h x input_w x input_c bytes; scores: one float a class.
-    void run(const std::uint8_t* pixels, float* scores, const Observer* observer = nullptr) noexcept;
+    void run(const std::uint8_t* pixels, float* scores,
+             const Observer* observer = nullptr) noexcept;
 
     [[nodiscard]] const Model& model() const noexcept { return model_; }
     [[nodiscard]] const float* logits() const noexcept { return logits_; }
-    // Class activation map (Zhou et al. 2016) of the last run: what each position says for a class, before the mean over positions that the
-    // head takes. Their mean is the logit, up to the rounding of floats, or of a pooled tensor to bytes. Model::class_map_size() floats, line
-    // by line; costs the head's multiply-adds of one class, nothing is run again.
+    // Class activation map (Zhou et al. 2016) of the last run: what each position says for a class,
+    // before the mean over positions that the head takes. Their mean is the logit, up to the
+    // rounding of floats, or of a pooled tensor to bytes. Model::class_map_size() floats, line by
+    // line; costs the head's multiply-adds of one class, nothing is run again.
     void class_map(int class_index, float* out) const noexcept;
     // The output of layer i (not the last one), valid inside Observer::after_layer(i).
     [[nodiscard]] const Tensor& output(int layer) const noexcept { return tensors_[layer + 1]; }
 
 private:
     struct Plan;
-    struct HeadArgs {              // conv_gap, and a convolution with a single position: both end in logits
+    // conv_gap, and a convolution with a single position: both end in logits
+    struct HeadArgs {
         const std::int8_t* input;  // first byte of the receptive field of position (0, 0)
         std::ptrdiff_t input_row;
         int input_pixel, input_channels;
         int kernel_h, kernel_w, stride_y, stride_x, output_h, output_w, classes;
-        const std::int8_t* weights;   // canonical
-        std::int32_t* sums;        // scratch: kernel_h * kernel_w * input_channels
-        std::uint8_t lift;         // of the input
+        const std::int8_t* weights;  // canonical
+        std::int32_t* sums;          // scratch: kernel_h * kernel_w * input_channels
+        std::uint8_t lift;           // of the input
         LayerView layer;
     };
     struct AverageArgs {
@@ -63,7 +71,7 @@ private:
         std::int8_t* output;
         float scale;
         std::uint8_t output_lift;
-        std::int32_t* sums;        // scratch: channels
+        std::int32_t* sums;  // scratch: channels
     };
     struct Step {
         LayerOp op;
@@ -80,25 +88,28 @@ private:
 
     void place_tensors(Arena& arena) noexcept;
     void place_layer(Arena& arena, int index) noexcept;
-    void place_conv(Arena& arena, const LayerView& layer, const Tensor& in, const Tensor& out, Step& step) noexcept;
-    void place_depthwise(Arena& arena, const LayerView& layer, const Tensor& in, const Tensor& out, Step& step) noexcept;
+    void place_conv(Arena& arena, const LayerView& layer, const Tensor& in, const Tensor& out,
+                    Step& step) noexcept;
+    void place_depthwise(Arena& arena, const LayerView& layer, const Tensor& in, const Tensor& out,
+                         Step& step) noexcept;
     void run_step(const Step& step) noexcept;
     void run_head(const HeadArgs& args) noexcept;
     void run_global_average(const AverageArgs& args) noexcept;
 
     Model model_;
     const Kernels* kernels_ = nullptr;
-    Tensor* tensors_ = nullptr;    // layer_count + 1
-    Step* steps_ = nullptr;        // layer_count
+    Tensor* tensors_ = nullptr;  // layer_count + 1
+    Step* steps_ = nullptr;      // layer_count
     float* logits_ = nullptr;
-    std::int8_t* scratch_ = nullptr;  // of the depthwise kernels
+    std::int8_t* scratch_ = nullptr;     // of the depthwise kernels
     std::int8_t input_table_[256] = {};  // pixel -> quantised input
 };
 
 // exp(x) for x <= 0, relative error below 1e-15, the same bits on every platform (std::exp is not).
 [[nodiscard]] double portable_exp(double x) noexcept;
 
-// scores[i] = exp(logits[i]) / sum, computed in double from the largest logit down, rounded to float.
+// scores[i] = exp(logits[i]) / sum, computed in double from the largest logit down, rounded to
+// float.
 void softmax(const float* logits, int count, float* scores) noexcept;
 
 }  // namespace mien

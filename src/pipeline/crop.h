@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which pixels does a network see of a face? The box, the model's margins, the frame's edge, and the resize.
+// Which pixels does a network see of a face? The box, the model's margins, the frame's edge, and
+// the resize.
 #pragma once
 
 #include <cstdint>
@@ -9,13 +10,16 @@
 
 namespace mien {
 
-// The box grown by the model's margins and clamped to the frame; never empty for a box that touches the frame.
-// A box wholly outside gives an empty rectangle.
-[[nodiscard]] Rect crop_rect(const Rect& box, float margin_x, float margin_y, int frame_width, int frame_height) noexcept;
+// The box grown by the model's margins and clamped to the frame; never empty for a box that touches
+// the frame. A box wholly outside gives an empty rectangle.
+[[nodiscard]] Rect crop_rect(const Rect& box, float margin_x, float margin_y, int frame_width,
+                             int frame_height) noexcept;
 
-// Writes input_height x input_width x input_channels bytes. For a gray network `gray` is the frame's gray picture
-// (row stride `gray_stride`); for an RGB network pixels come from the frame (a gray frame gives R = G = B).
-void cut_crop(const Frame& frame, const std::uint8_t* gray, std::ptrdiff_t gray_stride, const Rect& rect, const Model& model,
-              const ImageKernels& kernels, const LinearScratch& scratch, std::uint8_t* pixels) noexcept;
+// Writes input_height x input_width x input_channels bytes. For a gray network `gray` is the
+// frame's gray picture (row stride `gray_stride`); for an RGB network pixels come from the frame (a
+// gray frame gives R = G = B).
+void cut_crop(const Frame& frame, const std::uint8_t* gray, std::ptrdiff_t gray_stride,
+              const Rect& rect, const Model& model, const ImageKernels& kernels,
+              const LinearScratch& scratch, std::uint8_t* pixels) noexcept;
 
 }  // namespace mien

@@ -12,7 +12,7 @@ using mien::Status;
 struct mien_engine {
     mien::Engine engine;
     mien::Model heads[2];
-    mien_face* faces;       // [max_faces]
+    mien_face* faces;  // [max_faces]
 };
 
 namespace {
@@ -23,8 +23,12 @@ struct Arguments {
     mien::Cascade cascade;
     mien::Model heads[2];
 
-    [[nodiscard]] const mien::Cascade* cascade_or_null() const noexcept { return cascade ? &cascade : nullptr; }
-    [[nodiscard]] const mien::Model* head_or_null(int i) const noexcept { return heads[i] ? &heads[i] : nullptr; }
+    [[nodiscard]] const mien::Cascade* cascade_or_null() const noexcept {
+        return cascade ? &cascade : nullptr;
+    }
+    [[nodiscard]] const mien::Model* head_or_null(int i) const noexcept {
+        return heads[i] ? &heads[i] : nullptr;
+    }
 };
 
 std::span<const std::uint8_t> as_bytes(const void* data, std::size_t size) noexcept {
@@ -32,9 +36,11 @@ std::span<const std::uint8_t> as_bytes(const void* data, std::size_t size) noexc
 }
 
 Status translate(const mien_config* config, const mien_weights* weights, Arguments& out) noexcept {
-    if (config == nullptr || weights == nullptr || config->struct_size != sizeof(mien_config)) return Status::bad_argument;
+    if (config == nullptr || weights == nullptr || config->struct_size != sizeof(mien_config))
+        return Status::bad_argument;
     out.config = {};
-    out.config.detector = {config->scale_factor, config->min_neighbors, config->min_size, config->max_size};
+    out.config.detector = {config->scale_factor, config->min_neighbors, config->min_size,
+                           config->max_size};
     out.config.max_width = config->max_width;
     out.config.max_height = config->max_height;
     out.config.detect_width = config->detect_width;
@@ -43,11 +49,20 @@ Status translate(const mien_config* config, const mien_weights* weights, Argumen
     out.config.executor = {config->run, config->run_context, config->threads};
     out.config.isa = static_cast<mien::Isa>(std::min(config->isa, 255u));
     if (weights->cascade != nullptr)
-        if (const Status s = mien::Cascade::open(as_bytes(weights->cascade, weights->cascade_bytes), out.cascade); s != Status::ok) return s;
+        if (const Status s = mien::Cascade::open(as_bytes(weights->cascade, weights->cascade_bytes),
+                                                 out.cascade);
+            s != Status::ok)
+            return s;
     if (weights->emotion != nullptr)
-        if (const Status s = mien::Model::open(as_bytes(weights->emotion, weights->emotion_bytes), out.heads[0]); s != Status::ok) return s;
+        if (const Status s =
+                mien::Model::open(as_bytes(weights->emotion, weights->emotion_bytes), out.heads[0]);
+            s != Status::ok)
+            return s;
     if (weights->gender != nullptr)
-        if (const Status s = mien::Model::open(as_bytes(weights->gender, weights->gender_bytes), out.heads[1]); s != Status::ok) return s;
+        if (const Status s =
+                mien::Model::open(as_bytes(weights->gender, weights->gender_bytes), out.heads[1]);
+            s != Status::ok)
+            return s;
     return Status::ok;
 }
 
@@ -61,30 +76,42 @@ struct Layout {
 Layout place(mien::Arena& arena, const Arguments& arguments) noexcept {
     Layout layout = {};
     layout.handle = arena.take<mien_engine>(1);
-    layout.faces = arena.take<mien_face>(static_cast<std::size_t>(std::max(arguments.config.max_faces, 0)));
-    layout.rest_bytes = mien::Engine::required_bytes(arguments.config, arguments.cascade_or_null(), arguments.head_or_null(0),
-                                                     arguments.head_or_null(1));
+    layout.faces =
+        arena.take<mien_face>(static_cast<std::size_t>(std::max(arguments.config.max_faces, 0)));
+    layout.rest_bytes =
+        mien::Engine::required_bytes(arguments.config, arguments.cascade_or_null(),
+                                     arguments.head_or_null(0), arguments.head_or_null(1));
     layout.rest = arena.take<std::byte>(layout.rest_bytes);
     return layout;
 }
 
 bool translate(const mien_frame* frame, mien::Frame& out) noexcept {
     if (frame == nullptr || frame->format > MIEN_NV12) return false;
-    out = {frame->data, frame->width, frame->height, frame->stride_bytes, static_cast<mien::PixelFormat>(frame->format)};
+    out = {frame->data, frame->width, frame->height, frame->stride_bytes,
+           static_cast<mien::PixelFormat>(frame->format)};
     return true;
 }
 
 mien_face translate(const mien::Face& face) noexcept {
-    return {face.box.x, face.box.y, face.box.width, face.box.height, face.neighbors,
-            static_cast<std::uint32_t>(face.emotion.size()), static_cast<std::uint32_t>(face.gender.size()),
-            face.emotion.data(), face.gender.data()};
+    return {face.box.x,
+            face.box.y,
+            face.box.width,
+            face.box.height,
+            face.neighbors,
+            static_cast<std::uint32_t>(face.emotion.size()),
+            static_cast<std::uint32_t>(face.gender.size()),
+            face.emotion.data(),
+            face.gender.data()};
 }
 
-using FrameVerb = Status (mien::Engine::*)(const mien::Frame&, std::span<const mien::Face>&) noexcept;
+using FrameVerb = Status (mien::Engine::*)(const mien::Frame&,
+                                           std::span<const mien::Face>&) noexcept;
 
-int run(mien_engine* engine, const mien_frame* frame, const mien_face** faces, std::size_t* count, FrameVerb verb) noexcept {
+int run(mien_engine* engine, const mien_frame* frame, const mien_face** faces, std::size_t* count,
+        FrameVerb verb) noexcept {
     mien::Frame view;
-    if (engine == nullptr || faces == nullptr || count == nullptr || !translate(frame, view)) return MIEN_BAD_ARGUMENT;
+    if (engine == nullptr || faces == nullptr || count == nullptr || !translate(frame, view))
+        return MIEN_BAD_ARGUMENT;
     *faces = engine->faces;
     *count = 0;
     std::span<const mien::Face> found;
@@ -102,9 +129,20 @@ const char* mien_message(int status) { return mien::message(static_cast<Status>(
 void mien_config_init(mien_config* config) {
     if (config == nullptr) return;
     const mien::Config defaults;
-    *config = {sizeof(mien_config), 0, defaults.detector.scale_factor, defaults.detector.min_neighbors, defaults.detector.min_size,
-               defaults.detector.max_size, defaults.max_width, defaults.max_height, defaults.detect_width, defaults.max_faces,
-               defaults.max_candidates, 1, nullptr, nullptr};
+    *config = {sizeof(mien_config),
+               0,
+               defaults.detector.scale_factor,
+               defaults.detector.min_neighbors,
+               defaults.detector.min_size,
+               defaults.detector.max_size,
+               defaults.max_width,
+               defaults.max_height,
+               defaults.detect_width,
+               defaults.max_faces,
+               defaults.max_candidates,
+               1,
+               nullptr,
+               nullptr};
 }
 
 size_t mien_required_bytes(const mien_config* config, const mien_weights* weights) {
@@ -114,11 +152,13 @@ size_t mien_required_bytes(const mien_config* config, const mien_weights* weight
     return place(arena, arguments).rest_bytes == 0 ? 0 : arena.required_bytes();
 }
 
-int mien_create(const mien_config* config, const mien_weights* weights, void* memory, size_t bytes, mien_engine** engine) {
+int mien_create(const mien_config* config, const mien_weights* weights, void* memory, size_t bytes,
+                mien_engine** engine) {
     if (engine == nullptr) return MIEN_BAD_ARGUMENT;
     *engine = nullptr;
     Arguments arguments;
-    if (const Status s = translate(config, weights, arguments); s != Status::ok) return static_cast<int>(s);
+    if (const Status s = translate(config, weights, arguments); s != Status::ok)
+        return static_cast<int>(s);
     if (memory == nullptr) return MIEN_BAD_ARGUMENT;
     mien::Arena arena(static_cast<std::byte*>(memory), bytes);
     const Layout layout = place(arena, arguments);
@@ -127,21 +167,25 @@ int mien_create(const mien_config* config, const mien_weights* weights, void* me
     auto* const handle = new (layout.handle) mien_engine{};
     handle->faces = layout.faces;
     for (int h = 0; h < 2; ++h) handle->heads[h] = arguments.heads[h];
-    const Status status = mien::Engine::create(arguments.config, arguments.cascade_or_null(), arguments.head_or_null(0),
-                                               arguments.head_or_null(1), {layout.rest, layout.rest_bytes}, handle->engine);
+    const Status status = mien::Engine::create(arguments.config, arguments.cascade_or_null(),
+                                               arguments.head_or_null(0), arguments.head_or_null(1),
+                                               {layout.rest, layout.rest_bytes}, handle->engine);
     if (status == Status::ok) *engine = handle;
     return static_cast<int>(status);
 }
 
-int mien_process(mien_engine* engine, const mien_frame* frame, const mien_face** faces, size_t* count) {
+int mien_process(mien_engine* engine, const mien_frame* frame, const mien_face** faces,
+                 size_t* count) {
     return run(engine, frame, faces, count, &mien::Engine::process);
 }
 
-int mien_detect(mien_engine* engine, const mien_frame* frame, const mien_face** faces, size_t* count) {
+int mien_detect(mien_engine* engine, const mien_frame* frame, const mien_face** faces,
+                size_t* count) {
     return run(engine, frame, faces, count, &mien::Engine::detect);
 }
 
-int mien_classify(mien_engine* engine, const mien_frame* frame, int32_t x, int32_t y, int32_t width, int32_t height, mien_face* face) {
+int mien_classify(mien_engine* engine, const mien_frame* frame, int32_t x, int32_t y, int32_t width,
+                  int32_t height, mien_face* face) {
     mien::Frame view;
     if (engine == nullptr || face == nullptr || !translate(frame, view)) return MIEN_BAD_ARGUMENT;
     mien::Face result;

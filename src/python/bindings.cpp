@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: MIT
-// How does Python reach the engine? mien._engine: engines, trackers, decoding and drawing on NumPy arrays, with plain tuples as results.
-// mien/*.py makes typed objects of them; nothing here is for users.
+// How does Python reach the engine? mien._engine: engines, trackers, decoding and drawing on NumPy
+// arrays, with plain tuples as results. mien/*.py makes typed objects of them; nothing here is for
+// users.
 //
-// Pixels are borrowed, never copied, whenever the pixels of a row lie side by side: any row stride, also a negative one, and
-// channels in either order. Other views are packed first. The GIL is released while the engine works; an engine that is called by
-// several threads at once works for each of them with memory of its own, on the same weights.
+// Pixels are borrowed, never copied, whenever the pixels of a row lie side by side: any row stride,
+// also a negative one, and channels in either order. Other views are packed first. The GIL is
+// released while the engine works; an engine that is called by several threads at once works for
+// each of them with memory of its own, on the same weights.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -16,13 +25,6 @@
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
-#include <nanobind/stl/shared_ptr.h>
-#include <nanobind/stl/string.h>
-#include <nanobind/stl/vector.h>
 
 #include "base/crc32.h"
 #include "host/draw.h"
@@ -62,24 +64,30 @@ struct Pixels {
 
 [[noreturn]] void refuse_shape(const Array& array, const char* wanted) {
     std::string shape;
-    for (std::size_t i = 0; i < array.ndim(); ++i) shape += (i ? ", " : "") + std::to_string(array.shape(i));
+    for (std::size_t i = 0; i < array.ndim(); ++i)
+        shape += (i ? ", " : "") + std::to_string(array.shape(i));
     throw nb::value_error(("the array has shape (" + shape + "), not " + wanted).c_str());
 }
 
 int side(std::size_t pixels) {
     if (pixels == 0) throw nb::value_error("the picture is empty");
     if (pixels > static_cast<std::size_t>(max_frame_side)) {
-        throw nb::value_error(("a picture may have " + std::to_string(max_frame_side) + " pixels a side, not " + std::to_string(pixels)).c_str());
+        throw nb::value_error(("a picture may have " + std::to_string(max_frame_side) +
+                               " pixels a side, not " + std::to_string(pixels))
+                                  .c_str());
     }
     return static_cast<int>(pixels);
 }
 
 Pixels borrow(const Array& array, PixelFormat format) {
-    if (array.dtype() != nb::dtype<std::uint8_t>()) throw nb::type_error("pixels must be of type uint8 (0 to 255)");
-    const std::size_t channels = static_cast<std::size_t>(bytes_per_pixel(format)), dimensions = array.ndim();
+    if (array.dtype() != nb::dtype<std::uint8_t>())
+        throw nb::type_error("pixels must be of type uint8 (0 to 255)");
+    const std::size_t channels = static_cast<std::size_t>(bytes_per_pixel(format)),
+                      dimensions = array.ndim();
     const bool flat = channels == 1 && dimensions == 2;
     if (!flat && (dimensions != 3 || array.shape(2) != channels)) {
-        const std::string wanted = channels == 1 ? "(height, width)" : "(height, width, " + std::to_string(channels) + ")";
+        const std::string wanted =
+            channels == 1 ? "(height, width)" : "(height, width, " + std::to_string(channels) + ")";
         refuse_shape(array, wanted.c_str());
     }
     Pixels pixels;
@@ -95,11 +103,15 @@ Pixels borrow(const Array& array, PixelFormat format) {
     }
     frame.data = static_cast<const std::uint8_t*>(array.data());
     const std::size_t row_bytes = array.shape(1) * channels;
-    const std::int64_t row = array.stride(0), column = array.stride(1), channel = flat ? 1 : array.stride(2);
+    const std::int64_t row = array.stride(0), column = array.stride(1),
+                       channel = flat ? 1 : array.stride(2);
     const std::int64_t step = static_cast<std::int64_t>(channels);
-    const bool rows_apart = rows == 1 || row >= static_cast<std::int64_t>(row_bytes) || -row >= static_cast<std::int64_t>(row_bytes);
-    const bool side_by_side = rows_apart && (column == step || frame.width == 1) && (format != PixelFormat::nv12 || row > 0);
-    frame.stride_bytes = rows == 1 ? static_cast<std::ptrdiff_t>(row_bytes) : static_cast<std::ptrdiff_t>(row);
+    const bool rows_apart = rows == 1 || row >= static_cast<std::int64_t>(row_bytes) ||
+                            -row >= static_cast<std::int64_t>(row_bytes);
+    const bool side_by_side = rows_apart && (column == step || frame.width == 1) &&
+                              (format != PixelFormat::nv12 || row > 0);
+    frame.stride_bytes =
+        rows == 1 ? static_cast<std::ptrdiff_t>(row_bytes) : static_cast<std::ptrdiff_t>(row);
     if (side_by_side && (channel == 1 || channels == 1)) return pixels;
     if (side_by_side && channel == -1 && channels == 3) {  // frame[:, :, ::-1]
         frame.data -= 2;
@@ -110,8 +122,10 @@ Pixels borrow(const Array& array, PixelFormat format) {
     std::uint8_t* out = pixels.packed.data();
     for (std::size_t y = 0; y < rows; ++y) {
         for (std::size_t x = 0; x < array.shape(1); ++x) {
-            const std::uint8_t* in = frame.data + static_cast<std::int64_t>(y) * row + static_cast<std::int64_t>(x) * column;
-            for (std::size_t c = 0; c < channels; ++c) *out++ = in[static_cast<std::int64_t>(c) * channel];
+            const std::uint8_t* in = frame.data + static_cast<std::int64_t>(y) * row +
+                                     static_cast<std::int64_t>(x) * column;
+            for (std::size_t c = 0; c < channels; ++c)
+                *out++ = in[static_cast<std::int64_t>(c) * channel];
         }
     }
     frame.data = pixels.packed.data();
@@ -120,7 +134,8 @@ Pixels borrow(const Array& array, PixelFormat format) {
 }
 
 // A new array that owns its pixels.
-Bytes owned(std::unique_ptr<std::uint8_t[]> pixels, std::size_t height, std::size_t width, std::size_t channels) {
+Bytes owned(std::unique_ptr<std::uint8_t[]> pixels, std::size_t height, std::size_t width,
+            std::size_t channels) {
     std::uint8_t* data = pixels.release();
     nb::capsule owner(data, [](void* p) noexcept { delete[] static_cast<std::uint8_t*>(p); });
     const std::size_t shape[3] = {height, width, channels};
@@ -133,26 +148,31 @@ nb::object probabilities_tuple(std::span<const float> values) {
     if (values.empty()) return nb::none();
     nb::object tuple = nb::steal(PyTuple_New(static_cast<Py_ssize_t>(values.size())));
     for (std::size_t i = 0; i < values.size(); ++i) {
-        PyTuple_SetItem(tuple.ptr(), static_cast<Py_ssize_t>(i), PyFloat_FromDouble(static_cast<double>(values[i])));
+        PyTuple_SetItem(tuple.ptr(), static_cast<Py_ssize_t>(i),
+                        PyFloat_FromDouble(static_cast<double>(values[i])));
     }
     return tuple;
 }
 
-// (width, height, dropped, (gray, detect, crop, emotion, gender), [(x, y, w, h, neighbors, emotion or None, gender or None)])
+// (width, height, dropped, (gray, detect, crop, emotion, gender), [(x, y, w, h, neighbors, emotion
+// or None, gender or None)])
 nb::tuple report_tuple(const host::ImageReport& report) {
     nb::list faces;
     for (const host::FaceReport& face : report.faces) {
-        faces.append(nb::make_tuple(face.box.x, face.box.y, face.box.width, face.box.height, face.neighbors,
-                                    probabilities_tuple(face.emotion.probabilities), probabilities_tuple(face.gender.probabilities)));
+        faces.append(nb::make_tuple(face.box.x, face.box.y, face.box.width, face.box.height,
+                                    face.neighbors, probabilities_tuple(face.emotion.probabilities),
+                                    probabilities_tuple(face.gender.probabilities)));
     }
     const host::StepTimes& t = report.times;
-    return nb::make_tuple(report.width, report.height, report.faces_dropped, nb::make_tuple(t.gray, t.detect, t.crop, t.emotion, t.gender), faces);
+    return nb::make_tuple(report.width, report.height, report.faces_dropped,
+                          nb::make_tuple(t.gray, t.detect, t.crop, t.emotion, t.gender), faces);
 }
 
 // ---- the engine ----
 
 struct Options {
-    std::optional<std::string> cascade, emotion, gender;  // a path; empty: inside the module; none: off
+    // a path; empty: inside the module; none: off
+    std::optional<std::string> cascade, emotion, gender;
     double scale_factor = 1.3;
     int min_neighbors = 5, min_size = 0, max_size = 0, detect_width = 0, threads = 1;
     std::string isa = "best";
@@ -170,23 +190,28 @@ Isa isa_of(const std::string& name) {
 
 const Model& model_of(const host::EngineOwner& owner, Head head) {
     const Model* model = head == Head::emotion ? owner.emotion() : owner.gender();
-    if (model == nullptr) throw nb::value_error(head == Head::emotion ? "the engine has no emotion network" : "the engine has no gender network");
+    if (model == nullptr)
+        throw nb::value_error(head == Head::emotion ? "the engine has no emotion network"
+                                                    : "the engine has no gender network");
     return *model;
 }
 
 class SharedEngine {
 public:
     explicit SharedEngine(const Options& options) : pool_(options.threads) {
-        if (options.threads < 1 || options.threads > 64) throw nb::value_error("threads must be 1 to 64");
+        if (options.threads < 1 || options.threads > 64)
+            throw nb::value_error("threads must be 1 to 64");
         host::EngineSetup setup;
-        const auto choose = [](const std::optional<std::string>& path, host::WeightsChoice& choice) {
+        const auto choose = [](const std::optional<std::string>& path,
+                               host::WeightsChoice& choice) {
             choice.use = path.has_value();
             if (path) choice.path = *path;
         };
         choose(options.cascade, setup.cascade);
         choose(options.emotion, setup.emotion);
         choose(options.gender, setup.gender);
-        setup.config.detector = {options.scale_factor, options.min_neighbors, options.min_size, options.max_size};
+        setup.config.detector = {options.scale_factor, options.min_neighbors, options.min_size,
+                                 options.max_size};
         setup.config.detect_width = options.detect_width;
         setup.config.isa = isa_of(options.isa);
         if (pool_.threads() > 1) setup.config.executor = pool_.executor();
@@ -246,10 +271,12 @@ public:
         {
             nb::gil_scoped_release release;
             Lease engine(*this);
-            failure = box ? engine->classify(pixels.frame, *box, report) : engine->classify_crop(pixels.frame, report);
+            failure = box ? engine->classify(pixels.frame, *box, report)
+                          : engine->classify_crop(pixels.frame, report);
             if (!failure) {
                 const Frame seen = engine->engine().last_crop(head);
-                const std::ptrdiff_t bytes = std::ptrdiff_t{seen.width} * bytes_per_pixel(seen.format);
+                const std::ptrdiff_t bytes =
+                    std::ptrdiff_t{seen.width} * bytes_per_pixel(seen.format);
                 for (int y = 0; y < seen.height; ++y) {
                     const std::uint8_t* const row = seen.data + y * seen.stride_bytes;
                     out.pixels.insert(out.pixels.end(), row, row + bytes);
@@ -258,17 +285,23 @@ public:
         }
         if (failure) throw PictureProblem(failure->text);
         host::FaceReport& face = report.faces.at(0);
-        out.probabilities = std::move((head == Head::emotion ? face.emotion : face.gender).probabilities);
-        out.crop = box ? model.crop_of(*box, pixels.frame.width, pixels.frame.height) : Rect{0, 0, pixels.frame.width, pixels.frame.height};
+        out.probabilities =
+            std::move((head == Head::emotion ? face.emotion : face.gender).probabilities);
+        out.crop = box ? model.crop_of(*box, pixels.frame.width, pixels.frame.height)
+                       : Rect{0, 0, pixels.frame.width, pixels.frame.height};
         return out;
     }
 
 #ifdef MIEN_HAS_EXPLAIN
-    // (map, class, probabilities, whether values below 0 speak against it, (x, y, width, height) of the picture that the map covers)
-    nb::tuple explain(const Array& array, PixelFormat format, const std::optional<Rect>& box, Head head, const std::string& method_name, int label,
+    // (map, class, probabilities, whether values below 0 speak against it, (x, y, width, height) of
+    // the picture that the map covers)
+    nb::tuple explain(const Array& array, PixelFormat format, const std::optional<Rect>& box,
+                      Head head, const std::string& method_name, int label,
                       const std::string& layer) {
         explain::Method method;
-        if (!explain::find_method(method_name, method)) throw nb::value_error(("there is no method of explanation called " + method_name).c_str());
+        if (!explain::find_method(method_name, method))
+            throw nb::value_error(
+                ("there is no method of explanation called " + method_name).c_str());
         const Seen seen = look(array, format, box, head);
         const Model& model = model_of(*root_, head);
         if (label >= model.class_count()) throw nb::value_error("there is no class of that number");
@@ -279,7 +312,8 @@ public:
         {
             nb::gil_scoped_release release;
             const std::lock_guard lock(explain_mutex_);
-            std::unique_ptr<explain::Explainer>& explainer = explainers_[head == Head::emotion ? 0 : 1];
+            std::unique_ptr<explain::Explainer>& explainer =
+                explainers_[head == Head::emotion ? 0 : 1];
             if (explainer == nullptr) explainer = std::make_unique<explain::Explainer>(model);
             if (!layer.empty()) place = explainer->place_of(layer);
             if (place != explain::no_place) {
@@ -287,14 +321,21 @@ public:
                 done = explainer->explain(method, label, place, map);
             }
         }
-        if (place == explain::no_place) throw nb::value_error(("the network has no layer called " + layer).c_str());
-        if (!done) throw nb::value_error(("the network has no map for " + method_name + (layer.empty() ? "" : " at " + layer)).c_str());
+        if (place == explain::no_place)
+            throw nb::value_error(("the network has no layer called " + layer).c_str());
+        if (!done)
+            throw nb::value_error(("the network has no map for " + method_name +
+                                   (layer.empty() ? "" : " at " + layer))
+                                      .c_str());
         auto* values = new float[map.values.size()];
         std::memcpy(values, map.values.data(), map.values.size() * sizeof(float));
         nb::capsule owner(values, [](void* p) noexcept { delete[] static_cast<float*>(p); });
-        const std::size_t shape[2] = {static_cast<std::size_t>(map.height), static_cast<std::size_t>(map.width)};
-        return nb::make_tuple(nb::ndarray<float, nb::numpy>(values, 2, shape, owner), label, probabilities_tuple(seen.probabilities),
-                              explain::is_signed(method), nb::make_tuple(seen.crop.x, seen.crop.y, seen.crop.width, seen.crop.height));
+        const std::size_t shape[2] = {static_cast<std::size_t>(map.height),
+                                      static_cast<std::size_t>(map.width)};
+        return nb::make_tuple(
+            nb::ndarray<float, nb::numpy>(values, 2, shape, owner), label,
+            probabilities_tuple(seen.probabilities), explain::is_signed(method),
+            nb::make_tuple(seen.crop.x, seen.crop.y, seen.crop.width, seen.crop.height));
     }
 #endif
 
@@ -329,8 +370,10 @@ private:
 nb::object head_tuple(const Model* model, const host::HeadInfo& head) {
     if (model == nullptr) return nb::none();
     nb::list labels;
-    for (const std::string& label : head.labels) labels.append(nb::str(label.c_str(), label.size()));
-    return nb::make_tuple(head.model_name, nb::tuple(labels), model->input_width(), model->input_height(), model->input_channels());
+    for (const std::string& label : head.labels)
+        labels.append(nb::str(label.c_str(), label.size()));
+    return nb::make_tuple(head.model_name, nb::tuple(labels), model->input_width(),
+                          model->input_height(), model->input_channels());
 }
 
 // Which weights are these? The checksums of their files.
@@ -338,7 +381,8 @@ std::string fingerprint_of(const host::EngineOwner& owner) {
     std::string text;
     const auto add = [&text](const auto* weights) {
         char digits[16];
-        std::snprintf(digits, sizeof digits, "%s%08x", text.empty() ? "" : "-", weights == nullptr ? 0u : static_cast<unsigned>(crc32(weights->bytes())));
+        std::snprintf(digits, sizeof digits, "%s%08x", text.empty() ? "" : "-",
+                      weights == nullptr ? 0u : static_cast<unsigned>(crc32(weights->bytes())));
         text += digits;
     };
     add(owner.cascade());
@@ -351,10 +395,13 @@ std::string fingerprint_of(const host::EngineOwner& owner) {
 
 class SharedTracker {
 public:
-    SharedTracker(std::shared_ptr<SharedEngine> engine, const TrackerConfig& config) : shared_(std::move(engine)), config_(config) {
-        if (shared_->root().cascade() == nullptr) throw nb::value_error("a tracker needs an engine with a cascade");
+    SharedTracker(std::shared_ptr<SharedEngine> engine, const TrackerConfig& config)
+        : shared_(std::move(engine)), config_(config) {
+        if (shared_->root().cascade() == nullptr)
+            throw nb::value_error("a tracker needs an engine with a cascade");
         config_.engine = shared_->config();
-        if (Tracker::required_bytes(config_, shared_->root().cascade(), shared_->root().emotion(), shared_->root().gender()) == 0) {
+        if (Tracker::required_bytes(config_, shared_->root().cascade(), shared_->root().emotion(),
+                                    shared_->root().gender()) == 0) {
             throw nb::value_error("a tracker option is out of range");
         }
     }
@@ -374,7 +421,8 @@ public:
         nb::list list;
         for (const TrackedFace& face : faces) {
             last_id_ = std::max(last_id_, id_base_ + face.id);
-            list.append(nb::make_tuple(id_base_ + face.id, face.box.x, face.box.y, face.box.width, face.box.height, face.neighbors, face.missed, face.age,
+            list.append(nb::make_tuple(id_base_ + face.id, face.box.x, face.box.y, face.box.width,
+                                       face.box.height, face.neighbors, face.missed, face.age,
                                        reading(face.emotion), reading(face.gender)));
         }
         return nb::make_tuple(pixels.frame.width, pixels.frame.height, tracker_.stats().full, list);
@@ -388,19 +436,27 @@ public:
 private:
     static nb::object reading(const TrackedReading& reading) {
         if (reading.label < 0) return nb::none();
-        return nb::make_tuple(reading.label, probabilities_tuple(reading.probabilities), probabilities_tuple(reading.smoothed));
+        return nb::make_tuple(reading.label, probabilities_tuple(reading.probabilities),
+                              probabilities_tuple(reading.smoothed));
     }
 
     // Grows for larger frames; numbers of faces go on.
     Status prepare(const Frame& frame) {
-        if (tracker_ && frame.width <= config_.engine.max_width && frame.height <= config_.engine.max_height) return Status::ok;
-        config_.engine.max_width = tracker_ ? std::max(config_.engine.max_width, frame.width) : frame.width;
-        config_.engine.max_height = tracker_ ? std::max(config_.engine.max_height, frame.height) : frame.height;
+        if (tracker_ && frame.width <= config_.engine.max_width &&
+            frame.height <= config_.engine.max_height)
+            return Status::ok;
+        config_.engine.max_width =
+            tracker_ ? std::max(config_.engine.max_width, frame.width) : frame.width;
+        config_.engine.max_height =
+            tracker_ ? std::max(config_.engine.max_height, frame.height) : frame.height;
         id_base_ = last_id_;
         tracker_ = Tracker();
         const host::EngineOwner& owner = shared_->root();
-        memory_.assign(Tracker::required_bytes(config_, owner.cascade(), owner.emotion(), owner.gender()), std::byte{});
-        return Tracker::create(config_, owner.cascade(), owner.emotion(), owner.gender(), memory_, tracker_);
+        memory_.assign(
+            Tracker::required_bytes(config_, owner.cascade(), owner.emotion(), owner.gender()),
+            std::byte{});
+        return Tracker::create(config_, owner.cascade(), owner.emotion(), owner.gender(), memory_,
+                               tracker_);
     }
 
     std::shared_ptr<SharedEngine> shared_;
@@ -414,7 +470,8 @@ private:
 // ---- pictures ----
 
 nb::tuple decode(const nb::bytes& bytes, std::uint64_t max_pixels) {
-    const std::span<const std::uint8_t> span(reinterpret_cast<const std::uint8_t*>(bytes.c_str()), bytes.size());
+    const std::span<const std::uint8_t> span(reinterpret_cast<const std::uint8_t*>(bytes.c_str()),
+                                             bytes.size());
     host::ImageLimits limits;
     if (max_pixels > 0) limits.max_pixels = max_pixels;
     std::optional<host::Result<host::DecodedImage>> decoded;
@@ -426,18 +483,22 @@ nb::tuple decode(const nb::bytes& bytes, std::uint64_t max_pixels) {
     host::Image& image = (*decoded)->image;
     std::uint8_t* data = image.pixels.release();
     nb::capsule owner(data, [](void* p) noexcept { std::free(p); });
-    const std::size_t shape[3] = {static_cast<std::size_t>(image.height), static_cast<std::size_t>(image.width), 3};
+    const std::size_t shape[3] = {static_cast<std::size_t>(image.height),
+                                  static_cast<std::size_t>(image.width), 3};
     return nb::make_tuple(Bytes(data, 3, shape, owner), (*decoded)->note);
 }
 
 nb::bytes encode(const Array& array, PixelFormat format, bool jpeg) {
-    if (format != PixelFormat::gray8 && format != PixelFormat::rgb24) throw nb::value_error("only gray and rgb pictures are written");
+    if (format != PixelFormat::gray8 && format != PixelFormat::rgb24)
+        throw nb::value_error("only gray and rgb pictures are written");
     Pixels pixels = borrow(array, format);
-    if (pixels.frame.format == PixelFormat::bgr24) throw nb::value_error("a reversed view: pass numpy.ascontiguousarray of it");
+    if (pixels.frame.format == PixelFormat::bgr24)
+        throw nb::value_error("a reversed view: pass numpy.ascontiguousarray of it");
     std::optional<host::Result<host::ByteVector>> encoded;
     {
         nb::gil_scoped_release release;
-        encoded = host::encode_image(pixels.frame, jpeg ? host::ImageFormat::jpeg : host::ImageFormat::png);
+        encoded = host::encode_image(pixels.frame,
+                                     jpeg ? host::ImageFormat::jpeg : host::ImageFormat::png);
     }
     if (!*encoded) throw PictureProblem(encoded->error().text);
     return nb::bytes((*encoded)->data(), (*encoded)->size());
@@ -446,15 +507,19 @@ nb::bytes encode(const Array& array, PixelFormat format, bool jpeg) {
 using Paper = nb::ndarray<std::uint8_t, nb::shape<-1, -1, 3>, nb::c_contig, nb::device::cpu>;
 
 host::Canvas canvas_of(const Paper& paper) {
-    return {paper.data(), side(paper.shape(1)), side(paper.shape(0)), static_cast<std::ptrdiff_t>(paper.stride(0))};
+    return {paper.data(), side(paper.shape(1)), side(paper.shape(0)),
+            static_cast<std::ptrdiff_t>(paper.stride(0))};
 }
 
 using FaceTuple = std::vector<int>;
 
-// Paints boxes and labels as `mien image --out` does: boxes [x, y, w, h], a line of text or two each.
-void annotate(const Paper& paper, const SharedEngine& engine, const std::vector<FaceTuple>& boxes, const std::vector<std::vector<float>>& emotion,
+// Paints boxes and labels as `mien image --out` does: boxes [x, y, w, h], a line of text or two
+// each.
+void annotate(const Paper& paper, const SharedEngine& engine, const std::vector<FaceTuple>& boxes,
+              const std::vector<std::vector<float>>& emotion,
               const std::vector<std::vector<float>>& gender, bool by_emotion) {
-    if (boxes.size() != emotion.size() || boxes.size() != gender.size()) throw nb::value_error("boxes and readings differ in number");
+    if (boxes.size() != emotion.size() || boxes.size() != gender.size())
+        throw nb::value_error("boxes and readings differ in number");
     const host::EngineInfo& info = engine.root().info();
     std::vector<host::FaceReport> faces;
     for (std::size_t i = 0; i < boxes.size(); ++i) {
@@ -463,8 +528,10 @@ void annotate(const Paper& paper, const SharedEngine& engine, const std::vector<
         face.box = {boxes[i][0], boxes[i][1], boxes[i][2], boxes[i][3]};
         face.emotion.probabilities = emotion[i];
         face.gender.probabilities = gender[i];
-        if ((face.emotion.known() && face.emotion.probabilities.size() != info.emotion.labels.size()) ||
-            (face.gender.known() && face.gender.probabilities.size() != info.gender.labels.size())) {
+        if ((face.emotion.known() &&
+             face.emotion.probabilities.size() != info.emotion.labels.size()) ||
+            (face.gender.known() &&
+             face.gender.probabilities.size() != info.gender.labels.size())) {
             throw nb::value_error("the readings are of another engine");
         }
         faces.push_back(std::move(face));
@@ -475,12 +542,16 @@ void annotate(const Paper& paper, const SharedEngine& engine, const std::vector<
 }
 
 // Lays a map of values over a part of the picture, in the colours of `mien explain`.
-void draw_map(const Paper& paper, const FaceTuple& area, const nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>& values, bool is_signed) {
+void draw_map(const Paper& paper, const FaceTuple& area,
+              const nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>& values,
+              bool is_signed) {
     if (area.size() != 4) throw nb::value_error("an area has four numbers: x, y, width, height");
-    const host::MapView map = {{values.data(), values.size()}, side(values.shape(1)), side(values.shape(0))};
+    const host::MapView map = {
+        {values.data(), values.size()}, side(values.shape(1)), side(values.shape(0))};
     const host::Canvas canvas = canvas_of(paper);
     nb::gil_scoped_release release;
-    host::draw_map(canvas, {area[0], area[1], area[2], area[3]}, map, host::color_limit(map), is_signed);
+    host::draw_map(canvas, {area[0], area[1], area[2], area[3]}, map, host::color_limit(map),
+                   is_signed);
 }
 
 }  // namespace
@@ -496,7 +567,8 @@ NB_MODULE(_engine, module) {
 #ifdef MIEN_HAS_EXPLAIN
     module.attr("has_explain") = true;
     nb::list methods;
-    for (const auto method : mien::explain::all_methods) methods.append(nb::str(mien::explain::method_name(method)));
+    for (const auto method : mien::explain::all_methods)
+        methods.append(nb::str(mien::explain::method_name(method)));
     module.attr("explain_methods") = nb::tuple(methods);
 #else
     module.attr("has_explain") = false;
@@ -504,59 +576,97 @@ NB_MODULE(_engine, module) {
 #endif
 
     const auto format = [](int number) { return static_cast<PixelFormat>(number); };
-    const auto box_of = [](const std::optional<std::vector<int>>& box) -> std::optional<mien::Rect> {
+    const auto box_of =
+        [](const std::optional<std::vector<int>>& box) -> std::optional<mien::Rect> {
         if (!box) return {};
         if (box->size() != 4) throw nb::value_error("a box has four numbers: x, y, width, height");
         return mien::Rect{(*box)[0], (*box)[1], (*box)[2], (*box)[3]};
     };
 
     nb::class_<SharedEngine>(module, "Engine")
-        .def("__init__",
-             [](SharedEngine* self, std::optional<std::string> cascade, std::optional<std::string> emotion, std::optional<std::string> gender,
-                double scale_factor, int min_neighbors, int min_size, int max_size, int detect_width, int threads, const std::string& isa) {
-                 new (self) SharedEngine({std::move(cascade), std::move(emotion), std::move(gender), scale_factor, min_neighbors, min_size, max_size,
-                                          detect_width, threads, isa});
-             },
-             "cascade"_a.none(), "emotion"_a.none(), "gender"_a.none(), "scale_factor"_a, "min_neighbors"_a, "min_size"_a, "max_size"_a,
-             "detect_width"_a, "threads"_a, "isa"_a)
-        .def("process", [format](SharedEngine& self, const Array& array, int f) {
-            return self.run(array, format(f), [](SharedEngine::Lease& engine, const mien::Frame& frame, mien::host::ImageReport& report) { return engine->process(frame, report); });
-        })
-        .def("detect", [format](SharedEngine& self, const Array& array, int f) {
-            return self.run(array, format(f), [](SharedEngine::Lease& engine, const mien::Frame& frame, mien::host::ImageReport& report) { return engine->detect(frame, report); });
-        })
-        .def("classify", [format](SharedEngine& self, const Array& array, int f, int x, int y, int width, int height) {
-            return self.run(array, format(f), [=](SharedEngine::Lease& engine, const mien::Frame& frame, mien::host::ImageReport& report) {
-                return engine->classify(frame, {x, y, width, height}, report);
-            });
-        })
-        .def("classify_crop", [format](SharedEngine& self, const Array& array, int f) {
-            return self.run(array, format(f), [](SharedEngine::Lease& engine, const mien::Frame& frame, mien::host::ImageReport& report) { return engine->classify_crop(frame, report); });
-        })
-        .def("network_input", [format, box_of](SharedEngine& self, const Array& array, int f, const std::optional<std::vector<int>>& box, int head) {
-            const auto which = static_cast<mien::Head>(head);
-            const std::vector<std::uint8_t> seen = self.look(array, format(f), box_of(box), which).pixels;
-            const mien::Model& model = model_of(self.root(), which);
-            auto pixels = std::make_unique<std::uint8_t[]>(seen.size());
-            std::memcpy(pixels.get(), seen.data(), seen.size());
-            return owned(std::move(pixels), static_cast<std::size_t>(model.input_height()), static_cast<std::size_t>(model.input_width()),
-                         static_cast<std::size_t>(model.input_channels()));
-        }, "array"_a, "format"_a, "box"_a.none(), "head"_a)
+        .def(
+            "__init__",
+            [](SharedEngine* self, std::optional<std::string> cascade,
+               std::optional<std::string> emotion, std::optional<std::string> gender,
+               double scale_factor, int min_neighbors, int min_size, int max_size, int detect_width,
+               int threads, const std::string& isa) {
+                new (self) SharedEngine({std::move(cascade), std::move(emotion), std::move(gender),
+                                         scale_factor, min_neighbors, min_size, max_size,
+                                         detect_width, threads, isa});
+            },
+            "cascade"_a.none(), "emotion"_a.none(), "gender"_a.none(), "scale_factor"_a,
+            "min_neighbors"_a, "min_size"_a, "max_size"_a, "detect_width"_a, "threads"_a, "isa"_a)
+        .def("process",
+             [format](SharedEngine& self, const Array& array, int f) {
+                 return self.run(array, format(f),
+                                 [](SharedEngine::Lease& engine, const mien::Frame& frame,
+                                    mien::host::ImageReport& report) {
+                                     return engine->process(frame, report);
+                                 });
+             })
+        .def("detect",
+             [format](SharedEngine& self, const Array& array, int f) {
+                 return self.run(
+                     array, format(f),
+                     [](SharedEngine::Lease& engine, const mien::Frame& frame,
+                        mien::host::ImageReport& report) { return engine->detect(frame, report); });
+             })
+        .def("classify",
+             [format](SharedEngine& self, const Array& array, int f, int x, int y, int width,
+                      int height) {
+                 return self.run(array, format(f),
+                                 [=](SharedEngine::Lease& engine, const mien::Frame& frame,
+                                     mien::host::ImageReport& report) {
+                                     return engine->classify(frame, {x, y, width, height}, report);
+                                 });
+             })
+        .def("classify_crop",
+             [format](SharedEngine& self, const Array& array, int f) {
+                 return self.run(array, format(f),
+                                 [](SharedEngine::Lease& engine, const mien::Frame& frame,
+                                    mien::host::ImageReport& report) {
+                                     return engine->classify_crop(frame, report);
+                                 });
+             })
+        .def(
+            "network_input",
+            [format, box_of](SharedEngine& self, const Array& array, int f,
+                             const std::optional<std::vector<int>>& box, int head) {
+                const auto which = static_cast<mien::Head>(head);
+                const std::vector<std::uint8_t> seen =
+                    self.look(array, format(f), box_of(box), which).pixels;
+                const mien::Model& model = model_of(self.root(), which);
+                auto pixels = std::make_unique<std::uint8_t[]>(seen.size());
+                std::memcpy(pixels.get(), seen.data(), seen.size());
+                return owned(std::move(pixels), static_cast<std::size_t>(model.input_height()),
+                             static_cast<std::size_t>(model.input_width()),
+                             static_cast<std::size_t>(model.input_channels()));
+            },
+            "array"_a, "format"_a, "box"_a.none(), "head"_a)
 #ifdef MIEN_HAS_EXPLAIN
-        .def("explain", [format, box_of](SharedEngine& self, const Array& array, int f, const std::optional<std::vector<int>>& box, int head, const std::string& method, int label, const std::string& layer) {
-            return self.explain(array, format(f), box_of(box), static_cast<mien::Head>(head), method, label, layer);
-        }, "array"_a, "format"_a, "box"_a.none(), "head"_a, "method"_a, "label"_a, "layer"_a)
+        .def(
+            "explain",
+            [format, box_of](SharedEngine& self, const Array& array, int f,
+                             const std::optional<std::vector<int>>& box, int head,
+                             const std::string& method, int label, const std::string& layer) {
+                return self.explain(array, format(f), box_of(box), static_cast<mien::Head>(head),
+                                    method, label, layer);
+            },
+            "array"_a, "format"_a, "box"_a.none(), "head"_a, "method"_a, "label"_a, "layer"_a)
 #endif
         .def("info", [](const SharedEngine& self) {
             const mien::host::EngineOwner& owner = self.root();
-            return nb::make_tuple(owner.info().cascade_name, head_tuple(owner.emotion(), owner.info().emotion), head_tuple(owner.gender(), owner.info().gender),
-                                  mien::isa_name(mien::resolve_isa(self.config().isa)), fingerprint_of(owner));
+            return nb::make_tuple(
+                owner.info().cascade_name, head_tuple(owner.emotion(), owner.info().emotion),
+                head_tuple(owner.gender(), owner.info().gender),
+                mien::isa_name(mien::resolve_isa(self.config().isa)), fingerprint_of(owner));
         });
 
     nb::class_<SharedTracker>(module, "Tracker")
         .def("__init__",
-             [](SharedTracker* self, std::shared_ptr<SharedEngine> engine, int smoothing, float average_weight, int max_tracks, int full_every,
-                std::uint64_t cycle_ns, std::uint64_t lost_ns, int keep_neighbors) {
+             [](SharedTracker* self, std::shared_ptr<SharedEngine> engine, int smoothing,
+                float average_weight, int max_tracks, int full_every, std::uint64_t cycle_ns,
+                std::uint64_t lost_ns, int keep_neighbors) {
                  mien::TrackerConfig config;
                  config.smoothing = static_cast<mien::Smoothing>(smoothing);
                  config.average_weight = average_weight;
@@ -567,16 +677,23 @@ NB_MODULE(_engine, module) {
                  config.keep_neighbors = keep_neighbors;
                  new (self) SharedTracker(std::move(engine), config);
              })
-        .def("process", [format](SharedTracker& self, const Array& array, int f, std::uint64_t time_ns) { return self.process(array, format(f), time_ns); })
+        .def("process",
+             [format](SharedTracker& self, const Array& array, int f, std::uint64_t time_ns) {
+                 return self.process(array, format(f), time_ns);
+             })
         .def("reset", &SharedTracker::reset, nb::call_guard<nb::gil_scoped_release>());
 
     module.def("decode", &decode);
-    module.def("encode", [format](const Array& array, int f, bool jpeg) { return encode(array, format(f), jpeg); });
+    module.def("encode", [format](const Array& array, int f, bool jpeg) {
+        return encode(array, format(f), jpeg);
+    });
     module.def("annotate", &annotate);
     module.def("draw_map", &draw_map);
-    module.def("draw_text", [](const Paper& paper, int left, int top, const std::string& text, float size, int r, int g, int b) {
+    module.def("draw_text", [](const Paper& paper, int left, int top, const std::string& text,
+                               float size, int r, int g, int b) {
         mien::host::draw_text(canvas_of(paper), left, top, text, size,
-                              {static_cast<std::uint8_t>(r), static_cast<std::uint8_t>(g), static_cast<std::uint8_t>(b)});
+                              {static_cast<std::uint8_t>(r), static_cast<std::uint8_t>(g),
+                               static_cast<std::uint8_t>(b)});
     });
     module.def("text_size", [](const std::string& text, float size) {
         const mien::host::TextSize t = mien::host::text_size(text, size);

@@ -24,18 +24,24 @@ public:
             for (++at_;; ++at_) {
                 if (at_end()) return cause = "a quoted field without end", std::nullopt;
                 if (text_[at_] == '"') {
-                    if (at_ + 1 < text_.size() && text_[at_ + 1] == '"') ++at_;
-                    else break;
+                    if (at_ + 1 < text_.size() && text_[at_ + 1] == '"')
+                        ++at_;
+                    else
+                        break;
                 }
                 out += text_[at_];
-                if (out.size() > max_field) return cause = "a field of more than 4096 bytes", std::nullopt;
+                if (out.size() > max_field)
+                    return cause = "a field of more than 4096 bytes", std::nullopt;
             }
             ++at_;
-            if (!at_end() && text_[at_] != separator_ && text_[at_] != '\n' && text_[at_] != '\r') return cause = "letters behind a quoted field", std::nullopt;
+            if (!at_end() && text_[at_] != separator_ && text_[at_] != '\n' && text_[at_] != '\r')
+                return cause = "letters behind a quoted field", std::nullopt;
         } else {
-            while (!at_end() && text_[at_] != separator_ && text_[at_] != '\n' && text_[at_] != '\r') {
+            while (!at_end() && text_[at_] != separator_ && text_[at_] != '\n' &&
+                   text_[at_] != '\r') {
                 out += text_[at_++];
-                if (out.size() > max_field) return cause = "a field of more than 4096 bytes", std::nullopt;
+                if (out.size() > max_field)
+                    return cause = "a field of more than 4096 bytes", std::nullopt;
             }
         }
         end_of_line = at_end() || text_[at_] != separator_;
@@ -60,7 +66,8 @@ private:
 host::Result<GroupTable> GroupTable::parse(std::span<const std::uint8_t> bytes) {
     std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     if (text.substr(0, 3) == "\xef\xbb\xbf") text.remove_prefix(3);
-    if (text.find('\0') != std::string_view::npos) return host::Error{"is no text: it has a zero byte"};
+    if (text.find('\0') != std::string_view::npos)
+        return host::Error{"is no text: it has a zero byte"};
     const std::string_view first_line = text.substr(0, text.find_first_of("\r\n"));
     const char separator = first_line.find('\t') != std::string_view::npos ? '\t' : ',';
     Reader reader(text, separator);
@@ -74,25 +81,35 @@ host::Result<GroupTable> GroupTable::parse(std::span<const std::uint8_t> bytes) 
             auto field = reader.field(end_of_line, cause);
             if (!field) return host::Error{"line " + std::to_string(line) + ": " + cause};
             fields.push_back(std::move(*field));
-            if (fields.size() > max_columns) return host::Error{"line " + std::to_string(line) + ": more than 64 columns"};
+            if (fields.size() > max_columns)
+                return host::Error{"line " + std::to_string(line) + ": more than 64 columns"};
         }
         if (fields.size() == 1 && fields[0].empty()) continue;
         if (columns == 0) {
             columns = fields.size();
-            if (columns < 2) return host::Error{"its first line must name the picture's column and one property at least, separated by commas or tabs"};
+            if (columns < 2)
+                return host::Error{
+                    "its first line must name the picture's column and one property at least, "
+                    "separated by commas or tabs"};
             table.properties_.assign(fields.begin() + 1, fields.end());
             continue;
         }
         if (fields.size() != columns) {
-            return host::Error{"line " + std::to_string(line) + " has " + std::to_string(fields.size()) + " fields, the first line " + std::to_string(columns)};
+            return host::Error{"line " + std::to_string(line) + " has " +
+                               std::to_string(fields.size()) + " fields, the first line " +
+                               std::to_string(columns)};
         }
         if (table.rows_.size() >= max_lines) return host::Error{"more than 10 million lines"};
         std::string name = std::move(fields[0]);
         fields.erase(fields.begin());
-        const bool number = !name.empty() && name.size() < 12 && std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
+        const bool number =
+            !name.empty() && name.size() < 12 &&
+            std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
         if (number) name = "row " + name;
         const auto [old, added] = table.rows_.emplace(std::move(name), std::move(fields));
-        if (!added) return host::Error{"line " + std::to_string(line) + ": the picture '" + old->first + "' is there twice"};
+        if (!added)
+            return host::Error{"line " + std::to_string(line) + ": the picture '" + old->first +
+                               "' is there twice"};
     }
     if (columns == 0) return host::Error{"is empty"};
     return table;

@@ -12,20 +12,25 @@
 namespace mien::report {
 namespace {
 
-constexpr int bins = 15;   // as host::Scores
+constexpr int bins = 15;  // as host::Scores
 
 template <class... Values>
 std::string text(const char* pattern, Values... values) {
     char buffer[512];
     const int n = std::snprintf(buffer, sizeof buffer, pattern, values...);
-    return {buffer, static_cast<std::size_t>(std::clamp(n, 0, static_cast<int>(sizeof buffer) - 1))};
+    return {buffer,
+            static_cast<std::size_t>(std::clamp(n, 0, static_cast<int>(sizeof buffer) - 1))};
 }
 std::string percent(double share) { return text("%.1f&thinsp;%%", 100 * share); }
 
 // How many bytes the UTF-8 letter at the beginning takes; 0: it is none.
 std::size_t letter_bytes(std::string_view s) {
     const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(s[i]); };
-    const std::size_t n = byte(0) < 0x80 ? 1 : byte(0) >= 0xc2 && byte(0) < 0xe0 ? 2 : byte(0) >= 0xe0 && byte(0) < 0xf0 ? 3 : byte(0) >= 0xf0 && byte(0) < 0xf5 ? 4 : 0;
+    const std::size_t n = byte(0) < 0x80                      ? 1
+                          : byte(0) >= 0xc2 && byte(0) < 0xe0 ? 2
+                          : byte(0) >= 0xe0 && byte(0) < 0xf0 ? 3
+                          : byte(0) >= 0xf0 && byte(0) < 0xf5 ? 4
+                                                              : 0;
     if (n == 0 || n > s.size()) return 0;
     for (std::size_t i = 1; i < n; ++i)
         if ((byte(i) & 0xc0) != 0x80) return 0;
@@ -37,24 +42,33 @@ std::string escaped(std::string_view s) {
     while (!s.empty()) {
         const std::size_t n = letter_bytes(s);
         const char c = s[0];
-        if (n == 0 || (n == 1 && (static_cast<unsigned char>(c) < 32 || c == 127))) out += '?';
-        else if (c == '<') out += "&lt;";
-        else if (c == '>') out += "&gt;";
-        else if (c == '&') out += "&amp;";
-        else if (c == '"') out += "&quot;";
-        else out += s.substr(0, n);
+        if (n == 0 || (n == 1 && (static_cast<unsigned char>(c) < 32 || c == 127)))
+            out += '?';
+        else if (c == '<')
+            out += "&lt;";
+        else if (c == '>')
+            out += "&gt;";
+        else if (c == '&')
+            out += "&amp;";
+        else if (c == '"')
+            out += "&quot;";
+        else
+            out += s.substr(0, n);
         s.remove_prefix(std::max<std::size_t>(n, 1));
     }
     return out;
 }
 
 std::string base64(const host::ByteVector& bytes) {
-    static constexpr char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static constexpr char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     std::string out;
     out.reserve((bytes.size() + 2) / 3 * 4);
     for (std::size_t i = 0; i < bytes.size(); i += 3) {
         const std::size_t left = bytes.size() - i;
-        const std::uint32_t v = static_cast<std::uint32_t>(bytes[i]) << 16 | (left > 1 ? static_cast<std::uint32_t>(bytes[i + 1]) << 8 : 0) | (left > 2 ? bytes[i + 2] : 0u);
+        const std::uint32_t v = static_cast<std::uint32_t>(bytes[i]) << 16 |
+                                (left > 1 ? static_cast<std::uint32_t>(bytes[i + 1]) << 8 : 0) |
+                                (left > 2 ? bytes[i + 2] : 0u);
         out += letters[v >> 18];
         out += letters[v >> 12 & 63];
         out += left > 1 ? letters[v >> 6 & 63] : '=';
@@ -67,7 +81,8 @@ std::string picture(const host::Image& image, const std::string& alt) {
     if (image.pixels == nullptr) return {};
     const auto bytes = host::encode_image(image.frame(), host::ImageFormat::png);
     if (!bytes) return {};
-    return text("<img width=\"%d\" height=\"%d\" alt=\"", image.width, image.height) + escaped(alt) + "\" src=\"data:image/png;base64," + base64(*bytes) + "\">";
+    return text("<img width=\"%d\" height=\"%d\" alt=\"", image.width, image.height) +
+           escaped(alt) + "\" src=\"data:image/png;base64," + base64(*bytes) + "\">";
 }
 
 constexpr const char* style = R"(<style>
@@ -108,26 +123,41 @@ struct Graph {
     static double x(double v) { return left + size * v; }
     static double y(double v) { return top + size * (1 - v); }
     static std::string open(const std::string& title) {
-        std::string out = text("<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", left + size + 12, top + size + 22) + escaped(title) + "\">";
-        out += text("<rect class=\"axis\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/>", left, top, size, size);
+        std::string out = text("<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"",
+                               left + size + 12, top + size + 22) +
+                          escaped(title) + "\">";
+        out += text("<rect class=\"axis\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/>", left,
+                    top, size, size);
         for (const double v : {0.0, 0.5, 1.0}) {
-            out += text("<text x=\"%.0f\" y=\"%d\" text-anchor=\"middle\">%.0f</text>", x(v), top + size + 15, 100 * v);
-            out += text("<text x=\"%d\" y=\"%.0f\" text-anchor=\"end\">%.0f</text>", left - 4, y(v) + 4, 100 * v);
+            out += text("<text x=\"%.0f\" y=\"%d\" text-anchor=\"middle\">%.0f</text>", x(v),
+                        top + size + 15, 100 * v);
+            out += text("<text x=\"%d\" y=\"%.0f\" text-anchor=\"end\">%.0f</text>", left - 4,
+                        y(v) + 4, 100 * v);
         }
         return out;
     }
 };
 
 std::string head(const Page& page) {
-    std::string out = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-                      "<meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n<title>" + escaped(page.model) + " on " + escaped(page.source) + "</title>\n" + style +
-                      "</head>\n<body>\n<a class=\"skip\" href=\"#main\">To the figures</a>\n<header><h1>" + escaped(page.model) + " on " + escaped(page.source) + "</h1>\n<p class=\"note\">";
-    out += text("%zu labelled pictures, split ", page.samples.size()) + escaped(page.split) + "; mien " + version() + (page.date.empty() ? "" : ", " + escaped(page.date)) +
-           ". Labels are what raters wrote; the network guesses that word, not what a person feels.</p>\n<nav aria-label=\"Parts of the page\"><ul>"
-           "<li><a href=\"#figures\">Figures</a></li><li><a href=\"#confusion\">Confusions</a></li><li><a href=\"#calibration\">Reliability</a></li>"
-           "<li><a href=\"#curves\">Precision and recall</a></li>";
+    std::string out =
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta "
+        "name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+        "<meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" "
+        "href=\"data:,\">\n<title>" +
+        escaped(page.model) + " on " + escaped(page.source) + "</title>\n" + style +
+        "</head>\n<body>\n<a class=\"skip\" href=\"#main\">To the figures</a>\n<header><h1>" +
+        escaped(page.model) + " on " + escaped(page.source) + "</h1>\n<p class=\"note\">";
+    out +=
+        text("%zu labelled pictures, split ", page.samples.size()) + escaped(page.split) +
+        "; mien " + version() + (page.date.empty() ? "" : ", " + escaped(page.date)) +
+        ". Labels are what raters wrote; the network guesses that word, not what a person "
+        "feels.</p>\n<nav aria-label=\"Parts of the page\"><ul>"
+        "<li><a href=\"#figures\">Figures</a></li><li><a "
+        "href=\"#confusion\">Confusions</a></li><li><a href=\"#calibration\">Reliability</a></li>"
+        "<li><a href=\"#curves\">Precision and recall</a></li>";
     if (!page.properties.empty()) out += "<li><a href=\"#groups\">Groups</a></li>";
-    return out + "<li><a href=\"#mistakes\">Mistakes</a></li></ul></nav></header>\n<main id=\"main\">\n";
+    return out +
+           "<li><a href=\"#mistakes\">Mistakes</a></li></ul></nav></header>\n<main id=\"main\">\n";
 }
 
 std::string figures(const Page& page) {
@@ -135,38 +165,56 @@ std::string figures(const Page& page) {
     std::int64_t hits = 0;
     for (const Sample& sample : page.samples) hits += sample.answer() == sample.label;
     const Interval interval = wilson(hits, s.count());
-    std::string out = "<section aria-labelledby=\"figures\"><h2 id=\"figures\">Figures</h2>\n<dl class=\"figures\">";
-    out += "<div><dt>Accuracy</dt><dd>" + percent(s.accuracy()) + "</dd><dt>" + percent(interval.low) + " to " + percent(interval.high) + "</dt></div>";
-    out += "<div><dt>Balanced accuracy</dt><dd>" + percent(s.balanced_accuracy()) + "</dd><dt>mean recall of the classes</dt></div>";
-    out += text("<div><dt>Macro F1</dt><dd>%.3f</dd><dt>mean of the classes</dt></div>", s.macro_f1());
-    out += text("<div><dt>Calibration error</dt><dd>%.3f</dd><dt>0 is perfect</dt></div>", s.calibration_error());
+    std::string out =
+        "<section aria-labelledby=\"figures\"><h2 id=\"figures\">Figures</h2>\n<dl "
+        "class=\"figures\">";
+    out += "<div><dt>Accuracy</dt><dd>" + percent(s.accuracy()) + "</dd><dt>" +
+           percent(interval.low) + " to " + percent(interval.high) + "</dt></div>";
+    out += "<div><dt>Balanced accuracy</dt><dd>" + percent(s.balanced_accuracy()) +
+           "</dd><dt>mean recall of the classes</dt></div>";
+    out +=
+        text("<div><dt>Macro F1</dt><dd>%.3f</dd><dt>mean of the classes</dt></div>", s.macro_f1());
+    out += text("<div><dt>Calibration error</dt><dd>%.3f</dd><dt>0 is perfect</dt></div>",
+                s.calibration_error());
     out += text("<div><dt>Log loss</dt><dd>%.3f</dd><dt>nats</dt></div></dl>\n", s.log_loss());
-    for (const auto& [reason, count] : page.left_out) out += text("<p class=\"note\">%zu left out: ", count) + escaped(reason) + ".</p>\n";
-    return out + "<p class=\"note\">Ranges are 95 % intervals (Wilson). Two networks that differ by less than their ranges may be equally good.</p></section>\n";
+    for (const auto& [reason, count] : page.left_out)
+        out += text("<p class=\"note\">%zu left out: ", count) + escaped(reason) + ".</p>\n";
+    return out +
+           "<p class=\"note\">Ranges are 95 % intervals (Wilson). Two networks that differ by less "
+           "than their ranges may be equally good.</p></section>\n";
 }
 
-// A cell is as full of colour as its share of the row. Letters turn where the other colour is the better read: on paper beyond 80 %, in the
-// dark beyond 58 % (contrast 4.5 there).
+// A cell is as full of colour as its share of the row. Letters turn where the other colour is the
+// better read: on paper beyond 80 %, in the dark beyond 58 % (contrast 4.5 there).
 std::string cell(std::int64_t count, double share, bool hit) {
-    return text("<td class=\"cell%s%s%s\" style=\"--share:%.0f%%\" title=\"%.1f %% of the row\">%lld</td>", hit ? " hit" : "", share > 0.8 ? " most" : "", share > 0.58 ? " much" : "",
-                100 * share, 100 * share, static_cast<long long>(count));
+    return text(
+        "<td class=\"cell%s%s%s\" style=\"--share:%.0f%%\" title=\"%.1f %% of the row\">%lld</td>",
+        hit ? " hit" : "", share > 0.8 ? " most" : "", share > 0.58 ? " much" : "", 100 * share,
+        100 * share, static_cast<long long>(count));
 }
 
 std::string confusion(const Page& page) {
     const std::size_t n = page.labels.size();
     std::vector<std::int64_t> cells(n * n), sums(n);
     for (const Sample& sample : page.samples) {
-        ++cells[static_cast<std::size_t>(sample.label) * n + static_cast<std::size_t>(sample.answer())];
+        ++cells[static_cast<std::size_t>(sample.label) * n +
+                static_cast<std::size_t>(sample.answer())];
         ++sums[static_cast<std::size_t>(sample.label)];
     }
-    std::string out = "<section aria-labelledby=\"confusion\"><h2 id=\"confusion\">Confusions</h2>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Confusion matrix\"><table>"
-                      "<caption>Rows: the label. Columns: what the network said. Colour: share of the row.</caption><thead><tr><td></td>";
-    for (const std::string& label : page.labels) out += "<th scope=\"col\">" + escaped(label) + "</th>";
+    std::string out =
+        "<section aria-labelledby=\"confusion\"><h2 id=\"confusion\">Confusions</h2>\n<div "
+        "class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Confusion matrix\"><table>"
+        "<caption>Rows: the label. Columns: what the network said. Colour: share of the "
+        "row.</caption><thead><tr><td></td>";
+    for (const std::string& label : page.labels)
+        out += "<th scope=\"col\">" + escaped(label) + "</th>";
     out += "<th scope=\"col\">pictures</th></tr></thead><tbody>";
     for (std::size_t k = 0; k < n; ++k) {
         out += "<tr><th scope=\"row\">" + escaped(page.labels[k]) + "</th>";
         for (std::size_t a = 0; a < n; ++a) {
-            const double share = sums[k] == 0 ? 0 : static_cast<double>(cells[k * n + a]) / static_cast<double>(sums[k]);
+            const double share =
+                sums[k] == 0 ? 0
+                             : static_cast<double>(cells[k * n + a]) / static_cast<double>(sums[k]);
             out += cell(cells[k * n + a], share, a == k);
         }
         out += text("<td>%lld</td></tr>", static_cast<long long>(sums[k]));
@@ -175,11 +223,15 @@ std::string confusion(const Page& page) {
     // The pairs in words, since that is what one looks for.
     std::vector<std::pair<double, std::size_t>> pairs;
     for (std::size_t i = 0; i < n * n; ++i)
-        if (i / n != i % n && cells[i] > 0) pairs.emplace_back(static_cast<double>(cells[i]) / static_cast<double>(sums[i / n]), i);
+        if (i / n != i % n && cells[i] > 0)
+            pairs.emplace_back(static_cast<double>(cells[i]) / static_cast<double>(sums[i / n]), i);
     std::sort(pairs.rbegin(), pairs.rend());
     if (!pairs.empty()) out += "<h3>The most frequent</h3><ol>";
     for (std::size_t i = 0; i < std::min<std::size_t>(pairs.size(), 5); ++i) {
-        out += "<li>" + percent(pairs[i].first) + " of " + escaped(page.labels[pairs[i].second / n]) + " read as " + escaped(page.labels[pairs[i].second % n]) + text(" (%lld)</li>", static_cast<long long>(cells[pairs[i].second]));
+        out += "<li>" + percent(pairs[i].first) + " of " +
+               escaped(page.labels[pairs[i].second / n]) + " read as " +
+               escaped(page.labels[pairs[i].second % n]) +
+               text(" (%lld)</li>", static_cast<long long>(cells[pairs[i].second]));
     }
     return out + (pairs.empty() ? "" : "</ol>") + "</section>\n";
 }
@@ -188,59 +240,101 @@ std::string calibration(const Page& page) {
     std::array<double, bins> confidence{}, right{};
     std::array<std::int64_t, bins> count{};
     for (const Sample& sample : page.samples) {
-        const auto bin = static_cast<std::size_t>(std::min(static_cast<int>(sample.confidence() * bins), bins - 1));
+        const auto bin = static_cast<std::size_t>(
+            std::min(static_cast<int>(sample.confidence() * bins), bins - 1));
         confidence[bin] += static_cast<double>(sample.confidence());
         right[bin] += sample.answer() == sample.label;
         ++count[bin];
     }
-    std::string out = "<section aria-labelledby=\"calibration\"><h2 id=\"calibration\">Reliability</h2>\n<p class=\"note\">When the network says 80 %, is it right in 80 of 100 cases? "
-                      "Below the dashed line it is too sure of itself. Bars: how many pictures have that confidence.</p><figure class=\"one\">" + Graph::open("Reliability curve: accuracy over confidence; the table behind it has the numbers");
-    const std::int64_t most = std::max<std::int64_t>(*std::max_element(count.begin(), count.end()), 1);
+    std::string out =
+        "<section aria-labelledby=\"calibration\"><h2 id=\"calibration\">Reliability</h2>\n<p "
+        "class=\"note\">When the network says 80 %, is it right in 80 of 100 cases? "
+        "Below the dashed line it is too sure of itself. Bars: how many pictures have that "
+        "confidence.</p><figure class=\"one\">" +
+        Graph::open(
+            "Reliability curve: accuracy over confidence; the table behind it has the numbers");
+    const std::int64_t most =
+        std::max<std::int64_t>(*std::max_element(count.begin(), count.end()), 1);
     std::string line, rows;
     for (std::size_t b = 0; b < bins; ++b) {
         if (count[b] == 0) continue;
-        const double share = static_cast<double>(count[b]) / static_cast<double>(most), n = static_cast<double>(count[b]);
-        out += text("<rect class=\"bar\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>", Graph::x(static_cast<double>(b) / bins) + 1, Graph::y(share * 0.4), static_cast<double>(Graph::size) / bins - 2, Graph::size * share * 0.4);
-        line += text("%s%.1f,%.1f", line.empty() ? "" : " ", Graph::x(confidence[b] / n), Graph::y(right[b] / n));
-        rows += "<tr><th scope=\"row\">" + text("%.0f to %.0f %%", 100.0 * static_cast<double>(b) / bins, 100.0 * static_cast<double>(b + 1) / bins) + "</th><td>" + percent(confidence[b] / n) + "</td><td>" + percent(right[b] / n) + text("</td><td>%lld</td></tr>", static_cast<long long>(count[b]));
+        const double share = static_cast<double>(count[b]) / static_cast<double>(most),
+                     n = static_cast<double>(count[b]);
+        out += text("<rect class=\"bar\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>",
+                    Graph::x(static_cast<double>(b) / bins) + 1, Graph::y(share * 0.4),
+                    static_cast<double>(Graph::size) / bins - 2, Graph::size * share * 0.4);
+        line += text("%s%.1f,%.1f", line.empty() ? "" : " ", Graph::x(confidence[b] / n),
+                     Graph::y(right[b] / n));
+        rows += "<tr><th scope=\"row\">" +
+                text("%.0f to %.0f %%", 100.0 * static_cast<double>(b) / bins,
+                     100.0 * static_cast<double>(b + 1) / bins) +
+                "</th><td>" + percent(confidence[b] / n) + "</td><td>" + percent(right[b] / n) +
+                text("</td><td>%lld</td></tr>", static_cast<long long>(count[b]));
     }
-    out += text("<line class=\"ideal\" x1=\"%.0f\" y1=\"%.0f\" x2=\"%.0f\" y2=\"%.0f\"/>", Graph::x(0), Graph::y(0), Graph::x(1), Graph::y(1)) + "<polyline class=\"curve\" points=\"" + line + "\"/></svg>"
-           "<figcaption>Across: confidence, %. Up: accuracy, %.</figcaption></figure>\n<details><summary>The numbers</summary><table><thead><tr><th scope=\"col\">confidence</th>"
-           "<th scope=\"col\">mean</th><th scope=\"col\">right</th><th scope=\"col\">pictures</th></tr></thead><tbody>" + rows + "</tbody></table></details></section>\n";
+    out += text("<line class=\"ideal\" x1=\"%.0f\" y1=\"%.0f\" x2=\"%.0f\" y2=\"%.0f\"/>",
+                Graph::x(0), Graph::y(0), Graph::x(1), Graph::y(1)) +
+           "<polyline class=\"curve\" points=\"" + line +
+           "\"/></svg>"
+           "<figcaption>Across: confidence, %. Up: accuracy, "
+           "%.</figcaption></figure>\n<details><summary>The numbers</summary><table><thead><tr><th "
+           "scope=\"col\">confidence</th>"
+           "<th scope=\"col\">mean</th><th scope=\"col\">right</th><th "
+           "scope=\"col\">pictures</th></tr></thead><tbody>" +
+           rows + "</tbody></table></details></section>\n";
     return out;
 }
 
 std::string curves(const Page& page) {
     const host::Scores& s = *page.scores;
-    std::string out = "<section aria-labelledby=\"curves\"><h2 id=\"curves\">Precision and recall</h2>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Figures of each class\"><table><thead><tr><th scope=\"col\">class</th>"
-                      "<th scope=\"col\">pictures</th><th scope=\"col\">precision</th><th scope=\"col\">recall</th><th scope=\"col\">F1</th></tr></thead><tbody>";
+    std::string out =
+        "<section aria-labelledby=\"curves\"><h2 id=\"curves\">Precision and recall</h2>\n<div "
+        "class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Figures of each "
+        "class\"><table><thead><tr><th scope=\"col\">class</th>"
+        "<th scope=\"col\">pictures</th><th scope=\"col\">precision</th><th "
+        "scope=\"col\">recall</th><th scope=\"col\">F1</th></tr></thead><tbody>";
     for (std::size_t k = 0; k < page.labels.size(); ++k) {
         const int label = static_cast<int>(k);
-        out += "<tr><th scope=\"row\">" + escaped(page.labels[k]) + text("</th><td>%lld</td><td>%.3f</td><td>%.3f</td><td>%.3f</td></tr>", static_cast<long long>(s.pictures(label)), s.precision(label), s.recall(label), s.f1(label));
+        out += "<tr><th scope=\"row\">" + escaped(page.labels[k]) +
+               text("</th><td>%lld</td><td>%.3f</td><td>%.3f</td><td>%.3f</td></tr>",
+                    static_cast<long long>(s.pictures(label)), s.precision(label), s.recall(label),
+                    s.f1(label));
     }
-    out += "</tbody></table></div>\n<p class=\"note\">The curves ask each class alone: everything above a threshold counts as that class, and the threshold falls from 1 to 0. "
-           "The dot is where the network stands when it takes the most probable class.</p><div class=\"graphs\">";
+    out +=
+        "</tbody></table></div>\n<p class=\"note\">The curves ask each class alone: everything "
+        "above a threshold counts as that class, and the threshold falls from 1 to 0. "
+        "The dot is where the network stands when it takes the most probable class.</p><div "
+        "class=\"graphs\">";
     for (std::size_t k = 0; k < page.labels.size(); ++k) {
         const int label = static_cast<int>(k);
         if (s.pictures(label) == 0) continue;
         std::vector<std::pair<float, bool>> order;
-        for (const Sample& sample : page.samples) order.emplace_back(sample.probabilities[k], sample.label == label);
-        std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+        for (const Sample& sample : page.samples)
+            order.emplace_back(sample.probabilities[k], sample.label == label);
+        std::sort(order.begin(), order.end(),
+                  [](const auto& a, const auto& b) { return a.first > b.first; });
         std::string line;
         double hits = 0, area = 0, last_recall = 0, drawn = -1;
         for (std::size_t i = 0; i < order.size(); ++i) {
             hits += order[i].second;
             if (i + 1 < order.size() && order[i + 1].first == order[i].first) continue;
-            const double recall = hits / static_cast<double>(s.pictures(label)), precision = hits / static_cast<double>(i + 1);
+            const double recall = hits / static_cast<double>(s.pictures(label)),
+                         precision = hits / static_cast<double>(i + 1);
             area += (recall - last_recall) * precision;
             last_recall = recall;
             if (recall - drawn < 0.005 && i + 1 < order.size()) continue;
             drawn = recall;
-            line += text("%s%.1f,%.1f", line.empty() ? "" : " ", Graph::x(recall), Graph::y(precision));
+            line +=
+                text("%s%.1f,%.1f", line.empty() ? "" : " ", Graph::x(recall), Graph::y(precision));
         }
-        out += "<figure>" + Graph::open(page.labels[k] + ": precision over recall") + "<polyline class=\"curve\" points=\"" + line + "\"/>" +
-               text("<circle class=\"dot\" cx=\"%.1f\" cy=\"%.1f\" r=\"5\"/></svg>", Graph::x(s.recall(label)), Graph::y(s.precision(label))) + "<figcaption><b>" + escaped(page.labels[k]) +
-               text("</b>: average precision %.3f. Across: recall, %%. Up: precision, %%.</figcaption></figure>", area);
+        out += "<figure>" + Graph::open(page.labels[k] + ": precision over recall") +
+               "<polyline class=\"curve\" points=\"" + line + "\"/>" +
+               text("<circle class=\"dot\" cx=\"%.1f\" cy=\"%.1f\" r=\"5\"/></svg>",
+                    Graph::x(s.recall(label)), Graph::y(s.precision(label))) +
+               "<figcaption><b>" + escaped(page.labels[k]) +
+               text(
+                   "</b>: average precision %.3f. Across: recall, %%. Up: precision, "
+                   "%%.</figcaption></figure>",
+                   area);
     }
     return out + "</div></section>\n";
 }
@@ -248,13 +342,24 @@ std::string curves(const Page& page) {
 std::string groups(const Page& page) {
     if (page.properties.empty()) return {};
     const std::size_t n = page.labels.size();
-    std::string out = "<section aria-labelledby=\"groups\"><h2 id=\"groups\">Groups</h2>\n<p class=\"note\">Is the network as good for everybody, and does it say a word more often of one group than the labels do? "
-                      "Under each class: how many of the group have that label, how many were read so (both in %), and the difference. A difference is marked where it is more than twice its "
-                      "standard error: then the property itself, or what goes with it, is read as that class.</p>";
+    std::string out =
+        "<section aria-labelledby=\"groups\"><h2 id=\"groups\">Groups</h2>\n<p class=\"note\">Is "
+        "the network as good for everybody, and does it say a word more often of one group than "
+        "the labels do? "
+        "Under each class: how many of the group have that label, how many were read so (both in "
+        "%), and the difference. A difference is marked where it is more than twice its "
+        "standard error: then the property itself, or what goes with it, is read as that "
+        "class.</p>";
     for (const Property& property : page.properties) {
-        out += "<h3>" + escaped(property.name) + "</h3>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Groups by " + escaped(property.name) + "\"><table><thead><tr><th scope=\"col\">" + escaped(property.name) +
-               "</th><th scope=\"col\">pictures</th><th scope=\"col\">accuracy</th><th scope=\"col\">95 % range</th>";
-        for (const std::string& label : page.labels) out += "<th scope=\"col\">" + escaped(label) + "</th>";
+        out +=
+            "<h3>" + escaped(property.name) +
+            "</h3>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Groups by " +
+            escaped(property.name) + "\"><table><thead><tr><th scope=\"col\">" +
+            escaped(property.name) +
+            "</th><th scope=\"col\">pictures</th><th scope=\"col\">accuracy</th><th "
+            "scope=\"col\">95 % range</th>";
+        for (const std::string& label : page.labels)
+            out += "<th scope=\"col\">" + escaped(label) + "</th>";
         out += "</tr></thead><tbody>";
         for (std::size_t v = 0; v <= property.values.size(); ++v) {
             const bool unknown = v == property.values.size();
@@ -276,13 +381,21 @@ std::string groups(const Page& page) {
             if (count == 0) continue;
             const Interval range = wilson(hits, count);
             const double total = static_cast<double>(count);
-            out += "<tr><th scope=\"row\">" + (unknown ? std::string("(not in the table)") : escaped(property.values[v])) + text("</th><td>%lld</td><td>", static_cast<long long>(count)) +
-                   percent(static_cast<double>(hits) / total) + "</td><td>" + percent(range.low) + " to " + percent(range.high) + "</td>";
+            out += "<tr><th scope=\"row\">" +
+                   (unknown ? std::string("(not in the table)") : escaped(property.values[v])) +
+                   text("</th><td>%lld</td><td>", static_cast<long long>(count)) +
+                   percent(static_cast<double>(hits) / total) + "</td><td>" + percent(range.low) +
+                   " to " + percent(range.high) + "</td>";
             for (std::size_t k = 0; k < n; ++k) {
                 const double difference = static_cast<double>(answered[k] - labelled[k]);
-                // McNemar: of the pictures that went in or out, a fair coin would send as many each way.
-                const bool marked = std::fabs(difference) > 2 * std::sqrt(static_cast<double>(changed[k]));
-                out += text("<td%s>%.0f &rarr; %.0f (%+.1f)</td>", marked ? " class=\"low\"" : "", 100 * static_cast<double>(labelled[k]) / total, 100 * static_cast<double>(answered[k]) / total, 100 * difference / total);
+                // McNemar: of the pictures that went in or out, a fair coin would send as many each
+                // way.
+                const bool marked =
+                    std::fabs(difference) > 2 * std::sqrt(static_cast<double>(changed[k]));
+                out +=
+                    text("<td%s>%.0f &rarr; %.0f (%+.1f)</td>", marked ? " class=\"low\"" : "",
+                         100 * static_cast<double>(labelled[k]) / total,
+                         100 * static_cast<double>(answered[k]) / total, 100 * difference / total);
             }
             out += "</tr>";
         }
@@ -292,20 +405,36 @@ std::string groups(const Page& page) {
 }
 
 std::string mistakes(const Page& page) {
-    std::string out = "<section aria-labelledby=\"mistakes\"><h2 id=\"mistakes\">The most confident mistakes</h2>\n";
+    std::string out =
+        "<section aria-labelledby=\"mistakes\"><h2 id=\"mistakes\">The most confident "
+        "mistakes</h2>\n";
     if (page.mistakes.empty()) return out + "<p>There are none.</p></section>\n";
-    out += text("<p class=\"note\">%zu of %zu mistakes, the surest first. Beside each face: what spoke for the answer, and what spoke for the label (method ", page.mistakes.size(), page.mistakes_in_all) + escaped(page.method) +
-           "; red speaks for, blue against, or light for the most where the scale has one end). A map shows where the network looked, not why.</p><ol class=\"mistakes\">\n";
+    out += text(
+               "<p class=\"note\">%zu of %zu mistakes, the surest first. Beside each face: what "
+               "spoke for the answer, and what spoke for the label (method ",
+               page.mistakes.size(), page.mistakes_in_all) +
+           escaped(page.method) +
+           "; red speaks for, blue against, or light for the most where the scale has one end). A "
+           "map shows where the network looked, not why.</p><ol class=\"mistakes\">\n";
     for (const Mistake& mistake : page.mistakes) {
         const Sample& sample = page.samples[mistake.sample];
         const std::string& answer = page.labels[static_cast<std::size_t>(sample.answer())];
         const std::string& label = page.labels[static_cast<std::size_t>(sample.label)];
-        out += "<li><figure><div class=\"row\">" + picture(mistake.face, "Face labelled " + label) + picture(mistake.for_answer, "What spoke for " + answer) + picture(mistake.for_label, "What spoke for " + label) +
-               "</div><figcaption>Read as <b>" + escaped(answer) + "</b> " + text("%.0f&thinsp;%%", 100 * static_cast<double>(sample.confidence())) + ", labelled <b>" + escaped(label) +
-               "</b> " + text("%.0f&thinsp;%%", 100 * static_cast<double>(sample.probabilities[static_cast<std::size_t>(sample.label)])) + "<br><span class=\"name\">" + escaped(sample.name);
+        out += "<li><figure><div class=\"row\">" + picture(mistake.face, "Face labelled " + label) +
+               picture(mistake.for_answer, "What spoke for " + answer) +
+               picture(mistake.for_label, "What spoke for " + label) +
+               "</div><figcaption>Read as <b>" + escaped(answer) + "</b> " +
+               text("%.0f&thinsp;%%", 100 * static_cast<double>(sample.confidence())) +
+               ", labelled <b>" + escaped(label) + "</b> " +
+               text("%.0f&thinsp;%%",
+                    100 * static_cast<double>(
+                              sample.probabilities[static_cast<std::size_t>(sample.label)])) +
+               "<br><span class=\"name\">" + escaped(sample.name);
         for (const Property& property : page.properties) {
             const int value = property.of_sample[mistake.sample];
-            if (value >= 0) out += "; " + escaped(property.name) + ": " + escaped(property.values[static_cast<std::size_t>(value)]);
+            if (value >= 0)
+                out += "; " + escaped(property.name) + ": " +
+                       escaped(property.values[static_cast<std::size_t>(value)]);
         }
         out += "</span></figcaption></figure></li>\n";
     }
@@ -314,18 +443,23 @@ std::string mistakes(const Page& page) {
 
 }  // namespace
 
-int Sample::answer() const { return static_cast<int>(std::max_element(probabilities.begin(), probabilities.end()) - probabilities.begin()); }
+int Sample::answer() const {
+    return static_cast<int>(std::max_element(probabilities.begin(), probabilities.end()) -
+                            probabilities.begin());
+}
 
 Interval wilson(std::int64_t hits, std::int64_t count) {
     if (count == 0) return {};
     constexpr double z = 1.959963984540054;
     const double n = static_cast<double>(count), p = static_cast<double>(hits) / n;
-    const double middle = (p + z * z / (2 * n)) / (1 + z * z / n), reach = z / (1 + z * z / n) * std::sqrt(p * (1 - p) / n + z * z / (4 * n * n));
+    const double middle = (p + z * z / (2 * n)) / (1 + z * z / n),
+                 reach = z / (1 + z * z / n) * std::sqrt(p * (1 - p) / n + z * z / (4 * n * n));
     return {std::max(middle - reach, 0.0), std::min(middle + reach, 1.0)};
 }
 
 std::string html(const Page& page) {
-    return head(page) + figures(page) + confusion(page) + calibration(page) + curves(page) + groups(page) + mistakes(page) + "</main>\n</body>\n</html>\n";
+    return head(page) + figures(page) + confusion(page) + calibration(page) + curves(page) +
+           groups(page) + mistakes(page) + "</main>\n</body>\n</html>\n";
 }
 
 }  // namespace mien::report

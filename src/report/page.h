@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What does a labelled set say about a network, on one page? HTML that holds all it shows: no script, no font, no address.
+// What does a labelled set say about a network, on one page? HTML that holds all it shows: no
+// script, no font, no address.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,8 @@ struct Sample {
     float confidence() const { return probabilities[static_cast<std::size_t>(answer())]; }
 };
 
-// A property of pictures and its values; `of_sample` has the value's index, or -1 where the table says nothing.
+// A property of pictures and its values; `of_sample` has the value's index, or -1 where the table
+// says nothing.
 struct Property {
     std::string name;
     std::vector<std::string> values;
@@ -31,7 +33,7 @@ struct Property {
 struct Mistake {
     std::size_t sample = 0;
     host::Image face;
-    host::Image for_answer, for_label;   // maps over it; no pixels: there is none
+    host::Image for_answer, for_label;  // maps over it; no pixels: there is none
 };
 
 struct Page {
@@ -40,7 +42,7 @@ struct Page {
     std::vector<Sample> samples;
     std::vector<Property> properties;
     std::vector<Mistake> mistakes;
-    std::vector<std::pair<std::string, std::size_t>> left_out;   // reason, pictures
+    std::vector<std::pair<std::string, std::size_t>> left_out;  // reason, pictures
     std::size_t mistakes_in_all = 0;
     const host::Scores* scores = nullptr;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// How do pictures and results of a live camera reach those who watch? The camera's thread publishes the latest; each watcher is woken and
-// takes what is then the latest, so a slow one misses pictures and holds nobody up.
+// How do pictures and results of a live camera reach those who watch? The camera's thread publishes
+// the latest; each watcher is woken and takes what is then the latest, so a slow one misses
+// pictures and holds nobody up.
 #pragma once
 
 #include <cstdint>
@@ -17,21 +18,27 @@ class Feed {
 public:
     using Text = std::shared_ptr<const std::string>;
     struct Latest {
-        Text picture, event, state;    // JPEG; JSON on one line, of a frame; the same, of the camera
+        // JPEG; JSON on one line, of a frame; the same, of the camera
+        Text picture, event, state;
         std::uint64_t pictures = 0, events = 0, states = 0;
-        bool ended = false;            // there will be no more
+        bool ended = false;  // there will be no more
     };
     // What the counters want to know.
     struct Figures {
         bool connected = false;
         std::uint64_t frames = 0, dropped = 0, faces = 0;
-        double latency_seconds = 0;    // of all frames together, from the frame's stamp to its result
+        // of all frames together, from the frame's stamp to its result
+        double latency_seconds = 0;
         int watchers = 0;
     };
 
     // For the camera's thread.
-    void publish_picture(std::string jpeg) { publish(std::move(jpeg), &Latest::picture, &Latest::pictures); }
-    void publish_event(std::string json) { publish(std::move(json), &Latest::event, &Latest::events); }
+    void publish_picture(std::string jpeg) {
+        publish(std::move(jpeg), &Latest::picture, &Latest::pictures);
+    }
+    void publish_event(std::string json) {
+        publish(std::move(json), &Latest::event, &Latest::events);
+    }
     void publish_state(std::string json, bool connected) {
         {
             const std::lock_guard lock(mutex_);
@@ -93,7 +100,7 @@ private:
     void wake_all() const {
         for (const auto& [id, watcher] : watchers_) watcher.wake();
     }
-    void publish(std::string text, Text Latest::*slot, std::uint64_t Latest::*number) {
+    void publish(std::string text, Text Latest::* slot, std::uint64_t Latest::* number) {
         const auto shared = std::make_shared<const std::string>(std::move(text));
         const std::lock_guard lock(mutex_);
         latest_.*slot = shared;

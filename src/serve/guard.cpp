@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
-// The checks of guard.h. A page of another site can make a browser ask us: with our address it sends its own Origin; after rebinding its name
-// to our address it sends its own name as Host. A Host that is an address cannot be the work of a name, so all of them are good.
+// The checks of guard.h. A page of another site can make a browser ask us: with our address it
+// sends its own Origin; after rebinding its name to our address it sends its own name as Host. A
+// Host that is an address cannot be the work of a name, so all of them are good.
 #include "serve/guard.h"
+
+#include <arpa/inet.h>
 
 #include <algorithm>
 #include <cctype>
-
-#include <arpa/inet.h>
 
 namespace mien::serve {
 namespace {
@@ -27,13 +28,15 @@ std::string without_port(std::string_view host) {
 
 bool is_address(const std::string& name) {
     unsigned char bytes[16];
-    return ::inet_pton(AF_INET, name.c_str(), bytes) == 1 || ::inet_pton(AF_INET6, name.c_str(), bytes) == 1;
+    return ::inet_pton(AF_INET, name.c_str(), bytes) == 1 ||
+           ::inet_pton(AF_INET6, name.c_str(), bytes) == 1;
 }
 
 // The time does not depend on where the first difference is.
 bool equal_secrets(std::string_view a, std::string_view b) {
     unsigned difference = a.size() == b.size() ? 0 : 1;
-    for (std::size_t i = 0; i < a.size(); ++i) difference |= static_cast<unsigned char>(a[i] ^ (b.empty() ? 0 : b[i % b.size()]));
+    for (std::size_t i = 0; i < a.size(); ++i)
+        difference |= static_cast<unsigned char>(a[i] ^ (b.empty() ? 0 : b[i % b.size()]));
     return difference == 0;
 }
 
@@ -42,11 +45,14 @@ bool equal_secrets(std::string_view a, std::string_view b) {
 bool Guard::known_host(std::string_view host) const {
     const std::string name = lower(without_port(host));
     if (name == "localhost" || is_address(name)) return true;
-    return std::any_of(options_.hosts.begin(), options_.hosts.end(), [&](const std::string& known) { return known == "*" || lower(known) == name; });
+    return std::any_of(options_.hosts.begin(), options_.hosts.end(), [&](const std::string& known) {
+        return known == "*" || lower(known) == name;
+    });
 }
 
 bool Guard::named_origin(std::string_view origin) const {
-    return std::any_of(options_.origins.begin(), options_.origins.end(), [&](const std::string& known) { return lower(known) == lower(origin); });
+    return std::any_of(options_.origins.begin(), options_.origins.end(),
+                       [&](const std::string& known) { return lower(known) == lower(origin); });
 }
 
 void Guard::allow_origin(const RequestHead& head, Answer& answer) const {
@@ -58,15 +64,21 @@ void Guard::allow_origin(const RequestHead& head, Answer& answer) const {
 bool Guard::within_rate(const std::string& client) {
     const auto now = std::chrono::steady_clock::now();
     const double full = std::max(1.0, 2 * options_.rate);
-    if (clients_.size() >= max_clients) {  // those that could ask at once again anyway; if there are none, everybody starts anew
+    // those that could ask at once again anyway; if there are none, everybody starts anew
+    if (clients_.size() >= max_clients) {
         std::erase_if(clients_, [&](const auto& entry) {
-            return entry.second.tokens + options_.rate * std::chrono::duration<double>(now - entry.second.last).count() >= full;
+            return entry.second.tokens +
+                       options_.rate *
+                           std::chrono::duration<double>(now - entry.second.last).count() >=
+                   full;
         });
         if (clients_.size() >= max_clients) clients_.clear();
     }
     auto [entry, fresh] = clients_.try_emplace(client, Bucket{full, now});
     Bucket& bucket = entry->second;
-    bucket.tokens = std::min(full, bucket.tokens + options_.rate * std::chrono::duration<double>(now - bucket.last).count());
+    bucket.tokens = std::min(
+        full,
+        bucket.tokens + options_.rate * std::chrono::duration<double>(now - bucket.last).count());
     bucket.last = now;
     if (bucket.tokens < 1) return false;
     bucket.tokens -= 1;
@@ -74,16 +86,21 @@ bool Guard::within_rate(const std::string& client) {
 }
 
 std::optional<Answer> Guard::judge(const RequestHead& head, bool open) {
-    if (head.host.empty() && !head.http_1_0) return error_answer(400, "The request has no Host header.");
+    if (head.host.empty() && !head.http_1_0)
+        return error_answer(400, "The request has no Host header.");
     if (!head.host.empty() && !known_host(head.host)) {
-        return error_answer(403, "This name is not one of the service's.", "mien serve --allow-host NAME makes it one");
+        return error_answer(403, "This name is not one of the service's.",
+                            "mien serve --allow-host NAME makes it one");
     }
     const std::string own = lower(head.host);
-    const bool foreign_origin = !head.origin.empty() && lower(head.origin) != "http://" + own && lower(head.origin) != "https://" + own;
+    const bool foreign_origin = !head.origin.empty() && lower(head.origin) != "http://" + own &&
+                                lower(head.origin) != "https://" + own;
     const bool foreign_site = head.fetch_site == "cross-site" || head.fetch_site == "same-site";
-    const bool link = open && head.method == "GET" && head.fetch_mode == "navigate";  // following a link to the page
+    // following a link to the page
+    const bool link = open && head.method == "GET" && head.fetch_mode == "navigate";
     if ((foreign_origin || (foreign_site && !link)) && !named_origin(head.origin)) {
-        return error_answer(403, "Pages of this origin may not ask.", "mien serve --cors ORIGIN lets them");
+        return error_answer(403, "Pages of this origin may not ask.",
+                            "mien serve --cors ORIGIN lets them");
     }
     if (open) return {};
     if (options_.rate > 0 && !within_rate(head.client)) {
@@ -93,8 +110,12 @@ std::optional<Answer> Guard::judge(const RequestHead& head, bool open) {
     }
     if (options_.token.empty() || head.method == "OPTIONS") return {};
     constexpr std::string_view scheme = "bearer ";
-    const bool bearer = head.authorization.size() > scheme.size() && lower(std::string_view(head.authorization).substr(0, scheme.size())) == scheme;
-    if (bearer && equal_secrets(std::string_view(head.authorization).substr(scheme.size()), options_.token)) return {};
+    const bool bearer =
+        head.authorization.size() > scheme.size() &&
+        lower(std::string_view(head.authorization).substr(0, scheme.size())) == scheme;
+    if (bearer &&
+        equal_secrets(std::string_view(head.authorization).substr(scheme.size()), options_.token))
+        return {};
     Answer answer = error_answer(401, "A valid token is needed: Authorization: Bearer TOKEN.");
     answer.headers.emplace_back("WWW-Authenticate", "Bearer realm=\"mien\"");
     return answer;

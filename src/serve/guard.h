@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// May this client ask at all? Judged by the header alone, before a byte of the body is taken: whose name the client used for us, which page
-// it comes from, its token, and how often it asks.
+// May this client ask at all? Judged by the header alone, before a byte of the body is taken: whose
+// name the client used for us, which page it comes from, its token, and how often it asks.
 #pragma once
 
 #include <chrono>

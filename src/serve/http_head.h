@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// How does a header as Boost.Beast parsed it become the service's own? For the server and the fuzzer.
+// How does a header as Boost.Beast parsed it become the service's own? For the server and the
+// fuzzer.
 #pragma once
 
-#include <string>
-
 #include <boost/beast/http.hpp>
+#include <string>
 
 #include "serve/message.h"
 

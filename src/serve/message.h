@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What is a request, and what an answer, when nothing of sockets is left in it? The values between server.cpp and the rest.
+// What is a request, and what an answer, when nothing of sockets is left in it? The values between
+// server.cpp and the rest.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +13,9 @@ namespace mien::serve {
 
 // Header fields that matter, as they came; empty: not sent.
 struct RequestHead {
-    std::string method, target;        // "POST", "/v1/analyze?annotate=1"
+    std::string method, target;  // "POST", "/v1/analyze?annotate=1"
     std::string host, origin, authorization, content_type, fetch_site, fetch_mode;
-    std::string client;                // address without port
+    std::string client;  // address without port
     bool has_body = false;
     bool http_1_0 = false;
     std::uint64_t content_length = 0;  // 0 also when it comes in chunks

@@ -17,7 +17,8 @@ void head(std::string& out, const char* name, const char* kind, const char* help
     out += std::string("# HELP ") + name + " " + help + "\n# TYPE " + name + " " + kind + "\n";
 }
 
-void single(std::string& out, const char* name, const char* kind, const char* help, std::uint64_t value) {
+void single(std::string& out, const char* name, const char* kind, const char* help,
+            std::uint64_t value) {
     head(out, name, kind, help);
     out += std::string(name) + " " + std::to_string(value) + "\n";
 }
@@ -42,8 +43,9 @@ void Metrics::image(const host::ImageReport& report) {
     const std::lock_guard lock(mutex_);
     ++images_;
     faces_ += report.faces.size();
-    const std::pair<const char*, double> steps[] = {{"decode", t.decode},   {"gray", t.gray},     {"detect", t.detect}, {"crop", t.crop},
-                                                    {"emotion", t.emotion}, {"gender", t.gender}, {"draw", t.draw},     {"encode", t.encode}};
+    const std::pair<const char*, double> steps[] = {
+        {"decode", t.decode},   {"gray", t.gray},     {"detect", t.detect}, {"crop", t.crop},
+        {"emotion", t.emotion}, {"gender", t.gender}, {"draw", t.draw},     {"encode", t.encode}};
     for (const auto& [name, ms] : steps) {
         if (ms > 0) steps_[name].add(ms / 1e3);
     }
@@ -59,11 +61,14 @@ void Metrics::refused_connection() {
     ++refused_;
 }
 
-void Metrics::print(std::string& out, const char* name, const std::string& labels, const Histogram& histogram) {
+void Metrics::print(std::string& out, const char* name, const std::string& labels,
+                    const Histogram& histogram) {
     std::uint64_t below = 0;
     for (std::size_t i = 0; i <= bounds.size(); ++i) {
         below += histogram.counts[i];
-        out += std::string(name) + "_bucket{" + labels + ",le=\"" + (i < bounds.size() ? number(bounds[i]) : "+Inf") + "\"} " + std::to_string(below) + "\n";
+        out += std::string(name) + "_bucket{" + labels + ",le=\"" +
+               (i < bounds.size() ? number(bounds[i]) : "+Inf") + "\"} " + std::to_string(below) +
+               "\n";
     }
     out += std::string(name) + "_sum{" + labels + "} " + number(histogram.sum) + "\n";
     out += std::string(name) + "_count{" + labels + "} " + std::to_string(below) + "\n";
@@ -75,34 +80,52 @@ std::string Metrics::text(const Gauges& gauges, const Feed* feed) const {
     head(out, "mien_requests_total", "counter", "Requests answered, by route and status.");
     std::uint64_t errors = 0;
     for (const auto& [key, count] : requests_) {
-        out += "mien_requests_total{route=\"" + key.first + "\",status=\"" + std::to_string(key.second) + "\"} " + std::to_string(count) + "\n";
+        out += "mien_requests_total{route=\"" + key.first + "\",status=\"" +
+               std::to_string(key.second) + "\"} " + std::to_string(count) + "\n";
         if (key.second >= 400) errors += count;
     }
-    single(out, "mien_errors_total", "counter", "Requests answered with a status from 400 on.", errors);
-    single(out, "mien_connections_refused_total", "counter", "Connections beyond the limit.", refused_);
+    single(out, "mien_errors_total", "counter", "Requests answered with a status from 400 on.",
+           errors);
+    single(out, "mien_connections_refused_total", "counter", "Connections beyond the limit.",
+           refused_);
     single(out, "mien_images_total", "counter", "Pictures analysed.", images_);
     single(out, "mien_faces_total", "counter", "Faces found in them.", faces_);
-    const auto gauge = [&out](const char* name, const char* help, std::uint64_t value) { single(out, name, "gauge", help, value); };
+    const auto gauge = [&out](const char* name, const char* help, std::uint64_t value) {
+        single(out, name, "gauge", help, value);
+    };
     gauge("mien_connections", "Open connections.", static_cast<std::uint64_t>(gauges.connections));
-    gauge("mien_requests_in_flight", "Requests begun and not yet answered, this one among them.", static_cast<std::uint64_t>(gauges.in_flight));
-    gauge("mien_requests_waiting", "Requests that wait for an engine.", static_cast<std::uint64_t>(gauges.waiting));
+    gauge("mien_requests_in_flight", "Requests begun and not yet answered, this one among them.",
+          static_cast<std::uint64_t>(gauges.in_flight));
+    gauge("mien_requests_waiting", "Requests that wait for an engine.",
+          static_cast<std::uint64_t>(gauges.waiting));
     gauge("mien_engines", "Engines.", static_cast<std::uint64_t>(gauges.workers));
     gauge("mien_engines_busy", "Engines at work.", static_cast<std::uint64_t>(gauges.busy));
     gauge("mien_body_bytes", "Memory promised to bodies of requests.", gauges.body_bytes);
     if (feed != nullptr) {
         const Feed::Figures camera = feed->figures();
         gauge("mien_camera_connected", "1 while the camera gives frames.", camera.connected);
-        gauge("mien_camera_watchers", "Open live streams.", static_cast<std::uint64_t>(camera.watchers));
-        single(out, "mien_camera_frames_total", "counter", "Frames of the camera analysed.", camera.frames);
-        single(out, "mien_camera_frames_dropped_total", "counter", "Frames of the camera left out for newer ones, or lost by its driver.", camera.dropped);
-        single(out, "mien_camera_faces_total", "counter", "Faces found in the camera's frames.", camera.faces);
-        head(out, "mien_camera_latency_seconds", "summary", "From a frame's time stamp to its result.");
-        out += "mien_camera_latency_seconds_sum " + number(camera.latency_seconds) + "\nmien_camera_latency_seconds_count " + std::to_string(camera.frames) + "\n";
+        gauge("mien_camera_watchers", "Open live streams.",
+              static_cast<std::uint64_t>(camera.watchers));
+        single(out, "mien_camera_frames_total", "counter", "Frames of the camera analysed.",
+               camera.frames);
+        single(out, "mien_camera_frames_dropped_total", "counter",
+               "Frames of the camera left out for newer ones, or lost by its driver.",
+               camera.dropped);
+        single(out, "mien_camera_faces_total", "counter", "Faces found in the camera's frames.",
+               camera.faces);
+        head(out, "mien_camera_latency_seconds", "summary",
+             "From a frame's time stamp to its result.");
+        out += "mien_camera_latency_seconds_sum " + number(camera.latency_seconds) +
+               "\nmien_camera_latency_seconds_count " + std::to_string(camera.frames) + "\n";
     }
-    head(out, "mien_request_duration_seconds", "histogram", "From a request's header to its answer being ready, by route.");
-    for (const auto& [route, histogram] : durations_) print(out, "mien_request_duration_seconds", "route=\"" + route + "\"", histogram);
-    head(out, "mien_step_duration_seconds", "histogram", "Time of each step of the work on a picture.");
-    for (const auto& [step, histogram] : steps_) print(out, "mien_step_duration_seconds", "step=\"" + step + "\"", histogram);
+    head(out, "mien_request_duration_seconds", "histogram",
+         "From a request's header to its answer being ready, by route.");
+    for (const auto& [route, histogram] : durations_)
+        print(out, "mien_request_duration_seconds", "route=\"" + route + "\"", histogram);
+    head(out, "mien_step_duration_seconds", "histogram",
+         "Time of each step of the work on a picture.");
+    for (const auto& [step, histogram] : steps_)
+        print(out, "mien_step_duration_seconds", "step=\"" + step + "\"", histogram);
     return out;
 }
 

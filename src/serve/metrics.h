@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How busy is the service, and how long do its steps take? Counters in Prometheus' text format. No label comes from a client.
+// How busy is the service, and how long do its steps take? Counters in Prometheus' text format. No
+// label comes from a client.
 #pragma once
 
 #include <array>
@@ -32,13 +33,15 @@ public:
 
 private:
     // Seconds; the last bucket is everything.
-    static constexpr std::array<double, 14> bounds = {.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10};
+    static constexpr std::array<double, 14> bounds = {.0005, .001, .0025, .005, .01, .025, .05,
+                                                      .1,    .25,  .5,    1,    2.5, 5,    10};
     struct Histogram {
         std::array<std::uint64_t, bounds.size() + 1> counts{};
         double sum = 0;
         void add(double seconds);
     };
-    static void print(std::string& out, const char* name, const std::string& labels, const Histogram& histogram);
+    static void print(std::string& out, const char* name, const std::string& labels,
+                      const Histogram& histogram);
 
     mutable std::mutex mutex_;
     std::map<std::pair<std::string, int>, std::uint64_t> requests_;  // route, status

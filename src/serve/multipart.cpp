@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// RFC 7578 as browsers and curl write it (see multipart.h): no nesting, no transfer encodings, headers of at most 4 KiB a part.
+// RFC 7578 as browsers and curl write it (see multipart.h): no nesting, no transfer encodings,
+// headers of at most 4 KiB a part.
 #include "serve/multipart.h"
 
 #include <cctype>
@@ -44,7 +45,9 @@ std::optional<std::string> parameter(std::string_view field, std::string_view ke
             for (++at;; ++at) {
                 if (at >= field.size()) return std::nullopt;
                 if (field[at] == '"') break;
-                if (field[at] == '\\' && at + 1 < field.size() && (field[at + 1] == '"' || field[at + 1] == '\\')) ++at;
+                if (field[at] == '\\' && at + 1 < field.size() &&
+                    (field[at + 1] == '"' || field[at + 1] == '\\'))
+                    ++at;
                 value += field[at];
             }
             at = field.find(';', at);
@@ -58,7 +61,9 @@ std::optional<std::string> parameter(std::string_view field, std::string_view ke
     return std::nullopt;
 }
 
-std::string_view text_of(std::span<const std::uint8_t> bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+std::string_view text_of(std::span<const std::uint8_t> bytes) {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
 // Fills names and type from the lines between boundary and bytes.
 host::Failure read_part_header(std::string_view header, Part& part) {
@@ -72,16 +77,19 @@ host::Failure read_part_header(std::string_view header, Part& part) {
         const std::string field = lower(trimmed(line.substr(0, colon)));
         const std::string_view value = trimmed(line.substr(colon + 1));
         if (field == "content-type") part.content_type = media_type(value);
-        if (field == "content-transfer-encoding" && lower(value) != "binary" && lower(value) != "8bit" && lower(value) != "7bit") {
+        if (field == "content-transfer-encoding" && lower(value) != "binary" &&
+            lower(value) != "8bit" && lower(value) != "7bit") {
             return Error{"a part with a transfer encoding"};
         }
         if (field != "content-disposition") continue;
         if (named) return Error{"a part with two dispositions"};
         if (media_type(value) != "form-data") return Error{"a part that is no form-data"};
         const auto name = parameter(value, "name");
-        if (!name || name->empty() || name->size() > max_name) return Error{"a part without a name of at most 255 bytes"};
+        if (!name || name->empty() || name->size() > max_name)
+            return Error{"a part without a name of at most 255 bytes"};
         part.name = *name;
-        if (const auto file_name = parameter(value, "filename")) part.file_name = file_name->substr(0, max_name);
+        if (const auto file_name = parameter(value, "filename"))
+            part.file_name = file_name->substr(0, max_name);
         named = true;
     }
     if (!named) return Error{"a part without Content-Disposition"};
@@ -90,13 +98,17 @@ host::Failure read_part_header(std::string_view header, Part& part) {
 
 }  // namespace
 
-std::string media_type(std::string_view content_type) { return lower(trimmed(content_type.substr(0, content_type.find(';')))); }
+std::string media_type(std::string_view content_type) {
+    return lower(trimmed(content_type.substr(0, content_type.find(';'))));
+}
 
-host::Result<std::vector<Part>> parse_multipart(std::string_view content_type, std::span<const std::uint8_t> body, std::size_t max_parts,
-                                                bool& too_many) {
+host::Result<std::vector<Part>> parse_multipart(std::string_view content_type,
+                                                std::span<const std::uint8_t> body,
+                                                std::size_t max_parts, bool& too_many) {
     too_many = false;
     const auto boundary = parameter(content_type, "boundary");
-    if (!boundary || boundary->empty() || boundary->size() > max_boundary) return Error{"multipart without a boundary of 1 to 70 letters"};
+    if (!boundary || boundary->empty() || boundary->size() > max_boundary)
+        return Error{"multipart without a boundary of 1 to 70 letters"};
     const std::string_view all = text_of(body);
     const std::string first = "--" + *boundary, next = "\r\n--" + *boundary;
     // What stands before the first boundary means nothing, but must end with a line's end.
@@ -110,7 +122,8 @@ host::Result<std::vector<Part>> parse_multipart(std::string_view content_type, s
         if (rest.starts_with("--")) return parts;
         std::size_t line = 0;  // spaces may follow a boundary
         while (line < rest.size() && line < 64 && (rest[line] == ' ' || rest[line] == '\t')) ++line;
-        if (rest.substr(line, 2) != "\r\n") return Error{"multipart body cut short, or a damaged boundary"};
+        if (rest.substr(line, 2) != "\r\n")
+            return Error{"multipart body cut short, or a damaged boundary"};
         at += line + 2;
         if (parts.size() == max_parts) {
             too_many = true;
@@ -118,12 +131,15 @@ host::Result<std::vector<Part>> parse_multipart(std::string_view content_type, s
         }
         const std::string_view head = all.substr(at, max_part_header);
         const std::size_t head_end = head.starts_with("\r\n") ? 0 : head.find("\r\n\r\n");
-        if (head_end == std::string_view::npos) return Error{"a part's header is cut short or longer than 4096 bytes"};
+        if (head_end == std::string_view::npos)
+            return Error{"a part's header is cut short or longer than 4096 bytes"};
         Part part;
-        if (host::Failure failure = read_part_header(head.substr(0, head_end), part)) return *failure;
+        if (host::Failure failure = read_part_header(head.substr(0, head_end), part))
+            return *failure;
         at += head_end + 4;
         const std::size_t end = all.find(next, at);
-        if (end == std::string_view::npos) return Error{"multipart body cut short: no closing boundary"};
+        if (end == std::string_view::npos)
+            return Error{"multipart body cut short: no closing boundary"};
         part.bytes = body.subspan(at, end - at);
         parts.push_back(std::move(part));
         at = end + next.size();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which parts does a multipart/form-data body hold? Views into the body; hostile bytes are expected.
+// Which parts does a multipart/form-data body hold? Views into the body; hostile bytes are
+// expected.
 #pragma once
 
 #include <cstddef>
@@ -15,14 +16,17 @@ namespace mien::serve {
 
 struct Part {
     std::string name, file_name;
-    std::string content_type;              // empty: not said
-    std::span<const std::uint8_t> bytes;   // into the body
+    std::string content_type;             // empty: not said
+    std::span<const std::uint8_t> bytes;  // into the body
 };
 
 // "multipart/form-data" of "multipart/form-data; boundary=x", in small letters.
 std::string media_type(std::string_view content_type);
 
-// `content_type` is that of the request and names the boundary. More than `max_parts` parts are an error, too; `too_many` tells it apart.
-host::Result<std::vector<Part>> parse_multipart(std::string_view content_type, std::span<const std::uint8_t> body, std::size_t max_parts, bool& too_many);
+// `content_type` is that of the request and names the boundary. More than `max_parts` parts are an
+// error, too; `too_many` tells it apart.
+host::Result<std::vector<Part>> parse_multipart(std::string_view content_type,
+                                                std::span<const std::uint8_t> body,
+                                                std::size_t max_parts, bool& too_many);
 
 }  // namespace mien::serve

@@ -4,14 +4,17 @@
 
 namespace mien::serve {
 
-host::Result<std::unique_ptr<EnginePool>> EnginePool::create(const host::EngineSetup& setup, int workers, int waiting) {
+host::Result<std::unique_ptr<EnginePool>> EnginePool::create(const host::EngineSetup& setup,
+                                                             int workers, int waiting) {
     std::unique_ptr<EnginePool> pool(new EnginePool(waiting));
     auto first = host::EngineOwner::create(setup);
     if (!first) return first.error();
     pool->engines_.push_back(std::move(*first));
-    for (int i = 1; i < workers; ++i) pool->engines_.push_back(pool->engines_.front()->sharing_weights());
+    for (int i = 1; i < workers; ++i)
+        pool->engines_.push_back(pool->engines_.front()->sharing_weights());
     pool->idle_ = pool->engines_.size();
-    for (const auto& engine : pool->engines_) pool->threads_.emplace_back([&pool = *pool, &engine = *engine] { pool.work(engine); });
+    for (const auto& engine : pool->engines_)
+        pool->threads_.emplace_back([&pool = *pool, &engine = *engine] { pool.work(engine); });
     return pool;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Who works on the pictures? A fixed number of threads with an engine each, and a queue that says no when it is full.
+// Who works on the pictures? A fixed number of threads with an engine each, and a queue that says
+// no when it is full.
 #pragma once
 
 #include <atomic>
@@ -20,7 +21,8 @@ public:
     using Job = std::function<void(host::EngineOwner&)>;  // throws nothing
 
     // The weights are loaded once; `waiting` jobs may wait beside the one that each worker has.
-    static host::Result<std::unique_ptr<EnginePool>> create(const host::EngineSetup& setup, int workers, int waiting);
+    static host::Result<std::unique_ptr<EnginePool>> create(const host::EngineSetup& setup,
+                                                            int workers, int waiting);
     ~EnginePool() { stop(); }
 
     // Ends the threads after the jobs that they have; those that wait are given up.

@@ -1,15 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Sessions over Boost.Beast (see server.h). All of it runs on the thread that called run(), except the jobs of the pool, which post back.
-// A deadline is for a whole step (header, body, answer), so that a client that sends a byte now and then gains nothing.
+// Sessions over Boost.Beast (see server.h). All of it runs on the thread that called run(), except
+// the jobs of the pool, which post back. A deadline is for a whole step (header, body, answer), so
+// that a client that sends a byte now and then gains nothing.
 #include "serve/server.h"
-
-#include <chrono>
-#include <csignal>
-#include <cstdio>
-#include <ctime>
-#include <limits>
-#include <optional>
-#include <set>
 
 #include <unistd.h>
 
@@ -18,7 +11,14 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <ctime>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
 
 #include "serve/http_head.h"
 #include "serve/service.h"
@@ -34,7 +34,9 @@ using ErrorCode = boost::system::error_code;
 using Clock = std::chrono::steady_clock;
 using RequestParser = http::request_parser<http::vector_body<std::uint8_t>>;
 
-double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+double ms_since(Clock::time_point start) {
+    return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
 
 // Clients choose what is in it, so it is cut and has only what can be seen.
 std::string for_log(const std::string& text) {
@@ -46,7 +48,9 @@ std::string for_log(const std::string& text) {
 std::string utc_now() {
     const auto now = std::chrono::system_clock::now();
     const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
-    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
+    const auto ms =
+        std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() %
+        1000;
     std::tm parts{};
     ::gmtime_r(&seconds, &parts);
     char day[32], text[48];
@@ -60,8 +64,14 @@ class Session;
 class BeastServer : public Server {
 public:
     BeastServer(const Options& options, EnginePool& pool, Feed* feed)
-        : options_(options), pool_(pool), feed_(feed), service_(options, pool.weights(), feed, [this] { return gauges(); }), acceptor_(io_),
-          retry_(io_), grace_(io_), signals_(io_, SIGINT, SIGTERM) {}
+        : options_(options),
+          pool_(pool),
+          feed_(feed),
+          service_(options, pool.weights(), feed, [this] { return gauges(); }),
+          acceptor_(io_),
+          retry_(io_),
+          grace_(io_),
+          signals_(io_, SIGINT, SIGTERM) {}
 
     host::Failure bind();
     int port() const override { return port_; }
@@ -97,7 +107,12 @@ private:
     void accept();
     void stop();
     Gauges gauges() const {
-        return {static_cast<int>(sessions_.size()), in_flight, pool_.waiting(), pool_.busy(), pool_.workers(), reserved_};
+        return {static_cast<int>(sessions_.size()),
+                in_flight,
+                pool_.waiting(),
+                pool_.busy(),
+                pool_.workers(),
+                reserved_};
     }
 
     const Options& options_;
@@ -144,8 +159,10 @@ public:
     void stop() {
         closing_ = true;
         const auto self = shared_from_this();
-        if (watch_ > 0) stop_watching();
-        else if (idle_) close();
+        if (watch_ > 0)
+            stop_watching();
+        else if (idle_)
+            close();
     }
     void close() {
         ErrorCode ignored;
@@ -160,7 +177,9 @@ public:
 private:
     template <class Method>
     auto then(Method method) {
-        return [self = shared_from_this(), method](auto... arguments) { (self.get()->*method)(arguments...); };
+        return [self = shared_from_this(), method](auto... arguments) {
+            (self.get()->*method)(arguments...);
+        };
     }
     void within(int seconds) { stream_.expires_after(std::chrono::seconds(seconds)); }
     void begin_request() {
@@ -180,7 +199,8 @@ private:
     void read_header() {
         parser_.emplace();
         parser_->header_limit(static_cast<std::uint32_t>(server_.limits().header_bytes));
-        parser_->body_limit(std::numeric_limits<std::uint64_t>::max());  // judged after whether the client may ask at all
+        // judged after whether the client may ask at all
+        parser_->body_limit(std::numeric_limits<std::uint64_t>::max());
         head_ = {};
         plan_ = {};
         idle_ = buffer_.size() == 0;
@@ -189,28 +209,38 @@ private:
     }
 
     void on_header(ErrorCode error, std::size_t) {
-        if (error == http::error::end_of_stream || error == asio::error::operation_aborted || error == asio::error::connection_reset) return;
+        if (error == http::error::end_of_stream || error == asio::error::operation_aborted ||
+            error == asio::error::connection_reset)
+            return;
         const bool slow = error == beast::error::timeout;
-        if (slow) return;  // the stream has closed the socket; a client that is silent for so long gets no answer
+        // the stream has closed the socket; a client that is silent for so long gets no answer
+        if (slow) return;
         begin_request();
         body_unread_ = true;
         if (error) {
             closing_ = true;
-            if (error == http::error::header_limit || error == http::error::buffer_overflow) return send(error_answer(431, "The header is too large."));
-            if (error.category() != http::make_error_code(http::error::bad_method).category()) return;  // the connection is gone
-            return send(error_answer(400, "This is no HTTP request that can be read.", error.message()));
+            if (error == http::error::header_limit || error == http::error::buffer_overflow)
+                return send(error_answer(431, "The header is too large."));
+            // the connection is gone
+            if (error.category() != http::make_error_code(http::error::bad_method).category())
+                return;
+            return send(
+                error_answer(400, "This is no HTTP request that can be read.", error.message()));
         }
         head_ = head_of(*parser_, client_);
         if (!parser_->get().keep_alive()) closing_ = true;
-        if (auto answer = server_.service().judge(head_, plan_)) return send_early(std::move(*answer));
+        if (auto answer = server_.service().judge(head_, plan_))
+            return send_early(std::move(*answer));
         if (!plan_.route->works) {
             body_unread_ = false;
             return send(server_.service().answer(plan_));
         }
         if (server_.stopping()) return send_early(Service::busy("The service is stopping."));
         // A body in chunks may become as large as is allowed.
-        const std::uint64_t room = head_.content_length > 0 ? head_.content_length : server_.limits().body_bytes;
-        if (!server_.reserve(room)) return send_early(Service::busy("Too many bodies are on their way."));
+        const std::uint64_t room =
+            head_.content_length > 0 ? head_.content_length : server_.limits().body_bytes;
+        if (!server_.reserve(room))
+            return send_early(Service::busy("Too many bodies are on their way."));
         reserved_ = room;
         parser_->body_limit(server_.limits().body_bytes);
         within(server_.limits().body_seconds);
@@ -231,11 +261,16 @@ private:
         if (error) {
             closing_ = true;
             if (error == http::error::body_limit) {
-                return send(error_answer(413, "The body is too large.", "the limit is " + std::to_string(server_.limits().body_bytes) + " bytes"));
+                return send(error_answer(
+                    413, "The body is too large.",
+                    "the limit is " + std::to_string(server_.limits().body_bytes) + " bytes"));
             }
-            if (error == beast::error::timeout) return log(408, 0, {});  // the stream has closed the socket
-            if (error.category() == http::make_error_code(http::error::bad_chunk).category() && error != http::error::partial_message) {
-                return send(error_answer(400, "This is no HTTP request that can be read.", error.message()));
+            // the stream has closed the socket
+            if (error == beast::error::timeout) return log(408, 0, {});
+            if (error.category() == http::make_error_code(http::error::bad_chunk).category() &&
+                error != http::error::partial_message) {
+                return send(error_answer(400, "This is no HTTP request that can be read.",
+                                         error.message()));
             }
             return log(499, 0, {});  // the client went away
         }
@@ -243,19 +278,27 @@ private:
         head_.content_length = parser_->get().body().size();
         stream_.expires_never();
         auto self = shared_from_this();
-        const bool taken = server_.pool().submit([self, body = std::move(parser_->get().body()), queued = Clock::now()](host::EngineOwner& engine) mutable {
-            Answer answer = self->server_.service().work(self->plan_, self->head_, body, ms_since(queued), engine);
-            body = {};
-            asio::io_context& io = self->server_.io();
-            asio::post(io, [self = std::move(self), answer = std::move(answer)]() mutable { self->send(std::move(answer)); });
-        });
+        const bool taken =
+            server_.pool().submit([self, body = std::move(parser_->get().body()),
+                                   queued = Clock::now()](host::EngineOwner& engine) mutable {
+                Answer answer = self->server_.service().work(self->plan_, self->head_, body,
+                                                             ms_since(queued), engine);
+                body = {};
+                asio::io_context& io = self->server_.io();
+                asio::post(io, [self = std::move(self), answer = std::move(answer)]() mutable {
+                    self->send(std::move(answer));
+                });
+            });
         if (!taken) send(Service::busy("All engines are busy."));
     }
 
-    // An answer before the body has come: what may still be sent is not waited for, so the connection ends with it.
+    // An answer before the body has come: what may still be sent is not waited for, so the
+    // connection ends with it.
     void send_early(Answer answer) {
-        if (head_.has_body) closing_ = true;
-        else body_unread_ = false;
+        if (head_.has_body)
+            closing_ = true;
+        else
+            body_unread_ = false;
         send(std::move(answer));
     }
 
@@ -272,7 +315,8 @@ private:
         response_.result(static_cast<unsigned>(answer.status));
         response_.version(11);
         response_.set(http::field::server, "mien");
-        if (!answer.content_type.empty()) response_.set(http::field::content_type, answer.content_type);
+        if (!answer.content_type.empty())
+            response_.set(http::field::content_type, answer.content_type);
         for (const auto& [name, value] : answer.headers) response_.set(name, value);
         const std::uint64_t id = server_.next_id();
         response_.set("X-Request-Id", std::to_string(id));
@@ -292,22 +336,31 @@ private:
             ++server_.streams;
             watch_ = -1;
             serializer_.emplace(response_);
-            return http::async_write_header(stream_, *serializer_, then(&Session::on_stream_header));
+            return http::async_write_header(stream_, *serializer_,
+                                            then(&Session::on_stream_header));
         }
         http::async_write(stream_, response_, then(&Session::on_written));
     }
 
     void record(std::uint64_t id, int status, std::size_t bytes, const WorkRecord& work) {
         const double ms = ms_since(began_);
-        server_.service().metrics().request(plan_.route != nullptr ? plan_.route->path : "other", status, ms / 1e3);
+        server_.service().metrics().request(plan_.route != nullptr ? plan_.route->path : "other",
+                                            status, ms / 1e3);
         char numbers[256];
-        std::snprintf(numbers, sizeof numbers, R"("status":%d,"bytes_in":%llu,"bytes_out":%zu,"images":%d,"faces":%d,"queue_ms":%.3f,"work_ms":%.3f,"ms":%.3f})",
-                      status, static_cast<unsigned long long>(head_.content_length), bytes, work.images, work.faces, work.queue_ms, work.work_ms, ms);
-        server_.log("{\"time\":\"" + utc_now() + "\",\"id\":" + std::to_string(id) + ",\"client\":\"" + client_ + "\",\"method\":" +
-                    nlohmann::json(for_log(head_.method)).dump() + ",\"path\":" + nlohmann::json(for_log(head_.target)).dump() + "," + numbers);
+        std::snprintf(
+            numbers, sizeof numbers,
+            R"("status":%d,"bytes_in":%llu,"bytes_out":%zu,"images":%d,"faces":%d,"queue_ms":%.3f,"work_ms":%.3f,"ms":%.3f})",
+            status, static_cast<unsigned long long>(head_.content_length), bytes, work.images,
+            work.faces, work.queue_ms, work.work_ms, ms);
+        server_.log("{\"time\":\"" + utc_now() + "\",\"id\":" + std::to_string(id) +
+                    ",\"client\":\"" + client_ +
+                    "\",\"method\":" + nlohmann::json(for_log(head_.method)).dump() +
+                    ",\"path\":" + nlohmann::json(for_log(head_.target)).dump() + "," + numbers);
     }
     // Of a request that gets no answer.
-    void log(int status, std::size_t bytes, const WorkRecord& work) { record(server_.next_id(), status, bytes, work); }
+    void log(int status, std::size_t bytes, const WorkRecord& work) {
+        record(server_.next_id(), status, bytes, work);
+    }
 
     void on_written(ErrorCode error, std::size_t) {
         const bool unread = body_unread_;
@@ -317,7 +370,8 @@ private:
         parser_.reset();
         if (!closing_) return read_header();
         stream_.socket().shutdown(tcp::socket::shutdown_send, error);
-        // A close with bytes unread would be a reset, which can take the answer from a client that is still sending.
+        // A close with bytes unread would be a reset, which can take the answer from a client that
+        // is still sending.
         if (!unread || error) return;
         drained_ = 0;
         within(2);
@@ -338,7 +392,8 @@ private:
         if (error || server_.stopping()) return stop_watching();
         end_request();
         ErrorCode ignored;
-        stream_.socket().set_option(asio::socket_base::keep_alive(true), ignored);  // a watcher that vanished while the camera was gone, too
+        // a watcher that vanished while the camera was gone, too
+        stream_.socket().set_option(asio::socket_base::keep_alive(true), ignored);
         std::weak_ptr<Session> weak = weak_from_this();
         auto& io = server_.io();
         keep_ = shared_from_this();
@@ -353,16 +408,20 @@ private:
     }
     // A watcher sends nothing; a read ends when it goes away.
     void watch_for_end() {
-        stream_.socket().async_read_some(asio::buffer(&scrap_, 1), [self = shared_from_this()](ErrorCode error, std::size_t) {
-            if (error) self->stop_watching();
-            else self->watch_for_end();
-        });
+        stream_.socket().async_read_some(asio::buffer(&scrap_, 1),
+                                         [self = shared_from_this()](ErrorCode error, std::size_t) {
+                                             if (error)
+                                                 self->stop_watching();
+                                             else
+                                                 self->watch_for_end();
+                                         });
     }
     void send_frame() {
         if (writing_ || watch_ <= 0) return;
         const Feed::Latest latest = server_.feed()->latest();
         const bool pictures = stream_kind_ == StreamKind::pictures;
-        if (!pictures && latest.state && latest.states != sent_state_) {  // before the frames that come after it
+        // before the frames that come after it
+        if (!pictures && latest.state && latest.states != sent_state_) {
             sent_state_ = latest.states;
             frame_ = "event: camera\ndata: " + *latest.state + "\n\n";
         } else {
@@ -370,7 +429,8 @@ private:
             const std::uint64_t number = pictures ? latest.pictures : latest.events;
             if (!text || number == sent_) return latest.ended ? stop_watching() : void();
             sent_ = number;
-            frame_ = pictures ? "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: " + std::to_string(text->size()) + "\r\n\r\n" + *text + "\r\n"
+            frame_ = pictures ? "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: " +
+                                    std::to_string(text->size()) + "\r\n\r\n" + *text + "\r\n"
                               : "id: " + std::to_string(number) + "\ndata: " + *text + "\n\n";
         }
         writing_ = true;
@@ -410,13 +470,17 @@ private:
     int watch_ = 0;  // 0: no stream, -1: its header is being sent
     StreamKind stream_kind_ = StreamKind::none;
     char scrap_ = 0;
-    bool idle_ = false, in_request_ = false, closing_ = false, body_unread_ = false, writing_ = false;
+    bool idle_ = false, in_request_ = false, closing_ = false, body_unread_ = false,
+         writing_ = false;
 };
 
 host::Failure BeastServer::bind() {
     ErrorCode error;
     const auto address = asio::ip::make_address(options_.address, error);
-    if (error) return host::Error{"\"" + options_.address + "\" is no address; 127.0.0.1 is this machine only, 0.0.0.0 every network"};
+    if (error)
+        return host::Error{
+            "\"" + options_.address +
+            "\" is no address; 127.0.0.1 is this machine only, 0.0.0.0 every network"};
     const tcp::endpoint endpoint(address, options_.port);
     acceptor_.open(endpoint.protocol(), error);
     if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
@@ -443,7 +507,8 @@ void BeastServer::accept() {
         } else {
             service_.metrics().refused_connection();
             // So many more are told why; the rest is just closed.
-            if (open < limits().connections + 32) std::make_shared<Session>(*this, std::move(socket))->refuse();
+            if (open < limits().connections + 32)
+                std::make_shared<Session>(*this, std::move(socket))->refuse();
         }
         accept();
     });
@@ -477,7 +542,8 @@ int BeastServer::run() {
     });
     accept();
     io_.run();
-    if (in_flight > 0) return in_flight;  // the grace is over; waiting for the engines would be a longer one
+    // the grace is over; waiting for the engines would be a longer one
+    if (in_flight > 0) return in_flight;
     pool_.stop();
     // Only now are all sessions this thread's own; each ends with its last handler.
     const std::set<Session*> sessions = sessions_;
@@ -489,7 +555,8 @@ int BeastServer::run() {
 
 }  // namespace
 
-host::Result<std::unique_ptr<Server>> Server::listen(const Options& options, EnginePool& pool, Feed* feed) {
+host::Result<std::unique_ptr<Server>> Server::listen(const Options& options, EnginePool& pool,
+                                                     Feed* feed) {
     auto server = std::make_unique<BeastServer>(options, pool, feed);
     if (host::Failure failure = server->bind()) return *failure;
     return std::unique_ptr<Server>(std::move(server));

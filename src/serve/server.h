@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How do connections become requests, within limits of bytes, numbers and seconds? One thread for all sockets, by Boost.Beast.
+// How do connections become requests, within limits of bytes, numbers and seconds? One thread for
+// all sockets, by Boost.Beast.
 #pragma once
 
 #include <memory>
@@ -15,12 +16,14 @@ namespace mien::serve {
 class Server {
 public:
     // Binds and listens. `feed` may be null: no camera. All arguments must outlive the server.
-    static host::Result<std::unique_ptr<Server>> listen(const Options& options, EnginePool& pool, Feed* feed);
+    static host::Result<std::unique_ptr<Server>> listen(const Options& options, EnginePool& pool,
+                                                        Feed* feed);
     virtual ~Server() = default;
 
     [[nodiscard]] virtual int port() const = 0;
-    // Serves until SIGINT or SIGTERM, then finishes what is in flight within Limits::grace_seconds. A second signal ends the process at once.
-    // Returns how many requests were not finished; if there are any, an engine may still be at work, and only the process's end stops it.
+    // Serves until SIGINT or SIGTERM, then finishes what is in flight within Limits::grace_seconds.
+    // A second signal ends the process at once. Returns how many requests were not finished; if
+    // there are any, an engine may still be at work, and only the process's end stops it.
     [[nodiscard]] virtual int run() = 0;
 };
 

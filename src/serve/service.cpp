@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstdio>
 #include <limits>
-
 #include <nlohmann/json.hpp>
 
 #include "base/crc32.h"
@@ -47,28 +46,39 @@ constexpr Route routes[] = {
     {"/v1/events", "GET", Endpoint::events, false, false},
 };
 
-constexpr const char* bad_request_text = "We cannot process the file sent in the request.";  // the original's words
+// the original's words
+constexpr const char* bad_request_text = "We cannot process the file sent in the request.";
 constexpr const char* not_found_text = "Resource not found.";
 
-double now_ms() { return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double now_ms() {
+    return std::chrono::duration<double, std::milli>(
+               std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+}
 
-// What the page's switch "on this device" loads. The weights are the program's own: they are in it once.
+// What the page's switch "on this device" loads. The weights are the program's own: they are in it
+// once.
 Answer device_file(std::string_view path) {
     Answer answer;
     const auto text = [](Bytes bytes) { return std::string(bytes.begin(), bytes.end()); };
-    answer.content_type = path.ends_with(".js") ? "text/javascript; charset=utf-8" : path.ends_with(".wasm") ? "application/wasm" : "application/octet-stream";
+    answer.content_type = path.ends_with(".js")     ? "text/javascript; charset=utf-8"
+                          : path.ends_with(".wasm") ? "application/wasm"
+                                                    : "application/octet-stream";
     if (path == "/device.js") answer.body = device_js();
     if (path == "/device-worker.js") answer.body = device_worker_js();
     if (path == "/mien.js") answer.body = mien_js();
     if (path == "/mien.wasm") answer.body = wasm();
     if (path == "/mien-simd.wasm") answer.body = wasm_simd();
-    if (path == "/haarcascade_frontalface_default.mien") answer.body = text(host::embedded_cascade());
+    if (path == "/haarcascade_frontalface_default.mien")
+        answer.body = text(host::embedded_cascade());
     if (path == "/emotion.mien") answer.body = text(host::embedded_emotion());
     if (path == "/gender.mien") answer.body = text(host::embedded_gender());
     return answer;
 }
 
-std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string dump(const Json& json) {
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
 
 std::string base64(Bytes bytes) {
     constexpr char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -76,7 +86,8 @@ std::string base64(Bytes bytes) {
     out.reserve((bytes.size() + 2) / 3 * 4);
     for (std::size_t i = 0; i < bytes.size(); i += 3) {
         const std::size_t n = std::min<std::size_t>(3, bytes.size() - i);
-        const unsigned v = unsigned{bytes[i]} << 16 | (n > 1 ? unsigned{bytes[i + 1]} << 8 : 0u) | (n > 2 ? unsigned{bytes[i + 2]} : 0u);
+        const unsigned v = unsigned{bytes[i]} << 16 | (n > 1 ? unsigned{bytes[i + 1]} << 8 : 0u) |
+                           (n > 2 ? unsigned{bytes[i + 2]} : 0u);
         out += letters[v >> 18];
         out += letters[v >> 12 & 63];
         out += n > 1 ? letters[v >> 6 & 63] : '=';
@@ -85,26 +96,37 @@ std::string base64(Bytes bytes) {
     return out;
 }
 
-// True for the beginnings of the formats that are read; the rest is of a type that the service does not take.
+// True for the beginnings of the formats that are read; the rest is of a type that the service does
+// not take.
 bool known_format(Bytes bytes) {
     const auto begins = [bytes](std::string_view magic) {
-        return bytes.size() >= magic.size() && std::equal(magic.begin(), magic.end(), bytes.begin(), [](char a, std::uint8_t b) { return static_cast<std::uint8_t>(a) == b; });
+        return bytes.size() >= magic.size() &&
+               std::equal(magic.begin(), magic.end(), bytes.begin(),
+                          [](char a, std::uint8_t b) { return static_cast<std::uint8_t>(a) == b; });
     };
-    return begins("\xff\xd8") || begins("\x89PNG") || begins("BM") || begins("GIF8") || begins("P5") || begins("P6");
+    return begins("\xff\xd8") || begins("\x89PNG") || begins("BM") || begins("GIF8") ||
+           begins("P5") || begins("P6");
 }
 
 template <class View>
 Json model_json(const char* role, const View& view) {
     char crc[16];
     std::snprintf(crc, sizeof crc, "%08x", crc32(view.bytes()));
-    Json json = {{"role", role}, {"name", host::weights_name(view.meta())}, {"version", std::string("crc32:") + crc}, {"bytes", view.bytes().size()}};
+    Json json = {{"role", role},
+                 {"name", host::weights_name(view.meta())},
+                 {"version", std::string("crc32:") + crc},
+                 {"bytes", view.bytes().size()}};
     return json;
 }
 
 // The part of the answer for one picture that could not be read.
 Json failed_picture(const std::string& source, const Answer& answer) {
     Json json = Json::parse(answer.body);
-    return {{"schema", host::json_schema}, {"source", source}, {"error", json["error"]}, {"detail", json.value("detail", "")}, {"status", answer.status}};
+    return {{"schema", host::json_schema},
+            {"source", source},
+            {"error", json["error"]},
+            {"detail", json.value("detail", "")},
+            {"status", answer.status}};
 }
 
 // "annotate=1", "explain=1" and no other. False: not understood.
@@ -113,9 +135,13 @@ bool read_query(std::string_view query, Plan& plan) {
         const std::size_t end = std::min(query.find('&'), query.size());
         const std::string_view pair = query.substr(0, end);
         query.remove_prefix(std::min(end + 1, query.size()));
-        if (pair == "annotate=1" || pair == "annotate=true") plan.annotate = true;
-        else if (pair == "explain=1" || pair == "explain=true") plan.explain = true;
-        else if (pair != "annotate=0" && pair != "annotate=false" && pair != "explain=0" && pair != "explain=false" && !pair.empty()) return false;
+        if (pair == "annotate=1" || pair == "annotate=true")
+            plan.annotate = true;
+        else if (pair == "explain=1" || pair == "explain=true")
+            plan.explain = true;
+        else if (pair != "annotate=0" && pair != "annotate=false" && pair != "explain=0" &&
+                 pair != "explain=false" && !pair.empty())
+            return false;
     }
     return true;
 }
@@ -132,30 +158,39 @@ Answer error_answer(int status, std::string_view text, std::string_view detail) 
 }
 
 const Route* find_route(std::string_view path) {
-    const auto* found = std::find_if(std::begin(routes), std::end(routes), [path](const Route& route) { return path == route.path; });
+    const auto* found = std::find_if(std::begin(routes), std::end(routes),
+                                     [path](const Route& route) { return path == route.path; });
     return found == std::end(routes) ? nullptr : found;
 }
 
-Service::Service(const Options& options, const host::EngineOwner& weights, const Feed* feed, std::function<Gauges()> gauges)
+Service::Service(const Options& options, const host::EngineOwner& weights, const Feed* feed,
+                 std::function<Gauges()> gauges)
     : options_(options), guard_(options), feed_(feed), gauges_(std::move(gauges)) {
     Json short_list = Json::array(), long_list = Json::array();
     const auto add = [&](Json json, Json more) {
-        short_list.push_back({{"role", json["role"]}, {"name", json["name"]}, {"version", json["version"]}});
+        short_list.push_back(
+            {{"role", json["role"]}, {"name", json["name"]}, {"version", json["version"]}});
         json.update(more);
         long_list.push_back(std::move(json));
     };
     if (const Cascade* cascade = weights.cascade()) {
-        add(model_json("cascade", *cascade), {{"window", {{"width", cascade->window_width()}, {"height", cascade->window_height()}}}});
+        add(model_json("cascade", *cascade),
+            {{"window",
+              {{"width", cascade->window_width()}, {"height", cascade->window_height()}}}});
     }
     const auto add_network = [&](const char* role, const Model* model, const host::HeadInfo& head) {
         if (model == nullptr) return;
         add(model_json(role, *model), {{"labels", head.labels},
-                                       {"input", {{"width", model->input_width()}, {"height", model->input_height()}, {"channels", model->input_channels()}}}});
+                                       {"input",
+                                        {{"width", model->input_width()},
+                                         {"height", model->input_height()},
+                                         {"channels", model->input_channels()}}}});
     };
     add_network("emotion", weights.emotion(), weights.info().emotion);
     add_network("gender", weights.gender(), weights.info().gender);
     models_json_ = dump(short_list);
-    models_answer_ = dump({{"schema", host::json_schema}, {"mien", version()}, {"models", std::move(long_list)}});
+    models_answer_ = dump(
+        {{"schema", host::json_schema}, {"mien", version()}, {"models", std::move(long_list)}});
 }
 
 Answer Service::busy(std::string_view what) {
@@ -175,95 +210,147 @@ std::optional<Answer> Service::judge(const RequestHead& head, Plan& plan) {
         Answer answer;
         answer.status = 204;
         answer.content_type.clear();
-        answer.headers.emplace_back("Allow", method == "GET" ? "GET, HEAD, OPTIONS" : method + ", OPTIONS");
+        answer.headers.emplace_back("Allow",
+                                    method == "GET" ? "GET, HEAD, OPTIONS" : method + ", OPTIONS");
         if (guard_.named_origin(head.origin)) {
             answer.headers.emplace_back("Access-Control-Allow-Methods", method);
-            answer.headers.emplace_back("Access-Control-Allow-Headers", "Authorization, Content-Type");
+            answer.headers.emplace_back("Access-Control-Allow-Headers",
+                                        "Authorization, Content-Type");
             answer.headers.emplace_back("Access-Control-Max-Age", "600");
         }
         return answer;
     }
     if (head.method != method && !(head.method == "HEAD" && method == "GET")) {
         Answer answer = error_answer(405, "This address takes " + method + ".");
-        answer.headers.emplace_back("Allow", method == "GET" ? "GET, HEAD, OPTIONS" : method + ", OPTIONS");
+        answer.headers.emplace_back("Allow",
+                                    method == "GET" ? "GET, HEAD, OPTIONS" : method + ", OPTIONS");
         return answer;
     }
     if (!plan.route->works) {
         if (head.has_body) return error_answer(400, "This request has no body.");
-        const bool live = plan.route->endpoint == Endpoint::pictures || plan.route->endpoint == Endpoint::events;
-        if (live && feed_ == nullptr) return error_answer(404, not_found_text, "the service has no camera; mien serve --camera gives it one");
+        const bool live =
+            plan.route->endpoint == Endpoint::pictures || plan.route->endpoint == Endpoint::events;
+        if (live && feed_ == nullptr)
+            return error_answer(404, not_found_text,
+                                "the service has no camera; mien serve --camera gives it one");
         if (live && feed_->latest().ended) return busy("The camera's stream has ended.");
         return {};
     }
-    if (question < head.target.size() && !read_query(std::string_view(head.target).substr(question + 1), plan)) {
-        return error_answer(400, "The query is not understood.", "there are annotate=1 and explain=1");
+    if (question < head.target.size() &&
+        !read_query(std::string_view(head.target).substr(question + 1), plan)) {
+        return error_answer(400, "The query is not understood.",
+                            "there are annotate=1 and explain=1");
     }
     if (head.content_length > options_.limits.body_bytes) {
-        return error_answer(413, "The body is too large.", "the limit is " + std::to_string(options_.limits.body_bytes) + " bytes");
+        return error_answer(
+            413, "The body is too large.",
+            "the limit is " + std::to_string(options_.limits.body_bytes) + " bytes");
     }
     if (!head.has_body) return error_answer(400, bad_request_text, "the request has no body");
     const std::string type = media_type(head.content_type);
     const bool multipart = type == "multipart/form-data";
     const bool raw = type.starts_with("image/") || type == "application/octet-stream";
     if (plan.route->endpoint == Endpoint::analyze && !multipart && !raw) {
-        return error_answer(415, "The body must be multipart/form-data or a picture.", "Content-Type image/jpeg, image/png, ...");
+        return error_answer(415, "The body must be multipart/form-data or a picture.",
+                            "Content-Type image/jpeg, image/png, ...");
     }
-    if (plan.route->endpoint == Endpoint::classify_image && !multipart) return error_answer(400, bad_request_text, "multipart/form-data with a field `image` is wanted");
+    if (plan.route->endpoint == Endpoint::classify_image && !multipart)
+        return error_answer(400, bad_request_text,
+                            "multipart/form-data with a field `image` is wanted");
     return {};
 }
 
 Answer Service::answer(const Plan& plan) const {
     Answer answer;
     switch (plan.route->endpoint) {
-        case Endpoint::page: answer.content_type = "text/html; charset=utf-8"; answer.body = page_html(); break;
-        case Endpoint::style: answer.content_type = "text/css; charset=utf-8"; answer.body = page_css(); break;
-        case Endpoint::script: answer.content_type = "text/javascript; charset=utf-8"; answer.body = page_js(); break;
+        case Endpoint::page:
+            answer.content_type = "text/html; charset=utf-8";
+            answer.body = page_html();
+            break;
+        case Endpoint::style:
+            answer.content_type = "text/css; charset=utf-8";
+            answer.body = page_css();
+            break;
+        case Endpoint::script:
+            answer.content_type = "text/javascript; charset=utf-8";
+            answer.body = page_js();
+            break;
         case Endpoint::device_file:
             answer = device_file(plan.route->path);
-            if (answer.body.empty()) return error_answer(404, not_found_text, "this program was built without the page's own engine (make wasm first)");
+            if (answer.body.empty())
+                return error_answer(
+                    404, not_found_text,
+                    "this program was built without the page's own engine (make wasm first)");
             break;
         case Endpoint::openapi: answer.body = openapi_json(); break;
         case Endpoint::health: answer.body = dump({{"status", "ok"}, {"mien", version()}}); break;
         case Endpoint::ready:
             if (!ready_) return busy("The service is stopping.");
-            answer.body = dump({{"status", "ready"}, {"camera", feed_ != nullptr}, {"token", !options_.token.empty()}});
+            answer.body = dump({{"status", "ready"},
+                                {"camera", feed_ != nullptr},
+                                {"token", !options_.token.empty()}});
             break;
-        case Endpoint::metrics: answer.content_type = "text/plain; version=0.0.4; charset=utf-8"; answer.body = metrics_.text(gauges_(), feed_); break;
+        case Endpoint::metrics:
+            answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
+            answer.body = metrics_.text(gauges_(), feed_);
+            break;
         case Endpoint::models: answer.body = models_answer_; break;
-        case Endpoint::pictures: answer.content_type = "multipart/x-mixed-replace; boundary=frame"; answer.stream = StreamKind::pictures; break;
-        case Endpoint::events: answer.content_type = "text/event-stream"; answer.stream = StreamKind::events; break;
+        case Endpoint::pictures:
+            answer.content_type = "multipart/x-mixed-replace; boundary=frame";
+            answer.stream = StreamKind::pictures;
+            break;
+        case Endpoint::events:
+            answer.content_type = "text/event-stream";
+            answer.stream = StreamKind::events;
+            break;
         case Endpoint::analyze:
         case Endpoint::classify_image: break;
     }
     return answer;
 }
 
-std::optional<Answer> Service::read_pictures(const Plan& plan, const RequestHead& head, Bytes body, std::vector<Picture>& out) const {
+std::optional<Answer> Service::read_pictures(const Plan& plan, const RequestHead& head, Bytes body,
+                                             std::vector<Picture>& out) const {
     const bool original = plan.route->endpoint == Endpoint::classify_image;
     if (media_type(head.content_type) != "multipart/form-data") {
         out.push_back({"body", body});
         return {};
     }
     bool too_many = false;
-    const auto parts = parse_multipart(head.content_type, body, static_cast<std::size_t>(options_.limits.images), too_many);
-    if (!parts) return error_answer(too_many ? 413 : 400, original ? bad_request_text : "The multipart body cannot be read.", parts.error().text);
+    const auto parts = parse_multipart(head.content_type, body,
+                                       static_cast<std::size_t>(options_.limits.images), too_many);
+    if (!parts)
+        return error_answer(too_many ? 413 : 400,
+                            original ? bad_request_text : "The multipart body cannot be read.",
+                            parts.error().text);
     for (const Part& part : *parts) {
-        const bool wanted = part.name == "image" || (!original && (part.name == "images" || part.name == "images[]" || part.name == "file"));
+        const bool wanted =
+            part.name == "image" || (!original && (part.name == "images" ||
+                                                   part.name == "images[]" || part.name == "file"));
         if (!wanted) {
             if (original) continue;
-            return error_answer(400, "A part has an unknown name.", "pictures are in parts named image, images or file");
+            return error_answer(400, "A part has an unknown name.",
+                                "pictures are in parts named image, images or file");
         }
-        if (original && !out.empty()) return error_answer(400, bad_request_text, "one picture is wanted; /v1/analyze takes several");
-        out.push_back({part.file_name.empty() ? "image " + std::to_string(out.size() + 1) : part.file_name, part.bytes});
+        if (original && !out.empty())
+            return error_answer(400, bad_request_text,
+                                "one picture is wanted; /v1/analyze takes several");
+        out.push_back(
+            {part.file_name.empty() ? "image " + std::to_string(out.size() + 1) : part.file_name,
+             part.bytes});
     }
     if (out.empty()) return error_answer(400, bad_request_text, "there is no part named `image`");
     return {};
 }
 
-std::optional<Answer> Service::analyze(const Picture& picture, host::EngineOwner& engine, host::ImageReport& report, std::string& note, std::string* png) {
+std::optional<Answer> Service::analyze(const Picture& picture, host::EngineOwner& engine,
+                                       host::ImageReport& report, std::string& note,
+                                       std::string* png) {
     const double start = now_ms();
     report.source = picture.source;
-    if (!known_format(picture.bytes)) return error_answer(415, "This is no picture of a known format.", "JPEG, PNG, BMP, GIF and PNM are read");
+    if (!known_format(picture.bytes))
+        return error_answer(415, "This is no picture of a known format.",
+                            "JPEG, PNG, BMP, GIF and PNM are read");
     host::ImageLimits limits;
     limits.max_pixels = options_.limits.pixels;
     if (const auto header = host::inspect_image(picture.bytes, limits); !header) {
@@ -271,17 +358,25 @@ std::optional<Answer> Service::analyze(const Picture& picture, host::EngineOwner
         none.max_pixels = std::numeric_limits<std::uint64_t>::max();
         none.max_side = std::numeric_limits<int>::max();
         const bool only_too_large = static_cast<bool>(host::inspect_image(picture.bytes, none));
-        return error_answer(only_too_large ? 413 : 422, only_too_large ? "The picture has too many pixels." : "The picture is damaged.", header.error().text);
+        return error_answer(
+            only_too_large ? 413 : 422,
+            only_too_large ? "The picture has too many pixels." : "The picture is damaged.",
+            header.error().text);
     }
     auto decoded = host::decode_image(picture.bytes, limits);
     if (!decoded) return error_answer(422, "The picture is damaged.", decoded.error().text);
     note = decoded->note;
     host::Image& image = decoded->image;
     report.times.decode = now_ms() - start;
-    if (const Cascade* cascade = engine.cascade(); cascade != nullptr && (image.width < cascade->window_width() || image.height < cascade->window_height())) {
-        return error_answer(422, "The picture is too small.", "the detector's window is " + std::to_string(cascade->window_width()) + " x " + std::to_string(cascade->window_height()) + " pixels");
+    if (const Cascade* cascade = engine.cascade();
+        cascade != nullptr &&
+        (image.width < cascade->window_width() || image.height < cascade->window_height())) {
+        return error_answer(422, "The picture is too small.",
+                            "the detector's window is " + std::to_string(cascade->window_width()) +
+                                " x " + std::to_string(cascade->window_height()) + " pixels");
     }
-    if (const host::Failure failure = engine.process(image.frame(), report)) return busy("The picture needs more memory than there is.");
+    if (const host::Failure failure = engine.process(image.frame(), report))
+        return busy("The picture needs more memory than there is.");
     if (png != nullptr) {
         const double drawing = now_ms();
         host::annotate(host::canvas_of(image), report.faces, engine.info(), host::Style::gender);
@@ -297,7 +392,8 @@ std::optional<Answer> Service::analyze(const Picture& picture, host::EngineOwner
     return {};
 }
 
-Answer Service::analyze_all(const Plan& plan, std::span<const Picture> pictures, double queue_ms, host::EngineOwner& engine) {
+Answer Service::analyze_all(const Plan& plan, std::span<const Picture> pictures, double queue_ms,
+                            host::EngineOwner& engine) {
     const double start = now_ms();
     Answer answer;
     int worked = 0;
@@ -320,7 +416,8 @@ Answer Service::analyze_all(const Plan& plan, std::span<const Picture> pictures,
         json.pop_back();  // its brace
         if (!note.empty()) json += ",\"note\":" + dump(note);
         if (plan.annotate) {
-            json += R"(,"annotated":{"media_type":"image/png","base64":")" + base64({reinterpret_cast<const std::uint8_t*>(png.data()), png.size()}) + "\"}";
+            json += R"(,"annotated":{"media_type":"image/png","base64":")" +
+                    base64({reinterpret_cast<const std::uint8_t*>(png.data()), png.size()}) + "\"}";
         }
         list += json + "}";
     }
@@ -328,14 +425,17 @@ Answer Service::analyze_all(const Plan& plan, std::span<const Picture> pictures,
     // Several that all failed are no success; each says its own reason.
     if (worked == 0) answer.status = 422;
     char times[96];
-    std::snprintf(times, sizeof times, R"({"queue":%.3f,"total":%.3f})", queue_ms, now_ms() - start);
-    answer.body = "{\"schema\":" + std::to_string(host::json_schema) + ",\"mien\":\"" + version() + "\",\"models\":" + models_json_ +
-                  ",\"timing_ms\":" + times + ",\"images\":[" + list + "]}";
+    std::snprintf(times, sizeof times, R"({"queue":%.3f,"total":%.3f})", queue_ms,
+                  now_ms() - start);
+    answer.body = "{\"schema\":" + std::to_string(host::json_schema) + ",\"mien\":\"" + version() +
+                  "\",\"models\":" + models_json_ + ",\"timing_ms\":" + times + ",\"images\":[" +
+                  list + "]}";
     if (worked == 0) answer.body.insert(1, "\"error\":\"None of the pictures can be read.\",");
     return answer;
 }
 
-Answer Service::work(const Plan& plan, const RequestHead& head, Bytes body, double queue_ms, host::EngineOwner& engine) {
+Answer Service::work(const Plan& plan, const RequestHead& head, Bytes body, double queue_ms,
+                     host::EngineOwner& engine) {
     const double start = now_ms();
     Answer answer;
     try {
@@ -350,8 +450,11 @@ Answer Service::work(const Plan& plan, const RequestHead& head, Bytes body, doub
             std::string note;
             if (auto failed = analyze(pictures.front(), engine, report, note, &answer.body)) {
                 const std::string detail = Json::parse(failed->body).value("detail", "");
-                // As in the original, whatever is wrong with the file; only what is our own lack is told apart.
-                answer = failed->status == 413 || failed->status == 503 ? std::move(*failed) : error_answer(400, bad_request_text, detail);
+                // As in the original, whatever is wrong with the file; only what is our own lack is
+                // told apart.
+                answer = failed->status == 413 || failed->status == 503
+                             ? std::move(*failed)
+                             : error_answer(400, bad_request_text, detail);
             } else {
                 answer.content_type = "image/png";
                 answer.record = {1, static_cast<int>(report.faces.size()), 0, 0};
@@ -366,17 +469,22 @@ Answer Service::work(const Plan& plan, const RequestHead& head, Bytes body, doub
 }
 
 void Service::finish(const RequestHead& head, const Plan& plan, Answer& answer) const {
-    const auto add = [&answer](const char* name, const char* value) { answer.headers.emplace_back(name, value); };
+    const auto add = [&answer](const char* name, const char* value) {
+        answer.headers.emplace_back(name, value);
+    };
     add("X-Content-Type-Options", "nosniff");
     add("Referrer-Policy", "no-referrer");
     if (!guard_.named_origin(head.origin)) add("Cross-Origin-Resource-Policy", "same-origin");
     if (!options_.origins.empty()) add("Vary", "Origin");
     guard_.allow_origin(head, answer);
-    const bool page = plan.route != nullptr && (plan.route->endpoint == Endpoint::page || plan.route->endpoint == Endpoint::style || plan.route->endpoint == Endpoint::script ||
-                                                    plan.route->endpoint == Endpoint::device_file);
+    const bool page =
+        plan.route != nullptr &&
+        (plan.route->endpoint == Endpoint::page || plan.route->endpoint == Endpoint::style ||
+         plan.route->endpoint == Endpoint::script || plan.route->endpoint == Endpoint::device_file);
     add("Cache-Control", page ? "no-cache" : "no-store");
     add("Content-Security-Policy",
-        page ? "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'; "
+        page ? "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "
+               "img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'; "
                "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
              : "default-src 'none'; frame-ancestors 'none'");
     if (!page) return;

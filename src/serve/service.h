@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What does each address of the service answer? Routes, their checks, and the work on pictures; knows no sockets (server.h) and no threads.
+// What does each address of the service answer? Routes, their checks, and the work on pictures;
+// knows no sockets (server.h) and no threads.
 #pragma once
 
 #include <atomic>
@@ -19,14 +20,28 @@
 
 namespace mien::serve {
 
-enum class Endpoint { page, style, script, device_file, openapi, health, ready, metrics, models, analyze, classify_image, pictures, events };
+enum class Endpoint {
+    page,
+    style,
+    script,
+    device_file,
+    openapi,
+    health,
+    ready,
+    metrics,
+    models,
+    analyze,
+    classify_image,
+    pictures,
+    events
+};
 
 struct Route {
     const char* path;
-    const char* method;   // one; HEAD goes with GET
+    const char* method;  // one; HEAD goes with GET
     Endpoint endpoint;
-    bool open;            // without token and rate
-    bool works;           // has a body and needs an engine
+    bool open;   // without token and rate
+    bool works;  // has a body and needs an engine
 };
 // Null for a path that there is not.
 const Route* find_route(std::string_view path);
@@ -40,15 +55,18 @@ struct Plan {
 
 class Service {
 public:
-    // `weights` and `options` must outlive it, as must `feed`, which is null without a camera; `gauges` says how things are right now.
-    Service(const Options& options, const host::EngineOwner& weights, const Feed* feed, std::function<Gauges()> gauges);
+    // `weights` and `options` must outlive it, as must `feed`, which is null without a camera;
+    // `gauges` says how things are right now.
+    Service(const Options& options, const host::EngineOwner& weights, const Feed* feed,
+            std::function<Gauges()> gauges);
 
     // By the header alone: an answer, or the plan with which work() or answer() goes on.
     std::optional<Answer> judge(const RequestHead& head, Plan& plan);
     // Of a route without work.
     Answer answer(const Plan& plan) const;
     // Of a route with work; on any thread, one engine each. Throws nothing.
-    Answer work(const Plan& plan, const RequestHead& head, std::span<const std::uint8_t> body, double queue_ms, host::EngineOwner& engine);
+    Answer work(const Plan& plan, const RequestHead& head, std::span<const std::uint8_t> body,
+                double queue_ms, host::EngineOwner& engine);
     // Headers that every answer has.
     void finish(const RequestHead& head, const Plan& plan, Answer& answer) const;
 
@@ -61,17 +79,21 @@ private:
         std::string source;
         std::span<const std::uint8_t> bytes;
     };
-    std::optional<Answer> read_pictures(const Plan& plan, const RequestHead& head, std::span<const std::uint8_t> body, std::vector<Picture>& out) const;
+    std::optional<Answer> read_pictures(const Plan& plan, const RequestHead& head,
+                                        std::span<const std::uint8_t> body,
+                                        std::vector<Picture>& out) const;
     // The report, or what is wrong with the picture. With `png`, the drawn picture.
-    std::optional<Answer> analyze(const Picture& picture, host::EngineOwner& engine, host::ImageReport& report, std::string& note, std::string* png);
-    Answer analyze_all(const Plan& plan, std::span<const Picture> pictures, double queue_ms, host::EngineOwner& engine);
+    std::optional<Answer> analyze(const Picture& picture, host::EngineOwner& engine,
+                                  host::ImageReport& report, std::string& note, std::string* png);
+    Answer analyze_all(const Plan& plan, std::span<const Picture> pictures, double queue_ms,
+                       host::EngineOwner& engine);
 
     const Options& options_;
     Guard guard_;
     Metrics metrics_;
     const Feed* feed_;
     std::function<Gauges()> gauges_;
-    std::string models_json_;     // an array
+    std::string models_json_;  // an array
     std::string models_answer_;
     std::atomic<bool> ready_{true};
 };

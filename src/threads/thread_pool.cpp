@@ -18,14 +18,14 @@ constexpr int max_threads = 64;
 }  // namespace
 
 struct ThreadPool::Impl {
-    std::mutex turn;                    // held for the whole of a run()
-    std::mutex mutex;                   // guards what follows
+    std::mutex turn;   // held for the whole of a run()
+    std::mutex mutex;  // guards what follows
     std::condition_variable wake, finished;
     void (*task)(void*, int) = nullptr;
     void* argument = nullptr;
-    int count = 0;                      // calls of this run
+    int count = 0;  // calls of this run
     unsigned run_number = 0;
-    int working = 0;                    // helpers that have not finished this run
+    int working = 0;  // helpers that have not finished this run
     bool stop = false;
     std::atomic<int> next{0};
     std::thread helpers[max_threads - 1];
@@ -67,9 +67,11 @@ struct ThreadPool::Impl {
     }
 };
 
-ThreadPool::ThreadPool(int threads) noexcept : impl_(new (std::nothrow) Impl) {
+ThreadPool::ThreadPool(int threads) noexcept : impl_(new(std::nothrow) Impl) {
     if (impl_ == nullptr) return;
-    const int wanted = std::clamp(threads > 0 ? threads : static_cast<int>(std::thread::hardware_concurrency()), 1, max_threads);
+    const int wanted =
+        std::clamp(threads > 0 ? threads : static_cast<int>(std::thread::hardware_concurrency()), 1,
+                   max_threads);
     try {
         for (; impl_->helper_count < wanted - 1; ++impl_->helper_count)
             impl_->helpers[impl_->helper_count] = std::thread([impl = impl_] { impl->help(); });

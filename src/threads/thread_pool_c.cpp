@@ -9,7 +9,9 @@ struct mien_pool {
     mien::ThreadPool pool;
 };
 
-mien_pool* mien_pool_create(int threads) { return new (std::nothrow) mien_pool{mien::ThreadPool(threads)}; }
+mien_pool* mien_pool_create(int threads) {
+    return new (std::nothrow) mien_pool{mien::ThreadPool(threads)};
+}
 
 void mien_pool_lend(mien_pool* pool, mien_config* config) {
     if (pool == nullptr || config == nullptr) return;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Which face is which from frame to frame, and where is it worth looking? (see mien/tracker.hpp)
 //
-// A frame is searched in three ways. Near each known face: a few sizes around its own, in a square twice as wide; so cheap
-// that it is done in every frame. In parts: the sizes and rows of a full search are dealt out over the frames of a cycle, and a part
-// that has two overlapping candidates is a hint, whose surroundings are searched at all near sizes and judged as in a full
-// search. (A face of a full search has more than min_neighbors candidates in three or so neighbouring sizes, so one of
-// these has two.) And in full: the first frame, and every full_every-th.
+// A frame is searched in three ways. Near each known face: a few sizes around its own, in a square
+// twice as wide; so cheap that it is done in every frame. In parts: the sizes and rows of a full
+// search are dealt out over the frames of a cycle, and a part that has two overlapping candidates
+// is a hint, whose surroundings are searched at all near sizes and judged as in a full search. (A
+// face of a full search has more than min_neighbors candidates in three or so neighbouring sizes,
+// so one of these has two.) And in full: the first frame, and every full_every-th.
 #include "mien/tracker.hpp"
 
 #include <algorithm>
@@ -21,27 +22,33 @@ namespace mien {
 namespace {
 
 constexpr int head_count = 2;
-constexpr int mode_results = 10;                        // of the original demos
+constexpr int mode_results = 10;  // of the original demos
 constexpr int max_parts = 96;
-constexpr int parts_a_cycle = 12;                       // about; more: evener frames, more rows searched twice
-constexpr std::uint64_t jump_ns = 1'000'000'000;        // a pause after which nothing is where it was
-constexpr std::uint64_t doubt_ns = 1'000'000'000;       // a known face that never has the neighbours of a new one was none
-constexpr double same_face = 0.2;                       // overlap (intersection over union) of a face in two frames
-constexpr double duplicate = 0.45;                      // overlap of two boxes of one face
+// about; more: evener frames, more rows searched twice
+constexpr int parts_a_cycle = 12;
+// a pause after which nothing is where it was
+constexpr std::uint64_t jump_ns = 1'000'000'000;
+// a known face that never has the neighbours of a new one was none
+constexpr std::uint64_t doubt_ns = 1'000'000'000;
+// overlap (intersection over union) of a face in two frames
+constexpr double same_face = 0.2;
+constexpr double duplicate = 0.45;  // overlap of two boxes of one face
 
 struct Track {
     TrackedFace face;
-    int slot;                                           // its room for scores
+    int slot;  // its room for scores
     std::uint64_t found_ns, strong_ns;
-    std::uint64_t read_frame;                           // Impl::frames when the networks were last asked; 0: never
-    float speed_x, speed_y;                             // pixels a frame
-    int results[head_count];                            // given by the networks so far
+    // Impl::frames when the networks were last asked; 0: never
+    std::uint64_t read_frame;
+    float speed_x, speed_y;   // pixels a frame
+    int results[head_count];  // given by the networks so far
 };
 
 // Windows of some sizes in some rows: a part of a full search.
 struct Part {
-    int min_size, max_size;                             // window widths, in pixels of the picture that is searched
-    int top, bottom;                                    // rows of the frame
+    // window widths, in pixels of the picture that is searched
+    int min_size, max_size;
+    int top, bottom;  // rows of the frame
     std::int64_t windows;
 };
 
@@ -50,22 +57,25 @@ double overlap(const Rect& a, const Rect& b) noexcept {
     const int h = std::min(a.y + a.height, b.y + b.height) - std::max(a.y, b.y);
     if (w <= 0 || h <= 0) return 0;
     const double both = static_cast<double>(w) * h;
-    return both / (static_cast<double>(a.width) * a.height + static_cast<double>(b.width) * b.height - both);
+    return both / (static_cast<double>(a.width) * a.height +
+                   static_cast<double>(b.width) * b.height - both);
 }
 
 bool middle_inside(const Rect& inner, const Rect& outer) noexcept {
     const int x = inner.x + inner.width / 2, y = inner.y + inner.height / 2;
     return x >= outer.x && x < outer.x + outer.width && y >= outer.y && y < outer.y + outer.height;
 }
-// The same face seen twice: much overlap, or a box inside of the other's middle that is not much smaller.
+// The same face seen twice: much overlap, or a box inside of the other's middle that is not much
+// smaller.
 bool same_place(const Rect& a, const Rect& b) noexcept {
     const bool similar = a.width * 2 > b.width && b.width * 2 > a.width;
     return overlap(a, b) > duplicate || (similar && middle_inside(a, b) && middle_inside(b, a));
 }
 
 bool valid(const TrackerConfig& config) noexcept {
-    return config.max_tracks >= 1 && config.max_tracks <= 4096 && config.full_every >= 0 && config.keep_neighbors >= 0 &&
-           config.average_weight > 0 && config.average_weight <= 1 && config.smoothing <= Smoothing::average;
+    return config.max_tracks >= 1 && config.max_tracks <= 4096 && config.full_every >= 0 &&
+           config.keep_neighbors >= 0 && config.average_weight > 0 && config.average_weight <= 1 &&
+           config.smoothing <= Smoothing::average;
 }
 
 int rounded(double v) noexcept { return static_cast<int>(std::lrint(v)); }
@@ -74,10 +84,10 @@ int rounded(double v) noexcept { return static_cast<int>(std::lrint(v)); }
 
 struct Tracker::Impl {
     struct Head {
-        int classes;                 // 0: no model
-        float *raw, *smoothed;       // [max_tracks][classes]
-        std::int32_t* labels;        // [max_tracks][mode_results], a ring
-        float* maps;                 // [max_tracks][map_size], if asked for
+        int classes;            // 0: no model
+        float *raw, *smoothed;  // [max_tracks][classes]
+        std::int32_t* labels;   // [max_tracks][mode_results], a ring
+        float* maps;            // [max_tracks][map_size], if asked for
         MapSize map_size;
     };
 
@@ -86,7 +96,7 @@ struct Tracker::Impl {
     Engine engine;
     const Kernels* kernels;
     Head heads[head_count];
-    bool gray_is_enough;             // no model wants colour
+    bool gray_is_enough;  // no model wants colour
     std::uint8_t* gray;
     Track* tracks;
     TrackedFace* out;
@@ -102,30 +112,38 @@ struct Tracker::Impl {
     bool begun;
     Part parts[max_parts];
     int part_count, next_part;
-    double credit;                   // windows of parts that are due
+    double credit;  // windows of parts that are due
     double ns_a_window;
 
     // Of the frame.
-    Frame frame, view;               // as given; gray
+    Frame frame, view;  // as given; gray
     std::uint64_t now, start;
 
-    static Impl* place(Arena& arena, const TrackerConfig& config, const Cascade& cascade, const Model* emotion, const Model* gender,
+    static Impl* place(Arena& arena, const TrackerConfig& config, const Cascade& cascade,
+                       const Model* emotion, const Model* gender,
                        std::span<std::byte>& engine_memory) noexcept;
 
-    [[nodiscard]] std::uint64_t clock() const noexcept { return config.engine.clock_ns != nullptr ? config.engine.clock_ns() : 0; }
+    [[nodiscard]] std::uint64_t clock() const noexcept {
+        return config.engine.clock_ns != nullptr ? config.engine.clock_ns() : 0;
+    }
     [[nodiscard]] double shrink(int w) const noexcept {
         const int limit = config.engine.detect_width;
         return limit > 0 && w > limit ? static_cast<double>(limit) / w : 1;
     }
-    [[nodiscard]] int neighbors_of_new() const noexcept { return std::max(config.engine.detector.min_neighbors, 1); }
+    [[nodiscard]] int neighbors_of_new() const noexcept {
+        return std::max(config.engine.detector.min_neighbors, 1);
+    }
     [[nodiscard]] bool over_budget(double more_ns) const noexcept {
-        return config.budget_ns > 0 && static_cast<double>(clock() - start) + more_ns > static_cast<double>(config.budget_ns);
+        return config.budget_ns > 0 && static_cast<double>(clock() - start) + more_ns >
+                                           static_cast<double>(config.budget_ns);
     }
 
     void begin_stream() noexcept;
     void plan_parts() noexcept;
-    std::span<const Face> search(const Rect& area, double min_size, double max_size, int min_neighbors) noexcept;
-    std::span<const Face> search_near(const Rect& box, double grow, double smaller, double larger, int min_neighbors) noexcept;
+    std::span<const Face> search(const Rect& area, double min_size, double max_size,
+                                 int min_neighbors) noexcept;
+    std::span<const Face> search_near(const Rect& box, double grow, double smaller, double larger,
+                                      int min_neighbors) noexcept;
     void follow() noexcept;
     void search_full() noexcept;
     void search_parts() noexcept;
@@ -140,8 +158,10 @@ struct Tracker::Impl {
     std::span<const TrackedFace> report() noexcept;
 };
 
-Tracker::Impl* Tracker::Impl::place(Arena& arena, const TrackerConfig& config, const Cascade& cascade, const Model* emotion,
-                                    const Model* gender, std::span<std::byte>& engine_memory) noexcept {
+Tracker::Impl* Tracker::Impl::place(Arena& arena, const TrackerConfig& config,
+                                    const Cascade& cascade, const Model* emotion,
+                                    const Model* gender,
+                                    std::span<std::byte>& engine_memory) noexcept {
     Impl* const memory = arena.take<Impl>(1);
     Impl measured{};
     Impl* const self = memory != nullptr ? new (memory) Impl{} : &measured;
@@ -153,7 +173,8 @@ Tracker::Impl* Tracker::Impl::place(Arena& arena, const TrackerConfig& config, c
     self->out = arena.take<TrackedFace>(room);
     self->hints = arena.take<Rect>(room);
     self->slot_used = arena.take<bool>(room);
-    self->gray = arena.take<std::uint8_t>(static_cast<std::size_t>(config.engine.max_width) * static_cast<std::size_t>(config.engine.max_height));
+    self->gray = arena.take<std::uint8_t>(static_cast<std::size_t>(config.engine.max_width) *
+                                          static_cast<std::size_t>(config.engine.max_height));
     self->gray_is_enough = true;
     const Model* const models[head_count] = {emotion, gender};
     for (int h = 0; h < head_count; ++h) {
@@ -167,10 +188,12 @@ Tracker::Impl* Tracker::Impl::place(Arena& arena, const TrackerConfig& config, c
         head.labels = arena.take<std::int32_t>(room * mode_results);
         if (config.engine.class_maps) {
             head.map_size = models[h]->class_map_size();
-            head.maps = head.map_size.count() > 0 ? arena.take<float>(room * head.map_size.count()) : nullptr;
+            head.maps = head.map_size.count() > 0 ? arena.take<float>(room * head.map_size.count())
+                                                  : nullptr;
         }
     }
-    const std::size_t engine_bytes = Engine::required_bytes(config.engine, &cascade, emotion, gender);
+    const std::size_t engine_bytes =
+        Engine::required_bytes(config.engine, &cascade, emotion, gender);
     std::byte* const bytes = arena.take<std::byte>(engine_bytes);
     engine_memory = {bytes, bytes != nullptr ? engine_bytes : 0};
     self->next_id = 1;
@@ -181,16 +204,19 @@ Tracker::Impl* Tracker::Impl::place(Arena& arena, const TrackerConfig& config, c
     return memory;
 }
 
-std::size_t Tracker::required_bytes(const TrackerConfig& config, const Cascade* cascade, const Model* emotion, const Model* gender) noexcept {
-    if (!valid(config) || cascade == nullptr || Engine::required_bytes(config.engine, cascade, emotion, gender) == 0) return 0;
+std::size_t Tracker::required_bytes(const TrackerConfig& config, const Cascade* cascade,
+                                    const Model* emotion, const Model* gender) noexcept {
+    if (!valid(config) || cascade == nullptr ||
+        Engine::required_bytes(config.engine, cascade, emotion, gender) == 0)
+        return 0;
     Arena arena;
     std::span<std::byte> engine_memory;
     Impl::place(arena, config, *cascade, emotion, gender, engine_memory);
     return arena.required_bytes();
 }
 
-Status Tracker::create(const TrackerConfig& config, const Cascade* cascade, const Model* emotion, const Model* gender,
-                       std::span<std::byte> memory, Tracker& out) noexcept {
+Status Tracker::create(const TrackerConfig& config, const Cascade* cascade, const Model* emotion,
+                       const Model* gender, std::span<std::byte> memory, Tracker& out) noexcept {
     const std::size_t required = required_bytes(config, cascade, emotion, gender);
     if (required == 0 || memory.data() == nullptr) return Status::bad_argument;
     if (memory.size() < required) return Status::too_small;
@@ -198,12 +224,13 @@ Status Tracker::create(const TrackerConfig& config, const Cascade* cascade, cons
     std::span<std::byte> engine_memory;
     Impl* const impl = Impl::place(arena, config, *cascade, emotion, gender, engine_memory);
     if (impl == nullptr) return Status::too_small;
-    const Status status = Engine::create(config.engine, cascade, emotion, gender, engine_memory, impl->engine);
+    const Status status =
+        Engine::create(config.engine, cascade, emotion, gender, engine_memory, impl->engine);
     if (status == Status::ok) out.impl_ = impl;
     return status;
 }
 
-// ------------------------------------------------------------------------------------------------ where to look
+// ----------------------------------------------------------------- where to look
 
 void Tracker::Impl::begin_stream() noexcept {
     forget();
@@ -222,16 +249,23 @@ void Tracker::Impl::plan_parts() noexcept {
     const int w = std::max(1, rounded(width * scale)), h = std::max(1, rounded(height * scale));
     part_count = 0;
     const auto windows_at = [&](double factor) {
-        const std::int64_t columns = std::lrint(w / factor) + 1 - cascade.window_width(), rows = std::lrint(h / factor) + 1 - cascade.window_height();
+        const std::int64_t columns = std::lrint(w / factor) + 1 - cascade.window_width(),
+                           rows = std::lrint(h / factor) + 1 - cascade.window_height();
         const std::int64_t step = factor >= 2 ? 1 : 2;
-        return columns <= 0 || rows <= 0 ? 0 : ((columns + step - 1) / step) * ((rows + step - 1) / step);
+        return columns <= 0 || rows <= 0
+                   ? 0
+                   : ((columns + step - 1) / step) * ((rows + step - 1) / step);
     };
     const auto each_size = [&](auto&& visit) {
-        for (double factor = 1; rounded(cascade.window_width() * factor) <= w && rounded(cascade.window_height() * factor) <= h;
+        for (double factor = 1; rounded(cascade.window_width() * factor) <= w &&
+                                rounded(cascade.window_height() * factor) <= h;
              factor *= options.scale_factor) {
             const int size = rounded(cascade.window_width() * factor);
-            if (options.max_size > 0 && std::max(size, rounded(cascade.window_height() * factor)) > options.max_size) break;
-            if (std::min(size, rounded(cascade.window_height() * factor)) >= options.min_size) visit(factor, size);
+            if (options.max_size > 0 &&
+                std::max(size, rounded(cascade.window_height() * factor)) > options.max_size)
+                break;
+            if (std::min(size, rounded(cascade.window_height() * factor)) >= options.min_size)
+                visit(factor, size);
         }
     };
     std::int64_t total = 0;
@@ -245,13 +279,18 @@ void Tracker::Impl::plan_parts() noexcept {
     };
     each_size([&](double factor, int size) {
         const std::int64_t windows = windows_at(factor);
-        const int bands = static_cast<int>(std::min<std::int64_t>((windows + share / 2) / share, 16));
+        const int bands =
+            static_cast<int>(std::min<std::int64_t>((windows + share / 2) / share, 16));
         if (bands >= 2) {
             close();
-            // Bands overlap by a window and a quarter, so that candidates that belong together are together in one.
-            const double window = cascade.window_height() * factor / scale, rows = std::max(height - window, 1.0);
+            // Bands overlap by a window and a quarter, so that candidates that belong together are
+            // together in one.
+            const double window = cascade.window_height() * factor / scale,
+                         rows = std::max(height - window, 1.0);
             for (int band = 0; band < bands && part_count < max_parts; ++band) {
-                const int top = rounded(rows * band / bands), bottom = std::min(height, rounded(rows * (band + 1) / bands + 1.25 * window) + 2);
+                const int top = rounded(rows * band / bands),
+                          bottom = std::min(height,
+                                            rounded(rows * (band + 1) / bands + 1.25 * window) + 2);
                 parts[part_count++] = {size, size, top, bottom, windows / bands};
             }
             return;
@@ -265,28 +304,35 @@ void Tracker::Impl::plan_parts() noexcept {
 }
 
 // Faces inside of `area` (which is cut to the frame); sizes are in pixels of the frame.
-std::span<const Face> Tracker::Impl::search(const Rect& area, double min_size, double max_size, int min_neighbors) noexcept {
+std::span<const Face> Tracker::Impl::search(const Rect& area, double min_size, double max_size,
+                                            int min_neighbors) noexcept {
     const int left = std::clamp(area.x, 0, width), top = std::clamp(area.y, 0, height);
-    const int right = std::clamp(area.x + area.width, left, width), bottom = std::clamp(area.y + area.height, top, height);
+    const int right = std::clamp(area.x + area.width, left, width),
+              bottom = std::clamp(area.y + area.height, top, height);
     if (right - left < 2 || bottom - top < 2) return {};
     const double scale = shrink(right - left);
     DetectorOptions options = config.engine.detector;
-    const int smallest = std::max(options.min_size, 1), largest = options.max_size > 0 ? options.max_size : max_frame_side;
+    const int smallest = std::max(options.min_size, 1),
+              largest = options.max_size > 0 ? options.max_size : max_frame_side;
     options.min_size = std::max(smallest, rounded(min_size * scale));
     options.max_size = std::min(largest, std::max(rounded(max_size * scale), 1));
     if (options.max_size < options.min_size) return {};
     options.min_neighbors = min_neighbors;
     std::span<const Face> faces;
-    const Frame part = {view.data + top * view.stride_bytes + left, right - left, bottom - top, view.stride_bytes, PixelFormat::gray8};
+    const Frame part = {view.data + top * view.stride_bytes + left, right - left, bottom - top,
+                        view.stride_bytes, PixelFormat::gray8};
     const std::uint64_t before = clock();
     if (engine.detect(part, options, faces) != Status::ok) return {};
     const std::int64_t windows = engine.detector_stats().windows;
     stats.windows += windows;
-    if (windows > 2000 && config.engine.clock_ns != nullptr) {  // small searches are mostly preparation
-        const double measured = static_cast<double>(clock() - before) / static_cast<double>(windows);
+    // small searches are mostly preparation
+    if (windows > 2000 && config.engine.clock_ns != nullptr) {
+        const double measured =
+            static_cast<double>(clock() - before) / static_cast<double>(windows);
         ns_a_window = ns_a_window > 0 ? 0.9 * ns_a_window + 0.1 * measured : measured;
     }
-    // Boxes of the part as boxes of the frame: the span points into the engine, which is ours until its next call.
+    // Boxes of the part as boxes of the frame: the span points into the engine, which is ours until
+    // its next call.
     for (const Face& face : faces) {
         Rect& box = const_cast<Face&>(face).box;
         box.x += left;
@@ -295,22 +341,26 @@ std::span<const Face> Tracker::Impl::search(const Rect& area, double min_size, d
     return faces;
 }
 
-std::span<const Face> Tracker::Impl::search_near(const Rect& box, double grow, double smaller, double larger, int min_neighbors) noexcept {
+std::span<const Face> Tracker::Impl::search_near(const Rect& box, double grow, double smaller,
+                                                 double larger, int min_neighbors) noexcept {
     const int dx = rounded(box.width * grow), dy = rounded(box.height * grow);
-    return search({box.x - dx, box.y - dy, box.width + 2 * dx, box.height + 2 * dy}, box.width * smaller, box.width * larger,
-                  min_neighbors);
+    return search({box.x - dx, box.y - dy, box.width + 2 * dx, box.height + 2 * dy},
+                  box.width * smaller, box.width * larger, min_neighbors);
 }
 
-// ------------------------------------------------------------------------------------------------ tracks
+// ------------------------------------------------------------------------ tracks
 
 void Tracker::Impl::found(Track& track, const Face& face) noexcept {
     TrackedFace& t = track.face;
     const auto frames_since = static_cast<float>(t.missed + 1);
     const auto moved = [&](int to, int to_size, int from, int from_size) {
-        return (static_cast<float>(to - from) + 0.5f * static_cast<float>(to_size - from_size)) / frames_since;
+        return (static_cast<float>(to - from) + 0.5f * static_cast<float>(to_size - from_size)) /
+               frames_since;
     };
-    track.speed_x = 0.5f * track.speed_x + 0.5f * moved(face.box.x, face.box.width, t.box.x, t.box.width);
-    track.speed_y = 0.5f * track.speed_y + 0.5f * moved(face.box.y, face.box.height, t.box.y, t.box.height);
+    track.speed_x =
+        0.5f * track.speed_x + 0.5f * moved(face.box.x, face.box.width, t.box.x, t.box.width);
+    track.speed_y =
+        0.5f * track.speed_y + 0.5f * moved(face.box.y, face.box.height, t.box.y, t.box.height);
     t.box = face.box;
     t.neighbors = face.neighbors;
     t.missed = 0;
@@ -349,13 +399,17 @@ void Tracker::Impl::follow() noexcept {
         expected.x += rounded(track.speed_x * steps);
         expected.y += rounded(track.speed_y * steps);
         ++stats.searches;
-        const std::span<const Face> near = search_near(expected, 0.5 + 0.15 * std::min(face.missed, 4), 0.7, 1.45, config.keep_neighbors);
+        const std::span<const Face> near = search_near(
+            expected, 0.5 + 0.15 * std::min(face.missed, 4), 0.7, 1.45, config.keep_neighbors);
         const Face* best = nullptr;
         double best_overlap = same_face;
         for (const Face& candidate : near) {
-            const double o = std::max(overlap(candidate.box, expected), overlap(candidate.box, face.box));
+            const double o =
+                std::max(overlap(candidate.box, expected), overlap(candidate.box, face.box));
             bool taken = false;  // by one that is older: that is another face
-            for (int k = 0; k < i; ++k) taken = taken || (tracks[k].face.missed == 0 && same_place(candidate.box, tracks[k].face.box));
+            for (int k = 0; k < i; ++k)
+                taken = taken || (tracks[k].face.missed == 0 &&
+                                  same_place(candidate.box, tracks[k].face.box));
             if (o > best_overlap && !taken) {
                 best_overlap = o;
                 best = &candidate;
@@ -369,7 +423,8 @@ void Tracker::Impl::follow() noexcept {
     }
 }
 
-// A full search: its faces are given to the known ones, best overlap first; those left over are new.
+// A full search: its faces are given to the known ones, best overlap first; those left over are
+// new.
 void Tracker::Impl::search_full() noexcept {
     stats.full = true;
     std::span<const Face> faces;
@@ -379,8 +434,10 @@ void Tracker::Impl::search_full() noexcept {
     if (engine.detect(view, options, faces) != Status::ok) return;
     stats.windows += engine.detector_stats().windows;
     stats.full_windows = engine.detector_stats().windows;
-    if (stats.windows > 0 && config.engine.clock_ns != nullptr) ns_a_window = static_cast<double>(clock() - before) / static_cast<double>(stats.windows);
-    const bool only = config.full_every == 1;  // nothing else has looked for the known ones in this frame
+    if (stats.windows > 0 && config.engine.clock_ns != nullptr)
+        ns_a_window = static_cast<double>(clock() - before) / static_cast<double>(stats.windows);
+    // nothing else has looked for the known ones in this frame
+    const bool only = config.full_every == 1;
     if (only) {
         for (int i = 0; i < track_count; ++i) {
             ++tracks[i].face.age;
@@ -412,16 +469,20 @@ void Tracker::Impl::search_parts() noexcept {
     int hint_count = 0;
     for (int done = 0; done < part_count; ++done) {
         const Part& part = parts[next_part];
-        const bool due = credit > 0, affordable = !over_budget(ns_a_window * static_cast<double>(part.windows));
-        if (!due || (done > 0 && !affordable)) break;  // one a frame at least, or nobody new would ever be found
+        const bool due = credit > 0,
+                   affordable = !over_budget(ns_a_window * static_cast<double>(part.windows));
+        // one a frame at least, or nobody new would ever be found
+        if (!due || (done > 0 && !affordable)) break;
         credit -= static_cast<double>(part.windows);
         next_part = (next_part + 1) % part_count;
         ++stats.parts;
         const double scale = shrink(width);
-        const std::span<const Face> faces = search({0, part.top, width, part.bottom - part.top}, part.min_size / scale, part.max_size / scale, 1);
+        const std::span<const Face> faces = search({0, part.top, width, part.bottom - part.top},
+                                                   part.min_size / scale, part.max_size / scale, 1);
         for (const Face& face : faces) {
             bool known = false;
-            for (int i = 0; i < track_count && !known; ++i) known = same_place(face.box, tracks[i].face.box);
+            for (int i = 0; i < track_count && !known; ++i)
+                known = same_place(face.box, tracks[i].face.box);
             for (int i = 0; i < hint_count && !known; ++i) known = same_place(face.box, hints[i]);
             if (!known && hint_count < config.max_tracks) hints[hint_count++] = face.box;
         }
@@ -432,7 +493,8 @@ void Tracker::Impl::search_parts() noexcept {
 void Tracker::Impl::follow_hint(const Rect& hint) noexcept {
     ++stats.hints;
     for (const Face& face : search_near(hint, 0.6, 0.55, 1.8, neighbors_of_new())) {
-        // A face that was missed has come back, perhaps not quite where it was expected; else it is new.
+        // A face that was missed has come back, perhaps not quite where it was expected; else it is
+        // new.
         Track* back = nullptr;
         bool known = false;
         for (int i = 0; i < track_count; ++i) {
@@ -450,7 +512,7 @@ void Tracker::Impl::follow_hint(const Rect& hint) noexcept {
     }
 }
 
-// ------------------------------------------------------------------------------------------------ readings
+// ---------------------------------------------------------------------- readings
 
 // The stalest first, within the budget; one at least.
 void Tracker::Impl::read_faces() noexcept {
@@ -461,10 +523,12 @@ void Tracker::Impl::read_faces() noexcept {
         for (int i = 0; i < track_count; ++i) {
             Track& track = tracks[i];
             const bool due = track.face.missed == 0 && track.read_frame != frames;
-            if (due && (stalest == nullptr || track.read_frame < stalest->read_frame)) stalest = &track;
+            if (due && (stalest == nullptr || track.read_frame < stalest->read_frame))
+                stalest = &track;
         }
         if (stalest == nullptr) break;
-        const double each = stats.readings > 0 ? static_cast<double>(clock() - before) / stats.readings : 0;
+        const double each =
+            stats.readings > 0 ? static_cast<double>(clock() - before) / stats.readings : 0;
         if (stats.readings > 0 && over_budget(each)) break;
         read(*stalest);
         ++stats.readings;
@@ -503,7 +567,8 @@ void Tracker::Impl::smooth(Track& track, int h, std::span<const float> result) n
             break;
         case Smoothing::average:
             for (std::size_t c = 0; c < classes; ++c) {
-                smoothed[c] = first ? raw[c] : smoothed[c] + config.average_weight * (raw[c] - smoothed[c]);
+                smoothed[c] =
+                    first ? raw[c] : smoothed[c] + config.average_weight * (raw[c] - smoothed[c]);
             }
             break;
     }
@@ -519,8 +584,12 @@ void Tracker::Impl::smooth(Track& track, int h, std::span<const float> result) n
     }
     reading = {{raw, classes}, {smoothed, classes}, best, {}};
     if (head.maps == nullptr) return;
-    const std::span<float> map(head.maps + static_cast<std::size_t>(track.slot) * head.map_size.count(), head.map_size.count());
-    if (engine.class_map(h == 0 ? mien::Head::emotion : mien::Head::gender, best, map) == Status::ok) reading.map = map;
+    const std::span<float> map(
+        head.maps + static_cast<std::size_t>(track.slot) * head.map_size.count(),
+        head.map_size.count());
+    if (engine.class_map(h == 0 ? mien::Head::emotion : mien::Head::gender, best, map) ==
+        Status::ok)
+        reading.map = map;
 }
 
 std::span<const TrackedFace> Tracker::Impl::report() noexcept {
@@ -528,14 +597,16 @@ std::span<const TrackedFace> Tracker::Impl::report() noexcept {
     return {out, static_cast<std::size_t>(track_count)};
 }
 
-// ------------------------------------------------------------------------------------------------ a frame
+// ----------------------------------------------------------------------- a frame
 
-Status Tracker::process(const Frame& given, std::uint64_t time_ns, std::span<const TrackedFace>& faces) noexcept {
+Status Tracker::process(const Frame& given, std::uint64_t time_ns,
+                        std::span<const TrackedFace>& faces) noexcept {
     faces = {};
     if (impl_ == nullptr) return Status::bad_argument;
     Impl& t = *impl_;
     if (!is_valid(given)) return Status::bad_argument;
-    if (given.width > t.config.engine.max_width || given.height > t.config.engine.max_height) return Status::frame_too_large;
+    if (given.width > t.config.engine.max_width || given.height > t.config.engine.max_height)
+        return Status::frame_too_large;
     const std::int64_t full_windows = t.stats.full_windows;
     t.stats = {};
     t.stats.full_windows = full_windows;
@@ -550,29 +621,35 @@ Status Tracker::process(const Frame& given, std::uint64_t time_ns, std::span<con
     }
     const std::uint64_t searching = t.clock();
     t.stats.gray_ns = searching - t.start;
-    const bool jumped = !t.begun || given.width != t.width || given.height != t.height || time_ns < t.last_ns || time_ns - t.last_ns > jump_ns;
+    const bool jumped = !t.begun || given.width != t.width || given.height != t.height ||
+                        time_ns < t.last_ns || time_ns - t.last_ns > jump_ns;
     if (jumped) t.begin_stream();
     const std::uint64_t passed = jumped ? 0 : time_ns - t.last_ns;
     t.begun = true;
     t.last_ns = time_ns;
 
     const int every = t.config.full_every;
-    const bool full = every > 0 ? t.frames % static_cast<std::uint64_t>(every) == 0 : t.frames == 0 && t.config.budget_ns == 0;
+    const bool full = every > 0 ? t.frames % static_cast<std::uint64_t>(every) == 0
+                                : t.frames == 0 && t.config.budget_ns == 0;
     ++t.frames;
     if (every != 1) t.follow();
     if (full) {
         t.search_full();
         t.credit = 0;
     } else {
-        const double cycle = static_cast<double>(std::max<std::uint64_t>(t.config.cycle_ns, 1)), all = static_cast<double>(t.stats.full_windows);
-        t.credit = std::min(t.credit + all * std::max(static_cast<double>(passed) / cycle, 1e-3), all);
+        const double cycle = static_cast<double>(std::max<std::uint64_t>(t.config.cycle_ns, 1)),
+                     all = static_cast<double>(t.stats.full_windows);
+        t.credit =
+            std::min(t.credit + all * std::max(static_cast<double>(passed) / cycle, 1e-3), all);
         t.search_parts();
     }
     // Lost: not found for long, never as clear as a new face, or a second box of an older one.
     for (int i = t.track_count - 1; i >= 0; --i) {
         const Track& track = t.tracks[i];
-        bool gone = time_ns - track.found_ns > t.config.lost_ns || time_ns - track.strong_ns > doubt_ns;
-        for (int k = 0; k < i && !gone; ++k) gone = overlap(track.face.box, t.tracks[k].face.box) > duplicate;
+        bool gone =
+            time_ns - track.found_ns > t.config.lost_ns || time_ns - track.strong_ns > doubt_ns;
+        for (int k = 0; k < i && !gone; ++k)
+            gone = overlap(track.face.box, t.tracks[k].face.box) > duplicate;
         if (gone) t.remove(i);
     }
     const std::uint64_t reading = t.clock();

@@ -48,12 +48,19 @@ host::Failure Decoder::decode_picture(const Packet& packet, Frame& frame) {
         frame = image_.frame();
         return {};
     }
-    const JpegPixels wanted = options_.engine_wants_color ? JpegPixels::rgb : options_.picture_wanted ? JpegPixels::ycbcr : JpegPixels::gray;
-    if (host::Failure failure = decode_jpeg(packet.bytes, wanted, options_.jpeg_scale, jpeg_)) return failure;
+    const JpegPixels wanted = options_.engine_wants_color ? JpegPixels::rgb
+                              : options_.picture_wanted   ? JpegPixels::ycbcr
+                                                          : JpegPixels::gray;
+    if (host::Failure failure = decode_jpeg(packet.bytes, wanted, options_.jpeg_scale, jpeg_))
+        return failure;
     const auto width = static_cast<std::ptrdiff_t>(jpeg_.width);
     switch (jpeg_.kind) {
-        case JpegPixels::gray: frame = {jpeg_.pixels.data(), jpeg_.width, jpeg_.height, width, PixelFormat::gray8}; break;
-        case JpegPixels::rgb: frame = {jpeg_.pixels.data(), jpeg_.width, jpeg_.height, 3 * width, PixelFormat::rgb24}; break;
+        case JpegPixels::gray:
+            frame = {jpeg_.pixels.data(), jpeg_.width, jpeg_.height, width, PixelFormat::gray8};
+            break;
+        case JpegPixels::rgb:
+            frame = {jpeg_.pixels.data(), jpeg_.width, jpeg_.height, 3 * width, PixelFormat::rgb24};
+            break;
         case JpegPixels::ycbcr:
             plane_.resize(jpeg_.pixels.size() / 3);
             for (std::size_t i = 0; i < plane_.size(); ++i) plane_[i] = jpeg_.pixels[3 * i];
@@ -64,16 +71,20 @@ host::Failure Decoder::decode_picture(const Packet& packet, Frame& frame) {
 }
 
 host::Failure Decoder::decode_plain(const Packet& packet, Frame& frame) {
-    if (packet.width < 1 || packet.height < 1 || packet.width > max_side || packet.height > max_side ||
-        static_cast<std::uint64_t>(packet.width) * static_cast<std::uint64_t>(packet.height) > max_pixels) {
-        return host::Error{"a frame cannot be " + std::to_string(packet.width) + " x " + std::to_string(packet.height) + " pixels"};
+    if (packet.width < 1 || packet.height < 1 || packet.width > max_side ||
+        packet.height > max_side ||
+        static_cast<std::uint64_t>(packet.width) * static_cast<std::uint64_t>(packet.height) >
+            max_pixels) {
+        return host::Error{"a frame cannot be " + std::to_string(packet.width) + " x " +
+                           std::to_string(packet.height) + " pixels"};
     }
     const std::size_t row = row_bytes(packet.layout, packet.width);
     const std::size_t stride = packet.stride != 0 ? packet.stride : row;
     const std::size_t needed = packet_bytes(packet.layout, packet.width, packet.height, stride);
     // The last row need not be padded.
     if (stride < row || packet.bytes.size() + (stride - row) < needed)
-        return host::Error{"short frame: " + std::to_string(packet.bytes.size()) + " of " + std::to_string(needed) + " bytes"};
+        return host::Error{"short frame: " + std::to_string(packet.bytes.size()) + " of " +
+                           std::to_string(needed) + " bytes"};
     packet_.stride = stride;
     const auto step = static_cast<std::ptrdiff_t>(stride);
     const int even_width = packet.width & ~1, even_height = packet.height & ~1;
@@ -82,9 +93,11 @@ host::Failure Decoder::decode_plain(const Packet& packet, Frame& frame) {
     switch (packet.layout) {
         case PixelLayout::yuyv:
         case PixelLayout::uyvy:
-            if (even_width == 0) return host::Error{"a frame cannot be one pixel wide in this format"};
+            if (even_width == 0)
+                return host::Error{"a frame cannot be one pixel wide in this format"};
             frame.width = even_width;
-            frame.format = packet.layout == PixelLayout::yuyv ? PixelFormat::yuyv : PixelFormat::uyvy;
+            frame.format =
+                packet.layout == PixelLayout::yuyv ? PixelFormat::yuyv : PixelFormat::uyvy;
             break;
         case PixelLayout::rgb24: frame.format = PixelFormat::rgb24; break;
         case PixelLayout::bgr24: frame.format = PixelFormat::bgr24; break;
@@ -96,11 +109,15 @@ host::Failure Decoder::decode_plain(const Packet& packet, Frame& frame) {
             break;
         case PixelLayout::yu12: {
             if (!options_.engine_wants_color || even_width == 0 || even_height == 0) break;
-            const auto w = static_cast<std::size_t>(even_width), h = static_cast<std::size_t>(even_height);
-            const std::size_t chroma = (stride + 1) / 2, rows = (static_cast<std::size_t>(packet.height) + 1) / 2;
-            const std::uint8_t *u = data + stride * static_cast<std::size_t>(packet.height), *v = u + chroma * rows;
+            const auto w = static_cast<std::size_t>(even_width),
+                       h = static_cast<std::size_t>(even_height);
+            const std::size_t chroma = (stride + 1) / 2,
+                              rows = (static_cast<std::size_t>(packet.height) + 1) / 2;
+            const std::uint8_t *u = data + stride * static_cast<std::size_t>(packet.height),
+                               *v = u + chroma * rows;
             plane_.resize(w * h * 3 / 2);
-            for (std::size_t y = 0; y < h; ++y) std::memcpy(plane_.data() + y * w, data + y * stride, w);
+            for (std::size_t y = 0; y < h; ++y)
+                std::memcpy(plane_.data() + y * w, data + y * stride, w);
             std::uint8_t* out = plane_.data() + w * h;
             for (std::size_t y = 0; y < h / 2; ++y) {
                 for (std::size_t x = 0; x < w / 2; ++x) {
@@ -117,11 +134,15 @@ host::Failure Decoder::decode_plain(const Packet& packet, Frame& frame) {
 }
 
 void Decoder::picture(std::vector<std::uint8_t>& out) const {
-    const auto w = static_cast<std::size_t>(frame_.width), h = static_cast<std::size_t>(frame_.height);
+    const auto w = static_cast<std::size_t>(frame_.width),
+               h = static_cast<std::size_t>(frame_.height);
     out.resize(3 * w * h);
     std::uint8_t* to = out.data();
-    if (packet_.layout == PixelLayout::picture || (packet_.layout == PixelLayout::jpeg && jpeg_.kind == JpegPixels::rgb)) {
-        for (std::size_t y = 0; y < h; ++y) std::memcpy(to + 3 * w * y, frame_.data + static_cast<std::ptrdiff_t>(y) * frame_.stride_bytes, 3 * w);
+    if (packet_.layout == PixelLayout::picture ||
+        (packet_.layout == PixelLayout::jpeg && jpeg_.kind == JpegPixels::rgb)) {
+        for (std::size_t y = 0; y < h; ++y)
+            std::memcpy(to + 3 * w * y,
+                        frame_.data + static_cast<std::ptrdiff_t>(y) * frame_.stride_bytes, 3 * w);
         return;
     }
     if (packet_.layout == PixelLayout::jpeg) {
@@ -135,21 +156,28 @@ void Decoder::picture(std::vector<std::uint8_t>& out) const {
         return;
     }
     const std::uint8_t* data = packet_.bytes.data();
-    const std::size_t stride = packet_.stride, chroma = (stride + 1) / 2, rows = (static_cast<std::size_t>(packet_.height) + 1) / 2;
-    const std::uint8_t *second = data + stride * static_cast<std::size_t>(packet_.height), *third = second + chroma * rows;
+    const std::size_t stride = packet_.stride, chroma = (stride + 1) / 2,
+                      rows = (static_cast<std::size_t>(packet_.height) + 1) / 2;
+    const std::uint8_t *second = data + stride * static_cast<std::size_t>(packet_.height),
+                       *third = second + chroma * rows;
     for (std::size_t y = 0; y < h; ++y) {
         const std::uint8_t* line = data + y * stride;
         for (std::size_t x = 0; x < w; ++x, to += 3) {
             switch (packet_.layout) {
-                case PixelLayout::yuyv: put(to, video_range, line[2 * x], line[4 * (x / 2) + 1], line[4 * (x / 2) + 3]); break;
-                case PixelLayout::uyvy: put(to, video_range, line[2 * x + 1], line[4 * (x / 2)], line[4 * (x / 2) + 2]); break;
+                case PixelLayout::yuyv:
+                    put(to, video_range, line[2 * x], line[4 * (x / 2) + 1], line[4 * (x / 2) + 3]);
+                    break;
+                case PixelLayout::uyvy:
+                    put(to, video_range, line[2 * x + 1], line[4 * (x / 2)], line[4 * (x / 2) + 2]);
+                    break;
                 case PixelLayout::nv12: {
                     const std::uint8_t* pair = second + (y / 2) * stride + 2 * (x / 2);
                     put(to, video_range, line[x], pair[0], pair[1]);
                     break;
                 }
                 case PixelLayout::yu12:
-                    put(to, video_range, line[x], second[(y / 2) * chroma + x / 2], third[(y / 2) * chroma + x / 2]);
+                    put(to, video_range, line[x], second[(y / 2) * chroma + x / 2],
+                        third[(y / 2) * chroma + x / 2]);
                     break;
                 case PixelLayout::rgb24: std::memcpy(to, line + 3 * x, 3); break;
                 case PixelLayout::bgr24:

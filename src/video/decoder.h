@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How does a packet become a frame for the engine, and a picture to draw on? With as little work as possible: pixels stay where
-// they are, colour is made only when somebody asks for it.
+// How does a packet become a frame for the engine, and a picture to draw on? With as little work as
+// possible: pixels stay where they are, colour is made only when somebody asks for it.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +24,9 @@ class Decoder {
 public:
     explicit Decoder(const DecoderOptions& options) : options_(options) {}
 
-    // The frame points into the packet or into the decoder; valid until the next call. The gray of a frame does not depend on the options, except
-    // that engine_wants_color has JPEG decoded to RGB.
+    // The frame points into the packet or into the decoder; valid until the next call. The gray of
+    // a frame does not depend on the options, except that engine_wants_color has JPEG decoded to
+    // RGB.
     [[nodiscard]] host::Failure decode(const Packet& packet, Frame& frame);
     // The last packet as packed RGB, width x height of the frame: `out` is resized.
     void picture(std::vector<std::uint8_t>& out) const;

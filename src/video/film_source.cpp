@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Films of any kind by FFmpeg's libraries (build with -DMIEN_FFMPEG=ON); without them the error is the pipe that does the same.
+// Films of any kind by FFmpeg's libraries (build with -DMIEN_FFMPEG=ON); without them the error is
+// the pipe that does the same.
 #include "video/source.h"
 
 #if MIEN_HAS_FFMPEG
@@ -48,22 +49,31 @@ public:
     host::Failure open(const std::string& path) {
         av_log_set_level(AV_LOG_QUIET);
         AVFormatContext* format = nullptr;
-        // A file, never a protocol: "http://..." or "concat:..." in a file name must not reach the network or other files.
-        if (const int code = avformat_open_input(&format, ("file:" + path).c_str(), nullptr, nullptr); code < 0) return host::Error{ffmpeg_error(code)};
+        // A file, never a protocol: "http://..." or "concat:..." in a file name must not reach the
+        // network or other files.
+        if (const int code =
+                avformat_open_input(&format, ("file:" + path).c_str(), nullptr, nullptr);
+            code < 0)
+            return host::Error{ffmpeg_error(code)};
         format_.reset(format);
-        if (const int code = avformat_find_stream_info(format, nullptr); code < 0) return host::Error{ffmpeg_error(code)};
+        if (const int code = avformat_find_stream_info(format, nullptr); code < 0)
+            return host::Error{ffmpeg_error(code)};
         const AVCodec* codec = nullptr;
         stream_ = av_find_best_stream(format, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
-        if (stream_ < 0 || codec == nullptr) return host::Error{"has no picture that FFmpeg can decode"};
+        if (stream_ < 0 || codec == nullptr)
+            return host::Error{"has no picture that FFmpeg can decode"};
         codec_.reset(avcodec_alloc_context3(codec));
         const AVStream* stream = format->streams[stream_];
-        if (!codec_ || avcodec_parameters_to_context(codec_.get(), stream->codecpar) < 0) return host::Error{"not enough memory"};
+        if (!codec_ || avcodec_parameters_to_context(codec_.get(), stream->codecpar) < 0)
+            return host::Error{"not enough memory"};
         codec_->max_pixels = static_cast<std::int64_t>(max_pixels);
-        if (const int code = avcodec_open2(codec_.get(), codec, nullptr); code < 0) return host::Error{ffmpeg_error(code)};
+        if (const int code = avcodec_open2(codec_.get(), codec, nullptr); code < 0)
+            return host::Error{ffmpeg_error(code)};
         frame_.reset(av_frame_alloc());
         packet_.reset(av_packet_alloc());
         if (!frame_ || !packet_) return host::Error{"not enough memory"};
-        const AVRational rate = stream->avg_frame_rate.num > 0 ? stream->avg_frame_rate : AVRational{30, 1};
+        const AVRational rate =
+            stream->avg_frame_rate.num > 0 ? stream->avg_frame_rate : AVRational{30, 1};
         fps_ = av_q2d(rate);
         return {};
     }
@@ -73,7 +83,8 @@ public:
             const int code = avcodec_receive_frame(codec_.get(), frame_.get());
             if (code == 0) return give(packet);
             if (code == AVERROR_EOF) return Next::end;
-            if (code != AVERROR(EAGAIN)) return fail("frame " + std::to_string(number_) + ": " + ffmpeg_error(code));
+            if (code != AVERROR(EAGAIN))
+                return fail("frame " + std::to_string(number_) + ": " + ffmpeg_error(code));
             if (!feed()) return Next::failed;
         }
     }
@@ -81,7 +92,8 @@ public:
     std::string description() const override {
         char rate[32];
         std::snprintf(rate, sizeof rate, "%.4g", fps_);
-        return std::to_string(codec_->width) + " x " + std::to_string(codec_->height) + " " + avcodec_get_name(codec_->codec_id) + ", " + rate + " frames a second";
+        return std::to_string(codec_->width) + " x " + std::to_string(codec_->height) + " " +
+               avcodec_get_name(codec_->codec_id) + ", " + rate + " frames a second";
     }
 
 private:
@@ -97,7 +109,8 @@ private:
                 return true;
             }
             const bool ours = packet_->stream_index == stream_;
-            if (ours) avcodec_send_packet(codec_.get(), packet_.get());  // damage is concealed or skipped, as players do
+            // damage is concealed or skipped, as players do
+            if (ours) avcodec_send_packet(codec_.get(), packet_.get());
             av_packet_unref(packet_.get());
             if (ours) return true;
         }
@@ -105,21 +118,39 @@ private:
     Next give(Packet& packet) {
         AVFrame& frame = *frame_;
         const int w = frame.width, h = frame.height;
-        if (w < 1 || h < 1 || w > max_side || h > max_side) return fail("a frame of " + std::to_string(w) + " x " + std::to_string(h) + " pixels");
-        scaler_.reset(sws_getCachedContext(scaler_.release(), w, h, static_cast<AVPixelFormat>(frame.format), w, h, AV_PIX_FMT_YUV420P, SWS_POINT, nullptr, nullptr, nullptr));
+        if (w < 1 || h < 1 || w > max_side || h > max_side)
+            return fail("a frame of " + std::to_string(w) + " x " + std::to_string(h) + " pixels");
+        scaler_.reset(
+            sws_getCachedContext(scaler_.release(), w, h, static_cast<AVPixelFormat>(frame.format),
+                                 w, h, AV_PIX_FMT_YUV420P, SWS_POINT, nullptr, nullptr, nullptr));
         if (!scaler_) return fail("pixels of a kind that cannot be converted");
-        const std::size_t stride = (static_cast<std::size_t>(w) + 31) / 32 * 32, chroma = stride / 2;
+        const std::size_t stride = (static_cast<std::size_t>(w) + 31) / 32 * 32,
+                          chroma = stride / 2;
         pixels_.resize(packet_bytes(PixelLayout::yu12, w, h, stride) + 64);
-        std::uint8_t* planes[4] = {pixels_.data(), pixels_.data() + stride * static_cast<std::size_t>(h), nullptr, nullptr};
+        std::uint8_t* planes[4] = {pixels_.data(),
+                                   pixels_.data() + stride * static_cast<std::size_t>(h), nullptr,
+                                   nullptr};
         planes[2] = planes[1] + chroma * ((static_cast<std::size_t>(h) + 1) / 2);
-        const int strides[4] = {static_cast<int>(stride), static_cast<int>(chroma), static_cast<int>(chroma), 0};
+        const int strides[4] = {static_cast<int>(stride), static_cast<int>(chroma),
+                                static_cast<int>(chroma), 0};
         sws_scale(scaler_.get(), frame.data, frame.linesize, 0, h, planes, strides);
         const AVRational base = format_->streams[stream_]->time_base;
-        const std::int64_t begin = format_->streams[stream_]->start_time == AV_NOPTS_VALUE ? 0 : format_->streams[stream_]->start_time;
+        const std::int64_t begin = format_->streams[stream_]->start_time == AV_NOPTS_VALUE
+                                       ? 0
+                                       : format_->streams[stream_]->start_time;
         const std::int64_t stamp = frame.best_effort_timestamp;
-        const double seconds = stamp == AV_NOPTS_VALUE ? static_cast<double>(number_) / fps_ : static_cast<double>(stamp - begin) * av_q2d(base);
-        const std::uint64_t time = static_cast<std::uint64_t>(std::llround(std::clamp(seconds, 0.0, 1e8) * 1e9));
-        packet = {PixelLayout::yu12, {pixels_.data(), packet_bytes(PixelLayout::yu12, w, h, stride)}, w, h, stride, time, number_++};
+        const double seconds = stamp == AV_NOPTS_VALUE
+                                   ? static_cast<double>(number_) / fps_
+                                   : static_cast<double>(stamp - begin) * av_q2d(base);
+        const std::uint64_t time =
+            static_cast<std::uint64_t>(std::llround(std::clamp(seconds, 0.0, 1e8) * 1e9));
+        packet = {PixelLayout::yu12,
+                  {pixels_.data(), packet_bytes(PixelLayout::yu12, w, h, stride)},
+                  w,
+                  h,
+                  stride,
+                  time,
+                  number_++};
         return Next::packet;
     }
 
@@ -150,7 +181,8 @@ host::Result<std::unique_ptr<Source>> open_film(const std::string& path) {
 bool has_ffmpeg() { return false; }
 
 host::Result<std::unique_ptr<Source>> open_film(const std::string& path) {
-    return host::Error{"this mien was built without FFmpeg; run: ffmpeg -v error -i '" + path + "' -f yuv4mpegpipe -pix_fmt yuv420p - | mien video -"};
+    return host::Error{"this mien was built without FFmpeg; run: ffmpeg -v error -i '" + path +
+                       "' -f yuv4mpegpipe -pix_fmt yuv420p - | mien video -"};
 }
 
 #endif

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Newest frame wins, for any source: a thread reads ahead and keeps one packet; what nobody took in time is dropped and counted. So the age of a
-// result is one frame and the engine's own time, however slow the engine is.
+// Newest frame wins, for any source: a thread reads ahead and keeps one packet; what nobody took in
+// time is dropped and counted. So the age of a result is one frame and the engine's own time,
+// however slow the engine is.
+#include <pthread.h>
+
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -8,8 +11,6 @@
 #include <mutex>
 #include <thread>
 #include <vector>
-
-#include <pthread.h>
 
 #include "video/source.h"
 
@@ -33,7 +34,9 @@ public:
 
     Next next(Packet& packet, int timeout_ms) override {
         std::unique_lock lock(mutex_);
-        if (!changed_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [this] { return fresh_ || ended_ != Next::wait; })) return Next::wait;
+        if (!changed_.wait_for(lock, std::chrono::milliseconds(timeout_ms),
+                               [this] { return fresh_ || ended_ != Next::wait; }))
+            return Next::wait;
         if (!fresh_) return ended_;
         std::swap(newest_, taken_);
         fresh_ = false;
@@ -58,7 +61,8 @@ private:
             const Next state = source_->next(held.packet, 100);
             lost_ = source_->dropped();
             if (state == Next::wait) continue;
-            if (state == Next::packet) held.bytes.assign(held.packet.bytes.begin(), held.packet.bytes.end());
+            if (state == Next::packet)
+                held.bytes.assign(held.packet.bytes.begin(), held.packet.bytes.end());
             const std::lock_guard lock(mutex_);
             if (state == Next::packet) {
                 if (fresh_) ++dropped_;
@@ -85,6 +89,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Source> newest_of(std::unique_ptr<Source> source) { return std::make_unique<NewestSource>(std::move(source)); }
+std::unique_ptr<Source> newest_of(std::unique_ptr<Source> source) {
+    return std::make_unique<NewestSource>(std::move(source));
+}
 
 }  // namespace mien::video

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "video/recorder.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
-
-#include <fcntl.h>
-#include <unistd.h>
 
 #include "host/file_io.h"
 
@@ -21,7 +21,9 @@ void put16(std::vector<std::uint8_t>& out, std::uint32_t v) {
     out.push_back(static_cast<std::uint8_t>(v));
     out.push_back(static_cast<std::uint8_t>(v >> 8));
 }
-void put_name(std::vector<std::uint8_t>& out, const char* name) { out.insert(out.end(), name, name + 4); }
+void put_name(std::vector<std::uint8_t>& out, const char* name) {
+    out.insert(out.end(), name, name + 4);
+}
 
 host::Error io_error(int number) {
     if (number == ENOSPC) return {"no space left on the disk; the recording ends here"};
@@ -34,8 +36,10 @@ constexpr std::size_t index_entry_bytes = 16;
 
 }  // namespace
 
-host::Result<std::unique_ptr<Recorder>> Recorder::create(const std::string& path, bool overwrite, std::uint64_t max_bytes) {
-    if (path.size() < 5 || path.compare(path.size() - 4, 4, ".avi") != 0) return host::Error{"recordings are .avi files (motion JPEG)"};
+host::Result<std::unique_ptr<Recorder>> Recorder::create(const std::string& path, bool overwrite,
+                                                         std::uint64_t max_bytes) {
+    if (path.size() < 5 || path.compare(path.size() - 4, 4, ".avi") != 0)
+        return host::Error{"recordings are .avi files (motion JPEG)"};
     std::unique_ptr<Recorder> recorder(new Recorder());
     recorder->path_ = path;
     recorder->overwrite_ = overwrite;
@@ -47,9 +51,14 @@ host::Result<std::unique_ptr<Recorder>> Recorder::create(const std::string& path
 Recorder::~Recorder() { static_cast<void>(finish()); }
 
 host::Failure Recorder::open_part() {
-    part_path_ = part_ == 1 ? path_ : path_.substr(0, path_.size() - 4) + "-" + std::to_string(part_) + ".avi";
-    descriptor_ = ::open(part_path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | (overwrite_ ? O_TRUNC : O_EXCL), 0666);
-    if (descriptor_ < 0) return errno == EEXIST ? host::Error{"exists already; -y overwrites it"} : host::Error{std::strerror(errno)};
+    part_path_ = part_ == 1
+                     ? path_
+                     : path_.substr(0, path_.size() - 4) + "-" + std::to_string(part_) + ".avi";
+    descriptor_ = ::open(part_path_.c_str(),
+                         O_WRONLY | O_CREAT | O_CLOEXEC | (overwrite_ ? O_TRUNC : O_EXCL), 0666);
+    if (descriptor_ < 0)
+        return errno == EEXIST ? host::Error{"exists already; -y overwrites it"}
+                               : host::Error{std::strerror(errno)};
     index_.clear();
     written_ = 0;
     largest_ = 0;
@@ -60,7 +69,8 @@ host::Failure Recorder::open_part() {
 std::vector<std::uint8_t> Recorder::header() const {
     const auto frames = static_cast<std::uint32_t>(index_.size());
     const double seconds = static_cast<double>(last_ns_ - first_ns_) * 1e-9;
-    const double fps = frames > 1 && seconds > 0 ? std::clamp((frames - 1) / seconds, 0.1, 1000.0) : 30;
+    const double fps =
+        frames > 1 && seconds > 0 ? std::clamp((frames - 1) / seconds, 0.1, 1000.0) : 30;
     const auto w = static_cast<std::uint32_t>(width_), h = static_cast<std::uint32_t>(height_);
     std::vector<std::uint8_t> out;
     put_name(out, "RIFF");
@@ -72,7 +82,9 @@ std::vector<std::uint8_t> Recorder::header() const {
     put_name(out, "avih");
     put32(out, 56);
     put32(out, static_cast<std::uint32_t>(std::lround(1e6 / fps)));
-    for (const std::uint32_t v : {0u, 0u, index_flag, frames, 0u, 1u, largest_, w, h, 0u, 0u, 0u, 0u}) put32(out, v);
+    for (const std::uint32_t v :
+         {0u, 0u, index_flag, frames, 0u, 1u, largest_, w, h, 0u, 0u, 0u, 0u})
+        put32(out, v);
     put_name(out, "LIST");
     put32(out, 4 + 8 + 56 + 8 + 40);
     put_name(out, "strl");
@@ -80,7 +92,10 @@ std::vector<std::uint8_t> Recorder::header() const {
     put32(out, 56);
     put_name(out, "vids");
     put_name(out, "MJPG");
-    for (const std::uint32_t v : {0u, 0u, 0u, 1000u, static_cast<std::uint32_t>(std::lround(fps * 1000)), 0u, frames, largest_, ~0u, 0u}) put32(out, v);
+    for (const std::uint32_t v :
+         {0u, 0u, 0u, 1000u, static_cast<std::uint32_t>(std::lround(fps * 1000)), 0u, frames,
+          largest_, ~0u, 0u})
+        put32(out, v);
     for (const std::uint32_t v : {0u, 0u, w, h}) put16(out, v);
     put_name(out, "strf");
     put32(out, 40);
@@ -108,7 +123,8 @@ host::Failure Recorder::write(std::span<const std::uint8_t> bytes) {
             const int number = errno;
             failed_ = true;
             // What is there of this frame is cut off again, so that the rest can be played.
-            if (::ftruncate(descriptor_, static_cast<off_t>(written_)) == 0) ::lseek(descriptor_, static_cast<off_t>(written_), SEEK_SET);
+            if (::ftruncate(descriptor_, static_cast<off_t>(written_)) == 0)
+                ::lseek(descriptor_, static_cast<off_t>(written_), SEEK_SET);
             return io_error(number);
         }
         done += static_cast<std::size_t>(n);
@@ -117,9 +133,12 @@ host::Failure Recorder::write(std::span<const std::uint8_t> bytes) {
     return {};
 }
 
-host::Failure Recorder::add(std::span<const std::uint8_t> jpeg, int width, int height, std::uint64_t time_ns) {
+host::Failure Recorder::add(std::span<const std::uint8_t> jpeg, int width, int height,
+                            std::uint64_t time_ns) {
     if (failed_) return {};
-    if (descriptor_ >= 0 && written_ + jpeg.size() + (index_.size() + 2) * index_entry_bytes + 64 > max_bytes_ && !index_.empty()) {
+    if (descriptor_ >= 0 &&
+        written_ + jpeg.size() + (index_.size() + 2) * index_entry_bytes + 64 > max_bytes_ &&
+        !index_.empty()) {
         if (host::Failure failure = finish()) return failure;
         ++part_;
         if (host::Failure failure = open_part()) {
@@ -155,7 +174,8 @@ host::Failure Recorder::finish() {
     if (descriptor_ < 0) return {};
     host::Failure failure;
     if (!index_.empty()) {
-        const std::size_t movie_name = header().size() - 4;  // offsets of the index count from there
+        // offsets of the index count from there
+        const std::size_t movie_name = header().size() - 4;
         std::vector<std::uint8_t> index;
         put_name(index, "idx1");
         put32(index, static_cast<std::uint32_t>(index_.size() * index_entry_bytes));
@@ -167,7 +187,10 @@ host::Failure Recorder::finish() {
         }
         failure = write(index);
         const std::vector<std::uint8_t> head = header();
-        if (::pwrite(descriptor_, head.data(), head.size(), 0) != static_cast<ssize_t>(head.size()) && !failure) failure = io_error(errno);
+        if (::pwrite(descriptor_, head.data(), head.size(), 0) !=
+                static_cast<ssize_t>(head.size()) &&
+            !failure)
+            failure = io_error(errno);
     }
     const bool empty = index_.empty();
     if (::close(descriptor_) != 0 && !failure) failure = io_error(errno);

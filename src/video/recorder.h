@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How is a live picture kept? Motion JPEG in an AVI file, which every player opens; no library needed, and the disk sees one write a frame.
+// How is a live picture kept? Motion JPEG in an AVI file, which every player opens; no library
+// needed, and the disk sees one write a frame.
 #pragma once
 
 #include <cstdint>
@@ -14,15 +15,21 @@ namespace mien::video {
 
 class Recorder {
 public:
-    // Fails when the file exists (unless `overwrite`) or cannot be made, or when its name does not end in .avi.
-    static host::Result<std::unique_ptr<Recorder>> create(const std::string& path, bool overwrite, std::uint64_t max_bytes = std::uint64_t{1} << 30);
-    // Writes the index and the true rate, so that what was recorded can be played, also after a failure.
+    // Fails when the file exists (unless `overwrite`) or cannot be made, or when its name does not
+    // end in .avi.
+    static host::Result<std::unique_ptr<Recorder>> create(const std::string& path, bool overwrite,
+                                                          std::uint64_t max_bytes = std::uint64_t{1}
+                                                                                    << 30);
+    // Writes the index and the true rate, so that what was recorded can be played, also after a
+    // failure.
     ~Recorder();
     Recorder(const Recorder&) = delete;
     Recorder& operator=(const Recorder&) = delete;
 
-    // All frames have the size of the first. After a failure (a full disk) nothing more is written. Past `max_bytes` it goes on in FILE-2.avi.
-    [[nodiscard]] host::Failure add(std::span<const std::uint8_t> jpeg, int width, int height, std::uint64_t time_ns);
+    // All frames have the size of the first. After a failure (a full disk) nothing more is written.
+    // Past `max_bytes` it goes on in FILE-2.avi.
+    [[nodiscard]] host::Failure add(std::span<const std::uint8_t> jpeg, int width, int height,
+                                    std::uint64_t time_ns);
     // The same at a moment when its failure can be told.
     [[nodiscard]] host::Failure finish();
     [[nodiscard]] std::uint64_t frames() const { return all_frames_; }
@@ -39,7 +46,7 @@ private:
     int part_ = 1, descriptor_ = -1;
     int width_ = 0, height_ = 0;
     std::uint64_t all_frames_ = 0, first_ns_ = 0, last_ns_ = 0;
-    std::uint64_t written_ = 0;                             // bytes of this part
+    std::uint64_t written_ = 0;  // bytes of this part
     struct Entry {
         std::uint32_t offset, bytes;
     };

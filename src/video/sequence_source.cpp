@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Pictures as frames: a folder in the order of its names, or a numbered sequence (frame_%04d.png) from its first number to the first gap.
+// Pictures as frames: a folder in the order of its names, or a numbered sequence (frame_%04d.png)
+// from its first number to the first gap.
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -20,7 +21,8 @@ struct Pattern {
 
     std::string name(std::uint64_t number) const {
         std::string text = std::to_string(number);
-        if (text.size() < static_cast<std::size_t>(digits)) text.insert(0, static_cast<std::size_t>(digits) - text.size(), '0');
+        if (text.size() < static_cast<std::size_t>(digits))
+            text.insert(0, static_cast<std::size_t>(digits) - text.size(), '0');
         return before + text + after;
     }
 };
@@ -28,10 +30,12 @@ struct Pattern {
 // %d or %04d, once. The name is not given to printf: it is the user's.
 bool parse_pattern(const std::string& path, Pattern& out) {
     const std::size_t percent = path.find('%');
-    if (percent == std::string::npos || path.find('%', percent + 1) != std::string::npos) return false;
+    if (percent == std::string::npos || path.find('%', percent + 1) != std::string::npos)
+        return false;
     std::size_t at = percent + 1;
     int digits = 0;
-    while (at < path.size() && path[at] >= '0' && path[at] <= '9' && digits < 100) digits = digits * 10 + (path[at++] - '0');
+    while (at < path.size() && path[at] >= '0' && path[at] <= '9' && digits < 100)
+        digits = digits * 10 + (path[at++] - '0');
     if (at >= path.size() || path[at] != 'd' || digits > 18) return false;
     out = {path.substr(0, percent), path.substr(at + 1), digits};
     return true;
@@ -39,26 +43,41 @@ bool parse_pattern(const std::string& path, Pattern& out) {
 
 class SequenceSource : public Source {
 public:
-    SequenceSource(std::vector<std::string> names, double fps) : names_(std::move(names)), fps_(fps) {}
-    SequenceSource(Pattern pattern, std::uint64_t first, double fps) : pattern_(std::move(pattern)), first_(first), fps_(fps) {}
+    SequenceSource(std::vector<std::string> names, double fps)
+        : names_(std::move(names)), fps_(fps) {}
+    SequenceSource(Pattern pattern, std::uint64_t first, double fps)
+        : pattern_(std::move(pattern)), first_(first), fps_(fps) {}
 
     Next next(Packet& packet, int) override {
         if (!error_.empty()) return Next::failed;
-        const std::string name = names_.empty() ? pattern_.name(first_ + number_) : number_ < names_.size() ? names_[static_cast<std::size_t>(number_)] : "";
+        const std::string name = names_.empty() ? pattern_.name(first_ + number_)
+                                 : number_ < names_.size()
+                                     ? names_[static_cast<std::size_t>(number_)]
+                                     : "";
         std::error_code ignored;
-        if (name.empty() || (names_.empty() && !std::filesystem::exists(name, ignored))) return Next::end;
+        if (name.empty() || (names_.empty() && !std::filesystem::exists(name, ignored)))
+            return Next::end;
         auto bytes = host::read_file(name, host::ImageLimits{}.max_file_bytes);
         if (!bytes) {
             error_ = name + ": " + bytes.error().text;
             return Next::failed;
         }
         bytes_ = std::move(*bytes);
-        packet = {PixelLayout::picture, bytes_, 0, 0, 0, static_cast<std::uint64_t>(std::llround(static_cast<double>(number_) * 1e9 / fps_)), number_};
+        packet = {
+            PixelLayout::picture,
+            bytes_,
+            0,
+            0,
+            0,
+            static_cast<std::uint64_t>(std::llround(static_cast<double>(number_) * 1e9 / fps_)),
+            number_};
         ++number_;
         return Next::packet;
     }
     const std::string& error() const override { return error_; }
-    std::string description() const override { return names_.empty() ? "numbered pictures" : std::to_string(names_.size()) + " pictures"; }
+    std::string description() const override {
+        return names_.empty() ? "numbered pictures" : std::to_string(names_.size()) + " pictures";
+    }
 
 private:
     std::vector<std::string> names_;
@@ -82,8 +101,10 @@ host::Result<std::unique_ptr<Source>> open_sequence(const std::string& path, dou
     std::error_code error;
     if (fs::is_directory(path, error)) {
         std::vector<std::string> names;
-        for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
-            if (entry->is_regular_file(error) && host::format_of_name(entry->path().string())) names.push_back(entry->path().string());
+        for (fs::directory_iterator entry(path, error), end; !error && entry != end;
+             entry.increment(error)) {
+            if (entry->is_regular_file(error) && host::format_of_name(entry->path().string()))
+                names.push_back(entry->path().string());
         }
         if (error) return host::Error{error.message()};
         if (names.empty()) return host::Error{"no JPEG or PNG files in this folder"};
@@ -91,11 +112,14 @@ host::Result<std::unique_ptr<Source>> open_sequence(const std::string& path, dou
         return std::unique_ptr<Source>(std::make_unique<SequenceSource>(std::move(names), fps));
     }
     Pattern pattern;
-    if (!parse_pattern(path, pattern)) return host::Error{"is no numbered name such as frame_%04d.png"};
+    if (!parse_pattern(path, pattern))
+        return host::Error{"is no numbered name such as frame_%04d.png"};
     for (std::uint64_t first = 0; first <= max_first_number; ++first) {
-        if (fs::exists(pattern.name(first), error)) return std::unique_ptr<Source>(std::make_unique<SequenceSource>(pattern, first, fps));
+        if (fs::exists(pattern.name(first), error))
+            return std::unique_ptr<Source>(std::make_unique<SequenceSource>(pattern, first, fps));
     }
-    return host::Error{"no such files: the first would be " + pattern.name(0) + " or " + pattern.name(1)};
+    return host::Error{"no such files: the first would be " + pattern.name(0) + " or " +
+                       pattern.name(1)};
 }
 
 }  // namespace mien::video

@@ -13,12 +13,17 @@ struct Name {
 };
 // The first name of a layout is its own.
 constexpr Name names[] = {
-    {"grey", PixelLayout::gray8},  {"gray", PixelLayout::gray8},    {"gray8", PixelLayout::gray8}, {"y8", PixelLayout::gray8},
-    {"yuyv", PixelLayout::yuyv},   {"yuyv422", PixelLayout::yuyv},  {"yuy2", PixelLayout::yuyv},   {"uyvy", PixelLayout::uyvy},
-    {"uyvy422", PixelLayout::uyvy}, {"nv12", PixelLayout::nv12},    {"yu12", PixelLayout::yu12},   {"yuv420", PixelLayout::yu12},
-    {"yuv420p", PixelLayout::yu12}, {"i420", PixelLayout::yu12},    {"rgb24", PixelLayout::rgb24}, {"rgb3", PixelLayout::rgb24},
-    {"bgr24", PixelLayout::bgr24}, {"bgr3", PixelLayout::bgr24},    {"mjpg", PixelLayout::jpeg},   {"mjpeg", PixelLayout::jpeg},
-    {"jpeg", PixelLayout::jpeg},   {"picture", PixelLayout::picture},
+    {"grey", PixelLayout::gray8},   {"gray", PixelLayout::gray8},
+    {"gray8", PixelLayout::gray8},  {"y8", PixelLayout::gray8},
+    {"yuyv", PixelLayout::yuyv},    {"yuyv422", PixelLayout::yuyv},
+    {"yuy2", PixelLayout::yuyv},    {"uyvy", PixelLayout::uyvy},
+    {"uyvy422", PixelLayout::uyvy}, {"nv12", PixelLayout::nv12},
+    {"yu12", PixelLayout::yu12},    {"yuv420", PixelLayout::yu12},
+    {"yuv420p", PixelLayout::yu12}, {"i420", PixelLayout::yu12},
+    {"rgb24", PixelLayout::rgb24},  {"rgb3", PixelLayout::rgb24},
+    {"bgr24", PixelLayout::bgr24},  {"bgr3", PixelLayout::bgr24},
+    {"mjpg", PixelLayout::jpeg},    {"mjpeg", PixelLayout::jpeg},
+    {"jpeg", PixelLayout::jpeg},    {"picture", PixelLayout::picture},
 };
 
 }  // namespace
@@ -61,16 +66,18 @@ std::size_t row_bytes(PixelLayout layout, int width) {
 }
 
 std::size_t packet_bytes(PixelLayout layout, int width, int height, std::size_t stride) {
-    const std::size_t row = stride != 0 ? stride : row_bytes(layout, width), h = static_cast<std::size_t>(height);
+    const std::size_t row = stride != 0 ? stride : row_bytes(layout, width),
+                      h = static_cast<std::size_t>(height);
     if (layout == PixelLayout::nv12) return row * h + row * ((h + 1) / 2);
     if (layout == PixelLayout::yu12) return row * h + 2 * ((row + 1) / 2) * ((h + 1) / 2);
     return row * h;
 }
 
 std::uint64_t monotonic_ns() {
-    struct timespec now {};
+    struct timespec now{};
     ::clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u +
+           static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 }  // namespace mien::video

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Where do frames come from, and in which form? A source gives packets (pixels or a JPEG, as the camera or the file has them); decoder.h
-// makes frames of those that are looked at, so that a dropped packet costs no decoding.
+// Where do frames come from, and in which form? A source gives packets (pixels or a JPEG, as the
+// camera or the file has them); decoder.h makes frames of those that are looked at, so that a
+// dropped packet costs no decoding.
 #pragma once
 
 #include <cstddef>
@@ -14,10 +15,22 @@
 
 namespace mien::video {
 
-// Pixels of cameras and of raw streams; jpeg is one picture of a motion JPEG; picture is a file of any kind that decode_image() reads.
-enum class PixelLayout : std::uint8_t { gray8, yuyv, uyvy, nv12, yu12, rgb24, bgr24, jpeg, picture };
+// Pixels of cameras and of raw streams; jpeg is one picture of a motion JPEG; picture is a file of
+// any kind that decode_image() reads.
+enum class PixelLayout : std::uint8_t {
+    gray8,
+    yuyv,
+    uyvy,
+    nv12,
+    yu12,
+    rgb24,
+    bgr24,
+    jpeg,
+    picture
+};
 
-// "yuyv", "nv12", "mjpg", ...; and back, with the names that ffmpeg and V4L2 use as well. False when there is none.
+// "yuyv", "nv12", "mjpg", ...; and back, with the names that ffmpeg and V4L2 use as well. False
+// when there is none.
 const char* layout_name(PixelLayout layout);
 bool find_layout(std::string_view name, PixelLayout& out);
 constexpr const char* layout_names = "yuyv, uyvy, nv12, yu12, grey, rgb24, bgr24, mjpg";
@@ -29,11 +42,13 @@ std::size_t packet_bytes(PixelLayout layout, int width, int height, std::size_t 
 
 struct Packet {
     PixelLayout layout = PixelLayout::gray8;
-    std::span<const std::uint8_t> bytes;   // valid until the source is asked again
-    int width = 0, height = 0;             // of plain pixels
-    std::size_t stride = 0;                // bytes from row to row of the first plane; the chroma of yu12 has half of it
-    std::uint64_t time_ns = 0;             // of the frame: a camera's driver (CLOCK_MONOTONIC), or number / rate of a file
-    std::uint64_t number = 0;              // from 0, counts dropped ones too
+    std::span<const std::uint8_t> bytes;  // valid until the source is asked again
+    int width = 0, height = 0;            // of plain pixels
+    // bytes from row to row of the first plane; the chroma of yu12 has half of it
+    std::size_t stride = 0;
+    // of the frame: a camera's driver (CLOCK_MONOTONIC), or number / rate of a file
+    std::uint64_t time_ns = 0;
+    std::uint64_t number = 0;  // from 0, counts dropped ones too
 };
 
 enum class Next {
@@ -51,27 +66,30 @@ public:
     [[nodiscard]] virtual const std::string& error() const = 0;
     // What it gives: "640 x 480 yuyv, 30 frames a second".
     [[nodiscard]] virtual std::string description() const = 0;
-    // Frames that were there and never given: old ones when a newer one was there, and those that a driver counted as lost.
+    // Frames that were there and never given: old ones when a newer one was there, and those that a
+    // driver counted as lost.
     [[nodiscard]] virtual std::uint64_t dropped() const { return 0; }
     // True when time_ns is CLOCK_MONOTONIC, so that the age of a result can be told.
     [[nodiscard]] virtual bool is_live() const { return false; }
 };
 
-constexpr int max_side = 1 << 15;                                 // of the engine's frames
-constexpr std::uint64_t max_pixels = std::uint64_t{1} << 26;      // of a frame of a film: 8192 x 8192
+constexpr int max_side = 1 << 15;  // of the engine's frames
+// of a frame of a film: 8192 x 8192
+constexpr std::uint64_t max_pixels = std::uint64_t{1} << 26;
 
 std::uint64_t monotonic_ns();
 
 // ---- streams: raw pixels, motion JPEG, YUV4MPEG2 ----
 
 struct StreamOptions {
-    bool raw = false;                  // else the first bytes tell
+    bool raw = false;  // else the first bytes tell
     PixelLayout layout = PixelLayout::yu12;
-    int width = 0, height = 0;         // of raw
-    double fps = 0;                    // 0: the stream's own, or 30
-    bool live = false;                 // time stamps are of arrival
+    int width = 0, height = 0;  // of raw
+    double fps = 0;             // 0: the stream's own, or 30
+    bool live = false;          // time stamps are of arrival
 };
-// Takes over `descriptor`. Fails when the beginning is of no known kind; the text then says what could be done.
+// Takes over `descriptor`. Fails when the beginning is of no known kind; the text then says what
+// could be done.
 host::Result<std::unique_ptr<Source>> open_stream(int descriptor, const StreamOptions& options);
 
 // ---- pictures: a folder, or names with a number as in frame_%04d.png ----
@@ -86,7 +104,8 @@ host::Result<std::unique_ptr<Source>> open_film(const std::string& path);
 
 // ---- newest frame wins ----
 
-// Reads `source` on a thread of its own and gives the newest packet; older ones are dropped and counted.
+// Reads `source` on a thread of its own and gives the newest packet; older ones are dropped and
+// counted.
 std::unique_ptr<Source> newest_of(std::unique_ptr<Source> source);
 
 }  // namespace mien::video

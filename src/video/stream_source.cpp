@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
-// Frames from a pipe or a file of frames: YUV4MPEG2 (its header says all), motion JPEG (pictures one after the other), raw pixels (the user says
-// what they are). What `ffmpeg` and `rpicam-vid` write to a pipe.
+// Frames from a pipe or a file of frames: YUV4MPEG2 (its header says all), motion JPEG (pictures
+// one after the other), raw pixels (the user says what they are). What `ffmpeg` and `rpicam-vid`
+// write to a pipe.
+#include <poll.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <vector>
-
-#include <poll.h>
-#include <unistd.h>
 
 #include "video/jpeg.h"
 #include "video/source.h"
@@ -54,9 +55,13 @@ private:
 
 class StreamSource : public Source {
 public:
-    StreamSource(int descriptor, const StreamOptions& options) : reader_(descriptor), options_(options), fps_(options.fps > 0 ? options.fps : default_fps) {}
+    StreamSource(int descriptor, const StreamOptions& options)
+        : reader_(descriptor),
+          options_(options),
+          fps_(options.fps > 0 ? options.fps : default_fps) {}
 
-    // Finds out what it is. A camera's program may take seconds to send its first byte: then begun_ stays false, and next() tries again.
+    // Finds out what it is. A camera's program may take seconds to send its first byte: then begun_
+    // stays false, and next() tries again.
     host::Failure begin(int timeout_ms) {
         if (options_.raw) {
             begun_ = true;
@@ -75,7 +80,8 @@ public:
         }
         begun_ = true;
         if (buffer_.empty()) return host::Error{"is empty"};
-        if (buffer_.size() >= y4m.size() && std::memcmp(buffer_.data(), y4m.data(), y4m.size()) == 0) {
+        if (buffer_.size() >= y4m.size() &&
+            std::memcmp(buffer_.data(), y4m.data(), y4m.size()) == 0) {
             kind_ = Kind::y4m;
             return begin_y4m();
         }
@@ -86,7 +92,8 @@ public:
             buffer_.clear();
             return {};
         }
-        return host::Error{"is no YUV4MPEG2 and no motion JPEG; for raw pixels give --raw FORMAT and --size"};
+        return host::Error{
+            "is no YUV4MPEG2 and no motion JPEG; for raw pixels give --raw FORMAT and --size"};
     }
 
     Next next(Packet& packet, int timeout_ms) override {
@@ -95,15 +102,19 @@ public:
             if (const host::Failure failure = begin(timeout_ms)) return fail(failure->text);
             if (!begun_) return Next::wait;
         }
-        return kind_ == Kind::mjpeg ? next_jpeg(packet, timeout_ms) : next_plain(packet, timeout_ms);
+        return kind_ == Kind::mjpeg ? next_jpeg(packet, timeout_ms)
+                                    : next_plain(packet, timeout_ms);
     }
     const std::string& error() const override { return error_; }
     std::string description() const override {
         char rate[32];
         if (!begun_) return "waiting for the first frame";
         std::snprintf(rate, sizeof rate, "%.4g", fps_);
-        const std::string size = kind_ == Kind::mjpeg ? "" : std::to_string(width_) + " x " + std::to_string(height_) + " ";
-        return size + layout_name(layout_) + (options_.live ? ", live" : std::string(", ") + rate + " frames a second");
+        const std::string size =
+            kind_ == Kind::mjpeg ? ""
+                                 : std::to_string(width_) + " x " + std::to_string(height_) + " ";
+        return size + layout_name(layout_) +
+               (options_.live ? ", live" : std::string(", ") + rate + " frames a second");
     }
     bool is_live() const override { return options_.live; }
 
@@ -113,7 +124,8 @@ private:
     host::Failure check_size() const {
         if (width_ < 1 || height_ < 1 || width_ > max_side || height_ > max_side ||
             static_cast<std::uint64_t>(width_) * static_cast<std::uint64_t>(height_) > max_pixels) {
-            return host::Error{"frames cannot be " + std::to_string(width_) + " x " + std::to_string(height_) + " pixels"};
+            return host::Error{"frames cannot be " + std::to_string(width_) + " x " +
+                               std::to_string(height_) + " pixels"};
         }
         return {};
     }
@@ -124,30 +136,44 @@ private:
         while ((end = find_newline()) == buffer_.size()) {
             if (buffer_.size() > max_line) return host::Error{"the YUV4MPEG2 header has no end"};
             const ByteReader::State state = reader_.read(buffer_, read_bytes, 1000);
-            if (state != ByteReader::State::more) return host::Error{"cut short in the YUV4MPEG2 header"};
+            if (state != ByteReader::State::more)
+                return host::Error{"cut short in the YUV4MPEG2 header"};
         }
         const std::string line(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(end));
         buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(end) + 1);
         std::string colour = "420";
-        for (std::size_t at = line.find(' '); at != std::string::npos; at = line.find(' ', at + 1)) {
+        for (std::size_t at = line.find(' '); at != std::string::npos;
+             at = line.find(' ', at + 1)) {
             const std::string field = line.substr(at + 1, line.find(' ', at + 1) - at - 1);
             if (field.empty()) continue;
             const std::string value = field.substr(1);
-            if (field[0] == 'W') width_ = static_cast<int>(std::clamp(std::strtol(value.c_str(), nullptr, 10), -1L, 1L << 20));
-            if (field[0] == 'H') height_ = static_cast<int>(std::clamp(std::strtol(value.c_str(), nullptr, 10), -1L, 1L << 20));
+            if (field[0] == 'W')
+                width_ = static_cast<int>(
+                    std::clamp(std::strtol(value.c_str(), nullptr, 10), -1L, 1L << 20));
+            if (field[0] == 'H')
+                height_ = static_cast<int>(
+                    std::clamp(std::strtol(value.c_str(), nullptr, 10), -1L, 1L << 20));
             if (field[0] == 'C') colour = value;
             if (field[0] == 'F' && options_.fps <= 0) {
                 char* rest = nullptr;
-                const double over = std::strtod(value.c_str(), &rest), under = *rest == ':' ? std::strtod(rest + 1, nullptr) : 1;
-                if (over > 0 && under > 0 && over / under < 1e5 && over / under > 1e-3) fps_ = over / under;
+                const double over = std::strtod(value.c_str(), &rest),
+                             under = *rest == ':' ? std::strtod(rest + 1, nullptr) : 1;
+                if (over > 0 && under > 0 && over / under < 1e5 && over / under > 1e-3)
+                    fps_ = over / under;
             }
         }
-        const bool mono = colour == "mono", c420 = colour == "420" || colour == "420jpeg" || colour == "420mpeg2" || colour == "420paldv";
-        if (!mono && !c420) return host::Error{"YUV4MPEG2 of colour type " + colour.substr(0, 16) + "; let ffmpeg write -pix_fmt yuv420p"};
+        const bool mono = colour == "mono", c420 = colour == "420" || colour == "420jpeg" ||
+                                                   colour == "420mpeg2" || colour == "420paldv";
+        if (!mono && !c420)
+            return host::Error{"YUV4MPEG2 of colour type " + colour.substr(0, 16) +
+                               "; let ffmpeg write -pix_fmt yuv420p"};
         layout_ = mono ? PixelLayout::gray8 : PixelLayout::yu12;
         return check_size();
     }
-    std::size_t find_newline() const { return static_cast<std::size_t>(std::find(buffer_.begin(), buffer_.end(), std::uint8_t{'\n'}) - buffer_.begin()); }
+    std::size_t find_newline() const {
+        return static_cast<std::size_t>(
+            std::find(buffer_.begin(), buffer_.end(), std::uint8_t{'\n'}) - buffer_.begin());
+    }
 
     Next fail(std::string text) {
         error_ = std::move(text);
@@ -168,15 +194,20 @@ private:
                 const std::size_t end = find_newline_of_frame();
                 whole_head = end < buffer_.size();
                 head = end + 1;
-                if (buffer_.size() >= 5 && std::memcmp(buffer_.data(), "FRAME", 5) != 0) return fail("frame " + std::to_string(number_) + " does not begin with FRAME");
-                if (!whole_head && buffer_.size() > max_line) return fail("frame " + std::to_string(number_) + " has a header without end");
+                if (buffer_.size() >= 5 && std::memcmp(buffer_.data(), "FRAME", 5) != 0)
+                    return fail("frame " + std::to_string(number_) + " does not begin with FRAME");
+                if (!whole_head && buffer_.size() > max_line)
+                    return fail("frame " + std::to_string(number_) + " has a header without end");
             }
             if (whole_head && buffer_.size() >= head + bytes) {
-                packet = {layout_, {buffer_.data() + head, bytes}, width_, height_, 0, stamp(), number_++};
+                packet = {layout_,  {buffer_.data() + head, bytes}, width_, height_, 0, stamp(),
+                          number_++};
                 given_ = head + bytes;
                 return Next::packet;
             }
-            const std::size_t room = whole_head ? std::min<std::size_t>(head + bytes - buffer_.size(), 1 << 20) : read_bytes;
+            const std::size_t room =
+                whole_head ? std::min<std::size_t>(head + bytes - buffer_.size(), 1 << 20)
+                           : read_bytes;
             switch (reader_.read(buffer_, room, timeout_ms)) {
                 case ByteReader::State::more: break;
                 case ByteReader::State::wait: return Next::wait;
@@ -184,14 +215,17 @@ private:
                 case ByteReader::State::end:
                     done_ = true;
                     if (buffer_.empty()) return Next::end;
-                    return fail("cut short in frame " + std::to_string(number_) + ": " + std::to_string(buffer_.size()) + " of " + std::to_string(head + bytes) + " bytes");
+                    return fail("cut short in frame " + std::to_string(number_) + ": " +
+                                std::to_string(buffer_.size()) + " of " +
+                                std::to_string(head + bytes) + " bytes");
             }
         }
     }
     std::size_t find_newline_of_frame() const {
         const auto limit = static_cast<std::ptrdiff_t>(std::min(buffer_.size(), max_line + 1));
         const auto found = std::find(buffer_.begin(), buffer_.begin() + limit, std::uint8_t{'\n'});
-        return found == buffer_.begin() + limit ? buffer_.size() : static_cast<std::size_t>(found - buffer_.begin());
+        return found == buffer_.begin() + limit ? buffer_.size()
+                                                : static_cast<std::size_t>(found - buffer_.begin());
     }
 
     Next next_jpeg(Packet& packet, int timeout_ms) {
@@ -207,7 +241,9 @@ private:
             if (state == ByteReader::State::failed) return fail(reader_.error());
             if (state == ByteReader::State::end) {
                 done_ = true;
-                if (number_ == 0 || splitter_.buffered_bytes() > 1) return fail(number_ == 0 ? "has no whole JPEG" : "cut short in frame " + std::to_string(number_));
+                if (number_ == 0 || splitter_.buffered_bytes() > 1)
+                    return fail(number_ == 0 ? "has no whole JPEG"
+                                             : "cut short in frame " + std::to_string(number_));
                 return Next::end;
             }
             splitter_.add(buffer_);
@@ -215,7 +251,9 @@ private:
     }
 
     std::uint64_t stamp() const {
-        return options_.live ? monotonic_ns() : static_cast<std::uint64_t>(std::llround(static_cast<double>(number_) * 1e9 / fps_));
+        return options_.live ? monotonic_ns()
+                             : static_cast<std::uint64_t>(
+                                   std::llround(static_cast<double>(number_) * 1e9 / fps_));
     }
 
     ByteReader reader_;

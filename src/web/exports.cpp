@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What does a web page call? One engine in one module's memory, by plain numbers (mien.js is the other side). All memory is taken here when
-// weights are brought and when the engine is opened; frames take none, so memory does not grow while pictures are processed.
+// What does a web page call? One engine in one module's memory, by plain numbers (mien.js is the
+// other side). All memory is taken here when weights are brought and when the engine is opened;
+// frames take none, so memory does not grow while pictures are processed.
 #include <cstddef>
 #include <cstdint>
 
@@ -17,7 +18,7 @@ static_assert(sizeof(mien_face) == 36, "mien.js reads faces as nine 32-bit words
 
 constexpr std::size_t page = 65536;
 
-std::size_t top = 0;          // memory in use; 0: nothing taken yet
+std::size_t top = 0;  // memory in use; 0: nothing taken yet
 std::size_t after_weights = 0;
 mien_weights weights;
 mien_engine* engine = nullptr;
@@ -32,17 +33,23 @@ void* take(std::size_t bytes) {
     if (top == 0) top = reinterpret_cast<std::size_t>(&__heap_base);
     const std::size_t from = (top + 63) / 64 * 64, size = __builtin_wasm_memory_size(0) * page;
     if (bytes > SIZE_MAX - from - page) return nullptr;
-    if (from + bytes > size && __builtin_wasm_memory_grow(0, (from + bytes - size + page - 1) / page) == SIZE_MAX) return nullptr;
+    if (from + bytes > size &&
+        __builtin_wasm_memory_grow(0, (from + bytes - size + page - 1) / page) == SIZE_MAX)
+        return nullptr;
     top = from + bytes;
     return reinterpret_cast<void*>(from);  // NOLINT: addresses are numbers here
 }
 
-mien_frame frame(std::int32_t width, std::int32_t height, std::int32_t stride, std::uint32_t format) { return {pixels, width, height, stride, format}; }
+mien_frame frame(std::int32_t width, std::int32_t height, std::int32_t stride,
+                 std::uint32_t format) {
+    return {pixels, width, height, stride, format};
+}
 
 }  // namespace
 
-// Where to write the file of a kind (0: cascade, 1: emotion, 2: gender), before the engine is opened; null: no memory.
-MIEN_EXPORT(mien_web_weights)(std::int32_t kind, std::size_t bytes) -> void* {
+// Where to write the file of a kind (0: cascade, 1: emotion, 2: gender), before the engine is
+// opened; null: no memory.
+MIEN_EXPORT(mien_web_weights)(std::int32_t kind, std::size_t bytes)->void* {
     if (kind < 0 || kind > 2 || after_weights != 0) return nullptr;
     void* const place = take(bytes);
     if (kind == 0) weights.cascade = place, weights.cascade_bytes = bytes;
@@ -51,10 +58,12 @@ MIEN_EXPORT(mien_web_weights)(std::int32_t kind, std::size_t bytes) -> void* {
     return place;
 }
 
-// A status; the memory of an engine opened before is used again. -1: the browser gives no more memory.
+// A status; the memory of an engine opened before is used again. -1: the browser gives no more
+// memory.
 MIEN_EXPORT(mien_web_open)
-(std::int32_t max_width, std::int32_t max_height, double scale_factor, std::int32_t min_neighbors, std::int32_t min_size, std::int32_t max_size,
- std::int32_t detect_width, std::int32_t max_faces) -> std::int32_t {
+(std::int32_t max_width, std::int32_t max_height, double scale_factor, std::int32_t min_neighbors,
+ std::int32_t min_size, std::int32_t max_size, std::int32_t detect_width, std::int32_t max_faces)
+    ->std::int32_t {
     if (after_weights == 0) after_weights = top;
     top = after_weights;
     engine = nullptr;
@@ -79,16 +88,19 @@ MIEN_EXPORT(mien_web_open)
         return status == MIEN_OK || status == MIEN_TOO_SMALL ? MIEN_BAD_ARGUMENT : status;
     }
     void* const memory = take(bytes);
-    pixels = static_cast<std::uint8_t*>(take(static_cast<std::size_t>(max_width) * static_cast<std::size_t>(max_height) * 4));
+    pixels = static_cast<std::uint8_t*>(
+        take(static_cast<std::size_t>(max_width) * static_cast<std::size_t>(max_height) * 4));
     if (memory == nullptr || pixels == nullptr) return -1;
     return mien_create(&config, &weights, memory, bytes, &engine);
 }
 
 // Where to write a picture: four bytes for each of max_width x max_height pixels.
-MIEN_EXPORT(mien_web_pixels)() -> void* { return pixels; }
+MIEN_EXPORT(mien_web_pixels)()->void* { return pixels; }
 
 // 0: faces with their readings, 1: boxes only, 2: the picture is a crop of one face. A status.
-MIEN_EXPORT(mien_web_run)(std::int32_t what, std::int32_t width, std::int32_t height, std::int32_t stride, std::uint32_t format) -> std::int32_t {
+MIEN_EXPORT(mien_web_run)(std::int32_t what, std::int32_t width, std::int32_t height,
+                          std::int32_t stride, std::uint32_t format)
+    ->std::int32_t {
     const mien_frame view = frame(width, height, stride, format);
     face_count = 0;
     if (what == 0) return mien_process(engine, &view, &faces, &face_count);
@@ -98,14 +110,16 @@ MIEN_EXPORT(mien_web_run)(std::int32_t what, std::int32_t width, std::int32_t he
     face_count = status == MIEN_OK ? 1 : 0;
     return status;
 }
-MIEN_EXPORT(mien_web_faces)() -> const void* { return faces; }
-MIEN_EXPORT(mien_web_count)() -> std::size_t { return face_count; }
+MIEN_EXPORT(mien_web_faces)()->const void* { return faces; }
+MIEN_EXPORT(mien_web_count)()->std::size_t { return face_count; }
 
 // Texts, ended by a zero byte; valid until the next of these calls.
-MIEN_EXPORT(mien_web_label)(std::int32_t head, std::int32_t i) -> const char* {
+MIEN_EXPORT(mien_web_label)(std::int32_t head, std::int32_t i)->const char* {
     mien_label(engine, head, i, text, sizeof text);
     return text;
 }
-MIEN_EXPORT(mien_web_message)(std::int32_t status) -> const char* { return mien_message(status); }
-MIEN_EXPORT(mien_web_version)() -> const char* { return mien_version(); }
-MIEN_EXPORT(mien_web_isa)() -> const char* { return mien::isa_name(mien::resolve_isa(mien::Isa::best)); }
+MIEN_EXPORT(mien_web_message)(std::int32_t status)->const char* { return mien_message(status); }
+MIEN_EXPORT(mien_web_version)()->const char* { return mien_version(); }
+MIEN_EXPORT(mien_web_isa)()->const char* {
+    return mien::isa_name(mien::resolve_isa(mien::Isa::best));
+}

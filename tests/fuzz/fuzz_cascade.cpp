@@ -3,9 +3,11 @@
 #include "run_engine.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    for (const auto& file : {std::vector<std::uint8_t>(data, data + size), mien::fuzz::with_right_checksum(data, size)}) {
+    for (const auto& file : {std::vector<std::uint8_t>(data, data + size),
+                             mien::fuzz::with_right_checksum(data, size)}) {
         mien::Cascade cascade;
-        if (mien::Cascade::open(file, cascade) == mien::Status::ok && cascade.node_count() < 5000) mien::fuzz::use(&cascade, nullptr);
+        if (mien::Cascade::open(file, cascade) == mien::Status::ok && cascade.node_count() < 5000)
+            mien::fuzz::use(&cascade, nullptr);
     }
     return 0;
 }

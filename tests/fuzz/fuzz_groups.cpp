@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Can any bytes make the reader of tables of groups crash or lose a field? Every line that it takes has a value for each property.
+// Can any bytes make the reader of tables of groups crash or lose a field? Every line that it takes
+// has a value for each property.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Can any bytes make the .npz reader crash, hang or fill the memory? Every array that it gives must be as large as its shape says.
+// Can any bytes make the .npz reader crash, hang or fill the memory? Every array that it gives must
+// be as large as its shape says.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -18,7 +19,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         }
         if (array->bytes.size() != array->count() * array->element_bytes()) std::abort();
         if (array->is_integer()) {
-            [[maybe_unused]] volatile std::int64_t sink = array->count() > 0 ? array->integer(array->count() - 1) : 0;
+            [[maybe_unused]] volatile std::int64_t sink =
+                array->count() > 0 ? array->integer(array->count() - 1) : 0;
         }
     }
     return 0;

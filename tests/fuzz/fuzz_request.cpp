@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Can any bytes from a socket crash the service, hang it or get an answer without a known status? The input is a whole request, as it would be
-// read, through the parser of HTTP, the checks of the header, multipart, the decoder and the engine.
+// Can any bytes from a socket crash the service, hang it or get an answer without a known status?
+// The input is a whole request, as it would be read, through the parser of HTTP, the checks of the
+// header, multipart, the decoder and the engine.
+#include <boost/beast/core.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <set>
-
-#include <boost/beast/core.hpp>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "serve/http_head.h"
 #include "serve/multipart.h"
@@ -29,15 +29,18 @@ struct World {
         auto made = host::EngineOwner::create({});
         if (!made) std::abort();
         engine = std::move(*made);
-        service = std::make_unique<serve::Service>(options, *engine, nullptr, [] { return serve::Gauges(); });
+        service = std::make_unique<serve::Service>(options, *engine, nullptr,
+                                                   [] { return serve::Gauges(); });
     }
 };
 
 void check(const serve::Answer& answer) {
     static const std::set<int> known = {200, 204, 400, 401, 403, 404, 405, 413, 415, 422, 429, 503};
     if (known.count(answer.status) == 0) std::abort();
-    if (answer.content_type == "application/json" && !nlohmann::json::accept(answer.body)) std::abort();
-    for (const auto& [name, value] : answer.headers) {  // what a client sent must not become a header of its own
+    if (answer.content_type == "application/json" && !nlohmann::json::accept(answer.body))
+        std::abort();
+    // what a client sent must not become a header of its own
+    for (const auto& [name, value] : answer.headers) {
         if ((name + value).find_first_of("\r\n") != std::string::npos) std::abort();
     }
 }
@@ -49,9 +52,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     static World world;
     // Parts of a body that is not told apart by HTTP: the same bytes as multipart alone.
     bool too_many = false;
-    if (const auto parts = serve::parse_multipart("multipart/form-data; boundary=x", {data, size}, 4, too_many)) {
+    if (const auto parts =
+            serve::parse_multipart("multipart/form-data; boundary=x", {data, size}, 4, too_many)) {
         for (const serve::Part& part : *parts) {
-            if (part.name.empty() || (part.bytes.size() > 0 && (part.bytes.data() < data || part.bytes.data() + part.bytes.size() > data + size))) std::abort();
+            if (part.name.empty() ||
+                (part.bytes.size() > 0 &&
+                 (part.bytes.data() < data || part.bytes.data() + part.bytes.size() > data + size)))
+                std::abort();
         }
     }
     http::request_parser<http::vector_body<std::uint8_t>> parser;
@@ -61,7 +68,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     boost::system::error_code error;
     std::size_t used = 0;
     while (used < size && !parser.is_done()) {
-        const std::size_t step = parser.put(boost::asio::const_buffer(data + used, size - used), error);
+        const std::size_t step =
+            parser.put(boost::asio::const_buffer(data + used, size - used), error);
         used += step;
         if (error || step == 0) break;
     }
@@ -69,9 +77,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const serve::RequestHead head = serve::head_of(parser, "192.0.2.1");
     serve::Plan plan;
     serve::Answer answer;
-    if (auto refused = world.service->judge(head, plan)) answer = std::move(*refused);
-    else if (plan.route->works) answer = world.service->work(plan, head, parser.get().body(), 0, *world.engine);
-    else answer = world.service->answer(plan);
+    if (auto refused = world.service->judge(head, plan))
+        answer = std::move(*refused);
+    else if (plan.route->works)
+        answer = world.service->work(plan, head, parser.get().body(), 0, *world.engine);
+    else
+        answer = world.service->answer(plan);
     world.service->finish(head, plan, answer);
     check(answer);
     return 0;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Can any bytes on standard input or from a camera crash the splitter of streams or the decoder of camera JPEGs? The first byte chooses.
+// Can any bytes on standard input or from a camera crash the splitter of streams or the decoder of
+// camera JPEGs? The first byte chooses.
+#include <unistd.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <vector>
-
-#include <unistd.h>
 
 #include "video/decoder.h"
 #include "video/source.h"
@@ -20,7 +21,9 @@ void decode(const mien::video::Packet& packet) {
         if (frame.width < 1 || frame.height < 1) std::abort();
         std::vector<std::uint8_t> rgb;
         decoder.picture(rgb);
-        if (rgb.size() != 3 * static_cast<std::size_t>(frame.width) * static_cast<std::size_t>(frame.height)) std::abort();
+        if (rgb.size() !=
+            3 * static_cast<std::size_t>(frame.width) * static_cast<std::size_t>(frame.height))
+            std::abort();
     }
 }
 
@@ -36,7 +39,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         return 0;
     }
     int ends[2];
-    if (::pipe(ends) != 0 || ::write(ends[1], bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) std::abort();
+    if (::pipe(ends) != 0 ||
+        ::write(ends[1], bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
+        std::abort();
     ::close(ends[1]);
     const auto source = open_stream(ends[0], {});
     if (!source) {

@@ -19,7 +19,9 @@ int run_file(const std::filesystem::path& path) {
     LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
     for (const int part : {1, 3, 7}) {
         // A copy of the exact size, so that a sanitizer sees any read past the cut.
-        const std::vector<std::uint8_t> cut(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(bytes.size() * static_cast<std::size_t>(part) / 8));
+        const std::vector<std::uint8_t> cut(
+            bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(
+                                               bytes.size() * static_cast<std::size_t>(part) / 8));
         LLVMFuzzerTestOneInput(cut.data(), cut.size());
     }
     return 1;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the weights and cascade fuzzers share: build an engine from whatever opened, and use it once.
+// What the weights and cascade fuzzers share: build an engine from whatever opened, and use it
+// once.
 #pragma once
 
 #include <cstdint>
@@ -32,9 +33,12 @@ inline void use(const Cascade* cascade, const Model* model) {
     if (bytes == 0 || bytes > (std::size_t{32} << 20)) return;
     const auto memory = std::make_unique<std::byte[]>(bytes);
     Engine engine;
-    if (Engine::create(config, cascade, model, nullptr, {memory.get(), bytes}, engine) != Status::ok) __builtin_trap();
+    if (Engine::create(config, cascade, model, nullptr, {memory.get(), bytes}, engine) !=
+        Status::ok)
+        __builtin_trap();
     std::vector<std::uint8_t> pixels(96 * 96);
-    for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::uint8_t>(i * 2654435761u >> 24);
+    for (std::size_t i = 0; i < pixels.size(); ++i)
+        pixels[i] = static_cast<std::uint8_t>(i * 2654435761u >> 24);
     const Frame frame = {pixels.data(), 96, 96, 96, PixelFormat::gray8};
     std::span<const Face> faces;
     Face face;

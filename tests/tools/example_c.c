@@ -13,7 +13,9 @@ static void* load(const char* folder, const char* name, size_t* bytes) {
     if (strlen(folder) + strlen(name) + 2 > sizeof path) return NULL;
     sprintf(path, "%s/%s", folder, name);
     file = fopen(path, "rb");
-    if (file == NULL || fseek(file, 0, SEEK_END) != 0 || (size = ftell(file)) <= 0 || fseek(file, 0, SEEK_SET) != 0) return NULL;
+    if (file == NULL || fseek(file, 0, SEEK_END) != 0 || (size = ftell(file)) <= 0 ||
+        fseek(file, 0, SEEK_SET) != 0)
+        return NULL;
     data = malloc((size_t)size);
     *bytes = data != NULL ? fread(data, 1, (size_t)size, file) : 0;
     fclose(file);
@@ -52,7 +54,8 @@ int main(int argc, char** argv) {
     frame.format = MIEN_GRAY8;
     status = mien_process(engine, &frame, &faces, &count);
     mien_label(engine, MIEN_EMOTION, 3, label, sizeof label);
-    printf("mien %s: %lu faces, %s, label 3 is %s\n", mien_version(), (unsigned long)count, mien_message(status), label);
+    printf("mien %s: %lu faces, %s, label 3 is %s\n", mien_version(), (unsigned long)count,
+           mien_message(status), label);
     free(memory);
     free((void*)weights.cascade);
     free((void*)weights.emotion);

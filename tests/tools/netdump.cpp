@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// What does the engine compute inside? Test program: pictures in, scores (and all layers) out, for tests/compare_keras.py.
+// What does the engine compute inside? Test program: pictures in, scores (and all layers) out, for
+// tests/compare_keras.py.
 //
 //   mien-netdump MODEL.mien [--isa NAME] [--layers] < pictures > results
-// stdin:  any number of pictures of height * width * channels bytes, already of the network's input size
-// stdout: for each picture f32 logits, f32 probabilities; with --layers instead each layer's int8 tensor (channels last,
+// stdin: any number of pictures of height * width * channels bytes, already of the network's input
+// size stdout: for each picture f32 logits, f32 probabilities; with --layers instead each layer's
+// int8 tensor (channels last,
 //         no padding) and for the last layer its f32 logits
 #include <cstdio>
 #include <cstring>
@@ -19,19 +21,22 @@ namespace {
 std::vector<std::uint8_t> read_all(std::FILE* file) {
     std::vector<std::uint8_t> bytes;
     std::uint8_t buffer[65536];
-    for (std::size_t n; (n = std::fread(buffer, 1, sizeof buffer, file)) > 0;) bytes.insert(bytes.end(), buffer, buffer + n);
+    for (std::size_t n; (n = std::fread(buffer, 1, sizeof buffer, file)) > 0;)
+        bytes.insert(bytes.end(), buffer, buffer + n);
     return bytes;
 }
 
 void write_layer(void*, const mien::Network& network, int layer) {
     if (layer + 1 == network.model().layer_count()) {
-        std::fwrite(network.logits(), sizeof(float), static_cast<std::size_t>(network.model().class_count()), stdout);
+        std::fwrite(network.logits(), sizeof(float),
+                    static_cast<std::size_t>(network.model().class_count()), stdout);
         return;
     }
     const mien::Tensor& t = network.output(layer);
     for (int y = 0; y < t.shape.height; ++y)
         for (int x = 0; x < t.shape.width; ++x)
-            std::fwrite(t.data + y * t.row_bytes + std::ptrdiff_t{x} * t.pixel_bytes, 1, static_cast<std::size_t>(t.shape.channels), stdout);
+            std::fwrite(t.data + y * t.row_bytes + std::ptrdiff_t{x} * t.pixel_bytes, 1,
+                        static_cast<std::size_t>(t.shape.channels), stdout);
 }
 
 int fail(const char* what) {
@@ -57,13 +62,15 @@ int main(int argc, char** argv) {
             path = argv[i];
         }
     }
-    if (path == nullptr) return fail("usage: mien-netdump MODEL.mien [--isa NAME] [--layers] < pictures > results");
+    if (path == nullptr)
+        return fail("usage: mien-netdump MODEL.mien [--isa NAME] [--layers] < pictures > results");
     std::FILE* file = std::fopen(path, "rb");
     if (file == nullptr) return fail("cannot read the weights file");
     const std::vector<std::uint8_t> bytes = read_all(file);
     std::fclose(file);
     mien::Model model;
-    if (const mien::Status status = mien::Model::open(bytes, model); status != mien::Status::ok) return fail(mien::message(status));
+    if (const mien::Status status = mien::Model::open(bytes, model); status != mien::Status::ok)
+        return fail(mien::message(status));
 
     mien::Network network;
     mien::Arena measure;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which detector kernels are there to test? Those of every instruction set, and both portable ones, of which a processor uses only one.
+// Which detector kernels are there to test? Those of every instruction set, and both portable ones,
+// of which a processor uses only one.
 #pragma once
 
 #include <string>

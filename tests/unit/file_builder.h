@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How do the tests make weights files, right and wrong ones? Builds containers, networks and cascades in memory.
+// How do the tests make weights files, right and wrong ones? Builds containers, networks and
+// cascades in memory.
 #pragma once
 
 #include <bit>
@@ -19,10 +20,13 @@ class ByteWriter {
 public:
     template <class T>
     ByteWriter& put(T value) {
-        using Unsigned = std::conditional_t<sizeof(T) == 1, std::uint8_t, std::conditional_t<sizeof(T) == 2, std::uint16_t,
-                         std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>>;
+        using Unsigned = std::conditional_t<
+            sizeof(T) == 1, std::uint8_t,
+            std::conditional_t<sizeof(T) == 2, std::uint16_t,
+                               std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>>;
         auto bits = std::bit_cast<Unsigned>(value);
-        for (std::size_t i = 0; i < sizeof(T); ++i) data.push_back(static_cast<std::uint8_t>(std::uint64_t{bits} >> (8 * i)));
+        for (std::size_t i = 0; i < sizeof(T); ++i)
+            data.push_back(static_cast<std::uint8_t>(std::uint64_t{bits} >> (8 * i)));
         return *this;
     }
     ByteWriter& text(const std::string& s) {
@@ -43,13 +47,16 @@ inline void fix_crc(ByteVector& file) {
     for (std::size_t i = 0; i < 4; ++i) file[24 + i] = static_cast<std::uint8_t>(crc >> (8 * i));
 }
 
-inline ByteVector make_container(const char* kind, const std::vector<std::pair<std::string, ByteVector>>& sections) {
+inline ByteVector make_container(const char* kind,
+                                 const std::vector<std::pair<std::string, ByteVector>>& sections) {
     const auto align = [](std::size_t n) { return (n + 15) / 16 * 16; };
     ByteWriter table, body;
     std::size_t offset = align(32 + 16 * sections.size());
     for (const auto& [tag, data] : sections) {
         for (const char c : tag) table.put(c);
-        table.put(static_cast<std::uint32_t>(offset)).put(static_cast<std::uint32_t>(data.size())).put(std::uint32_t{0});
+        table.put(static_cast<std::uint32_t>(offset))
+            .put(static_cast<std::uint32_t>(data.size()))
+            .put(std::uint32_t{0});
         body.data.insert(body.data.end(), data.begin(), data.end());
         body.zeros(align(data.size()) - data.size());
         offset += align(data.size());
@@ -58,7 +65,10 @@ inline ByteVector make_container(const char* kind, const std::vector<std::pair<s
     for (const char c : {'M', 'I', 'E', 'N'}) file.put(c);
     file.put(std::uint16_t{1}).put(std::uint16_t{0});
     for (int i = 0; i < 4; ++i) file.put(kind[i]);
-    file.put(static_cast<std::uint32_t>(sections.size())).put(std::uint64_t{offset}).put(std::uint32_t{0}).put(std::uint32_t{0});
+    file.put(static_cast<std::uint32_t>(sections.size()))
+        .put(std::uint64_t{offset})
+        .put(std::uint32_t{0})
+        .put(std::uint32_t{0});
     file.data.insert(file.data.end(), table.data.begin(), table.data.end());
     file.zeros(align(file.data.size()) - file.data.size());
     file.data.insert(file.data.end(), body.data.begin(), body.data.end());
@@ -86,12 +96,14 @@ struct NetworkBuilder {
     ByteVector tests = ByteWriter{}.put(std::uint32_t{0}).data;
 
     // Random weights for the last layer added, appended to the sections.
-    void weigh(std::size_t weight_count, std::size_t per_channel, Random& random, float layer_scale) {
+    void weigh(std::size_t weight_count, std::size_t per_channel, Random& random,
+               float layer_scale) {
         Layer& layer = layers.back();
         layer.weight = static_cast<std::uint32_t>(weights.size());
         layer.bias = static_cast<std::uint32_t>(biases.size());
         layer.scale = static_cast<std::uint32_t>(scales.size());
-        for (std::size_t i = 0; i < weight_count; ++i) weights.push_back(static_cast<std::int8_t>(random.between(-127, 127)));
+        for (std::size_t i = 0; i < weight_count; ++i)
+            weights.push_back(static_cast<std::int8_t>(random.between(-127, 127)));
         for (std::size_t i = 0; i < per_channel; ++i) {
             biases.push_back(random.between(-2000, 2000));
             scales.push_back(layer_scale * static_cast<float>(random.between(50, 150)) / 100.0f);
@@ -100,19 +112,57 @@ struct NetworkBuilder {
 
     [[nodiscard]] ByteVector build() const {
         ByteWriter inpt, layr, wght, bias, scal, name, labl;
-        inpt.put(height).put(width).put(channels).put(scale).put(offset).put(quant).put(margin_x).put(margin_y).put(classes).put(softmax).zeros(8);
+        inpt.put(height)
+            .put(width)
+            .put(channels)
+            .put(scale)
+            .put(offset)
+            .put(quant)
+            .put(margin_x)
+            .put(margin_y)
+            .put(classes)
+            .put(softmax)
+            .zeros(8);
         for (const Layer& l : layers) {
-            layr.put(l.op).put(l.activation).put(l.output).put(std::uint8_t{0}).put(l.kernel_h).put(l.kernel_w).put(l.stride_y).put(l.stride_x);
-            layr.put(l.pad_top).put(l.pad_left).put(l.pad_bottom).put(l.pad_right).put(l.input).put(l.input2).put(l.out_h).put(l.out_w).put(l.out_c);
-            layr.put(std::uint16_t{0}).put(l.weight).put(l.bias).put(l.scale).put(l.quant).put(l.name).zeros(20);
+            layr.put(l.op)
+                .put(l.activation)
+                .put(l.output)
+                .put(std::uint8_t{0})
+                .put(l.kernel_h)
+                .put(l.kernel_w)
+                .put(l.stride_y)
+                .put(l.stride_x);
+            layr.put(l.pad_top)
+                .put(l.pad_left)
+                .put(l.pad_bottom)
+                .put(l.pad_right)
+                .put(l.input)
+                .put(l.input2)
+                .put(l.out_h)
+                .put(l.out_w)
+                .put(l.out_c);
+            layr.put(std::uint16_t{0})
+                .put(l.weight)
+                .put(l.bias)
+                .put(l.scale)
+                .put(l.quant)
+                .put(l.name)
+                .zeros(20);
         }
         for (const auto w : weights) wght.put(w);
         for (const auto b : biases) bias.put(b);
         for (const auto s : scales) scal.put(s);
         name.text("layer");
         for (std::uint32_t i = 0; i < classes; ++i) labl.text("class" + std::to_string(i));
-        return make_container("NETW", {{"INPT", inpt.data}, {"LAYR", layr.data}, {"WGHT", wght.data}, {"BIAS", bias.data}, {"SCAL", scal.data},
-                                       {"NAME", name.data}, {"LABL", labl.data}, {"META", {'{', '}'}}, {"TEST", tests}});
+        return make_container("NETW", {{"INPT", inpt.data},
+                                       {"LAYR", layr.data},
+                                       {"WGHT", wght.data},
+                                       {"BIAS", bias.data},
+                                       {"SCAL", scal.data},
+                                       {"NAME", name.data},
+                                       {"LABL", labl.data},
+                                       {"META", {'{', '}'}},
+                                       {"TEST", tests}});
     }
 
     // Every op once: 9x9 RGB, conv, depthwise, pools, relu, add, and a head.
@@ -123,18 +173,66 @@ struct NetworkBuilder {
         b.channels = 3;
         b.classes = 5;
         const auto add = [&](Layer layer) { b.layers.push_back(layer); };
-        add({.op = 1, .activation = 1, .kernel_h = 3, .kernel_w = 3, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1, .out_h = 9, .out_w = 9, .out_c = 5});
+        add({.op = 1,
+             .activation = 1,
+             .kernel_h = 3,
+             .kernel_w = 3,
+             .pad_top = 1,
+             .pad_left = 1,
+             .pad_bottom = 1,
+             .pad_right = 1,
+             .out_h = 9,
+             .out_w = 9,
+             .out_c = 5});
         b.weigh(5 * 9 * 3, 5, random, 0.0015f);
-        add({.op = 2, .kernel_h = 3, .kernel_w = 3, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1, .input = 1, .out_h = 9, .out_w = 9, .out_c = 5});
+        add({.op = 2,
+             .kernel_h = 3,
+             .kernel_w = 3,
+             .pad_top = 1,
+             .pad_left = 1,
+             .pad_bottom = 1,
+             .pad_right = 1,
+             .input = 1,
+             .out_h = 9,
+             .out_w = 9,
+             .out_c = 5});
         b.weigh(9 * 5, 5, random, 0.004f);
         add({.op = 1, .input = 2, .out_h = 9, .out_w = 9, .out_c = 10});
         b.weigh(10 * 5, 10, random, 0.005f);
-        add({.op = 3, .kernel_h = 3, .kernel_w = 3, .stride_y = 2, .stride_x = 2, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1, .input = 3, .out_h = 5, .out_w = 5, .out_c = 10});
-        add({.op = 1, .stride_y = 2, .stride_x = 2, .input = 1, .out_h = 5, .out_w = 5, .out_c = 10});
+        add({.op = 3,
+             .kernel_h = 3,
+             .kernel_w = 3,
+             .stride_y = 2,
+             .stride_x = 2,
+             .pad_top = 1,
+             .pad_left = 1,
+             .pad_bottom = 1,
+             .pad_right = 1,
+             .input = 3,
+             .out_h = 5,
+             .out_w = 5,
+             .out_c = 10});
+        add({.op = 1,
+             .stride_y = 2,
+             .stride_x = 2,
+             .input = 1,
+             .out_h = 5,
+             .out_w = 5,
+             .out_c = 10});
         b.weigh(10 * 5, 10, random, 0.005f);
         add({.op = 5, .input = 4, .input2 = 5, .out_h = 5, .out_w = 5, .out_c = 10});
         add({.op = 6, .input = 6, .out_h = 5, .out_w = 5, .out_c = 10});
-        add({.op = 4, .kernel_h = 2, .kernel_w = 2, .stride_y = 2, .stride_x = 2, .pad_bottom = 1, .pad_right = 1, .input = 7, .out_h = 3, .out_w = 3, .out_c = 10});
+        add({.op = 4,
+             .kernel_h = 2,
+             .kernel_w = 2,
+             .stride_y = 2,
+             .stride_x = 2,
+             .pad_bottom = 1,
+             .pad_right = 1,
+             .input = 7,
+             .out_h = 3,
+             .out_w = 3,
+             .out_c = 10});
         add({.op = 7, .input = 8, .out_c = 10});
         b.weigh(0, 1, random, 0.1f);
         b.biases.pop_back();
@@ -149,16 +247,39 @@ struct NetworkBuilder {
         b.height = 10;
         b.width = 13;
         b.classes = 3;
-        b.layers.push_back({.op = 1, .kernel_h = 5, .kernel_w = 3, .stride_y = 2, .pad_bottom = 3, .pad_right = 1, .out_h = 5, .out_w = 12, .out_c = 9});
+        b.layers.push_back({.op = 1,
+                            .kernel_h = 5,
+                            .kernel_w = 3,
+                            .stride_y = 2,
+                            .pad_bottom = 3,
+                            .pad_right = 1,
+                            .out_h = 5,
+                            .out_w = 12,
+                            .out_c = 9});
         b.weigh(9 * 15, 9, random, 0.002f);
-        b.layers.push_back({.op = 8, .output = 1, .kernel_h = 3, .kernel_w = 3, .stride_x = 2, .pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1, .input = 1, .out_h = 5, .out_w = 6, .out_c = 3, .quant = 0});
+        b.layers.push_back({.op = 8,
+                            .output = 1,
+                            .kernel_h = 3,
+                            .kernel_w = 3,
+                            .stride_x = 2,
+                            .pad_top = 1,
+                            .pad_left = 1,
+                            .pad_bottom = 1,
+                            .pad_right = 1,
+                            .input = 1,
+                            .out_h = 5,
+                            .out_w = 6,
+                            .out_c = 3,
+                            .quant = 0});
         b.weigh(3 * 81, 3, random, 0.0001f);
         return b;
     }
 };
 
-// A made-up cascade: stumps (or trees of two nodes) whose features vary in place, with thresholds that keep some windows.
-inline ByteVector make_cascade(std::uint32_t seed, int width, int height, bool trees, bool tilted, bool fractional, int stages = 3) {
+// A made-up cascade: stumps (or trees of two nodes) whose features vary in place, with thresholds
+// that keep some windows.
+inline ByteVector make_cascade(std::uint32_t seed, int width, int height, bool trees, bool tilted,
+                               bool fractional, int stages = 3) {
     Random random(seed);
     ByteWriter wind, stag, tree, node, leaf, feat, wght;
     std::vector<float> weights;
@@ -168,7 +289,10 @@ inline ByteVector make_cascade(std::uint32_t seed, int width, int height, bool t
         if (i == weights.size() && i < 256) weights.push_back(weight);
         return i % 256;  // when the table is full: another that is there
     };
-    wind.put(static_cast<std::uint32_t>(width)).put(static_cast<std::uint32_t>(height)).put(std::uint32_t{trees ? 0u : 1u}).put(std::uint32_t{0});
+    wind.put(static_cast<std::uint32_t>(width))
+        .put(static_cast<std::uint32_t>(height))
+        .put(std::uint32_t{trees ? 0u : 1u})
+        .put(std::uint32_t{0});
     std::uint32_t trees_made = 0, nodes = 0, leaves = 0;
     for (int s = 0; s < stages; ++s) {
         const std::uint32_t count = static_cast<std::uint32_t>(3 + 4 * s);
@@ -178,7 +302,9 @@ inline ByteVector make_cascade(std::uint32_t seed, int width, int height, bool t
             if (trees) tree.put(nodes).put(leaves).put(tree_nodes).put(std::uint32_t{0});
             for (std::uint32_t n = 0; n < tree_nodes; ++n, ++nodes) {
                 if (trees)
-                    node.put(static_cast<std::int16_t>(n == 0 ? 1 : 0)).put(static_cast<std::int16_t>(-1 - static_cast<int>(n))).put(nodes);
+                    node.put(static_cast<std::int16_t>(n == 0 ? 1 : 0))
+                        .put(static_cast<std::int16_t>(-1 - static_cast<int>(n)))
+                        .put(nodes);
                 else
                     node.put(static_cast<std::uint16_t>(nodes));
                 node.put(static_cast<float>(random.between(-40, 40)) / 1000.0f);
@@ -203,16 +329,26 @@ inline ByteVector make_cascade(std::uint32_t seed, int width, int height, bool t
                         y = random.between(0, height - h);
                     }
                     for (const int v : {x, y, w, h}) feat.put(static_cast<std::uint8_t>(v));
-                    const float weight = fractional ? static_cast<float>(random.between(-300, 300)) / 128.0f : r == 0 ? -1.0f : static_cast<float>(random.between(2, 3));
+                    const float weight =
+                        fractional ? static_cast<float>(random.between(-300, 300)) / 128.0f
+                        : r == 0   ? -1.0f
+                                   : static_cast<float>(random.between(2, 3));
                     feat.put(static_cast<std::uint8_t>(weight_index(weight)));
                 }
             }
-            for (std::uint32_t l = 0; l <= tree_nodes; ++l, ++leaves) leaf.put(static_cast<float>(random.between(-1000, 1000)) / 1024.0f);
+            for (std::uint32_t l = 0; l <= tree_nodes; ++l, ++leaves)
+                leaf.put(static_cast<float>(random.between(-1000, 1000)) / 1024.0f);
         }
     }
     for (const float weight : weights) wght.put(weight);
-    return make_container("CASC", {{"WIND", wind.data}, {"STAG", stag.data}, {"TREE", tree.data}, {"NODE", node.data}, {"LEAF", leaf.data},
-                                   {"FEAT", feat.data}, {"WGHT", wght.data}, {"META", {'{', '}'}}});
+    return make_container("CASC", {{"WIND", wind.data},
+                                   {"STAG", stag.data},
+                                   {"TREE", tree.data},
+                                   {"NODE", node.data},
+                                   {"LEAF", leaf.data},
+                                   {"FEAT", feat.data},
+                                   {"WGHT", wght.data},
+                                   {"META", {'{', '}'}}});
 }
 
 }  // namespace mien::test

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What do the tests share? Repeatable pictures, files, the instruction sets to try, memory with a guard page behind it.
+// What do the tests share? Repeatable pictures, files, the instruction sets to try, memory with a
+// guard page behind it.
 #pragma once
 
 #if !defined(__wasm__)
@@ -28,7 +29,9 @@ public:
     explicit Random(std::uint32_t seed) : state_(seed) {}
     std::uint32_t next() { return state_ = state_ * 1664525u + 1013904223u; }
     // In low..high, both included.
-    int between(int low, int high) { return low + static_cast<int>((next() >> 8) % static_cast<std::uint32_t>(high - low + 1)); }
+    int between(int low, int high) {
+        return low + static_cast<int>((next() >> 8) % static_cast<std::uint32_t>(high - low + 1));
+    }
 
 private:
     std::uint32_t state_;
@@ -40,7 +43,9 @@ inline ByteVector test_picture(std::uint32_t seed, std::size_t bytes) {
     ByteVector out(bytes);
     for (std::uint8_t& b : out) {
         const std::uint32_t value = random.next(), mode = value >> 20 & 15;
-        b = mode == 0 || mode == 2 ? std::uint8_t{0} : mode == 1 || mode == 3 ? std::uint8_t{255} : static_cast<std::uint8_t>(value >> 24);
+        b = mode == 0 || mode == 2   ? std::uint8_t{0}
+            : mode == 1 || mode == 3 ? std::uint8_t{255}
+                                     : static_cast<std::uint8_t>(value >> 24);
     }
     return out;
 }
@@ -49,23 +54,31 @@ inline ByteVector read_file(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
 }
-inline std::string data_path(const std::string& name) { return std::string(MIEN_TEST_DATA "/") + name; }
-inline std::string weights_path(const std::string& name) { return std::string(MIEN_WEIGHTS "/") + name; }
+inline std::string data_path(const std::string& name) {
+    return std::string(MIEN_TEST_DATA "/") + name;
+}
+inline std::string weights_path(const std::string& name) {
+    return std::string(MIEN_WEIGHTS "/") + name;
+}
 
 // Every instruction set that this processor has; MIEN_ISA=name leaves only that one.
 inline std::vector<Isa> isas() {
     std::vector<Isa> found;
     const char* only = std::getenv("MIEN_ISA");
     for (const Isa isa : all_isas)
-        if (isa_available(isa) && (only == nullptr || std::string_view(only) == isa_name(isa))) found.push_back(isa);
+        if (isa_available(isa) && (only == nullptr || std::string_view(only) == isa_name(isa)))
+            found.push_back(isa);
     return found;
 }
 
 #if defined(__wasm__)
-// WebAssembly has no pages to guard: what stands behind the buffer must still be there at the end, so writes past it are seen.
+// WebAssembly has no pages to guard: what stands behind the buffer must still be there at the end,
+// so writes past it are seen.
 class GuardedBuffer {
 public:
-    explicit GuardedBuffer(std::size_t bytes) : bytes_(bytes), memory_(bytes + guard) { std::memset(memory_.data() + bytes, 0xa5, guard); }
+    explicit GuardedBuffer(std::size_t bytes) : bytes_(bytes), memory_(bytes + guard) {
+        std::memset(memory_.data() + bytes, 0xa5, guard);
+    }
     ~GuardedBuffer() {
         for (std::size_t i = bytes_; i < memory_.size(); ++i)
             if (memory_[i] != 0xa5) std::abort();
@@ -83,14 +96,17 @@ private:
     ByteVector memory_;
 };
 #else
-// `bytes` of memory that end at a page which must not be touched: reading or writing past the end kills the test.
+// `bytes` of memory that end at a page which must not be touched: reading or writing past the end
+// kills the test.
 class GuardedBuffer {
 public:
     explicit GuardedBuffer(std::size_t bytes) : bytes_(bytes) {
         const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
         mapped_ = (bytes + page - 1) / page * page + page;
-        base_ = static_cast<std::uint8_t*>(mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-        if (base_ == MAP_FAILED || mprotect(base_ + mapped_ - page, page, PROT_NONE) != 0) std::abort();
+        base_ = static_cast<std::uint8_t*>(
+            mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+        if (base_ == MAP_FAILED || mprotect(base_ + mapped_ - page, page, PROT_NONE) != 0)
+            std::abort();
         data_ = base_ + mapped_ - page - bytes;
     }
     ~GuardedBuffer() { munmap(base_, mapped_); }

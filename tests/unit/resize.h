@@ -10,7 +10,8 @@
 
 namespace mien::test {
 
-inline ByteVector resized(const Frame& frame, const Rect& part, int channels, int width, int height, Isa isa = Isa::best) {
+inline ByteVector resized(const Frame& frame, const Rect& part, int channels, int width, int height,
+                          Isa isa = Isa::best) {
     Arena measure;
     LinearScratch scratch;
     scratch.place(measure, width, channels);
@@ -18,8 +19,10 @@ inline ByteVector resized(const Frame& frame, const Rect& part, int channels, in
     Arena arena(memory.data(), memory.size());
     scratch.place(arena, width, channels);
     // Exactly as large as the result, so that a write past it is seen.
-    const GuardedBuffer out(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) * static_cast<std::size_t>(channels));
-    resize_linear(frame, part, channels, width, height, kernels_for(isa).image, scratch, out.data());
+    const GuardedBuffer out(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) *
+                            static_cast<std::size_t>(channels));
+    resize_linear(frame, part, channels, width, height, kernels_for(isa).image, scratch,
+                  out.data());
     return {out.data(), out.data() + out.size()};
 }
 

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
-// A camera's driver says anything: every answer of it that is possible, and some that are not, from a driver made here.
+// A camera's driver says anything: every answer of it that is possible, and some that are not, from
+// a driver made here.
 #include <doctest/doctest.h>
+#include <linux/videodev2.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <deque>
 #include <functional>
-#include <span>
 #include <map>
+#include <span>
 #include <utility>
-
-#include <linux/videodev2.h>
-#include <unistd.h>
 
 #include "camera/v4l2.h"
 #include "unit/helpers.h"
@@ -33,11 +33,11 @@ struct FakeDriver : DeviceCalls {
     std::string driver = "fake", card = "Fake Camera";
     std::uint32_t caps = V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_STREAMING;
     std::map<std::uint32_t, std::vector<Size>> formats = {{V4L2_PIX_FMT_YUYV, {{640, 480, 30}}}};
-    std::function<void(v4l2_pix_format&)> adjust;           // what S_FMT makes of the wish
-    std::uint32_t buffer_count = 4, buffer_bytes = 0;       // 0: the format's
-    std::uint32_t planes = 1, data_offset = 0;              // of the multi-planar interface
+    std::function<void(v4l2_pix_format&)> adjust;      // what S_FMT makes of the wish
+    std::uint32_t buffer_count = 4, buffer_bytes = 0;  // 0: the format's
+    std::uint32_t planes = 1, data_offset = 0;         // of the multi-planar interface
     bool tells_changes = false;
-    std::uint32_t changes = 0;                              // the event that waits
+    std::uint32_t changes = 0;  // the event that waits
     // What it does.
     struct Event {
         int error = 0;
@@ -55,7 +55,9 @@ struct FakeDriver : DeviceCalls {
     double fps = 0;
 
     bool planar() const { return (caps & V4L2_CAP_VIDEO_CAPTURE_MPLANE) != 0; }
-    std::uint32_t type() const { return planar() ? V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE : V4L2_BUF_TYPE_VIDEO_CAPTURE; }
+    std::uint32_t type() const {
+        return planar() ? V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE : V4L2_BUF_TYPE_VIDEO_CAPTURE;
+    }
     int fail(int error) {
         errno = error;
         return -1;
@@ -77,7 +79,9 @@ struct FakeDriver : DeviceCalls {
         return memory.at(static_cast<std::size_t>(offset)).data();
     }
     void unmap(void*, std::size_t) override { --mapped; }
-    int wait(int descriptor, int) override { return descriptor < 0 || (events.empty() && changes == 0) ? 0 : 1; }
+    int wait(int descriptor, int) override {
+        return descriptor < 0 || (events.empty() && changes == 0) ? 0 : 1;
+    }
     int ioctl(int, unsigned long request, void* argument) override {
         switch (request) {
             case VIDIOC_QUERYCAP: {
@@ -128,8 +132,13 @@ struct FakeDriver : DeviceCalls {
                 if (pix.pixelformat == V4L2_PIX_FMT_GREY) layout = PixelLayout::gray8;
                 if (pix.pixelformat == V4L2_PIX_FMT_NV12) layout = PixelLayout::nv12;
                 const bool jpeg = pix.pixelformat == V4L2_PIX_FMT_MJPEG;
-                pix.bytesperline = jpeg ? 0 : static_cast<std::uint32_t>(video::row_bytes(layout, static_cast<int>(pix.width)));
-                pix.sizeimage = jpeg ? pix.width * pix.height : static_cast<std::uint32_t>(video::packet_bytes(layout, static_cast<int>(pix.width), static_cast<int>(pix.height)));
+                pix.bytesperline = jpeg ? 0
+                                        : static_cast<std::uint32_t>(video::row_bytes(
+                                              layout, static_cast<int>(pix.width)));
+                pix.sizeimage =
+                    jpeg ? pix.width * pix.height
+                         : static_cast<std::uint32_t>(video::packet_bytes(
+                               layout, static_cast<int>(pix.width), static_cast<int>(pix.height)));
                 if (adjust) adjust(pix);
                 format = pix;
                 if (!planar()) {
@@ -159,7 +168,10 @@ struct FakeDriver : DeviceCalls {
                 auto& r = *static_cast<v4l2_requestbuffers*>(argument);
                 if (r.type != type()) return fail(EINVAL);
                 r.count = buffer_count;
-                memory.assign(std::min(buffer_count, 64u), std::vector<std::uint8_t>(buffer_bytes != 0 ? buffer_bytes : std::min(format.sizeimage, 1u << 24)));
+                memory.assign(
+                    std::min(buffer_count, 64u),
+                    std::vector<std::uint8_t>(
+                        buffer_bytes != 0 ? buffer_bytes : std::min(format.sizeimage, 1u << 24)));
                 return 0;
             }
             case VIDIOC_QUERYBUF: {
@@ -203,12 +215,15 @@ struct FakeDriver : DeviceCalls {
                 auto& b = *static_cast<v4l2_buffer*>(argument);
                 b.index = event.index != ~0u ? event.index : queued.front();
                 queued.pop_front();
-                const std::uint32_t bytes = event.bytes != ~0u ? event.bytes : static_cast<std::uint32_t>(memory[0].size());
+                const std::uint32_t bytes =
+                    event.bytes != ~0u ? event.bytes : static_cast<std::uint32_t>(memory[0].size());
                 b.bytesused = planar() ? 0 : bytes;
-                if (planar()) b.m.planes[0].bytesused = bytes, b.m.planes[0].data_offset = data_offset;
+                if (planar())
+                    b.m.planes[0].bytesused = bytes, b.m.planes[0].data_offset = data_offset;
                 b.flags = event.flags;
                 b.sequence = event.sequence;
-                if (b.index < memory.size() && memory[b.index].size() > data_offset) memory[b.index][data_offset] = event.fill;
+                if (b.index < memory.size() && memory[b.index].size() > data_offset)
+                    memory[b.index][data_offset] = event.fill;
                 return 0;
             }
             default: return fail(ENOTTY);
@@ -243,20 +258,35 @@ TEST_CASE("camera: what cannot be a camera is named, and nothing stays open") {
     };
     CHECK(text([](FakeDriver&) {}) == "opened");
     CHECK(text([](FakeDriver& d) { d.open_error = ENOENT; }).find("--list") != std::string::npos);
-    CHECK(text([](FakeDriver& d) { d.open_error = EACCES; }).find("usermod -aG video") != std::string::npos);
+    CHECK(text([](FakeDriver& d) { d.open_error = EACCES; }).find("usermod -aG video") !=
+          std::string::npos);
     CHECK(text([](FakeDriver& d) { d.open_error = EBUSY; }) == "in use by another program");
-    CHECK(text([](FakeDriver& d) { d.query_error = ENOTTY; }).find("is no camera") != std::string::npos);
-    CHECK(text([](FakeDriver& d) { d.caps = V4L2_CAP_META_CAPTURE | V4L2_CAP_STREAMING; }).find("metadata") != std::string::npos);
-    CHECK(text([](FakeDriver& d) { d.caps = V4L2_CAP_VIDEO_OUTPUT | V4L2_CAP_STREAMING; }).find("is an output") != std::string::npos);
-    CHECK(text([](FakeDriver& d) { d.caps = V4L2_CAP_VIDEO_M2M | V4L2_CAP_STREAMING; }).find("codec") != std::string::npos);
-    CHECK(text([](FakeDriver& d) { d.caps = V4L2_CAP_VIDEO_CAPTURE; }).find("does not stream") != std::string::npos);
+    CHECK(text([](FakeDriver& d) { d.query_error = ENOTTY; }).find("is no camera") !=
+          std::string::npos);
+    CHECK(text([](FakeDriver& d) {
+              d.caps = V4L2_CAP_META_CAPTURE | V4L2_CAP_STREAMING;
+          }).find("metadata") != std::string::npos);
+    CHECK(text([](FakeDriver& d) {
+              d.caps = V4L2_CAP_VIDEO_OUTPUT | V4L2_CAP_STREAMING;
+          }).find("is an output") != std::string::npos);
+    CHECK(text([](FakeDriver& d) {
+              d.caps = V4L2_CAP_VIDEO_M2M | V4L2_CAP_STREAMING;
+          }).find("codec") != std::string::npos);
+    CHECK(text([](FakeDriver& d) { d.caps = V4L2_CAP_VIDEO_CAPTURE; }).find("does not stream") !=
+          std::string::npos);
     CHECK(text([](FakeDriver& d) { d.driver = "unicam"; }).find("rpicam-vid") != std::string::npos);
-    CHECK(text([](FakeDriver& d) { d.driver = "rp1-cfe"; }).find("| mien video -") != std::string::npos);
-    CHECK(text([](FakeDriver& d) { d.formats = {{V4L2_PIX_FMT_SRGGB8, {}}, {V4L2_PIX_FMT_SBGGR10P, {}}}; }).find("raw sensor data") != std::string::npos);
-    CHECK(text([](FakeDriver& d) { d.formats = {{V4L2_PIX_FMT_H264, {}}}; }).find("H264") != std::string::npos);
-    CHECK(text([](FakeDriver& d) { d.formats.clear(); }).find("no picture format") != std::string::npos);
+    CHECK(text([](FakeDriver& d) { d.driver = "rp1-cfe"; }).find("| mien video -") !=
+          std::string::npos);
+    CHECK(text([](FakeDriver& d) {
+              d.formats = {{V4L2_PIX_FMT_SRGGB8, {}}, {V4L2_PIX_FMT_SBGGR10P, {}}};
+          }).find("raw sensor data") != std::string::npos);
+    CHECK(text([](FakeDriver& d) { d.formats = {{V4L2_PIX_FMT_H264, {}}}; }).find("H264") !=
+          std::string::npos);
+    CHECK(text([](FakeDriver& d) { d.formats.clear(); }).find("no picture format") !=
+          std::string::npos);
     CHECK(text([](FakeDriver& d) { d.format_error = EBUSY; }) == "in use by another program");
-    CHECK(text([](FakeDriver& d) { d.buffers_error = ENOMEM; }).find("memory") != std::string::npos);
+    CHECK(text([](FakeDriver& d) { d.buffers_error = ENOMEM; }).find("memory") !=
+          std::string::npos);
     CHECK(text([](FakeDriver& d) { d.start_error = ENOSPC; }).find("USB bus") != std::string::npos);
 }
 
@@ -266,13 +296,21 @@ TEST_CASE("camera: hostile answers to the negotiation") {
         driver.adjust = std::move(adjust);
         return open_error_of(driver);
     };
-    CHECK(text([](v4l2_pix_format& p) { p.width = 0; }).find("impossible size") != std::string::npos);
-    CHECK(text([](v4l2_pix_format& p) { p.height = 0xffffffff; }).find("impossible size") != std::string::npos);
-    CHECK(text([](v4l2_pix_format& p) { p.width = p.height = 32768; }).find("impossible size") != std::string::npos);
-    CHECK(text([](v4l2_pix_format& p) { p.bytesperline = 100; }).find("impossible rows") != std::string::npos);
-    CHECK(text([](v4l2_pix_format& p) { p.bytesperline = 0x7fffffff; }).find("impossible rows") != std::string::npos);
-    CHECK(text([](v4l2_pix_format& p) { p.sizeimage = 1000; }).find("too small") != std::string::npos);
-    CHECK(text([](v4l2_pix_format& p) { p.pixelformat = V4L2_PIX_FMT_H264; }).find("insists on H264") != std::string::npos);
+    CHECK(text([](v4l2_pix_format& p) { p.width = 0; }).find("impossible size") !=
+          std::string::npos);
+    CHECK(text([](v4l2_pix_format& p) { p.height = 0xffffffff; }).find("impossible size") !=
+          std::string::npos);
+    CHECK(text([](v4l2_pix_format& p) { p.width = p.height = 32768; }).find("impossible size") !=
+          std::string::npos);
+    CHECK(text([](v4l2_pix_format& p) { p.bytesperline = 100; }).find("impossible rows") !=
+          std::string::npos);
+    CHECK(text([](v4l2_pix_format& p) { p.bytesperline = 0x7fffffff; }).find("impossible rows") !=
+          std::string::npos);
+    CHECK(text([](v4l2_pix_format& p) { p.sizeimage = 1000; }).find("too small") !=
+          std::string::npos);
+    CHECK(text([](v4l2_pix_format& p) {
+              p.pixelformat = V4L2_PIX_FMT_H264;
+          }).find("insists on H264") != std::string::npos);
     for (const std::uint32_t count : {0u, 1u, 33u, 0xffffffffu}) {
         FakeDriver driver;
         driver.buffer_count = count;
@@ -282,11 +320,12 @@ TEST_CASE("camera: hostile answers to the negotiation") {
 
 TEST_CASE("camera: takes what costs least, and reads back what it was given") {
     FakeDriver driver;
-    driver.formats = {{V4L2_PIX_FMT_MJPEG, {{640, 480, 30}, {1280, 720, 30}}}, {V4L2_PIX_FMT_YUYV, {{640, 480, 30}, {1280, 720, 10}}}};
+    driver.formats = {{V4L2_PIX_FMT_MJPEG, {{640, 480, 30}, {1280, 720, 30}}},
+                      {V4L2_PIX_FMT_YUYV, {{640, 480, 30}, {1280, 720, 10}}}};
     Request request;
     CHECK(mode_of(driver, request).layout == PixelLayout::yuyv);
     CHECK(driver.fps == doctest::Approx(30));
-    CHECK(mode_of(driver, request).fps == doctest::Approx(15));   // not what was asked
+    CHECK(mode_of(driver, request).fps == doctest::Approx(15));  // not what was asked
     request.width = 1280;
     request.height = 720;
     CHECK(mode_of(driver, request).layout == PixelLayout::jpeg);  // uncompressed is too slow here
@@ -303,7 +342,12 @@ TEST_CASE("camera: takes what costs least, and reads back what it was given") {
     CHECK(mode_of(driver, request).layout == PixelLayout::jpeg);
     request.layout = PixelLayout::uyvy;
     CHECK(open_error_of(driver, request).find("does not offer uyvy") != std::string::npos);
-    driver.adjust = [](v4l2_pix_format& p) { p.width = 320; p.height = 240; p.bytesperline = 704; p.sizeimage = 704 * 240; };
+    driver.adjust = [](v4l2_pix_format& p) {
+        p.width = 320;
+        p.height = 240;
+        p.bytesperline = 704;
+        p.sizeimage = 704 * 240;
+    };
     request.layout = PixelLayout::yuyv;
     const Mode mode = mode_of(driver, request);
     CHECK(mode.width == 320);
@@ -315,7 +359,11 @@ TEST_CASE("camera: frames come in order, lost ones are counted, bad ones are ski
     auto opened = open_camera({}, driver);
     REQUIRE(opened);
     Camera& camera = **opened;
-    driver.events = {{.sequence = 5, .fill = 1}, {.sequence = 6, .fill = 2}, {.bytes = 100, .sequence = 7}, {.flags = V4L2_BUF_FLAG_ERROR, .sequence = 8}, {.sequence = 12, .fill = 3}};
+    driver.events = {{.sequence = 5, .fill = 1},
+                     {.sequence = 6, .fill = 2},
+                     {.bytes = 100, .sequence = 7},
+                     {.flags = V4L2_BUF_FLAG_ERROR, .sequence = 8},
+                     {.sequence = 12, .fill = 3}};
     video::Packet packet;
     REQUIRE(camera.next(packet, 10) == Next::packet);
     CHECK(packet.number == 0);
@@ -367,7 +415,8 @@ TEST_CASE("camera: reconnects to the same path, negotiates afresh, and goes on c
     std::vector<std::string> told;
     Request request;
     request.path = "/dev/v4l/by-id/cam";
-    auto source = reconnecting_camera(request, [&](const std::string& text) { told.push_back(text); }, driver);
+    auto source = reconnecting_camera(
+        request, [&](const std::string& text) { told.push_back(text); }, driver);
     video::Packet packet;
     CHECK(source->next(packet, 1) == Next::wait);
     REQUIRE(told.size() == 1);
@@ -388,7 +437,12 @@ TEST_CASE("camera: reconnects to the same path, negotiates afresh, and goes on c
     CHECK(source->next(packet, 1) == Next::wait);
     CHECK(driver.descriptors == 0);
     CHECK(driver.mapped == 0);
-    driver.adjust = [](v4l2_pix_format& p) { p.width = 320; p.height = 240; p.bytesperline = 640; p.sizeimage = 640 * 240; };
+    driver.adjust = [](v4l2_pix_format& p) {
+        p.width = 320;
+        p.height = 240;
+        p.bytesperline = 640;
+        p.sizeimage = 640 * 240;
+    };
     driver.events = {{.sequence = 0}};
     REQUIRE(until(Next::packet));
     CHECK(packet.number == 2);
@@ -399,7 +453,9 @@ TEST_CASE("camera: reconnects to the same path, negotiates afresh, and goes on c
     CHECK(driver.mapped == 0);
 }
 
-TEST_CASE("camera: the multi-planar interface gives the same frames; frames in several buffers are refused") {
+TEST_CASE(
+    "camera: the multi-planar interface gives the same frames; frames in several buffers are "
+    "refused") {
     FakeDriver driver;
     driver.caps = V4L2_CAP_VIDEO_CAPTURE_MPLANE | V4L2_CAP_STREAMING;
     driver.formats = {{V4L2_PIX_FMT_NV12, {{640, 480, 30}}}};
@@ -409,7 +465,8 @@ TEST_CASE("camera: the multi-planar interface gives the same frames; frames in s
         auto opened = open_camera({}, driver);
         REQUIRE(opened);
         CHECK((*opened)->mode().layout == PixelLayout::nv12);
-        driver.events = {{.sequence = 0, .fill = 7}, {.bytes = 8, .sequence = 1}, {.sequence = 2, .fill = 9}};
+        driver.events = {
+            {.sequence = 0, .fill = 7}, {.bytes = 8, .sequence = 1}, {.sequence = 2, .fill = 9}};
         video::Packet packet;
         REQUIRE((*opened)->next(packet, 10) == Next::packet);
         CHECK(packet.bytes.size() == 640 * 480 * 3 / 2);
@@ -429,13 +486,19 @@ TEST_CASE("camera: a source that changes its size is negotiated afresh") {
     FakeDriver driver;
     driver.tells_changes = true;
     std::vector<std::string> told;
-    auto source = reconnecting_camera({}, [&](const std::string& text) { told.push_back(text); }, driver);
+    auto source =
+        reconnecting_camera({}, [&](const std::string& text) { told.push_back(text); }, driver);
     driver.events = {{.sequence = 0}, {.sequence = 1}};
     video::Packet packet;
     REQUIRE(source->next(packet, 1) == Next::packet);
     driver.changes = 2;  // not the size
     REQUIRE(source->next(packet, 1) == Next::packet);
-    driver.adjust = [](v4l2_pix_format& p) { p.width = 320; p.height = 240; p.bytesperline = 640; p.sizeimage = 640 * 240; };
+    driver.adjust = [](v4l2_pix_format& p) {
+        p.width = 320;
+        p.height = 240;
+        p.bytesperline = 640;
+        p.sizeimage = 640 * 240;
+    };
     driver.changes = V4L2_EVENT_SRC_CH_RESOLUTION;
     CHECK(source->next(packet, 1) == Next::wait);
     REQUIRE(told.size() == 2);
@@ -454,7 +517,8 @@ TEST_CASE("camera: a source that changes its size is negotiated afresh") {
 
 TEST_CASE("camera: a device is described with its formats, sizes and rates") {
     FakeDriver driver;
-    driver.formats = {{V4L2_PIX_FMT_YUYV, {{640, 480, 30}, {1280, 720, 10}}}, {V4L2_PIX_FMT_H264, {{640, 480, 30}}}};
+    driver.formats = {{V4L2_PIX_FMT_YUYV, {{640, 480, 30}, {1280, 720, 10}}},
+                      {V4L2_PIX_FMT_H264, {{640, 480, 30}}}};
     CameraInfo info;
     REQUIRE(describe_camera("/dev/video3", driver, info));
     CHECK(info.card == "Fake Camera");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The engine keeps its promises: no heap after create, memory exactly as announced, border faces read, bad calls refused.
+// The engine keeps its promises: no heap after create, memory exactly as announced, border faces
+// read, bad calls refused.
 #include <doctest/doctest.h>
 
 #include <atomic>
@@ -60,8 +61,10 @@ struct OwnedEngine {
     std::vector<std::byte> memory;
     Engine engine;
 
-    OwnedEngine(const Config& config, const Weights& w) : memory(Engine::required_bytes(config, &w.cascade, &w.emotion, &w.gender)) {
-        REQUIRE(Engine::create(config, &w.cascade, &w.emotion, &w.gender, memory, engine) == Status::ok);
+    OwnedEngine(const Config& config, const Weights& w)
+        : memory(Engine::required_bytes(config, &w.cascade, &w.emotion, &w.gender)) {
+        REQUIRE(Engine::create(config, &w.cascade, &w.emotion, &w.gender, memory, engine) ==
+                Status::ok);
     }
 };
 
@@ -80,7 +83,8 @@ float sum(std::span<const float> values) {
 
 }  // namespace
 
-TEST_CASE("a face is found and read, the same on every instruction set, without touching the heap") {
+TEST_CASE(
+    "a face is found and read, the same on every instruction set, without touching the heap") {
     const Weights weights;
     const host::Image photo = load_photo();
     std::vector<float> first;
@@ -95,7 +99,8 @@ TEST_CASE("a face is found and read, the same on every instruction set, without 
         const long before = heap_calls;
 #endif
         Status status = Status::ok;
-        for (int i = 0; i < 3 && status == Status::ok; ++i) status = owned.engine.process(as_frame(photo), faces);
+        for (int i = 0; i < 3 && status == Status::ok; ++i)
+            status = owned.engine.process(as_frame(photo), faces);
 #if MIEN_COUNT_HEAP
         const long calls = heap_calls - before;
         CHECK(calls == 0);
@@ -132,13 +137,15 @@ TEST_CASE("pixel formats and strides give the same faces") {
         ByteVector data(static_cast<std::size_t>(stride * photo.height), 9);
         for (int y = 0; y < photo.height; ++y)
             for (int x = 0; x < photo.width; ++x) {
-                const std::uint8_t* in = photo.pixels.get() + (static_cast<std::ptrdiff_t>(y) * photo.width + x) * 3;
+                const std::uint8_t* in =
+                    photo.pixels.get() + (static_cast<std::ptrdiff_t>(y) * photo.width + x) * 3;
                 std::uint8_t* out = data.data() + y * stride + x * pixel;
                 out[red] = in[0];
                 out[green] = in[1];
                 out[blue] = in[2];
             }
-        REQUIRE(owned.engine.process({data.data(), photo.width, photo.height, stride, format}, faces) == Status::ok);
+        REQUIRE(owned.engine.process({data.data(), photo.width, photo.height, stride, format},
+                                     faces) == Status::ok);
         REQUIRE(faces.size() == 1);
         CHECK(faces[0].box == box);
         CHECK(std::equal(emotion.begin(), emotion.end(), faces[0].emotion.begin()));
@@ -154,18 +161,22 @@ TEST_CASE("YUV frames give what their Y gives as a gray frame") {
     const int width = photo.width & ~1, height = photo.height & ~1;
     ByteVector gray(static_cast<std::size_t>(width * height));
     for (int y = 0; y < height; ++y)
-        for (int x = 0; x < width; ++x) gray[static_cast<std::size_t>(y * width + x)] = photo.pixels[static_cast<std::size_t>(y * photo.width + x) * 3 + 1];
+        for (int x = 0; x < width; ++x)
+            gray[static_cast<std::size_t>(y * width + x)] =
+                photo.pixels[static_cast<std::size_t>(y * photo.width + x) * 3 + 1];
     ByteVector yuyv(2 * gray.size(), 90), uyvy(2 * gray.size(), 90), nv12(gray);
     nv12.resize(gray.size() * 3 / 2, 90);
     for (std::size_t i = 0; i < gray.size(); ++i) yuyv[2 * i] = uyvy[2 * i + 1] = gray[i];
     OwnedEngine owned({}, weights);
     std::span<const Face> faces;
-    REQUIRE(owned.engine.process({gray.data(), width, height, width, PixelFormat::gray8}, faces) == Status::ok);
+    REQUIRE(owned.engine.process({gray.data(), width, height, width, PixelFormat::gray8}, faces) ==
+            Status::ok);
     REQUIRE(faces.size() == 1);
     const Rect box = faces[0].box;
     const std::vector<float> emotion(faces[0].emotion.begin(), faces[0].emotion.end());
     const auto check = [&](const ByteVector& data, int row_bytes, PixelFormat format) {
-        REQUIRE(owned.engine.process({data.data(), width, height, row_bytes, format}, faces) == Status::ok);
+        REQUIRE(owned.engine.process({data.data(), width, height, row_bytes, format}, faces) ==
+                Status::ok);
         REQUIRE(faces.size() == 1);
         CHECK(faces[0].box == box);
         CHECK(std::equal(emotion.begin(), emotion.end(), faces[0].emotion.begin()));
@@ -198,15 +209,18 @@ TEST_CASE("a face at the border is clamped and read") {
     const host::Image photo = load_photo();
     OwnedEngine owned({}, weights);
     Face face;
-    for (const Rect box : {Rect{-30, -20, 90, 90}, Rect{280, 290, 100, 100}, Rect{0, 0, 1, 1}, Rect{-5000, -5000, 20000, 20000}}) {
+    for (const Rect box : {Rect{-30, -20, 90, 90}, Rect{280, 290, 100, 100}, Rect{0, 0, 1, 1},
+                           Rect{-5000, -5000, 20000, 20000}}) {
         CHECK(owned.engine.classify(as_frame(photo), box, face) == Status::ok);
         CHECK(face.emotion.size() == 7);
         CHECK(sum(face.emotion) == doctest::Approx(1));
     }
     CHECK(owned.engine.classify(as_frame(photo), {400, 0, 10, 10}, face) == Status::bad_argument);
     CHECK(owned.engine.classify(as_frame(photo), {0, 0, 0, 10}, face) == Status::bad_argument);
-    CHECK(owned.engine.classify(as_frame(photo), {INT32_MIN, INT32_MIN, INT32_MAX, INT32_MAX}, face) == Status::bad_argument);
-    CHECK(owned.engine.classify(as_frame(photo), {INT32_MIN, INT32_MAX, INT32_MAX, INT32_MIN}, face) == Status::bad_argument);
+    CHECK(owned.engine.classify(as_frame(photo), {INT32_MIN, INT32_MIN, INT32_MAX, INT32_MAX},
+                                face) == Status::bad_argument);
+    CHECK(owned.engine.classify(as_frame(photo), {INT32_MIN, INT32_MAX, INT32_MAX, INT32_MIN},
+                                face) == Status::bad_argument);
 }
 
 TEST_CASE("margins are fractions of the box, clamped to the frame") {
@@ -220,27 +234,38 @@ TEST_CASE("margins are fractions of the box, clamped to the frame") {
 TEST_CASE("the crop that the network saw can be looked at") {
     const Weights weights;
     OwnedEngine owned({}, weights);
-    const ByteVector picture = test_picture(3, static_cast<std::size_t>(weights.emotion.input_width() * weights.emotion.input_height()));
+    const ByteVector picture = test_picture(
+        3,
+        static_cast<std::size_t>(weights.emotion.input_width() * weights.emotion.input_height()));
     const int width = weights.emotion.input_width(), height = weights.emotion.input_height();
     Face face;
-    REQUIRE(owned.engine.classify_crop({picture.data(), width, height, width, PixelFormat::gray8}, face) == Status::ok);
+    REQUIRE(owned.engine.classify_crop({picture.data(), width, height, width, PixelFormat::gray8},
+                                       face) == Status::ok);
     const Frame crop = owned.engine.last_crop(Head::emotion);
     REQUIRE(crop.width == width);
     CHECK(std::memcmp(crop.data, picture.data(), picture.size()) == 0);
 }
 
-// The engine's maps of a crop for every class; the mean of each is the logit, so their softmax is what the engine answered.
+// The engine's maps of a crop for every class; the mean of each is the logit, so their softmax is
+// what the engine answered.
 TEST_CASE("class activation maps add up to the answer, on every instruction set alike") {
-    std::vector<ByteVector> files = {read_file(weights_path("emotion.mien")), read_file(weights_path("emotion-large.mien")), read_file(weights_path("gender.mien")),
-                                     NetworkBuilder::with_gap_head(2).build(), NetworkBuilder::every_op(1).build()};
-    for (const char* name : {"mini_xception", "tiny_xception", "simple_cnn", "simpler_cnn", "dense_head"}) files.push_back(read_file(data_path(std::string("models/") + name + ".mien")));
+    std::vector<ByteVector> files = {
+        read_file(weights_path("emotion.mien")), read_file(weights_path("emotion-large.mien")),
+        read_file(weights_path("gender.mien")), NetworkBuilder::with_gap_head(2).build(),
+        NetworkBuilder::every_op(1).build()};
+    for (const char* name :
+         {"mini_xception", "tiny_xception", "simple_cnn", "simpler_cnn", "dense_head"})
+        files.push_back(read_file(data_path(std::string("models/") + name + ".mien")));
     int with_maps = 0;
     for (const ByteVector& file : files) {
         Model model;
         REQUIRE(Model::open(file, model) == Status::ok);
         CAPTURE(model.meta());
         const int channels = model.input_channels();
-        const ByteVector pixels = test_picture(7, static_cast<std::size_t>(model.input_width()) * static_cast<std::size_t>(model.input_height()) * static_cast<std::size_t>(channels));
+        const ByteVector pixels =
+            test_picture(7, static_cast<std::size_t>(model.input_width()) *
+                                static_cast<std::size_t>(model.input_height()) *
+                                static_cast<std::size_t>(channels));
         std::vector<float> first;
         for (const Isa isa : isas()) {
             Config config;
@@ -251,9 +276,13 @@ TEST_CASE("class activation maps add up to the answer, on every instruction set 
             Engine engine;
             REQUIRE(Engine::create(config, nullptr, &model, nullptr, memory, engine) == Status::ok);
             std::vector<float> map(model.class_map_size().count());
-            CHECK(engine.class_map(Head::emotion, 0, map) == Status::bad_argument);  // nothing was read yet
+            // nothing was read yet
+            CHECK(engine.class_map(Head::emotion, 0, map) == Status::bad_argument);
             Face face;
-            REQUIRE(engine.classify_crop({pixels.data(), model.input_width(), model.input_height(), std::ptrdiff_t{model.input_width()} * channels, channels == 3 ? PixelFormat::rgb24 : PixelFormat::gray8}, face) == Status::ok);
+            REQUIRE(engine.classify_crop({pixels.data(), model.input_width(), model.input_height(),
+                                          std::ptrdiff_t{model.input_width()} * channels,
+                                          channels == 3 ? PixelFormat::rgb24 : PixelFormat::gray8},
+                                         face) == Status::ok);
             CHECK(face.emotion_map.empty());
             if (map.empty()) {
                 CHECK(engine.class_map(Head::emotion, 0, map) == Status::bad_argument);
@@ -270,12 +299,16 @@ TEST_CASE("class activation maps add up to the answer, on every instruction set 
                 logits.push_back(sum_of_map / static_cast<double>(map.size()));
             }
             CHECK(engine.class_map(Head::emotion, -1, map) == Status::bad_argument);
-            CHECK(engine.class_map(Head::emotion, model.class_count(), map) == Status::bad_argument);
+            CHECK(engine.class_map(Head::emotion, model.class_count(), map) ==
+                  Status::bad_argument);
             CHECK(engine.class_map(Head::gender, 0, map) == Status::bad_argument);
-            CHECK(engine.class_map(Head::emotion, 0, std::span(map).first(map.size() - 1)) == Status::too_small);
+            CHECK(engine.class_map(Head::emotion, 0, std::span(map).first(map.size() - 1)) ==
+                  Status::too_small);
             double total = 0;
             for (const double v : logits) total += std::exp(v - logits[0]);
-            for (std::size_t k = 0; k < logits.size(); ++k) CHECK(std::exp(logits[k] - logits[0]) / total == doctest::Approx(static_cast<double>(face.emotion[k])).epsilon(0.03));
+            for (std::size_t k = 0; k < logits.size(); ++k)
+                CHECK(std::exp(logits[k] - logits[0]) / total ==
+                      doctest::Approx(static_cast<double>(face.emotion[k])).epsilon(0.03));
             if (first.empty()) first = all;
             CHECK(first == all);
         }
@@ -291,17 +324,21 @@ TEST_CASE("memory is exactly what was announced") {
         config.max_width = 333;
         config.max_height = 211;
         config.detect_width = 150;
-        const std::size_t bytes = Engine::required_bytes(config, &weights.cascade, &weights.emotion, &weights.gender);
+        const std::size_t bytes =
+            Engine::required_bytes(config, &weights.cascade, &weights.emotion, &weights.gender);
         std::vector<std::byte> memory(bytes + 128, std::byte{0x5a});
         for (const std::size_t misalignment : {std::size_t{0}, std::size_t{1}, std::size_t{37}}) {
             Engine engine;
             const std::span<std::byte> given(memory.data() + misalignment, bytes);
-            REQUIRE(Engine::create(config, &weights.cascade, &weights.emotion, &weights.gender, given, engine) == Status::ok);
+            REQUIRE(Engine::create(config, &weights.cascade, &weights.emotion, &weights.gender,
+                                   given, engine) == Status::ok);
             const ByteVector picture = test_picture(1, 333 * 211 * 3);
             std::span<const Face> faces;
-            CHECK(engine.process({picture.data(), 333, 211, 999, PixelFormat::rgb24}, faces) == Status::ok);
+            CHECK(engine.process({picture.data(), 333, 211, 999, PixelFormat::rgb24}, faces) ==
+                  Status::ok);
             CHECK(memory[misalignment + bytes] == std::byte{0x5a});
-            CHECK(Engine::create(config, &weights.cascade, &weights.emotion, &weights.gender, given.first(bytes - 1), engine) == Status::too_small);
+            CHECK(Engine::create(config, &weights.cascade, &weights.emotion, &weights.gender,
+                                 given.first(bytes - 1), engine) == Status::too_small);
         }
     }
 }
@@ -335,13 +372,17 @@ TEST_CASE("bad calls are refused, none crashes") {
     CHECK(owned.engine.process(dot, faces) == Status::ok);  // smaller than a window: no face
     CHECK(faces.empty());
     const ByteVector wide(641, 0);
-    CHECK(owned.engine.process({wide.data(), 641, 1, 641, PixelFormat::gray8}, faces) == Status::frame_too_large);
-    CHECK(owned.engine.process({nullptr, 10, 10, 10, PixelFormat::gray8}, faces) == Status::bad_argument);
+    CHECK(owned.engine.process({wide.data(), 641, 1, 641, PixelFormat::gray8}, faces) ==
+          Status::frame_too_large);
+    CHECK(owned.engine.process({nullptr, 10, 10, 10, PixelFormat::gray8}, faces) ==
+          Status::bad_argument);
     // Without a cascade only classify works.
     Config config;
-    std::vector<std::byte> memory(Engine::required_bytes(config, nullptr, &weights.emotion, nullptr));
+    std::vector<std::byte> memory(
+        Engine::required_bytes(config, nullptr, &weights.emotion, nullptr));
     Engine reader;
-    REQUIRE(Engine::create(config, nullptr, &weights.emotion, nullptr, memory, reader) == Status::ok);
+    REQUIRE(Engine::create(config, nullptr, &weights.emotion, nullptr, memory, reader) ==
+            Status::ok);
     CHECK(reader.process(dot, faces) == Status::bad_argument);
     CHECK(reader.classify_crop(dot, face) == Status::ok);
     CHECK(face.gender.empty());
@@ -380,15 +421,17 @@ TEST_CASE("the C interface gives the same faces") {
 
     mien_config config;
     mien_config_init(&config);
-    const mien_weights files = {weights.cascade_file.data(), weights.cascade_file.size(), weights.emotion_file.data(),
-                                weights.emotion_file.size(), weights.gender_file.data(), weights.gender_file.size()};
+    const mien_weights files = {weights.cascade_file.data(), weights.cascade_file.size(),
+                                weights.emotion_file.data(), weights.emotion_file.size(),
+                                weights.gender_file.data(),  weights.gender_file.size()};
     const std::size_t bytes = mien_required_bytes(&config, &files);
     REQUIRE(bytes > 0);
     std::vector<std::byte> memory(bytes);
     mien_engine* engine = nullptr;
     CHECK(mien_create(&config, &files, memory.data(), bytes / 2, &engine) == MIEN_TOO_SMALL);
     REQUIRE(mien_create(&config, &files, memory.data(), bytes, &engine) == MIEN_OK);
-    const mien_frame frame = {photo.pixels.get(), photo.width, photo.height, std::ptrdiff_t{photo.width} * 3, MIEN_RGB24};
+    const mien_frame frame = {photo.pixels.get(), photo.width, photo.height,
+                              std::ptrdiff_t{photo.width} * 3, MIEN_RGB24};
     const mien_face* faces = nullptr;
     std::size_t count = 0;
     REQUIRE(mien_process(engine, &frame, &faces, &count) == MIEN_OK);
@@ -397,7 +440,8 @@ TEST_CASE("the C interface gives the same faces") {
     CHECK(faces[0].emotion_count == 7);
     CHECK(std::equal(expected[0].emotion.begin(), expected[0].emotion.end(), faces[0].emotion));
     char text[4];
-    CHECK(mien_label(engine, MIEN_EMOTION, 0, text, sizeof text) == 5);  // "angry", cut to the buffer
+    CHECK(mien_label(engine, MIEN_EMOTION, 0, text, sizeof text) ==
+          5);  // "angry", cut to the buffer
     CHECK(std::string_view(text) == "ang");
     CHECK(mien_label(engine, MIEN_GENDER, 2, text, sizeof text) == 0);
     CHECK(mien_process(nullptr, &frame, &faces, &count) == MIEN_BAD_ARGUMENT);
@@ -416,15 +460,19 @@ TEST_CASE("tracker: no heap after create") {
     Weights weights;
     TrackerConfig config;
     config.engine.class_maps = true;
-    std::vector<std::byte> memory(Tracker::required_bytes(config, &weights.cascade, &weights.emotion, &weights.gender));
+    std::vector<std::byte> memory(
+        Tracker::required_bytes(config, &weights.cascade, &weights.emotion, &weights.gender));
     Tracker tracker;
-    REQUIRE(Tracker::create(config, &weights.cascade, &weights.emotion, &weights.gender, memory, tracker) == Status::ok);
+    REQUIRE(Tracker::create(config, &weights.cascade, &weights.emotion, &weights.gender, memory,
+                            tracker) == Status::ok);
     const auto decoded = host::decode_image(read_file(data_path("photos/astronaut_320.png")));
     REQUIRE(decoded);
     std::span<const TrackedFace> faces;
     const long before = heap_calls;
     for (int n = 0; n < 30; ++n) {
-        if (tracker.process(decoded->image.frame(), static_cast<std::uint64_t>(n) * 33'000'000u, faces) != Status::ok) break;
+        if (tracker.process(decoded->image.frame(), static_cast<std::uint64_t>(n) * 33'000'000u,
+                            faces) != Status::ok)
+            break;
     }
     const long calls = heap_calls - before;
     CHECK(calls == 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Does the float network compute what the integer engine computes, are its gradients those of finite differences, and do the maps
-// mean what they say?
+// Does the float network compute what the integer engine computes, are its gradients those of
+// finite differences, and do the maps mean what they say?
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -33,7 +33,8 @@ std::vector<std::unique_ptr<Loaded>> models(bool shipped) {
         auto loaded = std::make_unique<Loaded>();
         loaded->name = std::move(name);
         loaded->file = std::move(file);
-        if (Model::open(loaded->file, loaded->model) == Status::ok) found.push_back(std::move(loaded));
+        if (Model::open(loaded->file, loaded->model) == Status::ok)
+            found.push_back(std::move(loaded));
     };
     add("every_op", NetworkBuilder::every_op(1).build());
     add("with_gap_head", NetworkBuilder::with_gap_head(2).build());
@@ -41,14 +42,17 @@ std::vector<std::unique_ptr<Loaded>> models(bool shipped) {
     if (shipped) folders.emplace_back(MIEN_WEIGHTS);
     for (const std::string& folder : folders) {
         for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-            if (entry.path().extension() == ".mien") add(entry.path().filename().string(), read_file(entry.path().string()));
+            if (entry.path().extension() == ".mien")
+                add(entry.path().filename().string(), read_file(entry.path().string()));
         }
     }
     return found;
 }
 
 ByteVector picture(const Model& model, std::uint32_t seed) {
-    return test_picture(seed, static_cast<std::size_t>(model.input_width()) * static_cast<std::size_t>(model.input_height()) * static_cast<std::size_t>(model.input_channels()));
+    return test_picture(seed, static_cast<std::size_t>(model.input_width()) *
+                                  static_cast<std::size_t>(model.input_height()) *
+                                  static_cast<std::size_t>(model.input_channels()));
 }
 
 }  // namespace
@@ -72,7 +76,8 @@ TEST_CASE("explain: gradients are those of finite differences") {
             Random random(static_cast<std::uint32_t>(k) + 1);
             for (int trial = 0; trial < 4; ++trial) {
                 Map direction(input.rows(), input.cols());
-                for (Eigen::Index i = 0; i < direction.size(); ++i) direction.data()[i] = random.between(-1000, 1000) / 1000.0;
+                for (Eigen::Index i = 0; i < direction.size(); ++i)
+                    direction.data()[i] = random.between(-1000, 1000) / 1000.0;
                 const double step = 1e-6, expected = gradient.cwiseProduct(direction).sum();
                 network.forward(input + step * direction);
                 const double up = network.logits()(0, k);
@@ -102,13 +107,22 @@ TEST_CASE("explain: the float network gives the engine's answers") {
             // Smooth pictures; noise drives the integers to their ends.
             ByteVector pixels(static_cast<std::size_t>(model.input_width() * model.input_height()));
             for (std::size_t i = 0; i < pixels.size(); ++i) {
-                const double x = static_cast<double>(i % static_cast<std::size_t>(model.input_width())), y = static_cast<double>(i / static_cast<std::size_t>(model.input_width()));
-                pixels[i] = static_cast<std::uint8_t>(128 + 60 * std::sin(x / (4 + seed) + seed) + 50 * std::cos(y / 7 - seed));
+                const double x = static_cast<double>(i %
+                                                     static_cast<std::size_t>(model.input_width())),
+                             y = static_cast<double>(i /
+                                                     static_cast<std::size_t>(model.input_width()));
+                pixels[i] = static_cast<std::uint8_t>(128 + 60 * std::sin(x / (4 + seed) + seed) +
+                                                      50 * std::cos(y / 7 - seed));
             }
             explainer.look(pixels.data());
             Face face;
-            REQUIRE(engine.classify_crop({pixels.data(), model.input_width(), model.input_height(), model.input_width(), PixelFormat::gray8}, face) == Status::ok);
-            for (std::size_t k = 0; k < face.emotion.size(); ++k) worst = std::max(worst, static_cast<double>(std::fabs(face.emotion[k] - explainer.probabilities()[k])));
+            REQUIRE(engine.classify_crop({pixels.data(), model.input_width(), model.input_height(),
+                                          model.input_width(), PixelFormat::gray8},
+                                         face) == Status::ok);
+            for (std::size_t k = 0; k < face.emotion.size(); ++k)
+                worst = std::max(
+                    worst,
+                    static_cast<double>(std::fabs(face.emotion[k] - explainer.probabilities()[k])));
         }
         CHECK(worst < 0.2);
     }
@@ -124,7 +138,9 @@ TEST_CASE("explain: the class activation map adds up to the score") {
         if (!explainer.explain(Method::cam, 0, -1, map)) continue;
         double sum = 0;
         for (const float v : map.values) sum += static_cast<double>(v);
-        CHECK(sum / static_cast<double>(map.values.size()) == doctest::Approx(static_cast<double>(explainer.network().logits()(0, 0))).epsilon(1e-3));
+        CHECK(
+            sum / static_cast<double>(map.values.size()) ==
+            doctest::Approx(static_cast<double>(explainer.network().logits()(0, 0))).epsilon(1e-3));
         ++maps;
     }
     CHECK(maps >= 4);
@@ -144,7 +160,9 @@ TEST_CASE("explain: guided back-propagation stops negative gradients at every Re
             if (l.op != LayerOp::relu) continue;
             // What a ReLU layer alone hands on is never negative.
             bool alone = true;
-            for (int j = 0; j < network.tensors() - 1; ++j) alone = alone && (j == i || (network.layer(j).input != l.input && network.layer(j).input2 != l.input));
+            for (int j = 0; j < network.tensors() - 1; ++j)
+                alone = alone && (j == i || (network.layer(j).input != l.input &&
+                                             network.layer(j).input2 != l.input));
             if (alone) CHECK(network.gradient(l.input).minCoeff() >= 0);
         }
     }
@@ -159,7 +177,8 @@ TEST_CASE("explain: every method gives a finite map, or says that it cannot") {
         for (const Method method : all_methods) {
             Heatmap map;
             if (!explainer.explain(method, 0, -1, map)) continue;
-            CHECK(map.values.size() == static_cast<std::size_t>(map.width) * static_cast<std::size_t>(map.height));
+            CHECK(map.values.size() ==
+                  static_cast<std::size_t>(map.width) * static_cast<std::size_t>(map.height));
             for (const float v : map.values) {
                 CHECK(std::isfinite(v));
                 if (!is_signed(method)) CHECK(v >= 0);
@@ -184,12 +203,15 @@ namespace {
 struct Shipped {
     ByteVector file;
     Model model;
-    explicit Shipped(const char* name) : file(read_file(weights_path(name))) { REQUIRE(Model::open(file, model) == Status::ok); }
+    explicit Shipped(const char* name) : file(read_file(weights_path(name))) {
+        REQUIRE(Model::open(file, model) == Status::ok);
+    }
 };
 
 // Faces of the sample photos as the network sees them.
 std::vector<ByteVector> sample_faces(const Model& model) {
-    static std::map<int, std::vector<ByteVector>> of_side;  // networks with the same input get the same pictures
+    // networks with the same input get the same pictures
+    static std::map<int, std::vector<ByteVector>> of_side;
     std::vector<ByteVector>& found = of_side[model.input_width()];
     if (!found.empty()) return found;
     const ByteVector cascade_file = read_file(weights_path("haarcascade_frontalface_default.mien"));
@@ -231,7 +253,8 @@ TEST_CASE("explain: rank correlation") {
     CHECK(rank_correlation({1, 2, 3, 4}, {10, 20, 21, 400}) == doctest::Approx(1));
     CHECK(rank_correlation({1, 2, 3, 4}, {4, 3, 2, 1}) == doctest::Approx(-1));
     CHECK(rank_correlation({1, 2, 3}, {5, 5, 5}) == 0);
-    CHECK(rank_correlation({1, 2, 2, 3}, {1, 2, 3, 4}) == doctest::Approx(0.9486833));  // ties at their middle
+    // ties at their middle
+    CHECK(rank_correlation({1, 2, 2, 3}, {1, 2, 3, 4}) == doctest::Approx(0.9486833));
     CHECK(rank_correlation({}, {}) == 0);
     CHECK(rank_correlation({1}, {1, 2}) == 0);
 }
@@ -248,7 +271,9 @@ TEST_CASE("explain: the int8 engine's activation map is the float network's") {
     for (const ByteVector& pixels : sample_faces(shipped.model)) {
         explainer.look(pixels.data());
         Face face;
-        REQUIRE(engine.classify_crop({pixels.data(), config.max_width, config.max_height, config.max_width, PixelFormat::gray8}, face) == Status::ok);
+        REQUIRE(engine.classify_crop({pixels.data(), config.max_width, config.max_height,
+                                      config.max_width, PixelFormat::gray8},
+                                     face) == Status::ok);
         const int k = best_of(explainer);
         std::vector<float> integers(shipped.model.class_map_size().count());
         REQUIRE(engine.class_map(Head::emotion, k, integers) == Status::ok);
@@ -258,7 +283,8 @@ TEST_CASE("explain: the int8 engine's activation map is the float network's") {
     }
 }
 
-TEST_CASE("explain: occlusion is the same for any number of threads, and finds what the others find") {
+TEST_CASE(
+    "explain: occlusion is the same for any number of threads, and finds what the others find") {
     const Shipped shipped("emotion.mien");
     std::vector<ByteVector> faces = sample_faces(shipped.model);
     Explainer explainer(shipped.model);
@@ -283,14 +309,16 @@ TEST_CASE("explain: occlusion is the same for any number of threads, and finds w
             REQUIRE(explainer.explain(Method::occlusion, batch[i].class_index, usual_place, one));
             CHECK(one.values == alone[i].values);
         }
-        largest = std::max(largest, static_cast<double>(*std::max_element(alone[i].values.begin(), alone[i].values.end())));
+        largest = std::max(largest, static_cast<double>(*std::max_element(alone[i].values.begin(),
+                                                                          alone[i].values.end())));
     }
     CHECK(largest > 0.005);  // hiding something matters, even to a network that is sure of a smile
     CHECK(occlusion(shipped.model, {}).empty());
     CHECK(occlusion(Model(), batch).empty());
 }
 
-// Adebayo et al. 2018: a map that does not change when the network forgets what it learnt shows the picture, not the network.
+// Adebayo et al. 2018: a map that does not change when the network forgets what it learnt shows the
+// picture, not the network.
 TEST_CASE("explain: shuffled weights give other maps") {
     const Shipped shipped("emotion.mien");
     const std::vector<ByteVector> faces = sample_faces(shipped.model);
@@ -301,8 +329,11 @@ TEST_CASE("explain: shuffled weights give other maps") {
         explainer.look(faces[f].data());
         const int best = best_of(explainer);
         Heatmap maps[std::size(all_methods)];
-        for (const Method method : all_methods) {  // occlusion asks the engine, whose weights are the file's
-            if (method != Method::occlusion) REQUIRE(explainer.explain(method, best, usual_place, maps[static_cast<std::size_t>(method)]));
+        // occlusion asks the engine, whose weights are the file's
+        for (const Method method : all_methods) {
+            if (method != Method::occlusion)
+                REQUIRE(explainer.explain(method, best, usual_place,
+                                          maps[static_cast<std::size_t>(method)]));
         }
         for (const std::uint32_t seed : {1u, 2u, 3u, 4u, 5u, 6u}) {
             Explainer other(shipped.model);
@@ -313,7 +344,8 @@ TEST_CASE("explain: shuffled weights give other maps") {
                 if (method == Method::occlusion) continue;
                 Heatmap map;
                 REQUIRE(other.explain(method, best, usual_place, map));
-                sum[static_cast<std::size_t>(method)] += rank_correlation(maps[static_cast<std::size_t>(method)].values, map.values);
+                sum[static_cast<std::size_t>(method)] +=
+                    rank_correlation(maps[static_cast<std::size_t>(method)].values, map.values);
             }
         }
     }
@@ -343,7 +375,9 @@ TEST_CASE("explain: layers are found by name, and maps look there") {
     REQUIRE(explainer.explain(Method::grad_cam, 3, head_place, at_head));
     REQUIRE(explainer.explain(Method::cam, 3, usual_place, cam));
     for (std::size_t i = 0; i < cam.values.size(); ++i)
-        CHECK(at_head.values[i] == doctest::Approx(std::max(cam.values[i], 0.0f) / static_cast<float>(cam.values.size())).epsilon(1e-4));
+        CHECK(at_head.values[i] ==
+              doctest::Approx(std::max(cam.values[i], 0.0f) / static_cast<float>(cam.values.size()))
+                  .epsilon(1e-4));
     const int first = explainer.place_of(explainer.network().layer(0).name);
     CHECK(first == 1);
     REQUIRE(explainer.explain(Method::grad_cam, 3, first, at_head));

@@ -35,16 +35,19 @@ bool run_once(const ByteVector& file) {
     Config config;
     config.max_width = config.max_height = 64;
     config.max_candidates = 64;
-    const std::size_t bytes = Engine::required_bytes(config, network ? nullptr : &cascade, network ? &model : nullptr, nullptr);
+    const std::size_t bytes = Engine::required_bytes(config, network ? nullptr : &cascade,
+                                                     network ? &model : nullptr, nullptr);
     if (bytes == 0 || bytes > (std::size_t{64} << 20)) return false;
     const auto memory = std::make_unique<std::byte[]>(bytes);
     Engine engine;
-    REQUIRE(Engine::create(config, network ? nullptr : &cascade, network ? &model : nullptr, nullptr, {memory.get(), bytes}, engine) == Status::ok);
+    REQUIRE(Engine::create(config, network ? nullptr : &cascade, network ? &model : nullptr,
+                           nullptr, {memory.get(), bytes}, engine) == Status::ok);
     const ByteVector pixels = test_picture(1, 64 * 64);
     const Frame frame = {pixels.data(), 64, 64, 64, PixelFormat::gray8};
     Face face;
     std::span<const Face> faces;
-    CHECK((network ? engine.classify_crop(frame, face) : engine.process(frame, faces)) == Status::ok);
+    CHECK((network ? engine.classify_crop(frame, face) : engine.process(frame, faces)) ==
+          Status::ok);
     return true;
 }
 
@@ -63,14 +66,17 @@ TEST_CASE("what the builders make is accepted and runs") {
     CHECK(run_once(NetworkBuilder::every_op(1).build()));
     CHECK(run_once(NetworkBuilder::with_gap_head(1).build()));
     for (const bool trees : {false, true})
-        for (const bool tilted : {false, true}) CHECK(run_once(make_cascade(1, 20, 16, trees, tilted, false)));
+        for (const bool tilted : {false, true})
+            CHECK(run_once(make_cascade(1, 20, 16, trees, tilted, false)));
 }
 
 TEST_CASE("a file cut anywhere or with any byte changed is refused") {
-    for (const ByteVector& file : {NetworkBuilder::every_op(1).build(), make_cascade(1, 20, 16, true, true, true)}) {
+    for (const ByteVector& file :
+         {NetworkBuilder::every_op(1).build(), make_cascade(1, 20, 16, true, true, true)}) {
         REQUIRE(open_any(file) == Status::ok);
         for (std::size_t n = 0; n < file.size(); ++n) {
-            CHECK(open_any(ByteVector(file.begin(), file.begin() + static_cast<std::ptrdiff_t>(n))) != Status::ok);
+            CHECK(open_any(ByteVector(
+                      file.begin(), file.begin() + static_cast<std::ptrdiff_t>(n))) != Status::ok);
             ByteVector changed = file;
             changed[n] ^= static_cast<std::uint8_t>(1 + n % 255);
             CHECK(open_any(changed) != Status::ok);
@@ -92,7 +98,10 @@ TEST_CASE("shipped files open, and not with a byte changed") {
             file[n] ^= 0x40;
             CHECK_MESSAGE(open_any(file) != Status::ok, path, " byte ", n);
             file[n] ^= 0x40;
-            CHECK_MESSAGE(open_any(ByteVector(file.begin(), file.begin() + static_cast<std::ptrdiff_t>(n))) != Status::ok, path, " cut at ", n);
+            CHECK_MESSAGE(
+                open_any(ByteVector(file.begin(), file.begin() + static_cast<std::ptrdiff_t>(n))) !=
+                    Status::ok,
+                path, " cut at ", n);
         }
     }
 }
@@ -127,18 +136,23 @@ TEST_CASE("each rule for networks is checked") {
     CHECK(spoiled([](NetworkBuilder& b) { b.classes = 4; }) != Status::ok);
     CHECK(spoiled([](NetworkBuilder& b) { b.softmax = 2; }) != Status::ok);
     CHECK(spoiled([](NetworkBuilder& b) { b.quant = 0; }) != Status::ok);
-    CHECK(spoiled([](NetworkBuilder& b) { b.scale = std::numeric_limits<float>::infinity(); }) != Status::ok);
-    CHECK(spoiled([](NetworkBuilder& b) { b.margin_x = std::numeric_limits<float>::quiet_NaN(); }) != Status::ok);
+    CHECK(spoiled([](NetworkBuilder& b) { b.scale = std::numeric_limits<float>::infinity(); }) !=
+          Status::ok);
+    CHECK(spoiled([](NetworkBuilder& b) {
+              b.margin_x = std::numeric_limits<float>::quiet_NaN();
+          }) != Status::ok);
     CHECK(spoiled([](NetworkBuilder& b) { b.margin_y = 5; }) != Status::ok);
     CHECK(spoiled([](NetworkBuilder& b) { b.weights[3] = -128; }) != Status::ok);
-    CHECK(spoiled([](NetworkBuilder& b) { b.biases[0] = std::numeric_limits<int>::min(); }) != Status::ok);
+    CHECK(spoiled([](NetworkBuilder& b) { b.biases[0] = std::numeric_limits<int>::min(); }) !=
+          Status::ok);
     CHECK(spoiled([](NetworkBuilder& b) { b.scales[0] = 0; }) != Status::ok);
     CHECK(spoiled([](NetworkBuilder& b) { b.scales[0] = -1; }) != Status::ok);
     CHECK(spoiled([](NetworkBuilder& b) { b.scales[0] = 1e30f; }) != Status::ok);
     CHECK(spoiled([](NetworkBuilder& b) { b.weights.pop_back(); }) != Status::ok);
     CHECK(spoiled([](NetworkBuilder& b) { b.layers.pop_back(); }) != Status::ok);
     CHECK(spoiled([](NetworkBuilder& b) { b.layers.clear(); }) != Status::ok);
-    CHECK(spoiled([](NetworkBuilder& b) { b.tests = ByteWriter{}.put(std::uint32_t{1}).data; }) != Status::ok);
+    CHECK(spoiled([](NetworkBuilder& b) { b.tests = ByteWriter{}.put(std::uint32_t{1}).data; }) !=
+          Status::ok);
     CHECK(layer(0, [](Layer& l) { l.op = 0; }) != Status::ok);
     CHECK(layer(0, [](Layer& l) { l.op = 9; }) != Status::ok);
     CHECK(layer(0, [](Layer& l) { l.activation = 2; }) != Status::ok);
@@ -179,15 +193,18 @@ TEST_CASE("sums that could overflow are refused") {
 
 TEST_CASE("altered files with a right checksum never crash the engine") {
     // A light fuzzer that runs everywhere; the real ones are in tests/fuzz.
-    const ByteVector originals[] = {NetworkBuilder::every_op(2).build(), NetworkBuilder::with_gap_head(2).build(),
-                                    make_cascade(2, 12, 14, false, true, false), make_cascade(3, 12, 14, true, true, true)};
+    const ByteVector originals[] = {
+        NetworkBuilder::every_op(2).build(), NetworkBuilder::with_gap_head(2).build(),
+        make_cascade(2, 12, 14, false, true, false), make_cascade(3, 12, 14, true, true, true)};
     Random random(77);
     int opened = 0;
     for (const ByteVector& original : originals)
         for (int round = 0; round < 1500; ++round) {
             ByteVector file = original;
             for (int k = random.between(1, 3); k > 0; --k)
-                file[static_cast<std::size_t>(random.between(0, static_cast<int>(file.size()) - 1))] = static_cast<std::uint8_t>(random.between(0, 255));
+                file[static_cast<std::size_t>(
+                    random.between(0, static_cast<int>(file.size()) - 1))] =
+                    static_cast<std::uint8_t>(random.between(0, 255));
             fix_crc(file);
             opened += run_once(file);
         }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Does drawing stay inside of the picture, and do labels stay readable: whole, inside, apart from each other?
+// Does drawing stay inside of the picture, and do labels stay readable: whole, inside, apart from
+// each other?
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -37,16 +38,23 @@ struct Guarded {
     int width, height;
     std::vector<std::uint8_t> field;
 
-    Guarded(int w, int h) : width(w), height(h), field(static_cast<std::size_t>((w + 2 * border) * (h + 2 * border) * 3), canary) {}
+    Guarded(int w, int h)
+        : width(w),
+          height(h),
+          field(static_cast<std::size_t>((w + 2 * border) * (h + 2 * border) * 3), canary) {}
     std::ptrdiff_t stride() const { return (width + 2 * border) * 3; }
-    Canvas canvas() { return {field.data() + border * stride() + border * 3, width, height, stride()}; }
+    Canvas canvas() {
+        return {field.data() + border * stride() + border * 3, width, height, stride()};
+    }
     bool border_untouched() const {
         for (int y = 0; y < height + 2 * border; ++y) {
             for (int x = 0; x < width + 2 * border; ++x) {
-                const bool inside = x >= border && x < border + width && y >= border && y < border + height;
+                const bool inside =
+                    x >= border && x < border + width && y >= border && y < border + height;
                 if (inside) continue;
                 for (int c = 0; c < 3; ++c) {
-                    if (field[static_cast<std::size_t>(y * stride() + x * 3 + c)] != canary) return false;
+                    if (field[static_cast<std::size_t>(y * stride() + x * 3 + c)] != canary)
+                        return false;
                 }
             }
         }
@@ -55,24 +63,32 @@ struct Guarded {
 };
 
 bool overlap(const Rect& a, const Rect& b) {
-    return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
+    return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height &&
+           b.y < a.y + a.height;
 }
 
 }  // namespace
 
 TEST_CASE("nothing is written outside of the canvas") {
     const EngineInfo info = info_of_two_heads();
-    for (const auto& [w, h] : {std::pair{1, 1}, {5, 90}, {90, 5}, {48, 48}, {200, 120}, {640, 64}}) {
+    for (const auto& [w, h] :
+         {std::pair{1, 1}, {5, 90}, {90, 5}, {48, 48}, {200, 120}, {640, 64}}) {
         CAPTURE(w);
         CAPTURE(h);
         Guarded field(w, h);
         std::vector<FaceReport> faces;
         for (const int side : {1, 10, 24, 60, 300}) {
-            for (const auto& [x, y] : {std::pair{0, 0}, {w - 1, h - 1}, {w - side, 0}, {0, h - side}, {-20, -20}, {w / 2, h / 2}}) {
+            for (const auto& [x, y] : {std::pair{0, 0},
+                                       {w - 1, h - 1},
+                                       {w - side, 0},
+                                       {0, h - side},
+                                       {-20, -20},
+                                       {w / 2, h / 2}}) {
                 faces.push_back(face_at(x, y, side, 5, 1));
             }
         }
-        for (const Style style : {Style::gender, Style::emotion}) annotate(field.canvas(), faces, info, style);
+        for (const Style style : {Style::gender, Style::emotion})
+            annotate(field.canvas(), faces, info, style);
         draw_text(field.canvas(), -15, -15, "cut at the left top", 20, {255, 255, 0});
         draw_text(field.canvas(), w - 10, h - 10, "cut at the right bottom", 20, {0, 0, 255});
         CHECK(field.border_untouched());
@@ -87,11 +103,13 @@ TEST_CASE("the ink of a text keeps inside of its size") {
             Guarded field(needed.width, needed.height);
             draw_text(field.canvas(), 0, 0, text, size, {255, 0, 0});
             CHECK(field.border_untouched());
-            // On a much larger canvas exactly the same number of pixels changes: nothing was cut off.
+            // On a much larger canvas exactly the same number of pixels changes: nothing was cut
+            // off.
             Guarded large(needed.width + 60, needed.height + 60);
             draw_text(large.canvas(), 30, 30, text, size, {255, 0, 0});
             const auto changed = [](const Guarded& g) {
-                return std::count_if(g.field.begin(), g.field.end(), [](std::uint8_t v) { return v != Guarded::canary; });
+                return std::count_if(g.field.begin(), g.field.end(),
+                                     [](std::uint8_t v) { return v != Guarded::canary; });
             };
             CHECK(changed(field) == changed(large));
             CHECK(changed(field) > 0);
@@ -125,7 +143,8 @@ TEST_CASE("labels lie inside of the picture, wherever the box is") {
             CHECK(a.x + a.width <= 320);
             CHECK(a.y + a.height <= 240);
             CHECK_FALSE(overlap(a, faces[0].box));
-            for (const std::string& line : labels[0].lines) CHECK(text_size(line, labels[0].size).width <= a.width);
+            for (const std::string& line : labels[0].lines)
+                CHECK(text_size(line, labels[0].size).width <= a.width);
         }
     }
 }
@@ -140,7 +159,8 @@ TEST_CASE("labels stand above where there is room") {
 
 TEST_CASE("labels of neighbours do not cover each other") {
     std::vector<FaceReport> faces;
-    for (int i = 0; i < 6; ++i) faces.push_back(face_at(20 + i * 42, 80 + i % 3, 40, static_cast<std::size_t>(i), 0));
+    for (int i = 0; i < 6; ++i)
+        faces.push_back(face_at(20 + i * 42, 80 + i % 3, 40, static_cast<std::size_t>(i), 0));
     const std::vector<Label> labels = place_labels(320, 240, faces, info_of_two_heads());
     for (std::size_t i = 0; i < labels.size(); ++i) {
         for (std::size_t j = 0; j < i; ++j) CHECK_FALSE(overlap(labels[i].area, labels[j].area));
@@ -156,7 +176,8 @@ TEST_CASE("colours of the boxes") {
     const EngineInfo info = info_of_two_heads();
     CHECK(box_color(face_at(0, 0, 9, 3, 0), info, Style::gender) == Color{0, 0, 255});
     CHECK(box_color(face_at(0, 0, 9, 3, 1), info, Style::gender) == Color{255, 0, 0});
-    CHECK(box_color(face_at(0, 0, 9, 3, 1), info, Style::emotion) == Color{224, 224, 0});  // happy, 0.88
+    // happy, 0.88
+    CHECK(box_color(face_at(0, 0, 9, 3, 1), info, Style::emotion) == Color{224, 224, 0});
     CHECK(box_color(face_at(0, 0, 9, 6, 1), info, Style::emotion) == Color{0, 224, 0});
     FaceReport no_gender_head = face_at(0, 0, 9, 0, 0);
     no_gender_head.gender.probabilities.clear();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Are labelled faces read as they are meant, and scored by the right formulas? (Whole runs are in e2e/test_cli.py.)
+// Are labelled faces read as they are meant, and scored by the right formulas? (Whole runs are in
+// e2e/test_cli.py.)
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -20,7 +21,8 @@ ByteVector corpus(const char* name) {
     return *bytes;
 }
 
-const std::vector<std::string> emotions = {"angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"};
+const std::vector<std::string> emotions = {"angry", "disgust",  "fear",   "happy",
+                                           "sad",   "surprise", "neutral"};
 
 }  // namespace
 
@@ -54,10 +56,13 @@ TEST_CASE("npz: limits and damage are told") {
         CAPTURE(name);
         const ByteVector bytes = corpus(name);
         const auto damaged = NpzFile::open(bytes);
-        CHECK_FALSE((damaged && damaged->read("images", std::size_t{1} << 31) && damaged->read("labels", std::size_t{1} << 31)));
+        CHECK_FALSE((damaged && damaged->read("images", std::size_t{1} << 31) &&
+                     damaged->read("labels", std::size_t{1} << 31)));
     }
-    // Every prefix is refused without a crash; every flipped byte either changes nothing that is read or is refused.
-    for (std::size_t n = 0; n < packed.size(); ++n) CHECK_FALSE(NpzFile::open(std::span(packed).first(n)));
+    // Every prefix is refused without a crash; every flipped byte either changes nothing that is
+    // read or is refused.
+    for (std::size_t n = 0; n < packed.size(); ++n)
+        CHECK_FALSE(NpzFile::open(std::span(packed).first(n)));
     const auto whole = file->read("images", 1 << 20);
     for (std::size_t i = 0; i < packed.size(); ++i) {
         ByteVector altered = packed;
@@ -92,6 +97,7 @@ TEST_CASE("scores by hand") {
     CHECK(scores.macro_f1() == doctest::Approx((0.8 + 2.0 / 3) / 2));
     CHECK(scores.balanced_accuracy() == 0.75);
     CHECK(scores.calibration_error() == doctest::Approx((0.1 + 0.6 + 0.3 + 0.2) / 4));
-    CHECK(scores.log_loss() == doctest::Approx(-(std::log(0.9) + std::log(0.4) + std::log(0.7) + std::log(0.8)) / 4));
+    CHECK(scores.log_loss() ==
+          doctest::Approx(-(std::log(0.9) + std::log(0.4) + std::log(0.7) + std::log(0.8)) / 4));
     CHECK(Scores({"a", "b"}).accuracy() == 0);  // nothing, not a division by it
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Are files written whole or not at all, never over others, and are result names apart? And what does the JSON look like?
+// Are files written whole or not at all, never over others, and are result names apart? And what
+// does the JSON look like?
 #include <doctest/doctest.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-
 #include <nlohmann/json.hpp>
 
 #include "host/batch.h"
@@ -27,7 +27,10 @@ struct TemporaryFolder {
     }
     ~TemporaryFolder() { fs::remove_all(path); }
     std::string operator/(const char* name) const { return (path / name).string(); }
-    std::size_t files() const { return static_cast<std::size_t>(std::distance(fs::directory_iterator(path), fs::directory_iterator())); }
+    std::size_t files() const {
+        return static_cast<std::size_t>(
+            std::distance(fs::directory_iterator(path), fs::directory_iterator()));
+    }
 };
 
 const ByteVector one = {1, 2, 3}, two = {4, 5};
@@ -66,8 +69,10 @@ TEST_CASE("a link is followed, a device written to, a missing folder named") {
     CHECK(*read_file(folder / "a", 9) == two);
     CHECK_FALSE(write_file("/dev/null", one, Overwrite::no));
     CHECK(fs::is_character_file("/dev/null"));
-    CHECK(write_file(folder / "no/where", one, Overwrite::no)->text.find("no such folder") != std::string::npos);
-    CHECK(write_file(folder.path.string(), one, Overwrite::yes)->text.find("folder") != std::string::npos);
+    CHECK(write_file(folder / "no/where", one, Overwrite::no)->text.find("no such folder") !=
+          std::string::npos);
+    CHECK(write_file(folder.path.string(), one, Overwrite::yes)->text.find("folder") !=
+          std::string::npos);
 }
 
 TEST_CASE("names of results are unique") {
@@ -84,7 +89,8 @@ TEST_CASE("names of results are unique") {
 TEST_CASE("folders become their pictures, sorted") {
     const TemporaryFolder folder;
     fs::create_directories(folder.path / "sub");
-    for (const char* name : {"b.JPG", "a.png", "note.txt", "sub/c.gif"}) std::ofstream(folder.path / name) << 'x';
+    for (const char* name : {"b.JPG", "a.png", "note.txt", "sub/c.gif"})
+        std::ofstream(folder.path / name) << 'x';
     fs::create_directory_symlink("..", folder.path / "sub" / "up");  // a loop, if it were followed
     const std::vector<std::string> arguments = {folder.path.string(), "given.xyz"};
     const InputList list = expand_inputs(arguments);
@@ -125,7 +131,8 @@ TEST_CASE("the shape of the JSON") {
     CHECK(json["height"] == 20);
     CHECK(json["models"]["emotion"] == "e");
     CHECK(json["timing_ms"]["decode"] == 1.235);
-    for (const char* step : {"decode", "gray", "detect", "crop", "emotion", "gender", "draw", "encode", "total"}) {
+    for (const char* step :
+         {"decode", "gray", "detect", "crop", "emotion", "gender", "draw", "encode", "total"}) {
         CHECK(json["timing_ms"].contains(step));
     }
     REQUIRE(json["faces"].size() == 1);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Do pictures decode to the right pixels, the right way up, and do damaged ones fail with their cause?
+// Do pictures decode to the right pixels, the right way up, and do damaged ones fail with their
+// cause?
 #include <doctest/doctest.h>
 
 #include <array>
@@ -19,25 +20,55 @@ Image make_image(int width, int height) {
     Image image;
     image.width = width;
     image.height = height;
-    image.pixels.reset(static_cast<std::uint8_t*>(std::malloc(image.row_bytes() * static_cast<std::size_t>(height))));
-    for (int i = 0; i < width * height * 3; ++i) image.pixels[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(i * 37 + i / 11);
+    image.pixels.reset(static_cast<std::uint8_t*>(
+        std::malloc(image.row_bytes() * static_cast<std::size_t>(height))));
+    for (int i = 0; i < width * height * 3; ++i)
+        image.pixels[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(i * 37 + i / 11);
     return image;
 }
 
 std::array<int, 3> pixel(const Image& image, int x, int y) {
-    const std::uint8_t* p = image.pixels.get() + image.row_bytes() * static_cast<std::size_t>(y) + x * 3;
+    const std::uint8_t* p =
+        image.pixels.get() + image.row_bytes() * static_cast<std::size_t>(y) + x * 3;
     return {p[0], p[1], p[2]};
 }
 
 // TIFF block with one entry, as in EXIF.
 ByteVector tiff(int orientation, bool little) {
-    if (little) return {'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 1, 3, 0, 1, 0, 0, 0, static_cast<std::uint8_t>(orientation), 0, 0, 0};
-    return {'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, static_cast<std::uint8_t>(orientation), 0, 0};
+    if (little)
+        return {'I',
+                'I',
+                42,
+                0,
+                8,
+                0,
+                0,
+                0,
+                1,
+                0,
+                0x12,
+                1,
+                3,
+                0,
+                1,
+                0,
+                0,
+                0,
+                static_cast<std::uint8_t>(orientation),
+                0,
+                0,
+                0};
+    return {'M', 'M',  0, 42, 0, 0, 0, 8, 0, 1,
+            1,   0x12, 0, 3,  0, 0, 0, 1, 0, static_cast<std::uint8_t>(orientation),
+            0,   0};
 }
 
-void append(ByteVector& to, const ByteVector& bytes) { to.insert(to.end(), bytes.begin(), bytes.end()); }
+void append(ByteVector& to, const ByteVector& bytes) {
+    to.insert(to.end(), bytes.begin(), bytes.end());
+}
 void append_big_u32(ByteVector& to, std::uint32_t v) {
-    for (int shift = 24; shift >= 0; shift -= 8) to.push_back(static_cast<std::uint8_t>(v >> shift));
+    for (int shift = 24; shift >= 0; shift -= 8)
+        to.push_back(static_cast<std::uint8_t>(v >> shift));
 }
 
 ByteVector png_chunk(const char* tag, const ByteVector& data) {
@@ -56,7 +87,8 @@ ByteVector with_png_chunk(ByteVector png, const ByteVector& chunk) {
 }
 
 ByteVector with_jpeg_exif(ByteVector jpeg, const ByteVector& exif) {
-    ByteVector segment = {0xff, 0xe1, 0, static_cast<std::uint8_t>(exif.size() + 8), 'E', 'x', 'i', 'f', 0, 0};
+    ByteVector segment = {0xff, 0xe1, 0, static_cast<std::uint8_t>(exif.size() + 8), 'E', 'x', 'i',
+                          'f',  0,    0};
     append(segment, exif);
     jpeg.insert(jpeg.begin() + 2, segment.begin(), segment.end());
     return jpeg;
@@ -67,7 +99,9 @@ std::string error_of(const ByteVector& bytes, const ImageLimits& limits = {}) {
     return decoded ? "" : decoded.error().text;
 }
 
-bool mentions(const std::string& text, const char* word) { return text.find(word) != std::string::npos; }
+bool mentions(const std::string& text, const char* word) {
+    return text.find(word) != std::string::npos;
+}
 
 }  // namespace
 
@@ -91,7 +125,8 @@ TEST_CASE("all eight orientations, both byte orders, in PNG") {
     for (int o = 1; o <= 8; ++o) {
         for (const bool little : {true, false}) {
             CAPTURE(o);
-            const auto decoded = decode_image(with_png_chunk(*png, png_chunk("eXIf", tiff(o, little))));
+            const auto decoded =
+                decode_image(with_png_chunk(*png, png_chunk("eXIf", tiff(o, little))));
             REQUIRE(decoded);
             const Image& turned = decoded->image;
             CHECK(turned.width == (o >= 5 ? h : w));
@@ -100,8 +135,14 @@ TEST_CASE("all eight orientations, both byte orders, in PNG") {
             bool equal = true;
             for (int y = 0; y < h; ++y) {
                 for (int x = 0; x < w; ++x) {
-                    const std::array<std::array<int, 2>, 8> seen = {{{x, y}, {w - 1 - x, y}, {w - 1 - x, h - 1 - y}, {x, h - 1 - y},
-                                                                    {y, x}, {h - 1 - y, x}, {h - 1 - y, w - 1 - x}, {y, w - 1 - x}}};
+                    const std::array<std::array<int, 2>, 8> seen = {{{x, y},
+                                                                     {w - 1 - x, y},
+                                                                     {w - 1 - x, h - 1 - y},
+                                                                     {x, h - 1 - y},
+                                                                     {y, x},
+                                                                     {h - 1 - y, x},
+                                                                     {h - 1 - y, w - 1 - x},
+                                                                     {y, w - 1 - x}}};
                     const auto& at = seen[static_cast<std::size_t>(o - 1)];
                     equal = equal && pixel(turned, at[0], at[1]) == pixel(image, x, y);
                 }
@@ -157,12 +198,14 @@ TEST_CASE("a picture cut at any byte is refused") {
         REQUIRE(bytes);
         for (std::size_t n = 0; n < bytes->size(); ++n) {
             CAPTURE(n);
-            const std::string error = error_of({bytes->begin(), bytes->begin() + static_cast<std::ptrdiff_t>(n)});
+            const std::string error =
+                error_of({bytes->begin(), bytes->begin() + static_cast<std::ptrdiff_t>(n)});
             CHECK_FALSE(error.empty());
             if (n >= 8) CHECK_UNARY(mentions(error, "cut short"));
         }
     }
-    ByteVector pgm = {'P', '5', ' ', '4', ' ', '2', ' ', '2', '5', '5', '\n', 1, 2, 3, 4, 5, 6, 7, 8};
+    ByteVector pgm = {'P',  '5', ' ', '4', ' ', '2', ' ', '2', '5', '5',
+                      '\n', 1,   2,   3,   4,   5,   6,   7,   8};
     CHECK(error_of(pgm).empty());
     while (!pgm.empty()) {
         pgm.pop_back();
@@ -204,20 +247,23 @@ TEST_CASE("size limits hold before decoding") {
 }
 
 TEST_CASE("PNM with other maxima is scaled") {
-    const ByteVector gray = {'P', '5', '\n', '#', 'x', '\n', '3', ' ', '1', ' ', '1', '0', '0', '\n', 0, 50, 100};
+    const ByteVector gray = {'P', '5', '\n', '#', 'x',  '\n', '3', ' ', '1',
+                             ' ', '1', '0',  '0', '\n', 0,    50,  100};
     const auto small = decode_image(gray);
     REQUIRE(small);
     CHECK(pixel(small->image, 0, 0) == std::array{0, 0, 0});
     CHECK(pixel(small->image, 1, 0) == std::array{128, 128, 128});
     CHECK(pixel(small->image, 2, 0) == std::array{255, 255, 255});
-    const ByteVector deep = {'P', '6', ' ', '1', ' ', '1', ' ', '6', '5', '5', '3', '5', '\n', 0xff, 0xff, 0x80, 0x00, 0, 0};
+    const ByteVector deep = {'P', '6', ' ',  '1',  ' ',  '1',  ' ',  '6', '5', '5',
+                             '3', '5', '\n', 0xff, 0xff, 0x80, 0x00, 0,   0};
     const auto wide = decode_image(deep);
     REQUIRE(wide);
     CHECK(pixel(wide->image, 0, 0) == std::array{255, 128, 0});
 }
 
 TEST_CASE("transparent parts are white") {
-    // A BMP of 32 bits would do, but PNG is what has alpha in practice: 2 x 1, RGBA, stored block of deflate.
+    // A BMP of 32 bits would do, but PNG is what has alpha in practice: 2 x 1, RGBA, stored block
+    // of deflate.
     const ByteVector rows = {0, 200, 100, 0, 0, 200, 100, 0, 255};
     ByteVector deflate = {0x78, 1, 1, 9, 0, 0xf6, 0xff};
     append(deflate, rows);
@@ -244,8 +290,14 @@ TEST_CASE("other files are called by their name") {
         CAPTURE(error);
         CHECK_UNARY(mentions(error, word));
     };
-    named(std::string("\0\0\0\x18" "ftypheic", 12), "HEIC");
-    named(std::string("\0\0\0\x18" "ftypavif", 12), "AVIF");
+    named(std::string("\0\0\0\x18"
+                      "ftypheic",
+                      12),
+          "HEIC");
+    named(std::string("\0\0\0\x18"
+                      "ftypavif",
+                      12),
+          "AVIF");
     named("RIFF1234WEBPVP8 ", "WebP");
     named(std::string("II*\0", 4), "TIFF");
     named("%PDF-1.4", "PDF");

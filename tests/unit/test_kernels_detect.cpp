@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The detector's row kernels of every instruction set against loops that only say what is meant: odd widths, tails, both
-// layouts, extreme pixels, and memory that ends at a guard page. (Windows are compared in test_detector.cpp.)
+// The detector's row kernels of every instruction set against loops that only say what is meant:
+// odd widths, tails, both layouts, extreme pixels, and memory that ends at a guard page. (Windows
+// are compared in test_detector.cpp.)
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -36,23 +37,32 @@ TEST_CASE("rows of a level equal the reference on every instruction set") {
                 std::vector<std::int32_t> left(columns);
                 std::vector<std::uint16_t> weight(columns), out(columns), other(columns);
                 for (std::size_t x = 0; x < columns; ++x) {
-                    left[x] = std::min(static_cast<int>(x) * source_width / width, source_width - 1);
-                    weight[x] = static_cast<std::uint16_t>(left[x] == source_width - 1 ? 0 : random.between(0, 256));
+                    left[x] =
+                        std::min(static_cast<int>(x) * source_width / width, source_width - 1);
+                    weight[x] = static_cast<std::uint16_t>(
+                        left[x] == source_width - 1 ? 0 : random.between(0, 256));
                 }
-                detect.shrink_row({source.data(), source_width, left.data(), weight.data(), width}, out.data());
+                detect.shrink_row({source.data(), source_width, left.data(), weight.data(), width},
+                                  out.data());
                 int wrong = 0;
                 for (std::size_t x = 0; x < columns; ++x) {
-                    const int a = source.data()[left[x]], b = left[x] + 1 < source_width ? source.data()[left[x] + 1] : 0;
+                    const int a = source.data()[left[x]],
+                              b = left[x] + 1 < source_width ? source.data()[left[x] + 1] : 0;
                     wrong += out[x] != (256 - weight[x]) * a + weight[x] * b;
                 }
                 CHECK_MESSAGE(wrong == 0, table.name, " shrink ", source_width, " to ", width);
-                for (auto& v : other) v = static_cast<std::uint16_t>(random.between(0, 5) == 0 ? 65280 : random.between(0, 65280));
+                for (auto& v : other)
+                    v = static_cast<std::uint16_t>(
+                        random.between(0, 5) == 0 ? 65280 : random.between(0, 65280));
                 for (const int bottom : {0, 1, 100, 255, 256}) {
                     GuardedBuffer pixels(columns);
                     detect.blend_rows(out.data(), other.data(), bottom, width, pixels.data());
                     wrong = 0;
                     for (std::size_t x = 0; x < columns; ++x)
-                        wrong += pixels.data()[x] != ((256u - static_cast<unsigned>(bottom)) * out[x] + static_cast<unsigned>(bottom) * other[x] + 32768u) >> 16;
+                        wrong += pixels.data()[x] !=
+                                 ((256u - static_cast<unsigned>(bottom)) * out[x] +
+                                  static_cast<unsigned>(bottom) * other[x] + 32768u) >>
+                                     16;
                     CHECK_MESSAGE(wrong == 0, table.name, " blend ", width, " weight ", bottom);
                 }
             }
@@ -71,8 +81,10 @@ TEST_CASE("rows of integral images equal the reference on every instruction set"
                 std::vector<std::uint32_t> sum(elements), square(elements);
                 // The row above may hold anything: the planes wrap.
                 for (auto& v : low) v = static_cast<std::uint16_t>(random.between(0, 65535));
-                for (auto& v : sum) v = static_cast<std::uint32_t>(random.between(0, 1 << 30)) * 4u + 3u;
-                for (auto& v : square) v = static_cast<std::uint32_t>(random.between(0, 1 << 30)) * 4u + 1u;
+                for (auto& v : sum)
+                    v = static_cast<std::uint32_t>(random.between(0, 1 << 30)) * 4u + 3u;
+                for (auto& v : square)
+                    v = static_cast<std::uint32_t>(random.between(0, 1 << 30)) * 4u + 1u;
                 GuardedBuffer pixels(static_cast<std::size_t>(width));
                 fill_pixels(pixels.data(), width, random);
                 auto expected_low = low;
@@ -85,13 +97,18 @@ TEST_CASE("rows of integral images equal the reference on every instruction set"
                         q += p * p;
                     }
                     const std::ptrdiff_t column = step == 1 ? x : x / 2 + (x & 1) * odd;
-                    const auto at = static_cast<std::size_t>(pitch + column), above = static_cast<std::size_t>(column);
-                    expected_low[at] = x == 0 ? std::uint16_t{0} : static_cast<std::uint16_t>(low[above] + s);
+                    const auto at = static_cast<std::size_t>(pitch + column),
+                               above = static_cast<std::size_t>(column);
+                    expected_low[at] =
+                        x == 0 ? std::uint16_t{0} : static_cast<std::uint16_t>(low[above] + s);
                     expected_sum[at] = x == 0 ? 0 : sum[above] + s;
                     expected_square[at] = x == 0 ? 0 : square[above] + q;
                 }
-                detect.integral_row({pixels.data(), width, step, odd, pitch, low.data() + pitch, sum.data() + pitch, square.data() + pitch});
-                CHECK_MESSAGE((low == expected_low && sum == expected_sum && square == expected_square), table.name, " integral of ", width, ", step ", step);
+                detect.integral_row({pixels.data(), width, step, odd, pitch, low.data() + pitch,
+                                     sum.data() + pitch, square.data() + pitch});
+                CHECK_MESSAGE(
+                    (low == expected_low && sum == expected_sum && square == expected_square),
+                    table.name, " integral of ", width, ", step ", step);
             }
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every kernel of every instruction set against a reference that only says what is meant, over shapes that do not divide
-// evenly, extreme values, and memory that ends at a guard page.
+// Every kernel of every instruction set against a reference that only says what is meant, over
+// shapes that do not divide evenly, extreme values, and memory that ends at a guard page.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -24,7 +24,8 @@ namespace {
 
 std::int8_t reference_requantise(std::int64_t acc, float scale, int low) {
     const float value = static_cast<float>(static_cast<std::int32_t>(acc)) * scale;
-    return static_cast<std::int8_t>(std::clamp(std::nearbyint(static_cast<double>(value)), static_cast<double>(low), 127.0));
+    return static_cast<std::int8_t>(
+        std::clamp(std::nearbyint(static_cast<double>(value)), static_cast<double>(low), 127.0));
 }
 
 // Bytes in -127..127, a good part of them extreme; never negative if asked.
@@ -39,7 +40,8 @@ void fill(std::int8_t* p, std::size_t n, Random& random, bool nonnegative) {
 
 // Between values and what an instruction set stores for them.
 void flip(const GuardedBuffer& buffer, std::uint8_t lift) {
-    for (std::size_t i = 0; i < buffer.size(); ++i) buffer.bytes()[i] = static_cast<std::int8_t>(buffer.bytes()[i] ^ lift);
+    for (std::size_t i = 0; i < buffer.size(); ++i)
+        buffer.bytes()[i] = static_cast<std::int8_t>(buffer.bytes()[i] ^ lift);
 }
 
 float random_scale(Random& random, int terms) {
@@ -47,13 +49,15 @@ float random_scale(Random& random, int terms) {
     return static_cast<float>(random.between(1, 4000)) / 1000.0f / static_cast<float>(terms * 40);
 }
 
-// Every table to test: those of this processor, and AVX-VNNI's in another encoding where that one runs.
+// Every table to test: those of this processor, and AVX-VNNI's in another encoding where that one
+// runs.
 std::vector<Kernels> tables() {
     std::vector<Kernels> all;
     for (const Isa isa : isas()) all.push_back(kernels_for(isa));
 #if MIEN_TEST_VNNI_EVEX
     const Kernels& base = kernels_for(Isa::avx512);
-    if (base.isa == Isa::avx512) all.push_back({Isa::avxvnni, net_avxvnni_evex, base.detect, base.image});
+    if (base.isa == Isa::avx512)
+        all.push_back({Isa::avxvnni, net_avxvnni_evex, base.detect, base.image});
 #endif
     return all;
 }
@@ -64,7 +68,8 @@ struct ConvShape {
 };
 
 // Packs canonical weights as Network does; kept apart from it on purpose.
-ByteVector pack(const std::vector<std::int8_t>& w, const ConvShape& s, const ConvLayout& layout, int run) {
+ByteVector pack(const std::vector<std::int8_t>& w, const ConvShape& s, const ConvLayout& layout,
+                int run) {
     const int blocks = round_up(s.output_channels, layout.out_block) / layout.out_block;
     ByteVector out;
     for (int b = 0; b < blocks; ++b)
@@ -75,7 +80,8 @@ ByteVector pack(const std::vector<std::int8_t>& w, const ConvShape& s, const Con
                         const int o = b * layout.out_block + n, at = k + g;
                         int v = 0;
                         if (o < s.output_channels && at < s.kernel * s.input_channels)
-                            v = w[static_cast<std::size_t>((o * s.kernel + ky) * s.kernel * s.input_channels + at)];
+                            v = w[static_cast<std::size_t>(
+                                (o * s.kernel + ky) * s.kernel * s.input_channels + at)];
                         out.push_back(static_cast<std::uint8_t>(v));
                         if (layout.element_bytes == 2) out.push_back(v < 0 ? 255 : 0);
                     }
@@ -83,14 +89,17 @@ ByteVector pack(const std::vector<std::int8_t>& w, const ConvShape& s, const Con
 }
 
 void check_conv(const Kernels& kernels, const ConvShape& s, Random& random) {
-    const int input_w = (s.output_w - 1) * s.stride + s.kernel, input_h = (s.output_h - 1) * s.stride + s.kernel;
+    const int input_w = (s.output_w - 1) * s.stride + s.kernel,
+              input_h = (s.output_h - 1) * s.stride + s.kernel;
     const ConvLayout& layout = kernels.net.conv_layout;
     const int run = round_up(s.kernel * s.input_channels, layout.group);
-    const int padded = round_up(s.output_channels, channel_multiple), constants = round_up(padded, layout.out_block);
+    const int padded = round_up(s.output_channels, channel_multiple),
+              constants = round_up(padded, layout.out_block);
     const std::ptrdiff_t input_row = std::ptrdiff_t{input_w} * s.input_channels;
     GuardedBuffer input(static_cast<std::size_t>(input_row * input_h) + read_slack);
     fill(input.bytes(), input.size(), random, s.nonnegative);
-    std::vector<std::int8_t> w(static_cast<std::size_t>(s.output_channels * s.kernel * s.kernel * s.input_channels));
+    std::vector<std::int8_t> w(
+        static_cast<std::size_t>(s.output_channels * s.kernel * s.kernel * s.input_channels));
     fill(w.data(), w.size(), random, false);
     const std::uint8_t lift = s.nonnegative ? std::uint8_t{0} : kernels.net.lift;
     const std::uint8_t output_lift = s.relu ? std::uint8_t{0} : kernels.net.lift;
@@ -102,18 +111,22 @@ void check_conv(const Kernels& kernels, const ConvShape& s, Random& random) {
     std::vector<float> scale(static_cast<std::size_t>(constants), 1.0f);
     for (int n = 0; n < s.output_channels; ++n) {
         bias[static_cast<std::size_t>(n)] = random.between(-100000, 100000);
-        scale[static_cast<std::size_t>(n)] = random_scale(random, s.kernel * s.kernel * s.input_channels);
+        scale[static_cast<std::size_t>(n)] =
+            random_scale(random, s.kernel * s.kernel * s.input_channels);
     }
     std::vector<std::int32_t> lifted = bias;
     for (int n = 0; n < s.output_channels && !s.nonnegative; ++n)
         for (int k = 0; k < s.kernel * s.kernel * s.input_channels; ++k)
-            lifted[static_cast<std::size_t>(n)] -= lift * w[static_cast<std::size_t>(n * s.kernel * s.kernel * s.input_channels + k)];
+            lifted[static_cast<std::size_t>(n)] -=
+                lift * w[static_cast<std::size_t>(n * s.kernel * s.kernel * s.input_channels + k)];
     const std::ptrdiff_t output_row = std::ptrdiff_t{s.output_w} * padded;
     GuardedBuffer output(static_cast<std::size_t>(output_row * s.output_h));
     std::memset(output.data(), 0x55, output.size());
     const std::int8_t low = s.relu ? 0 : -127;
-    kernels.net.conv({input.bytes(), input_row, s.input_channels, s.kernel, run, s.stride, s.stride, s.output_h, s.output_w, padded,
-                  packed.data(), lifted.data(), scale.data(), output.bytes(), output_row, padded, low, s.nonnegative || lift != 0, output_lift});
+    kernels.net.conv({input.bytes(), input_row, s.input_channels, s.kernel, run, s.stride, s.stride,
+                      s.output_h, s.output_w, padded, packed.data(), lifted.data(), scale.data(),
+                      output.bytes(), output_row, padded, low, s.nonnegative || lift != 0,
+                      output_lift});
     flip(input, lift);
     flip(output, output_lift);
     int wrong = 0;
@@ -123,13 +136,16 @@ void check_conv(const Kernels& kernels, const ConvShape& s, Random& random) {
                 std::int64_t acc = bias[static_cast<std::size_t>(n)];
                 for (int ky = 0; n < s.output_channels && ky < s.kernel; ++ky)
                     for (int k = 0; k < s.kernel * s.input_channels; ++k)
-                        acc += input.bytes()[(y * s.stride + ky) * input_row + x * s.stride * s.input_channels + k] *
-                               w[static_cast<std::size_t>((n * s.kernel + ky) * s.kernel * s.input_channels + k)];
+                        acc += input.bytes()[(y * s.stride + ky) * input_row +
+                                             x * s.stride * s.input_channels + k] *
+                               w[static_cast<std::size_t>(
+                                   (n * s.kernel + ky) * s.kernel * s.input_channels + k)];
                 wrong += output.bytes()[y * output_row + x * padded + n] !=
                          reference_requantise(acc, scale[static_cast<std::size_t>(n)], low);
             }
-    CHECK_MESSAGE(wrong == 0, isa_name(kernels.isa), " conv in ", s.input_channels, " kernel ", s.kernel, " stride ", s.stride, " out ",
-                  s.output_w, "x", s.output_h, "x", s.output_channels);
+    CHECK_MESSAGE(wrong == 0, isa_name(kernels.isa), " conv in ", s.input_channels, " kernel ",
+                  s.kernel, " stride ", s.stride, " out ", s.output_w, "x", s.output_h, "x",
+                  s.output_channels);
 }
 
 }  // namespace
@@ -142,8 +158,11 @@ TEST_CASE("convolutions equal the reference on every instruction set") {
                 for (const int stride : {1, 2})
                     for (const int output_w : {1, 3, 4, 5, 8, 9, 11, 12, 21})
                         for (const int output_channels : {1, 7, 8, 9, 16, 24, 33, 64, 120})
-                            check_conv(kernels, {input_channels, kernel, stride, output_w, 2, output_channels, random.between(0, 1) == 1,
-                                                 random.between(0, 1) == 1}, random);
+                            check_conv(
+                                kernels,
+                                {input_channels, kernel, stride, output_w, 2, output_channels,
+                                 random.between(0, 1) == 1, random.between(0, 1) == 1},
+                                random);
         check_conv(kernels, {128, 1, 1, 4, 4, 128, false, false}, random);
         check_conv(kernels, {128, 7, 1, 1, 1, 16, false, false}, random);
         check_conv(kernels, {3, 7, 2, 13, 5, 16, true, true}, random);
@@ -157,18 +176,25 @@ TEST_CASE("depthwise convolutions equal the reference on every instruction set")
             for (const int kernel : {1, 2, 3, 5})
                 for (const int stride : {1, 2})
                     for (const int output_w : {1, 2, 3, 5, 8, 17}) {
-                        const int output_h = random.between(1, 3), taps = kernel * kernel, pairs = (taps + 1) / 2;
-                        const int input_w = (output_w - 1) * stride + kernel, input_h = (output_h - 1) * stride + kernel;
-                        const std::ptrdiff_t input_row = std::ptrdiff_t{input_w} * channels, output_row = std::ptrdiff_t{output_w} * channels;
-                        GuardedBuffer input(static_cast<std::size_t>(input_row * input_h) + read_slack);
+                        const int output_h = random.between(1, 3), taps = kernel * kernel,
+                                  pairs = (taps + 1) / 2;
+                        const int input_w = (output_w - 1) * stride + kernel,
+                                  input_h = (output_h - 1) * stride + kernel;
+                        const std::ptrdiff_t input_row = std::ptrdiff_t{input_w} * channels,
+                                             output_row = std::ptrdiff_t{output_w} * channels;
+                        GuardedBuffer input(static_cast<std::size_t>(input_row * input_h) +
+                                            read_slack);
                         const bool nonnegative = random.between(0, 1) == 1;
                         fill(input.bytes(), input.size(), random, nonnegative);
                         std::vector<std::int8_t> w(static_cast<std::size_t>(taps * channels));
                         fill(w.data(), w.size(), random, false);
-                        std::vector<std::int16_t> packed(static_cast<std::size_t>(pairs * 2 * channels), 0);
+                        std::vector<std::int16_t> packed(
+                            static_cast<std::size_t>(pairs * 2 * channels), 0);
                         for (int t = 0; t < taps; ++t)
                             for (int c = 0; c < channels; ++c)
-                                packed[static_cast<std::size_t>((t / 2 * channels + c) * 2 + t % 2)] = w[static_cast<std::size_t>(t * channels + c)];
+                                packed[static_cast<std::size_t>((t / 2 * channels + c) * 2 +
+                                                                t % 2)] =
+                                    w[static_cast<std::size_t>(t * channels + c)];
                         std::vector<std::int32_t> bias(static_cast<std::size_t>(channels));
                         std::vector<float> scale(static_cast<std::size_t>(channels));
                         for (auto& b : bias) b = random.between(-30000, 30000);
@@ -176,15 +202,39 @@ TEST_CASE("depthwise convolutions equal the reference on every instruction set")
                         GuardedBuffer output(static_cast<std::size_t>(output_row * output_h));
                         const std::int8_t low = random.between(0, 1) == 1 ? 0 : -127;
                         const std::uint8_t lift = nonnegative ? std::uint8_t{0} : kernels.net.lift;
-                        const std::uint8_t output_lift = low == 0 ? std::uint8_t{0} : kernels.net.lift;
+                        const std::uint8_t output_lift =
+                            low == 0 ? std::uint8_t{0} : kernels.net.lift;
                         flip(input, lift);
-                        const Depthwise3* const fast = kernel == 3 && stride == 1 ? kernels.net.depthwise3 : nullptr;
+                        const Depthwise3* const fast =
+                            kernel == 3 && stride == 1 ? kernels.net.depthwise3 : nullptr;
                         GuardedBuffer packed3(fast != nullptr ? fast->packed_bytes(channels) : 1);
-                        GuardedBuffer scratch(fast != nullptr ? round_up(fast->scratch_bytes(output_w, channels), std::size_t{64}) : 1);
-                        if (fast != nullptr) fast->pack(w.data(), channels, channels, bias.data(), scale.data(), lift, packed3.data());
-                        kernels.net.depthwise({input.bytes(), input_row, kernel, kernel, stride, stride, output_h, output_w, channels, packed.data(),
-                                           bias.data(), scale.data(), output.bytes(), output_row, low, nonnegative || lift != 0, lift, output_lift,
-                                           fast != nullptr ? packed3.data() : nullptr, scratch.bytes()});
+                        GuardedBuffer scratch(
+                            fast != nullptr
+                                ? round_up(fast->scratch_bytes(output_w, channels), std::size_t{64})
+                                : 1);
+                        if (fast != nullptr)
+                            fast->pack(w.data(), channels, channels, bias.data(), scale.data(),
+                                       lift, packed3.data());
+                        kernels.net.depthwise({input.bytes(),
+                                               input_row,
+                                               kernel,
+                                               kernel,
+                                               stride,
+                                               stride,
+                                               output_h,
+                                               output_w,
+                                               channels,
+                                               packed.data(),
+                                               bias.data(),
+                                               scale.data(),
+                                               output.bytes(),
+                                               output_row,
+                                               low,
+                                               nonnegative || lift != 0,
+                                               lift,
+                                               output_lift,
+                                               fast != nullptr ? packed3.data() : nullptr,
+                                               scratch.bytes()});
                         flip(input, lift);
                         flip(output, output_lift);
                         int wrong = 0;
@@ -193,12 +243,16 @@ TEST_CASE("depthwise convolutions equal the reference on every instruction set")
                                 for (int c = 0; c < channels; ++c) {
                                     std::int64_t acc = bias[static_cast<std::size_t>(c)];
                                     for (int t = 0; t < taps; ++t)
-                                        acc += w[static_cast<std::size_t>(t * channels + c)] *
-                                               input.bytes()[(y * stride + t / kernel) * input_row + (x * stride + t % kernel) * channels + c];
+                                        acc +=
+                                            w[static_cast<std::size_t>(t * channels + c)] *
+                                            input.bytes()[(y * stride + t / kernel) * input_row +
+                                                          (x * stride + t % kernel) * channels + c];
                                     wrong += output.bytes()[y * output_row + x * channels + c] !=
-                                             reference_requantise(acc, scale[static_cast<std::size_t>(c)], low);
+                                             reference_requantise(
+                                                 acc, scale[static_cast<std::size_t>(c)], low);
                                 }
-                        CHECK_MESSAGE(wrong == 0, isa_name(kernels.isa), " depthwise ", channels, " kernel ", kernel, " stride ", stride, " width ", output_w);
+                        CHECK_MESSAGE(wrong == 0, isa_name(kernels.isa), " depthwise ", channels,
+                                      " kernel ", kernel, " stride ", stride, " width ", output_w);
                     }
     }
 }
@@ -212,15 +266,21 @@ TEST_CASE("pooling equals the reference on every instruction set") {
                     for (const auto& places : {std::pair{0, 1}, {0, 2}, {0, 3}, {1, 1}, {1, 2}}) {
                         const int pad = places.first, stride = places.second;
                         const int output = (size + 2 * pad - kernel) / stride + 1;
-                        if (size + 2 * pad < kernel || (output - 1) * stride - pad >= size) continue;
-                        const std::ptrdiff_t input_row = std::ptrdiff_t{size} * channels, output_row = std::ptrdiff_t{output} * channels;
-                        GuardedBuffer input(static_cast<std::size_t>(input_row * size) + read_slack);
+                        if (size + 2 * pad < kernel || (output - 1) * stride - pad >= size)
+                            continue;
+                        const std::ptrdiff_t input_row = std::ptrdiff_t{size} * channels,
+                                             output_row = std::ptrdiff_t{output} * channels;
+                        GuardedBuffer input(static_cast<std::size_t>(input_row * size) +
+                                            read_slack);
                         fill(input.bytes(), input.size(), random, false);
                         flip(input, kernels.net.lift);
                         for (const bool maximum : {true, false}) {
                             GuardedBuffer out(static_cast<std::size_t>(output_row * output));
-                            const PoolArgs args = {input.bytes(), input_row, size, size, kernel, kernel, stride, stride, pad, pad,
-                                                   output, output, channels, out.bytes(), output_row, kernels.net.lift};
+                            const PoolArgs args = {
+                                input.bytes(), input_row,   size,       size,
+                                kernel,        kernel,      stride,     stride,
+                                pad,           pad,         output,     output,
+                                channels,      out.bytes(), output_row, kernels.net.lift};
                             (maximum ? kernels.net.max_pool : kernels.net.avg_pool)(args);
                             flip(out, kernels.net.lift);
                             int wrong = 0;
@@ -230,17 +290,29 @@ TEST_CASE("pooling equals the reference on every instruction set") {
                                         int best = -127, sum = 0, count = 0;
                                         for (int ky = 0; ky < kernel; ++ky)
                                             for (int kx = 0; kx < kernel; ++kx) {
-                                                const int iy = y * stride - pad + ky, ix = x * stride - pad + kx;
-                                                if (iy < 0 || iy >= size || ix < 0 || ix >= size) continue;
-                                                const int v = static_cast<std::int8_t>(input.bytes()[iy * input_row + ix * channels + c] ^ kernels.net.lift);
+                                                const int iy = y * stride - pad + ky,
+                                                          ix = x * stride - pad + kx;
+                                                if (iy < 0 || iy >= size || ix < 0 || ix >= size)
+                                                    continue;
+                                                const int v = static_cast<std::int8_t>(
+                                                    input.bytes()[iy * input_row + ix * channels +
+                                                                  c] ^
+                                                    kernels.net.lift);
                                                 best = std::max(best, v);
                                                 sum += v;
                                                 ++count;
                                             }
-                                        const int expected = maximum ? best : reference_requantise(sum, 1.0f / static_cast<float>(count), -127);
-                                        wrong += out.bytes()[y * output_row + x * channels + c] != expected;
+                                        const int expected =
+                                            maximum
+                                                ? best
+                                                : reference_requantise(
+                                                      sum, 1.0f / static_cast<float>(count), -127);
+                                        wrong += out.bytes()[y * output_row + x * channels + c] !=
+                                                 expected;
                                     }
-                            CHECK_MESSAGE(wrong == 0, isa_name(kernels.isa), maximum ? " max" : " avg", " pool ", size, " stride ", stride, " channels ", channels);
+                            CHECK_MESSAGE(wrong == 0, isa_name(kernels.isa),
+                                          maximum ? " max" : " avg", " pool ", size, " stride ",
+                                          stride, " channels ", channels);
                         }
                     }
     }
@@ -252,16 +324,21 @@ TEST_CASE("add saturates on every instruction set") {
         for (const int row_bytes : {8, 24, 32, 40, 136})
             for (const std::int8_t low : {std::int8_t{-127}, std::int8_t{0}}) {
                 const int rows = 3;
-                GuardedBuffer a(static_cast<std::size_t>(row_bytes * rows)), b(a.size()), out(a.size());
+                GuardedBuffer a(static_cast<std::size_t>(row_bytes * rows)), b(a.size()),
+                    out(a.size());
                 fill(a.bytes(), a.size(), random, false);
                 fill(b.bytes(), b.size(), random, false);
-                const std::uint8_t lift = kernels.net.lift, output_lift = low == 0 ? std::uint8_t{0} : lift;
+                const std::uint8_t lift = kernels.net.lift,
+                                   output_lift = low == 0 ? std::uint8_t{0} : lift;
                 flip(a, lift);
-                kernels.net.add({a.bytes(), b.bytes(), row_bytes, row_bytes, rows, row_bytes, out.bytes(), row_bytes, low, lift, 0, output_lift});
+                kernels.net.add({a.bytes(), b.bytes(), row_bytes, row_bytes, rows, row_bytes,
+                                 out.bytes(), row_bytes, low, lift, 0, output_lift});
                 flip(a, lift);
                 flip(out, output_lift);
                 int wrong = 0;
-                for (std::size_t i = 0; i < a.size(); ++i) wrong += out.bytes()[i] != std::clamp<int>(a.bytes()[i] + b.bytes()[i], low, 127);
+                for (std::size_t i = 0; i < a.size(); ++i)
+                    wrong +=
+                        out.bytes()[i] != std::clamp<int>(a.bytes()[i] + b.bytes()[i], low, 127);
                 CHECK(wrong == 0);
             }
     }
@@ -276,12 +353,16 @@ TEST_CASE("sums and dots equal the reference on every instruction set") {
                 const std::ptrdiff_t pixel = round_up(channels, 8) + 8, row = width * pixel + 8;
                 GuardedBuffer input(static_cast<std::size_t>(height * row) + read_slack);
                 fill(input.bytes(), input.size(), random, false);
-                std::vector<std::int32_t> sums(static_cast<std::size_t>(channels)), expected(sums.size(), 0);
+                std::vector<std::int32_t> sums(static_cast<std::size_t>(channels)),
+                    expected(sums.size(), 0);
                 for (int y = 0; y < height; ++y)
                     for (int x = 0; x < width; ++x)
-                        for (int c = 0; c < channels; ++c) expected[static_cast<std::size_t>(c)] += input.bytes()[y * row + x * pixel + c];
+                        for (int c = 0; c < channels; ++c)
+                            expected[static_cast<std::size_t>(c)] +=
+                                input.bytes()[y * row + x * pixel + c];
                 flip(input, net.lift);
-                net.sum_positions({input.bytes(), row, pixel, height, width, channels, net.lift, sums.data()});
+                net.sum_positions(
+                    {input.bytes(), row, pixel, height, width, channels, net.lift, sums.data()});
                 CHECK(sums == expected);
                 GuardedBuffer w(static_cast<std::size_t>(channels));
                 fill(w.bytes(), w.size(), random, false);

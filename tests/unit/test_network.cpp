@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The network computes what its file says: test vectors of the numpy reference, a second opinion in float by Eigen, and the
-// same bits on every instruction set.
+// The network computes what its file says: test vectors of the numpy reference, a second opinion in
+// float by Eigen, and the same bits on every instruction set.
 #include <doctest/doctest.h>
 
 #include <Eigen/Core>
@@ -40,12 +40,13 @@ Map to_map(const Tensor& t) {
     for (int y = 0; y < t.shape.height; ++y)
         for (int x = 0; x < t.shape.width; ++x)
             for (int c = 0; c < t.shape.channels; ++c)
-                map(y * t.shape.width + x, c) = t.data[y * t.row_bytes + std::ptrdiff_t{x} * t.pixel_bytes + c];
+                map(y * t.shape.width + x, c) =
+                    t.data[y * t.row_bytes + std::ptrdiff_t{x} * t.pixel_bytes + c];
     return map;
 }
 
-// Checks each layer in float: what Eigen computes from the layer's own inputs, real values throughout, must be the engine's
-// result to half a quantisation step.
+// Checks each layer in float: what Eigen computes from the layer's own inputs, real values
+// throughout, must be the engine's result to half a quantisation step.
 class FloatOpinion {
 public:
     explicit FloatOpinion(const Model& model) : access_{model} {}
@@ -55,8 +56,10 @@ public:
         const TensorShape shape = access_.tensor_shape(0);
         Map input(shape.height * shape.width, shape.channels);
         for (Eigen::Index i = 0; i < input.size(); ++i) {
-            const float x = static_cast<float>(pixels[i]) * access_.input_scale() + access_.input_offset();
-            input.data()[i] = std::clamp(std::nearbyint(x / access_.input_quant()), -127.0f, 127.0f);
+            const float x =
+                static_cast<float>(pixels[i]) * access_.input_scale() + access_.input_offset();
+            input.data()[i] =
+                std::clamp(std::nearbyint(x / access_.input_quant()), -127.0f, 127.0f);
         }
         maps_ = {input};
         quants_ = {access_.input_quant()};
@@ -76,9 +79,11 @@ private:
             for (int x = 0; x < l.out_w; ++x)
                 for (int ky = 0; ky < l.kernel_h; ++ky)
                     for (int kx = 0; kx < l.kernel_w; ++kx) {
-                        const int iy = y * l.stride_y + ky - l.pad_top, ix = x * l.stride_x + kx - l.pad_left;
+                        const int iy = y * l.stride_y + ky - l.pad_top,
+                                  ix = x * l.stride_x + kx - l.pad_left;
                         if (iy < 0 || iy >= shape.height || ix < 0 || ix >= shape.width) continue;
-                        out.block(y * l.out_w + x, (ky * l.kernel_w + kx) * shape.channels, 1, shape.channels) = in.row(iy * shape.width + ix);
+                        out.block(y * l.out_w + x, (ky * l.kernel_w + kx) * shape.channels, 1,
+                                  shape.channels) = in.row(iy * shape.width + ix);
                     }
         return out;
     }
@@ -90,8 +95,11 @@ private:
         const Map in = maps_[static_cast<std::size_t>(l.input)] * in_quant;  // real values
         const float out_quant = l.output == LayerOutput::logits ? 1.0f : l.quant;
         const int positions = l.op == LayerOp::conv_gap ? l.out_h * l.out_w : 1;
-        // The real weight of one step follows from scale = in * weight / out (conv_gap: / positions too).
-        const auto weight_step = [&](int n) { return access_.scale(l, n) * out_quant * static_cast<float>(positions) / in_quant; };
+        // The real weight of one step follows from scale = in * weight / out (conv_gap: / positions
+        // too).
+        const auto weight_step = [&](int n) {
+            return access_.scale(l, n) * out_quant * static_cast<float>(positions) / in_quant;
+        };
         Map out;
         switch (l.op) {
             case LayerOp::conv:
@@ -101,7 +109,9 @@ private:
                 Eigen::RowVectorXf bias(l.out_c);
                 for (int n = 0; n < l.out_c; ++n) {
                     for (Eigen::Index k = 0; k < columns.cols(); ++k)
-                        weights(k, n) = static_cast<float>(access_.weights(l)[n * columns.cols() + k]) * weight_step(n);
+                        weights(k, n) =
+                            static_cast<float>(access_.weights(l)[n * columns.cols() + k]) *
+                            weight_step(n);
                     bias(n) = static_cast<float>(access_.bias(l, n)) * weight_step(n) * in_quant;
                 }
                 out = (columns * weights).rowwise() + bias;
@@ -113,8 +123,11 @@ private:
                 out = Map::Zero(columns.rows(), l.out_c);
                 for (int c = 0; c < l.out_c; ++c) {
                     for (int t = 0; t < l.kernel_h * l.kernel_w; ++t)
-                        out.col(c) += columns.col(t * l.out_c + c) * (static_cast<float>(access_.weights(l)[t * l.out_c + c]) * weight_step(c));
-                    out.col(c).array() += static_cast<float>(access_.bias(l, c)) * weight_step(c) * in_quant;
+                        out.col(c) += columns.col(t * l.out_c + c) *
+                                      (static_cast<float>(access_.weights(l)[t * l.out_c + c]) *
+                                       weight_step(c));
+                    out.col(c).array() +=
+                        static_cast<float>(access_.bias(l, c)) * weight_step(c) * in_quant;
                 }
                 break;
             }
@@ -123,30 +136,41 @@ private:
                 out = Map(l.out_h * l.out_w, l.out_c);
                 for (int y = 0; y < l.out_h; ++y)
                     for (int x = 0; x < l.out_w; ++x) {
-                        Eigen::RowVectorXf best = Eigen::RowVectorXf::Constant(l.out_c, -1e30f), sum = Eigen::RowVectorXf::Zero(l.out_c);
+                        Eigen::RowVectorXf best = Eigen::RowVectorXf::Constant(l.out_c, -1e30f),
+                                           sum = Eigen::RowVectorXf::Zero(l.out_c);
                         int count = 0;
                         for (int ky = 0; ky < l.kernel_h; ++ky)
                             for (int kx = 0; kx < l.kernel_w; ++kx) {
-                                const int iy = y * l.stride_y + ky - l.pad_top, ix = x * l.stride_x + kx - l.pad_left;
-                                if (iy < 0 || iy >= shape.height || ix < 0 || ix >= shape.width) continue;
+                                const int iy = y * l.stride_y + ky - l.pad_top,
+                                          ix = x * l.stride_x + kx - l.pad_left;
+                                if (iy < 0 || iy >= shape.height || ix < 0 || ix >= shape.width)
+                                    continue;
                                 best = best.cwiseMax(in.row(iy * shape.width + ix));
                                 sum += in.row(iy * shape.width + ix);
                                 ++count;
                             }
-                        out.row(y * l.out_w + x) = l.op == LayerOp::max_pool ? best : Eigen::RowVectorXf(sum / static_cast<float>(count));
+                        out.row(y * l.out_w + x) =
+                            l.op == LayerOp::max_pool
+                                ? best
+                                : Eigen::RowVectorXf(sum / static_cast<float>(count));
                     }
                 break;
             }
             case LayerOp::add:
-                out = in + Map(maps_[static_cast<std::size_t>(l.input2)] * quants_[static_cast<std::size_t>(l.input2)]);
+                out = in + Map(maps_[static_cast<std::size_t>(l.input2)] *
+                               quants_[static_cast<std::size_t>(l.input2)]);
                 break;
             case LayerOp::relu: out = in.cwiseMax(0.0f); break;
-            case LayerOp::global_avg_pool: out = Map(in.colwise().mean()) * (access_.scale(l, 0) * out_quant * static_cast<float>(in.rows()) / in_quant); break;
+            case LayerOp::global_avg_pool:
+                out = Map(in.colwise().mean()) *
+                      (access_.scale(l, 0) * out_quant * static_cast<float>(in.rows()) / in_quant);
+                break;
         }
         if (l.activation == Activation::relu) out = out.cwiseMax(0.0f);
         if (l.output == LayerOutput::logits) {
             for (int n = 0; n < l.out_c; ++n) {
-                const double error = std::abs(network.logits()[n] - out(0, n)) / (1e-3 + std::abs(out(0, n)));
+                const double error =
+                    std::abs(network.logits()[n] - out(0, n)) / (1e-3 + std::abs(out(0, n)));
                 worst_ = std::max(worst_, error > 1e-3 ? 1e9 : 0.0);
             }
             return;
@@ -178,9 +202,11 @@ void check_model(const ByteVector& file, const std::string& name) {
             const ByteVector picture = test_picture(seed, pixels);
             opinion.start(placed.network, picture.data());
             placed.network.run(picture.data(), scores.data(), &observer);
-            CHECK_MESSAGE(opinion.worst() <= 0.502, name, " ", isa_name(isa), " is off by ", opinion.worst(), " steps");
+            CHECK_MESSAGE(opinion.worst() <= 0.502, name, " ", isa_name(isa), " is off by ",
+                          opinion.worst(), " steps");
             all.insert(all.end(), scores.begin(), scores.end());
-            all.insert(all.end(), placed.network.logits(), placed.network.logits() + model.class_count());
+            all.insert(all.end(), placed.network.logits(),
+                       placed.network.logits() + model.class_count());
         }
         if (first.empty()) first = all;
         CHECK_MESSAGE(first == all, name, " ", isa_name(isa));
@@ -189,7 +215,8 @@ void check_model(const ByteVector& file, const std::string& name) {
 
 }  // namespace
 
-TEST_CASE("networks with every op agree with Eigen's float opinion, the same on every instruction set") {
+TEST_CASE(
+    "networks with every op agree with Eigen's float opinion, the same on every instruction set") {
     for (std::uint32_t seed = 1; seed <= 3; ++seed) {
         check_model(NetworkBuilder::every_op(seed).build(), "every_op");
         check_model(NetworkBuilder::with_gap_head(seed).build(), "with_gap_head");
@@ -208,11 +235,13 @@ TEST_CASE("shipped networks agree with Eigen and reproduce their test vectors") 
             for (const Isa isa : isas()) {
                 std::vector<std::byte> memory(verify_required_bytes(model));
                 VerifyReport report;
-                CHECK_MESSAGE(verify(model, isa, memory, report) == Status::ok, entry.path().string(), " layer ", report.failed_layer);
+                CHECK_MESSAGE(verify(model, isa, memory, report) == Status::ok,
+                              entry.path().string(), " layer ", report.failed_layer);
                 CHECK(report.vectors == model.test_vector_count());
                 CHECK(report.max_float_error < 0.2f);
                 vectors += report.vectors;
-                CHECK(verify(model, isa, std::span(memory).first(memory.size() / 2), report) == Status::too_small);
+                CHECK(verify(model, isa, std::span(memory).first(memory.size() / 2), report) ==
+                      Status::too_small);
             }
         }
     CHECK(vectors > 0);
@@ -237,7 +266,8 @@ TEST_CASE("a network whose weights do not match its test vectors is found out") 
 }
 
 TEST_CASE("softmax and its exponential") {
-    for (double x = 0; x > -600; x -= 0.37) CHECK(portable_exp(x) == doctest::Approx(std::exp(x)).epsilon(1e-14));
+    for (double x = 0; x > -600; x -= 0.37)
+        CHECK(portable_exp(x) == doctest::Approx(std::exp(x)).epsilon(1e-14));
     CHECK(portable_exp(0) == 1);
     CHECK(portable_exp(-1e30) == 0);
     const float logits[3] = {1000.0f, 999.0f, -1e30f};

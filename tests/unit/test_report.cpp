@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Are the colours of maps even and ordered, are maps drawn where they belong, and are tables of groups read as they are meant?
+// Are the colours of maps even and ordered, are maps drawn where they belong, and are tables of
+// groups read as they are meant?
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -27,8 +28,11 @@ std::array<double, 3> lab_of(host::Color color) {
         return x <= 0.04045 ? x / 12.92 : std::pow((x + 0.055) / 1.055, 2.4);
     };
     const double r = linear(color.r), g = linear(color.g), b = linear(color.b);
-    const auto f = [](double t) { return t > 216.0 / 24389 ? std::cbrt(t) : (24389.0 / 27 * t + 16) / 116; };
-    const double x = f((0.4124564 * r + 0.3575761 * g + 0.1804375 * b) / 0.95047), y = f(0.2126729 * r + 0.7151522 * g + 0.0721750 * b),
+    const auto f = [](double t) {
+        return t > 216.0 / 24389 ? std::cbrt(t) : (24389.0 / 27 * t + 16) / 116;
+    };
+    const double x = f((0.4124564 * r + 0.3575761 * g + 0.1804375 * b) / 0.95047),
+                 y = f(0.2126729 * r + 0.7151522 * g + 0.0721750 * b),
                  z = f((0.0193339 * r + 0.1191920 * g + 0.9503041 * b) / 1.08883);
     return {116 * y - 16, 500 * (x - y), 200 * (y - z)};
 }
@@ -53,13 +57,15 @@ TEST_CASE("heatmap: the sequential scale rises in lightness, by even steps to th
         smallest = std::min(smallest, step);
         largest = std::max(largest, step);
     }
-    CHECK(smallest > 4);            // far above what can be told apart (about 1)
-    CHECK(largest < 3.5 * smallest);  // OKLab is even, L*a*b* only nearly; the rainbow that it replaces has 12 and more
+    CHECK(smallest > 4);  // far above what can be told apart (about 1)
+    // OKLab is even, L*a*b* only nearly; the rainbow that it replaces has 12 and more
+    CHECK(largest < 3.5 * smallest);
 }
 
 TEST_CASE("heatmap: the diverging scale is lightest in the middle and alike on both sides") {
     for (const float v : {0.25f, 0.5f, 0.75f, 1.0f}) {
-        const auto against = lab_of(host::diverging_color(-v)), for_it = lab_of(host::diverging_color(v));
+        const auto against = lab_of(host::diverging_color(-v)),
+                   for_it = lab_of(host::diverging_color(v));
         CHECK(against[0] == doctest::Approx(for_it[0]).epsilon(0.12));
         CHECK(against[0] < lab_of(host::diverging_color(v - 0.25f))[0]);
         CHECK(against[2] < for_it[2]);  // blue against red
@@ -73,7 +79,11 @@ TEST_CASE("heatmap: the diverging scale is lightest in the middle and alike on b
 TEST_CASE("heatmap: a map is drawn inside of its area, and nothing where it is 0") {
     const float values[] = {0, 0, 0, 1};
     const auto pixels = painted({values, 2, 2}, true, {10, 5, 8, 8});
-    const auto at = [&](int x, int y) { return std::array<int, 3>{pixels[static_cast<std::size_t>(y * 30 + x) * 3], pixels[static_cast<std::size_t>(y * 30 + x) * 3 + 1], pixels[static_cast<std::size_t>(y * 30 + x) * 3 + 2]}; };
+    const auto at = [&](int x, int y) {
+        return std::array<int, 3>{pixels[static_cast<std::size_t>(y * 30 + x) * 3],
+                                  pixels[static_cast<std::size_t>(y * 30 + x) * 3 + 1],
+                                  pixels[static_cast<std::size_t>(y * 30 + x) * 3 + 2]};
+    };
     const std::array<int, 3> untouched{100, 100, 100};
     CHECK(at(9, 9) == untouched);
     CHECK(at(18, 12) == untouched);
@@ -81,8 +91,11 @@ TEST_CASE("heatmap: a map is drawn inside of its area, and nothing where it is 0
     CHECK(at(17, 12) != untouched);
     CHECK(at(17, 12)[0] > at(17, 12)[2]);  // red
     // Outside of the picture, of no size, with too few values: nothing happens.
-    for (const Rect area : {Rect{-100, -100, 20, 20}, Rect{25, 15, 50, 50}, Rect{0, 0, 0, 5}, Rect{-5, -5, 60, 60}}) painted({values, 2, 2}, false, area);
-    CHECK(painted({std::span(values).first(3), 2, 2}, true, {0, 0, 30, 20}) == std::vector<std::uint8_t>(30 * 20 * 3, 100));
+    for (const Rect area :
+         {Rect{-100, -100, 20, 20}, Rect{25, 15, 50, 50}, Rect{0, 0, 0, 5}, Rect{-5, -5, 60, 60}})
+        painted({values, 2, 2}, false, area);
+    CHECK(painted({std::span(values).first(3), 2, 2}, true, {0, 0, 30, 20}) ==
+          std::vector<std::uint8_t>(30 * 20 * 3, 100));
     CHECK(host::color_limit({}) == 1);
     const float odd[] = {std::nanf(""), 1, HUGE_VALF, -1};
     CHECK(host::color_limit({odd, 2, 2}) == 1);
@@ -96,12 +109,15 @@ TEST_CASE("heatmap: a map is drawn inside of its area, and nothing where it is 0
 
 namespace {
 host::Result<report::GroupTable> table_of(std::string_view text) {
-    return report::GroupTable::parse({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+    return report::GroupTable::parse(
+        {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
 }
 }  // namespace
 
 TEST_CASE("report: tables of groups") {
-    const auto table = table_of("\xef\xbb\xbfpicture,glasses,\"age, years\"\r\na.png,yes,\"20 \"\"or so\"\"\"\r\nsub/b.png,no,\n7,no,old");
+    const auto table = table_of(
+        "\xef\xbb\xbfpicture,glasses,\"age, years\"\r\na.png,yes,\"20 \"\"or "
+        "so\"\"\"\r\nsub/b.png,no,\n7,no,old");
     REQUIRE(table);
     CHECK(table->properties() == std::vector<std::string>{"glasses", "age, years"});
     REQUIRE(table->find("/somewhere/happy/a.png") != nullptr);
@@ -112,7 +128,8 @@ TEST_CASE("report: tables of groups") {
     const auto tabs = table_of("file\tgroup\na,b.png\tx\n");
     REQUIRE(tabs);
     CHECK(tabs->find("a,b.png") != nullptr);
-    for (const std::string_view bad : {"", "only one column\na\n", "a,b\nc\n", "a,b\n\"x,y\n", "a,b\n\"x\"y,z\n", "a,b\nx,1\nx,2\n"}) {
+    for (const std::string_view bad : {"", "only one column\na\n", "a,b\nc\n", "a,b\n\"x,y\n",
+                                       "a,b\n\"x\"y,z\n", "a,b\nx,1\nx,2\n"}) {
         CAPTURE(bad);
         const auto failed = table_of(bad);
         CHECK_FALSE(failed);
@@ -124,7 +141,8 @@ TEST_CASE("report: tables of groups") {
 }
 
 TEST_CASE("report: intervals are Wilson's") {
-    const report::Interval half = report::wilson(50, 100), none = report::wilson(0, 10), all = report::wilson(10, 10);
+    const report::Interval half = report::wilson(50, 100), none = report::wilson(0, 10),
+                           all = report::wilson(10, 10);
     CHECK(half.low == doctest::Approx(0.40383).epsilon(1e-4));
     CHECK(half.high == doctest::Approx(0.59617).epsilon(1e-4));
     CHECK(none.low == doctest::Approx(0));
@@ -147,7 +165,8 @@ TEST_CASE("report: nothing of a name or label becomes markup") {
     page.properties.push_back({"<p>", {"<v>"}, {0, 0, -1, 0}});
     page.mistakes.push_back({1, {}, {}, {}});
     const std::string html = report::html(page);
-    for (const char* bad : {"<script", "<img src=x", "<a>", "<v>", "<p>:", "\xff", "b&\""}) CHECK(html.find(bad) == std::string::npos);
+    for (const char* bad : {"<script", "<img src=x", "<a>", "<v>", "<p>:", "\xff", "b&\""})
+        CHECK(html.find(bad) == std::string::npos);
     CHECK(html.find("&lt;script&gt;") != std::string::npos);
     CHECK(html.find("50.0") != std::string::npos);
     CHECK(html.find("http") == std::string::npos);  // no address: it opens offline
@@ -180,7 +199,8 @@ TEST_CASE("report: tiles average where they shrink and keep a constant") {
         CHECK(std::abs(small.pixels[static_cast<std::size_t>(3 * i)] - 100) <= (edge ? 20 : 2));
     }
     const std::vector<std::uint8_t> flat(9, 77);
-    const host::Image large = report::tile_of({flat.data(), 3, 3, 3, PixelFormat::gray8}, {1, 1, 1, 1}, 20);
+    const host::Image large =
+        report::tile_of({flat.data(), 3, 3, 3, PixelFormat::gray8}, {1, 1, 1, 1}, 20);
     for (int i = 0; i < 400 * 3; ++i) CHECK(large.pixels[static_cast<std::size_t>(i)] == 77);
 }
 

@@ -27,7 +27,8 @@ TEST_CASE("a pool runs every call once") {
         CHECK(executor.threads == threads);
         for (const int count : {1, 2, 7, 100}) {
             Calls calls;
-            for (int repeat = 0; repeat < 50; ++repeat) executor.run(executor.context, count, count_call, &calls);
+            for (int repeat = 0; repeat < 50; ++repeat)
+                executor.run(executor.context, count, count_call, &calls);
             for (int i = 0; i < 100; ++i) CHECK(calls.counts[i] == (i < count ? 50 : 0));
         }
     }

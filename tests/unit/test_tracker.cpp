@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Faces keep their ids, nobody that a full search finds is lost for long, little is searched, labels are smoothed per face.
+// Faces keep their ids, nobody that a full search finds is lost for long, little is searched,
+// labels are smoothed per face.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -45,8 +46,11 @@ Patch face_patch(const char* name, Rect part) {
     patch.height = part.height;
     for (int y = part.y; y < part.y + part.height; ++y) {
         for (int x = part.x; x < part.x + part.width; ++x) {
-            const std::uint8_t* p = decoded->image.pixels.get() + static_cast<std::size_t>(y) * decoded->image.row_bytes() + 3 * static_cast<std::size_t>(x);
-            patch.pixels.push_back(static_cast<std::uint8_t>((p[0] * 77 + p[1] * 150 + p[2] * 29) >> 8));
+            const std::uint8_t* p = decoded->image.pixels.get() +
+                                    static_cast<std::size_t>(y) * decoded->image.row_bytes() +
+                                    3 * static_cast<std::size_t>(x);
+            patch.pixels.push_back(
+                static_cast<std::uint8_t>((p[0] * 77 + p[1] * 150 + p[2] * 29) >> 8));
         }
     }
     return patch;
@@ -67,9 +71,11 @@ struct Tracking {
         REQUIRE(memory.size() > 0);
         REQUIRE(Tracker::create(config, &s.cascade, e, g, memory, tracker) == Status::ok);
     }
-    std::span<const TrackedFace> step(const std::vector<std::uint8_t>& pixels, int width, int height, std::uint64_t time) {
+    std::span<const TrackedFace> step(const std::vector<std::uint8_t>& pixels, int width,
+                                      int height, std::uint64_t time) {
         std::span<const TrackedFace> faces;
-        REQUIRE(tracker.process({pixels.data(), width, height, width, PixelFormat::gray8}, time, faces) == Status::ok);
+        REQUIRE(tracker.process({pixels.data(), width, height, width, PixelFormat::gray8}, time,
+                                faces) == Status::ok);
         return faces;
     }
 };
@@ -82,7 +88,8 @@ TrackerConfig small_config() {
 }
 
 double iou(const Rect& a, const Rect& b) {
-    const int w = std::min(a.x + a.width, b.x + b.width) - std::max(a.x, b.x), h = std::min(a.y + a.height, b.y + b.height) - std::max(a.y, b.y);
+    const int w = std::min(a.x + a.width, b.x + b.width) - std::max(a.x, b.x),
+              h = std::min(a.y + a.height, b.y + b.height) - std::max(a.y, b.y);
     if (w <= 0 || h <= 0) return 0;
     const double both = static_cast<double>(w) * h;
     return both / (a.width * a.height + b.width * b.height - both);
@@ -92,19 +99,30 @@ double iou(const Rect& a, const Rect& b) {
 void film(std::vector<std::uint8_t>& frame, int number) {
     background(frame, 320, 240, number);
     paste(frame, 320, 240, astronaut(), {number * 2.1 - 20, 20 + 10 * std::sin(number * 0.1), 85});
-    paste(frame, 320, 240, astronaut(), {190 - number * 0.3, 120 - number * 0.3, 70 + number * 0.9});
-    if (number >= 20 && number < 60) paste(frame, 320, 240, astronaut(), {20.0 + number * 0.4, 130, 80});
+    paste(frame, 320, 240, astronaut(),
+          {190 - number * 0.3, 120 - number * 0.3, 70 + number * 0.9});
+    if (number >= 20 && number < 60)
+        paste(frame, 320, 240, astronaut(), {20.0 + number * 0.4, 130, 80});
 }
 
 }  // namespace
 
-TEST_CASE("tracker: whoever a full search finds is found within half a second, for a fraction of the windows") {
+TEST_CASE(
+    "tracker: whoever a full search finds is found within half a second, for a fraction of the "
+    "windows") {
     Tracking tracking(small_config());
-    Tracking full([] { TrackerConfig c = small_config(); c.full_every = 1; return c; }());
+    Tracking full([] {
+        TrackerConfig c = small_config();
+        c.full_every = 1;
+        return c;
+    }());
     std::vector<std::uint8_t> frame;
     std::int64_t windows = 0, full_windows = 0;
     int found = 0, expected = 0;
-    struct Miss { Rect box; int frames; };
+    struct Miss {
+        Rect box;
+        int frames;
+    };
     std::vector<Miss> missing;
     int longest = 0;
     for (int n = 0; n < 75; ++n) {
@@ -117,18 +135,22 @@ TEST_CASE("tracker: whoever a full search finds is found within half a second, f
         for (const TrackedFace& face : full.step(frame, 320, 240, time)) {
             if (face.missed > 0) continue;
             ++expected;
-            const bool seen = std::any_of(mine.begin(), mine.end(), [&](const TrackedFace& m) { return m.missed == 0 && iou(m.box, face.box) > 0.3; });
+            const bool seen = std::any_of(mine.begin(), mine.end(), [&](const TrackedFace& m) {
+                return m.missed == 0 && iou(m.box, face.box) > 0.3;
+            });
             found += seen;
             if (seen) continue;
             int before = 0;
-            for (const Miss& miss : missing) before = std::max(before, iou(miss.box, face.box) > 0.2 ? miss.frames : 0);
+            for (const Miss& miss : missing)
+                before = std::max(before, iou(miss.box, face.box) > 0.2 ? miss.frames : 0);
             still.push_back({face.box, before + 1});
             longest = std::max(longest, before + 1);
         }
         missing = still;
         full_windows += full.tracker.stats().windows;
     }
-    MESSAGE("faces " << found << " of " << expected << ", longest gap " << longest << " frames, windows 1 of "
+    MESSAGE("faces " << found << " of " << expected << ", longest gap " << longest
+                     << " frames, windows 1 of "
                      << static_cast<double>(full_windows) / static_cast<double>(windows));
     CHECK(expected > 120);
     CHECK(longest <= 15);
@@ -136,7 +158,9 @@ TEST_CASE("tracker: whoever a full search finds is found within half a second, f
     CHECK(windows * 4 < full_windows);
 }
 
-TEST_CASE("tracker: a face keeps its id while it moves, and while it is hidden for a moment; then it is lost") {
+TEST_CASE(
+    "tracker: a face keeps its id while it moves, and while it is hidden for a moment; then it is "
+    "lost") {
     Tracking tracking(small_config());
     std::vector<std::uint8_t> frame;
     std::uint32_t id = 0;
@@ -160,19 +184,24 @@ TEST_CASE("tracker: full_every = 1 gives the engine's own boxes") {
     config.full_every = 1;
     Tracking tracking(config);
     const Shipped& s = shipped();
-    std::vector<std::byte> memory(Engine::required_bytes(config.engine, &s.cascade, nullptr, nullptr));
+    std::vector<std::byte> memory(
+        Engine::required_bytes(config.engine, &s.cascade, nullptr, nullptr));
     Engine engine;
-    REQUIRE(Engine::create(config.engine, &s.cascade, nullptr, nullptr, memory, engine) == Status::ok);
+    REQUIRE(Engine::create(config.engine, &s.cascade, nullptr, nullptr, memory, engine) ==
+            Status::ok);
     std::vector<std::uint8_t> frame;
     for (int n = 20; n < 30; ++n) {
         film(frame, n);
         std::span<const Face> truth;
-        REQUIRE(engine.detect({frame.data(), 320, 240, 320, PixelFormat::gray8}, truth) == Status::ok);
+        REQUIRE(engine.detect({frame.data(), 320, 240, 320, PixelFormat::gray8}, truth) ==
+                Status::ok);
         int seen = 0;
-        for (const TrackedFace& face : tracking.step(frame, 320, 240, static_cast<std::uint64_t>(n) * frame_ns)) {
+        for (const TrackedFace& face :
+             tracking.step(frame, 320, 240, static_cast<std::uint64_t>(n) * frame_ns)) {
             if (face.missed > 0) continue;
             ++seen;
-            CHECK(std::any_of(truth.begin(), truth.end(), [&](const Face& t) { return t.box == face.box; }));
+            CHECK(std::any_of(truth.begin(), truth.end(),
+                              [&](const Face& t) { return t.box == face.box; }));
         }
         CHECK(seen == static_cast<int>(truth.size()));
         CHECK(tracking.tracker.stats().full);
@@ -191,9 +220,11 @@ TEST_CASE("tracker: readings are smoothed face by face") {
         std::map<int, int> last_labels;
         std::vector<int> history;
         for (int n = 0; n < 14; ++n) {
-            std::vector<std::uint8_t> changed = frame;  // darker and brighter, so that the results differ
+            // darker and brighter, so that the results differ
+            std::vector<std::uint8_t> changed = frame;
             for (std::uint8_t& p : changed) p = static_cast<std::uint8_t>(p * (10 - n % 6) / 10);
-            const auto faces = tracking.step(changed, 320, 240, static_cast<std::uint64_t>(n) * frame_ns);
+            const auto faces =
+                tracking.step(changed, 320, 240, static_cast<std::uint64_t>(n) * frame_ns);
             REQUIRE(faces.size() == 1);
             const TrackedReading& emotion = faces[0].emotion;
             REQUIRE(emotion.probabilities.size() == 7);
@@ -203,16 +234,22 @@ TEST_CASE("tracker: readings are smoothed face by face") {
             for (const float p : emotion.smoothed) sum += p;
             CHECK(sum == doctest::Approx(1).epsilon(1e-4));
             const std::span<const float> raw = emotion.probabilities;
-            history.push_back(static_cast<int>(std::max_element(raw.begin(), raw.end()) - raw.begin()));
+            history.push_back(
+                static_cast<int>(std::max_element(raw.begin(), raw.end()) - raw.begin()));
             if (history.size() > 10) history.erase(history.begin());
             if (n == 0) average.assign(raw.begin(), raw.end());
             for (std::size_t c = 0; c < 7; ++c) {
                 average[c] += n == 0 ? 0 : 0.25f * (raw[c] - average[c]);
-                const auto votes = static_cast<float>(std::count(history.begin(), history.end(), static_cast<int>(c)));
-                const float expected = smoothing == Smoothing::none ? raw[c] : smoothing == Smoothing::mode ? votes / static_cast<float>(history.size()) : average[c];
+                const auto votes = static_cast<float>(
+                    std::count(history.begin(), history.end(), static_cast<int>(c)));
+                const float expected = smoothing == Smoothing::none ? raw[c]
+                                       : smoothing == Smoothing::mode
+                                           ? votes / static_cast<float>(history.size())
+                                           : average[c];
                 CHECK(emotion.smoothed[c] == doctest::Approx(expected).epsilon(1e-5));
             }
-            CHECK(emotion.smoothed[static_cast<std::size_t>(emotion.label)] == *std::max_element(emotion.smoothed.begin(), emotion.smoothed.end()));
+            CHECK(emotion.smoothed[static_cast<std::size_t>(emotion.label)] ==
+                  *std::max_element(emotion.smoothed.begin(), emotion.smoothed.end()));
         }
     }
 }
@@ -247,7 +284,8 @@ TEST_CASE("tracker: two streams with one set of weights do not disturb each othe
     const auto text_of = [](std::span<const TrackedFace> faces) {
         std::string text;
         for (const TrackedFace& face : faces) {
-            text += std::to_string(face.id) + ":" + std::to_string(face.box.x) + "," + std::to_string(face.box.y) + "," + std::to_string(face.box.width);
+            text += std::to_string(face.id) + ":" + std::to_string(face.box.x) + "," +
+                    std::to_string(face.box.y) + "," + std::to_string(face.box.width);
             for (const float p : face.emotion.probabilities) text += " " + std::to_string(p);
             text += ";";
         }
@@ -259,21 +297,25 @@ TEST_CASE("tracker: two streams with one set of weights do not disturb each othe
         background(right, 320, 240, 100 + n);
         if (n >= 3) paste(right, 320, 240, astronaut(), {150.0 - n, 30, 140});
     };
-    // Each alone, then both on one set of weights, frame by frame in turn, then on two threads at once.
+    // Each alone, then both on one set of weights, frame by frame in turn, then on two threads at
+    // once.
     std::vector<std::string> alone[2], together[2], threads[2];
     for (int side = 0; side < 2; ++side) {
         Tracking tracking(small_config(), true);
         for (int n = 0; n < frames; ++n) {
             draw(n);
-            alone[side].push_back(text_of(tracking.step(side == 0 ? left : right, 320, 240, static_cast<std::uint64_t>(n) * frame_ns)));
+            alone[side].push_back(text_of(tracking.step(side == 0 ? left : right, 320, 240,
+                                                        static_cast<std::uint64_t>(n) * frame_ns)));
         }
     }
     {
         Tracking a(small_config(), true), b(small_config(), true);
         for (int n = 0; n < frames; ++n) {
             draw(n);
-            together[0].push_back(text_of(a.step(left, 320, 240, static_cast<std::uint64_t>(n) * frame_ns)));
-            together[1].push_back(text_of(b.step(right, 320, 240, static_cast<std::uint64_t>(n) * frame_ns)));
+            together[0].push_back(
+                text_of(a.step(left, 320, 240, static_cast<std::uint64_t>(n) * frame_ns)));
+            together[1].push_back(
+                text_of(b.step(right, 320, 240, static_cast<std::uint64_t>(n) * frame_ns)));
         }
     }
     std::vector<std::vector<std::uint8_t>> lefts, rights;
@@ -283,10 +325,13 @@ TEST_CASE("tracker: two streams with one set of weights do not disturb each othe
         rights.push_back(right);
     }
     Tracking a(small_config(), true), b(small_config(), true);
-    const auto run = [&](Tracking& tracking, const std::vector<std::vector<std::uint8_t>>& film, std::vector<std::string>& out) {
+    const auto run = [&](Tracking& tracking, const std::vector<std::vector<std::uint8_t>>& film,
+                         std::vector<std::string>& out) {
         for (std::size_t n = 0; n < film.size(); ++n) {
             std::span<const TrackedFace> faces;
-            if (tracking.tracker.process({film[n].data(), 320, 240, 320, PixelFormat::gray8}, n * frame_ns, faces) != Status::ok) return;
+            if (tracking.tracker.process({film[n].data(), 320, 240, 320, PixelFormat::gray8},
+                                         n * frame_ns, faces) != Status::ok)
+                return;
             out.push_back(text_of(faces));
         }
     };
@@ -311,11 +356,14 @@ TEST_CASE("tracker: every pixel format gives the same faces, also with detect_wi
         config.engine.detect_width = detect_width;
         Rect boxes[3];
         int i = 0;
-        for (const Frame& frame : {Frame{gray.data(), 320, 240, 320, PixelFormat::gray8}, Frame{yuyv.data(), 320, 240, 640, PixelFormat::yuyv},
+        for (const Frame& frame : {Frame{gray.data(), 320, 240, 320, PixelFormat::gray8},
+                                   Frame{yuyv.data(), 320, 240, 640, PixelFormat::yuyv},
                                    Frame{nv12.data(), 320, 240, 320, PixelFormat::nv12}}) {
             Tracking tracking(config);
             std::span<const TrackedFace> faces;
-            for (int n = 0; n < 20; ++n) REQUIRE(tracking.tracker.process(frame, static_cast<std::uint64_t>(n) * frame_ns, faces) == Status::ok);
+            for (int n = 0; n < 20; ++n)
+                REQUIRE(tracking.tracker.process(frame, static_cast<std::uint64_t>(n) * frame_ns,
+                                                 faces) == Status::ok);
             REQUIRE(faces.size() == 1);
             CHECK(faces[0].missed == 0);
             boxes[i++] = faces[0].box;
@@ -334,18 +382,22 @@ TEST_CASE("tracker: a jump in time, another size or reset begin anew; bad calls 
     CHECK(tracking.step(frame, 320, 240, frame_ns)[0].id == 1);
     CHECK(tracking.step(frame, 320, 240, 10'000'000'000)[0].id == 2);
     CHECK(tracking.tracker.stats().full);
-    CHECK(tracking.step(frame, 320, 240, 0)[0].id == 3);          // time runs backwards
+    CHECK(tracking.step(frame, 320, 240, 0)[0].id == 3);  // time runs backwards
     CHECK(tracking.step(frame, 320, 200, frame_ns)[0].id == 4);
     tracking.tracker.reset();
     CHECK(tracking.step(frame, 320, 200, 2 * frame_ns)[0].id == 5);
 
     std::span<const TrackedFace> faces;
-    CHECK(tracking.tracker.process({frame.data(), 321, 240, 321, PixelFormat::gray8}, 0, faces) == Status::frame_too_large);
-    CHECK(tracking.tracker.process({nullptr, 320, 240, 320, PixelFormat::gray8}, 0, faces) == Status::bad_argument);
-    CHECK(tracking.tracker.process({frame.data(), 1, 1, 1, PixelFormat::gray8}, 0, faces) == Status::ok);
+    CHECK(tracking.tracker.process({frame.data(), 321, 240, 321, PixelFormat::gray8}, 0, faces) ==
+          Status::frame_too_large);
+    CHECK(tracking.tracker.process({nullptr, 320, 240, 320, PixelFormat::gray8}, 0, faces) ==
+          Status::bad_argument);
+    CHECK(tracking.tracker.process({frame.data(), 1, 1, 1, PixelFormat::gray8}, 0, faces) ==
+          Status::ok);
     CHECK(faces.empty());
     Tracker none;
-    CHECK(none.process({frame.data(), 320, 240, 320, PixelFormat::gray8}, 0, faces) == Status::bad_argument);
+    CHECK(none.process({frame.data(), 320, 240, 320, PixelFormat::gray8}, 0, faces) ==
+          Status::bad_argument);
     const Shipped& s = shipped();
     TrackerConfig config = small_config();
     CHECK(Tracker::required_bytes(config, nullptr, nullptr, nullptr) == 0);
@@ -353,5 +405,6 @@ TEST_CASE("tracker: a jump in time, another size or reset begin anew; bad calls 
     CHECK(Tracker::required_bytes(config, &s.cascade, nullptr, nullptr) == 0);
     config = small_config();
     std::vector<std::byte> memory(Tracker::required_bytes(config, &s.cascade, nullptr, nullptr));
-    CHECK(Tracker::create(config, &s.cascade, nullptr, nullptr, std::span(memory).first(memory.size() - 1), none) == Status::too_small);
+    CHECK(Tracker::create(config, &s.cascade, nullptr, nullptr,
+                          std::span(memory).first(memory.size() - 1), none) == Status::too_small);
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Streams are cut into frames wherever the pipe cuts them, hostile ones end with a line; JPEGs of cameras decode; recordings are whole.
+// Streams are cut into frames wherever the pipe cuts them, hostile ones end with a line; JPEGs of
+// cameras decode; recordings are whole.
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <csignal>
 #include <cstring>
 #include <thread>
-
-#include <unistd.h>
 
 #include "host/file_io.h"
 #include "host/image_file.h"
@@ -73,7 +73,8 @@ Seen read_stream(const std::string& bytes, StreamOptions options = {}, std::size
 
 std::string pattern(std::size_t bytes, int seed) {
     std::string text(bytes, '\0');
-    for (std::size_t i = 0; i < bytes; ++i) text[i] = static_cast<char>(i * 7 + static_cast<std::size_t>(seed) * 31);
+    for (std::size_t i = 0; i < bytes; ++i)
+        text[i] = static_cast<char>(i * 7 + static_cast<std::size_t>(seed) * 31);
     return text;
 }
 
@@ -82,10 +83,12 @@ std::vector<std::uint8_t> small_jpeg(int width = 48, int height = 32) {
     for (int y = 0; y < height; ++y)
         for (int x = 0; x < width; ++x) {
             rgb[static_cast<std::size_t>(3 * (y * width + x))] = static_cast<std::uint8_t>(x * 5);
-            rgb[static_cast<std::size_t>(3 * (y * width + x)) + 1] = static_cast<std::uint8_t>(y * 7);
+            rgb[static_cast<std::size_t>(3 * (y * width + x)) + 1] =
+                static_cast<std::uint8_t>(y * 7);
             rgb[static_cast<std::size_t>(3 * (y * width + x)) + 2] = 90;
         }
-    REQUIRE_FALSE(encode_jpeg(rgb.data(), width, height, static_cast<std::size_t>(3 * width), 80, jpeg));
+    REQUIRE_FALSE(
+        encode_jpeg(rgb.data(), width, height, static_cast<std::size_t>(3 * width), 80, jpeg));
     return jpeg;
 }
 // Takes every Huffman table out, as cameras do.
@@ -94,7 +97,9 @@ std::vector<std::uint8_t> without_tables(const std::vector<std::uint8_t>& jpeg) 
     std::size_t at = 2;
     while (jpeg[at + 1] != 0xda) {
         const std::size_t length = 2 + (std::size_t{jpeg[at + 2]} << 8 | jpeg[at + 3]);
-        if (jpeg[at + 1] != 0xc4) out.insert(out.end(), jpeg.begin() + static_cast<long>(at), jpeg.begin() + static_cast<long>(at + length));
+        if (jpeg[at + 1] != 0xc4)
+            out.insert(out.end(), jpeg.begin() + static_cast<long>(at),
+                       jpeg.begin() + static_cast<long>(at + length));
         at += length;
     }
     out.insert(out.end(), jpeg.begin() + static_cast<long>(at), jpeg.end());
@@ -114,20 +119,28 @@ TEST_CASE("video: YUV4MPEG2 in pieces of any length") {
         REQUIRE(seen.frames.size() == 3);
         for (int i = 0; i < 3; ++i) {
             const std::string want = pattern(bytes, i);
-            CHECK(std::memcmp(seen.frames[static_cast<std::size_t>(i)].data(), want.data(), bytes) == 0);
-            CHECK(seen.packets[static_cast<std::size_t>(i)].number == static_cast<std::uint64_t>(i));
-            CHECK(seen.packets[static_cast<std::size_t>(i)].time_ns == static_cast<std::uint64_t>(i) * 80'000'000u);
+            CHECK(std::memcmp(seen.frames[static_cast<std::size_t>(i)].data(), want.data(),
+                              bytes) == 0);
+            CHECK(seen.packets[static_cast<std::size_t>(i)].number ==
+                  static_cast<std::uint64_t>(i));
+            CHECK(seen.packets[static_cast<std::size_t>(i)].time_ns ==
+                  static_cast<std::uint64_t>(i) * 80'000'000u);
             CHECK(seen.packets[static_cast<std::size_t>(i)].width == 5);
         }
     }
-    CHECK(read_stream(stream.substr(0, stream.size() - 1)).error == "cut short in frame 2: 32 of 33 bytes");
+    CHECK(read_stream(stream.substr(0, stream.size() - 1)).error ==
+          "cut short in frame 2: 32 of 33 bytes");
     CHECK(read_stream(stream.substr(0, stream.size() - 1)).frames.size() == 2);
-    CHECK(read_stream("YUV4MPEG2 W5 H3 F25:1 C444\nFRAME\n").error.find("colour type 444") != std::string::npos);
-    CHECK(read_stream("YUV4MPEG2 W5 H99999999999 F25:1\nFRAME\n").error.find("cannot be") != std::string::npos);
+    CHECK(read_stream("YUV4MPEG2 W5 H3 F25:1 C444\nFRAME\n").error.find("colour type 444") !=
+          std::string::npos);
+    CHECK(read_stream("YUV4MPEG2 W5 H99999999999 F25:1\nFRAME\n").error.find("cannot be") !=
+          std::string::npos);
     CHECK(read_stream("YUV4MPEG2 W-5 H3\nFRAME\n").error.find("cannot be") != std::string::npos);
     CHECK(read_stream("YUV4MPEG2 F1:1\nFRAME\n").error.find("cannot be") != std::string::npos);
-    CHECK(read_stream("YUV4MPEG2 W5 H3 F0:0 C420\nFRAMX\n" + pattern(bytes, 0)).error.find("does not begin with FRAME") != std::string::npos);
-    CHECK(read_stream("YUV4MPEG2 W5" + std::string(10000, ' ')).error.find("no end") != std::string::npos);
+    CHECK(read_stream("YUV4MPEG2 W5 H3 F0:0 C420\nFRAMX\n" + pattern(bytes, 0))
+              .error.find("does not begin with FRAME") != std::string::npos);
+    CHECK(read_stream("YUV4MPEG2 W5" + std::string(10000, ' ')).error.find("no end") !=
+          std::string::npos);
     CHECK(read_stream("YUV4MPEG2 W5 H3").error.find("cut short") != std::string::npos);
     CHECK(read_stream("").error == "is empty");
     CHECK(read_stream("hello, this is text").error.find("--raw") != std::string::npos);
@@ -154,18 +167,22 @@ TEST_CASE("video: motion JPEG is split by markers, also around thumbnails and no
     // A picture with a thumbnail inside of an APP segment.
     std::vector<std::uint8_t> nested(jpeg.begin(), jpeg.begin() + 2);
     const std::size_t length = jpeg.size() + 2;
-    nested.insert(nested.end(), {0xff, 0xe1, static_cast<std::uint8_t>(length >> 8), static_cast<std::uint8_t>(length)});
+    nested.insert(nested.end(), {0xff, 0xe1, static_cast<std::uint8_t>(length >> 8),
+                                 static_cast<std::uint8_t>(length)});
     nested.insert(nested.end(), jpeg.begin(), jpeg.end());
     nested.insert(nested.end(), jpeg.begin() + 2, jpeg.end());
     std::string stream;
-    for (const std::vector<std::uint8_t>* picture : {&jpeg, static_cast<const std::vector<std::uint8_t>*>(&nested), &jpeg}) stream.append(picture->begin(), picture->end()).append(5, '\0');
+    for (const std::vector<std::uint8_t>* picture :
+         {&jpeg, static_cast<const std::vector<std::uint8_t>*>(&nested), &jpeg})
+        stream.append(picture->begin(), picture->end()).append(5, '\0');
     for (const std::size_t piece : {1, 13, 100000}) {
         const Seen seen = read_stream(stream + std::string(), {}, piece);
         REQUIRE(seen.frames.size() == 3);
         CHECK(seen.frames[0] == jpeg);
         CHECK(seen.frames[1] == nested);
     }
-    const Seen cut = read_stream(std::string(jpeg.begin(), jpeg.end()) + std::string(jpeg.begin(), jpeg.begin() + 100));
+    const Seen cut = read_stream(std::string(jpeg.begin(), jpeg.end()) +
+                                 std::string(jpeg.begin(), jpeg.begin() + 100));
     CHECK(cut.frames.size() == 1);
     CHECK(cut.error == "cut short in frame 1");
 }
@@ -193,14 +210,17 @@ TEST_CASE("video: JPEGs without Huffman tables, with padding, cut or damaged") {
     REQUIRE_FALSE(decode_jpeg(jpeg, JpegPixels::gray, 2, half));
     CHECK(half.width == 24);
     CHECK(half.height == 16);
-    for (const std::size_t length : {std::size_t{0}, std::size_t{2}, std::size_t{100}, jpeg.size() / 2, jpeg.size() - 30}) {
+    for (const std::size_t length :
+         {std::size_t{0}, std::size_t{2}, std::size_t{100}, jpeg.size() / 2, jpeg.size() - 30}) {
         const auto failure = decode_jpeg(std::span(jpeg).first(length), JpegPixels::gray, 1, half);
         REQUIRE(failure);
         CHECK(failure->text.find('\n') == std::string::npos);
     }
 }
 
-TEST_CASE("video: the gray of a frame is the same with and without colour, and short frames are refused") {
+TEST_CASE(
+    "video: the gray of a frame is the same with and without colour, and short frames are "
+    "refused") {
     const std::vector<std::uint8_t> jpeg = small_jpeg();
     Decoder gray({}), drawn({false, true, 1});
     const Packet packet = {PixelLayout::jpeg, jpeg, 0, 0, 0, 0, 0};
@@ -211,14 +231,17 @@ TEST_CASE("video: the gray of a frame is the same with and without colour, and s
     REQUIRE(a.width == b.width);
     CHECK(std::memcmp(a.data, b.data, static_cast<std::size_t>(a.width * a.height)) == 0);
     // Each plain layout: a gray ramp without colour comes back as that gray, whatever the stride.
-    for (const PixelLayout layout : {PixelLayout::gray8, PixelLayout::yuyv, PixelLayout::uyvy, PixelLayout::nv12, PixelLayout::yu12, PixelLayout::rgb24, PixelLayout::bgr24}) {
+    for (const PixelLayout layout :
+         {PixelLayout::gray8, PixelLayout::yuyv, PixelLayout::uyvy, PixelLayout::nv12,
+          PixelLayout::yu12, PixelLayout::rgb24, PixelLayout::bgr24}) {
         CAPTURE(layout_name(layout));
         const std::size_t row = row_bytes(layout, 8), stride = row + 6;
         std::vector<std::uint8_t> bytes(packet_bytes(layout, 8, 4, stride), 128);
         for (std::size_t y = 0; y < 4; ++y)
             for (std::size_t x = 0; x < row; ++x) {
                 const std::size_t pixel = x * 8 / row;
-                const bool luma = (layout != PixelLayout::yuyv || x % 2 == 0) && (layout != PixelLayout::uyvy || x % 2 == 1);
+                const bool luma = (layout != PixelLayout::yuyv || x % 2 == 0) &&
+                                  (layout != PixelLayout::uyvy || x % 2 == 1);
                 if (luma) bytes[y * stride + x] = static_cast<std::uint8_t>(40 + 20 * pixel + y);
             }
         const Packet plain = {layout, bytes, 8, 4, stride, 0, 0};
@@ -230,9 +253,12 @@ TEST_CASE("video: the gray of a frame is the same with and without colour, and s
             std::vector<std::uint8_t> rgb;
             decoder.picture(rgb);
             REQUIRE(rgb.size() == 3 * 8 * 4);
-            const bool yuv = layout != PixelLayout::gray8 && layout != PixelLayout::rgb24 && layout != PixelLayout::bgr24;
-            const int y = 40 + 20 * 3 + 2, want = yuv ? static_cast<int>(std::lround((y - 16) * 255 / 219.0)) : y;
-            for (std::size_t c = 0; c < 3; ++c) CHECK(std::abs(rgb[3 * (2 * 8 + 3) + c] - want) <= 1);
+            const bool yuv = layout != PixelLayout::gray8 && layout != PixelLayout::rgb24 &&
+                             layout != PixelLayout::bgr24;
+            const int y = 40 + 20 * 3 + 2,
+                      want = yuv ? static_cast<int>(std::lround((y - 16) * 255 / 219.0)) : y;
+            for (std::size_t c = 0; c < 3; ++c)
+                CHECK(std::abs(rgb[3 * (2 * 8 + 3) + c] - want) <= 1);
         }
         Packet cut = plain;
         cut.bytes = cut.bytes.first(bytes.size() - 7);
@@ -274,15 +300,20 @@ TEST_CASE("video: newest frame wins, and what is dropped is counted") {
     CHECK(source->next(packet, 1000) == Next::end);
 }
 
-TEST_CASE("video: a recording is an AVI with every frame, and goes on in a second file when the first is full") {
-    const std::string path = "/tmp/mien-test-" + std::to_string(::getpid()) + ".avi", second = path.substr(0, path.size() - 4) + "-2.avi";
+TEST_CASE(
+    "video: a recording is an AVI with every frame, and goes on in a second file when the first is "
+    "full") {
+    const std::string path = "/tmp/mien-test-" + std::to_string(::getpid()) + ".avi",
+                      second = path.substr(0, path.size() - 4) + "-2.avi";
     const std::vector<std::uint8_t> jpeg = small_jpeg();
     CHECK_FALSE(Recorder::create("film.mp4", true));
     CHECK_FALSE(Recorder::create("/no/such/folder/film.avi", true));
     {
         auto recorder = Recorder::create(path, true, 6 * jpeg.size());
         REQUIRE(recorder);
-        for (int i = 0; i < 7; ++i) REQUIRE_FALSE((*recorder)->add(jpeg, 48, 32, static_cast<std::uint64_t>(i) * 50'000'000u));
+        for (int i = 0; i < 7; ++i)
+            REQUIRE_FALSE(
+                (*recorder)->add(jpeg, 48, 32, static_cast<std::uint64_t>(i) * 50'000'000u));
         REQUIRE_FALSE((*recorder)->finish());
         CHECK((*recorder)->frames() == 7);
         CHECK_FALSE(Recorder::create(path, false));
@@ -291,7 +322,10 @@ TEST_CASE("video: a recording is an AVI with every frame, and goes on in a secon
     for (const std::string& name : {path, second}) {
         const ByteVector file = test::read_file(name);
         REQUIRE(file.size() > 300);
-        const auto u32 = [&](std::size_t at) { return file[at] | file[at + 1] << 8 | file[at + 2] << 16 | static_cast<unsigned>(file[at + 3]) << 24; };
+        const auto u32 = [&](std::size_t at) {
+            return file[at] | file[at + 1] << 8 | file[at + 2] << 16 |
+                   static_cast<unsigned>(file[at + 3]) << 24;
+        };
         CHECK(std::memcmp(file.data(), "RIFF", 4) == 0);
         CHECK(u32(4) + 8 == file.size());
         CHECK(u32(32) == 50'000);  // microseconds a frame, by the time stamps
@@ -299,12 +333,14 @@ TEST_CASE("video: a recording is an AVI with every frame, and goes on in a secon
         JpegSplitter splitter;
         splitter.add(file);
         std::size_t found = 0;
-        for (auto picture = splitter.next(); !picture.empty(); picture = splitter.next()) found += ByteVector(picture.begin(), picture.end()) == jpeg;
+        for (auto picture = splitter.next(); !picture.empty(); picture = splitter.next())
+            found += ByteVector(picture.begin(), picture.end()) == jpeg;
         CHECK(found == u32(48));
         ::unlink(name.c_str());
     }
     CHECK(frames == 7);
-    auto full = Recorder::create("/dev/full.avi", true);  // not a file that can be made in there by everybody
+    // not a file that can be made in there by everybody
+    auto full = Recorder::create("/dev/full.avi", true);
     if (full) ::unlink("/dev/full.avi");
 }
 

@@ -12,17 +12,18 @@
 
 #define MAX_FRAMES 256
 
-static struct { unsigned char *data; size_t bytes; } frames[MAX_FRAMES];
+static struct {
+    unsigned char* data;
+    size_t bytes;
+} frames[MAX_FRAMES];
 
-static void fail(const char *what)
-{
+static void fail(const char* what) {
     perror(what);
     exit(1);
 }
 
-static size_t load(const char *path, unsigned char **data)
-{
-    FILE *file = fopen(path, "rb");
+static size_t load(const char* path, unsigned char** data) {
+    FILE* file = fopen(path, "rb");
     long bytes;
     if (!file || fseek(file, 0, SEEK_END) != 0 || (bytes = ftell(file)) <= 0) fail(path);
     rewind(file);
@@ -32,14 +33,14 @@ static size_t load(const char *path, unsigned char **data)
     return (size_t)bytes;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char** argv) {
     if (argc < 7) return 2;
-    const int jpeg = strcmp(argv[2], "MJPG") == 0, width = atoi(argv[3]), height = atoi(argv[4]), rate = atoi(argv[5]);
+    const int jpeg = strcmp(argv[2], "MJPG") == 0, width = atoi(argv[3]), height = atoi(argv[4]),
+              rate = atoi(argv[5]);
     const size_t plain = (size_t)width * (size_t)height * 2;
     size_t count = 0, largest = plain;
     for (int i = 6; i < argc; ++i) {
-        unsigned char *data;
+        unsigned char* data;
         const size_t bytes = load(argv[i], &data), step = jpeg ? bytes : plain;
         for (size_t at = 0; at + step <= bytes && count < MAX_FRAMES; at += step, ++count) {
             frames[count].data = data + at;

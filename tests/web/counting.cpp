@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The heap of a test module: counts who asks for memory. tests/web/allocation.mjs reads the count while pictures are processed.
+// The heap of a test module: counts who asks for memory. tests/web/allocation.mjs reads the count
+// while pictures are processed.
 #include <cstddef>
 #include <cstdlib>
 
@@ -28,10 +29,13 @@ void operator delete(void*, std::size_t) noexcept {}
 void operator delete[](void*, std::size_t) noexcept {}
 extern "C" {
 void* malloc(std::size_t bytes) { return take(bytes); }
-void* calloc(std::size_t n, std::size_t bytes) { return take(n * bytes); }  // the pool is zero and nothing in it is used twice
+// the pool is zero and nothing in it is used twice
+void* calloc(std::size_t n, std::size_t bytes) { return take(n * bytes); }
 void* realloc(void*, std::size_t bytes) { return take(bytes); }
 void* aligned_alloc(std::size_t, std::size_t bytes) { return take(bytes); }
-int posix_memalign(void** place, std::size_t, std::size_t bytes) { return (*place = take(bytes)) == nullptr ? 12 : 0; }
+int posix_memalign(void** place, std::size_t, std::size_t bytes) {
+    return (*place = take(bytes)) == nullptr ? 12 : 0;
+}
 void free(void*) {}
 
 __attribute__((export_name("mien_test_allocations"))) int mien_test_allocations() { return count; }

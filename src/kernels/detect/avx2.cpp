@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The detector's row of windows with AVX2: sixteen windows at a time.
-// Built with -mavx2; runs only where dispatch.cpp found AVX2. No standard library here, see tables.h.
+// Built with -mavx2; runs only where dispatch.cpp found AVX2. No standard library here, see
+// tables.h.
 #include <immintrin.h>
 
 #include "kernels/tables.h"
@@ -14,13 +15,19 @@ struct V {
     using I32 = __m256i;
     using F32 = __m256;
 
-    static U16 load16(const std::uint16_t* p) noexcept { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+    static U16 load16(const std::uint16_t* p) noexcept {
+        return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    }
     static U16 add16(U16 a, U16 b) noexcept { return _mm256_add_epi16(a, b); }
     static U16 sub16(U16 a, U16 b) noexcept { return _mm256_sub_epi16(a, b); }
-    static U16 times16(U16 a, std::int32_t b) noexcept { return _mm256_mullo_epi16(a, _mm256_set1_epi16(static_cast<short>(b))); }
+    static U16 times16(U16 a, std::int32_t b) noexcept {
+        return _mm256_mullo_epi16(a, _mm256_set1_epi16(static_cast<short>(b)));
+    }
     static U16 load_columns(const std::uint16_t* const* windows, std::ptrdiff_t from) noexcept {
-        return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(windows[0] + from))),
-                                       _mm_loadu_si128(reinterpret_cast<const __m128i*>(windows[8] + from)), 1);
+        return _mm256_inserti128_si256(
+            _mm256_castsi128_si256(
+                _mm_loadu_si128(reinterpret_cast<const __m128i*>(windows[0] + from))),
+            _mm_loadu_si128(reinterpret_cast<const __m128i*>(windows[8] + from)), 1);
     }
     static void widen(U16 v, I32 (&out)[parts]) noexcept {
         out[0] = _mm256_cvtepi16_epi32(_mm256_castsi256_si128(v));
@@ -28,7 +35,9 @@ struct V {
     }
 
     static I32 zero() noexcept { return _mm256_setzero_si256(); }
-    static I32 load(const std::uint32_t* p) noexcept { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+    static I32 load(const std::uint32_t* p) noexcept {
+        return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    }
     static I32 add(I32 a, I32 b) noexcept { return _mm256_add_epi32(a, b); }
     static I32 sub(I32 a, I32 b) noexcept { return _mm256_sub_epi32(a, b); }
     static F32 to_float(I32 a) noexcept { return _mm256_cvtepi32_ps(a); }
@@ -36,7 +45,8 @@ struct V {
     static F32 mul(F32 a, F32 b) noexcept { return _mm256_mul_ps(a, b); }
     static F32 add(F32 a, F32 b) noexcept { return _mm256_add_ps(a, b); }
     static I32 choose(I32 sum, F32 value, float threshold, std::int32_t gain) noexcept {
-        const __m256i below = _mm256_castps_si256(_mm256_cmp_ps(value, _mm256_set1_ps(threshold), _CMP_LT_OQ));
+        const __m256i below =
+            _mm256_castps_si256(_mm256_cmp_ps(value, _mm256_set1_ps(threshold), _CMP_LT_OQ));
         return _mm256_add_epi32(sum, _mm256_and_si256(below, _mm256_set1_epi32(gain)));
     }
     static std::uint32_t at_least(I32 a, std::int32_t limit) noexcept {
@@ -51,24 +61,32 @@ struct V {
         return values[i];
     }
 
-    // As haar_norm(), for four windows. The sum of squares is unsigned 32-bit: convert it as signed, less 2^31.
+    // As haar_norm(), for four windows. The sum of squares is unsigned 32-bit: convert it as
+    // signed, less 2^31.
     static __m128 normalise4(__m128i s, __m128i q, double area, std::uint32_t& bits) noexcept {
         const __m256d sum = _mm256_cvtepi32_pd(s);
-        const __m256d square = _mm256_add_pd(_mm256_cvtepi32_pd(_mm_xor_si128(q, _mm_set1_epi32(INT32_MIN))), _mm256_set1_pd(2147483648.0));
+        const __m256d square =
+            _mm256_add_pd(_mm256_cvtepi32_pd(_mm_xor_si128(q, _mm_set1_epi32(INT32_MIN))),
+                          _mm256_set1_pd(2147483648.0));
         const __m256d a = _mm256_set1_pd(area);
         const __m256d nf = _mm256_sub_pd(_mm256_mul_pd(a, square), _mm256_mul_pd(sum, sum));
         const __m256d positive = _mm256_cmp_pd(nf, _mm256_setzero_pd(), _CMP_GT_OQ);
-        // Lanes that are not positive compute with 1 instead, so that no invalid operation is raised.
+        // Lanes that are not positive compute with 1 instead, so that no invalid operation is
+        // raised.
         const __m256d safe = _mm256_blendv_pd(_mm256_set1_pd(1.0), nf, positive);
-        const __m128 norm = _mm256_cvtpd_ps(_mm256_div_pd(_mm256_set1_pd(1.0), _mm256_sqrt_pd(safe)));
-        const __m256d textured = _mm256_cmp_pd(_mm256_mul_pd(a, _mm256_cvtps_pd(norm)), _mm256_set1_pd(0.1), _CMP_LT_OQ);
+        const __m128 norm =
+            _mm256_cvtpd_ps(_mm256_div_pd(_mm256_set1_pd(1.0), _mm256_sqrt_pd(safe)));
+        const __m256d textured =
+            _mm256_cmp_pd(_mm256_mul_pd(a, _mm256_cvtps_pd(norm)), _mm256_set1_pd(0.1), _CMP_LT_OQ);
         bits = static_cast<std::uint32_t>(_mm256_movemask_pd(_mm256_and_pd(positive, textured)));
         return norm;
     }
     static std::uint32_t normalise(I32 s, I32 q, double area, F32& norm) noexcept {
         std::uint32_t low_bits, high_bits;
-        const __m128 low = normalise4(_mm256_castsi256_si128(s), _mm256_castsi256_si128(q), area, low_bits);
-        const __m128 high = normalise4(_mm256_extracti128_si256(s, 1), _mm256_extracti128_si256(q, 1), area, high_bits);
+        const __m128 low =
+            normalise4(_mm256_castsi256_si128(s), _mm256_castsi256_si128(q), area, low_bits);
+        const __m128 high = normalise4(_mm256_extracti128_si256(s, 1),
+                                       _mm256_extracti128_si256(q, 1), area, high_bits);
         norm = _mm256_insertf128_ps(_mm256_castps128_ps256(low), high, 1);
         return low_bits | high_bits << 4;
     }

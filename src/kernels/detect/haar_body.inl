@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
-// How are many windows evaluated at once? Rows of neighbouring windows, and batches of gathered ones, written once over the
-// vector types V of the file that includes this one, inside an anonymous namespace. Beside what stage_body.inl wants, V provides:
-//   load_columns(windows, from): eight elements at windows[0] + from, and with 16 lanes eight at windows[8] + from
+// How are many windows evaluated at once? Rows of neighbouring windows, and batches of gathered
+// ones, written once over the vector types V of the file that includes this one, inside an
+// anonymous namespace. Beside what stage_body.inl wants, V provides:
+//   load_columns(windows, from): eight elements at windows[0] + from, and with 16 lanes eight at
+//   windows[8] + from
 //   load_float(const float*), store(float*, F32)
 
 #include "kernels/detect/stage_body.inl"
 
-// Which windows does the scan visit? After a window that fails in stage 0 the next one is skipped, so within a run of
-// failing windows every second one is visited. For each (skip the first?, 8 failure bits): visited bits, and the carry.
+// Which windows does the scan visit? After a window that fails in stage 0 the next one is skipped,
+// so within a run of failing windows every second one is visited. For each (skip the first?, 8
+// failure bits): visited bits, and the carry.
 struct VisitTable {
     std::uint8_t visited[2][256];
     std::uint8_t skip_next[2][256];
@@ -44,15 +47,19 @@ int haar_row(const HaarRow& row, HaarSurvivor* survivors) noexcept {
     int found = 0;
     bool skip = false;
     for (int first = 0; first < row.count; first += unit_lanes) {
-        const HaarOrigin origin = {row.origin.low + first, row.origin.sum + first, row.origin.square + first};
+        const HaarOrigin origin = {row.origin.low + first, row.origin.sum + first,
+                                   row.origin.square + first};
         const int left = row.count - first;
-        const std::uint32_t inside = left >= unit_lanes ? ~0u >> (32 - unit_lanes) : (1u << left) - 1;
+        const std::uint32_t inside =
+            left >= unit_lanes ? ~0u >> (32 - unit_lanes) : (1u << left) - 1;
         Norms norm;
         const std::uint32_t textured = normalise_unit(table, origin, norm) & inside;
-        // A flat window (variance too low) is not found but does not make the scan skip its neighbour.
+        // A flat window (variance too low) is not found but does not make the scan skip its
+        // neighbour.
         std::uint32_t alive = textured == 0 ? 0 : run_stage(table, 0, origin, norm, textured);
         alive &= visit(textured & ~alive, skip);
-        for (int stage = 1; alive != 0 && stage < row.stages; ++stage) alive = run_stage(table, stage, origin, norm, alive);
+        for (int stage = 1; alive != 0 && stage < row.stages; ++stage)
+            alive = run_stage(table, stage, origin, norm, alive);
         if (alive == 0) continue;
         alignas(64) float norms[unit_lanes];
         for (int p = 0; p < parts; ++p) V::store(norms + p * part_lanes, norm[p]);
@@ -64,7 +71,7 @@ int haar_row(const HaarRow& row, HaarSurvivor* survivors) noexcept {
     return found;
 }
 
-// ------------------------------------------------------------------------------------------------ batches
+// ----------------------------------------------------------------------- batches
 
 using Words = std::uint16_t __attribute__((vector_size(2 * unit_lanes)));
 static_assert(unit_lanes == 8 || unit_lanes == 16);
@@ -75,19 +82,22 @@ inline W zip_low(W a, W b) noexcept {
     if constexpr (sizeof(W) == 16)
         return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
     else
-        return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 8, 24, 9, 25, 10, 26, 11, 27);
+        return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 8, 24, 9, 25, 10, 26, 11,
+                                       27);
 }
 template <class W>
 inline W zip_high(W a, W b) noexcept {
     if constexpr (sizeof(W) == 16)
         return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
     else
-        return __builtin_shufflevector(a, b, 4, 20, 5, 21, 6, 22, 7, 23, 12, 28, 13, 29, 14, 30, 15, 31);
+        return __builtin_shufflevector(a, b, 4, 20, 5, 21, 6, 22, 7, 23, 12, 28, 13, 29, 14, 30, 15,
+                                       31);
 }
 
-// Eight columns of every window, one window a lane: vectors of eight columns of window i (and of window i + 8 in the upper
-// half) are turned by three rounds of zipping.
-[[gnu::always_inline]] inline void copy_columns(const std::uint16_t* const* windows, std::ptrdiff_t from, std::uint16_t* to,
+// Eight columns of every window, one window a lane: vectors of eight columns of window i (and of
+// window i + 8 in the upper half) are turned by three rounds of zipping.
+[[gnu::always_inline]] inline void copy_columns(const std::uint16_t* const* windows,
+                                                std::ptrdiff_t from, std::uint16_t* to,
                                                 std::ptrdiff_t column_elements) noexcept {
     Words a[8], b[8];
     MIEN_UNROLL
@@ -106,31 +116,38 @@ inline W zip_high(W a, W b) noexcept {
     for (int i = 0; i < 8; ++i) __builtin_memcpy(to + i * column_elements, &a[i], sizeof a[i]);
 }
 
-// Columns come in runs of eight; the copy has room for the last run's surplus at the end of each row.
+// Columns come in runs of eight; the copy has room for the last run's surplus at the end of each
+// row.
 inline void copy_windows(const HaarBatch& batch, const std::uint16_t* const* low) noexcept {
     const std::ptrdiff_t row_elements = std::ptrdiff_t{(batch.columns + 15) / 16 * 16} * unit_lanes;
     for (int y = 0; y < batch.rows; ++y) {
         std::uint16_t* const to = batch.copy + y * row_elements;
         const std::ptrdiff_t from = y * batch.pitch;
         if (batch.step == 1) {
-            for (int x = 0; x < batch.columns; x += 8) copy_columns(low, from + x, to + x * unit_lanes, unit_lanes);
+            for (int x = 0; x < batch.columns; x += 8)
+                copy_columns(low, from + x, to + x * unit_lanes, unit_lanes);
         } else {
-            for (int x = 0; x < batch.columns; x += 16) copy_columns(low, from + x / 2, to + x * unit_lanes, 2 * unit_lanes);
-            for (int x = 1; x < batch.columns; x += 16) copy_columns(low, from + batch.odd + x / 2, to + x * unit_lanes, 2 * unit_lanes);
+            for (int x = 0; x < batch.columns; x += 16)
+                copy_columns(low, from + x / 2, to + x * unit_lanes, 2 * unit_lanes);
+            for (int x = 1; x < batch.columns; x += 16)
+                copy_columns(low, from + batch.odd + x / 2, to + x * unit_lanes, 2 * unit_lanes);
         }
     }
 }
 
 // Wide stumps of a batch, window by window: few features need them.
 template <int rects>
-inline void add_wide_lanes(const HaarBatch& batch, const WideStump<rects>* stump, int count, std::int32_t* sums) noexcept {
+inline void add_wide_lanes(const HaarBatch& batch, const WideStump<rects>* stump, int count,
+                           std::int32_t* sums) noexcept {
     for (const WideStump<rects>* end = stump + count; stump != end; ++stump)
         for (int i = 0; i < batch.count; ++i) {
             const std::uint32_t* p = batch.sum[i];
             float value = 0;
             for (int r = 0; r < rects; ++r) {
                 const std::int32_t* c = stump->corner[r];
-                const float term = static_cast<float>(static_cast<std::int32_t>(p[c[0]] - p[c[1]] - p[c[2]] + p[c[3]])) * stump->weight[r];
+                const float term = static_cast<float>(static_cast<std::int32_t>(
+                                       p[c[0]] - p[c[1]] - p[c[2]] + p[c[3]])) *
+                                   stump->weight[r];
                 value = r == 0 ? term : value + term;
             }
             if (value * batch.norm[i] < stump->threshold) sums[i] += stump->gain;
@@ -155,9 +172,12 @@ std::uint32_t haar_batch(const HaarBatch& batch) noexcept {
         add_wide_lanes<2>(batch, table.wide2 + wide.wide2.first, wide.wide2.count, sums);
         add_wide_lanes<3>(batch, table.wide3 + wide.wide3.first, wide.wide3.count, sums);
         Sums sum;
-        for (int p = 0; p < parts; ++p) sum[p] = V::load(reinterpret_cast<const std::uint32_t*>(sums) + p * part_lanes);
+        for (int p = 0; p < parts; ++p)
+            sum[p] = V::load(reinterpret_cast<const std::uint32_t*>(sums) + p * part_lanes);
         add_narrow(sum, norm, *batch.batch_table, stage, batch.copy);
-        alive = decide(stage, sum, alive, [&](int i) { return table.exact_stage(table, index, batch.sum[i], batch.norm[i]); });
+        alive = decide(stage, sum, alive, [&](int i) {
+            return table.exact_stage(table, index, batch.sum[i], batch.norm[i]);
+        });
     }
     return alive;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The detector's row of windows with NEON, of armv7 and aarch64 alike: eight windows at a time.
-// On armv7 built with -mfpu=neon; runs only where dispatch.cpp found NEON. No standard library here, see tables.h.
+// On armv7 built with -mfpu=neon; runs only where dispatch.cpp found NEON. No standard library
+// here, see tables.h.
 #include <arm_neon.h>
 
 #include "kernels/tables.h"
@@ -17,8 +18,12 @@ struct V {
     static U16 load16(const std::uint16_t* p) noexcept { return vld1q_u16(p); }
     static U16 add16(U16 a, U16 b) noexcept { return vaddq_u16(a, b); }
     static U16 sub16(U16 a, U16 b) noexcept { return vsubq_u16(a, b); }
-    static U16 times16(U16 a, std::int32_t b) noexcept { return vmulq_n_u16(a, static_cast<std::uint16_t>(b)); }
-    static U16 load_columns(const std::uint16_t* const* windows, std::ptrdiff_t from) noexcept { return load16(windows[0] + from); }
+    static U16 times16(U16 a, std::int32_t b) noexcept {
+        return vmulq_n_u16(a, static_cast<std::uint16_t>(b));
+    }
+    static U16 load_columns(const std::uint16_t* const* windows, std::ptrdiff_t from) noexcept {
+        return load16(windows[0] + from);
+    }
     static void widen(U16 v, I32 (&out)[parts]) noexcept {
         const int16x8_t s = vreinterpretq_s16_u16(v);
         out[0] = vmovl_s16(vget_low_s16(s));
@@ -72,15 +77,19 @@ struct V {
     }
 #if defined(__aarch64__)
     // As haar_norm(), for two windows.
-    static float32x2_t normalise2(uint32x2_t s, uint32x2_t q, double area, std::uint32_t& bits) noexcept {
+    static float32x2_t normalise2(uint32x2_t s, uint32x2_t q, double area,
+                                  std::uint32_t& bits) noexcept {
         const float64x2_t sum = vcvtq_f64_u64(vmovl_u32(s)), square = vcvtq_f64_u64(vmovl_u32(q));
         const float64x2_t nf = vsubq_f64(vmulq_n_f64(square, area), vmulq_f64(sum, sum));
         const uint64x2_t positive = vcgtq_f64(nf, vdupq_n_f64(0));
-        // Lanes that are not positive compute with 1 instead, so that no invalid operation is raised.
+        // Lanes that are not positive compute with 1 instead, so that no invalid operation is
+        // raised.
         const float64x2_t safe = vbslq_f64(positive, nf, vdupq_n_f64(1));
         const float32x2_t norm = vcvt_f32_f64(vdivq_f64(vdupq_n_f64(1), vsqrtq_f64(safe)));
-        const uint64x2_t textured = vandq_u64(positive, vcltq_f64(vmulq_n_f64(vcvt_f64_f32(norm), area), vdupq_n_f64(0.1)));
-        bits = static_cast<std::uint32_t>((vgetq_lane_u64(textured, 0) & 1) | (vgetq_lane_u64(textured, 1) & 2));
+        const uint64x2_t textured =
+            vandq_u64(positive, vcltq_f64(vmulq_n_f64(vcvt_f64_f32(norm), area), vdupq_n_f64(0.1)));
+        bits = static_cast<std::uint32_t>((vgetq_lane_u64(textured, 0) & 1) |
+                                          (vgetq_lane_u64(textured, 1) & 2));
         return norm;
     }
 #endif

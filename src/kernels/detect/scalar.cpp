@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The detector's row of windows in portable C++: eight windows at a time in the compiler's own vectors, which become SSE2,
-// NEON, or plain registers, whatever the target has.
+// The detector's row of windows in portable C++: eight windows at a time in the compiler's own
+// vectors, which become SSE2, NEON, or plain registers, whatever the target has.
 #include <cstring>
 
 #include "kernels/tables.h"
@@ -36,7 +36,8 @@ struct V {
         std::memcpy(&v, p, sizeof v);
         return v;
     }
-    // Sums wrap modulo 2^32; signed vectors would make that undefined, so the arithmetic is done unsigned.
+    // Sums wrap modulo 2^32; signed vectors would make that undefined, so the arithmetic is done
+    // unsigned.
     static I32 add(I32 a, I32 b) noexcept { return (I32)((U32)a + (U32)b); }
     static I32 sub(I32 a, I32 b) noexcept { return (I32)((U32)a - (U32)b); }
     static F32 to_float(I32 a) noexcept { return __builtin_convertvector(a, F32); }
@@ -62,7 +63,9 @@ struct V {
         std::uint32_t bits = 0;
         for (int i = 0; i < 4; ++i) {
             float value = 0;
-            if (haar_norm(static_cast<std::uint32_t>(sum[i]), static_cast<std::uint32_t>(square[i]), area, value)) bits |= 1u << i;
+            if (haar_norm(static_cast<std::uint32_t>(sum[i]), static_cast<std::uint32_t>(square[i]),
+                          area, value))
+                bits |= 1u << i;
             norm[i] = value;
         }
         return bits;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The detector in portable C++ for processors without any vectors, where scalar.cpp's eight windows at a time would be eight times
-// the work of one: window by window, and a window is left at the stage that it fails. No batches: they exist to fill vectors.
+// The detector in portable C++ for processors without any vectors, where scalar.cpp's eight windows
+// at a time would be eight times the work of one: window by window, and a window is left at the
+// stage that it fails. No batches: they exist to fill vectors.
 #include "kernels/tables.h"
 
 namespace mien {
@@ -16,7 +17,9 @@ struct V {
     static U16 add16(U16 a, U16 b) noexcept { return a + b; }
     static U16 sub16(U16 a, U16 b) noexcept { return a - b; }
     static U16 times16(U16 a, std::int32_t b) noexcept { return a * static_cast<std::uint32_t>(b); }
-    static void widen(U16 v, I32 (&out)[parts]) noexcept { out[0] = static_cast<std::uint32_t>(static_cast<std::int16_t>(v)); }
+    static void widen(U16 v, I32 (&out)[parts]) noexcept {
+        out[0] = static_cast<std::uint32_t>(static_cast<std::int16_t>(v));
+    }
 
     static I32 zero() noexcept { return 0; }
     static I32 load(const std::uint32_t* p) noexcept { return *p; }
@@ -29,9 +32,13 @@ struct V {
     static I32 choose(I32 sum, F32 value, float threshold, std::int32_t gain) noexcept {
         return sum + (value < threshold ? static_cast<std::uint32_t>(gain) : 0u);
     }
-    static std::uint32_t at_least(I32 a, std::int32_t limit) noexcept { return static_cast<std::int32_t>(a) >= limit ? 1 : 0; }
+    static std::uint32_t at_least(I32 a, std::int32_t limit) noexcept {
+        return static_cast<std::int32_t>(a) >= limit ? 1 : 0;
+    }
     static float lane(F32 v, int) noexcept { return v; }
-    static std::uint32_t normalise(I32 sum, I32 square, double area, F32& norm) noexcept { return haar_norm(sum, square, area, norm) ? 1 : 0; }
+    static std::uint32_t normalise(I32 sum, I32 square, double area, F32& norm) noexcept {
+        return haar_norm(sum, square, area, norm) ? 1 : 0;
+    }
 };
 
 #include "kernels/detect/stage_body.inl"
@@ -59,9 +66,11 @@ void shrink_row(const ShrinkRow& row, std::uint16_t* out) noexcept {
     }
 }
 
-void blend_rows(const std::uint16_t* top, const std::uint16_t* bottom, int bottom_weight, int width, std::uint8_t* out) noexcept {
+void blend_rows(const std::uint16_t* top, const std::uint16_t* bottom, int bottom_weight, int width,
+                std::uint8_t* out) noexcept {
     const auto w1 = static_cast<std::uint32_t>(bottom_weight), w0 = 256 - w1;
-    for (int x = 0; x < width; ++x) out[x] = static_cast<std::uint8_t>((w0 * top[x] + w1 * bottom[x] + 32768) >> 16);
+    for (int x = 0; x < width; ++x)
+        out[x] = static_cast<std::uint8_t>((w0 * top[x] + w1 * bottom[x] + 32768) >> 16);
 }
 
 void integral_row(const IntegralRow& row) noexcept {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The detector's row of windows with SSE4.1: eight windows at a time.
-// Built with -msse4.1; runs only where dispatch.cpp found SSE4.1. No standard library here, see tables.h.
+// Built with -msse4.1; runs only where dispatch.cpp found SSE4.1. No standard library here, see
+// tables.h.
 #include <immintrin.h>
 
 #include "kernels/tables.h"
@@ -14,10 +15,14 @@ struct V {
     using I32 = __m128i;
     using F32 = __m128;
 
-    static U16 load16(const std::uint16_t* p) noexcept { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
+    static U16 load16(const std::uint16_t* p) noexcept {
+        return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    }
     static U16 add16(U16 a, U16 b) noexcept { return _mm_add_epi16(a, b); }
     static U16 sub16(U16 a, U16 b) noexcept { return _mm_sub_epi16(a, b); }
-    static U16 times16(U16 a, std::int32_t b) noexcept { return _mm_mullo_epi16(a, _mm_set1_epi16(static_cast<short>(b))); }
+    static U16 times16(U16 a, std::int32_t b) noexcept {
+        return _mm_mullo_epi16(a, _mm_set1_epi16(static_cast<short>(b)));
+    }
     static U16 load_columns(const std::uint16_t* const* windows, std::ptrdiff_t from) noexcept {
         return load16(windows[0] + from);
     }
@@ -27,7 +32,9 @@ struct V {
     }
 
     static I32 zero() noexcept { return _mm_setzero_si128(); }
-    static I32 load(const std::uint32_t* p) noexcept { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
+    static I32 load(const std::uint32_t* p) noexcept {
+        return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    }
     static I32 add(I32 a, I32 b) noexcept { return _mm_add_epi32(a, b); }
     static I32 sub(I32 a, I32 b) noexcept { return _mm_sub_epi32(a, b); }
     static F32 to_float(I32 a) noexcept { return _mm_cvtepi32_ps(a); }
@@ -50,14 +57,18 @@ struct V {
         return values[i];
     }
 
-    // As haar_norm(), for two windows. The sum of squares is unsigned 32-bit: convert it as signed, less 2^31.
+    // As haar_norm(), for two windows. The sum of squares is unsigned 32-bit: convert it as signed,
+    // less 2^31.
     static __m128 normalise2(__m128i s, __m128i q, double area, std::uint32_t& bits) noexcept {
         const __m128d sum = _mm_cvtepi32_pd(s);
-        const __m128d square = _mm_add_pd(_mm_cvtepi32_pd(_mm_xor_si128(q, _mm_set1_epi32(INT32_MIN))), _mm_set1_pd(2147483648.0));
+        const __m128d square =
+            _mm_add_pd(_mm_cvtepi32_pd(_mm_xor_si128(q, _mm_set1_epi32(INT32_MIN))),
+                       _mm_set1_pd(2147483648.0));
         const __m128d a = _mm_set1_pd(area);
         const __m128d nf = _mm_sub_pd(_mm_mul_pd(a, square), _mm_mul_pd(sum, sum));
         const __m128d positive = _mm_cmpgt_pd(nf, _mm_setzero_pd());
-        // Lanes that are not positive compute with 1 instead, so that no invalid operation is raised.
+        // Lanes that are not positive compute with 1 instead, so that no invalid operation is
+        // raised.
         const __m128d safe = _mm_blendv_pd(_mm_set1_pd(1.0), nf, positive);
         const __m128 norm = _mm_cvtpd_ps(_mm_div_pd(_mm_set1_pd(1.0), _mm_sqrt_pd(safe)));
         const __m128d textured = _mm_cmplt_pd(_mm_mul_pd(a, _mm_cvtps_pd(norm)), _mm_set1_pd(0.1));
@@ -67,7 +78,8 @@ struct V {
     static std::uint32_t normalise(I32 s, I32 q, double area, F32& norm) noexcept {
         std::uint32_t low_bits, high_bits;
         const __m128 low = normalise2(s, q, area, low_bits);
-        const __m128 high = normalise2(_mm_unpackhi_epi64(s, s), _mm_unpackhi_epi64(q, q), area, high_bits);
+        const __m128 high =
+            normalise2(_mm_unpackhi_epi64(s, s), _mm_unpackhi_epi64(q, q), area, high_bits);
         norm = _mm_movelh_ps(low, high);
         return low_bits | high_bits << 2;
     }

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
-// How does a unit of windows pass a stage? The stump detector's innermost loops, written once over the vector types V of the
-// file that includes this one, inside an anonymous namespace. A unit is V::lanes neighbouring windows (1, 8, 16 or 32), which
-// live and die together; its 32-bit values take V::parts vectors of V::lanes / V::parts lanes. V provides:
-//   U16: V::lanes 16-bit integers; load16(const uint16_t*); add16, sub16(U16, U16); times16(U16, int32_t)
-//   I32, F32: one part; zero(); load(const uint32_t*); add, sub(I32, I32); to_float(I32); splat, mul, add(F32)
+// How does a unit of windows pass a stage? The stump detector's innermost loops, written once over
+// the vector types V of the file that includes this one, inside an anonymous namespace. A unit is
+// V::lanes neighbouring windows (1, 8, 16 or 32), which live and die together; its 32-bit values
+// take V::parts vectors of V::lanes / V::parts lanes. V provides:
+//   U16: V::lanes 16-bit integers; load16(const uint16_t*); add16, sub16(U16, U16); times16(U16,
+//   int32_t)
+//   I32, F32: one part; zero(); load(const uint32_t*); add, sub(I32, I32); to_float(I32); splat,
+//   mul, add(F32)
 //   widen(U16, I32 (&)[parts]): with sign
 //   choose(I32 sum, F32 value, float threshold, int32_t gain): sum + (value < threshold ? gain : 0)
 //   at_least(I32, int32_t): one bit a lane; lane(F32, int)
-//   normalise(sums, squares, area, F32& norm): one bit a lane whose variance is high enough; norm = 1 / deviation
+//   normalise(sums, squares, area, F32& norm): one bit a lane whose variance is high enough; norm =
+//   1 / deviation
 
 constexpr int unit_lanes = V::lanes;
 constexpr int parts = V::parts;
@@ -17,13 +21,16 @@ using Norms = V::F32[parts];
 using Sums = V::I32[parts];
 
 // The feature's value is known: add the gain where it is below the threshold.
-[[gnu::always_inline]] inline void answer(Sums& sum, const Norms& norm, V::U16 value, float threshold, std::int32_t gain) noexcept {
+[[gnu::always_inline]] inline void answer(Sums& sum, const Norms& norm, V::U16 value,
+                                          float threshold, std::int32_t gain) noexcept {
     V::I32 wide[parts];
     V::widen(value, wide);
-    for (int p = 0; p < parts; ++p) sum[p] = V::choose(sum[p], V::mul(V::to_float(wide[p]), norm[p]), threshold, gain);
+    for (int p = 0; p < parts; ++p)
+        sum[p] = V::choose(sum[p], V::mul(V::to_float(wide[p]), norm[p]), threshold, gain);
 }
 
-[[gnu::always_inline]] inline void add_edges(Sums& sum, const Norms& norm, const EdgeStump* stump, int count, const std::uint16_t* low) noexcept {
+[[gnu::always_inline]] inline void add_edges(Sums& sum, const Norms& norm, const EdgeStump* stump,
+                                             int count, const std::uint16_t* low) noexcept {
     for (const EdgeStump* end = stump + count; stump != end; ++stump) {
         const std::int32_t* c = stump->corner;
         const auto at = [&](int i) { return V::load16(low + c[i]); };
@@ -33,28 +40,35 @@ using Sums = V::I32[parts];
     }
 }
 
-[[gnu::always_inline]] inline void add_lines(Sums& sum, const Norms& norm, const LineStump* stump, int count, const std::uint16_t* low) noexcept {
+[[gnu::always_inline]] inline void add_lines(Sums& sum, const Norms& norm, const LineStump* stump,
+                                             int count, const std::uint16_t* low) noexcept {
     for (const LineStump* end = stump + count; stump != end; ++stump) {
         const std::int32_t* c = stump->corner;
         const auto at = [&](int i) { return V::load16(low + c[i]); };
         const V::U16 inner = V::sub16(V::add16(at(4), at(5)), V::add16(at(6), at(7)));
         const V::U16 outer = V::sub16(V::add16(at(0), at(1)), V::add16(at(2), at(3)));
-        answer(sum, norm, V::add16(outer, V::times16(inner, stump->weight)), stump->threshold, stump->gain);
+        answer(sum, norm, V::add16(outer, V::times16(inner, stump->weight)), stump->threshold,
+               stump->gain);
     }
 }
 
-[[gnu::always_inline]] inline void add_diagonals(Sums& sum, const Norms& norm, const DiagonalStump* stump, int count, const std::uint16_t* low) noexcept {
+[[gnu::always_inline]] inline void add_diagonals(Sums& sum, const Norms& norm,
+                                                 const DiagonalStump* stump, int count,
+                                                 const std::uint16_t* low) noexcept {
     for (const DiagonalStump* end = stump + count; stump != end; ++stump) {
         const std::int32_t* c = stump->corner;
         const auto at = [&](int i) { return V::load16(low + c[i]); };
         const V::U16 centre = V::add16(at(8), at(8));
-        const V::U16 twice = V::sub16(centre, V::add16(V::add16(at(4), at(5)), V::add16(at(6), at(7))));
+        const V::U16 twice =
+            V::sub16(centre, V::add16(V::add16(at(4), at(5)), V::add16(at(6), at(7))));
         const V::U16 once = V::add16(V::add16(at(0), at(1)), V::add16(at(2), at(3)));
-        answer(sum, norm, V::times16(V::add16(once, V::add16(twice, twice)), stump->sign), stump->threshold, stump->gain);
+        answer(sum, norm, V::times16(V::add16(once, V::add16(twice, twice)), stump->sign),
+               stump->threshold, stump->gain);
     }
 }
 
-[[gnu::always_inline]] inline void add_splits(Sums& sum, const Norms& norm, const SplitStump* stump, int count, const std::uint16_t* low) noexcept {
+[[gnu::always_inline]] inline void add_splits(Sums& sum, const Norms& norm, const SplitStump* stump,
+                                              int count, const std::uint16_t* low) noexcept {
     for (const SplitStump* end = stump + count; stump != end; ++stump) {
         V::I32 total[parts], part[parts];
         for (int p = 0; p < parts; ++p) total[p] = V::zero();
@@ -67,21 +81,27 @@ using Sums = V::I32[parts];
             for (int p = 0; p < parts; ++p) total[p] = V::add(total[p], part[p]);
         }
         for (int p = 0; p < parts; ++p)
-            sum[p] = V::choose(sum[p], V::mul(V::to_float(total[p]), norm[p]), stump->threshold, stump->gain);
+            sum[p] = V::choose(sum[p], V::mul(V::to_float(total[p]), norm[p]), stump->threshold,
+                               stump->gain);
     }
 }
 
 template <int rects>
-[[gnu::always_inline]] inline void add_wide(Sums& sum, const Norms& norm, const WideStump<rects>* stump, int count, const std::uint32_t* integral) noexcept {
+[[gnu::always_inline]] inline void add_wide(Sums& sum, const Norms& norm,
+                                            const WideStump<rects>* stump, int count,
+                                            const std::uint32_t* integral) noexcept {
     for (const WideStump<rects>* end = stump + count; stump != end; ++stump)
         for (int p = 0; p < parts; ++p) {
             const std::uint32_t* origin = integral + p * part_lanes;
-            // Same operations in the same order as the reference: f32(f32(w0 s0 + w1 s1) [+ w2 s2]) * norm.
+            // Same operations in the same order as the reference: f32(f32(w0 s0 + w1 s1) [+ w2 s2])
+            // * norm.
             V::F32 value{};
             for (int r = 0; r < rects; ++r) {
                 const std::int32_t* c = stump->corner[r];
-                const V::I32 area = V::add(V::sub(V::sub(V::load(origin + c[0]), V::load(origin + c[1])), V::load(origin + c[2])),
-                                           V::load(origin + c[3]));
+                const V::I32 area =
+                    V::add(V::sub(V::sub(V::load(origin + c[0]), V::load(origin + c[1])),
+                                  V::load(origin + c[2])),
+                           V::load(origin + c[3]));
                 const V::F32 term = V::mul(V::to_float(area), V::splat(stump->weight[r]));
                 value = r == 0 ? term : V::add(value, term);
             }
@@ -89,7 +109,9 @@ template <int rects>
         }
 }
 
-[[gnu::always_inline]] inline void add_narrow(Sums& sum, const Norms& norm, const HaarTable& table, const HaarStage& stage, const std::uint16_t* low) noexcept {
+[[gnu::always_inline]] inline void add_narrow(Sums& sum, const Norms& norm, const HaarTable& table,
+                                              const HaarStage& stage,
+                                              const std::uint16_t* low) noexcept {
     add_edges(sum, norm, table.edges + stage.edges.first, stage.edges.count, low);
     add_lines(sum, norm, table.lines + stage.lines.first, stage.lines.count, low);
     add_diagonals(sum, norm, table.diagonals + stage.diagonals.first, stage.diagonals.count, low);
@@ -98,7 +120,8 @@ template <int rects>
 
 // The windows of `alive` whose sums pass the stage; `exact` decides where fixed point cannot.
 template <class Exact>
-inline std::uint32_t decide(const HaarStage& stage, const Sums& sum, std::uint32_t alive, const Exact& exact) noexcept {
+inline std::uint32_t decide(const HaarStage& stage, const Sums& sum, std::uint32_t alive,
+                            const Exact& exact) noexcept {
     std::uint32_t passed = 0, possible = 0;
     for (int p = 0; p < parts; ++p) {
         passed |= V::at_least(sum[p], stage.pass_from) << (p * part_lanes);
@@ -111,7 +134,8 @@ inline std::uint32_t decide(const HaarStage& stage, const Sums& sum, std::uint32
     return passed & alive;
 }
 
-inline std::uint32_t run_stage(const HaarTable& table, int index, const HaarOrigin& origin, const Norms& norm, std::uint32_t alive) noexcept {
+inline std::uint32_t run_stage(const HaarTable& table, int index, const HaarOrigin& origin,
+                               const Norms& norm, std::uint32_t alive) noexcept {
     const HaarStage& stage = table.stages[index];
     Sums sum;
     for (int p = 0; p < parts; ++p) sum[p] = V::zero();
@@ -119,20 +143,27 @@ inline std::uint32_t run_stage(const HaarTable& table, int index, const HaarOrig
     add_wide<2>(sum, norm, table.wide2 + stage.wide2.first, stage.wide2.count, origin.sum);
     add_wide<3>(sum, norm, table.wide3 + stage.wide3.first, stage.wide3.count, origin.sum);
     return decide(stage, sum, alive, [&](int i) {
-        return table.exact_stage(table, index, origin.sum + i, V::lane(norm[i / part_lanes], i % part_lanes));
+        return table.exact_stage(table, index, origin.sum + i,
+                                 V::lane(norm[i / part_lanes], i % part_lanes));
     });
 }
 
 // The windows of the unit that are not flat, and their 1 / deviation.
-[[gnu::always_inline]] inline std::uint32_t normalise_unit(const HaarTable& table, const HaarOrigin& origin, Norms& norm) noexcept {
+[[gnu::always_inline]] inline std::uint32_t normalise_unit(const HaarTable& table,
+                                                           const HaarOrigin& origin,
+                                                           Norms& norm) noexcept {
     std::uint32_t textured = 0;
     for (int p = 0; p < parts; ++p) {
         const auto window = [&](const std::uint32_t* plane) {
             const std::uint32_t* from = plane + p * part_lanes;
             const std::int32_t* c = table.norm_corner;
-            return V::add(V::sub(V::sub(V::load(from + c[0]), V::load(from + c[1])), V::load(from + c[2])), V::load(from + c[3]));
+            return V::add(
+                V::sub(V::sub(V::load(from + c[0]), V::load(from + c[1])), V::load(from + c[2])),
+                V::load(from + c[3]));
         };
-        textured |= V::normalise(window(origin.sum), window(origin.square), table.norm_area, norm[p]) << (p * part_lanes);
+        textured |=
+            V::normalise(window(origin.sum), window(origin.square), table.norm_area, norm[p])
+            << (p * part_lanes);
     }
     return textured;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Rows of pixels with NEON, of armv7 and aarch64 alike. Structure loads take the channels apart.
-// On armv7 built with -mfpu=neon; runs only where dispatch.cpp found NEON. No standard library here, see tables.h.
+// On armv7 built with -mfpu=neon; runs only where dispatch.cpp found NEON. No standard library
+// here, see tables.h.
 #include <arm_neon.h>
 
 #include "kernels/tables.h"
@@ -13,7 +14,8 @@ struct V {
 
     static uint16x4_t gray4(uint16x4_t red, uint16x4_t green, uint16x4_t blue) noexcept {
         // The narrowing shift rounds: it adds 16384.
-        return vrshrn_n_u32(vmlal_n_u16(vmlal_n_u16(vmull_n_u16(red, 9798), green, 19235), blue, 3735), 15);
+        return vrshrn_n_u32(
+            vmlal_n_u16(vmlal_n_u16(vmull_n_u16(red, 9798), green, 19235), blue, 3735), 15);
     }
     static uint8x8_t gray8(uint8x8_t red, uint8x8_t green, uint8x8_t blue) noexcept {
         const uint16x8_t r = vmovl_u8(red), g = vmovl_u8(green), b = vmovl_u8(blue);
@@ -39,25 +41,30 @@ struct V {
         vst1q_u8(out, vld2q_u8(p).val[first]);
     }
 
-    static void linear_columns(const std::uint8_t* pairs, const std::int16_t* weights, std::int16_t* out) noexcept {
+    static void linear_columns(const std::uint8_t* pairs, const std::int16_t* weights,
+                               std::int16_t* out) noexcept {
         for (int i = 0; i < block; i += 8) {
             const uint8x8x2_t pair = vld2_u8(pairs + 2 * i);
             const int16x8x2_t weight = vld2q_s16(weights + 2 * i);
-            const int16x8_t l = vreinterpretq_s16_u16(vmovl_u8(pair.val[0])), r = vreinterpretq_s16_u16(vmovl_u8(pair.val[1]));
-            const int32x4_t low = vmlal_s16(vmull_s16(vget_low_s16(l), vget_low_s16(weight.val[0])), vget_low_s16(r),
-                                            vget_low_s16(weight.val[1]));
-            const int32x4_t high = vmlal_s16(vmull_s16(vget_high_s16(l), vget_high_s16(weight.val[0])), vget_high_s16(r),
-                                             vget_high_s16(weight.val[1]));
+            const int16x8_t l = vreinterpretq_s16_u16(vmovl_u8(pair.val[0])),
+                            r = vreinterpretq_s16_u16(vmovl_u8(pair.val[1]));
+            const int32x4_t low = vmlal_s16(vmull_s16(vget_low_s16(l), vget_low_s16(weight.val[0])),
+                                            vget_low_s16(r), vget_low_s16(weight.val[1]));
+            const int32x4_t high =
+                vmlal_s16(vmull_s16(vget_high_s16(l), vget_high_s16(weight.val[0])),
+                          vget_high_s16(r), vget_high_s16(weight.val[1]));
             vst1q_s16(out + i, vcombine_s16(vshrn_n_s32(low, 4), vshrn_n_s32(high, 4)));
         }
     }
     static int16x8_t high_product(int16x8_t a, std::int16_t w) noexcept {
-        return vcombine_s16(vshrn_n_s32(vmull_n_s16(vget_low_s16(a), w), 16), vshrn_n_s32(vmull_n_s16(vget_high_s16(a), w), 16));
+        return vcombine_s16(vshrn_n_s32(vmull_n_s16(vget_low_s16(a), w), 16),
+                            vshrn_n_s32(vmull_n_s16(vget_high_s16(a), w), 16));
     }
-    static void linear_rows(const std::int16_t* top, const std::int16_t* bottom, std::int16_t w0, std::int16_t w1,
-                            std::uint8_t* out) noexcept {
+    static void linear_rows(const std::int16_t* top, const std::int16_t* bottom, std::int16_t w0,
+                            std::int16_t w1, std::uint8_t* out) noexcept {
         for (int i = 0; i < block; i += 8) {
-            const int16x8_t sum = vaddq_s16(high_product(vld1q_s16(top + i), w0), high_product(vld1q_s16(bottom + i), w1));
+            const int16x8_t sum = vaddq_s16(high_product(vld1q_s16(top + i), w0),
+                                            high_product(vld1q_s16(bottom + i), w1));
             vst1_u8(out + i, vqrshrun_n_s16(sum, 2));  // rounds: it adds 2
         }
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Rows of pixels, once for every instruction set: whole blocks, then one more that ends where the row ends and computes
-// some pixels twice. Rows shorter than a block go one by one, so that nothing outside of a row is touched.
-// The file that includes this defines V: the number of pixels of a block and what happens to one block.
+// Rows of pixels, once for every instruction set: whole blocks, then one more that ends where the
+// row ends and computes some pixels twice. Rows shorter than a block go one by one, so that nothing
+// outside of a row is touched. The file that includes this defines V: the number of pixels of a
+// block and what happens to one block.
 
 template <class Block, class Single>
 inline void sweep(int count, Block block, Single single) noexcept {
@@ -18,10 +19,14 @@ inline void sweep(int count, Block block, Single single) noexcept {
 template <int pixel_bytes, int red>
 void gray_row(const std::uint8_t* p, int width, std::uint8_t* gray) noexcept {
     sweep(
-        width, [=](int x) { V::template gray<pixel_bytes, red>(p + std::ptrdiff_t{x} * pixel_bytes, gray + x); },
+        width,
+        [=](int x) {
+            V::template gray<pixel_bytes, red>(p + std::ptrdiff_t{x} * pixel_bytes, gray + x);
+        },
         [=](int x) {
             const std::uint8_t* const q = p + std::ptrdiff_t{x} * pixel_bytes;
-            gray[x] = static_cast<std::uint8_t>((9798 * q[red] + 19235 * q[1] + 3735 * q[2 - red] + 16384) >> 15);
+            gray[x] = static_cast<std::uint8_t>(
+                (9798 * q[red] + 19235 * q[1] + 3735 * q[2 - red] + 16384) >> 15);
         });
 }
 
@@ -32,21 +37,25 @@ void every_second(const std::uint8_t* p, int width, std::uint8_t* gray) noexcept
         [=](int x) { gray[x] = p[2 * std::ptrdiff_t{x} + first]; });
 }
 
-void linear_columns(const std::uint8_t* pairs, const std::int16_t* weights, int count, std::int16_t* out) noexcept {
+void linear_columns(const std::uint8_t* pairs, const std::int16_t* weights, int count,
+                    std::int16_t* out) noexcept {
     sweep(
         count, [=](int i) { V::linear_columns(pairs + 2 * i, weights + 2 * i, out + i); },
         [=](int i) {
-            out[i] = static_cast<std::int16_t>((pairs[2 * i] * weights[2 * i] + pairs[2 * i + 1] * weights[2 * i + 1]) >> 4);
+            out[i] = static_cast<std::int16_t>(
+                (pairs[2 * i] * weights[2 * i] + pairs[2 * i + 1] * weights[2 * i + 1]) >> 4);
         });
 }
 
-void linear_rows(const std::int16_t* top, const std::int16_t* bottom, int top_weight, int bottom_weight, int count,
-                 std::uint8_t* out) noexcept {
-    const auto w0 = static_cast<std::int16_t>(top_weight), w1 = static_cast<std::int16_t>(bottom_weight);
+void linear_rows(const std::int16_t* top, const std::int16_t* bottom, int top_weight,
+                 int bottom_weight, int count, std::uint8_t* out) noexcept {
+    const auto w0 = static_cast<std::int16_t>(top_weight),
+               w1 = static_cast<std::int16_t>(bottom_weight);
     sweep(
         count, [=](int i) { V::linear_rows(top + i, bottom + i, w0, w1, out + i); },
         [=](int i) {
-            out[i] = static_cast<std::uint8_t>(((top_weight * top[i] >> 16) + (bottom_weight * bottom[i] >> 16) + 2) >> 2);
+            out[i] = static_cast<std::uint8_t>(
+                ((top_weight * top[i] >> 16) + (bottom_weight * bottom[i] >> 16) + 2) >> 2);
         });
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The AVX2 kernels of the networks: int8 dot products by vpmaddubsw + vpmaddwd.
-// Built with -mavx2; runs only where dispatch.cpp found AVX2. No standard library here, see tables.h.
+// Built with -mavx2; runs only where dispatch.cpp found AVX2. No standard library here, see
+// tables.h.
 #include <immintrin.h>
 
 #include "kernels/tables.h"
@@ -8,9 +9,15 @@
 namespace mien {
 namespace {
 
-inline __m256i load256(const void* p) noexcept { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
-inline __m128i load128(const void* p) noexcept { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
-inline __m128i load64(const void* p) noexcept { return _mm_loadl_epi64(static_cast<const __m128i*>(p)); }
+inline __m256i load256(const void* p) noexcept {
+    return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+}
+inline __m128i load128(const void* p) noexcept {
+    return _mm_loadu_si128(static_cast<const __m128i*>(p));
+}
+inline __m128i load64(const void* p) noexcept {
+    return _mm_loadl_epi64(static_cast<const __m128i*>(p));
+}
 
 inline __m256i broadcast4(const std::int8_t* p) noexcept {
     std::int32_t v;
@@ -19,15 +26,19 @@ inline __m256i broadcast4(const std::int8_t* p) noexcept {
 }
 
 // f32(acc) * scale, rounded to nearest even, as int32; the packs that follow saturate it.
-inline __m256i scaled(__m256i acc, __m256 scale) noexcept { return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(acc), scale)); }
+inline __m256i scaled(__m256i acc, __m256 scale) noexcept {
+    return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(acc), scale));
+}
 
-// ------------------------------------------------------------------------------------------------ convolution
+// ------------------------------------------------------------------- convolution
 
-// acc += the dot products of four input bytes with each of eight weight columns. |a| * sign(w, a) keeps vpmaddubsw, whose
-// first operand is unsigned, within 2 * 127 * 127 < 2^15: it cannot saturate.
+// acc += the dot products of four input bytes with each of eight weight columns. |a| * sign(w, a)
+// keeps vpmaddubsw, whose first operand is unsigned, within 2 * 127 * 127 < 2^15: it cannot
+// saturate.
 template <bool nonnegative>
 inline __m256i dot4(__m256i acc, __m256i a, __m256i magnitude, __m256i w) noexcept {
-    const __m256i pairs = nonnegative ? _mm256_maddubs_epi16(a, w) : _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(w, a));
+    const __m256i pairs = nonnegative ? _mm256_maddubs_epi16(a, w)
+                                      : _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(w, a));
     return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
@@ -56,22 +67,29 @@ struct V {
         return dot4<unsigned_input>(acc, a.value, a.magnitude, w);
     }
     static Words32 scaled(I32 acc, F32 scale) noexcept { return mien::scaled(acc, scale); }
-    // packs works within 128-bit halves: (first.lo, second.lo | first.hi, second.hi); put the quarters back in order.
+    // packs works within 128-bit halves: (first.lo, second.lo | first.hi, second.hi); put the
+    // quarters back in order.
     static __m128i to_bytes(__m256i first, __m256i second, std::int8_t low) noexcept {
         const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(first, second), 0xd8);
-        return _mm_max_epi8(_mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)), _mm_set1_epi8(low));
+        return _mm_max_epi8(
+            _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)),
+            _mm_set1_epi8(low));
     }
-    static void store8(std::int8_t* p, const Words32 (&v)[1], std::int8_t low, std::uint8_t) noexcept {
+    static void store8(std::int8_t* p, const Words32 (&v)[1], std::int8_t low,
+                       std::uint8_t) noexcept {
         _mm_storel_epi64(reinterpret_cast<__m128i*>(p), to_bytes(v[0], v[0], low));
     }
-    static void store16(std::int8_t* p, const Words32 (&v)[2], std::int8_t low, std::uint8_t) noexcept {
+    static void store16(std::int8_t* p, const Words32 (&v)[2], std::int8_t low,
+                        std::uint8_t) noexcept {
         _mm_storeu_si128(reinterpret_cast<__m128i*>(p), to_bytes(v[0], v[1], low));
     }
 
     // Depthwise.
 
     static U8 load8(const std::int8_t* p) noexcept { return load256(p); }
-    static void store8(std::int8_t* p, U8 v) noexcept { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
+    static void store8(std::int8_t* p, U8 v) noexcept {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v);
+    }
     static void store_part(std::int8_t* p, U8 v, int count) noexcept {
         if (count == bytes) return store8(p, v);
         alignas(32) std::int8_t all[bytes];
@@ -88,7 +106,9 @@ struct V {
     }
     static I32 load32(const std::int32_t* p) noexcept { return load256(p); }
     static F32 loadf(const float* p) noexcept { return _mm256_loadu_ps(p); }
-    static I32 requantise(I32 a, F32 a_scale, I32 b, F32 b_scale) noexcept { return _mm256_packs_epi32(scaled(a, a_scale), scaled(b, b_scale)); }
+    static I32 requantise(I32 a, F32 a_scale, I32 b, F32 b_scale) noexcept {
+        return _mm256_packs_epi32(scaled(a, a_scale), scaled(b, b_scale));
+    }
     static U8 pack_bytes(I32 front, I32 back, std::int8_t low, std::uint8_t) noexcept {
         return _mm256_max_epi8(_mm256_packs_epi16(front, back), _mm256_set1_epi8(low));
     }
@@ -96,15 +116,17 @@ struct V {
 
 #include "kernels/net/conv_body.inl"
 
-// ------------------------------------------------------------------------------------------------ depthwise
+// --------------------------------------------------------------------- depthwise
 
 // One tap of sixteen bytes, or of eight in the low half.
 inline __m256i widen16(const std::int8_t* p) noexcept { return _mm256_cvtepi8_epi16(load128(p)); }
 
-// Sixteen outputs whose channels are consecutive (from `n`), or, with `two_pixels`, eight channels of two neighbouring
-// pixels, which lie in memory like sixteen channels. Taps go in pairs so that vpmaddwd adds two products.
+// Sixteen outputs whose channels are consecutive (from `n`), or, with `two_pixels`, eight channels
+// of two neighbouring pixels, which lie in memory like sixteen channels. Taps go in pairs so that
+// vpmaddwd adds two products.
 template <bool two_pixels>
-inline void depthwise16(const DepthwiseArgs& args, const std::int8_t* field, int n, std::int8_t* out) noexcept {
+inline void depthwise16(const DepthwiseArgs& args, const std::int8_t* field, int n,
+                        std::int8_t* out) noexcept {
     const int taps = args.kernel_h * args.kernel_w;
     const std::int16_t* w = args.weights + 2 * n;
     const std::int8_t* tap = field;
@@ -118,7 +140,8 @@ inline void depthwise16(const DepthwiseArgs& args, const std::int8_t* field, int
         }
         return value;
     };
-    // unpacklo/hi give channels 0-3, 8-11 and 4-7, 12-15: load weights, bias and scale in the same order.
+    // unpacklo/hi give channels 0-3, 8-11 and 4-7, 12-15: load weights, bias and scale in the same
+    // order.
     const auto split = [&](const void* first, const void* second) {
         return _mm256_inserti128_si256(_mm256_castsi128_si256(load128(first)), load128(second), 1);
     };
@@ -128,33 +151,42 @@ inline void depthwise16(const DepthwiseArgs& args, const std::int8_t* field, int
     for (int t = 0; t < taps; t += 2, w += 2 * args.channels) {
         const __m256i a = next_tap();
         const __m256i b = t + 1 < taps ? next_tap() : _mm256_setzero_si256();
-        low_acc = _mm256_add_epi32(low_acc, _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), split(w, w + 2 * upper)));
-        high_acc = _mm256_add_epi32(high_acc, _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), split(w + 8, w + 2 * upper + 8)));
+        low_acc = _mm256_add_epi32(
+            low_acc, _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), split(w, w + 2 * upper)));
+        high_acc = _mm256_add_epi32(high_acc, _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b),
+                                                                split(w + 8, w + 2 * upper + 8)));
     }
     const __m256 low_scale = _mm256_castsi256_ps(split(args.scale + n, args.scale + n + upper));
-    const __m256 high_scale = _mm256_castsi256_ps(split(args.scale + n + 4, args.scale + n + upper + 4));
-    const __m256i words = _mm256_packs_epi32(scaled(low_acc, low_scale), scaled(high_acc, high_scale));
-    const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    const __m256 high_scale =
+        _mm256_castsi256_ps(split(args.scale + n + 4, args.scale + n + upper + 4));
+    const __m256i words =
+        _mm256_packs_epi32(scaled(low_acc, low_scale), scaled(high_acc, high_scale));
+    const __m128i bytes =
+        _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_max_epi8(bytes, _mm_set1_epi8(args.low)));
 }
 
 // Eight outputs of one pixel.
-inline void depthwise8(const DepthwiseArgs& args, const std::int8_t* field, int n, std::int8_t* out) noexcept {
+inline void depthwise8(const DepthwiseArgs& args, const std::int8_t* field, int n,
+                       std::int8_t* out) noexcept {
     const int taps = args.kernel_h * args.kernel_w;
     __m128i low_acc = load128(args.bias + n), high_acc = load128(args.bias + n + 4);
     const auto tap_at = [&](int t) {
-        return _mm_cvtepi8_epi16(load64(field + t / args.kernel_w * args.input_row + t % args.kernel_w * args.channels));
+        return _mm_cvtepi8_epi16(
+            load64(field + t / args.kernel_w * args.input_row + t % args.kernel_w * args.channels));
     };
     const std::int16_t* w = args.weights + 2 * n;
     for (int t = 0; t < taps; t += 2, w += 2 * args.channels) {
         const __m128i a = tap_at(t);
         const __m128i b = t + 1 < taps ? tap_at(t + 1) : _mm_setzero_si128();
         low_acc = _mm_add_epi32(low_acc, _mm_madd_epi16(_mm_unpacklo_epi16(a, b), load128(w)));
-        high_acc = _mm_add_epi32(high_acc, _mm_madd_epi16(_mm_unpackhi_epi16(a, b), load128(w + 8)));
+        high_acc =
+            _mm_add_epi32(high_acc, _mm_madd_epi16(_mm_unpackhi_epi16(a, b), load128(w + 8)));
     }
     const __m256i acc = _mm256_inserti128_si256(_mm256_castsi128_si256(low_acc), high_acc, 1);
     const __m256i values = scaled(acc, _mm256_loadu_ps(args.scale + n));
-    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(values), _mm256_extracti128_si256(values, 1));
+    const __m128i words =
+        _mm_packs_epi32(_mm256_castsi256_si128(values), _mm256_extracti128_si256(values, 1));
     const __m128i bytes = _mm_max_epi8(_mm_packs_epi16(words, words), _mm_set1_epi8(args.low));
     _mm_storel_epi64(reinterpret_cast<__m128i*>(out), bytes);
 }
@@ -165,27 +197,31 @@ void depthwise(const DepthwiseArgs& args) noexcept {
     if (args.packed3 != nullptr) return depthwise3_any(args);
     const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(args.stride_x) * args.channels;
     for (int y = 0; y < args.output_h; ++y) {
-        const std::int8_t* field = args.input + static_cast<std::ptrdiff_t>(y) * args.stride_y * args.input_row;
+        const std::int8_t* field =
+            args.input + static_cast<std::ptrdiff_t>(y) * args.stride_y * args.input_row;
         std::int8_t* out = args.output + y * args.output_row;
         int x = 0;
         if (args.channels == 8 && args.stride_x == 1)
-            for (; x + 2 <= args.output_w; x += 2) depthwise16<true>(args, field + x * step, 0, out + x * args.channels);
+            for (; x + 2 <= args.output_w; x += 2)
+                depthwise16<true>(args, field + x * step, 0, out + x * args.channels);
         for (; x < args.output_w; ++x) {
             int n = 0;
             for (; n + 16 <= args.channels; n += 16)
                 depthwise16<false>(args, field + x * step + n, n, out + x * args.channels + n);
-            if (n < args.channels) depthwise8(args, field + x * step + n, n, out + x * args.channels + n);
+            if (n < args.channels)
+                depthwise8(args, field + x * step + n, n, out + x * args.channels + n);
         }
     }
 }
 
 }  // namespace
 
-// ------------------------------------------------------------------------------------------------ pooling, add
+// ------------------------------------------------------------------ pooling, add
 
 namespace {
 
-// A pixel's maximum over a window: 32 channels at a time, as unsigned bytes. Signed ones are turned round twice.
+// A pixel's maximum over a window: 32 channels at a time, as unsigned bytes. Signed ones are turned
+// round twice.
 template <bool lifted>
 void max_pool_rows(const PoolArgs& args) noexcept {
     const __m256i flip = _mm256_set1_epi8(lifted ? 0 : static_cast<char>(0x80));
@@ -196,11 +232,14 @@ void max_pool_rows(const PoolArgs& args) noexcept {
     };
     for (int y = 0; y < args.output_h; ++y) {
         const int top = y * args.stride_y - args.pad_top;
-        const int y0 = top > 0 ? top : 0, y1 = top + args.kernel_h < args.input_h ? top + args.kernel_h : args.input_h;
+        const int y0 = top > 0 ? top : 0,
+                  y1 = top + args.kernel_h < args.input_h ? top + args.kernel_h : args.input_h;
         const std::int8_t* const row = args.input + y0 * args.input_row;
         for (int x = 0; x < args.output_w; ++x) {
             const int left = x * args.stride_x - args.pad_left;
-            const int x0 = left > 0 ? left : 0, x1 = left + args.kernel_w < args.input_w ? left + args.kernel_w : args.input_w;
+            const int x0 = left > 0 ? left : 0, x1 = left + args.kernel_w < args.input_w
+                                                         ? left + args.kernel_w
+                                                         : args.input_w;
             std::int8_t* out = args.output + y * args.output_row + x * args.channels;
             for (int n = 0; n < args.channels;) {
                 const int rest = args.channels - n, count = rest >= 32 ? 32 : rest >= 16 ? 16 : 8;
@@ -208,14 +247,18 @@ void max_pool_rows(const PoolArgs& args) noexcept {
                 __m256i best = _mm256_xor_si256(load_part(in, count), flip);
                 for (int iy = y0; iy < y1; ++iy, in += args.input_row)
                     for (int ix = 0; ix < x1 - x0; ++ix)
-                        best = _mm256_max_epu8(best, _mm256_xor_si256(load_part(in + ix * args.channels, count), flip));
+                        best = _mm256_max_epu8(
+                            best,
+                            _mm256_xor_si256(load_part(in + ix * args.channels, count), flip));
                 best = _mm256_xor_si256(best, flip);
                 if (count == 32)
                     _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + n), best);
                 else if (count == 16)
-                    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + n), _mm256_castsi256_si128(best));
+                    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + n),
+                                     _mm256_castsi256_si128(best));
                 else
-                    _mm_storel_epi64(reinterpret_cast<__m128i*>(out + n), _mm256_castsi256_si128(best));
+                    _mm_storel_epi64(reinterpret_cast<__m128i*>(out + n),
+                                     _mm256_castsi256_si128(best));
                 n += count;
             }
         }
@@ -225,8 +268,10 @@ void max_pool_rows(const PoolArgs& args) noexcept {
 // Three by three, the pooling of the XCEPTION networks.
 template <bool lifted, int channels>
 void max_pool3(const PoolArgs& args) noexcept {
-    // The nine positions as offsets from the first: inside the input they are the same for every window of a row.
-    const auto window = [&](const std::int8_t* const (&rows)[3], const std::ptrdiff_t (&columns)[3], std::int8_t* out) {
+    // The nine positions as offsets from the first: inside the input they are the same for every
+    // window of a row.
+    const auto window = [&](const std::int8_t* const(&rows)[3], const std::ptrdiff_t(&columns)[3],
+                            std::int8_t* out) {
         if constexpr (channels == 16) {
             __m128i best = load128(rows[0] + columns[0]);
             MIEN_UNROLL
@@ -251,7 +296,9 @@ void max_pool3(const PoolArgs& args) noexcept {
     const auto clamp = [](int v, int end) { return v < 0 ? 0 : v < end ? v : end - 1; };
     for (int y = 0; y < args.output_h; ++y) {
         const std::int8_t* rows[3];
-        for (int i = 0; i < 3; ++i) rows[i] = args.input + clamp(y * args.stride_y - args.pad_top + i, args.input_h) * args.input_row;
+        for (int i = 0; i < 3; ++i)
+            rows[i] = args.input +
+                      clamp(y * args.stride_y - args.pad_top + i, args.input_h) * args.input_row;
         std::int8_t* out = args.output + y * args.output_row;
         for (int x = 0; x < args.output_w; ++x, out += channels) {
             const int left = x * args.stride_x - args.pad_left;
@@ -260,7 +307,8 @@ void max_pool3(const PoolArgs& args) noexcept {
                 window(rows, {at, at + channels, at + 2 * channels}, out);
             } else {
                 std::ptrdiff_t columns[3];
-                for (int i = 0; i < 3; ++i) columns[i] = std::ptrdiff_t{clamp(left + i, args.input_w)} * channels;
+                for (int i = 0; i < 3; ++i)
+                    columns[i] = std::ptrdiff_t{clamp(left + i, args.input_w)} * channels;
                 window(rows, columns, out);
             }
         }
@@ -281,23 +329,31 @@ void max_pool_any(const PoolArgs& args) noexcept {
 
 }  // namespace
 
-void max_pool_avx2(const PoolArgs& args) noexcept { args.lift != 0 ? max_pool_any<true>(args) : max_pool_any<false>(args); }
+void max_pool_avx2(const PoolArgs& args) noexcept {
+    args.lift != 0 ? max_pool_any<true>(args) : max_pool_any<false>(args);
+}
 
 void add_avx2(const AddArgs& args) noexcept {
-    const __m256i low = _mm256_set1_epi8(args.low), a_lift = _mm256_set1_epi8(static_cast<char>(args.a_lift)),
-                  b_lift = _mm256_set1_epi8(static_cast<char>(args.b_lift)), lift = _mm256_set1_epi8(static_cast<char>(args.output_lift));
+    const __m256i low = _mm256_set1_epi8(args.low),
+                  a_lift = _mm256_set1_epi8(static_cast<char>(args.a_lift)),
+                  b_lift = _mm256_set1_epi8(static_cast<char>(args.b_lift)),
+                  lift = _mm256_set1_epi8(static_cast<char>(args.output_lift));
     const auto sum = [&](__m256i a, __m256i b) {
-        const __m256i value = _mm256_adds_epi8(_mm256_xor_si256(a, a_lift), _mm256_xor_si256(b, b_lift));
+        const __m256i value =
+            _mm256_adds_epi8(_mm256_xor_si256(a, a_lift), _mm256_xor_si256(b, b_lift));
         return _mm256_xor_si256(_mm256_max_epi8(value, low), lift);
     };
     for (int y = 0; y < args.rows; ++y) {
         const std::int8_t *a = args.a + y * args.a_row, *b = args.b + y * args.b_row;
         std::int8_t* out = args.output + y * args.output_row;
         int i = 0;
-        for (; i + 32 <= args.row_bytes; i += 32) _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), sum(load256(a + i), load256(b + i)));
+        for (; i + 32 <= args.row_bytes; i += 32)
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i),
+                                sum(load256(a + i), load256(b + i)));
         for (; i < args.row_bytes; i += 8)  // rows are whole groups of eight channels
             _mm_storel_epi64(reinterpret_cast<__m128i*>(out + i),
-                             _mm256_castsi256_si128(sum(_mm256_castsi128_si256(load64(a + i)), _mm256_castsi128_si256(load64(b + i)))));
+                             _mm256_castsi256_si128(sum(_mm256_castsi128_si256(load64(a + i)),
+                                                        _mm256_castsi128_si256(load64(b + i)))));
     }
 }
 
@@ -317,7 +373,9 @@ void sum_positions_avx2(const SumArgs& args) noexcept {
         for (int y = 0; y < args.height; ++y)
             for (int x = 0; x < args.width; ++x) {
                 const __m128i bytes = load128(args.input + y * args.row + x * args.pixel + c);
-                const __m256i words = args.lift != 0 ? _mm256_sub_epi16(_mm256_cvtepu8_epi16(bytes), offset) : _mm256_cvtepi8_epi16(bytes);
+                const __m256i words = args.lift != 0
+                                          ? _mm256_sub_epi16(_mm256_cvtepu8_epi16(bytes), offset)
+                                          : _mm256_cvtepi8_epi16(bytes);
                 part = _mm256_add_epi16(part, words);
                 if (++count == 256) flush();
             }
@@ -336,7 +394,9 @@ void sum_positions_avx2(const SumArgs& args) noexcept {
 std::int32_t dot_avx2(const std::int32_t* a, const std::int8_t* w, int count) noexcept {
     __m256i sum = _mm256_setzero_si256();
     int i = 0;
-    for (; i + 8 <= count; i += 8) sum = _mm256_add_epi32(sum, _mm256_mullo_epi32(load256(a + i), _mm256_cvtepi8_epi32(load64(w + i))));
+    for (; i + 8 <= count; i += 8)
+        sum = _mm256_add_epi32(
+            sum, _mm256_mullo_epi32(load256(a + i), _mm256_cvtepi8_epi32(load64(w + i))));
     alignas(32) std::int32_t lanes[8];
     _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), sum);
     std::uint32_t total = 0;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The networks with AVX-512 VNNI: vpdpbusd multiplies four unsigned bytes by four signed ones and adds them to a 32-bit lane.
-// Tensors that may be negative are stored lifted (net.h), so that every input byte is unsigned here.
-// Runs only where dispatch.cpp found AVX-512 F, BW, DQ, VL and VNNI. No standard library here, see tables.h.
+// The networks with AVX-512 VNNI: vpdpbusd multiplies four unsigned bytes by four signed ones and
+// adds them to a 32-bit lane. Tensors that may be negative are stored lifted (net.h), so that every
+// input byte is unsigned here. Runs only where dispatch.cpp found AVX-512 F, BW, DQ, VL and VNNI.
+// No standard library here, see tables.h.
 #include <immintrin.h>
 
 #include "kernels/tables.h"
@@ -17,8 +18,8 @@ inline std::int32_t load_quad(const std::int8_t* p) noexcept {
     return v;
 }
 
-// acc += the dot products of four unsigned bytes of `a` with four signed bytes of `w`. As assembly, because g++ 12 wraps the
-// intrinsic in register moves: they cost a quarter of the speed.
+// acc += the dot products of four unsigned bytes of `a` with four signed bytes of `w`. As assembly,
+// because g++ 12 wraps the intrinsic in register moves: they cost a quarter of the speed.
 template <class Vector>
 inline Vector dot4(Vector acc, Vector a, Vector w) noexcept {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(a), "v"(w));
@@ -33,23 +34,38 @@ inline __m512i dot4(__m512i acc, __m512i a, const std::int8_t* w) noexcept {
 }
 
 // f32(acc) * scale, rounded to nearest even, as int32; the packs that follow saturate it.
-inline __m512i scaled(__m512i acc, __m512 scale) noexcept { return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(acc), scale)); }
-inline __m256i scaled(__m256i acc, __m256 scale) noexcept { return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(acc), scale)); }
+inline __m512i scaled(__m512i acc, __m512 scale) noexcept {
+    return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(acc), scale));
+}
+inline __m256i scaled(__m256i acc, __m256 scale) noexcept {
+    return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(acc), scale));
+}
 
-inline __m512i to_bytes512(__m512i front, __m512i back, std::int8_t low, std::uint8_t output_lift) noexcept {
+inline __m512i to_bytes512(__m512i front, __m512i back, std::int8_t low,
+                           std::uint8_t output_lift) noexcept {
     const __m512i bytes = _mm512_max_epi8(_mm512_packs_epi16(front, back), _mm512_set1_epi8(low));
     return _mm512_xor_si512(bytes, _mm512_set1_epi8(static_cast<char>(output_lift)));
 }
 // Four vectors of 32-bit values to bytes: within 16 bytes the packs give a, b, c, d dword by dword.
-inline __m512i pack4(__m512i a, __m512i b, __m512i c, __m512i d, std::int8_t low, std::uint8_t output_lift) noexcept {
+inline __m512i pack4(__m512i a, __m512i b, __m512i c, __m512i d, std::int8_t low,
+                     std::uint8_t output_lift) noexcept {
     return to_bytes512(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d), low, output_lift);
 }
 
-// ------------------------------------------------------------------------------------------------ convolution
+// ------------------------------------------------------------------- convolution
 
-// Shapes for which the compiler knows the loop's length and the distance of neighbouring pixels. The names say the kernel
-// and the channels of the input; any other shape is `general`.
-enum class Shape { general, pointwise8, pointwise16, pointwise32, pointwise64, pointwise128, gray3x3, deep3x3 };
+// Shapes for which the compiler knows the loop's length and the distance of neighbouring pixels.
+// The names say the kernel and the channels of the input; any other shape is `general`.
+enum class Shape {
+    general,
+    pointwise8,
+    pointwise16,
+    pointwise32,
+    pointwise64,
+    pointwise128,
+    gray3x3,
+    deep3x3
+};
 
 template <Shape shape>
 struct Geometry {
@@ -68,10 +84,13 @@ struct Geometry {
     }
     static constexpr int run_bytes = run_of(shape);
     static constexpr int kernel_h = shape == Shape::gray3x3 || shape == Shape::deep3x3 ? 3 : 1;
-    static constexpr std::ptrdiff_t step = shape == Shape::gray3x3 ? 1 : shape == Shape::deep3x3 ? 8 : run_bytes;
+    static constexpr std::ptrdiff_t step = shape == Shape::gray3x3   ? 1
+                                           : shape == Shape::deep3x3 ? 8
+                                                                     : run_bytes;
     explicit Geometry(const ConvArgs&) noexcept {}
     static bool fits(const ConvArgs& args) noexcept {
-        return args.run_bytes == run_bytes && args.kernel_h == kernel_h && args.stride_x * args.input_pixel == step;
+        return args.run_bytes == run_bytes && args.kernel_h == kernel_h &&
+               args.stride_x * args.input_pixel == step;
     }
 };
 template <>
@@ -79,7 +98,9 @@ struct Geometry<Shape::general> {
     int run_bytes, kernel_h;
     std::ptrdiff_t step;
     explicit Geometry(const ConvArgs& args) noexcept
-        : run_bytes(args.run_bytes), kernel_h(args.kernel_h), step(static_cast<std::ptrdiff_t>(args.stride_x) * args.input_pixel) {}
+        : run_bytes(args.run_bytes),
+          kernel_h(args.kernel_h),
+          step(static_cast<std::ptrdiff_t>(args.stride_x) * args.input_pixel) {}
     static bool fits(const ConvArgs&) noexcept { return true; }
 };
 
@@ -88,11 +109,12 @@ struct Tile {
     const std::int8_t* field;
     const std::int8_t* weights;  // [block][kernel_h][run_bytes / 4][16][4]
     std::size_t block_bytes;
-    int n;                       // first channel
+    int n;  // first channel
     std::int8_t* out;
 };
 
-// `pixels` neighbouring outputs x `blocks` blocks of sixteen channels. pixels * blocks is a multiple of 4, or pixels is 1.
+// `pixels` neighbouring outputs x `blocks` blocks of sixteen channels. pixels * blocks is a
+// multiple of 4, or pixels is 1.
 template <Shape shape, int pixels, int blocks>
 inline void conv_tile(const ConvArgs& args, const Tile& tile) noexcept {
     __m512i acc[pixels][blocks];
@@ -109,7 +131,8 @@ inline void conv_tile(const ConvArgs& args, const Tile& tile) noexcept {
         for (int k = 0; k < at.run_bytes; k += 4, weights += 64) {
             __m512i w[blocks];
             MIEN_UNROLL
-            for (int b = 0; b < blocks; ++b) w[b] = _mm512_loadu_si512(weights + static_cast<std::size_t>(b) * tile.block_bytes);
+            for (int b = 0; b < blocks; ++b)
+                w[b] = _mm512_loadu_si512(weights + static_cast<std::size_t>(b) * tile.block_bytes);
             MIEN_UNROLL
             for (int p = 0; p < pixels; ++p) {
                 const __m512i a = _mm512_set1_epi32(load_quad(run + k + p * at.step));
@@ -120,41 +143,52 @@ inline void conv_tile(const ConvArgs& args, const Tile& tile) noexcept {
     }
     __m512 scale[blocks];
     MIEN_UNROLL
-    for (int b = 0; b < blocks; ++b) scale[b] = _mm512_loadu_ps(args.scale + tile.n + b * conv_block);
+    for (int b = 0; b < blocks; ++b)
+        scale[b] = _mm512_loadu_ps(args.scale + tile.n + b * conv_block);
     if constexpr (pixels * blocks % 4 == 0) {
-        const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+        const __m512i order =
+            _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
         MIEN_UNROLL
         for (int first = 0; first < pixels * blocks; first += 4) {
             __m512i v[4];
             MIEN_UNROLL
-            for (int i = 0; i < 4; ++i) v[i] = scaled(acc[(first + i) / blocks][(first + i) % blocks], scale[(first + i) % blocks]);
-            const __m512i bytes = _mm512_permutexvar_epi32(order, pack4(v[0], v[1], v[2], v[3], args.low, args.output_lift));
+            for (int i = 0; i < 4; ++i)
+                v[i] = scaled(acc[(first + i) / blocks][(first + i) % blocks],
+                              scale[(first + i) % blocks]);
+            const __m512i bytes = _mm512_permutexvar_epi32(
+                order, pack4(v[0], v[1], v[2], v[3], args.low, args.output_lift));
             std::int8_t* const out = tile.out + first / blocks * args.output_pixel + tile.n;
             if (blocks == 4 || args.output_pixel == blocks * conv_block) {
                 _mm512_storeu_si512(out, bytes);
             } else if constexpr (blocks == 2) {
                 _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_castsi512_si256(bytes));
-                _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + args.output_pixel), _mm512_extracti64x4_epi64(bytes, 1));
+                _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + args.output_pixel),
+                                    _mm512_extracti64x4_epi64(bytes, 1));
             } else {
                 _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm512_castsi512_si128(bytes));
-                _mm_storeu_si128(reinterpret_cast<__m128i*>(out + args.output_pixel), _mm512_extracti32x4_epi32(bytes, 1));
-                _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 2 * args.output_pixel), _mm512_extracti32x4_epi32(bytes, 2));
-                _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 3 * args.output_pixel), _mm512_extracti32x4_epi32(bytes, 3));
+                _mm_storeu_si128(reinterpret_cast<__m128i*>(out + args.output_pixel),
+                                 _mm512_extracti32x4_epi32(bytes, 1));
+                _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 2 * args.output_pixel),
+                                 _mm512_extracti32x4_epi32(bytes, 2));
+                _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 3 * args.output_pixel),
+                                 _mm512_extracti32x4_epi32(bytes, 3));
             }
         }
     } else {
         MIEN_UNROLL
-        for (int p = 0; p < pixels; ++p)
-            MIEN_UNROLL
-            for (int b = 0; b < blocks; ++b) {
-                const __m128i bytes = _mm512_cvtsepi32_epi8(scaled(acc[p][b], scale[b]));
-                _mm_storeu_si128(reinterpret_cast<__m128i*>(tile.out + p * args.output_pixel + tile.n + b * conv_block),
-                                 _mm_xor_si128(_mm_max_epi8(bytes, _mm_set1_epi8(args.low)), _mm_set1_epi8(static_cast<char>(args.output_lift))));
-            }
+        for (int p = 0; p < pixels; ++p) MIEN_UNROLL
+        for (int b = 0; b < blocks; ++b) {
+            const __m128i bytes = _mm512_cvtsepi32_epi8(scaled(acc[p][b], scale[b]));
+            _mm_storeu_si128(reinterpret_cast<__m128i*>(tile.out + p * args.output_pixel + tile.n +
+                                                        b * conv_block),
+                             _mm_xor_si128(_mm_max_epi8(bytes, _mm_set1_epi8(args.low)),
+                                           _mm_set1_epi8(static_cast<char>(args.output_lift))));
+        }
     }
 }
 
-// Eight channels only: half vectors, so that no lane is wasted. The packed weights have room for sixteen.
+// Eight channels only: half vectors, so that no lane is wasted. The packed weights have room for
+// sixteen.
 template <Shape shape, int pixels>
 inline void conv_tile8(const ConvArgs& args, const Tile& tile) noexcept {
     __m256i acc[pixels];
@@ -168,27 +202,37 @@ inline void conv_tile8(const ConvArgs& args, const Tile& tile) noexcept {
         for (int k = 0; k < at.run_bytes; k += 4, weights += 64) {
             const __m256i w = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weights));
             MIEN_UNROLL
-            for (int p = 0; p < pixels; ++p) acc[p] = dot4(acc[p], _mm256_set1_epi32(load_quad(run + k + p * at.step)), w);
+            for (int p = 0; p < pixels; ++p)
+                acc[p] = dot4(acc[p], _mm256_set1_epi32(load_quad(run + k + p * at.step)), w);
         }
     }
     const __m256 scale = _mm256_loadu_ps(args.scale + tile.n);
-    const __m256i low = _mm256_set1_epi8(args.low), up = _mm256_set1_epi8(static_cast<char>(args.output_lift));
+    const __m256i low = _mm256_set1_epi8(args.low),
+                  up = _mm256_set1_epi8(static_cast<char>(args.output_lift));
     if constexpr (pixels % 4 == 0) {
         const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
         MIEN_UNROLL
         for (int p = 0; p < pixels; p += 4) {
-            const __m256i words0 = _mm256_packs_epi32(scaled(acc[p], scale), scaled(acc[p + 1], scale));
-            const __m256i words1 = _mm256_packs_epi32(scaled(acc[p + 2], scale), scaled(acc[p + 3], scale));
-            const __m256i bytes = _mm256_xor_si256(_mm256_max_epi8(_mm256_permutevar8x32_epi32(_mm256_packs_epi16(words0, words1), order), low), up);
+            const __m256i words0 =
+                _mm256_packs_epi32(scaled(acc[p], scale), scaled(acc[p + 1], scale));
+            const __m256i words1 =
+                _mm256_packs_epi32(scaled(acc[p + 2], scale), scaled(acc[p + 3], scale));
+            const __m256i bytes = _mm256_xor_si256(
+                _mm256_max_epi8(
+                    _mm256_permutevar8x32_epi32(_mm256_packs_epi16(words0, words1), order), low),
+                up);
             std::int8_t* const out = tile.out + p * args.output_pixel + tile.n;
-            const __m128i front = _mm256_castsi256_si128(bytes), back = _mm256_extracti128_si256(bytes, 1);
+            const __m128i front = _mm256_castsi256_si128(bytes),
+                          back = _mm256_extracti128_si256(bytes, 1);
             if (args.output_pixel == 8) {
                 _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), bytes);
             } else {
                 _mm_storel_epi64(reinterpret_cast<__m128i*>(out), front);
-                _mm_storel_epi64(reinterpret_cast<__m128i*>(out + args.output_pixel), _mm_unpackhi_epi64(front, front));
+                _mm_storel_epi64(reinterpret_cast<__m128i*>(out + args.output_pixel),
+                                 _mm_unpackhi_epi64(front, front));
                 _mm_storel_epi64(reinterpret_cast<__m128i*>(out + 2 * args.output_pixel), back);
-                _mm_storel_epi64(reinterpret_cast<__m128i*>(out + 3 * args.output_pixel), _mm_unpackhi_epi64(back, back));
+                _mm_storel_epi64(reinterpret_cast<__m128i*>(out + 3 * args.output_pixel),
+                                 _mm_unpackhi_epi64(back, back));
             }
         }
     } else {
@@ -196,7 +240,8 @@ inline void conv_tile8(const ConvArgs& args, const Tile& tile) noexcept {
         for (int p = 0; p < pixels; ++p) {
             const __m128i bytes = _mm256_cvtsepi32_epi8(scaled(acc[p], scale));
             _mm_storel_epi64(reinterpret_cast<__m128i*>(tile.out + p * args.output_pixel + tile.n),
-                             _mm_xor_si128(_mm_max_epi8(bytes, _mm256_castsi256_si128(low)), _mm256_castsi256_si128(up)));
+                             _mm_xor_si128(_mm_max_epi8(bytes, _mm256_castsi256_si128(low)),
+                                           _mm256_castsi256_si128(up)));
         }
     }
 }
@@ -214,7 +259,8 @@ template <Shape shape, int pixels, int blocks>
 void conv_rows(const ConvArgs& args, Tile tile) noexcept {
     const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(args.stride_x) * args.input_pixel;
     for (int y = 0; y < args.output_h; ++y) {
-        const std::int8_t* field = args.input + static_cast<std::ptrdiff_t>(y) * args.stride_y * args.input_row;
+        const std::int8_t* field =
+            args.input + static_cast<std::ptrdiff_t>(y) * args.stride_y * args.input_row;
         std::int8_t* out = args.output + y * args.output_row;
         const auto at = [&](int x) {
             tile.field = field + x * step;
@@ -226,7 +272,8 @@ void conv_rows(const ConvArgs& args, Tile tile) noexcept {
             conv_run<shape, pixels, blocks>(args, tile);
         }
         if (x == args.output_w) continue;
-        if (args.output_w >= pixels) {  // the last tile overlaps the one before: it writes the same values again
+        // the last tile overlaps the one before: it writes the same values again
+        if (args.output_w >= pixels) {
             at(args.output_w - pixels);
             conv_run<shape, pixels, blocks>(args, tile);
         } else {
@@ -241,7 +288,9 @@ void conv_rows(const ConvArgs& args, Tile tile) noexcept {
 // Of two tile widths the one that computes fewer positions twice.
 template <Shape shape, int wide, int narrow, int blocks>
 void conv_width(const ConvArgs& args, const Tile& tile) noexcept {
-    const auto computed = [&](int pixels) { return args.output_w < pixels ? 1 << 20 : (args.output_w + pixels - 1) / pixels * pixels; };
+    const auto computed = [&](int pixels) {
+        return args.output_w < pixels ? 1 << 20 : (args.output_w + pixels - 1) / pixels * pixels;
+    };
     if (computed(wide) <= computed(narrow))
         conv_rows<shape, wide, blocks>(args, tile);
     else
@@ -250,7 +299,8 @@ void conv_width(const ConvArgs& args, const Tile& tile) noexcept {
 
 template <Shape shape>
 void conv_blocks(const ConvArgs& args) noexcept {
-    const std::size_t block_bytes = static_cast<std::size_t>(args.kernel_h) * static_cast<std::size_t>(args.run_bytes) * conv_block;
+    const std::size_t block_bytes = static_cast<std::size_t>(args.kernel_h) *
+                                    static_cast<std::size_t>(args.run_bytes) * conv_block;
     Tile tile = {nullptr, static_cast<const std::int8_t*>(args.weights), block_bytes, 0, nullptr};
     const auto advance = [&](int blocks) {
         tile.n += blocks * conv_block;
@@ -268,11 +318,11 @@ bool conv_first_fit(const ConvArgs& args) noexcept {
 }
 
 void conv(const ConvArgs& args) noexcept {
-    conv_first_fit<Shape::pointwise8, Shape::pointwise16, Shape::pointwise32, Shape::pointwise64, Shape::pointwise128, Shape::gray3x3,
-                   Shape::deep3x3, Shape::general>(args);
+    conv_first_fit<Shape::pointwise8, Shape::pointwise16, Shape::pointwise32, Shape::pointwise64,
+                   Shape::pointwise128, Shape::gray3x3, Shape::deep3x3, Shape::general>(args);
 }
 
-// ------------------------------------------------------------------------------------------------ depthwise
+// --------------------------------------------------------------------- depthwise
 
 struct V {
     static constexpr int bytes = 64;
@@ -302,7 +352,9 @@ struct V {
     }
     static I32 load32(const std::int32_t* p) noexcept { return _mm512_loadu_si512(p); }
     static F32 loadf(const float* p) noexcept { return _mm512_loadu_ps(p); }
-    static I32 requantise(I32 a, F32 a_scale, I32 b, F32 b_scale) noexcept { return _mm512_packs_epi32(scaled(a, a_scale), scaled(b, b_scale)); }
+    static I32 requantise(I32 a, F32 a_scale, I32 b, F32 b_scale) noexcept {
+        return _mm512_packs_epi32(scaled(a, a_scale), scaled(b, b_scale));
+    }
     static U8 pack_bytes(I32 front, I32 back, std::int8_t low, std::uint8_t output_lift) noexcept {
         return to_bytes512(front, back, low, output_lift);
     }
@@ -312,23 +364,33 @@ struct V {
 
 // Other kernel sizes and strides: sixteen channels at a time, tap by tap, in 32 bits.
 void depthwise_lifted(const DepthwiseArgs& args) noexcept {
-    const __m128i in_lift = _mm_set1_epi8(static_cast<char>(args.input_lift)), out_lift = _mm_set1_epi8(static_cast<char>(args.output_lift));
+    const __m128i in_lift = _mm_set1_epi8(static_cast<char>(args.input_lift)),
+                  out_lift = _mm_set1_epi8(static_cast<char>(args.output_lift));
     for (int y = 0; y < args.output_h; ++y)
         for (int x = 0; x < args.output_w; ++x) {
-            const std::int8_t* field = args.input + y * args.stride_y * args.input_row + x * args.stride_x * args.channels;
+            const std::int8_t* field =
+                args.input + y * args.stride_y * args.input_row + x * args.stride_x * args.channels;
             std::int8_t* out = args.output + y * args.output_row + x * args.channels;
             for (int n = 0; n < args.channels; n += 16) {
                 const __mmask16 mask = args.channels - n >= 16 ? 0xffff : 0x00ff;
                 __m512i acc = _mm512_maskz_loadu_epi32(mask, args.bias + n);
                 for (int tap = 0; tap < args.kernel_h * args.kernel_w; ++tap) {
-                    const std::int8_t* in = field + tap / args.kernel_w * args.input_row + tap % args.kernel_w * args.channels + n;
-                    const __m512i value = _mm512_cvtepi8_epi32(_mm_xor_si128(_mm_maskz_loadu_epi8(mask, in), in_lift));
-                    const __m512i pairs = _mm512_maskz_loadu_epi32(mask, args.weights + (tap / 2 * args.channels + n) * 2);
-                    const __m512i w = tap % 2 == 0 ? _mm512_srai_epi32(_mm512_slli_epi32(pairs, 16), 16) : _mm512_srai_epi32(pairs, 16);
+                    const std::int8_t* in = field + tap / args.kernel_w * args.input_row +
+                                            tap % args.kernel_w * args.channels + n;
+                    const __m512i value = _mm512_cvtepi8_epi32(
+                        _mm_xor_si128(_mm_maskz_loadu_epi8(mask, in), in_lift));
+                    const __m512i pairs = _mm512_maskz_loadu_epi32(
+                        mask, args.weights + (tap / 2 * args.channels + n) * 2);
+                    const __m512i w = tap % 2 == 0
+                                          ? _mm512_srai_epi32(_mm512_slli_epi32(pairs, 16), 16)
+                                          : _mm512_srai_epi32(pairs, 16);
                     acc = _mm512_add_epi32(acc, _mm512_mullo_epi32(value, w));
                 }
-                const __m128i bytes = _mm512_cvtsepi32_epi8(scaled(acc, _mm512_maskz_loadu_ps(mask, args.scale + n)));
-                _mm_mask_storeu_epi8(out + n, mask, _mm_xor_si128(_mm_max_epi8(bytes, _mm_set1_epi8(args.low)), out_lift));
+                const __m128i bytes =
+                    _mm512_cvtsepi32_epi8(scaled(acc, _mm512_maskz_loadu_ps(mask, args.scale + n)));
+                _mm_mask_storeu_epi8(
+                    out + n, mask,
+                    _mm_xor_si128(_mm_max_epi8(bytes, _mm_set1_epi8(args.low)), out_lift));
             }
         }
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The networks with AVX-VNNI: vpdpbusd of 32 bytes, on processors without AVX-512.
-// Tensors that may be negative are stored lifted (net.h), so that every input byte is unsigned here.
-// Built with -mavxvnni; runs only where dispatch.cpp found it. The tests build this file a second time with the AVX-512
-// encoding of the same instruction (MIEN_VNNI_EVEX), which more processors can run. No standard library here, see tables.h.
+// Tensors that may be negative are stored lifted (net.h), so that every input byte is unsigned
+// here. Built with -mavxvnni; runs only where dispatch.cpp found it. The tests build this file a
+// second time with the AVX-512 encoding of the same instruction (MIEN_VNNI_EVEX), which more
+// processors can run. No standard library here, see tables.h.
 #include <immintrin.h>
 
 #include "kernels/tables.h"
@@ -10,7 +11,9 @@
 namespace mien {
 namespace {
 
-inline __m256i load256(const void* p) noexcept { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+inline __m256i load256(const void* p) noexcept {
+    return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+}
 
 struct V {
     static constexpr int bytes = 32;
@@ -31,7 +34,9 @@ struct V {
     }
     static Weights load_weights(const std::int8_t* p) noexcept { return load256(p); }
     // f32(acc) * scale, rounded to nearest even, as int32; the packs that follow saturate it.
-    static Words32 scaled(I32 acc, F32 scale) noexcept { return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(acc), scale)); }
+    static Words32 scaled(I32 acc, F32 scale) noexcept {
+        return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(acc), scale));
+    }
 
     // Convolution.
     static constexpr int vectors = 1, pixels_of_one_block = 8, pixels_of_two_blocks = 4;
@@ -43,21 +48,28 @@ struct V {
         __builtin_memcpy(&v, p, sizeof v);
         return _mm256_set1_epi32(v);
     }
-    static __m128i to_bytes(__m256i first, __m256i second, std::int8_t low, std::uint8_t lift) noexcept {
+    static __m128i to_bytes(__m256i first, __m256i second, std::int8_t low,
+                            std::uint8_t lift) noexcept {
         const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(first, second), 0xd8);
-        const __m128i all = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
-        return _mm_xor_si128(_mm_max_epi8(all, _mm_set1_epi8(low)), _mm_set1_epi8(static_cast<char>(lift)));
+        const __m128i all =
+            _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+        return _mm_xor_si128(_mm_max_epi8(all, _mm_set1_epi8(low)),
+                             _mm_set1_epi8(static_cast<char>(lift)));
     }
-    static void store8(std::int8_t* p, const Words32 (&v)[1], std::int8_t low, std::uint8_t lift) noexcept {
+    static void store8(std::int8_t* p, const Words32 (&v)[1], std::int8_t low,
+                       std::uint8_t lift) noexcept {
         _mm_storel_epi64(reinterpret_cast<__m128i*>(p), to_bytes(v[0], v[0], low, lift));
     }
-    static void store16(std::int8_t* p, const Words32 (&v)[2], std::int8_t low, std::uint8_t lift) noexcept {
+    static void store16(std::int8_t* p, const Words32 (&v)[2], std::int8_t low,
+                        std::uint8_t lift) noexcept {
         _mm_storeu_si128(reinterpret_cast<__m128i*>(p), to_bytes(v[0], v[1], low, lift));
     }
 
     // Depthwise.
     static U8 load8(const std::int8_t* p) noexcept { return load256(p); }
-    static void store8(std::int8_t* p, U8 v) noexcept { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
+    static void store8(std::int8_t* p, U8 v) noexcept {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v);
+    }
     static void store_part(std::int8_t* p, U8 v, int count) noexcept {
         if (count == bytes) return store8(p, v);
         alignas(32) std::int8_t all[bytes];
@@ -74,7 +86,9 @@ struct V {
     }
     static I32 load32(const std::int32_t* p) noexcept { return load256(p); }
     static F32 loadf(const float* p) noexcept { return _mm256_loadu_ps(p); }
-    static I32 requantise(I32 a, F32 a_scale, I32 b, F32 b_scale) noexcept { return _mm256_packs_epi32(scaled(a, a_scale), scaled(b, b_scale)); }
+    static I32 requantise(I32 a, F32 a_scale, I32 b, F32 b_scale) noexcept {
+        return _mm256_packs_epi32(scaled(a, a_scale), scaled(b, b_scale));
+    }
     static U8 pack_bytes(I32 front, I32 back, std::int8_t low, std::uint8_t lift) noexcept {
         const __m256i all = _mm256_max_epi8(_mm256_packs_epi16(front, back), _mm256_set1_epi8(low));
         return _mm256_xor_si256(all, _mm256_set1_epi8(static_cast<char>(lift)));
@@ -90,15 +104,20 @@ void depthwise(const DepthwiseArgs& args) noexcept {
     const __m128i in_lift = _mm_set1_epi8(static_cast<char>(args.input_lift));
     for (int y = 0; y < args.output_h; ++y)
         for (int x = 0; x < args.output_w; ++x) {
-            const std::int8_t* field = args.input + y * args.stride_y * args.input_row + x * args.stride_x * args.channels;
+            const std::int8_t* field =
+                args.input + y * args.stride_y * args.input_row + x * args.stride_x * args.channels;
             std::int8_t* out = args.output + y * args.output_row + x * args.channels;
             for (int n = 0; n < args.channels; n += 8) {
                 __m256i acc = load256(args.bias + n);
                 for (int tap = 0; tap < args.kernel_h * args.kernel_w; ++tap) {
-                    const std::int8_t* in = field + tap / args.kernel_w * args.input_row + tap % args.kernel_w * args.channels + n;
-                    const __m128i bytes = _mm_xor_si128(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(in)), in_lift);
+                    const std::int8_t* in = field + tap / args.kernel_w * args.input_row +
+                                            tap % args.kernel_w * args.channels + n;
+                    const __m128i bytes = _mm_xor_si128(
+                        _mm_loadl_epi64(reinterpret_cast<const __m128i*>(in)), in_lift);
                     const __m256i pairs = load256(args.weights + (tap / 2 * args.channels + n) * 2);
-                    const __m256i w = tap % 2 == 0 ? _mm256_srai_epi32(_mm256_slli_epi32(pairs, 16), 16) : _mm256_srai_epi32(pairs, 16);
+                    const __m256i w = tap % 2 == 0
+                                          ? _mm256_srai_epi32(_mm256_slli_epi32(pairs, 16), 16)
+                                          : _mm256_srai_epi32(pairs, 16);
                     acc = _mm256_add_epi32(acc, _mm256_mullo_epi32(_mm256_cvtepi8_epi32(bytes), w));
                 }
                 const __m256i values[1] = {V::scaled(acc, _mm256_loadu_ps(args.scale + n))};

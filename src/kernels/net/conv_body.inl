@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: MIT
-// A convolution as dot products of four, written once over the vector type V of the file that includes this one, inside an
-// anonymous namespace: SSE4.1, AVX2 and NEON. (AVX-512 has tiles of its own.)
+// A convolution as dot products of four, written once over the vector type V of the file that
+// includes this one, inside an anonymous namespace: SSE4.1, AVX2 and NEON. (AVX-512 has tiles of
+// its own.)
 //
-// Packed weights come in blocks of eight channels, [kernel_h][run_bytes / 4][8][4]; a block takes V::vectors vectors.
-// V provides: I32 (accumulators of one vector's channels), F32, Weights, Act;
+// Packed weights come in blocks of eight channels, [kernel_h][run_bytes / 4][8][4]; a block takes
+// V::vectors vectors. V provides: I32 (accumulators of one vector's channels), F32, Weights, Act;
 //   load_bias, load_scale(p); load_weights(p); broadcast<unsigned_input>(four bytes at p) -> Act;
-//   dot<unsigned_input>(I32, Act, Weights) -> I32; scaled(I32, F32) -> Words32 (32-bit integers, not yet clamped);
-//   store8(p, Words32[vectors], low, lift), store16(p, Words32[2 * vectors], low, lift): saturated, not below `low`, lifted.
+//   dot<unsigned_input>(I32, Act, Weights) -> I32; scaled(I32, F32) -> Words32 (32-bit integers,
+//   not yet clamped);
+//   store8(p, Words32[vectors], low, lift), store16(p, Words32[2 * vectors], low, lift): saturated,
+//   not below `low`, lifted.
 
 constexpr int conv_block = 8;
 
 // `pixels` neighbouring outputs x `blocks` blocks of eight channels, starting at channel n.
 template <bool unsigned_input, int pixels, int blocks>
-inline void conv_tile(const ConvArgs& args, const std::int8_t* field, const std::int8_t* weights, std::size_t block_bytes, int n,
-                      std::int8_t* out) noexcept {
+inline void conv_tile(const ConvArgs& args, const std::int8_t* field, const std::int8_t* weights,
+                      std::size_t block_bytes, int n, std::int8_t* out) noexcept {
     constexpr int vectors = V::vectors * blocks, lanes = conv_block / V::vectors;
     V::I32 acc[pixels][vectors];
     MIEN_UNROLL
@@ -29,12 +32,15 @@ inline void conv_tile(const ConvArgs& args, const std::int8_t* field, const std:
             typename V::Weights w[vectors];
             MIEN_UNROLL
             for (int v = 0; v < vectors; ++v)
-                w[v] = V::load_weights(weights + static_cast<std::size_t>(v / V::vectors) * block_bytes + v % V::vectors * 4 * lanes);
+                w[v] = V::load_weights(weights +
+                                       static_cast<std::size_t>(v / V::vectors) * block_bytes +
+                                       v % V::vectors * 4 * lanes);
             MIEN_UNROLL
             for (int p = 0; p < pixels; ++p) {
                 const typename V::Act a = V::template broadcast<unsigned_input>(run + k + p * step);
                 MIEN_UNROLL
-                for (int v = 0; v < vectors; ++v) acc[p][v] = V::template dot<unsigned_input>(acc[p][v], a, w[v]);
+                for (int v = 0; v < vectors; ++v)
+                    acc[p][v] = V::template dot<unsigned_input>(acc[p][v], a, w[v]);
             }
         }
     }
@@ -42,7 +48,8 @@ inline void conv_tile(const ConvArgs& args, const std::int8_t* field, const std:
     for (int p = 0; p < pixels; ++p) {
         typename V::Words32 values[vectors];
         MIEN_UNROLL
-        for (int v = 0; v < vectors; ++v) values[v] = V::scaled(acc[p][v], V::load_scale(args.scale + n + v * lanes));
+        for (int v = 0; v < vectors; ++v)
+            values[v] = V::scaled(acc[p][v], V::load_scale(args.scale + n + v * lanes));
         std::int8_t* const to = out + p * args.output_pixel + n;
         if constexpr (blocks == 2)
             V::store16(to, values, args.low, args.output_lift);
@@ -52,22 +59,28 @@ inline void conv_tile(const ConvArgs& args, const std::int8_t* field, const std:
 }
 
 template <bool unsigned_input, int blocks>
-inline void conv_rows(const ConvArgs& args, int n, const std::int8_t* weights, std::size_t block_bytes) noexcept {
+inline void conv_rows(const ConvArgs& args, int n, const std::int8_t* weights,
+                      std::size_t block_bytes) noexcept {
     constexpr int pixels = blocks == 1 ? V::pixels_of_one_block : V::pixels_of_two_blocks;
     const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(args.stride_x) * args.input_pixel;
     for (int y = 0; y < args.output_h; ++y) {
-        const std::int8_t* field = args.input + static_cast<std::ptrdiff_t>(y) * args.stride_y * args.input_row;
+        const std::int8_t* field =
+            args.input + static_cast<std::ptrdiff_t>(y) * args.stride_y * args.input_row;
         std::int8_t* out = args.output + y * args.output_row;
         int x = 0;
         for (; x + pixels <= args.output_w; x += pixels)
-            conv_tile<unsigned_input, pixels, blocks>(args, field + x * step, weights, block_bytes, n, out + x * args.output_pixel);
+            conv_tile<unsigned_input, pixels, blocks>(args, field + x * step, weights, block_bytes,
+                                                      n, out + x * args.output_pixel);
         if (x == args.output_w) continue;
-        if (args.output_w >= pixels) {  // the last tile overlaps the one before: it writes the same values again
+        // the last tile overlaps the one before: it writes the same values again
+        if (args.output_w >= pixels) {
             x = args.output_w - pixels;
-            conv_tile<unsigned_input, pixels, blocks>(args, field + x * step, weights, block_bytes, n, out + x * args.output_pixel);
+            conv_tile<unsigned_input, pixels, blocks>(args, field + x * step, weights, block_bytes,
+                                                      n, out + x * args.output_pixel);
         } else {
             for (; x < args.output_w; ++x)
-                conv_tile<unsigned_input, 1, blocks>(args, field + x * step, weights, block_bytes, n, out + x * args.output_pixel);
+                conv_tile<unsigned_input, 1, blocks>(args, field + x * step, weights, block_bytes,
+                                                     n, out + x * args.output_pixel);
         }
     }
 }
@@ -75,9 +88,11 @@ inline void conv_rows(const ConvArgs& args, int n, const std::int8_t* weights, s
 template <bool unsigned_input>
 inline void conv_blocks(const ConvArgs& args) noexcept {
     const auto* weights = static_cast<const std::int8_t*>(args.weights);
-    const std::size_t block_bytes = static_cast<std::size_t>(args.kernel_h) * static_cast<std::size_t>(args.run_bytes) * conv_block;
+    const std::size_t block_bytes = static_cast<std::size_t>(args.kernel_h) *
+                                    static_cast<std::size_t>(args.run_bytes) * conv_block;
     int n = 0;
-    for (; n + 2 * conv_block <= args.output_channels; n += 2 * conv_block, weights += 2 * block_bytes)
+    for (; n + 2 * conv_block <= args.output_channels;
+         n += 2 * conv_block, weights += 2 * block_bytes)
         conv_rows<unsigned_input, 2>(args, n, weights, block_bytes);
     if (n < args.output_channels) conv_rows<unsigned_input, 1>(args, n, weights, block_bytes);
 }

@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: MIT
-// How does a 3x3 depthwise convolution become dot products of four? Written once over the vector type V of the file that
-// includes this one, inside an anonymous namespace.
+// How does a 3x3 depthwise convolution become dot products of four? Written once over the vector
+// type V of the file that includes this one, inside an anonymous namespace.
 //
-// Rows of the tensor are flattened: width * channels bytes, in which the neighbour to the right is `channels` bytes further.
-// Four input rows y .. y + 3 are interleaved byte by byte, so that a 32-bit lane holds the column of four pixels of one
-// channel; its dot product with (w0, w1, w2, 0) belongs to output row y, with (0, w0, w1, w2) to output row y + 1. The
-// interleaving is done once for two output rows and three kernel columns, into a scratch that stays in the L1 cache.
+// Rows of the tensor are flattened: width * channels bytes, in which the neighbour to the right is
+// `channels` bytes further. Four input rows y .. y + 3 are interleaved byte by byte, so that a
+// 32-bit lane holds the column of four pixels of one channel; its dot product with (w0, w1, w2, 0)
+// belongs to output row y, with (0, w0, w1, w2) to output row y + 1. The interleaving is done once
+// for two output rows and three kernel columns, into a scratch that stays in the L1 cache.
 //
-// Unpacking works within 16 bytes, so four channels out of each sixteen bytes come together: plane j holds bytes 4 j .. 4 j + 3
-// of every 16-byte group of the flattened row. A shift by channels = 16 q + 8 h bytes is then q groups, and with h = 1 two
-// planes further (planes 2 and 3 continue in planes 0 and 1 of the next group). Packing four accumulators of the planes 0 to
-// 3 back to bytes restores the order of the flattened row.
+// Unpacking works within 16 bytes, so four channels out of each sixteen bytes come together: plane
+// j holds bytes 4 j .. 4 j + 3 of every 16-byte group of the flattened row. A shift by channels =
+// 16 q + 8 h bytes is then q groups, and with h = 1 two planes further (planes 2 and 3 continue in
+// planes 0 and 1 of the next group). Packing four accumulators of the planes 0 to 3 back to bytes
+// restores the order of the flattened row.
 //
-// V provides: bytes (16, 32 or 64); U8, I32, F32; load8(p), store8(p, U8), low8, high8(U8, U8), low16, high16(U8, U8): unpack within 16 bytes; prepare<unsigned inputs>(U8) -> Act;
-//   load_weights(p); dot<unsigned inputs>(I32, Act, Weights); load32(p), loadf(p); requantise(I32 a, F32 scale of a, I32 b, F32 scale of b) -> 16-bit words,
+// V provides: bytes (16, 32 or 64); U8, I32, F32; load8(p), store8(p, U8), low8, high8(U8, U8),
+// low16, high16(U8, U8): unpack within 16 bytes; prepare<unsigned inputs>(U8) -> Act;
+//   load_weights(p); dot<unsigned inputs>(I32, Act, Weights); load32(p), loadf(p); requantise(I32
+//   a, F32 scale of a, I32 b, F32 scale of b) -> 16-bit words,
 //   pack_bytes(words, words, low, lift) -> U8; store_part(p, U8, count)
 
 constexpr int vector_floats = V::bytes / 4;
@@ -29,15 +33,21 @@ constexpr int phases_of(int channels) noexcept {
     return channels / a;
 }
 
-// For each phase: weights [plane][kernel column][top, bottom][V::bytes], then bias [plane][lanes], then scale [plane][lanes].
-constexpr std::size_t phase_weights = 4 * 3 * 2 * V::bytes, phase_bytes = phase_weights + 2 * 4 * V::bytes;
+// For each phase: weights [plane][kernel column][top, bottom][V::bytes], then bias [plane][lanes],
+// then scale [plane][lanes].
+constexpr std::size_t phase_weights = 4 * 3 * 2 * V::bytes,
+                      phase_bytes = phase_weights + 2 * 4 * V::bytes;
 
-std::size_t depthwise3_packed_bytes(int channels) noexcept { return static_cast<std::size_t>(phases_of(channels)) * phase_bytes; }
+std::size_t depthwise3_packed_bytes(int channels) noexcept {
+    return static_cast<std::size_t>(phases_of(channels)) * phase_bytes;
+}
 
-void depthwise3_pack(const std::int8_t* weights, int real_channels, int channels, const std::int32_t* bias, const float* scale,
-                     std::uint8_t input_lift, void* packed) noexcept {
+void depthwise3_pack(const std::int8_t* weights, int real_channels, int channels,
+                     const std::int32_t* bias, const float* scale, std::uint8_t input_lift,
+                     void* packed) noexcept {
     for (int phase = 0; phase < phases_of(channels); ++phase) {
-        auto* const to = static_cast<std::int8_t*>(packed) + static_cast<std::size_t>(phase) * phase_bytes;
+        auto* const to =
+            static_cast<std::int8_t*>(packed) + static_cast<std::size_t>(phase) * phase_bytes;
         auto* const biases = reinterpret_cast<std::int32_t*>(to + phase_weights);
         auto* const scales = reinterpret_cast<float*>(to + phase_weights + 4 * V::bytes);
         for (int plane = 0; plane < 4; ++plane)
@@ -50,7 +60,9 @@ void depthwise3_pack(const std::int8_t* weights, int real_channels, int channels
                     std::int8_t* const bottom = top + V::bytes;
                     top[3] = bottom[0] = 0;
                     for (int ky = 0; ky < 3; ++ky) {
-                        const std::int8_t w = c < real_channels ? weights[(ky * 3 + kx) * real_channels + c] : std::int8_t{0};
+                        const std::int8_t w = c < real_channels
+                                                  ? weights[(ky * 3 + kx) * real_channels + c]
+                                                  : std::int8_t{0};
                         top[ky] = bottom[ky + 1] = w;
                         sum += w;
                     }
@@ -65,12 +77,16 @@ constexpr std::size_t plane_bytes_of(int output_w, int channels) noexcept {
     const int needed = (output_w + 2) * channels;
     return static_cast<std::size_t>((needed + V::bytes - 1) / V::bytes * V::bytes + V::bytes);
 }
-std::size_t depthwise3_scratch_bytes(int output_w, int channels) noexcept { return 4 * plane_bytes_of(output_w, channels); }
+std::size_t depthwise3_scratch_bytes(int output_w, int channels) noexcept {
+    return 4 * plane_bytes_of(output_w, channels);
+}
 
 // `vectors` vectors of outputs of the same phase, V::bytes * distance apart, of two output rows.
 template <bool unsigned_input, bool half, int vectors>
-inline void depthwise3_tile(const std::int8_t* planes, std::size_t plane_bytes, int quarters, std::ptrdiff_t distance,
-                            const std::int8_t* phase, V::U8 (&top)[vectors], V::U8 (&bottom)[vectors], std::int8_t low, std::uint8_t output_lift) noexcept {
+inline void depthwise3_tile(const std::int8_t* planes, std::size_t plane_bytes, int quarters,
+                            std::ptrdiff_t distance, const std::int8_t* phase,
+                            V::U8 (&top)[vectors], V::U8 (&bottom)[vectors], std::int8_t low,
+                            std::uint8_t output_lift) noexcept {
     const auto* const biases = reinterpret_cast<const std::int32_t*>(phase + phase_weights);
     const auto* const scales = reinterpret_cast<const float*>(phase + phase_weights + 4 * V::bytes);
     V::I32 words[2][2][vectors];  // [planes 0 and 1, planes 2 and 3][top, bottom]
@@ -85,22 +101,28 @@ inline void depthwise3_tile(const std::int8_t* planes, std::size_t plane_bytes, 
             for (int v = 0; v < vectors; ++v) acc[k][0][v] = acc[k][1][v] = bias;
             MIEN_UNROLL
             for (int kx = 0; kx < 3; ++kx) {
-                const int j2 = half ? j + 2 * (kx & 1) : j, groups = kx * quarters + (half && kx == 2 ? 1 : 0) + (j2 >> 2);
-                const std::int8_t* from = planes + static_cast<std::size_t>(j2 & 3) * plane_bytes + groups * 16;
+                const int j2 = half ? j + 2 * (kx & 1) : j,
+                          groups = kx * quarters + (half && kx == 2 ? 1 : 0) + (j2 >> 2);
+                const std::int8_t* from =
+                    planes + static_cast<std::size_t>(j2 & 3) * plane_bytes + groups * 16;
                 const std::int8_t* const w = phase + ((j * 3 + kx) * 2) * V::bytes;
                 MIEN_UNROLL
                 for (int v = 0; v < vectors; ++v) {
-                    const V::Act act = V::template prepare<unsigned_input>(V::load8(from + v * distance));
-                    acc[k][0][v] = V::template dot<unsigned_input>(acc[k][0][v], act, V::load_weights(w));
-                    acc[k][1][v] = V::template dot<unsigned_input>(acc[k][1][v], act, V::load_weights(w + V::bytes));
+                    const V::Act act =
+                        V::template prepare<unsigned_input>(V::load8(from + v * distance));
+                    acc[k][0][v] =
+                        V::template dot<unsigned_input>(acc[k][0][v], act, V::load_weights(w));
+                    acc[k][1][v] = V::template dot<unsigned_input>(acc[k][1][v], act,
+                                                                   V::load_weights(w + V::bytes));
                 }
             }
         }
-        const V::F32 scale0 = V::loadf(scales + 2 * pair * vector_floats), scale1 = V::loadf(scales + (2 * pair + 1) * vector_floats);
+        const V::F32 scale0 = V::loadf(scales + 2 * pair * vector_floats),
+                     scale1 = V::loadf(scales + (2 * pair + 1) * vector_floats);
         MIEN_UNROLL
-        for (int r = 0; r < 2; ++r)
-            MIEN_UNROLL
-            for (int v = 0; v < vectors; ++v) words[pair][r][v] = V::requantise(acc[0][r][v], scale0, acc[1][r][v], scale1);
+        for (int r = 0; r < 2; ++r) MIEN_UNROLL
+        for (int v = 0; v < vectors; ++v)
+            words[pair][r][v] = V::requantise(acc[0][r][v], scale0, acc[1][r][v], scale1);
     }
     MIEN_UNROLL
     for (int v = 0; v < vectors; ++v) {
@@ -121,20 +143,25 @@ void depthwise3(const DepthwiseArgs& args) noexcept {
         const std::int8_t *const row1 = row0 + args.input_row, *const row2 = row1 + args.input_row;
         const std::int8_t* const row3 = two_rows ? row2 + args.input_row : row2;
         for (int i = 0; i < needed; i += V::bytes) {
-            const V::U8 a = V::load8(row0 + i), b = V::load8(row1 + i), c = V::load8(row2 + i), d = V::load8(row3 + i);
-            const V::U8 ab_low = V::low8(a, b), ab_high = V::high8(a, b), cd_low = V::low8(c, d), cd_high = V::high8(c, d);
+            const V::U8 a = V::load8(row0 + i), b = V::load8(row1 + i), c = V::load8(row2 + i),
+                        d = V::load8(row3 + i);
+            const V::U8 ab_low = V::low8(a, b), ab_high = V::high8(a, b), cd_low = V::low8(c, d),
+                        cd_high = V::high8(c, d);
             V::store8(planes + i, V::low16(ab_low, cd_low));
             V::store8(planes + plane_bytes + i, V::high16(ab_low, cd_low));
             V::store8(planes + 2 * plane_bytes + i, V::low16(ab_high, cd_high));
             V::store8(planes + 3 * plane_bytes + i, V::high16(ab_high, cd_high));
         }
-        std::int8_t *const out0 = args.output + y * args.output_row, *const out1 = out0 + args.output_row;
+        std::int8_t *const out0 = args.output + y * args.output_row, *const out1 =
+                                                                         out0 + args.output_row;
         int i = 0, phase = 0;
         const auto* const packed = static_cast<const std::int8_t*>(args.packed3);
         if (phases == 1)
             for (; i + 2 * V::bytes <= flat; i += 2 * V::bytes) {
                 V::U8 top[2], bottom[2];
-                depthwise3_tile<unsigned_input, half, 2>(planes + i, plane_bytes, quarters, V::bytes, packed, top, bottom, args.low, args.output_lift);
+                depthwise3_tile<unsigned_input, half, 2>(planes + i, plane_bytes, quarters,
+                                                         V::bytes, packed, top, bottom, args.low,
+                                                         args.output_lift);
                 for (int v = 0; v < 2; ++v) {
                     V::store8(out0 + i + v * V::bytes, top[v]);
                     if (two_rows) V::store8(out1 + i + v * V::bytes, bottom[v]);
@@ -142,8 +169,10 @@ void depthwise3(const DepthwiseArgs& args) noexcept {
             }
         for (; i < flat; i += V::bytes) {
             V::U8 top[1], bottom[1];
-            depthwise3_tile<unsigned_input, half, 1>(planes + i, plane_bytes, quarters, 0, packed + static_cast<std::size_t>(phase) * phase_bytes, top, bottom,
-                                                  args.low, args.output_lift);
+            depthwise3_tile<unsigned_input, half, 1>(
+                planes + i, plane_bytes, quarters, 0,
+                packed + static_cast<std::size_t>(phase) * phase_bytes, top, bottom, args.low,
+                args.output_lift);
             const int left = flat - i < V::bytes ? flat - i : V::bytes;
             V::store_part(out0 + i, top[0], left);
             if (two_rows) V::store_part(out1 + i, bottom[0], left);

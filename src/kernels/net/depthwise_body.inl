@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: MIT
-// Any depthwise kernel, eight channels and up to four pixels at a time, two taps at once; written once over the vector type V of the
-// file that includes this one, inside an anonymous namespace: NEON and SIMD128.
+// Any depthwise kernel, eight channels and up to four pixels at a time, two taps at once; written
+// once over the vector type V of the file that includes this one, inside an anonymous namespace:
+// NEON and SIMD128.
 //
-// V provides: Words32 (32-bit integers of four channels), F32, Taps (the weights of two taps, of eight channels);
-//   load_words(p), load_scale(p), load_taps(p); add_taps(Words32 (&acc)[2], first, second, Taps): eight channels at `first` times the
-//   first tap and at `second` times the second one are added; scaled_words(Words32, F32) -> Words32;
+// V provides: Words32 (32-bit integers of four channels), F32, Taps (the weights of two taps, of
+// eight channels);
+//   load_words(p), load_scale(p), load_taps(p); add_taps(Words32 (&acc)[2], first, second, Taps):
+//   eight channels at `first` times the
+//   first tap and at `second` times the second one are added; scaled_words(Words32, F32) ->
+//   Words32;
 //   store8(p, Words32[2], low, lift): saturated, not below `low`.
 
 template <int pixels>
-inline void depthwise_tile(const DepthwiseArgs& args, const std::int8_t* field, int n, std::int8_t* out) noexcept {
+inline void depthwise_tile(const DepthwiseArgs& args, const std::int8_t* field, int n,
+                           std::int8_t* out) noexcept {
     const int taps = args.kernel_h * args.kernel_w;
     const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(args.stride_x) * args.channels;
     V::Words32 acc[pixels][2];
@@ -31,14 +36,17 @@ inline void depthwise_tile(const DepthwiseArgs& args, const std::int8_t* field, 
     for (int t = 0; t < taps; t += 2) {
         const V::Taps weights = V::load_taps(args.weights + (t / 2 * args.channels + n) * 2);
         const std::int8_t* const first = next_tap();
-        const std::int8_t* const second = t + 1 < taps ? next_tap() : first;  // the weights of a missing tap are 0
+        // the weights of a missing tap are 0
+        const std::int8_t* const second = t + 1 < taps ? next_tap() : first;
         MIEN_UNROLL
-        for (int p = 0; p < pixels; ++p) V::add_taps(acc[p], first + p * step, second + p * step, weights);
+        for (int p = 0; p < pixels; ++p)
+            V::add_taps(acc[p], first + p * step, second + p * step, weights);
     }
     const V::F32 scale0 = V::load_scale(args.scale + n), scale1 = V::load_scale(args.scale + n + 4);
     MIEN_UNROLL
     for (int p = 0; p < pixels; ++p) {
-        const V::Words32 values[2] = {V::scaled_words(acc[p][0], scale0), V::scaled_words(acc[p][1], scale1)};
+        const V::Words32 values[2] = {V::scaled_words(acc[p][0], scale0),
+                                      V::scaled_words(acc[p][1], scale1)};
         V::store8(out + p * args.channels + n, values, args.low, 0);
     }
 }
@@ -47,12 +55,15 @@ void depthwise(const DepthwiseArgs& args) noexcept {
     constexpr int pixels = 4;
     const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(args.stride_x) * args.channels;
     for (int y = 0; y < args.output_h; ++y) {
-        const std::int8_t* field = args.input + static_cast<std::ptrdiff_t>(y) * args.stride_y * args.input_row;
+        const std::int8_t* field =
+            args.input + static_cast<std::ptrdiff_t>(y) * args.stride_y * args.input_row;
         std::int8_t* out = args.output + y * args.output_row;
         for (int n = 0; n < args.channels; n += 8) {
             int x = 0;
-            for (; x + pixels <= args.output_w; x += pixels) depthwise_tile<pixels>(args, field + x * step, n, out + x * args.channels);
-            for (; x < args.output_w; ++x) depthwise_tile<1>(args, field + x * step, n, out + x * args.channels);
+            for (; x + pixels <= args.output_w; x += pixels)
+                depthwise_tile<pixels>(args, field + x * step, n, out + x * args.channels);
+            for (; x < args.output_w; ++x)
+                depthwise_tile<1>(args, field + x * step, n, out + x * args.channels);
         }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The networks with NEON's dot products: sdot adds four products of signed bytes to a 32-bit lane.
-// Built with -march=armv8.2-a+dotprod; runs only where dispatch.cpp found them. No standard library here, see tables.h.
+// Built with -march=armv8.2-a+dotprod; runs only where dispatch.cpp found them. No standard library
+// here, see tables.h.
 #include "kernels/net/neon_common.h"
 #include "kernels/tables.h"
 
@@ -32,13 +33,20 @@ struct V {
         const int8x8_t half = broadcast_neon(p);
         return vcombine_s8(half, half);
     }
-    static void store8(std::int8_t* p, const Words32 (&v)[2], std::int8_t low, std::uint8_t) noexcept { store8_neon(p, v, low); }
-    static void store16(std::int8_t* p, const Words32 (&v)[4], std::int8_t low, std::uint8_t) noexcept { store16_neon(p, v, low); }
+    static void store8(std::int8_t* p, const Words32 (&v)[2], std::int8_t low,
+                       std::uint8_t) noexcept {
+        store8_neon(p, v, low);
+    }
+    static void store16(std::int8_t* p, const Words32 (&v)[4], std::int8_t low,
+                        std::uint8_t) noexcept {
+        store16_neon(p, v, low);
+    }
 
     // Depthwise.
     static U8 load8(const std::int8_t* p) noexcept { return vld1q_s8(p); }
     static void store8(std::int8_t* p, U8 v) noexcept { vst1q_s8(p, v); }
-    static void store_part(std::int8_t* p, U8 v, int count) noexcept {  // rows are whole groups of eight channels
+    // rows are whole groups of eight channels
+    static void store_part(std::int8_t* p, U8 v, int count) noexcept {
         if (count == bytes)
             vst1q_s8(p, v);
         else
@@ -46,8 +54,12 @@ struct V {
     }
     static U8 low8(U8 a, U8 b) noexcept { return vzip1q_s8(a, b); }
     static U8 high8(U8 a, U8 b) noexcept { return vzip2q_s8(a, b); }
-    static U8 low16(U8 a, U8 b) noexcept { return vreinterpretq_s8_s16(vzip1q_s16(vreinterpretq_s16_s8(a), vreinterpretq_s16_s8(b))); }
-    static U8 high16(U8 a, U8 b) noexcept { return vreinterpretq_s8_s16(vzip2q_s16(vreinterpretq_s16_s8(a), vreinterpretq_s16_s8(b))); }
+    static U8 low16(U8 a, U8 b) noexcept {
+        return vreinterpretq_s8_s16(vzip1q_s16(vreinterpretq_s16_s8(a), vreinterpretq_s16_s8(b)));
+    }
+    static U8 high16(U8 a, U8 b) noexcept {
+        return vreinterpretq_s8_s16(vzip2q_s16(vreinterpretq_s16_s8(a), vreinterpretq_s16_s8(b)));
+    }
     template <bool unsigned_input>
     static Act prepare(U8 v) noexcept {
         return v;
@@ -55,10 +67,12 @@ struct V {
     static I32 load32(const std::int32_t* p) noexcept { return vld1q_s32(p); }
     static F32 loadf(const float* p) noexcept { return vld1q_f32(p); }
     static I32 requantise(I32 a, F32 a_scale, I32 b, F32 b_scale) noexcept {
-        return vreinterpretq_s32_s16(vcombine_s16(vqmovn_s32(scaled(a, a_scale)), vqmovn_s32(scaled(b, b_scale))));
+        return vreinterpretq_s32_s16(
+            vcombine_s16(vqmovn_s32(scaled(a, a_scale)), vqmovn_s32(scaled(b, b_scale))));
     }
     static U8 pack_bytes(I32 front, I32 back, std::int8_t low, std::uint8_t) noexcept {
-        const int8x16_t all = vcombine_s8(vqmovn_s16(vreinterpretq_s16_s32(front)), vqmovn_s16(vreinterpretq_s16_s32(back)));
+        const int8x16_t all = vcombine_s8(vqmovn_s16(vreinterpretq_s16_s32(front)),
+                                          vqmovn_s16(vreinterpretq_s16_s32(back)));
         return vmaxq_s8(all, vdupq_n_s8(low));
     }
 };

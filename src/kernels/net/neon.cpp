@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The networks with NEON, of armv7 and aarch64 alike, by widening multiplies: smull, and sadalp to add pairs.
-// On armv7 built with -mfpu=neon; runs only where dispatch.cpp found NEON. No standard library here, see tables.h.
+// The networks with NEON, of armv7 and aarch64 alike, by widening multiplies: smull, and sadalp to
+// add pairs. On armv7 built with -mfpu=neon; runs only where dispatch.cpp found NEON. No standard
+// library here, see tables.h.
 #include "kernels/net/neon_common.h"
 #include "kernels/tables.h"
 
@@ -8,7 +9,8 @@ namespace mien {
 namespace {
 
 struct V {
-    // Of each of four channels the sum over the first and over the second pair of every four bytes: added up at the end.
+    // Of each of four channels the sum over the first and over the second pair of every four bytes:
+    // added up at the end.
     struct I32 {
         int32x4_t low, high;  // channels 0, 0, 1, 1 and 2, 2, 3, 3
     };
@@ -30,15 +32,22 @@ struct V {
     }
     template <bool unsigned_input>
     static I32 dot(I32 acc, Act a, Weights w) noexcept {
-        return {vpadalq_s16(acc.low, vmull_s8(vget_low_s8(w), a)), vpadalq_s16(acc.high, vmull_s8(vget_high_s8(w), a))};
+        return {vpadalq_s16(acc.low, vmull_s8(vget_low_s8(w), a)),
+                vpadalq_s16(acc.high, vmull_s8(vget_high_s8(w), a))};
     }
     static Words32 scaled(const I32& acc, F32 scale) noexcept {
         const int32x2_t low = vpadd_s32(vget_low_s32(acc.low), vget_high_s32(acc.low));
         const int32x2_t high = vpadd_s32(vget_low_s32(acc.high), vget_high_s32(acc.high));
         return scaled_neon(vcombine_s32(low, high), scale);
     }
-    static void store8(std::int8_t* p, const Words32 (&v)[2], std::int8_t low, std::uint8_t) noexcept { store8_neon(p, v, low); }
-    static void store16(std::int8_t* p, const Words32 (&v)[4], std::int8_t low, std::uint8_t) noexcept { store16_neon(p, v, low); }
+    static void store8(std::int8_t* p, const Words32 (&v)[2], std::int8_t low,
+                       std::uint8_t) noexcept {
+        store8_neon(p, v, low);
+    }
+    static void store16(std::int8_t* p, const Words32 (&v)[4], std::int8_t low,
+                        std::uint8_t) noexcept {
+        store16_neon(p, v, low);
+    }
 
     // Depthwise. Two products fit in 16 bits: taps go in pairs.
     struct Taps {
@@ -49,24 +58,29 @@ struct V {
         const int16x8x2_t both = vld2q_s16(p);
         return {vmovn_s16(both.val[0]), vmovn_s16(both.val[1])};
     }
-    static void add_taps(Words32 (&acc)[2], const std::int8_t* first, const std::int8_t* second, const Taps& w) noexcept {
-        const int16x8_t sum = vmlal_s8(vmull_s8(vld1_s8(first), w.first), vld1_s8(second), w.second);
+    static void add_taps(Words32 (&acc)[2], const std::int8_t* first, const std::int8_t* second,
+                         const Taps& w) noexcept {
+        const int16x8_t sum =
+            vmlal_s8(vmull_s8(vld1_s8(first), w.first), vld1_s8(second), w.second);
         acc[0] = vaddw_s16(acc[0], vget_low_s16(sum));
         acc[1] = vaddw_s16(acc[1], vget_high_s16(sum));
     }
     static Words32 scaled_words(Words32 acc, F32 scale) noexcept { return scaled_neon(acc, scale); }
 
-    static void average8(const std::int8_t* a, const std::int8_t* b, const std::int8_t* c, const std::int8_t* d, std::uint8_t, std::int8_t* out) noexcept {
-        const int16x8_t sum = vaddq_s16(vaddl_s8(vld1_s8(a), vld1_s8(b)), vaddl_s8(vld1_s8(c), vld1_s8(d))), one = vdupq_n_s16(1);
+    static void average8(const std::int8_t* a, const std::int8_t* b, const std::int8_t* c,
+                         const std::int8_t* d, std::uint8_t, std::int8_t* out) noexcept {
+        const int16x8_t sum = vaddq_s16(vaddl_s8(vld1_s8(a), vld1_s8(b)),
+                                        vaddl_s8(vld1_s8(c), vld1_s8(d))),
+                        one = vdupq_n_s16(1);
         const int16x8_t odd = vandq_s16(vshrq_n_s16(sum, 2), one);
         const int16x8_t mean = vshrq_n_s16(vaddq_s16(vaddq_s16(sum, one), odd), 2);
         vst1_s8(out, vmax_s8(vqmovn_s16(mean), vdup_n_s8(-127)));
     }
 };
 
+#include "kernels/net/average_body.inl"
 #include "kernels/net/conv_body.inl"
 #include "kernels/net/depthwise_body.inl"
-#include "kernels/net/average_body.inl"
 
 }  // namespace
 
@@ -78,7 +92,8 @@ void add_neon(const AddArgs& args) noexcept {
     for (int y = 0; y < args.rows; ++y) {
         const std::int8_t *a = args.a + y * args.a_row, *b = args.b + y * args.b_row;
         std::int8_t* out = args.output + y * args.output_row;
-        for (int i = 0; i < args.row_bytes; i += 8) vst1_s8(out + i, vmax_s8(vqadd_s8(vld1_s8(a + i), vld1_s8(b + i)), low));
+        for (int i = 0; i < args.row_bytes; i += 8)
+            vst1_s8(out + i, vmax_s8(vqadd_s8(vld1_s8(a + i), vld1_s8(b + i)), low));
     }
 }
 

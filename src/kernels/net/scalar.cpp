@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What does each kernel compute? Portable C++ that says it plainly and that compilers vectorise for any processor.
-// Weights widened to int16, inner loops over output channels: independent sums over contiguous memory.
+// What does each kernel compute? Portable C++ that says it plainly and that compilers vectorise for
+// any processor. Weights widened to int16, inner loops over output channels: independent sums over
+// contiguous memory.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -11,26 +12,31 @@
 namespace mien {
 namespace {
 
-// clamp, then round to nearest even by adding 1.5 * 2^23: the sum's last mantissa bit is worth 1. Same value as
-// rounding first, because both limits are integers; and unlike rintf it vectorises everywhere.
+// clamp, then round to nearest even by adding 1.5 * 2^23: the sum's last mantissa bit is worth 1.
+// Same value as rounding first, because both limits are integers; and unlike rintf it vectorises
+// everywhere.
 inline std::int8_t requantise(std::int32_t acc, float scale, float low) noexcept {
     constexpr float magic = 12582912.0f;
     const float value = std::min(std::max(static_cast<float>(acc) * scale, low), 127.0f);
-    return static_cast<std::int8_t>(std::bit_cast<std::int32_t>(value + magic) - std::bit_cast<std::int32_t>(magic));
+    return static_cast<std::int8_t>(std::bit_cast<std::int32_t>(value + magic) -
+                                    std::bit_cast<std::int32_t>(magic));
 }
 
 constexpr int conv_block = 8;
 
 void conv(const ConvArgs& args) noexcept {
     const auto* weights = static_cast<const std::int16_t*>(args.weights);
-    const std::size_t block_weights = static_cast<std::size_t>(args.kernel_h) * static_cast<std::size_t>(args.run_bytes) * conv_block;
+    const std::size_t block_weights = static_cast<std::size_t>(args.kernel_h) *
+                                      static_cast<std::size_t>(args.run_bytes) * conv_block;
     const float low = args.low;
     for (int y = 0; y < args.output_h; ++y)
         for (int x = 0; x < args.output_w; ++x) {
-            const std::int8_t* field = args.input + y * args.stride_y * args.input_row + x * args.stride_x * args.input_pixel;
+            const std::int8_t* field = args.input + y * args.stride_y * args.input_row +
+                                       x * args.stride_x * args.input_pixel;
             std::int8_t* out = args.output + y * args.output_row + x * args.output_pixel;
             for (int n = 0; n < args.output_channels; n += conv_block) {
-                const std::int16_t* w = weights + static_cast<std::size_t>(n / conv_block) * block_weights;
+                const std::int16_t* w =
+                    weights + static_cast<std::size_t>(n / conv_block) * block_weights;
                 std::int32_t acc[conv_block];
                 std::memcpy(acc, args.bias + n, sizeof acc);
                 for (int ky = 0; ky < args.kernel_h; ++ky) {
@@ -40,7 +46,8 @@ void conv(const ConvArgs& args) noexcept {
                         for (int i = 0; i < conv_block; ++i) acc[i] += a * w[i];
                     }
                 }
-                for (int i = 0; i < conv_block; ++i) out[n + i] = requantise(acc[i], args.scale[n + i], low);
+                for (int i = 0; i < conv_block; ++i)
+                    out[n + i] = requantise(acc[i], args.scale[n + i], low);
             }
         }
 }
@@ -50,17 +57,21 @@ void depthwise(const DepthwiseArgs& args) noexcept {
     const int taps = args.kernel_h * args.kernel_w;
     for (int y = 0; y < args.output_h; ++y)
         for (int x = 0; x < args.output_w; ++x) {
-            const std::int8_t* field = args.input + y * args.stride_y * args.input_row + x * args.stride_x * args.channels;
+            const std::int8_t* field =
+                args.input + y * args.stride_y * args.input_row + x * args.stride_x * args.channels;
             std::int8_t* out = args.output + y * args.output_row + x * args.channels;
             for (int n = 0; n < args.channels; n += channel_multiple) {
                 std::int32_t acc[channel_multiple];
                 std::memcpy(acc, args.bias + n, sizeof acc);
                 for (int tap = 0; tap < taps; ++tap) {
-                    const std::int8_t* in = field + tap / args.kernel_w * args.input_row + tap % args.kernel_w * args.channels + n;
-                    const std::int16_t* w = args.weights + (tap / 2 * args.channels + n) * 2 + tap % 2;
+                    const std::int8_t* in = field + tap / args.kernel_w * args.input_row +
+                                            tap % args.kernel_w * args.channels + n;
+                    const std::int16_t* w =
+                        args.weights + (tap / 2 * args.channels + n) * 2 + tap % 2;
                     for (int i = 0; i < channel_multiple; ++i) acc[i] += in[i] * w[2 * i];
                 }
-                for (int i = 0; i < channel_multiple; ++i) out[n + i] = requantise(acc[i], args.scale[n + i], low);
+                for (int i = 0; i < channel_multiple; ++i)
+                    out[n + i] = requantise(acc[i], args.scale[n + i], low);
             }
         }
 }
@@ -93,11 +104,13 @@ void max_pool_scalar(const PoolArgs& args) noexcept {
 }
 
 void add_scalar(const AddArgs& args) noexcept {
-    const int low = args.low, row_bytes = args.row_bytes;  // copies, since bytes that are stored might be theirs: the loop would not become vectors
+    // copies, since bytes that are stored might be theirs: the loop would not become vectors
+    const int low = args.low, row_bytes = args.row_bytes;
     for (int y = 0; y < args.rows; ++y) {
         const std::int8_t *a = args.a + y * args.a_row, *b = args.b + y * args.b_row;
         std::int8_t* out = args.output + y * args.output_row;
-        for (int i = 0; i < row_bytes; ++i) out[i] = static_cast<std::int8_t>(std::clamp<int>(a[i] + b[i], low, 127));
+        for (int i = 0; i < row_bytes; ++i)
+            out[i] = static_cast<std::int8_t>(std::clamp<int>(a[i] + b[i], low, 127));
     }
 }
 
@@ -107,7 +120,8 @@ void sum_positions_scalar(const SumArgs& args) noexcept {
     for (int y = 0; y < args.height; ++y)
         for (int x = 0; x < args.width; ++x) {
             const std::int8_t* in = args.input + y * args.row + x * args.pixel;
-            for (int c = 0; c < args.channels; ++c) args.sums[c] += args.lift != 0 ? static_cast<std::uint8_t>(in[c]) : in[c];
+            for (int c = 0; c < args.channels; ++c)
+                args.sums[c] += args.lift != 0 ? static_cast<std::uint8_t>(in[c]) : in[c];
         }
 }
 
@@ -121,16 +135,21 @@ void avg_pool_scalar(const PoolArgs& args) noexcept {
     for (int y = 0; y < args.output_h; ++y)
         for (int x = 0; x < args.output_w; ++x) {
             const Clip clip = clip_window(args, y, x);
-            const float scale = 1.0f / static_cast<float>((clip.y1 - clip.y0) * (clip.x1 - clip.x0));
+            const float scale =
+                1.0f / static_cast<float>((clip.y1 - clip.y0) * (clip.x1 - clip.x0));
             std::int8_t* out = args.output + y * args.output_row + x * args.channels;
             for (int n = 0; n < args.channels; n += channel_multiple) {
                 std::int32_t acc[channel_multiple] = {};
                 for (int iy = clip.y0; iy < clip.y1; ++iy)
                     for (int ix = clip.x0; ix < clip.x1; ++ix) {
-                        const std::int8_t* in = args.input + iy * args.input_row + ix * args.channels + n;
-                        for (int i = 0; i < channel_multiple; ++i) acc[i] += static_cast<std::int8_t>(in[i] ^ args.lift);
+                        const std::int8_t* in =
+                            args.input + iy * args.input_row + ix * args.channels + n;
+                        for (int i = 0; i < channel_multiple; ++i)
+                            acc[i] += static_cast<std::int8_t>(in[i] ^ args.lift);
                     }
-                for (int i = 0; i < channel_multiple; ++i) out[n + i] = static_cast<std::int8_t>(requantise(acc[i], scale, -127.0f) ^ args.lift);
+                for (int i = 0; i < channel_multiple; ++i)
+                    out[n + i] =
+                        static_cast<std::int8_t>(requantise(acc[i], scale, -127.0f) ^ args.lift);
             }
         }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The networks with SSE4.1: int8 dot products by pmaddubsw + pmaddwd, four lanes at a time.
-// Built with -msse4.1; runs only where dispatch.cpp found SSE4.1. No standard library here, see tables.h.
+// Built with -msse4.1; runs only where dispatch.cpp found SSE4.1. No standard library here, see
+// tables.h.
 #include <immintrin.h>
 
 #include "kernels/tables.h"
@@ -8,7 +9,9 @@
 namespace mien {
 namespace {
 
-inline __m128i load128(const void* p) noexcept { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
+inline __m128i load128(const void* p) noexcept {
+    return _mm_loadu_si128(static_cast<const __m128i*>(p));
+}
 
 struct V {
     static constexpr int bytes = 16;
@@ -19,18 +22,23 @@ struct V {
         __m128i value, magnitude;
     };
 
-    // |a| * sign(w, a) keeps pmaddubsw, whose first operand is unsigned, within 2 * 127 * 127 < 2^15: it cannot saturate.
+    // |a| * sign(w, a) keeps pmaddubsw, whose first operand is unsigned, within 2 * 127 * 127 <
+    // 2^15: it cannot saturate.
     template <bool unsigned_input>
     static Act prepare(U8 v) noexcept {
         return {v, unsigned_input ? v : _mm_abs_epi8(v)};
     }
     template <bool unsigned_input>
     static I32 dot(I32 acc, const Act& a, __m128i w) noexcept {
-        const __m128i pairs = unsigned_input ? _mm_maddubs_epi16(a.value, w) : _mm_maddubs_epi16(a.magnitude, _mm_sign_epi8(w, a.value));
+        const __m128i pairs = unsigned_input
+                                  ? _mm_maddubs_epi16(a.value, w)
+                                  : _mm_maddubs_epi16(a.magnitude, _mm_sign_epi8(w, a.value));
         return _mm_add_epi32(acc, _mm_madd_epi16(pairs, _mm_set1_epi16(1)));
     }
     // f32(acc) * scale, rounded to nearest even, as int32; the packs that follow saturate it.
-    static I32 scaled(I32 acc, F32 scale) noexcept { return _mm_cvtps_epi32(_mm_mul_ps(_mm_cvtepi32_ps(acc), scale)); }
+    static I32 scaled(I32 acc, F32 scale) noexcept {
+        return _mm_cvtps_epi32(_mm_mul_ps(_mm_cvtepi32_ps(acc), scale));
+    }
 
     // Convolution.
     static constexpr int vectors = 2, pixels_of_one_block = 4, pixels_of_two_blocks = 2;
@@ -45,19 +53,26 @@ struct V {
         __builtin_memcpy(&v, p, sizeof v);
         return prepare<unsigned_input>(_mm_set1_epi32(v));
     }
-    static void store8(std::int8_t* p, const Words32 (&v)[2], std::int8_t low, std::uint8_t) noexcept {
+    static void store8(std::int8_t* p, const Words32 (&v)[2], std::int8_t low,
+                       std::uint8_t) noexcept {
         const __m128i words = _mm_packs_epi32(v[0], v[1]);
-        _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_max_epi8(_mm_packs_epi16(words, words), _mm_set1_epi8(low)));
+        _mm_storel_epi64(reinterpret_cast<__m128i*>(p),
+                         _mm_max_epi8(_mm_packs_epi16(words, words), _mm_set1_epi8(low)));
     }
-    static void store16(std::int8_t* p, const Words32 (&v)[4], std::int8_t low, std::uint8_t) noexcept {
-        const __m128i all = _mm_packs_epi16(_mm_packs_epi32(v[0], v[1]), _mm_packs_epi32(v[2], v[3]));
+    static void store16(std::int8_t* p, const Words32 (&v)[4], std::int8_t low,
+                        std::uint8_t) noexcept {
+        const __m128i all =
+            _mm_packs_epi16(_mm_packs_epi32(v[0], v[1]), _mm_packs_epi32(v[2], v[3]));
         _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_max_epi8(all, _mm_set1_epi8(low)));
     }
 
     // Depthwise.
     static U8 load8(const std::int8_t* p) noexcept { return load128(p); }
-    static void store8(std::int8_t* p, U8 v) noexcept { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), v); }
-    static void store_part(std::int8_t* p, U8 v, int count) noexcept {  // rows are whole groups of eight channels
+    static void store8(std::int8_t* p, U8 v) noexcept {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(p), v);
+    }
+    // rows are whole groups of eight channels
+    static void store_part(std::int8_t* p, U8 v, int count) noexcept {
         if (count == bytes)
             store8(p, v);
         else
@@ -69,15 +84,22 @@ struct V {
     static U8 high16(U8 a, U8 b) noexcept { return _mm_unpackhi_epi16(a, b); }
     static I32 load32(const std::int32_t* p) noexcept { return load128(p); }
     static F32 loadf(const float* p) noexcept { return _mm_loadu_ps(p); }
-    static I32 requantise(I32 a, F32 a_scale, I32 b, F32 b_scale) noexcept { return _mm_packs_epi32(scaled(a, a_scale), scaled(b, b_scale)); }
+    static I32 requantise(I32 a, F32 a_scale, I32 b, F32 b_scale) noexcept {
+        return _mm_packs_epi32(scaled(a, a_scale), scaled(b, b_scale));
+    }
     static U8 pack_bytes(I32 front, I32 back, std::int8_t low, std::uint8_t) noexcept {
         return _mm_max_epi8(_mm_packs_epi16(front, back), _mm_set1_epi8(low));
     }
 
-    static void average8(const std::int8_t* a, const std::int8_t* b, const std::int8_t* c, const std::int8_t* d, std::uint8_t lift, std::int8_t* out) noexcept {
+    static void average8(const std::int8_t* a, const std::int8_t* b, const std::int8_t* c,
+                         const std::int8_t* d, std::uint8_t lift, std::int8_t* out) noexcept {
         const __m128i flip = _mm_set1_epi8(static_cast<char>(lift)), one = _mm_set1_epi16(1);
-        const auto words = [&](const std::int8_t* p) { return _mm_cvtepi8_epi16(_mm_xor_si128(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)), flip)); };
-        const __m128i sum = _mm_add_epi16(_mm_add_epi16(words(a), words(b)), _mm_add_epi16(words(c), words(d)));
+        const auto words = [&](const std::int8_t* p) {
+            return _mm_cvtepi8_epi16(
+                _mm_xor_si128(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)), flip));
+        };
+        const __m128i sum =
+            _mm_add_epi16(_mm_add_epi16(words(a), words(b)), _mm_add_epi16(words(c), words(d)));
         const __m128i odd = _mm_and_si128(_mm_srai_epi16(sum, 2), one);
         const __m128i mean = _mm_srai_epi16(_mm_add_epi16(_mm_add_epi16(sum, one), odd), 2);
         const __m128i bytes8 = _mm_max_epi8(_mm_packs_epi16(mean, mean), _mm_set1_epi8(-127));
@@ -85,9 +107,9 @@ struct V {
     }
 };
 
+#include "kernels/net/average_body.inl"
 #include "kernels/net/conv_body.inl"
 #include "kernels/net/depthwise3_body.inl"
-#include "kernels/net/average_body.inl"
 
 void depthwise(const DepthwiseArgs& args) noexcept {
     if (args.packed3 != nullptr)

@@ -2,8 +2,8 @@
 // What does finding faces cost? By frame size, parameters and instruction set; and stage by stage.
 #include <memory>
 
-#include "detect/cascade.h"
-#include "detect/pyramid.h"
+#include "detect/haar/cascade.h"
+#include "detect/haar/pyramid.h"
 #include "harness.h"
 #include "pictures.h"
 #include "pyramid.h"

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "harness.h"
-#include "host/file_io.h"
+#include "host/files/file_io.h"
 #include "nn/network.h"
 #include "peak.h"
 #include "pictures.h"

@@ -13,7 +13,7 @@
 #include <fstream>
 #include <new>
 
-#include "host/embedded_weights.h"
+#include "host/weights/embedded_weights.h"
 
 namespace {
 std::atomic<long> allocations{0};

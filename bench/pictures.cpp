@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "harness.h"
-#include "host/image_file.h"
+#include "host/codec/image_file.h"
 #include "image/gray.h"
 
 namespace mien::bench {

@@ -7,8 +7,8 @@
 
 #include "base/bytes.h"
 #include "base/crc32.h"
-#include "detect/cascade.h"
-#include "detect/pyramid.h"
+#include "detect/haar/cascade.h"
+#include "detect/haar/pyramid.h"
 #include "harness.h"
 
 namespace mien::bench {

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "common/scene.h"
-#include "host/embedded_weights.h"
+#include "host/weights/embedded_weights.h"
 #include "mien/mien.hpp"
 
 namespace {

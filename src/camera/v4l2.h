@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "camera/device_calls.h"
-#include "host/result.h"
+#include "host/files/result.h"
 #include "video/source.h"
 
 namespace mien::camera {

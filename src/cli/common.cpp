@@ -19,7 +19,7 @@
 #include <system_error>
 #include <vector>
 
-#include "host/batch.h"
+#include "host/files/batch.h"
 
 namespace mien::cli {
 

@@ -9,8 +9,8 @@
 #include <string>
 #include <string_view>
 
-#include "host/engine_owner.h"
-#include "host/image_file.h"
+#include "host/codec/image_file.h"
+#include "host/weights/engine_owner.h"
 #include "mien/mien.hpp"
 #include "mien/thread_pool.hpp"
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "cli/common.h"
-#include "host/labelled_faces.h"
+#include "host/eval/labelled_faces.h"
 
 namespace mien::cli {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "cli/common.h"
-#include "host/embedded_weights.h"
+#include "host/weights/embedded_weights.h"
 
 namespace {
 

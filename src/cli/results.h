@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "host/report.h"
+#include "host/results/report.h"
 
 namespace mien::cli {
 

@@ -14,7 +14,7 @@
 
 #include "camera/v4l2.h"
 #include "cli/live.h"
-#include "host/image_file.h"
+#include "host/codec/image_file.h"
 #include "nn/model_file.h"
 
 namespace mien::cli {

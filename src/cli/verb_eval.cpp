@@ -2,7 +2,7 @@
 // mien eval: how often is a network right on labelled faces? Accuracy, per class figures, confusion
 // matrix, calibration.
 #include "cli/labelled.h"
-#include "host/scores.h"
+#include "host/eval/scores.h"
 
 namespace mien::cli {
 namespace {

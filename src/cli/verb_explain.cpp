@@ -11,10 +11,10 @@
 #include <optional>
 
 #include "explain/explain.h"
-#include "host/batch.h"
-#include "host/image_file.h"
-#include "host/json.h"
-#include "host/labelled_faces.h"
+#include "host/codec/image_file.h"
+#include "host/eval/labelled_faces.h"
+#include "host/files/batch.h"
+#include "host/results/json.h"
 #include "report/sheet.h"
 
 namespace mien::cli {

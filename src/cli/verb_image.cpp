@@ -8,10 +8,10 @@
 
 #include "cli/common.h"
 #include "cli/results.h"
-#include "host/batch.h"
-#include "host/draw.h"
-#include "host/image_file.h"
-#include "host/json.h"
+#include "host/codec/image_file.h"
+#include "host/draw/draw.h"
+#include "host/files/batch.h"
+#include "host/results/json.h"
 
 namespace mien::cli {
 namespace {

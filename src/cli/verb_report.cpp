@@ -10,8 +10,8 @@
 #include <nlohmann/json.hpp>
 
 #include "explain/explain.h"
-#include "host/batch.h"
-#include "host/json.h"
+#include "host/files/batch.h"
+#include "host/results/json.h"
 #include "report/groups.h"
 #include "report/page.h"
 #include "report/sheet.h"

@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "cli/serve_camera.h"
-#include "host/file_io.h"
+#include "host/files/file_io.h"
 #include "serve/server.h"
 
 namespace mien::cli {

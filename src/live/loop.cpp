@@ -5,7 +5,7 @@
 #include <cmath>
 #include <new>
 
-#include "host/heatmap.h"
+#include "host/draw/heatmap.h"
 
 namespace mien::live {
 namespace {

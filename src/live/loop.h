@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "host/draw.h"
-#include "host/engine_owner.h"
-#include "host/report.h"
+#include "host/draw/draw.h"
+#include "host/results/report.h"
+#include "host/weights/engine_owner.h"
 #include "live/statistics.h"
 #include "live/viewer.h"
 #include "live/window.h"

@@ -11,7 +11,7 @@
 #include <span>
 #include <string>
 
-#include "host/result.h"
+#include "host/files/result.h"
 #include "live/viewer.h"
 
 namespace mien::live {

@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "host/json.h"
+#include "host/results/json.h"
 #include "live/loop.h"
 
 namespace mien::live {

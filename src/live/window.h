@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#include "host/result.h"
+#include "host/files/result.h"
 
 namespace mien::live {
 

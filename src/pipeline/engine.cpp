@@ -9,7 +9,7 @@
 
 #include "base/arena.h"
 #include "base/crc32.h"
-#include "detect/detector.h"
+#include "detect/haar/detector.h"
 #include "image/gray.h"
 #include "image/linear.h"
 #include "kernels/kernels.h"

@@ -27,11 +27,11 @@
 #include <vector>
 
 #include "base/crc32.h"
-#include "host/draw.h"
-#include "host/engine_owner.h"
-#include "host/heatmap.h"
-#include "host/image_file.h"
-#include "host/report.h"
+#include "host/codec/image_file.h"
+#include "host/draw/draw.h"
+#include "host/draw/heatmap.h"
+#include "host/results/report.h"
+#include "host/weights/engine_owner.h"
 #include "mien/thread_pool.hpp"
 #include "mien/tracker.hpp"
 #ifdef MIEN_HAS_EXPLAIN

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "host/image_file.h"
-#include "host/scores.h"
+#include "host/codec/image_file.h"
+#include "host/eval/scores.h"
 
 namespace mien::report {
 

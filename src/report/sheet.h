@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "explain/explain.h"
-#include "host/heatmap.h"
-#include "host/image_file.h"
+#include "host/codec/image_file.h"
+#include "host/draw/heatmap.h"
 
 namespace mien::report {
 

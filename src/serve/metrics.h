@@ -10,7 +10,7 @@
 #include <string>
 #include <utility>
 
-#include "host/report.h"
+#include "host/results/report.h"
 #include "serve/feed.h"
 
 namespace mien::serve {

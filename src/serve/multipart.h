@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "host/result.h"
+#include "host/files/result.h"
 
 namespace mien::serve {
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "host/image_header.h"
+#include "host/codec/image_header.h"
 
 namespace mien::serve {
 

@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "host/engine_owner.h"
+#include "host/weights/engine_owner.h"
 
 namespace mien::serve {
 

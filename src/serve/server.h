@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "host/result.h"
+#include "host/files/result.h"
 #include "serve/feed.h"
 #include "serve/options.h"
 #include "serve/pool.h"

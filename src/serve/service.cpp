@@ -10,10 +10,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/crc32.h"
-#include "host/draw.h"
-#include "host/embedded_weights.h"
-#include "host/image_file.h"
-#include "host/json.h"
+#include "host/codec/image_file.h"
+#include "host/draw/draw.h"
+#include "host/results/json.h"
+#include "host/weights/embedded_weights.h"
 #include "serve/multipart.h"
 #include "serve/page/embedded.h"
 

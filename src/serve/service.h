@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "host/engine_owner.h"
+#include "host/weights/engine_owner.h"
 #include "serve/feed.h"
 #include "serve/guard.h"
 #include "serve/message.h"

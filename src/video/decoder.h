@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "host/image_file.h"
-#include "host/result.h"
+#include "host/codec/image_file.h"
+#include "host/files/result.h"
 #include "mien/mien.hpp"
 #include "video/jpeg.h"
 #include "video/source.h"

@@ -9,7 +9,7 @@
 #include <cstring>
 #include <string>
 
-#include "host/image_file.h"
+#include "host/codec/image_file.h"
 #include "video/source.h"
 
 #if MIEN_HAS_TURBOJPEG

@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-#include "host/result.h"
+#include "host/files/result.h"
 #include "mien/mien.hpp"
 
 namespace mien::video {

@@ -9,7 +9,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "host/file_io.h"
+#include "host/files/file_io.h"
 
 namespace mien::video {
 namespace {

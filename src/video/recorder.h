@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "host/result.h"
+#include "host/files/result.h"
 
 namespace mien::video {
 

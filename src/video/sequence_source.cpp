@@ -6,8 +6,8 @@
 #include <filesystem>
 #include <vector>
 
-#include "host/file_io.h"
-#include "host/image_file.h"
+#include "host/codec/image_file.h"
+#include "host/files/file_io.h"
 #include "video/source.h"
 
 namespace mien::video {

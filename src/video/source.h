@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-#include "host/result.h"
+#include "host/files/result.h"
 
 namespace mien::video {
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "host/image_file.h"
+#include "host/codec/image_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     mien::host::ImageLimits limits;

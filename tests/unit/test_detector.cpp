@@ -7,8 +7,8 @@
 #include <thread>
 
 #include "base/crc32.h"
-#include "detect/detector.h"
-#include "host/image_file.h"
+#include "detect/haar/detector.h"
+#include "host/codec/image_file.h"
 #include "image/gray.h"
 #include "unit/detect_tables.h"
 #include "unit/file_builder.h"

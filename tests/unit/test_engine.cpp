@@ -7,7 +7,7 @@
 #include <cmath>
 #include <memory>
 
-#include "host/image_file.h"
+#include "host/codec/image_file.h"
 #include "mien/mien.h"
 #include "mien/tracker.hpp"
 #include "pipeline/crop.h"

@@ -9,7 +9,7 @@
 #include <memory>
 
 #include "explain/explain.h"
-#include "host/image_file.h"
+#include "host/codec/image_file.h"
 #include "mien/thread_pool.hpp"
 #include "unit/file_builder.h"
 #include "unit/helpers.h"

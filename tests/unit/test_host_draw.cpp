@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "host/draw.h"
-#include "host/font.h"
+#include "host/draw/draw.h"
+#include "host/draw/font.h"
 
 using namespace mien;
 using namespace mien::host;

@@ -5,10 +5,10 @@
 
 #include <cmath>
 
-#include "host/file_io.h"
-#include "host/labelled_faces.h"
-#include "host/npz.h"
-#include "host/scores.h"
+#include "host/eval/labelled_faces.h"
+#include "host/eval/npz.h"
+#include "host/eval/scores.h"
+#include "host/files/file_io.h"
 
 using namespace mien;
 using namespace mien::host;

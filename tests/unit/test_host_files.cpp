@@ -8,9 +8,9 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "host/batch.h"
-#include "host/file_io.h"
-#include "host/json.h"
+#include "host/files/batch.h"
+#include "host/files/file_io.h"
+#include "host/results/json.h"
 
 using namespace mien;
 using namespace mien::host;

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/crc32.h"
-#include "host/image_file.h"
+#include "host/codec/image_file.h"
 
 using namespace mien;
 using namespace mien::host;

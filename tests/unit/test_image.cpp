@@ -4,7 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "base/crc32.h"
-#include "detect/pyramid.h"
+#include "detect/haar/pyramid.h"
 #include "image/gray.h"
 #include "kernels/kernels.h"
 #include "unit/golden.h"

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "host/image_file.h"
-#include "host/png_writer.h"
+#include "host/codec/image_file.h"
+#include "host/codec/png_writer.h"
 #include "unit/helpers.h"
 
 using namespace mien;

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <string_view>
 
-#include "host/heatmap.h"
+#include "host/draw/heatmap.h"
 #include "unit/helpers.h"
 #if defined(MIEN_HAS_EXPLAIN)
 #include "report/groups.h"

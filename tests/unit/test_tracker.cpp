@@ -8,7 +8,7 @@
 #include <memory>
 #include <thread>
 
-#include "host/image_file.h"
+#include "host/codec/image_file.h"
 #include "mien/tracker.hpp"
 #include "unit/helpers.h"
 #include "unit/moving_faces.h"

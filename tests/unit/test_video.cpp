@@ -9,8 +9,8 @@
 #include <cstring>
 #include <thread>
 
-#include "host/file_io.h"
-#include "host/image_file.h"
+#include "host/codec/image_file.h"
+#include "host/files/file_io.h"
 #include "live/statistics.h"
 #include "unit/helpers.h"
 #include "video/decoder.h"

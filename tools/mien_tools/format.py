@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """.mien files: write, read, validate. docs/FILE_FORMAT.md is the contract; the reader here refuses
-what src/base/container.cpp, src/nn/model_file.cpp and src/detect/cascade.cpp refuse."""
+what src/base/container.cpp, src/nn/model_file.cpp and src/detect/haar/cascade.cpp refuse."""
 
 from __future__ import annotations
 

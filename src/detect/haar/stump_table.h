@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// How does a cascade become tables that run over many windows at once?
+#pragma once
+
+#include <cstdint>
+
+#include "base/arena.h"
+#include "detect/haar/cascade.h"
+#include "kernels/kernels.h"
+#include "mien/mien.hpp"
+
+namespace mien {
+
+// How an integral image lies in memory for windows `step` pixels apart: with a step of 2 the even
+// and the odd columns of a row are apart, so that the corners of neighbouring windows are
+// neighbours.
+struct IntegralLayout {
+    int step;               // 1 or 2
+    int pitch;              // elements from row to row
+    int odd;                // step 2: element at which the odd columns of a row begin
+    std::ptrdiff_t tilted;  // elements from the integral image to the tilted one
+    // elements from column to column, when a batch has copied windows side by side
+    int column = 1;
+
+    [[nodiscard]] std::ptrdiff_t offset(int x, int y) const noexcept {
+        return std::ptrdiff_t{y} * pitch + (step == 1 ? x * column : (x >> 1) + (x & 1) * odd);
+    }
+};
+
+class StumpTable {
+public:
+    // Stages before early_stages run on rows of neighbouring windows, those before middle_stages on
+    // batches of gathered ones, the rest on batches of what is left then (detect.h); and how many
+    // stumps of each kind the early and the other stages have. Asked once, when a cascade of stumps
+    // is opened: a table is measured several times before it is built, and sorting the features
+    // into kinds is most of the work.
+    static constexpr int kinds = 6;
+    static void prepare(const Cascade& cascade, int& early_stages, int& middle_stages,
+                        int (&counts)[2][kinds]) noexcept;
+
+    // Takes its memory from the arena and builds the tables; while the arena only measures, nothing
+    // is written. rows: what HaarRow::table and HaarBatch::table need; batches:
+    // HaarBatch::batch_table; all: HaarRow::table without batches.
+    enum class Use { rows, batches, all };
+    void place(Arena& arena, const Cascade& cascade, const IntegralLayout& layout,
+               Use use) noexcept;
+
+    [[nodiscard]] const IntegralLayout& layout() const noexcept { return layout_; }
+    [[nodiscard]] const HaarTable& table() const noexcept { return table_; }
+    // False for cascades with trees: those run window by window.
+    [[nodiscard]] bool vectorised() const noexcept { return nodes_ == nullptr; }
+    // HaarRowFn by the letter of the specification, for any cascade.
+    int literal_row(const HaarRow& row, HaarSurvivor* hits) const noexcept;
+
+private:
+    // A tree node ready to run: corner offsets and weights of its feature.
+    struct Node {
+        std::int32_t corner[3][4];
+        float weight[3];
+        float threshold;
+        std::int32_t rects, left, right;
+    };
+    struct Stump;
+    struct Builder;
+
+    [[nodiscard]] Stump make_stump(const CascadeNode& node) const noexcept;
+    [[nodiscard]] bool split_feature(const CascadeFeature& feature, Stump& stump) const noexcept;
+    [[nodiscard]] Node make_node(std::uint32_t index) const noexcept;
+    [[nodiscard]] bool exact_stage(int stage, const std::uint32_t* origin,
+                                   float norm) const noexcept;
+    [[nodiscard]] float node_value(const Node& node, const std::uint32_t* origin) const noexcept;
+
+    Cascade cascade_;
+    IntegralLayout layout_ = {};
+    HaarTable table_ = {};
+    Node* nodes_ = nullptr;  // by node, when the cascade has trees; else null
+};
+
+}  // namespace mien

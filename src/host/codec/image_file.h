@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// How does a picture file become RGB pixels the right way up, and pixels a picture file?
+// Decoding works on bytes in memory (for files, the service and the fuzzer alike), with limits
+// known beforehand.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "host/codec/image_header.h"
+#include "host/files/file_io.h"
+#include "host/files/result.h"
+#include "mien/mien.hpp"
+
+namespace mien::host {
+
+struct FreeDeleter {
+    void operator()(std::uint8_t* p) const noexcept { std::free(p); }
+};
+// from malloc, so never cleared in vain
+using PixelBuffer = std::unique_ptr<std::uint8_t[], FreeDeleter>;
+
+// Packed RGB, 3 bytes a pixel.
+struct Image {
+    PixelBuffer pixels;
+    int width = 0;
+    int height = 0;
+
+    std::size_t row_bytes() const { return static_cast<std::size_t>(width) * 3; }
+    Frame frame() const {
+        return {pixels.get(), width, height, static_cast<std::ptrdiff_t>(row_bytes()),
+                PixelFormat::rgb24};
+    }
+};
+
+struct DecodedImage {
+    Image image;
+    std::string
+        note;  // what the user may want to know though it is no error: "animation: only its first frame is used"
+};
+
+// Decodes JPEG (also CMYK), PNG, BMP, GIF (first frame) and PNM (P5, P6), and turns the picture as
+// its EXIF says. 16 bits a channel become 8. Transparent parts are laid over white, as a picture
+// viewer shows them.
+Result<DecodedImage> decode_image(std::span<const std::uint8_t> bytes,
+                                  const ImageLimits& limits = {});
+
+// The picture turned by an EXIF orientation (1..8; others leave it as it is).
+Result<Image> apply_orientation(Image image, int orientation);
+
+enum class ImageFormat { png, jpeg };
+
+// By the ending of the name; fails with the endings that are possible.
+Result<ImageFormat> format_of_name(const std::string& path);
+
+// Frames of gray8 or rgb24.
+Result<ByteVector> encode_image(const Frame& frame, ImageFormat format);
+
+}  // namespace mien::host

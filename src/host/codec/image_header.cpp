@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: MIT
+// Structure of JPEG, PNG, BMP, GIF and PNM files (see image_header.h). Every read is behind a check
+// of what remains. The decoder behind this (stb_image) fills missing data with zeros in silence, so
+// completeness is settled here.
+#include "host/codec/image_header.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/crc32.h"
+
+namespace mien::host {
+namespace {
+
+using Bytes = std::span<const std::uint8_t>;
+
+// A progressive JPEG has about ten scans and can have at most a few hundred useful ones; each costs
+// a pass over the whole picture, so thousands are an attack.
+constexpr int max_jpeg_scans = 300;
+
+constexpr std::uint32_t big_u16(const std::uint8_t* p) {
+    return static_cast<std::uint32_t>(p[0] << 8 | p[1]);
+}
+constexpr std::uint32_t big_u32(const std::uint8_t* p) { return big_u16(p) << 16 | big_u16(p + 2); }
+
+bool has_at(Bytes bytes, std::size_t offset, std::string_view text) {
+    return bytes.size() >= offset && bytes.size() - offset >= text.size() &&
+           std::memcmp(bytes.data() + offset, text.data(), text.size()) == 0;
+}
+
+Error cut_short(const char* type) {
+    return {std::string("cut short: the ") + type + " data ends too early"};
+}
+Error corrupt(const char* type, const char* what) {
+    return {std::string("damaged ") + type + " file (" + what + ")"};
+}
+Error unsupported(std::string what) { return {"cannot read " + std::move(what)}; }
+
+Failure check_size(std::uint64_t width, std::uint64_t height, const ImageLimits& limits,
+                   const char* type) {
+    if (width == 0 || height == 0) return corrupt(type, "a side is zero");
+    // The sides come first: they are below 2^41, and the limit on them keeps the product from
+    // overflowing.
+    const auto max_side = static_cast<std::uint64_t>(limits.max_side);
+    const bool side_ok = width <= max_side && height <= max_side;
+    if (side_ok && width * height <= limits.max_pixels) return {};
+    const std::string size = std::to_string(width) + " x " + std::to_string(height) + " pixels";
+    if (!side_ok)
+        return Error{"too large: " + size + ", the limit is " + std::to_string(max_side) +
+                     " a side"};
+    return Error{"too large: " + size + ", the limit is " +
+                 std::to_string(limits.max_pixels / 1000000) + " million"};
+}
+
+// ---- JPEG ----
+
+Failure read_jpeg_frame(std::uint8_t marker, Bytes segment, const ImageLimits& limits,
+                        ImageHeader& header) {
+    if (segment.size() < 6) return corrupt("JPEG", "short frame header");
+    if (marker == 0xc9 || marker == 0xca || marker == 0xcb || marker >= 0xcd) {
+        return unsupported("JPEG with arithmetic coding; save it as an ordinary JPEG");
+    }
+    if (marker > 0xc2)
+        return unsupported("lossless or hierarchical JPEG; save it as an ordinary JPEG");
+    if (segment[0] != 8) return unsupported("JPEG with 12 bits a channel; save it with 8");
+    header.height = static_cast<int>(big_u16(&segment[1]));
+    header.width = static_cast<int>(big_u16(&segment[3]));
+    return check_size(static_cast<unsigned>(header.width), static_cast<unsigned>(header.height),
+                      limits, "JPEG");
+}
+
+// Tables of Huffman codes. Their symbols are numbered by a byte, and the codes of each length must
+// fit into it: the decoder trusts both.
+Failure check_huffman_tables(Bytes segment) {
+    while (!segment.empty()) {
+        if (segment.size() < 17) return corrupt("JPEG", "short Huffman table");
+        std::size_t symbols = 0, room = 1;  // codes of this length that are free
+        for (std::size_t length = 1; length <= 16; ++length) {
+            const std::size_t used = segment[length];
+            room *= 2;
+            if (used > room) return corrupt("JPEG", "impossible Huffman table");
+            room -= used;
+            symbols += used;
+        }
+        if (symbols > 256 || segment.size() - 17 < symbols)
+            return corrupt("JPEG", "impossible Huffman table");
+        segment = segment.subspan(17 + symbols);
+    }
+    return {};
+}
+
+// First marker at or after `pos` inside the compressed data of a scan, or the end.
+std::size_t skip_scan(Bytes bytes, std::size_t pos) {
+    while (pos < bytes.size()) {
+        const void* found = std::memchr(bytes.data() + pos, 0xff, bytes.size() - pos);
+        if (found == nullptr) return bytes.size();
+        pos = static_cast<std::size_t>(static_cast<const std::uint8_t*>(found) - bytes.data());
+        if (pos + 1 >= bytes.size()) return bytes.size();
+        const std::uint8_t next = bytes[pos + 1];
+        // a stuffed 0xff, or a restart mark
+        const bool is_data = next == 0 || (next >= 0xd0 && next <= 0xd7);
+        if (!is_data && next != 0xff) return pos;
+        pos += next == 0xff ? 1 : 2;
+    }
+    return bytes.size();
+}
+
+// Reads one segment after its marker and returns where the next marker is to be sought.
+Result<std::size_t> read_jpeg_segment(Bytes bytes, std::size_t pos, std::uint8_t marker,
+                                      const ImageLimits& limits, ImageHeader& header, int& scans) {
+    if (bytes.size() - pos < 2) return cut_short("JPEG");
+    const std::size_t length = big_u16(&bytes[pos]);
+    if (length < 2) return corrupt("JPEG", "bad segment length");
+    if (length > bytes.size() - pos) return cut_short("JPEG");
+    const Bytes segment = bytes.subspan(pos + 2, length - 2);
+    const bool is_frame =
+        marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
+    if (is_frame) {
+        if (Failure failure = read_jpeg_frame(marker, segment, limits, header)) return *failure;
+    } else if (marker == 0xc4) {
+        if (Failure failure = check_huffman_tables(segment)) return *failure;
+    } else if (marker == 0xe1 && has_at(segment, 0, std::string_view("Exif\0\0", 6))) {
+        header.orientation = exif_orientation(segment.subspan(6));
+    } else if (marker == 0xda) {
+        if (header.width == 0) return corrupt("JPEG", "no size before the picture data");
+        if (++scans > max_jpeg_scans) return corrupt("JPEG", "too many scans");
+        return skip_scan(bytes, pos + length);
+    }
+    return pos + length;
+}
+
+Result<ImageHeader> inspect_jpeg(Bytes bytes, const ImageLimits& limits) {
+    ImageHeader header;
+    header.type = ImageType::jpeg;
+    int scans = 0;
+    for (std::size_t pos = 2;;) {
+        // some cameras pad between segments
+        while (pos < bytes.size() && bytes[pos] != 0xff) ++pos;
+        while (pos < bytes.size() && bytes[pos] == 0xff) ++pos;
+        if (pos >= bytes.size()) return cut_short("JPEG");
+        const std::uint8_t marker = bytes[pos++];
+        if (marker == 0xd9) break;
+        // markers without a segment
+        if (marker <= 0x01 || (marker >= 0xd0 && marker <= 0xd8)) continue;
+        const Result<std::size_t> next =
+            read_jpeg_segment(bytes, pos, marker, limits, header, scans);
+        if (!next) return next.error();
+        pos = *next;
+    }
+    if (scans == 0) return corrupt("JPEG", "no picture in it");
+    return header;
+}
+
+// ---- PNG ----
+
+Failure read_png_chunk(std::string_view tag, Bytes data, const ImageLimits& limits,
+                       ImageHeader& header) {
+    if (tag == "IHDR") {
+        if (data.size() != 13 || header.width != 0) return corrupt("PNG", "bad header chunk");
+        const std::uint32_t width = big_u32(&data[0]), height = big_u32(&data[4]);
+        if (Failure failure = check_size(width, height, limits, "PNG")) return failure;
+        header.width = static_cast<int>(width);
+        header.height = static_cast<int>(height);
+    } else if (header.width == 0) {
+        return corrupt(
+            "PNG", tag == "CgBI" ? "an iPhone application's private variant" : "no header chunk");
+    } else if (tag == "eXIf") {
+        header.orientation = exif_orientation(data);
+    } else if (tag == "acTL") {
+        header.animated = true;
+    }
+    return {};
+}
+
+Result<ImageHeader> inspect_png(Bytes bytes, const ImageLimits& limits) {
+    ImageHeader header;
+    header.type = ImageType::png;
+    bool has_data = false;
+    for (std::size_t pos = 8;;) {
+        if (bytes.size() - pos < 12) return cut_short("PNG");
+        const std::size_t length = big_u32(&bytes[pos]);
+        const std::string_view tag(reinterpret_cast<const char*>(&bytes[pos + 4]), 4);
+        if (length > bytes.size() - pos - 12)
+            return length >> 31 ? corrupt("PNG", "bad chunk length") : cut_short("PNG");
+        const Bytes data = bytes.subspan(pos + 8, length);
+        if (Failure failure = read_png_chunk(tag, data, limits, header)) return *failure;
+        const bool critical = (tag[0] & 0x20) == 0;
+        if (critical &&
+            crc32(bytes.subspan(pos + 4, length + 4)) != big_u32(&bytes[pos + 8 + length])) {
+            return corrupt("PNG", "wrong checksum");
+        }
+        has_data = has_data || tag == "IDAT";
+        if (tag == "IEND") break;
+        pos += length + 12;
+    }
+    if (!has_data) return corrupt("PNG", "no picture in it");
+    return header;
+}
+
+// ---- BMP ----
+
+Result<ImageHeader> inspect_bmp(Bytes bytes, const ImageLimits& limits) {
+    ImageHeader header;
+    header.type = ImageType::bmp;
+    if (bytes.size() < 26) return cut_short("BMP");
+    const std::uint32_t data_offset = load_u32(&bytes[10]), info_bytes = load_u32(&bytes[14]);
+    std::uint64_t bits = 0;
+    std::uint32_t compression = 0;
+    if (info_bytes == 12) {
+        header.width = load_u16(&bytes[18]);
+        header.height = load_u16(&bytes[20]);
+        bits = load_u16(&bytes[24]);
+    } else {
+        if (info_bytes < 40 || info_bytes > 124) return corrupt("BMP", "unknown header");
+        if (bytes.size() < 14 + std::size_t{info_bytes}) return cut_short("BMP");
+        header.width = load_i32(&bytes[18]);
+        const std::int64_t height = load_i32(&bytes[22]);  // negative: rows from the top
+        if (height <= -(std::int64_t{1} << 31)) return corrupt("BMP", "bad height");
+        header.height = static_cast<int>(height < 0 ? -height : height);
+        bits = load_u16(&bytes[28]);
+        compression = load_u32(&bytes[30]);
+    }
+    if (header.width < 0) return corrupt("BMP", "negative width");
+    const auto width = static_cast<std::uint64_t>(header.width),
+               height = static_cast<std::uint64_t>(header.height);
+    if (Failure failure = check_size(width, height, limits, "BMP")) return *failure;
+    if (compression != 0 && compression != 3 && compression != 6) {
+        return unsupported("BMP with compression; save it as PNG");
+    }
+    if (bits != 1 && bits != 4 && bits != 8 && bits != 16 && bits != 24 && bits != 32) {
+        return corrupt("BMP", "bad number of bits a pixel");
+    }
+    const std::uint64_t row_bytes = (width * bits + 7) / 8;
+    const std::uint64_t needed = round_up(row_bytes, std::uint64_t{4}) * (height - 1) + row_bytes;
+    if (data_offset > bytes.size() || needed > bytes.size() - data_offset) return cut_short("BMP");
+    return header;
+}
+
+// ---- GIF ----
+
+// Position after a chain of data blocks, or 0 when the file ends inside it.
+std::size_t skip_gif_blocks(Bytes bytes, std::size_t pos) {
+    for (;;) {
+        if (pos >= bytes.size()) return 0;
+        const std::size_t length = bytes[pos++];
+        if (length == 0) return pos;
+        if (length > bytes.size() - pos) return 0;
+        pos += length;
+    }
+}
+
+constexpr std::size_t gif_palette_bytes(std::uint8_t flags) {
+    return (flags & 0x80) ? std::size_t{3} << ((flags & 7) + 1) : 0;
+}
+
+Result<ImageHeader> inspect_gif(Bytes bytes, const ImageLimits& limits) {
+    ImageHeader header;
+    header.type = ImageType::gif;
+    if (bytes.size() < 13) return cut_short("GIF");
+    header.width = load_u16(&bytes[6]);
+    header.height = load_u16(&bytes[8]);
+    if (Failure failure = check_size(load_u16(&bytes[6]), load_u16(&bytes[8]), limits, "GIF"))
+        return *failure;
+    std::size_t pos = 13 + gif_palette_bytes(bytes[10]);
+    for (int frames = 0;;) {
+        // What comes after the first frame is not decoded, so it may be missing or wrong.
+        if (pos >= bytes.size()) return frames > 0 ? Result<ImageHeader>(header) : cut_short("GIF");
+        const std::uint8_t kind = bytes[pos];
+        if (kind == 0x2c) {
+            if (++frames == 2) {
+                header.animated = true;
+                return header;
+            }
+            if (bytes.size() - pos < 11) return cut_short("GIF");
+            pos += 11 + gif_palette_bytes(bytes[pos + 9]);
+        } else if (kind == 0x21) {
+            pos += 2;
+        } else if (frames > 0) {
+            return header;
+        } else {
+            return corrupt("GIF", kind == 0x3b ? "no picture in it" : "unknown block");
+        }
+        pos = skip_gif_blocks(bytes, pos);
+        if (pos == 0)
+            return kind == 0x21 && frames > 0 ? Result<ImageHeader>(header) : cut_short("GIF");
+    }
+}
+
+// ---- PNM ----
+
+constexpr bool is_space(std::uint8_t c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+// Next decimal number of a PNM header, comments skipped; -1 when there is none, capped far above
+// any valid size.
+std::int64_t pnm_number(Bytes bytes, std::size_t& pos) {
+    while (pos < bytes.size() && (is_space(bytes[pos]) || bytes[pos] == '#')) {
+        if (bytes[pos] == '#') {
+            while (pos < bytes.size() && bytes[pos] != '\n') ++pos;
+        } else {
+            ++pos;
+        }
+    }
+    if (pos >= bytes.size() || bytes[pos] < '0' || bytes[pos] > '9') return -1;
+    std::int64_t value = 0;
+    for (; pos < bytes.size() && bytes[pos] >= '0' && bytes[pos] <= '9'; ++pos) {
+        value = std::min<std::int64_t>(value * 10 + (bytes[pos] - '0'), std::int64_t{1} << 40);
+    }
+    return value;
+}
+
+Result<ImageHeader> inspect_pnm(Bytes bytes, const ImageLimits& limits) {
+    ImageHeader header;
+    header.type = ImageType::pnm;
+    if (bytes[1] != '5' && bytes[1] != '6')
+        return unsupported("PNM as text or bitmap; save it as binary P5 or P6");
+    header.channels = bytes[1] == '5' ? 1 : 3;
+    std::size_t pos = 2;
+    const std::int64_t width = pnm_number(bytes, pos), height = pnm_number(bytes, pos),
+                       top = pnm_number(bytes, pos);
+    if (pos >= bytes.size()) return cut_short("PNM");
+    if (width < 0 || height < 0 || top < 1 || top > 65535 || !is_space(bytes[pos]))
+        return corrupt("PNM", "bad header");
+    if (Failure failure = check_size(static_cast<std::uint64_t>(width),
+                                     static_cast<std::uint64_t>(height), limits, "PNM")) {
+        return *failure;
+    }
+    header.width = static_cast<int>(width);
+    header.height = static_cast<int>(height);
+    header.max_value = static_cast<int>(top);
+    header.data_offset = pos + 1;
+    const std::int64_t needed = width * height * header.channels * (top > 255 ? 2 : 1);
+    if (static_cast<std::uint64_t>(needed) > bytes.size() - header.data_offset)
+        return cut_short("PNM");
+    return header;
+}
+
+// ---- everything else ----
+
+// What a file that is none of ours most likely is, with a way out; the first match counts.
+std::string describe_other(Bytes bytes) {
+    struct Known {
+        std::size_t offset;
+        std::string_view magic;
+        const char* text;
+    };
+    using namespace std::string_view_literals;
+    static constexpr const char* heic =
+        "HEIC picture (iPhone): save it as JPEG first, for example with heif-convert";
+    static constexpr const char* avif = "AVIF picture: save it as JPEG or PNG first";
+    static constexpr Known known[] = {
+        {4, "ftypheic"sv, heic},
+        {4, "ftypheix"sv, heic},
+        {4, "ftypmif1"sv, heic},
+        {4, "ftyphev"sv, heic},
+        {4, "ftypavif"sv, avif},
+        {4, "ftypavis"sv, avif},
+        {4, "ftyp"sv, "video (MP4 or QuickTime)"},
+        {8, "WEBP"sv, "WebP picture: save it as JPEG or PNG first, for example with dwebp"},
+        {8, "AVI "sv, "video (AVI)"},
+        {0, "II*\0"sv, "TIFF or camera raw picture: save it as JPEG or PNG first"},
+        {0, "MM\0*"sv, "TIFF or camera raw picture: save it as JPEG or PNG first"},
+        {0, "%PDF"sv, "PDF document: save its picture as JPEG or PNG first"},
+        {4, "JXL "sv, "JPEG XL picture: save it as JPEG or PNG first"},
+        {0, "\xff\x0a"sv, "JPEG XL picture: save it as JPEG or PNG first"},
+        {4, "jP  "sv, "JPEG 2000 picture: save it as JPEG or PNG first"},
+        {0, "8BPS"sv, "Photoshop picture: save it as JPEG or PNG first"},
+        {0, "\x1a\x45\xdf\xa3"sv, "video (WebM or Matroska)"},
+        {0, "\0\0\1\0"sv, "icon (ICO): save it as PNG first"},
+        {0, "MIEN"sv, "mien weights file; `mien info` shows it"},
+        {0, "\x89HDF"sv, "HDF5 file"},
+        {0, "PK\3\4"sv, "ZIP archive: unpack it first"},
+        {0, "\x1f\x8b"sv, "gzip archive: unpack it first"},
+        {0, "Rar!"sv, "RAR archive: unpack it first"},
+        {0,
+         "\x7f"
+         "ELF"sv,
+         "program"},
+        {0, "version https://git-lfs"sv, "Git LFS pointer: the picture itself was not fetched"},
+        {0, "<svg"sv, "SVG drawing: save it as PNG first"},
+        {0, "<?xml"sv, "XML or SVG document"},
+        {0, "<!DOCTYPE"sv, "web page"},
+        {0, "<!doctype"sv, "web page"},
+        {0, "<html"sv, "web page"},
+    };
+    for (const Known& k : known) {
+        if (has_at(bytes, k.offset, k.magic)) return k.text;
+    }
+    const Bytes head = bytes.first(std::min<std::size_t>(bytes.size(), 512));
+    const bool is_text = std::all_of(head.begin(), head.end(),
+                                     [](std::uint8_t c) { return c >= 32 || is_space(c); });
+    return is_text ? "text file" : "";
+}
+
+Error not_a_picture(Bytes bytes) {
+    const std::string other = describe_other(bytes);
+    if (!other.empty()) return {"not a picture that mien reads, but a " + other};
+    return {"not a picture (JPEG, PNG, BMP, GIF and PNM are read)"};
+}
+
+}  // namespace
+
+Result<ImageHeader> inspect_image(Bytes bytes, const ImageLimits& limits) {
+    using namespace std::string_view_literals;
+    constexpr std::string_view png_magic = "\x89PNG\r\n\x1a\n"sv;
+    if (bytes.empty()) return Error{"file is empty"};
+    if (has_at(bytes, 0, "\xff\xd8"sv)) return inspect_jpeg(bytes, limits);
+    if (has_at(bytes, 0, png_magic)) return inspect_png(bytes, limits);
+    if (has_at(bytes, 0, "GIF87a"sv) || has_at(bytes, 0, "GIF89a"sv))
+        return inspect_gif(bytes, limits);
+    if (has_at(bytes, 0, "BM"sv)) return inspect_bmp(bytes, limits);
+    if (bytes.size() > 2 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '7' &&
+        is_space(bytes[2])) {
+        return inspect_pnm(bytes, limits);
+    }
+    if (bytes.size() < 8)
+        return Error{"only " + std::to_string(bytes.size()) +
+                     " bytes: cut short, or not a picture"};
+    return not_a_picture(bytes);
+}
+
+int exif_orientation(Bytes tiff) {
+    if (tiff.size() < 8) return 1;
+    const bool little = tiff[0] == 'I' && tiff[1] == 'I';
+    if (!little && !(tiff[0] == 'M' && tiff[1] == 'M')) return 1;
+    const auto u16 = [&](std::size_t at) {
+        return little ? load_u16(&tiff[at]) : big_u16(&tiff[at]);
+    };
+    const auto u32 = [&](std::size_t at) {
+        return little ? load_u32(&tiff[at]) : big_u32(&tiff[at]);
+    };
+    const std::size_t directory = u32(4);
+    if (u16(2) != 42 || directory > tiff.size() - 2) return 1;
+    const std::size_t entries =
+        std::min<std::size_t>(u16(directory), (tiff.size() - directory - 2) / 12);
+    for (std::size_t i = 0; i < entries; ++i) {
+        // tag, type, count, value: 2 + 2 + 4 + 4 bytes
+        const std::size_t entry = directory + 2 + i * 12;
+        if (u16(entry) != 0x0112) continue;
+        const std::uint32_t type = u16(entry + 2),
+                            value = type == 4 ? u32(entry + 8) : u16(entry + 8);
+        return (type == 3 || type == 4) && value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
+    }
+    return 1;
+}
+
+}  // namespace mien::host

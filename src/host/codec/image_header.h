@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+// What kind of picture do these bytes hold, how large is it, which way up, and is all of it there?
+// Answered from headers and structure alone, before any pixel is decoded; hostile input is
+// expected.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "host/files/result.h"
+
+namespace mien::host {
+
+enum class ImageType { jpeg, png, bmp, gif, pnm };
+
+struct ImageLimits {
+    // 134 million: above any phone, 400 MB as RGB
+    std::uint64_t max_pixels = std::uint64_t{1} << 27;
+    int max_side = 1 << 15;  // of the engine's frames
+    std::size_t max_file_bytes = std::size_t{1} << 28;
+};
+
+struct ImageHeader {
+    ImageType type = ImageType::jpeg;
+    int width = 0;  // as stored, before orientation
+    int height = 0;
+    int orientation = 1;          // EXIF: 1..8
+    bool animated = false;        // more frames follow; only the first is decoded
+    int channels = 0;             // pnm only: 1 or 3
+    int max_value = 0;            // pnm only
+    std::size_t data_offset = 0;  // pnm only: first sample
+};
+
+// Fails on everything that decode_image() would not decode whole: other formats (named), cut or
+// damaged structure, sizes over the limits.
+Result<ImageHeader> inspect_image(std::span<const std::uint8_t> bytes, const ImageLimits& limits);
+
+// Orientation tag of a TIFF block (the inside of EXIF); 1 when there is none or it makes no sense.
+int exif_orientation(std::span<const std::uint8_t> tiff);
+
+}  // namespace mien::host

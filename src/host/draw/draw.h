@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+// How do results become visible in a picture? Boxes and labels, anti-aliased, never outside of the
+// picture. Layout (where a label goes) is apart from painting, so that it can be tested without
+// pixels.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "host/codec/image_file.h"
+#include "host/results/report.h"
+
+namespace mien::host {
+
+struct Color {
+    std::uint8_t r = 0, g = 0, b = 0;
+    friend bool operator==(const Color&, const Color&) = default;
+};
+
+// Borrowed RGB pixels to paint on.
+struct Canvas {
+    std::uint8_t* pixels = nullptr;
+    int width = 0, height = 0;
+    std::ptrdiff_t stride_bytes = 0;
+};
+
+inline Canvas canvas_of(Image& image) {
+    return {image.pixels.get(), image.width, image.height,
+            static_cast<std::ptrdiff_t>(image.row_bytes())};
+}
+
+// By gender: woman blue, man red. By emotion: probability times the colour of the emotion.
+enum class Style { gender, emotion };
+Color box_color(const FaceReport& face, const EngineInfo& info, Style style);
+
+// Pixels that a text of capital height `size` needs, with its edge.
+struct TextSize {
+    int width = 0, height = 0;
+};
+TextSize text_size(std::string_view text, float size);
+
+// Paints `text` so that its ink and edge fill the rectangle (left, top, text_size()). Clipped at
+// the borders.
+void draw_text(const Canvas& canvas, int left, int top, std::string_view text, float size,
+               Color color);
+
+// Frame around the pixels of `box`: `thickness` inwards, and a thin contrasting line outside.
+// Clipped at the borders.
+void draw_box(const Canvas& canvas, const Rect& box, int thickness, Color color);
+
+// The lines above one box and where they go: `area` holds all lines, top to bottom, left aligned.
+struct Label {
+    std::vector<std::string> lines;
+    float size = 0;  // height of a capital, pixels
+    Rect area;
+};
+
+// One label a face (no lines: there is nothing to say, or no room for it): inside of the picture,
+// clear of other labels and of boxes as far as there is room.
+std::vector<Label> place_labels(int width, int height, std::span<const FaceReport> faces,
+                                const EngineInfo& info);
+
+// All of it: boxes, then labels.
+void annotate(const Canvas& canvas, std::span<const FaceReport> faces, const EngineInfo& info,
+              Style style);
+
+}  // namespace mien::host

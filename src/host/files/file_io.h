@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+// How are whole files read and written so that a size limit holds, a failure has a one-line cause,
+// and nobody ever sees a half-written file? Not about what is inside them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "host/files/result.h"
+
+namespace mien::host {
+
+using ByteVector = std::vector<std::uint8_t>;
+
+// Reads all of `path` (also a pipe); more than `max_bytes` is an error.
+Result<ByteVector> read_file(const std::string& path, std::size_t max_bytes);
+
+enum class Overwrite { no, yes };
+
+// True when writing to `path` without permission to overwrite would be refused.
+bool would_overwrite(const std::string& path);
+
+// Writes to a temporary file in the same folder, then gives it its name: the file is there whole or
+// not at all. Devices and pipes (/dev/null) are written to directly. A symbolic link is followed,
+// not replaced.
+[[nodiscard]] Failure write_file(const std::string& path, std::span<const std::uint8_t> bytes,
+                                 Overwrite overwrite);
+
+// Removes the temporary file that write_file() is busy with, if any. Safe to call from a signal
+// handler.
+void remove_partial_file() noexcept;
+
+}  // namespace mien::host

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// Who owns what the engine borrows? The weights' bytes, the memory and the engine itself, for
+// programs with a heap. Grows for larger pictures and for pictures with very many candidates, so
+// that here nothing is ever dropped.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "host/files/file_io.h"
+#include "host/files/result.h"
+#include "host/results/report.h"
+#include "mien/mien.hpp"
+
+namespace mien::host {
+
+// One set of weights: from a file if `path` is not empty, else those inside the program.
+struct WeightsChoice {
+    bool use = true;
+    std::string path;
+};
+
+struct EngineSetup {
+    WeightsChoice cascade, emotion, gender;
+    Config config;  // max_width, max_height, max_faces and max_candidates are where it starts
+};
+
+// Largest weights file that is read; the format ends at 2^30.
+constexpr std::size_t max_weights_bytes = std::size_t{1} << 30;
+
+// Why these bytes are no weights of the wanted kind, in words for the user (a Keras file, an XML
+// cascade, ...).
+Error weights_error(std::span<const std::uint8_t> bytes, Status status);
+
+// "name" in the JSON of a weights file; "unnamed" if there is none.
+std::string weights_name(std::string_view meta);
+
+class EngineOwner {
+public:
+    // Errors name the file, since there are three of them.
+    static Result<std::unique_ptr<EngineOwner>> create(const EngineSetup& setup);
+
+    // Another engine on the same weights, for another thread; this owner must outlive it.
+    std::unique_ptr<EngineOwner> sharing_weights() const;
+
+    EngineOwner(const EngineOwner&) = delete;  // the engine points into this object
+    EngineOwner& operator=(const EngineOwner&) = delete;
+
+    // Finds and reads every face. Fills size, faces and the engine's times of `report`, and leaves
+    // the rest.
+    [[nodiscard]] Failure process(const Frame& frame, ImageReport& report);
+    // Finds every face, reads none.
+    [[nodiscard]] Failure detect(const Frame& frame, ImageReport& report);
+    // Reads the whole picture as one face.
+    [[nodiscard]] Failure classify_crop(const Frame& frame, ImageReport& report);
+    // Reads one box again; afterwards engine().last_crop() is what the networks were given for it.
+    [[nodiscard]] Failure classify(const Frame& frame, const Rect& box, ImageReport& report);
+
+    const EngineInfo& info() const { return info_; }
+    const Engine& engine() const { return engine_; }
+    const Cascade* cascade() const { return cascade_ ? &cascade_ : nullptr; }
+    const Model* emotion() const { return emotion_ ? &emotion_ : nullptr; }
+    const Model* gender() const { return gender_ ? &gender_ : nullptr; }
+    std::size_t memory_bytes() const { return memory_bytes_; }
+
+private:
+    EngineOwner() = default;
+    Failure load(const EngineSetup& setup);
+    Failure prepare(int width, int height);
+    Failure rebuild();
+    Failure search(const Frame& frame, bool read, ImageReport& report);
+    // Copies the result of the engine's last call.
+    void take(const Frame& frame, std::span<const Face> faces, ImageReport& report) const;
+
+    ByteVector cascade_bytes_, emotion_bytes_, gender_bytes_;  // empty for embedded weights
+    Cascade cascade_;
+    Model emotion_, gender_;
+    EngineInfo info_;
+    Config config_;
+    std::unique_ptr<std::byte[]> memory_;
+    std::size_t memory_bytes_ = 0;
+    Engine engine_;
+};
+
+}  // namespace mien::host

@@ -69,7 +69,7 @@ icount: ## instructions per face and per frame for every path, under emulation
 	python3 bench/icount/icount.py
 
 bench: ## measure everything on this machine; results also in build/bench.json (BENCH="net --isa avx2": a part)
-	cmake -S . -B build/bench -DCMAKE_BUILD_TYPE=Release -DMIEN_BUILD_BENCH=ON >/dev/null
+	cmake -S . -B build/bench -DCMAKE_BUILD_TYPE=Release -DMIEN_BUILD_BENCH=ON -DMIEN_UNITY=ON >/dev/null
 	cmake --build build/bench -j $(JOBS) --target mien-bench
 	build/bench/bench/mien-bench $(BENCH) --out build/bench.json
 

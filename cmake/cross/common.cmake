@@ -1,5 +1,6 @@
-# What the cross toolchains share: Debian's cross compiler for MIEN_CROSS, programs linked statically, so that they run on a board (and
-# under qemu-user) whatever C library it has. The packages that mien needs are header-only and come from this machine.
+# What the cross toolchains share: Debian's cross compiler for MIEN_CROSS. Programs are linked
+# statically, so that they run on a board (and under qemu-user) whatever C library it has. The
+# packages that mien needs are header-only and come from this machine.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_C_COMPILER ${MIEN_CROSS}-gcc)
 set(CMAKE_CXX_COMPILER ${MIEN_CROSS}-g++)

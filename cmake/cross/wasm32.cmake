@@ -1,4 +1,5 @@
-# WebAssembly by the distribution's clang, lld, wasi-libc and libc++ (tools/setup.sh --tests has the packages).
+# WebAssembly by the distribution's clang, lld, wasi-libc and libc++ (tools/setup.sh --tests installs
+# them).
 set(CMAKE_SYSTEM_NAME WASI)
 set(CMAKE_SYSTEM_PROCESSOR wasm32)
 set(CMAKE_C_COMPILER clang)

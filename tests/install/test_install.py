@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Can a stranger's project use an installed mien? Installs into a fresh prefix and builds consumers by CMake (C++ and C) and by pkg-config."""
+"""Can a stranger's project use mien? Builds consumers of an installed mien, by CMake (C++ and C) and
+by pkg-config, and of mien's source as a part of their own build, by FetchContent and add_subdirectory."""
 from __future__ import annotations
 
 import argparse
@@ -14,19 +15,66 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CONSUMER = """cmake_minimum_required(VERSION 3.22)
 project(consumer LANGUAGES C CXX)
-find_package(mien 0.1 REQUIRED)
+{take_mien}
 add_executable(consumer example.cpp)
 target_link_libraries(consumer PRIVATE mien::mien)
 add_executable(consumer_c example_c.c)
 target_link_libraries(consumer_c PRIVATE mien::mien_shared)
+file(WRITE ${{CMAKE_BINARY_DIR}}/weights_dir "${{mien_WEIGHTS_DIR}}")
+if(MIEN_UNITY OR MIEN_WERROR OR MIEN_INSTALL OR MIEN_BUILD_TOOL)
+  message(FATAL_ERROR "meant for those who build mien itself")
+endif()
 """
+FIND_PACKAGE = "find_package(mien 0.1 REQUIRED)"
+FETCH_CONTENT = """include(FetchContent)
+FetchContent_Declare(mien SOURCE_DIR {root})
+FetchContent_MakeAvailable(mien)"""
+ADD_SUBDIRECTORY = "add_subdirectory({root} mien)"
 
 
 def run(command: list[str], **kwargs) -> str:
     done = subprocess.run(command, capture_output=True, text=True, **kwargs)
     if done.returncode != 0:
-        sys.exit(f"test_install: {' '.join(command)} failed ({done.returncode})\n{done.stdout}{done.stderr}")
+        sys.exit(f"test_install: {' '.join(command)} failed ({done.returncode})\n"
+                 f"{done.stdout}{done.stderr}")
     return done.stdout
+
+
+class Consumers:
+    """Builds the example programs in different ways; each has to find faces."""
+
+    def __init__(self, work: pathlib.Path, cxx: str, cc: str) -> None:
+        self.work, self.cxx, self.cc = work, cxx, cc
+
+    def configure(self, name: str, take_mien: str, weights: pathlib.Path, *options: str) -> None:
+        source, build = self.work / name, self.work / name / "build"
+        source.mkdir()
+        shutil.copy(ROOT / "docs" / "example.cpp", source)
+        shutil.copy(ROOT / "tests" / "tools" / "example_c.c", source)
+        (source / "CMakeLists.txt").write_text(CONSUMER.format(take_mien=take_mien))
+        run(["cmake", "-S", str(source), "-B", str(build), f"-DCMAKE_CXX_COMPILER={self.cxx}",
+             f"-DCMAKE_C_COMPILER={self.cc}", *options])
+        weights_dir = pathlib.Path((build / "weights_dir").read_text())
+        if weights_dir.resolve() != weights.resolve():
+            sys.exit(f"test_install: {name}: mien_WEIGHTS_DIR is {weights_dir}, not {weights}")
+
+    def build(self, name: str, take_mien: str, weights: pathlib.Path, *options: str) -> None:
+        self.configure(name, take_mien, weights, *options)
+        build = self.work / name / "build"
+        run(["cmake", "--build", str(build), "-j", "2"])
+        for program in ("consumer", "consumer_c"):
+            print(f"{name}:", run([str(build / program), str(weights)]).strip())
+
+    def build_by_pkg_config(self, pkg_config: str, prefix: pathlib.Path) -> None:
+        pc_dir = next(prefix.rglob("mien.pc")).parent
+        environment = {**os.environ, "PKG_CONFIG_PATH": str(pc_dir)}
+        flags = run([pkg_config, "--cflags", "--libs", "mien"], env=environment).split()
+        weights = run([pkg_config, "--variable=datadir", "mien"], env=environment).strip()
+        program = str(self.work / "by_pkg_config")
+        run([self.cxx, "-std=c++20", str(ROOT / "docs" / "example.cpp"), *flags, "-o", program])
+        # -lmien prefers the shared library.
+        library_path = {**os.environ, "LD_LIBRARY_PATH": str(pc_dir.parent)}
+        print("pkg-config:", run([program, weights], env=library_path).strip())
 
 
 def main() -> int:
@@ -37,35 +85,30 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         work = pathlib.Path(folder)
-        prefix, source, build = work / "prefix", work / "source", work / "build"
-        source.mkdir()
-        run(["cmake", "--install", args.build, "--prefix", str(prefix)])
-        weights = prefix / "share" / "mien"
-        shutil.copy(ROOT / "docs" / "example.cpp", source)
-        shutil.copy(ROOT / "tests" / "tools" / "example_c.c", source)
+        consumers = Consumers(work, args.cxx, args.cc)
 
-        (source / "CMakeLists.txt").write_text(CONSUMER)
-        run(["cmake", "-S", str(source), "-B", str(build), f"-DCMAKE_PREFIX_PATH={prefix}", f"-DCMAKE_CXX_COMPILER={args.cxx}",
-             f"-DCMAKE_C_COMPILER={args.cc}"])
-        run(["cmake", "--build", str(build)])
-        for program in ("consumer", "consumer_c"):
-            print("cmake:", run([str(build / program), str(weights)]).strip())
-
+        # Staged as a packager does it, with another prefix than the configured one, and moved.
+        staging, prefix = work / "staging", work / "prefix"
+        run(["cmake", "--install", args.build, "--prefix", "/opt/mien"],
+            env={**os.environ, "DESTDIR": str(staging)})
+        (staging / "opt" / "mien").rename(prefix)
+        consumers.build("find_package", FIND_PACKAGE, prefix / "share" / "mien",
+                        f"-DCMAKE_PREFIX_PATH={prefix}")
         pkg_config = shutil.which("pkg-config")
         if pkg_config is None:
             print("pkg-config: skipped, it is not installed")
         else:
-            pc_dir = next(prefix.rglob("mien.pc")).parent
-            # The prefix in the file is the configured one; pkg-config replaces it by where the file lies.
-            flags = run([pkg_config, f"--define-variable=prefix={prefix}", "--cflags", "--libs", "mien"],
-                        env={**os.environ, "PKG_CONFIG_PATH": str(pc_dir)}).split()
-            run([args.cxx, "-std=c++20", str(source / "example.cpp"), *flags, "-o", str(work / "by_pkg_config")])
-            library_path = {**os.environ, "LD_LIBRARY_PATH": str(pc_dir.parent)}  # -lmien prefers the shared library
-            print("pkg-config:", run([str(work / "by_pkg_config"), str(weights)], env=library_path).strip())
-
+            consumers.build_by_pkg_config(pkg_config, prefix)
         tool = prefix / "bin" / "mien"
         if tool.exists():
             print("tool:", run([str(tool), "--version"], cwd="/").splitlines()[0])
+
+        # Without vectors and optimisation, to keep it short. The folder that FetchContent has fetched
+        # is added as a subdirectory, so one build tests both.
+        short = ("-DMIEN_SCALAR_ONLY=ON", "-DCMAKE_BUILD_TYPE=None")
+        weights = ROOT / "weights"
+        consumers.build("FetchContent", FETCH_CONTENT.format(root=ROOT), weights, *short)
+        consumers.configure("add_subdirectory", ADD_SUBDIRECTORY.format(root=ROOT), weights, *short)
     return 0
 
 

@@ -1,0 +1,36 @@
+# The library, its headers and weights, the tool, a CMake package and a pkg-config file. Nothing
+# that is installed holds the prefix, so that it may be chosen, or moved, at any time.
+
+install(TARGETS mien mien_shared EXPORT mienTargets)
+install(DIRECTORY include/mien TYPE INCLUDE)
+if(TARGET mien_tool)
+  install(TARGETS mien_tool RUNTIME)
+endif()
+set(mien_weights_dir ${CMAKE_INSTALL_DATADIR}/mien)
+install(FILES weights/haarcascade_frontalface_default.mien weights/emotion.mien
+  weights/emotion-large.mien weights/emotion-mini_XCEPTION.mien weights/gender.mien
+  DESTINATION ${mien_weights_dir})
+install(FILES LICENSE THIRD_PARTY.md TYPE DOC)
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/mien)
+install(EXPORT mienTargets NAMESPACE mien:: DESTINATION ${package_dir})
+configure_package_config_file(cmake/mienConfig.cmake.in mienConfig.cmake
+  INSTALL_DESTINATION ${package_dir} PATH_VARS mien_weights_dir)
+write_basic_package_version_file(mienConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/mienConfig.cmake ${PROJECT_BINARY_DIR}/mienConfigVersion.cmake
+        DESTINATION ${package_dir})
+
+# Folders in mien.pc are relative to where the file lies, except those that are absolute here.
+set(pkgconfig_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+set(pc_prefix ${CMAKE_INSTALL_PREFIX})
+if(NOT IS_ABSOLUTE ${pkgconfig_dir})
+  string(REGEX REPLACE "[^/]+" ".." up ${pkgconfig_dir})  # lib/pkgconfig: ../..
+  set(pc_prefix "\${pcfiledir}/${up}")
+endif()
+foreach(kind LIBDIR INCLUDEDIR DATADIR)
+  string(TOLOWER pc_${kind} name)
+  set(${name} "\${prefix}")
+  cmake_path(APPEND ${name} ${CMAKE_INSTALL_${kind}})  # an absolute folder replaces the prefix
+endforeach()
+configure_file(cmake/mien.pc.in mien.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/mien.pc DESTINATION ${pkgconfig_dir})

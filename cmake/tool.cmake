@@ -1,0 +1,107 @@
+# The command line tool, and the libraries that are its parts: video, service, reports.
+
+find_package(CLI11 REQUIRED)
+
+# Cameras, films and the loop. What is optional is off in programs that are to be copied to other
+# machines, except libjpeg-turbo, which is taken as a static library where there is one.
+file(GLOB live_sources CONFIGURE_DEPENDS src/video/*.cpp src/camera/*.cpp src/live/*.cpp)
+add_library(mien_live STATIC ${live_sources})
+# g++ 12 sees overruns in std::vector::insert that are not there (its bug 105329 and others).
+target_compile_options(mien_live PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overflow>)
+target_link_libraries(mien_live
+  PUBLIC mien_host PRIVATE mien_options nlohmann_json::nlohmann_json)
+mien_unity(mien_live)
+if(MIEN_TURBOJPEG)
+  find_path(MIEN_JPEG_INCLUDE_DIR jpeglib.h PATH_SUFFIXES ${CMAKE_LIBRARY_ARCHITECTURE})
+  find_library(MIEN_JPEG_LIBRARY NAMES libjpeg.a jpeg)
+  if(MIEN_JPEG_INCLUDE_DIR AND MIEN_JPEG_LIBRARY)
+    target_compile_definitions(mien_live PRIVATE MIEN_HAS_TURBOJPEG=1)
+    target_include_directories(mien_live SYSTEM PRIVATE ${MIEN_JPEG_INCLUDE_DIR})
+    target_link_libraries(mien_live PRIVATE ${MIEN_JPEG_LIBRARY})
+  else()
+    message(STATUS
+      "libjpeg-turbo not found: motion JPEG is decoded by stb_image, several times slower")
+  endif()
+endif()
+if(MIEN_FFMPEG OR MIEN_SDL2)
+  find_package(PkgConfig REQUIRED)
+endif()
+if(MIEN_FFMPEG)
+  pkg_check_modules(MIEN_FFMPEG_LIBRARIES REQUIRED IMPORTED_TARGET
+    libavformat libavcodec libavutil libswscale)
+  target_compile_definitions(mien_live PRIVATE MIEN_HAS_FFMPEG=1)
+  target_link_libraries(mien_live PRIVATE PkgConfig::MIEN_FFMPEG_LIBRARIES)
+endif()
+if(MIEN_SDL2)
+  pkg_check_modules(MIEN_SDL2_LIBRARIES REQUIRED IMPORTED_TARGET sdl2)
+  target_compile_definitions(mien_live PRIVATE MIEN_HAS_SDL2=1)
+  target_link_libraries(mien_live PRIVATE PkgConfig::MIEN_SDL2_LIBRARIES)
+endif()
+
+# The web service. Boost.Beast is headers only, so programs for other processors have it, too.
+if(MIEN_SERVE)
+  find_path(MIEN_BOOST_INCLUDE_DIR boost/beast/version.hpp)
+  if(NOT MIEN_BOOST_INCLUDE_DIR)
+    message(STATUS "Boost.Beast not found: the program is built without `mien serve`")
+  endif()
+endif()
+if(MIEN_SERVE AND MIEN_BOOST_INCLUDE_DIR)
+  file(GLOB serve_sources CONFIGURE_DEPENDS src/serve/*.cpp)
+  set(page_dir ${PROJECT_SOURCE_DIR}/src/serve/page)
+  set(page_files ${page_dir}/page.html ${page_dir}/page.css ${page_dir}/page.js
+    ${page_dir}/openapi.json ${page_dir}/device.js ${page_dir}/device-worker.js
+    ${PROJECT_SOURCE_DIR}/src/web/mien.js)
+  set(page_names MIEN_PAGE_HTML MIEN_PAGE_CSS MIEN_PAGE_JS
+    MIEN_OPENAPI MIEN_DEVICE_JS MIEN_DEVICE_WORKER_JS
+    MIEN_JS)
+  # The page's switch "on this device" needs the WebAssembly modules, which another compiler makes:
+  # taken where `make wasm` was run.
+  if(MIEN_WEB_DIR AND EXISTS ${MIEN_WEB_DIR}/mien.wasm AND EXISTS ${MIEN_WEB_DIR}/mien-simd.wasm)
+    list(APPEND page_files ${MIEN_WEB_DIR}/mien.wasm ${MIEN_WEB_DIR}/mien-simd.wasm)
+    list(APPEND page_names MIEN_WASM MIEN_WASM_SIMD)
+  else()
+    message(STATUS
+      "No WebAssembly modules (make wasm): the page's switch \"on this device\" will say so")
+  endif()
+  foreach(name file IN ZIP_LISTS page_names page_files)
+    set_property(SOURCE src/serve/page/embedded.S APPEND PROPERTY COMPILE_DEFINITIONS
+      ${name}="${file}")
+  endforeach()
+  set_property(SOURCE src/serve/page/embedded.S PROPERTY OBJECT_DEPENDS ${page_files})
+  add_library(mien_serve STATIC ${serve_sources} src/serve/page/embedded.S)
+  target_compile_definitions(mien_serve PUBLIC MIEN_HAS_SERVE=1)
+  target_include_directories(mien_serve SYSTEM PUBLIC ${MIEN_BOOST_INCLUDE_DIR})
+  target_link_libraries(mien_serve
+    PUBLIC mien_host Threads::Threads PRIVATE mien_options nlohmann_json::nlohmann_json)
+endif()
+
+# Pictures and pages of explanations.
+if(MIEN_EXPLAIN AND TARGET mien_explain)
+  file(GLOB report_sources CONFIGURE_DEPENDS src/report/*.cpp)
+  add_library(mien_report STATIC ${report_sources})
+  target_compile_definitions(mien_report PUBLIC MIEN_HAS_EXPLAIN=1)
+  target_link_libraries(mien_report
+    PUBLIC mien_explain mien_host PRIVATE mien_options nlohmann_json::nlohmann_json)
+  mien_unity(mien_report)
+elseif(MIEN_EXPLAIN)
+  message(STATUS "Eigen not found: the program is built without `mien explain` and `mien report`")
+endif()
+
+file(GLOB cli_sources CONFIGURE_DEPENDS src/cli/*.cpp)
+add_executable(mien_tool ${cli_sources})
+set_target_properties(mien_tool PROPERTIES OUTPUT_NAME mien)
+target_compile_definitions(mien_tool PRIVATE MIEN_VERSION="${PROJECT_VERSION}")
+# Options, tables and JSON need no speed; small, the x86-64 program is 277 kB smaller.
+target_compile_options(mien_tool PRIVATE $<$<CONFIG:Release>:-Os>)
+target_link_libraries(mien_tool PRIVATE
+  mien_live mien_host mien_options CLI11::CLI11 nlohmann_json::nlohmann_json)
+mien_unity(mien_tool)
+if(TARGET mien_serve)
+  target_link_libraries(mien_tool PRIVATE mien_serve)
+endif()
+if(TARGET mien_report)
+  target_link_libraries(mien_tool PRIVATE mien_report)
+endif()
+if(MIEN_STATIC_RUNTIME AND NOT MIEN_SANITIZE AND CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  target_link_options(mien_tool PRIVATE -static-libstdc++ -static-libgcc)
+endif()

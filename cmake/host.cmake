@@ -16,19 +16,14 @@ if(NOT (MIEN_BUILD_TOOL OR MIEN_BUILD_PYTHON))
   return()
 endif()
 
+include(cmake/embed.cmake)
 find_path(STB_INCLUDE_DIR stb/stb_image.h REQUIRED)
 find_package(nlohmann_json REQUIRED)
 
 file(GLOB host_sources CONFIGURE_DEPENDS src/host/*/*.cpp)
-add_library(mien_host STATIC ${host_sources} src/host/weights/embedded_weights.S)
-set(cascade_file ${PROJECT_SOURCE_DIR}/weights/haarcascade_frontalface_default.mien)
-set(emotion_file ${PROJECT_SOURCE_DIR}/weights/emotion.mien)
-set(gender_file ${PROJECT_SOURCE_DIR}/weights/gender.mien)
-set_property(SOURCE src/host/weights/embedded_weights.S PROPERTY COMPILE_DEFINITIONS
-  MIEN_CASCADE_FILE="${cascade_file}" MIEN_EMOTION_FILE="${emotion_file}"
-  MIEN_GENDER_FILE="${gender_file}")
-set_property(SOURCE src/host/weights/embedded_weights.S PROPERTY OBJECT_DEPENDS
-  ${cascade_file} ${emotion_file} ${gender_file})
+add_library(mien_host STATIC ${host_sources})
+mien_embed(mien_host mien::host::embedded_weights FILES
+  weights/haarcascade_frontalface_default.mien weights/emotion.mien weights/gender.mien)
 # stb_image's implementation is compiled in this file: hostile JPEGs can make its integers overflow,
 # which -fwrapv defines; and g++ 12 thinks that it reads a context before setting it.
 set_source_files_properties(src/host/codec/image_file.cpp PROPERTIES

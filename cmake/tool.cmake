@@ -47,28 +47,22 @@ if(MIEN_SERVE)
 endif()
 if(MIEN_SERVE AND MIEN_BOOST_INCLUDE_DIR)
   file(GLOB serve_sources CONFIGURE_DEPENDS src/serve/*.cpp)
-  set(page_dir ${PROJECT_SOURCE_DIR}/src/serve/page)
-  set(page_files ${page_dir}/page.html ${page_dir}/page.css ${page_dir}/page.js
-    ${page_dir}/openapi.json ${page_dir}/device.js ${page_dir}/device-worker.js
-    ${PROJECT_SOURCE_DIR}/src/web/mien.js)
-  set(page_names MIEN_PAGE_HTML MIEN_PAGE_CSS MIEN_PAGE_JS
-    MIEN_OPENAPI MIEN_DEVICE_JS MIEN_DEVICE_WORKER_JS
-    MIEN_JS)
   # The page's switch "on this device" needs the WebAssembly modules, which another compiler makes:
-  # taken where `make wasm` was run.
-  if(MIEN_WEB_DIR AND EXISTS ${MIEN_WEB_DIR}/mien.wasm AND EXISTS ${MIEN_WEB_DIR}/mien-simd.wasm)
-    list(APPEND page_files ${MIEN_WEB_DIR}/mien.wasm ${MIEN_WEB_DIR}/mien-simd.wasm)
-    list(APPEND page_names MIEN_WASM MIEN_WASM_SIMD)
-  else()
+  # taken where `make wasm` was run, else empty files stand in for them.
+  set(wasm_dir "${MIEN_WEB_DIR}")
+  if(NOT wasm_dir OR NOT EXISTS ${wasm_dir}/mien.wasm OR NOT EXISTS ${wasm_dir}/mien-simd.wasm)
     message(STATUS
       "No WebAssembly modules (make wasm): the page's switch \"on this device\" will say so")
+    set(wasm_dir ${PROJECT_BINARY_DIR}/no-wasm)
+    file(WRITE ${wasm_dir}/mien.wasm "")
+    file(WRITE ${wasm_dir}/mien-simd.wasm "")
   endif()
-  foreach(name file IN ZIP_LISTS page_names page_files)
-    set_property(SOURCE src/serve/page/embedded.S APPEND PROPERTY COMPILE_DEFINITIONS
-      ${name}="${file}")
-  endforeach()
-  set_property(SOURCE src/serve/page/embedded.S PROPERTY OBJECT_DEPENDS ${page_files})
-  add_library(mien_serve STATIC ${serve_sources} src/serve/page/embedded.S)
+  add_library(mien_serve STATIC ${serve_sources})
+  set(page_dir src/serve/page)
+  mien_embed(mien_serve mien::serve::page_files FILES
+    ${page_dir}/page.html ${page_dir}/page.css ${page_dir}/page.js
+    ${page_dir}/device.js ${page_dir}/device-worker.js ${page_dir}/openapi.json
+    src/web/mien.js ${wasm_dir}/mien.wasm ${wasm_dir}/mien-simd.wasm)
   target_compile_definitions(mien_serve PUBLIC MIEN_HAS_SERVE=1)
   target_include_directories(mien_serve SYSTEM PUBLIC ${MIEN_BOOST_INCLUDE_DIR})
   target_link_libraries(mien_serve
@@ -79,6 +73,7 @@ endif()
 if(MIEN_EXPLAIN AND TARGET mien_explain)
   file(GLOB report_sources CONFIGURE_DEPENDS src/report/*.cpp)
   add_library(mien_report STATIC ${report_sources})
+  mien_embed(mien_report mien::report::page_files FILES src/report/page.html src/report/page.css)
   target_compile_definitions(mien_report PUBLIC MIEN_HAS_EXPLAIN=1)
   target_link_libraries(mien_report
     PUBLIC mien_explain mien_host PRIVATE mien_options nlohmann_json::nlohmann_json)

@@ -5,21 +5,34 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdarg>
 #include <cstdio>
+#include <initializer_list>
+#include <string_view>
+#include <utility>
 
+#include "host/files/resource.h"
 #include "mien/mien.hpp"
 
 namespace mien::report {
+
+// page.html and page.css, inside the program.
+std::span<const host::Resource> page_files() noexcept;
+
 namespace {
 
 constexpr int bins = 15;  // as host::Scores
 
-template <class... Values>
-std::string text(const char* pattern, Values... values) {
-    char buffer[512];
-    const int n = std::snprintf(buffer, sizeof buffer, pattern, values...);
-    return {buffer,
-            static_cast<std::size_t>(std::clamp(n, 0, static_cast<int>(sizeof buffer) - 1))};
+// As printf; the compiler checks the values against the pattern.
+__attribute__((format(printf, 1, 2))) std::string text(const char* pattern, ...) {
+    std::va_list values, again;
+    va_start(values, pattern);
+    va_copy(again, values);
+    std::string out(static_cast<std::size_t>(std::vsnprintf(nullptr, 0, pattern, values)), '\0');
+    std::vsnprintf(out.data(), out.size() + 1, pattern, again);
+    va_end(again);
+    va_end(values);
+    return out;
 }
 std::string percent(double share) { return text("%.1f&thinsp;%%", 100 * share); }
 
@@ -85,38 +98,6 @@ std::string picture(const host::Image& image, const std::string& alt) {
            escaped(alt) + "\" src=\"data:image/png;base64," + base64(*bytes) + "\">";
 }
 
-constexpr const char* style = R"(<style>
-:root{color-scheme:light dark;--paper:#fff;--ink:#1b1b1f;--soft:#5b5b66;--line:#d4d4dc;--fill:#f3f3f7;--mark:#2455a4;--good:#2455a4;--bad:#b3401e}
-@media (prefers-color-scheme:dark){:root{--paper:#17171b;--ink:#ececf1;--soft:#a9a9b6;--line:#3c3c46;--fill:#222229;--mark:#8db4f5;--good:#8db4f5;--bad:#f0a080}}
-*{box-sizing:border-box}
-body{margin:0 auto;padding:1rem;max-width:72rem;background:var(--paper);color:var(--ink);font:1rem/1.5 system-ui,sans-serif}
-h1{font-size:1.6rem;margin:.5rem 0}h2{font-size:1.25rem;margin:2rem 0 .5rem}h3{font-size:1rem;margin:1.2rem 0 .3rem}
-a{color:var(--mark)}:focus-visible{outline:3px solid var(--mark);outline-offset:2px}
-nav ul{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;padding:0;list-style:none}
-.skip{position:absolute;left:-99rem}.skip:focus{position:static}
-.scroll{overflow-x:auto}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-th,td{padding:.25rem .6rem;border:1px solid var(--line);text-align:right}th{background:var(--fill);font-weight:600}
-th[scope=row],caption{text-align:left}caption{color:var(--soft);padding:.2rem 0}
-td.cell{min-width:3.4rem;background:color-mix(in srgb,var(--mark) var(--share),var(--paper))}td.hit{font-weight:700}td.most{color:#fff}
-@media (prefers-color-scheme:dark) and (not print){td.most,td.much{color:#000}}
-dl.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.6rem;margin:0}
-dl.figures div{background:var(--fill);border:1px solid var(--line);padding:.5rem .8rem}dt{color:var(--soft)}dd{margin:0;font-size:1.3rem;font-weight:600}
-.note{color:var(--soft);max-width:46rem}
-.graphs{display:grid;grid-template-columns:repeat(auto-fill,minmax(15rem,1fr));gap:1rem}figure.one{max-width:26rem}
-figure{margin:0;border:1px solid var(--line);background:var(--fill);padding:.6rem;break-inside:avoid}figcaption{font-size:.9rem}
-svg{width:100%;height:auto;display:block}svg text{fill:var(--ink);font:11px system-ui,sans-serif}
-.axis{stroke:var(--soft);fill:none}.ideal{stroke:var(--soft);stroke-dasharray:4 4;fill:none}.curve{stroke:var(--mark);stroke-width:2.5;fill:none}.bar{fill:var(--mark);opacity:.35}.dot{fill:var(--mark)}
-.mistakes{display:grid;grid-template-columns:repeat(auto-fill,minmax(19rem,1fr));gap:1rem;list-style:none;padding:0}
-.mistakes .row{display:flex;gap:.4rem}.mistakes img{width:33%;height:auto;image-rendering:auto}
-.name{color:var(--soft);overflow-wrap:anywhere}
-.low{color:var(--bad);font-weight:600}
-@media print{:root{--paper:#fff;--ink:#000;--soft:#444;--line:#aaa;--fill:#fff;--mark:#2455a4;--bad:#8a2500}
- body{max-width:none;padding:0;font-size:10pt}nav,.skip{display:none}h2{break-after:avoid}tr{break-inside:avoid}.scroll{overflow:visible}
- *{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
-</style>
-)";
-
 // Of 0..1 on both axes, in a square with a frame.
 struct Graph {
     static constexpr int left = 34, top = 8, size = 200;
@@ -138,26 +119,25 @@ struct Graph {
     }
 };
 
-std::string head(const Page& page) {
-    std::string out =
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta "
-        "name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-        "<meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" "
-        "href=\"data:,\">\n<title>" +
-        escaped(page.model) + " on " + escaped(page.source) + "</title>\n" + style +
-        "</head>\n<body>\n<a class=\"skip\" href=\"#main\">To the figures</a>\n<header><h1>" +
-        escaped(page.model) + " on " + escaped(page.source) + "</h1>\n<p class=\"note\">";
-    out +=
-        text("%zu labelled pictures, split ", page.samples.size()) + escaped(page.split) +
-        "; mien " + version() + (page.date.empty() ? "" : ", " + escaped(page.date)) +
-        ". Labels are what raters wrote; the network guesses that word, not what a person "
-        "feels.</p>\n<nav aria-label=\"Parts of the page\"><ul>"
-        "<li><a href=\"#figures\">Figures</a></li><li><a "
-        "href=\"#confusion\">Confusions</a></li><li><a href=\"#calibration\">Reliability</a></li>"
-        "<li><a href=\"#curves\">Precision and recall</a></li>";
-    if (!page.properties.empty()) out += "<li><a href=\"#groups\">Groups</a></li>";
-    return out +
-           "<li><a href=\"#mistakes\">Mistakes</a></li></ul></nav></header>\n<main id=\"main\">\n";
+// `page` with each {{name}} replaced. What is put in is not looked at again.
+std::string filled(std::string_view page,
+                   std::initializer_list<std::pair<std::string_view, std::string>> values) {
+    std::string out;
+    for (;;) {
+        const std::size_t open = page.find("{{");
+        out += page.substr(0, open);
+        if (open == page.npos) return out;
+        const std::size_t close = page.find("}}", open);
+        const std::string_view name = page.substr(open + 2, close - open - 2);
+        for (const auto& [key, value] : values)
+            if (key == name) out += value;
+        page.remove_prefix(close + 2);
+    }
+}
+
+std::string origin(const Page& page) {
+    return text("%zu labelled pictures, split ", page.samples.size()) + escaped(page.split) +
+           "; mien " + version() + (page.date.empty() ? "" : ", " + escaped(page.date));
 }
 
 std::string figures(const Page& page) {
@@ -458,8 +438,15 @@ Interval wilson(std::int64_t hits, std::int64_t count) {
 }
 
 std::string html(const Page& page) {
-    return head(page) + figures(page) + confusion(page) + calibration(page) + curves(page) +
-           groups(page) + mistakes(page) + "</main>\n</body>\n</html>\n";
+    const std::string groups_link =
+        page.properties.empty() ? "" : "<li><a href=\"#groups\">Groups</a></li>\n";
+    return filled(host::find_resource(page_files(), "page.html")->text(),
+                  {{"title", escaped(page.model) + " on " + escaped(page.source)},
+                   {"style", host::find_resource(page_files(), "page.css")->text()},
+                   {"origin", origin(page)},
+                   {"groups", groups_link},
+                   {"sections", figures(page) + confusion(page) + calibration(page) + curves(page) +
+                                    groups(page) + mistakes(page)}});
 }
 
 }  // namespace mien::report

@@ -344,8 +344,8 @@ private:
 
     void record(std::uint64_t id, int status, std::size_t bytes, const WorkRecord& work) {
         const double ms = ms_since(began_);
-        server_.service().metrics().request(plan_.route != nullptr ? plan_.route->path : "other",
-                                            status, ms / 1e3);
+        server_.service().metrics().request(
+            plan_.route != nullptr ? plan_.route->path.c_str() : "other", status, ms / 1e3);
         char numbers[256];
         std::snprintf(
             numbers, sizeof numbers,

@@ -15,7 +15,7 @@
 #include "host/results/json.h"
 #include "host/weights/embedded_weights.h"
 #include "serve/multipart.h"
-#include "serve/page/embedded.h"
+#include "serve/page/files.h"
 
 namespace mien::serve {
 namespace {
@@ -23,28 +23,33 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Bytes = std::span<const std::uint8_t>;
 
-constexpr Route routes[] = {
-    {"/", "GET", Endpoint::page, true, false},
-    {"/page.css", "GET", Endpoint::style, true, false},
-    {"/page.js", "GET", Endpoint::script, true, false},
-    {"/device.js", "GET", Endpoint::device_file, true, false},
-    {"/device-worker.js", "GET", Endpoint::device_file, true, false},
-    {"/mien.js", "GET", Endpoint::device_file, true, false},
-    {"/mien.wasm", "GET", Endpoint::device_file, true, false},
-    {"/mien-simd.wasm", "GET", Endpoint::device_file, true, false},
-    {"/haarcascade_frontalface_default.mien", "GET", Endpoint::device_file, true, false},
-    {"/emotion.mien", "GET", Endpoint::device_file, true, false},
-    {"/gender.mien", "GET", Endpoint::device_file, true, false},
-    {"/openapi.json", "GET", Endpoint::openapi, true, false},
-    {"/healthz", "GET", Endpoint::health, true, false},
-    {"/readyz", "GET", Endpoint::ready, true, false},
-    {"/metrics", "GET", Endpoint::metrics, false, false},
-    {"/v1/models", "GET", Endpoint::models, false, false},
-    {"/v1/analyze", "POST", Endpoint::analyze, false, true},
-    {"/classifyImage", "POST", Endpoint::classify_image, false, true},
-    {"/stream.mjpg", "GET", Endpoint::pictures, false, false},
-    {"/v1/events", "GET", Endpoint::events, false, false},
-};
+// The page's own files come first. The weights among them are the program's own: they are in it once.
+std::vector<Route> all_routes() {
+    std::vector<Route> routes;
+    const auto add_files = [&routes](std::span<const host::Resource> files) {
+        for (const host::Resource& file : files) {
+            const bool api = file.path == "openapi.json";
+            const std::string path = file.path == "page.html" ? "" : std::string(file.path);
+            routes.push_back(
+                {"/" + path, "GET", api ? Endpoint::openapi : Endpoint::page, true, false, &file});
+        }
+    };
+    add_files(page_files());
+    add_files(host::embedded_weights());
+    const auto add = [&routes](const char* path, const char* method, Endpoint endpoint, bool open,
+                               bool works) {
+        routes.push_back({path, method, endpoint, open, works, nullptr});
+    };
+    add("/healthz", "GET", Endpoint::health, true, false);
+    add("/readyz", "GET", Endpoint::ready, true, false);
+    add("/metrics", "GET", Endpoint::metrics, false, false);
+    add("/v1/models", "GET", Endpoint::models, false, false);
+    add("/v1/analyze", "POST", Endpoint::analyze, false, true);
+    add("/classifyImage", "POST", Endpoint::classify_image, false, true);
+    add("/stream.mjpg", "GET", Endpoint::pictures, false, false);
+    add("/v1/events", "GET", Endpoint::events, false, false);
+    return routes;
+}
 
 // the original's words
 constexpr const char* bad_request_text = "We cannot process the file sent in the request.";
@@ -54,26 +59,6 @@ double now_ms() {
     return std::chrono::duration<double, std::milli>(
                std::chrono::steady_clock::now().time_since_epoch())
         .count();
-}
-
-// What the page's switch "on this device" loads. The weights are the program's own: they are in it
-// once.
-Answer device_file(std::string_view path) {
-    Answer answer;
-    const auto text = [](Bytes bytes) { return std::string(bytes.begin(), bytes.end()); };
-    answer.content_type = path.ends_with(".js")     ? "text/javascript; charset=utf-8"
-                          : path.ends_with(".wasm") ? "application/wasm"
-                                                    : "application/octet-stream";
-    if (path == "/device.js") answer.body = device_js();
-    if (path == "/device-worker.js") answer.body = device_worker_js();
-    if (path == "/mien.js") answer.body = mien_js();
-    if (path == "/mien.wasm") answer.body = wasm();
-    if (path == "/mien-simd.wasm") answer.body = wasm_simd();
-    if (path == "/haarcascade_frontalface_default.mien")
-        answer.body = text(host::embedded_cascade());
-    if (path == "/emotion.mien") answer.body = text(host::embedded_emotion());
-    if (path == "/gender.mien") answer.body = text(host::embedded_gender());
-    return answer;
 }
 
 std::string dump(const Json& json) {
@@ -158,9 +143,10 @@ Answer error_answer(int status, std::string_view text, std::string_view detail) 
 }
 
 const Route* find_route(std::string_view path) {
-    const auto* found = std::find_if(std::begin(routes), std::end(routes),
-                                     [path](const Route& route) { return path == route.path; });
-    return found == std::end(routes) ? nullptr : found;
+    static const std::vector<Route> routes = all_routes();
+    const auto found = std::find_if(routes.begin(), routes.end(),
+                                    [path](const Route& route) { return path == route.path; });
+    return found == routes.end() ? nullptr : &*found;
 }
 
 Service::Service(const Options& options, const host::EngineOwner& weights, const Feed* feed,
@@ -264,25 +250,14 @@ Answer Service::answer(const Plan& plan) const {
     Answer answer;
     switch (plan.route->endpoint) {
         case Endpoint::page:
-            answer.content_type = "text/html; charset=utf-8";
-            answer.body = page_html();
-            break;
-        case Endpoint::style:
-            answer.content_type = "text/css; charset=utf-8";
-            answer.body = page_css();
-            break;
-        case Endpoint::script:
-            answer.content_type = "text/javascript; charset=utf-8";
-            answer.body = page_js();
-            break;
-        case Endpoint::device_file:
-            answer = device_file(plan.route->path);
-            if (answer.body.empty())
+        case Endpoint::openapi:
+            if (plan.route->file->bytes.empty())
                 return error_answer(
                     404, not_found_text,
                     "this program was built without the page's own engine (make wasm first)");
+            answer.content_type = plan.route->file->type;
+            answer.body = plan.route->file->text();
             break;
-        case Endpoint::openapi: answer.body = openapi_json(); break;
         case Endpoint::health: answer.body = dump({{"status", "ok"}, {"mien", version()}}); break;
         case Endpoint::ready:
             if (!ready_) return busy("The service is stopping.");
@@ -477,10 +452,7 @@ void Service::finish(const RequestHead& head, const Plan& plan, Answer& answer) 
     if (!guard_.named_origin(head.origin)) add("Cross-Origin-Resource-Policy", "same-origin");
     if (!options_.origins.empty()) add("Vary", "Origin");
     guard_.allow_origin(head, answer);
-    const bool page =
-        plan.route != nullptr &&
-        (plan.route->endpoint == Endpoint::page || plan.route->endpoint == Endpoint::style ||
-         plan.route->endpoint == Endpoint::script || plan.route->endpoint == Endpoint::device_file);
+    const bool page = plan.route != nullptr && plan.route->endpoint == Endpoint::page;
     add("Cache-Control", page ? "no-cache" : "no-store");
     add("Content-Security-Policy",
         page ? "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "host/files/resource.h"
 #include "host/weights/engine_owner.h"
 #include "serve/feed.h"
 #include "serve/guard.h"
@@ -21,10 +22,7 @@
 namespace mien::serve {
 
 enum class Endpoint {
-    page,
-    style,
-    script,
-    device_file,
+    page,  // with all files that it loads
     openapi,
     health,
     ready,
@@ -37,11 +35,12 @@ enum class Endpoint {
 };
 
 struct Route {
-    const char* path;
+    std::string path;
     const char* method;  // one; HEAD goes with GET
     Endpoint endpoint;
-    bool open;   // without token and rate
-    bool works;  // has a body and needs an engine
+    bool open;                   // without token and rate
+    bool works;                  // has a body and needs an engine
+    const host::Resource* file;  // of a page or a description; else null
 };
 // Null for a path that there is not.
 const Route* find_route(std::string_view path);

@@ -1,28 +1,26 @@
 // SPDX-License-Identifier: MIT
-// Where are the default weights? Inside the program (embedded_weights.S), so that it runs from any
-// directory.
+// Where are the default weights? Inside the program, so that it runs from any directory.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
-extern "C" {
-extern const std::uint8_t mien_embedded_cascade_begin[], mien_embedded_cascade_end[];
-extern const std::uint8_t mien_embedded_emotion_begin[], mien_embedded_emotion_end[];
-extern const std::uint8_t mien_embedded_gender_begin[], mien_embedded_gender_end[];
-}
+#include "host/files/resource.h"
 
 namespace mien::host {
 
+// The files of weights/ that CMakeLists.txt names.
+std::span<const Resource> embedded_weights() noexcept;
+
 inline std::span<const std::uint8_t> embedded_cascade() noexcept {
-    return {mien_embedded_cascade_begin, mien_embedded_cascade_end};
+    return find_resource(embedded_weights(), "haarcascade_frontalface_default.mien")->bytes;
 }
 inline std::span<const std::uint8_t> embedded_emotion() noexcept {
-    return {mien_embedded_emotion_begin, mien_embedded_emotion_end};
+    return find_resource(embedded_weights(), "emotion.mien")->bytes;
 }
 inline std::span<const std::uint8_t> embedded_gender() noexcept {
-    return {mien_embedded_gender_begin, mien_embedded_gender_end};
+    return find_resource(embedded_weights(), "gender.mien")->bytes;
 }
 
 }  // namespace mien::host

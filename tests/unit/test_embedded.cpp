@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+// Are the files inside the program those on the disk, byte for byte and in order?
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+
+#include "helpers.h"
+#include "host/weights/embedded_weights.h"
+
+using namespace mien;
+using namespace mien::test;
+
+TEST_CASE("embedded weights are the files of weights/") {
+    const auto files = host::embedded_weights();
+    REQUIRE(files.size() == 3);
+    for (const host::Resource& file : files) {
+        CAPTURE(file.path);
+        const auto expected = read_file(std::string(MIEN_WEIGHTS "/").append(file.path));
+        CHECK(std::ranges::equal(file.bytes, expected));
+        CHECK(reinterpret_cast<std::uintptr_t>(file.bytes.data()) % 64 == 0);
+        CHECK(file.type == "application/octet-stream");
+        CHECK(host::find_resource(files, file.path) == &file);
+    }
+    CHECK(host::embedded_emotion().data() == files[1].bytes.data());
+    CHECK(host::find_resource(files, "emotion") == nullptr);
+}

@@ -475,45 +475,45 @@ def bad_inputs() -> list[tuple[str, str]]:
         def form(what: str, data: bytes, path: str = "/v1/analyze") -> None:
             body(what, data, "multipart/form-data; boundary=XbX", path)
 
-        raw("a TLS greeting, which is no HTTP", b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\r\n\r\n")
+        raw("a TLS greeting instead of HTTP", b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\r\n\r\n")
         raw("a negative `Content-Length`", head + b"Content-Length: -1\r\n\r\n")
-        raw("chunks with a size that is no number", head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n")
+        raw("a chunked body with an invalid size", head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n")
         raw("no `Host`", b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n")
-        raw("a body where none belongs", get + b"Content-Length: 3\r\n\r\nabc")
+        raw("a body where none is allowed", get + b"Content-Length: 3\r\n\r\nabc")
         body("an empty body", b"")
-        body("a query that is not understood", PHOTO, "image/jpeg", "/v1/analyze?annotate=maybe")
+        body("an unknown query", PHOTO, "image/jpeg", "/v1/analyze?annotate=maybe")
         body("multipart without a boundary", b"x", "multipart/form-data")
-        form("multipart that is cut short", multipart(("image", "a", PHOTO))[0][:-20])
-        form("a part of an unknown name", multipart(("picture", "a", PHOTO))[0])
-        form("`/classifyImage`: any picture that cannot be read", multipart(("image", "a", b"nonsense"))[0], "/classifyImage")
-        raw("a name that is not the service's", b"GET /healthz HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
-        raw("a page of another origin", get + b"Origin: http://evil.example\r\nConnection: close\r\n\r\n")
-        raw("an address that there is not", b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        raw("another method", b"DELETE /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        raw("`Content-Length` of 100 GB, refused before a byte of it", head + b"Expect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n")
-        raw("chunks that grow beyond the limit", head + b"Transfer-Encoding: chunked\r\n\r\n" + (b"400000\r\n" + b"x" * 0x400000 + b"\r\n") * 5)
-        body("a decoding bomb: a PNG of 8 x 8 that claims 30,000 x 30,000 pixels", png(8, 8, claim=(30000, 30000)))
-        form("17 pictures", multipart(*[("image", "a", png(30, 30))] * 17)[0])
+        form("truncated multipart", multipart(("image", "a", PHOTO))[0][:-20])
+        form("a part with an unknown name", multipart(("picture", "a", PHOTO))[0])
+        form("`/classifyImage`: any unreadable image", multipart(("image", "a", b"nonsense"))[0], "/classifyImage")
+        raw("an unknown `Host`", b"GET /healthz HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
+        raw("a page from another origin", get + b"Origin: http://evil.example\r\nConnection: close\r\n\r\n")
+        raw("an unknown path", b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        raw("a wrong method", b"DELETE /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        raw("`Content-Length` of 100 GB, refused before any byte of it", head + b"Expect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n")
+        raw("a chunked body beyond the limit", head + b"Transfer-Encoding: chunked\r\n\r\n" + (b"400000\r\n" + b"x" * 0x400000 + b"\r\n") * 5)
+        body("a decompression bomb: an 8 x 8 PNG that claims 30,000 x 30,000 pixels", png(8, 8, claim=(30000, 30000)))
+        form("17 images", multipart(*[("image", "a", png(30, 30))] * 17)[0])
         body("text", b"hello", "text/plain")
-        body("a picture of a format that is not read (WebP)", b"RIFF\x10\0\0\0WEBPVP8 ")
-        body("a JPEG that is cut short", PHOTO[:2000], "image/jpeg")
-        body("a picture smaller than the detector's window", png(20, 20))
-        form("several pictures, and none can be read", multipart(("image", "a", b"x"), ("image", "b", PHOTO[:2000]))[0])
+        body("an unsupported image format (WebP)", b"RIFF\x10\0\0\0WEBPVP8 ")
+        body("a truncated JPEG", PHOTO[:2000], "image/jpeg")
+        body("an image smaller than the detector's window", png(20, 20))
+        form("several images, none readable", multipart(("image", "a", b"x"), ("image", "b", PHOTO[:2000]))[0])
         raw("a header of 70 kB", get + b"X: " + b"a" * 70000 + b"\r\n\r\n")
-        raw("a header that takes more than its time", b"GET / HT")
-        raw("a body that takes more than its time (408 in the log)", head + b"Content-Length: 1000\r\n\r\nabc")
+        raw("a header that arrives too slowly", b"GET / HT")
+        raw("a body that arrives too slowly (408 in the log)", head + b"Content-Length: 1000\r\n\r\nabc")
         links = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(3)]
         time.sleep(0.3)
         with socket.create_connection(("127.0.0.1", service.port), timeout=10) as link:
-            rows.append(("a connection too many", first_status(link.recv(100))))
+            rows.append(("one connection too many", first_status(link.recv(100))))
         for link in links:
             link.close()
     with Service("-q", env={"MIEN_TOKEN": TOKEN}) as service:
-        rows.append(("no token where one is wanted", first_status(service.raw(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))))
+        rows.append(("no token where one is required", first_status(service.raw(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))))
     with Service("-q", "--rate", "1") as service:
         models = b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n"
         answers = service.raw(models * 5 + models.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-        rows.append(("with `--rate`: more requests than that", "429" if b"HTTP/1.1 429 " in answers else first_status(answers)))
+        rows.append(("with `--rate`: more requests than allowed", "429" if b"HTTP/1.1 429 " in answers else first_status(answers)))
     with Service("-q", "--workers", "1", "--waiting", "1", "--scale-factor", "1.005") as service:
         big = b"P5 1500 1500 255\n" + bytes(range(250)) * 9000
         statuses: list[int] = []
@@ -522,7 +522,7 @@ def bad_inputs() -> list[tuple[str, str]]:
             thread.start()
         for thread in threads:
             thread.join(120)
-        rows.append(("more pictures than engines and places to wait", "503" if 503 in statuses else str(statuses)))
+        rows.append(("more images than engines and waiting places", "503" if 503 in statuses else str(statuses)))
     return sorted(rows, key=lambda row: (row[1] == "closed", row[1]))
 
 

@@ -8,7 +8,7 @@ gives the same count every time and on every machine: a change is seen to the la
   make icount                                    or, with the options below:
   python3 bench/icount/icount.py [--json] [--target aarch64 ...] [--quick] [--record "what changed"]
 
---record keeps the counts in results.json and writes RESULTS.md from it, one column a change.
+--record keeps the counts in results.json and writes RESULTS.md from it, one column per change.
 
 Builds what it counts (presets aarch64, armhf, riscv64; on x86-64 also check). Needs the cross compilers and the package qemu-user
 (the static qemu knows no plugins): sh tools/setup.sh --tests
@@ -36,20 +36,22 @@ TARGETS = {
 }
 WORK = {"emotion": 4, "gender": 4, "detect": 1, "frame": 1}  # how often each is done; every repetition costs the same
 TITLES = {
-    "emotion": "Emotion, a face: crop of 120x120, resize, network",
-    "gender": "Gender, a face: the same with its network",
+    "emotion": "Emotion, per face: crop of 120x120, resize, network",
+    "gender": "Gender, per face: the same with its network",
     "detect": "Detector, a gray 640x480 frame at (1.3, 5)",
     "frame": "Gray and detector, the same frame as RGB",
 }
 KEPT = ROOT / "bench" / "icount" / "results.json"
 PAGE = """# Instructions per face and per frame
 
-Millions of instructions, counted exactly under QEMU's user-mode emulation (`make icount`; `python3 bench/icount/icount.py --record "what changed"`
-adds a column here). **Instructions are not time**: an instruction may take a quarter of a cycle or wait two hundred for memory, and a vector
-instruction does the work of many. The counts show without noise what a change does to a path for which there is no board at hand; they also
-depend on the compiler, so a column names it. Faces and frames are generated (`bench/common/scene.h`), the same on every machine.
+Millions of instructions, counted exactly under QEMU's user-mode emulation (`make icount`).
+`python3 bench/icount/icount.py --record "what changed"` adds a column and writes this page from
+`results.json`.
 
-This page is written by `icount.py` from `results.json`.
+**Instructions are not time.** An instruction may take a quarter of a cycle or wait two hundred for
+memory, and a vector instruction does the work of many. The counts show without noise what a change
+does to a path for which no board is available. They also depend on the compiler, so each column
+names it. Faces and frames are generated (`bench/common/scene.h`), the same on every machine.
 """
 
 
@@ -95,19 +97,28 @@ def record(change: str, commit: str, compiler: str, rows: list[dict]) -> None:
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else []
     kept.append({"change": change, "commit": commit, "date": datetime.date.today().isoformat(), "g++": compiler, "rows": rows})
     KEPT.write_text(json.dumps(kept, indent=1) + "\n")
-    page = PAGE
-    paths = [(target, isa) for target, (_, _, _, models) in TARGETS.items() for isas in models.values() for isa in isas]
+    write_page(kept)
+
+
+def write_page(kept: list[dict]) -> None:
+    """RESULTS.md from the entries of results.json; the columns are numbered, a list explains them."""
+    page = PAGE + "\n## Columns\n\n"
+    for number, entry in enumerate(kept, 1):
+        page += (f"{number}. {entry['change']}: {entry['date']}, commit {entry['commit']}, "
+                 f"g++ {entry['g++']}\n")
+    paths = [(target, isa) for target, (_, _, _, models) in TARGETS.items()
+             for isas in models.values() for isa in isas]
     for kind, title in TITLES.items():
         columns = [{(row["target"], row["isa"]): row for row in entry["rows"]} for entry in kept]
-        page += f"\n## {title}\n\n| target | -cpu | instruction set | {' | '.join(entry['change'] for entry in kept)} |\n"
+        page += f"\n## {title}\n\n| target | -cpu | instruction set | "
+        page += " | ".join(str(number) for number in range(1, len(kept) + 1)) + " |\n"
         page += "|---|---|---|" + "--:|" * len(kept) + "\n"
         for path in paths:
             found = [column.get(path) for column in columns]
             if any(found):
                 cpu = next(row["cpu"] for row in reversed(found) if row)
-                page += f"| {path[0]} | {cpu} | {path[1]} | {' | '.join(millions(row['instructions'][kind]) if row else '-' for row in found)} |\n"
-    page += "\n## Columns\n\n"
-    page += "".join(f"- {entry['change']}: {entry['date']}, commit {entry['commit']}, g++ {entry['g++']}\n" for entry in kept)
+                cells = [millions(row["instructions"][kind]) if row else "-" for row in found]
+                page += f"| {path[0]} | {cpu} | {path[1]} | {' | '.join(cells)} |\n"
     (KEPT.parent / "RESULTS.md").write_text(page)
 
 
@@ -150,7 +161,7 @@ def main() -> int:
         print(json.dumps({"commit": commit, "g++": compiler, "rows": rows}, indent=1))
         return 0
     print(f"Millions of instructions at {commit}, g++ {compiler}\n")
-    print("| target | -cpu | instruction set | emotion, a face | gender, a face | detector, a gray 640x480 frame | gray and detector, an RGB frame |")
+    print("| target | -cpu | instruction set | emotion, per face | gender, per face | detector, a gray 640x480 frame | gray and detector, an RGB frame |")
     print("|---|---|---|--:|--:|--:|--:|")
     for row in rows:
         cells = [millions(row["instructions"][kind]) if kind in row["instructions"] else "-" for kind in WORK]

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "kernels/kernels.h"
 #include "kernels/tables.h"
 
 #if MIEN_SCALAR_ONLY

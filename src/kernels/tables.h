@@ -4,15 +4,10 @@
 // template of the standard library: the linker could keep the copy that old processors cannot run.
 #pragma once
 
-#include "kernels/kernels.h"
-
-// Before a loop over a few vectors: unroll it wholly, and early enough that arrays of vectors
-// become registers.
-#if defined(__clang__)
-#define MIEN_UNROLL _Pragma("unroll")
-#else
-#define MIEN_UNROLL _Pragma("GCC unroll 32")
-#endif
+#include "kernels/detect.h"
+#include "kernels/image.h"
+#include "kernels/net.h"
+#include "kernels/vectors.h"
 
 namespace mien {
 

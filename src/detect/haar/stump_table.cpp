@@ -5,6 +5,7 @@
 #include <climits>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "kernels/tables.h"
 
@@ -60,6 +61,14 @@ struct CornerSum {
     }
 };
 
+// By insertion. Not std::sort: g++ 14 warns that its part for more than 16 elements overruns arrays
+// of six.
+void sort_few(int* values, int count) noexcept {
+    for (int i = 1; i < count; ++i)
+        for (int k = i; k > 0 && values[k - 1] > values[k]; --k)
+            std::swap(values[k - 1], values[k]);
+}
+
 // Does the feature's value, whatever the pixels, fit in 16 bits with a sign, and is every step of
 // OpenCV's float arithmetic on it exact? The value is largest where pixels are 255 in cells of
 // positive total weight and 0 elsewhere.
@@ -78,8 +87,8 @@ bool fits_16_bits(const CascadeFeature& feature) noexcept {
     }
     if (total >= 1 << 24) return false;
     if (total <= INT16_MAX) return true;  // even if all of it had one sign
-    std::sort(xs, xs + edges);
-    std::sort(ys, ys + edges);
+    sort_few(xs, edges);
+    sort_few(ys, edges);
     int highest = 0, lowest = 0;
     for (int j = 0; j + 1 < edges; ++j)
         for (int i = 0; i + 1 < edges; ++i) {

@@ -73,25 +73,23 @@ int haar_row(const HaarRow& row, HaarSurvivor* survivors) noexcept {
 
 // ----------------------------------------------------------------------- batches
 
-using Words = std::uint16_t __attribute__((vector_size(2 * unit_lanes)));
+using U16xN = std::uint16_t __attribute__((vector_size(2 * unit_lanes)));  // a lane a window
 static_assert(unit_lanes == 8 || unit_lanes == 16);
 
 // The lower and the upper halves of every eight lanes of a and b, in turn.
 template <class W>
 inline W zip_low(W a, W b) noexcept {
     if constexpr (sizeof(W) == 16)
-        return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+        return shuffle<0, 8, 1, 9, 2, 10, 3, 11>(a, b);
     else
-        return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 8, 24, 9, 25, 10, 26, 11,
-                                       27);
+        return shuffle<0, 16, 1, 17, 2, 18, 3, 19, 8, 24, 9, 25, 10, 26, 11, 27>(a, b);
 }
 template <class W>
 inline W zip_high(W a, W b) noexcept {
     if constexpr (sizeof(W) == 16)
-        return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+        return shuffle<4, 12, 5, 13, 6, 14, 7, 15>(a, b);
     else
-        return __builtin_shufflevector(a, b, 4, 20, 5, 21, 6, 22, 7, 23, 12, 28, 13, 29, 14, 30, 15,
-                                       31);
+        return shuffle<4, 20, 5, 21, 6, 22, 7, 23, 12, 28, 13, 29, 14, 30, 15, 31>(a, b);
 }
 
 // Eight columns of every window, one window a lane: vectors of eight columns of window i (and of
@@ -99,9 +97,9 @@ inline W zip_high(W a, W b) noexcept {
 [[gnu::always_inline]] inline void copy_columns(const std::uint16_t* const* windows,
                                                 std::ptrdiff_t from, std::uint16_t* to,
                                                 std::ptrdiff_t column_elements) noexcept {
-    Words a[8], b[8];
+    U16xN a[8], b[8];
     MIEN_UNROLL
-    for (int i = 0; i < 8; ++i) a[i] = (Words)V::load_columns(windows + i, from);
+    for (int i = 0; i < 8; ++i) a[i] = (U16xN)V::load_columns(windows + i, from);
     MIEN_UNROLL
     for (int round = 0; round < 3; ++round) {
         MIEN_UNROLL
@@ -113,7 +111,7 @@ inline W zip_high(W a, W b) noexcept {
         for (int i = 0; i < 8; ++i) a[i] = b[i];
     }
     MIEN_UNROLL
-    for (int i = 0; i < 8; ++i) __builtin_memcpy(to + i * column_elements, &a[i], sizeof a[i]);
+    for (int i = 0; i < 8; ++i) store_vector(to + i * column_elements, a[i]);
 }
 
 // Columns come in runs of eight; the copy has room for the last run's surplus at the end of each

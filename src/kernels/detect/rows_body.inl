@@ -3,33 +3,18 @@
 // inside an anonymous namespace of the file that includes this one and decides for which processor
 // they are built.
 
-using Bytes8 = std::uint8_t __attribute__((vector_size(8)));
-using Words8 = std::uint16_t __attribute__((vector_size(16)));
-using Longs4 = std::uint32_t __attribute__((vector_size(16)));
-
-template <class Vector, class T>
-inline Vector load_vector(const T* p) noexcept {
-    Vector v;
-    __builtin_memcpy(&v, p, sizeof v);
-    return v;
-}
-template <class Vector, class T>
-inline void store_vector(T* p, Vector v) noexcept {
-    __builtin_memcpy(p, &v, sizeof v);
-}
-
 void shrink_row(const ShrinkRow& row, std::uint16_t* out) noexcept {
     int x = 0;
     for (; x + 8 <= row.width && row.left[x + 7] + 1 < row.source_width; x += 8) {
-        Words8 pairs;  // a pixel and its right neighbour
+        U16x8 pairs;  // a pixel and its right neighbour
         for (int i = 0; i < 8; ++i) {
             const std::uint8_t* p = row.source + row.left[x + i];
             pairs[i] = static_cast<std::uint16_t>(p[0] | p[1] << 8);
         }
-        const Words8 left = pairs & 255, right = pairs >> 8;
+        const U16x8 left = pairs & 255, right = pairs >> 8;
         // modulo 2^16
         store_vector(out + x,
-                     (left << 8) + load_vector<Words8>(row.right_weight + x) * (right - left));
+                     (left << 8) + load_vector<U16x8>(row.right_weight + x) * (right - left));
     }
     for (; x < row.width; ++x) {
         const int left = row.source[row.left[x]];
@@ -46,9 +31,9 @@ void blend_rows(const std::uint16_t* top, const std::uint16_t* bottom, int botto
                w0 = static_cast<std::uint16_t>(256 - bottom_weight);
     int x = 0;
     for (; x + 8 <= width; x += 8) {
-        const Words8 t = load_vector<Words8>(top + x), b = load_vector<Words8>(bottom + x);
-        const Words8 high = w0 * (t >> 8) + w1 * (b >> 8), low = w0 * (t & 255) + w1 * (b & 255);
-        store_vector(out + x, __builtin_convertvector((high + (low >> 8) + 128) >> 8, Bytes8));
+        const U16x8 t = load_vector<U16x8>(top + x), b = load_vector<U16x8>(bottom + x);
+        const U16x8 high = w0 * (t >> 8) + w1 * (b >> 8), low = w0 * (t & 255) + w1 * (b & 255);
+        store_vector(out + x, __builtin_convertvector((high + (low >> 8) + 128) >> 8, U8x8));
     }
     for (; x < width; ++x)
         out[x] = static_cast<std::uint8_t>(
@@ -56,44 +41,43 @@ void blend_rows(const std::uint16_t* top, const std::uint16_t* bottom, int botto
 }
 
 // Sums of the lanes up to each lane.
-inline Words8 prefix(Words8 v) noexcept {
-    const Words8 zero = {};
-    v += __builtin_shufflevector(zero, v, 0, 8, 9, 10, 11, 12, 13, 14);
-    v += __builtin_shufflevector(zero, v, 0, 0, 8, 9, 10, 11, 12, 13);
-    return v + __builtin_shufflevector(zero, v, 0, 0, 0, 0, 8, 9, 10, 11);
+inline U16x8 prefix(U16x8 v) noexcept {
+    const U16x8 zero = {};
+    v += shuffle<0, 8, 9, 10, 11, 12, 13, 14>(zero, v);
+    v += shuffle<0, 0, 8, 9, 10, 11, 12, 13>(zero, v);
+    return v + shuffle<0, 0, 0, 0, 8, 9, 10, 11>(zero, v);
 }
-inline Longs4 prefix(Longs4 v) noexcept {
-    const Longs4 zero = {};
-    v += __builtin_shufflevector(zero, v, 0, 4, 5, 6);
-    return v + __builtin_shufflevector(zero, v, 0, 0, 4, 5);
+inline U32x4 prefix(U32x4 v) noexcept {
+    const U32x4 zero = {};
+    v += shuffle<0, 4, 5, 6>(zero, v);
+    return v + shuffle<0, 0, 4, 5>(zero, v);
 }
 
 // Adds the row above and writes columns x + 1 .. x + 8, which `first` and `second` (or the eight of
 // `v`) belong to.
 template <int step>
-inline void put_longs(std::uint32_t* row, std::ptrdiff_t pitch, std::ptrdiff_t odd, int x,
-                      Longs4 first, Longs4 second) noexcept {
+inline void put_u32(std::uint32_t* row, std::ptrdiff_t pitch, std::ptrdiff_t odd, int x,
+                    U32x4 first, U32x4 second) noexcept {
     std::uint32_t *a = row + x + 1, *b = a + 4;
     if constexpr (step == 2) {
-        const Longs4 odds = __builtin_shufflevector(first, second, 0, 2, 4, 6);
-        second = __builtin_shufflevector(first, second, 1, 3, 5, 7);
+        const U32x4 odds = shuffle<0, 2, 4, 6>(first, second);
+        second = shuffle<1, 3, 5, 7>(first, second);
         first = odds;
         a = row + odd + x / 2;
         b = row + x / 2 + 1;
     }
-    store_vector(a, first + load_vector<Longs4>(a - pitch));
-    store_vector(b, second + load_vector<Longs4>(b - pitch));
+    store_vector(a, first + load_vector<U32x4>(a - pitch));
+    store_vector(b, second + load_vector<U32x4>(b - pitch));
 }
 template <int step>
-inline void put_words(std::uint16_t* row, std::ptrdiff_t pitch, std::ptrdiff_t odd, int x,
-                      Words8 v) noexcept {
-    using Words4 = std::uint16_t __attribute__((vector_size(8)));
+inline void put_u16(std::uint16_t* row, std::ptrdiff_t pitch, std::ptrdiff_t odd, int x,
+                    U16x8 v) noexcept {
     if constexpr (step == 1) {
-        store_vector(row + x + 1, v + load_vector<Words8>(row + x + 1 - pitch));
+        store_vector(row + x + 1, v + load_vector<U16x8>(row + x + 1 - pitch));
     } else {
         std::uint16_t *a = row + odd + x / 2, *b = row + x / 2 + 1;
-        store_vector(a, __builtin_shufflevector(v, v, 0, 2, 4, 6) + load_vector<Words4>(a - pitch));
-        store_vector(b, __builtin_shufflevector(v, v, 1, 3, 5, 7) + load_vector<Words4>(b - pitch));
+        store_vector(a, shuffle<0, 2, 4, 6>(v, v) + load_vector<U16x4>(a - pitch));
+        store_vector(b, shuffle<1, 3, 5, 7>(v, v) + load_vector<U16x4>(b - pitch));
     }
 }
 
@@ -103,27 +87,27 @@ inline void integrate(const IntegralRow& row) noexcept {
     row.sum[0] = row.square[0] = 0;
     // What lies to the left, in every lane. Carried from block to block by one addition: all else
     // is ready beforehand.
-    Words8 low_carry = {};
-    Longs4 sum_carry = {}, square_carry = {};
+    U16x8 low_carry = {};
+    U32x4 sum_carry = {}, square_carry = {};
     int x = 0;
     for (; x + 8 <= row.width; x += 8) {
-        const auto low_half = [](Words8 v) {
-            return __builtin_convertvector(__builtin_shufflevector(v, v, 0, 1, 2, 3), Longs4);
+        const auto low_half = [](U16x8 v) {
+            return __builtin_convertvector(shuffle<0, 1, 2, 3>(v, v), U32x4);
         };
-        const auto high_half = [](Words8 v) {
-            return __builtin_convertvector(__builtin_shufflevector(v, v, 4, 5, 6, 7), Longs4);
+        const auto high_half = [](U16x8 v) {
+            return __builtin_convertvector(shuffle<4, 5, 6, 7>(v, v), U32x4);
         };
-        const auto last = [](Longs4 v) { return __builtin_shufflevector(v, v, 3, 3, 3, 3); };
-        const Words8 pixels = __builtin_convertvector(load_vector<Bytes8>(row.pixels + x), Words8);
-        const Words8 sums = prefix(pixels), squares = pixels * pixels;
-        const Longs4 sums1 = low_half(sums), sums2 = high_half(sums);
-        const Longs4 squares1 = prefix(low_half(squares)),
-                     squares2 = prefix(high_half(squares)) + last(squares1);
-        put_words<step>(row.low, row.pitch, row.odd, x, sums + low_carry);
-        put_longs<step>(row.sum, row.pitch, row.odd, x, sums1 + sum_carry, sums2 + sum_carry);
-        put_longs<step>(row.square, row.pitch, row.odd, x, squares1 + square_carry,
-                        squares2 + square_carry);
-        low_carry += __builtin_shufflevector(sums, sums, 7, 7, 7, 7, 7, 7, 7, 7);
+        const auto last = [](U32x4 v) { return shuffle<3, 3, 3, 3>(v, v); };
+        const U16x8 pixels = __builtin_convertvector(load_vector<U8x8>(row.pixels + x), U16x8);
+        const U16x8 sums = prefix(pixels), squares = pixels * pixels;
+        const U32x4 sums1 = low_half(sums), sums2 = high_half(sums);
+        const U32x4 squares1 = prefix(low_half(squares)),
+                    squares2 = prefix(high_half(squares)) + last(squares1);
+        put_u16<step>(row.low, row.pitch, row.odd, x, sums + low_carry);
+        put_u32<step>(row.sum, row.pitch, row.odd, x, sums1 + sum_carry, sums2 + sum_carry);
+        put_u32<step>(row.square, row.pitch, row.odd, x, squares1 + square_carry,
+                      squares2 + square_carry);
+        low_carry += shuffle<7, 7, 7, 7, 7, 7, 7, 7>(sums, sums);
         sum_carry += last(sums2);
         square_carry += last(squares2);
     }

@@ -3,7 +3,7 @@ JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 DEMO_OUT ?= demo-out
 
-.PHONY: all desktop demo test check asan scalar fuzz wasm web emulate icount bench bench-peers install weights clean help page-check container-check cross-aarch64 cross-armhf cross-riscv64 camera-vm
+.PHONY: all desktop demo test check format format-check asan tsan scalar fuzz wasm web emulate icount bench bench-peers install weights clean help page-check container-check cross-aarch64 cross-armhf cross-riscv64 camera-vm
 
 all: ## the library and the command line tool, in build/release
 	cmake --preset release >/dev/null
@@ -31,8 +31,19 @@ scalar: ## the same without any SIMD path
 	cmake --build --preset scalar -j $(JOBS)
 	ctest --test-dir build/scalar --output-on-failure -j $(JOBS)
 
-check: ## everything that CI runs
+check: ## build and test; MIEN_CHECK=deep or all: further (tests/README.md)
 	sh tests/check.sh
+
+format: ## format C and C++ (clang-format of the pinned version, from PyPI)
+	sh tools/format.sh
+
+format-check: ## is all C and C++ formatted?
+	sh tools/format.sh --check
+
+tsan: ## the tests with threads under ThreadSanitizer
+	cmake --preset tsan >/dev/null
+	cmake --build --preset tsan -j $(JOBS)
+	ctest --test-dir build/tsan --output-on-failure -R '^(unit|serve|video)$$'
 
 fuzz: ## build the libFuzzer targets (clang) and run each for FUZZ_SECONDS
 	cmake --preset fuzz >/dev/null
@@ -53,7 +64,7 @@ wasm: ## the WebAssembly modules and the npm package in build/npm (clang, lld, w
 
 web: wasm ## the same, and the page as a folder for any web server in build/web; works offline after the first visit
 
-emulate: ## the tests on emulated ARM, RISC-V and old x86 processors
+emulate: ## the tests on emulated ARM, RISC-V, s390x and old x86 processors
 	sh tests/emulate.sh
 
 camera-vm: ## the camera against real V4L2 drivers in a virtual machine

@@ -10,7 +10,9 @@ option(MIEN_BUILD_FUZZERS "Build the libFuzzer targets (needs clang)" OFF)
 option(MIEN_INSTALL "Install the library, its headers and packages" ${PROJECT_IS_TOP_LEVEL})
 option(MIEN_SCALAR_ONLY "Leave out every SIMD path" OFF)
 option(MIEN_STATIC_RUNTIME "The tool brings its C++ library along and so starts sooner" ON)
-option(MIEN_SANITIZE "AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
+set(MIEN_SANITIZE OFF CACHE STRING
+    "ON: AddressSanitizer and UndefinedBehaviorSanitizer; thread: ThreadSanitizer; OFF")
+set_property(CACHE MIEN_SANITIZE PROPERTY STRINGS OFF ON thread)
 option(MIEN_TURBOJPEG
        "Motion JPEG by libjpeg-turbo where it is found; else by the decoder of image files" ON)
 option(MIEN_FFMPEG "`mien video` reads films by FFmpeg's libraries" OFF)
@@ -61,11 +63,17 @@ target_compile_options(mien_options INTERFACE
     $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>>
   $<$<COMPILE_LANGUAGE:CXX,C>:-ffp-contract=off -ffunction-sections -fdata-sections>)
 target_link_options(mien_options INTERFACE $<$<PLATFORM_ID:Linux>:-Wl,--gc-sections>)
+if(MIEN_SANITIZE STREQUAL "thread")
+  set(mien_sanitizers thread)
+  set(MIEN_SANITIZE ON)
+elseif(MIEN_SANITIZE)
+  set(mien_sanitizers address,undefined)
+endif()
 if(MIEN_SANITIZE)
   target_compile_options(mien_options INTERFACE
-    $<$<COMPILE_LANGUAGE:CXX,C>:-fsanitize=address,undefined -fno-sanitize-recover=all
+    $<$<COMPILE_LANGUAGE:CXX,C>:-fsanitize=${mien_sanitizers} -fno-sanitize-recover=all
       -fno-omit-frame-pointer>)
-  target_link_options(mien_options INTERFACE -fsanitize=address,undefined)
+  target_link_options(mien_options INTERFACE -fsanitize=${mien_sanitizers})
 endif()
 if(MIEN_BUILD_FUZZERS)
   include(CheckCXXSourceCompiles)

@@ -1,18 +1,32 @@
 #!/bin/sh
-# Everything that CI runs, step by step, each with its time; ends with one line `N passed, N failed, N skipped`.
-# MIEN_DATA=FOLDER adds the tests that need the large data (FER2013, photos, the original's models); without it they are skipped, and said so.
+# Tests mien to the depth that MIEN_CHECK names: quick (the default), deep, which holds quick, or
+# all, which holds deep. tests/README.md says what each contains and how long it takes.
+# Prints each step with its time, and at the end one line `N passed, N failed, N skipped`.
+# MIEN_DATA=FOLDER adds the tests that need the large data (FER2013, photos, the original's models).
 set -u
 cd "$(dirname "$0")/.."
+depth=${MIEN_CHECK:-quick}
+case $depth in
+    quick | deep | all) ;;
+    *) echo "check: MIEN_CHECK is quick, deep or all, not \"$depth\"" >&2; exit 2 ;;
+esac
+jobs=$(nproc)
 passed=0 failed=0 skipped=0
 
-# The interpreter that has what the Python tests need; setup.sh installs it for the distribution's python3.
+# The interpreter that has what the Python tests need: setup.sh installs it for the distribution's
+# python3, which need not be the first in PATH.
 PYTHON=
 for candidate in python3 /usr/bin/python3; do
-    [ -n "$PYTHON" ] || ! "$candidate" -c "import numpy, h5py, pytest" 2>/dev/null || PYTHON=$candidate
+    [ -n "$PYTHON" ] || ! "$candidate" -c "import numpy, h5py, pytest" 2>/dev/null ||
+        PYTHON=$(command -v "$candidate")
 done
-[ -n "$PYTHON" ] || { echo "check: no python3 with numpy, h5py and pytest; run: sh tools/setup.sh --tests" >&2; exit 1; }
+[ -n "$PYTHON" ] || {
+    echo "check: no python3 with numpy, h5py and pytest; run: sh tools/setup.sh --tests" >&2
+    exit 1
+}
+export PYTHON
 
-step() { # step NAME COMMAND...; a command that ends with 77 was skipped and has said why
+step() { # NAME COMMAND...: a command that ends with 77 was skipped and has said why
     name=$1
     shift
     echo "== $name"
@@ -25,70 +39,138 @@ step() { # step NAME COMMAND...; a command that ends with 77 was skipped and has
     esac
     echo "== $name: $verdict, $(($(date +%s) - start)) s"
 }
-skip() {
+skip() { # NAME REASON
     skipped=$((skipped + 1))
     echo "== $1: skipped, $2"
 }
-
-step "optimised build and tests" make test
-step "without SIMD" make scalar
-step "address and undefined-behaviour sanitizers" make asan
-step "python tools" env MIEN_NETDUMP=build/check/tests/mien-netdump "$PYTHON" -m pytest -q -p no:cacheprovider tests/python
-# Training needs a few hundred megabytes of packages, so its tests run where these are, or where the large data is.
-train_python=build/train-venv/bin/python
-if [ -n "${MIEN_DATA:-}" ] && [ ! -x "$train_python" ]; then sh tools/train/setup.sh; fi
-if "$train_python" -c "import torch" 2>/dev/null; then
-    "$train_python" -c "import pytest, xdist" 2>/dev/null || build/train-venv/bin/pip install -q pytest pytest-xdist
-    # Small networks: with a processor for each test they take 154 s where all processors for one test took 251.
-    step "training" env MIEN_TOOL=build/check/mien OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$train_python" -m pytest -q -n "$(nproc)" -p no:cacheprovider tests/python/test_train.py tests/python/test_datasets.py tests/python/test_explain.py
-else
-    skip "training" "its packages are not installed (sh tools/train/setup.sh)"
-fi
-step "the Python package: wheel, guide, drop-in modules, mien-batch" env PYTHON="$PYTHON" MIEN_TOOL="$PWD/build/check/mien" sh tests/wheel/run.sh
-# Films and window: where their development packages are.
-desktop() {
-    make desktop >/dev/null && "$PYTHON" tests/e2e/test_video.py --mien build/desktop/mien Video.test_films Video.test_window
+# PRESET [OPTION...]: configures and builds a preset, with this interpreter for its tests.
+build() {
+    preset=$1
+    shift
+    cmake --preset "$preset" "-DPython3_EXECUTABLE=$PYTHON" "$@" >/dev/null &&
+        cmake --build --preset "$preset" -j "$jobs"
 }
-if pkg-config --exists sdl2 libavformat libswscale 2>/dev/null; then
-    step "films and window" desktop
-else
-    skip "films and window" "FFmpeg's or SDL2's development packages are not installed"
-fi
-step "emulated ARM, RISC-V and x86 processors" sh tests/emulate.sh
-step "a camera in a virtual machine" sh tests/camera_vm.sh
-# What runs in Chromium has an interpreter of its own, with playwright; without it those tests say that they are skipped.
-PAGE_PYTHON=$(PYTHON="$PYTHON" sh tests/page_venv.sh) || PAGE_PYTHON=
-step "WebAssembly in Node and Chromium" env PYTHON="${PAGE_PYTHON:-$PYTHON}" sh tests/web.sh
-page() { # after the WebAssembly modules: the program takes them in, and its page can work on this device
-    cmake --preset check >/dev/null && cmake --build --preset check -j "$(nproc)" --target mien_tool >/dev/null &&
-        "$PAGE_PYTHON" tests/e2e/test_page.py --mien build/check/mien && "$PAGE_PYTHON" tests/e2e/test_serve.py --mien build/check/mien --only requests &&
-        "$PAGE_PYTHON" tests/e2e/test_explain.py --mien build/check/mien --only-browser
+run() { # PRESET [OPTION OF CTEST...]
+    preset=$1
+    shift
+    ctest --test-dir "build/$preset" --output-on-failure --no-tests=error -j "$jobs" "$@"
 }
-if [ -n "$PAGE_PYTHON" ]; then
-    step "the page and the report in Chromium, the service by requests" page
-else
-    skip "the page and the report in Chromium, the service by requests" "chromium or playwright is missing"
-fi
-step "instruction counts" "$PYTHON" bench/icount/icount.py --quick
+python_tests() { # LONG-OR-NOT
+    MIEN_NETDUMP=build/check/tests/mien-netdump "$PYTHON" -m pytest -q -p no:cacheprovider \
+        -m "$1" tests/python
+}
 
-if [ -z "${MIEN_DATA:-}" ]; then
-    skip "integer network against numpy and float on FER2013" "MIEN_DATA is not set"
-    skip "rectangles against OpenCV on photos" "MIEN_DATA is not set"
-else
-    step "integer network against numpy and float on FER2013" "$PYTHON" tests/compare_keras.py --netdump build/check/tests/mien-netdump --quick
-    # OpenCV is the reference, so it comes from its own package, into a virtual environment that is made once.
+# ---- quick: what a contributor wants to know at each change ---------------------------------------
+
+step "clang-format" sh tools/format.sh --check
+step "optimised build" build check -DMIEN_BUILD_BENCH=OFF
+step "unit tests on every instruction set, corpora, examples, layers, the program from outside" \
+    run check -L quick
+step "converters and the numpy reference" python_tests "not long"
+
+# ---- deep: what CI runs --------------------------------------------------------------------------
+
+scalar() { # only what differs without vectors: the core
+    cmake --preset scalar -DMIEN_UNITY=ON >/dev/null &&
+        cmake --build --preset scalar -j "$jobs" --target mien-tests &&
+        build/scalar/tests/mien-tests "-sf=$(cat tests/unit/engine_tests)"
+}
+# After the WebAssembly modules: this build takes them in for its page. Where there is a browser, the
+# interpreter is the one with playwright and requests, so that pages and clients are tested here, too.
+outside() {
+    page_python=$(sh tests/page_venv.sh) || page_python=
+    PYTHON=${page_python:-$PYTHON} build check -DMIEN_BUILD_BENCH=ON && run check -LE quick
+}
+threads() { # the pool, cameras and films, the service with many clients, the live stream
+    build tsan -DMIEN_BUILD_BENCH=OFF && run tsan -R '^(unit|serve|video)$'
+}
+train() { # its packages take a few hundred megabytes: where they are, or where the large data is
+    train_python=build/train-venv/bin/python
+    if [ -n "${MIEN_DATA:-}" ] && [ ! -x "$train_python" ]; then sh tools/train/setup.sh; fi
+    if ! "$train_python" -c "import torch" 2>/dev/null; then
+        echo "skipped: the packages for training are not installed (sh tools/train/setup.sh)"
+        return 77
+    fi
+    "$train_python" -c "import pytest, xdist" 2>/dev/null ||
+        build/train-venv/bin/pip install -q pytest pytest-xdist
+    # Small networks: a processor for each test is faster than all for one (154 s against 251).
+    MIEN_TOOL=build/check/mien OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$train_python" -m pytest \
+        -q -n "$jobs" -p no:cacheprovider tests/python/test_train.py \
+        tests/python/test_datasets.py tests/python/test_explain.py
+}
+wheel() { # IMAGES
+    MIEN_BATCH_PICTURES=$1 MIEN_TOOL="$PWD/build/check/mien" sh tests/wheel/run.sh
+}
+fer2013() {
+    "$PYTHON" tests/compare_keras.py --netdump build/check/tests/mien-netdump --quick
+}
+opencv() { # OpenCV is the reference, so it comes from its own package, into a virtual environment
     venv=build/opencv-venv
-    if [ ! -x "$venv/bin/python" ]; then
-        "$PYTHON" -m venv "$venv" && "$venv/bin/pip" install -q "opencv-python-headless>=4.14,<5" "numpy"
+    if ! "$venv/bin/python" -c "import cv2" 2>/dev/null; then
+        "$PYTHON" -m venv "$venv" &&
+            "$venv/bin/pip" install -q "opencv-python-headless>=4.14,<5" numpy ||
+            { echo "skipped: opencv-python-headless could not be installed"; return 77; }
     fi
-    if "$venv/bin/python" -c "import cv2" 2>/dev/null; then
-        step "rectangles against OpenCV on photos" "$venv/bin/python" tests/compare_opencv.py --library build/check/libmien.so \
-            --images "$MIEN_DATA/data/faces/photos.zip" "$MIEN_DATA/images" --params 1.3:5 --jobs 2
-        step "rectangles of the other cascades" "$venv/bin/python" tests/compare_opencv.py --library build/check/libmien.so \
-            --images "$MIEN_DATA/data/faces/photos.zip" --limit 6 --cascades "$("$venv/bin/python" -c 'import cv2; print(cv2.data.haarcascades)')" --params 1.1:3
+    photos=$MIEN_DATA/data/faces/photos.zip library=build/check/libmien.so
+    cascades=$("$venv/bin/python" -c 'import cv2; print(cv2.data.haarcascades)')
+    "$venv/bin/python" tests/compare_opencv.py --library $library \
+        --images "$photos" "$MIEN_DATA/images" --params 1.3:5 --jobs 2 &&
+        "$venv/bin/python" tests/compare_opencv.py --library $library \
+            --images "$photos" --limit 6 --cascades "$cascades" --params 1.1:3
+}
+clang() {
+    command -v clang++ >/dev/null || { echo "skipped: no clang++"; return 77; }
+    build clang -DMIEN_BUILD_BENCH=ON && run clang -L quick
+}
+asan() { build asan && run asan; }
+
+if [ "$depth" != quick ]; then
+    step "WebAssembly in Node and Chromium" sh tests/web.sh
+    step "service, video, explanations, installed package, pages in Chromium" outside
+    step "converters on all of OpenCV's cascades" python_tests long
+    step "address and undefined-behaviour sanitizers" asan
+    step "thread sanitizer" threads
+    step "clang: the quick tests" clang
+    step "the Python package" wheel "$([ "$depth" = all ] && echo 5000 || echo 500)"
+    step "training" train
+    step "emulated aarch64" sh tests/emulate.sh aarch64
+    if [ -n "${MIEN_DATA:-}" ]; then
+        step "integer network against numpy and float on FER2013" fer2013
+        step "rectangles against OpenCV on photos and with other cascades" opencv
     else
-        skip "rectangles against OpenCV on photos" "opencv-python-headless could not be installed"
+        skip "integer network against numpy and float on FER2013" "MIEN_DATA is not set"
+        skip "rectangles against OpenCV on photos and with other cascades" "MIEN_DATA is not set"
     fi
+fi
+if [ "$depth" = deep ]; then
+    step "without vectors: the engine's unit tests" scalar
+fi
+
+# ---- all: what takes hours, or much disk ---------------------------------------------------------
+
+each_file() { build scalar -DMIEN_UNITY=OFF && run scalar; }
+desktop() {
+    if ! pkg-config --exists sdl2 libavformat libswscale 2>/dev/null; then
+        echo "skipped: the development packages of FFmpeg or SDL2 are not installed"
+        return 77
+    fi
+    build desktop && "$PYTHON" tests/e2e/test_video.py --mien build/desktop/mien \
+        Video.test_films Video.test_window
+}
+distributions() {
+    [ -e tests/distributions.sh ] || { echo "skipped: no tests/distributions.sh"; return 77; }
+    sh tests/distributions.sh
+}
+
+if [ "$depth" = all ]; then
+    step "without vectors: everything, each file with what it includes" each_file
+    step "films and window" desktop
+    step "emulated 32-bit ARM, RISC-V, s390x and older x86" \
+        sh tests/emulate.sh armhf riscv64 s390x x86_64
+    step "a camera in a virtual machine" sh tests/camera_vm.sh
+    step "instruction counts" "$PYTHON" bench/icount/icount.py --quick
+    step "fuzzing, ${FUZZ_SECONDS:-60} s per target" make fuzz
+    step "other distributions" distributions
 fi
 
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -1,22 +1,22 @@
 #!/bin/sh
-# Does mien do on other processors what it does here? Builds it for ARM and RISC-V and runs tests and program under QEMU's user-mode
+# Does mien do on other processors what it does here? Builds it for ARM, RISC-V and s390x (big-endian) and runs tests and program under QEMU's user-mode
 # emulation, one processor model after the other; x86 models without AVX run the program of build/check.
 #
-#   sh tests/emulate.sh [TARGET...]      aarch64, armhf, riscv64, x86_64; default: all that this machine has tools for
+#   sh tests/emulate.sh [TARGET...]      aarch64, armhf, riscv64, s390x, x86_64; default: all that this machine has tools for
 #
 # On each model: exactly the instruction sets that it has are offered; `verify` of the shipped and the small networks; `image` forced to each
 # instruction set: JSON and drawn picture equal the native ones byte for byte. On the last, so the least, of the models that have the same
 # instruction sets: all unit tests where these are the target's fullest; elsewhere those of the engine, which try every instruction set. What is
 # Eigen's work for the most part (float explanations, the shipped networks' reference, whose answers `verify` compares on every model) runs once
 # for 32 and once for 64 bits of ARM. x86 unit tests are the engine's, the build's own processor runs the others.
-# Once a target: fuzz corpus, examples, and the program from outside (not on riscv64, where it would take minutes).
+# Once a target: fuzz corpus, examples, and the program from outside (not on riscv64 and s390x, where it would take minutes).
 # Left out: the test that limits the address space to 150 MB, less than QEMU itself needs.
 # Exit 77: nothing could be run.
 set -u
 cd "$(dirname "$0")/.."
 jobs=${JOBS:-$(nproc)}
 photos="tests/data/photos/astronaut.jpg tests/data/photos/astronaut_320.png tests/data/photos/grace_hopper.jpg"
-engine_tests='*/test_kernels_*.cpp,*/test_image.cpp,*/test_detector.cpp,*/test_network.cpp,*/test_engine.cpp,*/test_threads.cpp'
+engine_tests=$(cat tests/unit/engine_tests)
 networks="weights/emotion.mien weights/emotion-mini_XCEPTION.mien weights/gender.mien $(echo tests/data/models/*.mien)"
 
 # MODEL:INSTRUCTION+SETS that the model has, the fullest first.
@@ -25,6 +25,7 @@ models_of() {
         aarch64) echo "max:scalar+neon+dotprod+i8mm cortex-a76:scalar+neon+dotprod cortex-a72:scalar+neon cortex-a53:scalar+neon" ;;
         armhf) echo "max:scalar+neon cortex-a15:scalar+neon cortex-a7:scalar+neon cortex-a7,neon=off:scalar" ;;
         riscv64) echo "rv64:scalar" ;;
+        s390x) echo "max:scalar" ;;
         x86_64) echo "Haswell:scalar+sse41+avx2 Nehalem:scalar+sse41 qemu64:scalar" ;;
     esac
 }
@@ -32,7 +33,7 @@ compiler_of() {
     case $1 in
         aarch64) echo aarch64-linux-gnu-g++ ;;
         armhf) echo arm-linux-gnueabihf-g++ ;;
-        riscv64) echo riscv64-linux-gnu-g++ ;;
+        riscv64 | s390x) echo "$1-linux-gnu-g++" ;;
         x86_64) [ "$(uname -m)" = x86_64 ] && echo c++ || echo no-x86_64-machine ;;
     esac
 }
@@ -68,7 +69,7 @@ test_model() { # TARGET MODEL SETS BUILT
         files='*' left_out='explain:*,shipped networks agree with Eigen*'
         case "$1 $3" in
             "aarch64 ${fullest##*:}" | "armhf ${fullest##*:}") left_out= ;;
-            riscv64*) ;;
+            riscv64* | s390x*) ;;
             *) files=$engine_tests ;;
         esac
         run $emulator "$build/tests/mien-tests" "-sf=$files" "-tce=$left_out"
@@ -96,7 +97,7 @@ test_target() { # TARGET MODEL: what does not depend on the model
     run $emulator "$build/tests/mien-example" weights
     run $emulator "$build/tests/mien-example-c" weights
     tested="corpus, examples"
-    [ "$1" != riscv64 ] || return
+    case $1 in riscv64 | s390x) return ;; esac
     printf '#!/bin/sh\nexec %s "%s" "$@"\n' "$emulator" "$PWD/$build/mien" >"$scratch/mien"
     chmod +x "$scratch/mien"
     run python3 tests/e2e/test_cli.py --mien "$scratch/mien" --except inflating_further
@@ -116,11 +117,11 @@ if [ "${1:-}" = --one ]; then # a job of the list below: WHAT TARGET MODEL SETS 
 fi
 
 targets=
-for target in ${*:-aarch64 armhf riscv64 x86_64}; do
+for target in ${*:-aarch64 armhf riscv64 s390x x86_64}; do
     if ! command -v "$(compiler_of "$target")" >/dev/null; then
-        echo "$target: skipped, no compiler $(compiler_of "$target"); run: sh tools/setup.sh --tests"
+        echo "$target: skipped, no compiler $(compiler_of "$target"); run: MIEN_CHECK=all sh tools/setup.sh --tests"
     elif [ -z "$(qemu_of "$target")" ]; then
-        echo "$target: skipped, no emulator; run: sh tools/setup.sh --tests"
+        echo "$target: skipped, no emulator; run: MIEN_CHECK=all sh tools/setup.sh --tests"
     else
         targets="$targets $target"
     fi
@@ -140,7 +141,7 @@ build/check/mien image $photos --json | without_times >build/emulation/native.js
 build/check/mien image tests/data/photos/astronaut.jpg --out build/emulation/native.png -y >/dev/null
 
 # The longest jobs first, as many at a time as there are processors.
-for target in riscv64 armhf aarch64 x86_64; do
+for target in s390x riscv64 armhf aarch64 x86_64; do
     case " $targets " in *" $target "*) ;; *) continue ;; esac
     fullest=$(models_of "$target" | cut -d : -f 1)
     built=$(offered $(qemu_of "$target") -cpu "$fullest" "$(build_of "$target")/mien" | tr ' ' +)

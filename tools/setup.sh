@@ -1,21 +1,64 @@
 #!/bin/sh
-# Installs what mien needs on Debian or Ubuntu: `sh tools/setup.sh` to build and run it, `sh tools/setup.sh --tests` to test it too.
+# Installs what mien needs on Debian or Ubuntu.
+#
+#   sh tools/setup.sh            to build and run it
+#   sh tools/setup.sh --tests    to run `make check` too: what the tests of MIEN_CHECK need, which is
+#                                quick (the default), deep or all
 set -eu
-# For other processors, with --tests; a distribution may lack some of them, and their tests are then skipped.
-optional="libboost-dev libeigen3-dev"  # headers of Boost.Beast, for `mien serve`, and Eigen, for `mien explain`
-case "${1:-}" in
-    "") packages="" ;;
-    --tests)
-        optional="$optional g++-aarch64-linux-gnu g++-arm-linux-gnueabihf g++-riscv64-linux-gnu qemu-user qemu-system-x86 busybox-static cpio kmod clang lld wasi-libc libclang-rt-dev-wasm32 libc++-dev-wasm32 binaryen nodejs chromium"
-        packages="doctest-dev pkg-config python3 python3-numpy python3-h5py python3-pytest python3-pil python3-venv python3-dev opencv-data"
+usage() {
+    echo "usage: sh tools/setup.sh [--tests]" >&2
+    exit 2
+}
+# A distribution may lack the optional packages: what needs them is then left out or skipped.
+# The first two are headers: Boost.Beast for `mien serve`, Eigen for `mien explain`.
+packages="g++ cmake make libjpeg-dev libstb-dev libcli11-dev nlohmann-json3-dev"
+optional="libboost-dev libeigen3-dev"
+
+# TARGET...: the compilers, and the libraries beside them, that build programs for other processors.
+for_targets() {
+    for target in "$@"; do
+        case $target in
+            aarch64) optional="$optional g++-aarch64-linux-gnu" ;;
+            armhf) optional="$optional g++-arm-linux-gnueabihf" ;;
+            riscv64) optional="$optional g++-riscv64-linux-gnu" ;;
+            s390x) optional="$optional g++-s390x-linux-gnu" ;;
+        esac
+    done
+}
+quick() {
+    packages="$packages doctest-dev libeigen3-dev python3 python3-venv"
+    packages="$packages python3-numpy python3-h5py python3-pytest python3-pil"
+}
+deep() {
+    quick
+    packages="$packages pkg-config python3-dev opencv-data"
+    for_targets aarch64
+    # Emulation; clang, and clang for WebAssembly; what runs the modules and the pages.
+    optional="$optional qemu-user clang lld wasi-libc libclang-rt-dev-wasm32 libc++-dev-wasm32"
+    optional="$optional binaryen nodejs chromium"
+}
+all() {
+    deep
+    for_targets armhf riscv64 s390x
+    # A camera in a virtual machine; fuzzing; other distributions; films and window.
+    optional="$optional qemu-system-x86 busybox-static cpio kmod libclang-rt-dev debootstrap"
+    optional="$optional libavformat-dev libswscale-dev libsdl2-dev ffmpeg xvfb xdotool"
+}
+case "$#,${1:-}" in
+    "0,") ;;
+    1,--tests)
+        case ${MIEN_CHECK:-quick} in
+            quick | deep | all) "${MIEN_CHECK:-quick}" ;;
+            *) echo "setup: MIEN_CHECK is quick, deep or all, not \"$MIEN_CHECK\"" >&2; exit 2 ;;
+        esac
         ;;
-    *) echo "usage: sh tools/setup.sh [--tests]" >&2; exit 2 ;;
+    *) usage ;;
 esac
-packages="g++ cmake make libjpeg-dev libstb-dev libcli11-dev nlohmann-json3-dev $packages"
 
 absent() { # PACKAGE...: those that are not installed
     for package in "$@"; do
-        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || printf ' %s' "$package"
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' ||
+            printf ' %s' "$package"
     done
 }
 # Nothing to do (and no password to ask for) when everything is there.

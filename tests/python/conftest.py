@@ -15,6 +15,10 @@ ROOT = HERE.parent.parent
 sys.path[:0] = [str(ROOT / "tools"), str(HERE)]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: left out of MIEN_CHECK=quick")
+
+
 @pytest.fixture(scope="session")
 def golden_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files of tests/python/golden, HDF5 ones unpacked."""

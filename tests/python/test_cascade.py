@@ -45,6 +45,7 @@ def read(data: bytes) -> mien.Cascade:
     return cascade.read_cascade("x.xml", data)[0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", COUNTS)
 def test_opencvs_files(name: str) -> None:
     path = next((f / f"haarcascade_{name}.xml" for f in FOLDERS if (f / f"haarcascade_{name}.xml").exists()), None)

@@ -8,6 +8,8 @@
 #include <unistd.h>
 #endif
 
+#include <doctest/doctest.h>
+
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -61,13 +63,15 @@ inline std::string weights_path(const std::string& name) {
     return std::string(MIEN_WEIGHTS "/") + name;
 }
 
-// Every instruction set that this processor has; MIEN_ISA=name leaves only that one.
+// Every instruction set that this processor has; MIEN_ISA=name leaves only that one. Never empty:
+// a sweep over nothing would pass.
 inline std::vector<Isa> isas() {
     std::vector<Isa> found;
     const char* only = std::getenv("MIEN_ISA");
     for (const Isa isa : all_isas)
         if (isa_available(isa) && (only == nullptr || std::string_view(only) == isa_name(isa)))
             found.push_back(isa);
+    REQUIRE_MESSAGE(!found.empty(), "MIEN_ISA names no instruction set of this processor");
     return found;
 }
 

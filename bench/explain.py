@@ -7,7 +7,7 @@
   - how alike they are to those of the same network with shuffled weights (they should not be)
   - how alike the maps of the integer weights are to those of the float ones, at the network's own resolution, for files with a float twin
     (tools/convert_keras.py --float-twin)
-  - frames a second of a film of one face with the live map and without, drawn and recorded as motion JPEG, and the least time for reading the face
+  - frames per second of a film of one face with the live map and without, drawn and recorded as motion JPEG, and the least time for reading the face
 
   bench/explain.py [--mien PROGRAM] [--runs 5] [--emotion FILE] [--gender FILE] [--no-film] [PHOTO...]
 """
@@ -113,7 +113,7 @@ def main() -> int:
                 out = subprocess.run([arguments.mien, "video", "-", "--style", style, "--record", f"{folder}/{style}{run}.avi", "--json", "-q"], input=film, stdout=subprocess.PIPE, check=True).stdout
                 best = min(best, time.perf_counter() - begin)
                 least = min([least] + [json.loads(line)["timing_ms"]["classify"] for line in out.splitlines() if b'"faces":[' in line])
-            print(f"film of {count} frames of 512 x 512, drawn and recorded, --style {style}: {count / best:.0f} frames a second, both networks {1000 * least:.0f} us a face")
+            print(f"film of {count} frames of 512 x 512, drawn and recorded, --style {style}: {count / best:.0f} frames per second, both networks {1000 * least:.0f} us per face")
     return 0
 
 

@@ -24,7 +24,7 @@ struct Options {
     // fewer and smaller cases: to see that all works, not to measure
     bool quick = false;
     std::vector<Isa> isas;            // never empty, only available ones, slowest first
-    std::vector<std::string> photos;  // pictures beside the generated ones
+    std::vector<std::string> photos;  // images beside the generated ones
     // .mien networks; none: emotion and gender inside the program
     std::vector<std::string> models;
 

@@ -4,7 +4,7 @@
 
     python3 bench/live.py [--mien build/check/mien] [--frames 150] [--full-every N] [--budget-ms MS]
 
-Prints for each film: milliseconds a frame both ways, the share of windows looked at, how many of the faces of the full search the tracker has in the same frame, and the
+Prints for each film: milliseconds per frame both ways, the share of windows looked at, how many of the faces of the full search the tracker has in the same frame, and the
 longest time that it lacks one. Times are of one thread and of whatever else the machine does; the median of three runs is shown.
 """
 from __future__ import annotations

@@ -49,7 +49,7 @@ void draw_disc(Picture& picture, Random& random, double radius) {
     }
 }
 
-// Lens and sensor: every pixel with its right and lower neighbour averaged, and grain.
+// Lens and sensor: every pixel with its right and lower neighbor averaged, and grain.
 void soften(Picture& picture, Random& random) {
     const std::size_t row = static_cast<std::size_t>(picture.width) * 3;
     for (std::size_t y = 0; y < static_cast<std::size_t>(picture.height); ++y) {

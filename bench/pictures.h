@@ -29,7 +29,7 @@ Picture generated_picture(int width, int height, int faces, int face_size);
 Picture read_picture(const std::string& path);
 Picture scaled(const Picture& picture, int width, int height);
 std::vector<std::uint8_t> gray_of(const Picture& picture);
-// The same picture in another format; gray8 as the engine would make it.
+// The same image in another format; gray8 as the engine would make it.
 std::vector<std::uint8_t> converted(const Picture& picture, PixelFormat format);
 
 }  // namespace mien::bench

@@ -48,7 +48,7 @@ def network(data: dict, folder: pathlib.Path) -> None:
     for row, (_, ms) in enumerate(bars):
         axes.text(ms, row, f" {ms:.3f}", va="center")
     axes.invert_yaxis()
-    axes.set(xlabel="ms a face, minimum, one thread", title="mini_XCEPTION 64x64")
+    axes.set(xlabel="ms per face, minimum, one thread", title="mini_XCEPTION 64x64")
     save(figure, folder / "peers-network.svg")
 
 

@@ -16,7 +16,7 @@ namespace {
 
 int nearest(double v) { return static_cast<int>(std::lrint(v)); }
 
-// Integral image, one row and one column larger than the picture.
+// Integral image, one row and one column larger than the image.
 struct Integral {
     int pitch;
     std::vector<std::uint32_t> sum, square;

@@ -24,7 +24,7 @@ double pyramid_pixels(const std::vector<PyramidLevel>& levels);
 struct StageCounts {
     std::int64_t positions = 0;  // all windows
     std::int64_t flat = 0;       // skipped for their deviation
-    std::int64_t skipped = 0;    // neighbours that a failure in stage 0 takes along
+    std::int64_t skipped = 0;    // neighbors that a failure in stage 0 takes along
     std::int64_t stumps = 0;     // trees evaluated, window by window
     std::vector<std::int64_t> alive;
 };

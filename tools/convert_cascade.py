@@ -4,7 +4,7 @@
 
   convert_cascade.py haarcascade_frontalface_default.xml -o haarcascade_frontalface_default.mien
 
-The licence in the comment at the top of the XML travels along. Needs numpy. Exit status: 0 done, 2 wrong usage, 3 a file
+The license in the comment at the top of the XML travels along. Needs numpy. Exit status: 0 done, 2 wrong usage, 3 a file
 cannot be read or written, 4 the cascade is damaged or not supported."""
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     parser.add_argument("cascade", help="haarcascade_*.xml")
     parser.add_argument("-o", "--output", required=True, metavar="OUT.mien")
     parser.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
-    parser.add_argument("--license-file", metavar="FILE", help="licence text to store instead of the comment in the XML")
+    parser.add_argument("--license-file", metavar="FILE", help="license text to store instead of the comment in the XML")
     parser.add_argument("--version", action="version", version=f"convert_cascade {__version__}")
     return parser.parse_args(arguments)
 
@@ -42,7 +42,7 @@ def convert(args: argparse.Namespace) -> int:
     if args.license_file:
         licence = errors.read_bytes(args.license_file, 1 << 20).decode("utf-8", "replace").strip("\n")
     if not licence:
-        print(f"convert_cascade: warning: {args.cascade} states no licence (use --license-file)", file=sys.stderr)
+        print(f"convert_cascade: warning: {args.cascade} states no license (use --license-file)", file=sys.stderr)
     name = os.path.basename(args.cascade)
     result.meta = {
         "name": os.path.splitext(name)[0],

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Convert a Keras model (HDF5 of Keras 1 to 3, or .keras) to a quantised .mien network.
+"""Convert a Keras model (HDF5 of Keras 1 to 3, or .keras) to a quantized .mien network.
 
   convert_keras.py emotion_model.hdf5 -o emotion.mien --task emotion --calibrate fer2013/train.npz
 
-Needs numpy and h5py, no Keras; Pillow only where pictures are read from files. Layers it can convert:
+Needs numpy and h5py, no Keras; Pillow only where images are read from files. Layers it can convert:
 docs/QUANTISATION.md. Exit status: 0 done, 2 wrong usage, 3 a file cannot be read or written, 4 the model is
 damaged or not supported."""
 
@@ -74,10 +74,10 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     preparation.add_argument("--margin-x", type=number, default=0.0, help="grow the face box on each side by this fraction (-0.4..4)")
     preparation.add_argument("--margin-y", type=number, default=0.0)
     calibration = parser.add_argument_group("quantisation")
-    calibration.add_argument("--calibrate", metavar="NPZ-OR-FOLDER", help="pictures to take ranges from")
+    calibration.add_argument("--calibrate", metavar="NPZ-OR-FOLDER", help="images to take ranges from")
     calibration.add_argument("--calibrate-count", type=int, default=500)
-    calibration.add_argument("--calibrate-name", metavar="TEXT", help="what these pictures are, for the file's description")
-    calibration.add_argument("--calibrate-pad", type=int, default=0, metavar="PIXELS", help="repeat the edge of each picture")
+    calibration.add_argument("--calibrate-name", metavar="TEXT", help="what these images are, for the file's description")
+    calibration.add_argument("--calibrate-pad", type=int, default=0, metavar="PIXELS", help="repeat the edge of each image")
     calibration.add_argument("--range", type=range_method, default=defaults.range_method, metavar="max|mse|PERCENTILE",
                              help=f"(default {defaults.range_method})")
     calibration.add_argument("--plain", action="store_true", help="one step a tensor, weights rounded to nearest, no correction")
@@ -128,7 +128,7 @@ class Progress:
 
 
 def test_vectors(net: mien.Network, model: keras_file.KerasModel, pixels: np.ndarray) -> List[mien.TestVector]:
-    """Pictures with what every layer must make of them, and what the float original does."""
+    """Images with what every layer must make of them, and what the float original does."""
     result = []
     for picture in pixels:
         crcs, logits = reference.layer_checksums(net, picture)
@@ -152,7 +152,7 @@ def report(net: mien.Network, float_net: fold.FloatNet, pixels: np.ndarray) -> N
     noise = np.square(got - wanted - (got - wanted).mean(axis=1, keepdims=True)).sum()
     power = np.square(wanted - wanted.mean(axis=1, keepdims=True)).sum()
     difference = np.abs(reference.softmax(got) - reference.softmax(wanted))
-    print(f"on the {len(pixels)} calibration pictures: same class {100 * same:.2f} %, logits' signal to noise "
+    print(f"on the {len(pixels)} calibration images: same class {100 * same:.2f} %, logits' signal to noise "
           f"{10 * np.log10(power / max(noise, 1e-30)):.1f} dB, mean and largest difference of a probability "
           f"{difference.mean():.4f} {difference.max():.4f}")
 
@@ -170,7 +170,7 @@ def convert(args: argparse.Namespace) -> int:
         if args.calibrate_pad:
             calibration["padding"] = args.calibrate_pad
     else:
-        print("convert_keras: warning: no calibration pictures, ranges are taken from synthetic ones", file=sys.stderr)
+        print("convert_keras: warning: no calibration images, ranges are taken from synthetic ones", file=sys.stderr)
         pixels = pictures.synthetic(min(args.calibrate_count, 64), model.input_shape, SYNTHETIC_SEED)
         calibration = {"pictures": "synthetic", "count": len(pixels)}
     options = quantise.Options(range_method=args.range)

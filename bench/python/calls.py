@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What does Python add to the engine, and what do the same pictures cost by `fer` and by OpenCV with Keras, as in the original demos?
+"""What does Python add to the engine, and what do the same images cost by `fer` and by OpenCV with Keras, as in the original demos?
 
     python3 -m venv build/fer-venv && build/fer-venv/bin/pip install fer "setuptools<81" .     # 5 GB; without fer only mien is measured
     build/fer-venv/bin/python bench/python/calls.py [--wheel FILE] [--mien build/release/mien] [--rounds N] [--photos PHOTO...]
 
-One process, one thread each; every round runs every program once on every picture, so that a slow minute hits all alike. Minima and medians.
+One process, one thread each; every round runs every program once on every image, so that a slow minute hits all alike. Minima and medians.
 Prints also the size of the wheel, the time of the import, the cost of a call that has nothing to do, and how far the answers agree.
 """
 from __future__ import annotations
@@ -50,7 +50,7 @@ def seconds(work: object, rounds: int) -> "tuple[float, float]":
 
 
 def peers(cv2: object, tf: object, FER: object) -> dict:
-    """fer twice, and what the original demos do: a picture in, boxes and scores out."""
+    """fer twice, and what the original demos do: an image in, boxes and scores out."""
     import fer
 
     cv2.setNumThreads(1)
@@ -101,7 +101,7 @@ def main() -> int:
             start = time.perf_counter()
             steps = engine._engine.process(picture, 1)[3]
             outside.append((time.perf_counter() - start) * 1e3 - sum(steps))
-        line = f"{name}, {picture.shape[1]} x {picture.shape[0]}, {len(result)} faces: {min(o[0] for o in over):.3f} ms a call, {1000 / min(o[0] for o in over):.0f} calls/s, " \
+        line = f"{name}, {picture.shape[1]} x {picture.shape[0]}, {len(result)} faces: {min(o[0] for o in over):.3f} ms per call, {1000 / min(o[0] for o in over):.0f} calls/s, " \
                f"{min(o[1] for o in over) * 1e3:.0f} us outside of the engine's steps, {min(outside) * 1e3:.0f} of them in the compiled module"
         photo = next(p for p in options.photos if p.endswith(name))
         if os.access(options.mien, os.X_OK):
@@ -132,10 +132,10 @@ def main() -> int:
                 program(picture)
                 times[name][number].append(time.perf_counter() - start)
     faces = {name: sum(map(len, a)) for name, a in answers.items()}
-    print(f"\n{len(bgr)} pictures, {options.rounds} rounds, one thread each; sum over the pictures")
+    print(f"\n{len(bgr)} images, {options.rounds} rounds, one thread each; sum over the images")
     for name in programs:
         least, middle = (sum(f(t) for t in times[name]) * 1e3 for f in (min, statistics.median))
-        print(f"  {name:46s} {least:9.1f} ms (median {middle:.1f}), {len(bgr) / least * 1e3:6.1f} pictures/s, {faces[name]} faces")
+        print(f"  {name:46s} {least:9.1f} ms (median {middle:.1f}), {len(bgr) / least * 1e3:6.1f} images/s, {faces[name]} faces")
 
     def agree(a: str, b: str) -> str:
         pairs = [(x, y) for one, two in zip(answers[a], answers[b]) for x, y in zip(one, two)]

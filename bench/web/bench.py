@@ -6,7 +6,7 @@
 
 Wants `make web` and `make`, Node, and for the browser Chromium and the Python packages playwright and pillow (tests/page_venv.sh). --peer installs
 @vladmandic/face-api from npm into build/web-peer (330 MB, once) and measures it in the same runs. Prints tables in Markdown: bytes that a visitor loads; start-up;
-milliseconds of a 640x480 photo with one face and of a face, in Node, in headless Chromium and native; and pictures a second of the live page. Everything runs on one
+milliseconds of a 640x480 photo with one face and of a face, in Node, in headless Chromium and native; and images per second of the live page. Everything runs on one
 thread. Minima say what the code costs, medians what the machine gave.
 """
 from __future__ import annotations
@@ -207,7 +207,7 @@ def main() -> int:
                           for what, text in (("process", "frame"), ("detect", "detection"), ("read", "expression"))]
                 print(f"{place}the peer takes so many times as long as mien with vectors: " + ", ".join(ratios))
     if "live" in out:
-        print("live page in Chromium, webcam {size}: {pictures_per_second:.1f} pictures a second, {latency:.0f} ms from picture to result, ready {startup:.0f} ms after the start".format(**out["live"]))
+        print("live page in Chromium, webcam {size}: {pictures_per_second:.1f} images per second, {latency:.0f} ms from image to result, ready {startup:.0f} ms after the start".format(**out["live"]))
     return 0
 
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How are little-endian numbers read from file bytes of any alignment on any machine?
+// Reads little-endian numbers from file bytes of any alignment on any machine.
 #pragma once
 
 #include <bit>

@@ -29,7 +29,7 @@ Status Container::open(Bytes file, const char (&kind)[5], Container& out) noexce
     if (count == 0 || count > max_sections || load_u32(p + 28) != 0) return Status::bad_file;
     const std::uint32_t crc = crc32(file.subspan(crc_offset + 4), crc32(file.first(crc_offset)));
     if (crc != load_u32(p + crc_offset)) return Status::bad_file;
-    // Only now the kind: a damaged file should be called damaged, not foreign.
+    // The kind comes last, so that a damaged file is reported as damaged, not as another kind.
     if (std::memcmp(p + 8, kind, 4) != 0) return Status::wrong_kind;
 
     Container result;

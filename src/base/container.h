@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What lies where in a `.mien` file? The part that both kinds share: header, checksum, section
-// table (docs/FILE_FORMAT.md).
+// The part that both kinds of `.mien` files share: header, checksum, section table
+// (docs/FILE_FORMAT.md).
 #pragma once
 
 #include <cstddef>
@@ -26,7 +26,7 @@ public:
     // or "CASC".
     [[nodiscard]] static Status open(Bytes file, const char (&kind)[5], Container& out) noexcept;
 
-    // False when there is no such section.
+    // False if the section is missing.
     [[nodiscard]] bool find(const char (&tag)[5], Bytes& out) const noexcept;
 
 private:

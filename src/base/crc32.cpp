@@ -22,7 +22,7 @@ constexpr auto make_tables() noexcept {
             table[k][b] = table[k - 1][b] >> 8 ^ table[0][table[k - 1][b] & 255];
     return table;
 }
-// visitors of a page load this, and check each file once: one table of the eight
+// in WebAssembly, where size matters and each file is checked once: one table of the eight
 #if defined(__wasm__)
 constexpr auto table = make_tables()[0];
 #else

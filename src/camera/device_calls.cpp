@@ -16,7 +16,7 @@ namespace {
 class SystemCalls : public DeviceCalls {
 public:
     int open(const char* path) override {
-        // A FIFO or an ordinary file is not opened at all: that alone can hang or do something.
+        // A FIFO or an ordinary file is not opened at all: opening alone can block or have effects.
         struct stat status{};
         if (::stat(path, &status) == 0 && !S_ISCHR(status.st_mode)) {
             errno = ENOTTY;

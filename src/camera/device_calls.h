@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The system calls that a camera needs, as a table of functions, so that tests can put a driver of
-// their own behind them.
+// The system calls that a camera needs, as a table of functions, so that tests can put a simulated
+// driver behind them.
 #pragma once
 
 #include <cstddef>

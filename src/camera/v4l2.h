@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Which cameras are there, and how do their frames get here? V4L2 with memory-mapped buffers.
-// Nothing is assumed of a driver: what it was asked for is read back, sizes are checked, and a
-// frame that is short or marked as damaged is skipped and counted.
+// Cameras and their frames, by V4L2 with memory-mapped buffers. Drivers are not trusted: settings
+// are read back, sizes are checked, and a frame that is short or marked as damaged is skipped and
+// counted.
 #pragma once
 
 #include <functional>
@@ -21,9 +21,9 @@ struct Request {
     double fps = 30;
     bool any_layout = true;  // the one that costs least
     video::PixelLayout layout = video::PixelLayout::yuyv;
-    // a network or a picture needs it; else a gray plane is preferred
+    // a network or the drawing needs color; else a gray plane is preferred
     bool colour = false;
-    int stall_ms = 3000;  // no frame for so long is a failure
+    int stall_ms = 3000;  // no frame for this long is a failure
 };
 
 // What the driver gave.
@@ -31,7 +31,7 @@ struct Mode {
     video::PixelLayout layout = video::PixelLayout::yuyv;
     int width = 0, height = 0;
     std::size_t stride = 0;
-    double fps = 0;  // 0: it does not say
+    double fps = 0;  // 0: unknown
     std::string card, driver;
 };
 
@@ -40,14 +40,14 @@ public:
     [[nodiscard]] virtual const Mode& mode() const = 0;
 };
 
-// The error says what to do: a group to join, a program to end, another device, the pipe for a
+// The error gives advice: a group to join, a program to stop, another device, the pipe for a
 // Raspberry Pi's own camera.
 host::Result<std::unique_ptr<Camera>> open_camera(const Request& request,
                                                   DeviceCalls& calls = system_calls());
 
-// The same that, when the camera fails, says so by `tell` and tries the same path again after 0.5
-// to 10 s until it is back, negotiating afresh. Also waits for a camera that is not there yet.
-// Never fails.
+// The same, but when the camera fails, it reports that by `tell` and retries the same path every
+// 0.5 to 10 s until it is back, renegotiating the format. Also waits for a missing camera. Never
+// fails.
 std::unique_ptr<video::Source> reconnecting_camera(const Request& request,
                                                    std::function<void(const std::string&)> tell,
                                                    DeviceCalls& calls = system_calls());
@@ -56,7 +56,7 @@ std::unique_ptr<video::Source> reconnecting_camera(const Request& request,
 
 struct SizeInfo {
     int width = 0, height = 0;
-    std::vector<double> rates;  // descending; empty: the driver does not say
+    std::vector<double> rates;  // descending; empty: unknown
     bool stepwise = false;      // any size up to this one
 };
 struct FormatInfo {
@@ -67,11 +67,11 @@ struct FormatInfo {
 struct CameraInfo {
     std::string path, card, driver, bus, by_id;
     std::vector<FormatInfo> formats;
-    std::string problem;  // why it cannot be used; empty: it can
+    std::string problem;  // why it cannot be used; empty if it can
 };
 // Capture devices among /dev/video*; outputs, metadata nodes and codecs are left out.
 std::vector<CameraInfo> list_cameras(DeviceCalls& calls = system_calls());
-// One device; false when it is no capture device or cannot be opened (problem says why).
+// One device; false if it does not capture or cannot be opened (problem has the reason).
 bool describe_camera(const std::string& path, DeviceCalls& calls, CameraInfo& info);
 
 }  // namespace mien::camera

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What do the verbs share that measure a network on labelled faces? Their options, the engine with
-// one network, the run over the faces.
+// What the verbs that measure a network on labeled faces share: options, the engine with one
+// network, the run over the faces.
 #pragma once
 
 #include <cstddef>
@@ -21,12 +21,12 @@ struct LabelledOptions {
 // --model, --gender and --split.
 void add_network_options(CLI::App& app, LabelledOptions& options);
 
-// An engine with that network alone; null with a complaint and `exit_code` otherwise.
+// An engine with that network alone; null after printing an error, with `exit_code` set.
 std::unique_ptr<host::EngineOwner> open_network(const LabelledOptions& options, int& exit_code);
 const host::HeadInfo& head_of(const LabelledOptions& options, const host::EngineOwner& engine);
 
-// The probabilities of every face that can be read go to `visit` with its number; the others are
-// complained of and counted.
+// Calls `visit` with the number and probabilities of every readable face; the others are reported
+// and counted.
 int read_faces(const LabelledOptions& options, host::LabelledFaces& faces,
                host::EngineOwner& engine, std::size_t& unreadable,
                const std::function<void(std::size_t, const std::vector<float>&)>& visit);

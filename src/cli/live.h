@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What do `camera`, `video` and `bench --live` share? Options of the loop, and running it with the
-// terminal or a pipe at its end.
+// What `camera`, `video` and `bench --live` share: the loop's options, and running it with a
+// terminal or a pipe.
 #pragma once
 
 #include <memory>
@@ -22,10 +22,10 @@ struct LiveOptions {
 
 void add_live_options(CLI::App& app, LiveOptions& options);
 
-// "640x480"; false with a complaint.
+// "640x480"; false after printing an error.
 bool parse_size(const std::string& text, int& width, int& height);
 
-// A line for people from any thread; the loop shows it when its own line is not in the way.
+// A message from any thread; the loop prints it when its own line is not in the way.
 class Notices {
 public:
     Notices();
@@ -41,9 +41,9 @@ private:
 // what goes to standard output: results of every frame; or only the figures at the end
 enum class Ending { results, bench };
 
-// Runs the loop and returns the exit code. `interrupt_code` is that of Ctrl-C: for a camera it is
-// how one ends. `open` is called after the engine, window, server and recording are ready; null: it
-// has complained and `code` is set.
+// Runs the loop and returns the exit code. `interrupt_code` is the exit code after Ctrl-C, which is
+// the normal end for a camera. `open` is called once engine, window, server and recording are
+// ready; it returns null after printing an error and setting `code`.
 int run_live(LiveOptions& options, const std::string& name, Notices& notices, int interrupt_code,
              Ending ending,
              const std::function<std::unique_ptr<video::Source>(bool color, int& code)>& open);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Text for people from an ImageReport (see results.h).
+// Readable text from an ImageReport (see results.h).
 #include "cli/results.h"
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 namespace mien::cli {
 namespace {
 
-// ANSI colours near to those of the drawing.
+// ANSI colors near to those of the drawing.
 const char* color_code(const std::string& label) {
     if (label == "happy") return "33";
     if (label == "angry" || label == "man") return "31";

@@ -74,7 +74,7 @@ bool ServeCamera::start(const ServeCameraOptions& options, const EngineOptions& 
     loop_.tracker.budget_ns = static_cast<std::uint64_t>(options.budget_ms * 1e6);
     loop_.style = options.style == "emotion" ? host::Style::emotion : host::Style::gender;
     code = exit_done;
-    // Signals are for the server's thread.
+    // The server's thread handles signals.
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);

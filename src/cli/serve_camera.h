@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The camera of `mien serve --camera`: the loop of `mien camera` on a thread of its own, whose
-// pictures and results go to those who watch.
+// frames and results go to viewers.
 #pragma once
 
 #ifdef MIEN_HAS_SERVE
@@ -24,14 +24,14 @@ void add_serve_camera_options(CLI::App& app, ServeCameraOptions& options);
 
 class ServeCamera {
 public:
-    // `owner` has the weights; it is not asked to process. Both must outlive this.
+    // `owner` has the weights and does not process. Both must outlive this.
     ServeCamera(const host::EngineOwner& owner, serve::Feed& feed) : owner_(owner), feed_(feed) {}
     ~ServeCamera() { stop(); }
     ServeCamera(const ServeCamera&) = delete;
     ServeCamera& operator=(const ServeCamera&) = delete;
 
-    // False with a complaint and `code` when the options make no sense. A camera that is not there,
-    // or goes away, is waited for.
+    // False after printing an error, with `code` set, for wrong options. Waits for a camera that is
+    // missing or unplugged.
     bool start(const ServeCameraOptions& options, const EngineOptions& engine, int& code);
     void stop();
 

@@ -115,7 +115,7 @@ bool Explainer::has_map(int place) const {
 bool Explainer::explain(Method method, int class_index, int place, Heatmap& out) {
     if (!make_map(method, class_index, place, out)) return false;
     for (float& v : out.values)
-        // weights may be so large that sums overflow; whoever sorts or draws need not care
+        // weights may be so large that sums overflow; sorting and drawing must not break
         if (!std::isfinite(v)) v = 0;
     return true;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which part of a face speaks for an answer? Maps over the network's input, by methods of the
+// Which part of a face supports an answer: maps over the network's input, by methods of the
 // literature.
 //
 //   cam            class activation map (Zhou et al. 2016): what each position of the last map adds
@@ -41,19 +41,18 @@ inline constexpr Method all_methods[] = {
     Method::cam,      Method::grad_cam,  Method::guided,       Method::guided_cam,
     Method::gradient, Method::occlusion, Method::original_cam, Method::original_guided};
 const char* method_name(Method method);
-// False when there is none of that name.
+// False for an unknown name.
 bool find_method(std::string_view name, Method& out);
-// True when values below zero mean "speaks against"; the others are 0 and more.
+// True if negative values mean "opposes"; others have no negative values.
 bool is_signed(Method method);
 
 // The map at another size: bilinear, edges repeated.
 Heatmap resized(const Heatmap& map, int width, int height);
 
-// Where in the network a method looks: a tensor (0 is the picture, i + 1 the output of layer i), or
-// one of these.
-// Grad-CAM: the last map before the head; the original's: its last convolution
+// Where in the network a method looks: a tensor (0 is the image, i + 1 the output of layer i), or
+// one of these. Grad-CAM: the last map before the head; the original's: its last convolution
 inline constexpr int usual_place = -1;
-// what the head's convolution says at each position, before the mean
+// the head's convolution at each position, before the mean
 inline constexpr int head_place = -2;
 inline constexpr int no_place = -3;
 
@@ -62,7 +61,7 @@ public:
     // The model's bytes must outlive this object.
     explicit Explainer(const Model& model, WeightsFrom from = WeightsFrom::twin_or_integers);
 
-    // Looks at a picture: input_height x input_width x input_channels bytes. Everything below is
+    // Takes an image of input_height x input_width x input_channels bytes. Everything below is
     // about the last one.
     void look(const std::uint8_t* pixels);
     // Probabilities by the float network.
@@ -72,7 +71,7 @@ public:
     // map.
     bool explain(Method method, int class_index, int place, Heatmap& out);
 
-    // The place of a layer's name; no_place: there is none.
+    // The place of a layer's name; no_place for an unknown name.
     int place_of(std::string_view layer) const;
     const FloatNetwork& network() const { return network_; }
     void shuffle_weights(std::uint32_t seed) { network_.shuffle_weights(seed); }
@@ -90,8 +89,7 @@ private:
     std::vector<double> probabilities_;
 };
 
-// How alike are two maps of one size in the order of their values? Spearman's rank correlation,
-// ties at their middle; 0 if one is constant.
+// Spearman's rank correlation of two maps of one size, ties at their middle; 0 if one is constant.
 double rank_correlation(const std::vector<float>& a, const std::vector<float>& b);
 
 }  // namespace mien::explain

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What would the network compute without rounding, and how does a score change with each value
-// inside? The layers of a Model in float with Eigen, forward and backward, for explanations: never
-// the product's own path.
+// The network without rounding, and its gradients: the layers of a Model in float with Eigen,
+// forward and backward. For explanations only, never the engine's own path.
 //
 // The weights are those of the float original where the file has them (its float twin,
 // docs/FILE_FORMAT.md). Else they are the file's integers, and values are in the steps of the file:
@@ -51,8 +50,8 @@ public:
     // The model's bytes must outlive this object.
     explicit FloatNetwork(const Model& model, WeightsFrom from = WeightsFrom::twin_or_integers);
 
-    // Puts the weights of each layer into another order: the same numbers, a network that knows
-    // nothing. For tests of whether a map depends on what was learnt (Adebayo et al. 2018).
+    // Puts the weights of each layer into another order: the same numbers, but an untrained
+    // network. For tests of whether a map depends on what was learned (Adebayo et al. 2018).
     void shuffle_weights(std::uint32_t seed);
 
     // pixels: input_height x input_width x input_channels. Keeps every tensor.
@@ -60,15 +59,15 @@ public:
     // The same from values of tensor 0, positions x channels.
     void forward(const Map& input);
 
-    // Tensors count as in the file: 0 is the picture, i + 1 the output of layer i.
+    // Tensors count as in the file: 0 is the image, i + 1 the output of layer i.
     int tensors() const { return static_cast<int>(layers_.size()) + 1; }
     TensorShape shape(int tensor) const;
     const Map& value(int tensor) const { return values_[static_cast<std::size_t>(tensor)]; }
     // The last tensor, 1 x classes.
     const Map& logits() const { return values_.back(); }
-    // What the layer before the head would say at each position, positions x classes, so that the
-    // mean over positions (or their sum) is the logits up to the bias; empty if the head is of
-    // another kind. Class activation map (Zhou et al. 2016).
+    // The head's scores at each position, positions x classes, so that the mean over positions (or
+    // their sum) is the logits up to the bias; empty if the head is of another kind. Class
+    // activation map (Zhou et al. 2016).
     const Map& score_map() const { return score_map_; }
     TensorShape score_map_shape() const { return score_map_shape_; }
 

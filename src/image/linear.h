@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How does a part of a frame become the input of a network? cv2.resize(..., INTER_LINEAR), dsize
-// given, bit for bit.
+// Resizes a part of a frame to the input of a network: cv2.resize(..., INTER_LINEAR) with dsize,
+// bit for bit.
 #pragma once
 
 #include <cstddef>

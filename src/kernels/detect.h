@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What must an instruction set provide for the detector? Parameter structs and the functions that
-// take them.
+// What an instruction set provides for the detector: parameter structs and the functions that take
+// them.
 #pragma once
 
 #include <cstddef>
@@ -8,9 +8,9 @@
 
 namespace mien {
 
-// A stump asks whether the value of its feature, divided by the window's deviation, is below a
-// threshold; `gain` is what answering yes adds to the stage's sum, in fixed point. The value is a
-// sum of corners of the integral image; corners are offsets in elements from the window's origin.
+// A stump compares the value of its feature, divided by the window's deviation, with a threshold;
+// if it is below, `gain` is added to the stage's sum, in fixed point. The value is a sum of corners
+// of the integral image; corners are offsets in elements from the window's origin.
 //
 // Nearly every feature of a trained cascade is small enough that its value fits in 16 bits with a
 // sign whatever the pixels. Those are computed modulo 2^16 from the low halves of the integral
@@ -89,13 +89,13 @@ struct HaarTable {
     const WideStump<3>* wide3;
     HaarExactStageFn exact_stage;
     const void* exact_context;    // for exact_stage
-    std::int32_t norm_corner[4];  // corners of the normalisation rectangle
+    std::int32_t norm_corner[4];  // corners of the normalization rectangle
     double norm_area;
 };
 
-// One row of windows, `step` pixels apart. In the integral images neighbouring windows are
-// neighbouring elements: with a step of 2 the even and the odd columns of each row are stored
-// apart, and the corner offsets know it.
+// One row of windows, `step` pixels apart. In the integral images neighboring windows are
+// neighboring elements: with a step of 2 the even and the odd columns of each row are stored apart,
+// and the corner offsets know it.
 struct HaarRow {
     const HaarTable* table;
     int stages;         // the first ones, at least 1
@@ -110,10 +110,10 @@ struct HaarSurvivor {
 // all.
 using HaarRowFn = int (*)(const HaarRow&, HaarSurvivor* survivors) noexcept;
 
-// Few windows survive the first stages, each among many dead neighbours. They are gathered: a batch
-// has one window a lane, copied from wherever it is, so that the late stages run with full vectors.
-// The copy of the integral image's low halves is [row][column][lane], window_height + 1 rows of
-// `columns` columns; the corners of `batch_table` are offsets into it.
+// Few windows survive the first stages, each among many dead neighbors. They are gathered: a batch
+// has one window per lane, copied from wherever it is, so that the late stages run with full
+// vectors. The copy of the integral image's low halves is [row][column][lane], window_height + 1
+// rows of `columns` columns; the corners of `batch_table` are offsets into it.
 constexpr int max_batch = 32;
 struct HaarBatch {
     const HaarTable* table;  // of the integral image, for what the copy cannot answer

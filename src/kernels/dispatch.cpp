@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which instruction set does this processor have, and which kernels does it take from where? The
-// only file that asks.
+// Finds the processor's instruction sets and chooses the kernels of each. No other file looks at
+// the processor.
 #include <algorithm>
 #include <iterator>
 
@@ -42,10 +42,10 @@ constinit const Kernels tables[] = {
 #elif MIEN_WASM_SIMD
     {Isa::simd128, net_simd128, detect_simd128, image_simd128},
 #endif
-#if !MIEN_WITHOUT_SCALAR  // a module with vectors needs no code for machines without
+#if !MIEN_WITHOUT_SCALAR  // a module with vectors needs no code for machines without them
 #if defined(__SSE2__) || defined(__ARM_NEON)
     {Isa::scalar, net_scalar, detect_scalar, image_scalar},
-#else  // the compiler's own vectors are worth having only where the processor has some
+#else  // the compiler's own vectors pay only where the processor has vectors
     {Isa::scalar, net_scalar, detect_single, image_scalar},
 #endif
 #endif

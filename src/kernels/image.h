@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What must an instruction set provide for pixels? Functions over one row.
+// What an instruction set provides for pixels: functions over one row.
 #pragma once
 
 #include <cstddef>

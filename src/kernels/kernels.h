@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Which kernels does an instruction set have? One table of functions per instruction set; the
-// contracts of the functions stand in net.h (int8 networks), detect.h (cascade) and image.h
-// (pixels).
+// The kernels of an instruction set: one table of functions per instruction set. The contracts of
+// the functions are in net.h (int8 networks), detect.h (cascade) and image.h (pixels).
 //
-// Each family has a folder: scalar.cpp says plainly what is computed, in portable C++; the other
-// files do the same with an instruction set's vectors. dispatch.cpp puts the tables together: an
+// Each family has a folder: scalar.cpp defines what is computed, in portable C++; the other files
+// do the same with an instruction set's vectors. dispatch.cpp puts the tables together: an
 // instruction set takes what is best in each family. Every entry gives the same bits on every
 // instruction set; tests/unit/test_kernels*.cpp sweep shapes to prove it.
 //

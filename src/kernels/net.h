@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What must an instruction set provide for the int8 networks? Parameter structs and the functions
-// that take them.
+// What an instruction set provides for the int8 networks: parameter structs and the functions that
+// take them.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How does a stream of packets become results on the screen? One loop for cameras, pipes and films:
-// decode, track, draw if somebody looks, hand out.
+// The loop for cameras, pipes and films: decode, track, draw if somebody watches, deliver results.
 #pragma once
 
 #include <cstdint>
@@ -45,7 +44,7 @@ struct FrameResult {
 };
 
 struct Outputs {
-    std::function<bool(const FrameResult&)> result;  // false: nobody reads any more
+    std::function<bool(const FrameResult&)> result;  // false: nobody reads it anymore
     std::function<void(const std::string&)> tell;    // one line for people
     std::function<bool()> stop;
     std::function<void()> idle;  // while there is no frame
@@ -87,11 +86,10 @@ std::string frame_line(const FrameResult& result, const host::EngineInfo& info, 
 std::string summary_text(const Statistics& statistics, const std::string& source);
 std::string summary_json(const Statistics& statistics, const std::string& source);
 
-// What is drawn of a face: its smoothed label with that label's own probability in the last result.
+// What is drawn for a face: its smoothed label with that label's probability in the last result.
 host::FaceReport drawn_face(const TrackedFace& face, host::Style style);
 
-// Lays the map of a face's expression (TrackedReading::map) over what the network saw of it;
-// nothing where there is none.
+// Draws the map of a face's expression over the area that the network saw; nothing without a map.
 void draw_face_map(const host::Canvas& canvas, const TrackedFace& face, const Model& emotion);
 
 }  // namespace mien::live

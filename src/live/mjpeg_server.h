@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // How does a browser see what a board without display sees? A server for one purpose: a page, a
-// motion JPEG, the last picture and the last result. By hand, because the HTTP library of the
+// motion JPEG, the last image and the last result. By hand, because the HTTP library of the
 // distributions is a shared library of the host's architecture, which a static program for a board
 // cannot have, and because a stream that drops frames for slow readers is not what such libraries
 // do. GET and four paths; no more.

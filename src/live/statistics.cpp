@@ -35,7 +35,7 @@ double Histogram::at(double share) const {
 void Statistics::sample_memory() {
     memory.push_back({frames, resident_mib()});
     if (memory.size() <= 16) return;
-    // Every other one goes; the first and the last stay.
+    // Drops every other one; the first and the last stay.
     std::vector<MemorySample> kept;
     for (std::size_t i = 0; i < memory.size(); i += 2) kept.push_back(memory[i]);
     if (memory.size() % 2 == 0) kept.push_back(memory.back());

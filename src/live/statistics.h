@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How well does a live run do? Rates, latencies, processor time and memory, in fixed room however
+// Statistics of a live run: rates, latencies, processor time and memory, in fixed memory however
 // long it runs.
 #pragma once
 

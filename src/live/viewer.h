@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Who is shown the live picture and its results, elsewhere than on this machine's screen? The
-// server of --mjpeg, or the web service.
+// Where live frames and results are shown besides this machine's screen: the server of --mjpeg, or
+// the web service.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace mien::live {
 class Viewer {
 public:
     virtual ~Viewer() = default;
-    // True when somebody waits for a picture: without, none need be drawn.
+    // True if somebody waits for a frame; otherwise none needs to be drawn.
     [[nodiscard]] virtual bool wanted() const = 0;
     virtual void show(std::span<const std::uint8_t> jpeg) = 0;
     // One line, without newline, for every frame.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The live picture on this machine's screen, by SDL2 (build with -DMIEN_SDL2=ON). On one thread,
-// the program's first.
+// The live view on this machine's screen, by SDL2 (build with -DMIEN_SDL2=ON). On one thread, the
+// program's first.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ namespace mien::live {
 
 class Window {
 public:
-    // Fails with a line that says what is missing: SDL2 in this build, or a display.
+    // An error names what is missing: SDL2 in this build, or a display.
     static host::Result<std::unique_ptr<Window>> open(const std::string& title);
     virtual ~Window() = default;
     virtual void show(const std::uint8_t* rgb, int width, int height) = 0;

@@ -36,7 +36,7 @@ __attribute__((format(printf, 1, 2))) std::string text(const char* pattern, ...)
 }
 std::string percent(double share) { return text("%.1f&thinsp;%%", 100 * share); }
 
-// How many bytes the UTF-8 letter at the beginning takes; 0: it is none.
+// How many bytes the UTF-8 character at the beginning takes; 0 if invalid.
 std::size_t letter_bytes(std::string_view s) {
     const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(s[i]); };
     const std::size_t n = byte(0) < 0x80                      ? 1
@@ -119,7 +119,7 @@ struct Graph {
     }
 };
 
-// `page` with each {{name}} replaced. What is put in is not looked at again.
+// `page` with each {{name}} replaced. Inserted text is not searched again.
 std::string filled(std::string_view page,
                    std::initializer_list<std::pair<std::string_view, std::string>> values) {
     std::string out;
@@ -164,8 +164,8 @@ std::string figures(const Page& page) {
            "than their ranges may be equally good.</p></section>\n";
 }
 
-// A cell is as full of colour as its share of the row. Letters turn where the other colour is the
-// better read: on paper beyond 80 %, in the dark beyond 58 % (contrast 4.5 there).
+// A cell's color shows its share of the row. The text color switches where the other one is more
+// readable: on paper beyond 80 %, in the dark beyond 58 % (contrast 4.5 there).
 std::string cell(std::int64_t count, double share, bool hit) {
     return text(
         "<td class=\"cell%s%s%s\" style=\"--share:%.0f%%\" title=\"%.1f %% of the row\">%lld</td>",
@@ -200,7 +200,7 @@ std::string confusion(const Page& page) {
         out += text("<td>%lld</td></tr>", static_cast<long long>(sums[k]));
     }
     out += "</tbody></table></div>\n";
-    // The pairs in words, since that is what one looks for.
+    // The confused pairs in words, since readers look for these.
     std::vector<std::pair<double, std::size_t>> pairs;
     for (std::size_t i = 0; i < n * n; ++i)
         if (i / n != i % n && cells[i] > 0)
@@ -368,7 +368,7 @@ std::string groups(const Page& page) {
                    " to " + percent(range.high) + "</td>";
             for (std::size_t k = 0; k < n; ++k) {
                 const double difference = static_cast<double>(answered[k] - labelled[k]);
-                // McNemar: of the pictures that went in or out, a fair coin would send as many each
+                // McNemar: of the images that went in or out, a fair coin would send as many each
                 // way.
                 const bool marked =
                     std::fabs(difference) > 2 * std::sqrt(static_cast<double>(changed[k]));

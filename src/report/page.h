@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What does a labelled set say about a network, on one page? HTML that holds all it shows: no
-// script, no font, no address.
+// Results of a network on a labeled set as one HTML page, self-contained: no script, no font, no
+// external address.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +22,8 @@ struct Sample {
     float confidence() const { return probabilities[static_cast<std::size_t>(answer())]; }
 };
 
-// A property of pictures and its values; `of_sample` has the value's index, or -1 where the table
-// says nothing.
+// A property of images and its values; `of_sample` has the value's index, or -1 where the table has
+// none.
 struct Property {
     std::string name;
     std::vector<std::string> values;
@@ -33,7 +33,7 @@ struct Property {
 struct Mistake {
     std::size_t sample = 0;
     host::Image face;
-    host::Image for_answer, for_label;  // maps over it; no pixels: there is none
+    host::Image for_answer, for_label;  // maps over it; without pixels if there is none
 };
 
 struct Page {
@@ -42,14 +42,14 @@ struct Page {
     std::vector<Sample> samples;
     std::vector<Property> properties;
     std::vector<Mistake> mistakes;
-    std::vector<std::pair<std::string, std::size_t>> left_out;  // reason, pictures
+    std::vector<std::pair<std::string, std::size_t>> left_out;  // reason, images
     std::size_t mistakes_in_all = 0;
     const host::Scores* scores = nullptr;
 };
 
 std::string html(const Page& page);
 
-// Accuracy of a share of `count` pictures with its 95 % interval (Wilson 1927).
+// Accuracy of a share of `count` images with its 95 % interval (Wilson 1927).
 struct Interval {
     double low = 0, high = 1;
 };

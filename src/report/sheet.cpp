@@ -139,7 +139,7 @@ host::Image sheet(const std::vector<ExplainedFace>& all, int side) {
         }
     }
     write(out, gap, gap / 2, "face", letters, side);
-    // The legend: what the colours say, each scale with its ends.
+    // The legend: the meaning of the colors, each scale with its ends.
     int left = gap;
     const int top = header + static_cast<int>(count) * row_height,
               bar = std::max(std::min(side, (width - 3 * gap) / 2), 40);

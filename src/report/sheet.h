@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How are maps shown to people? One row for each face and question: the face, then each map over it
-// in gray, with names and a legend.
+// The contact sheet: one row per face and question, with the face, then each map over it in gray,
+// with names and a legend.
 #pragma once
 
 #include <string>
@@ -27,8 +27,7 @@ struct ExplainedFace {
     std::vector<MapOfMethod> maps;
 };
 
-// The part of the picture at a tile's size; box-filtered when it shrinks, interpolated when it
-// grows.
+// The part of the image at a tile's size; box-filtered when it shrinks, interpolated when it grows.
 host::Image tile_of(const Frame& frame, const Rect& area, int side);
 // The network's own input (gray8 or rgb24) as a tile.
 inline host::Image tile_of(const Frame& crop, int side) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// How do pictures and results of a live camera reach those who watch? The camera's thread publishes
-// the latest; each watcher is woken and takes what is then the latest, so a slow one misses
-// pictures and holds nobody up.
+// Delivers frames and results of a live camera to viewers. The camera's thread publishes the
+// latest; each viewer is woken and takes whatever is then the latest, so a slow one skips frames
+// and delays nobody.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ public:
         std::uint64_t pictures = 0, events = 0, states = 0;
         bool ended = false;  // there will be no more
     };
-    // What the counters want to know.
+    // For the counters.
     struct Figures {
         bool connected = false;
         std::uint64_t frames = 0, dropped = 0, faces = 0;
@@ -58,7 +58,7 @@ public:
         latest_.ended = true;
         wake_all();
     }
-    // True when somebody watches pictures: without, none need be drawn.
+    // True if somebody watches frames; otherwise none needs to be drawn.
     bool pictures_wanted() const {
         const std::lock_guard lock(mutex_);
         return picture_watchers_ > 0;
@@ -78,7 +78,7 @@ public:
     // `wake` is called on the camera's thread, shortly, until forget().
     int watch(bool pictures, std::function<void()> wake) {
         const std::lock_guard lock(mutex_);
-        // The last picture is of the last time that somebody looked.
+        // The last frame dates from the last time that somebody watched.
         if (pictures && picture_watchers_++ == 0) latest_.picture.reset();
         watchers_[++last_id_] = {pictures, std::move(wake)};
         return last_id_;

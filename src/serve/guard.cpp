@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The checks of guard.h. A page of another site can make a browser ask us: with our address it
-// sends its own Origin; after rebinding its name to our address it sends its own name as Host. A
-// Host that is an address cannot be the work of a name, so all of them are good.
+// The checks of guard.h. Another site's page can make a browser send us requests. With our address
+// it sends its own Origin; after rebinding its name to our address (DNS rebinding) it sends its own
+// name as Host. A numeric Host involves no name, so all of those are accepted.
 #include "serve/guard.h"
 
 #include <arpa/inet.h>

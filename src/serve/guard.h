@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// May this client ask at all? Judged by the header alone, before a byte of the body is taken: whose
-// name the client used for us, which page it comes from, its token, and how often it asks.
+// Decides whether a client may send requests, by the header alone, before any byte of the body is
+// read: the name it used for us, the page it comes from, its token, and its rate.
 #pragma once
 
 #include <chrono>
@@ -18,7 +18,7 @@ class Guard {
 public:
     explicit Guard(const Options& options) : options_(options) {}
 
-    // `open`: of use to everybody, so without token and rate (the page, health).
+    // `open`: for everybody, so without token and rate limit (the page, health).
     std::optional<Answer> judge(const RequestHead& head, bool open);
 
     // The Access-Control headers for a page that may ask; nothing for our own.

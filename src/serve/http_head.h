@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How does a header as Boost.Beast parsed it become the service's own? For the server and the
+// Converts a header that Boost.Beast parsed to the service's own type, for the server and the
 // fuzzer.
 #pragma once
 
@@ -22,7 +22,7 @@ RequestHead head_of(const Parser& parser, std::string client) {
     head.method = std::string(message.method_string().data(), message.method_string().size());
     head.target = std::string(message.target().data(), message.target().size());
     head.host = field(http::field::host);
-    // Two different hosts are one for each of two readers.
+    // With two different hosts, two readers could each take another one.
     if (message.count(http::field::host) > 1) head.host = "?";
     head.origin = field(http::field::origin);
     head.authorization = field(http::field::authorization);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What is a request, and what an answer, when nothing of sockets is left in it? The values between
-// server.cpp and the rest.
+// A request and an answer as plain values, without sockets: what server.cpp exchanges with the
+// rest.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ struct RequestHead {
     std::uint64_t content_length = 0;  // 0 also when it comes in chunks
 };
 
-// What the log and the counters want to know.
+// For the log and the counters.
 struct WorkRecord {
     int images = 0, faces = 0;
     double queue_ms = 0, work_ms = 0;
@@ -38,7 +38,7 @@ struct Answer {
     StreamKind stream = StreamKind::none;  // not one body but one after the other, as they come
 };
 
-// {"error": TEXT} and, if there is more to say, "detail".
+// {"error": TEXT}, with "detail" if there is more to report.
 Answer error_answer(int status, std::string_view text, std::string_view detail = {});
 
 }  // namespace mien::serve

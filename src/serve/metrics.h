@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How busy is the service, and how long do its steps take? Counters in Prometheus' text format. No
-// label comes from a client.
+// Load of the service and duration of its steps: counters in Prometheus' text format. No label
+// comes from a client.
 #pragma once
 
 #include <array>
@@ -15,7 +15,7 @@
 
 namespace mien::serve {
 
-// Values that are not counted but looked at when somebody asks.
+// Values that are not counted but read on request.
 struct Gauges {
     int connections = 0, in_flight = 0, waiting = 0, busy = 0, workers = 0;
     std::uint64_t body_bytes = 0;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which parts does a multipart/form-data body hold? Views into the body; hostile bytes are
-// expected.
+// The parts of a multipart/form-data body, as views into it; hostile bytes are expected.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +23,7 @@ struct Part {
 std::string media_type(std::string_view content_type);
 
 // `content_type` is that of the request and names the boundary. More than `max_parts` parts are an
-// error, too; `too_many` tells it apart.
+// error as well; `too_many` distinguishes it.
 host::Result<std::vector<Part>> parse_multipart(std::string_view content_type,
                                                 std::span<const std::uint8_t> body,
                                                 std::size_t max_parts, bool& too_many);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What may a client ask of the service, and how much of it? Every limit has its default here;
-// docs/SERVICE.md lists the answers.
+// Options and limits of the service with their defaults; docs/SERVICE.md lists the answers.
 #pragma once
 
 #include <cstddef>
@@ -16,16 +15,16 @@ struct Limits {
     std::size_t header_bytes = 16 << 10;       // 431 beyond
     std::size_t body_bytes = 16 << 20;         // of one request: 413 beyond
     std::size_t body_bytes_total = 128 << 20;  // of all requests at once: 503 beyond
-    // of one picture, known before its decoding: 413 beyond
+    // of one image, known before its decoding: 413 beyond
     std::uint64_t pixels = 50'000'000;
     int images = 16;        // of one request: 413 beyond
-    int connections = 256;  // further ones are told 503
+    int connections = 256;  // further ones get 503
     int streams = 16;       // of them with a live stream
-    // from the first chance to send to the header's end, also of a connection that idles
+    // from the first chance to send to the header's end, also for idle connections
     int header_seconds = 15;
     int body_seconds = 30;   // for the whole body
     int write_seconds = 30;  // for the whole answer
-    // for requests in flight when the service is told to stop; the rest is cut off
+    // for requests in flight when the service stops; the rest is cut off
     int grace_seconds = 10;
 };
 
@@ -35,7 +34,7 @@ struct Options {
     Limits limits;
     int workers = 1;  // engines
     int waiting = 8;  // requests that may wait for one: 503 beyond
-    // requests a second of one address: 429 beyond; 0: no such limit
+    // requests per second of one address: 429 beyond; 0: no such limit
     double rate = 0;
     std::string token;  // empty: none is asked for
     std::vector<std::string>

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Who works on the pictures? A fixed number of threads with an engine each, and a queue that says
-// no when it is full.
+// Processes images: a fixed number of threads with one engine each, and a bounded queue.
 #pragma once
 
 #include <atomic>
@@ -20,21 +19,21 @@ class EnginePool {
 public:
     using Job = std::function<void(host::EngineOwner&)>;  // throws nothing
 
-    // The weights are loaded once; `waiting` jobs may wait beside the one that each worker has.
+    // The weights are loaded once; `waiting` jobs may wait in addition to each worker's own.
     static host::Result<std::unique_ptr<EnginePool>> create(const host::EngineSetup& setup,
                                                             int workers, int waiting);
     ~EnginePool() { stop(); }
 
-    // Ends the threads after the jobs that they have; those that wait are given up.
+    // Ends the threads after their current jobs; waiting jobs are dropped.
     void stop();
 
-    // False, and `job` is gone, when as many wait as may.
+    // False, and `job` is dropped, if the queue is full.
     [[nodiscard]] bool submit(Job job);
 
     int workers() const { return static_cast<int>(threads_.size()); }
     int waiting() const;
     int busy() const { return busy_.load(std::memory_order_relaxed); }
-    // The weights' names and views; never to be asked to process.
+    // For the weights' names and views; must not process.
     const host::EngineOwner& weights() const { return *engines_.front(); }
 
 private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How do connections become requests, within limits of bytes, numbers and seconds? One thread for
-// all sockets, by Boost.Beast.
+// Turns connections into requests, within limits of bytes, numbers and seconds. One thread for all
+// sockets, by Boost.Beast.
 #pragma once
 
 #include <memory>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What does each address of the service answer? Routes, their checks, and the work on pictures;
-// knows no sockets (server.h) and no threads.
+// Answers the routes of the service: their checks, and the work on images. Uses no sockets
+// (server.h) and no threads.
 #pragma once
 
 #include <atomic>
@@ -42,10 +42,10 @@ struct Route {
     bool works;                  // has a body and needs an engine
     const host::Resource* file;  // of a page or a description; else null
 };
-// Null for a path that there is not.
+// Null for an unknown path.
 const Route* find_route(std::string_view path);
 
-// What the header already decides.
+// Decided by the header.
 struct Plan {
     const Route* route = nullptr;
     bool annotate = false;
@@ -55,11 +55,11 @@ struct Plan {
 class Service {
 public:
     // `weights` and `options` must outlive it, as must `feed`, which is null without a camera;
-    // `gauges` says how things are right now.
+    // `gauges` gives current values.
     Service(const Options& options, const host::EngineOwner& weights, const Feed* feed,
             std::function<Gauges()> gauges);
 
-    // By the header alone: an answer, or the plan with which work() or answer() goes on.
+    // By the header alone: an answer, or the plan with which work() or answer() continues.
     std::optional<Answer> judge(const RequestHead& head, Plan& plan);
     // Of a route without work.
     Answer answer(const Plan& plan) const;
@@ -81,7 +81,7 @@ private:
     std::optional<Answer> read_pictures(const Plan& plan, const RequestHead& head,
                                         std::span<const std::uint8_t> body,
                                         std::vector<Picture>& out) const;
-    // The report, or what is wrong with the picture. With `png`, the drawn picture.
+    // The report, or the fault of the image. With `png`, the annotated image.
     std::optional<Answer> analyze(const Picture& picture, host::EngineOwner& engine,
                                   host::ImageReport& report, std::string& note, std::string* png);
     Answer analyze_all(const Plan& plan, std::span<const Picture> pictures, double queue_ms,

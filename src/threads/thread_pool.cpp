@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Who runs the engine's tasks on several processors?
+// Runs the engine's tasks on several processors.
 #include "mien/thread_pool.hpp"
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Newest frame wins, for any source: a thread reads ahead and keeps one packet; what nobody took in
-// time is dropped and counted. So the age of a result is one frame and the engine's own time,
-// however slow the engine is.
+// Newest frame wins, for any source: a thread reads ahead and keeps one packet; older ones are
+// dropped and counted. So a result is never older than one frame and the engine's own time, however
+// slow the engine is.
 #include <pthread.h>
 
 #include <atomic>
@@ -20,7 +20,7 @@ namespace {
 class NewestSource : public Source {
 public:
     explicit NewestSource(std::unique_ptr<Source> source) : source_(std::move(source)) {
-        // Signals are for the main thread, which looks at their flag.
+        // The main thread handles signals; it checks their flag.
         sigset_t all, before;
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Where do frames come from, and in which form? A source gives packets (pixels or a JPEG, as the
-// camera or the file has them); decoder.h makes frames of those that are looked at, so that a
-// dropped packet costs no decoding.
+// Sources of frames. A source gives packets (pixels or a JPEG, as the camera or the file has them);
+// decoder.h decodes those that are used, so that a dropped packet costs no decoding.
 #pragma once
 
 #include <cstddef>
@@ -29,8 +28,8 @@ enum class PixelLayout : std::uint8_t {
     picture
 };
 
-// "yuyv", "nv12", "mjpg", ...; and back, with the names that ffmpeg and V4L2 use as well. False
-// when there is none.
+// "yuyv", "nv12", "mjpg", ...; and back, also with the names of ffmpeg and V4L2. False for an
+// unknown name.
 const char* layout_name(PixelLayout layout);
 bool find_layout(std::string_view name, PixelLayout& out);
 constexpr const char* layout_names = "yuyv, uyvy, nv12, yu12, grey, rgb24, bgr24, mjpg";
@@ -53,7 +52,7 @@ struct Packet {
 
 enum class Next {
     packet,  // there is one
-    wait,    // none for now: time is up, or a signal came
+    wait,    // none yet: time is up, or a signal arrived
     end,     // there will be no more
     failed,  // there will be no more, and error() says why
 };
@@ -64,12 +63,12 @@ public:
     [[nodiscard]] virtual Next next(Packet& packet, int timeout_ms) = 0;
     // One line, without the source's name.
     [[nodiscard]] virtual const std::string& error() const = 0;
-    // What it gives: "640 x 480 yuyv, 30 frames a second".
+    // A description: "640 x 480 yuyv, 30 frames per second".
     [[nodiscard]] virtual std::string description() const = 0;
-    // Frames that were there and never given: old ones when a newer one was there, and those that a
-    // driver counted as lost.
+    // Frames that were never given: old ones replaced by a newer one, and those that a driver
+    // counted as lost.
     [[nodiscard]] virtual std::uint64_t dropped() const { return 0; }
-    // True when time_ns is CLOCK_MONOTONIC, so that the age of a result can be told.
+    // True if time_ns is CLOCK_MONOTONIC, so that the age of a result is known.
     [[nodiscard]] virtual bool is_live() const { return false; }
 };
 
@@ -88,16 +87,16 @@ struct StreamOptions {
     double fps = 0;             // 0: the stream's own, or 30
     bool live = false;          // time stamps are of arrival
 };
-// Takes over `descriptor`. Fails when the beginning is of no known kind; the text then says what
-// could be done.
+// Takes over `descriptor`. Fails if the beginning is of an unknown kind; the error text gives
+// advice.
 host::Result<std::unique_ptr<Source>> open_stream(int descriptor, const StreamOptions& options);
 
-// ---- pictures: a folder, or names with a number as in frame_%04d.png ----
+// ---- images: a folder, or names with a number as in frame_%04d.png ----
 
 bool is_sequence_pattern(const std::string& path);
 host::Result<std::unique_ptr<Source>> open_sequence(const std::string& path, double fps);
 
-// ---- films, by FFmpeg's libraries; without them the error says what to do instead ----
+// ---- films, by FFmpeg's libraries; without them the error gives an alternative ----
 
 bool has_ffmpeg();
 host::Result<std::unique_ptr<Source>> open_film(const std::string& path);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Can any bytes make the picture decoder crash, hang or fill the memory? Small limits keep a run
-// short; a picture that decodes must be consistent, since everything behind trusts its size.
+// Can any bytes make the image decoder crash, hang or fill the memory? Small limits keep a run
+// short; an image that decodes must be consistent, since everything behind trusts its size.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

@@ -31,7 +31,7 @@ class Made:
         self.features: List[Tuple[bool, List[Tuple[int, int, int, int, float]]]] = []
         self.stages: List[Tuple[float, List[Tree]]] = []
 
-    def new_layout(self, comment: str = "licence: made up, MIT") -> bytes:
+    def new_layout(self, comment: str = "license: made up, MIT") -> bytes:
         out = ['<?xml version="1.0"?>', f"<!-- {comment} -->", "<opencv_storage>", '<cascade type_id="opencv-cascade-classifier">',
                "<stageType>BOOST</stageType><featureType>HAAR</featureType>", f"<height>{self.height}</height><width>{self.width}</width>",
                f"<stageParams><maxWeakCount>{max(len(trees) for _, trees in self.stages)}</maxWeakCount></stageParams>",

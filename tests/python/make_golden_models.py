@@ -34,7 +34,7 @@ Size = Tuple[int, int, int]
 # ---------------------------------------------------------------- the five architectures, by their description
 
 def simple_cnn(size: Size, classes: int, width: float = 1.0) -> Any:
-    """Pairs of convolutions, each with batch normalisation, then average pooling."""
+    """Pairs of convolutions, each with batch normalization, then average pooling."""
     from keras import Sequential
     from keras import layers as L
 
@@ -180,7 +180,7 @@ SMALL: Dict[str, Callable[[], Any]] = {
 
 
 def randomise(model: Any, seed: int) -> None:
-    """Random weights, with running statistics that do something, and logits that differ from picture to picture."""
+    """Random weights, with running statistics that do something, and logits that differ from image to image."""
     random = np.random.default_rng(seed)
     for layer in model.layers:
         values = []
@@ -197,7 +197,7 @@ def randomise(model: Any, seed: int) -> None:
 
 
 def sharpen(model: Any, x: np.ndarray) -> None:
-    """Centres and scales what goes into the softmax over the given pictures: random networks else say the same of all."""
+    """Centers and scales what goes into the softmax over the given images: random networks else say the same of all."""
     import keras
 
     layers = [layer for layer in model.layers if layer.get_weights()]

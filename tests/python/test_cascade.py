@@ -147,8 +147,8 @@ def test_random_damage_raises_nothing_else() -> None:
 
 def test_command_line(tmp_path: Path) -> None:
     source, target, licence = tmp_path / "a.xml", tmp_path / "a.mien", tmp_path / "licence"
-    source.write_bytes(made_cascades.make(9, (20, 20), [2], 1, 0).new_layout("Licence of this file"))
-    licence.write_text("another licence\n")
+    source.write_bytes(made_cascades.make(9, (20, 20), [2], 1, 0).new_layout("License of this file"))
+    licence.write_text("another license\n")
 
     def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run([sys.executable, str(ROOT / "tools" / "convert_cascade.py"), *arguments], capture_output=True, text=True)
@@ -156,11 +156,11 @@ def test_command_line(tmp_path: Path) -> None:
     done = run(str(source), "-o", str(target))
     assert done.returncode == 0 and "1 stages, 2 trees" in done.stdout, done.stderr
     first = target.read_bytes()
-    assert mien.decode_cascade(first).meta["licence_text"].strip() == "Licence of this file"
+    assert mien.decode_cascade(first).meta["licence_text"].strip() == "License of this file"
     assert run(str(source), "-o", str(target)).returncode == 2
     assert run(str(source), "-o", str(target), "-y").returncode == 0 and target.read_bytes() == first
     assert run(str(source), "-o", str(target), "-y", "--license-file", str(licence)).returncode == 0
-    assert mien.decode_cascade(target.read_bytes()).meta["licence_text"] == "another licence"
+    assert mien.decode_cascade(target.read_bytes()).meta["licence_text"] == "another license"
     assert json.dumps(str(tmp_path))[1:-1].encode() not in target.read_bytes()
     assert run(str(tmp_path / "missing.xml"), "-o", str(tmp_path / "b")).returncode == 3
     assert run("--nonsense").returncode == 2

@@ -63,7 +63,7 @@ class TestFerCsv:
         with pytest.raises(ModelError, match="not FER\\+ votes"):
             datasets.load(tmp_path / "fer2013.csv", "emotion", SIZE)
         (tmp_path / "ferplus.csv").write_text(header + "\nTraining,x.png,1,0,0,0,0,0,0,0,0,9\n")
-        with pytest.raises(ModelError, match="fewer than pictures"):
+        with pytest.raises(ModelError, match="fewer than images"):
             datasets.load(tmp_path / "fer2013.csv", "emotion", SIZE)
 
     def test_bad_rows_are_counted(self, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ class TestFerCsv:
         with pytest.raises(UnreadableError, match="no such file"):
             datasets.load(tmp_path / "none.csv", "emotion", SIZE)
         (tmp_path / "c.csv").write_text("emotion,pixels,Usage\n")
-        with pytest.raises(UnreadableError, match="no labelled picture"):
+        with pytest.raises(UnreadableError, match="no labeled image"):
             datasets.load(tmp_path / "c.csv", "emotion", SIZE)
 
 
@@ -108,7 +108,7 @@ class TestNpz:
     def test_bad_ones(self, tmp_path: Path) -> None:
         file = tmp_path / "x.npz"
         for arrays, cause in (({"a": np.zeros(3)}, "no `images`"), ({"images": np.zeros((3, 4, 4)), "labels": np.zeros(3, int)}, "not uint8"),
-                              ({"images": np.zeros((3, 4, 4), np.uint8), "labels": np.zeros(2, int)}, "one whole number a picture"),
+                              ({"images": np.zeros((3, 4, 4), np.uint8), "labels": np.zeros(2, int)}, "one integer per image"),
                               ({"jpeg": np.zeros(3, np.uint8), "offset": np.zeros(2)}, "gender"),
                               ({"images": np.array([{}], dtype=object), "labels": np.zeros(1, int)}, "not an .npz")):
             np.savez(file, **arrays)
@@ -135,7 +135,7 @@ class TestFolders:
         save(tmp_path / "sadness" / "tiny.png", 1, 4)
         data = datasets.load(tmp_path, "emotion", SIZE)
         assert sum(counts(data).values()) == 30
-        assert data.rejected == {"folder 'kitten' is none of the classes": 10, "cannot be read as a picture": 1, "smaller than 8 pixels": 1}
+        assert data.rejected == {"folder 'kitten' is none of the classes": 10, "cannot be read as an image": 1, "smaller than 8 pixels": 1}
         own = datasets.load(tmp_path, "own", SIZE)
         assert own.classes == ("3_happy", "Anger", "kitten", "sadness")
 
@@ -191,7 +191,7 @@ class TestFolders:
         assert data.rejected == {"contempt or another class that is not ours": 1, "a damaged label": 1}
 
     def test_nothing_in_it(self, tmp_path: Path) -> None:
-        with pytest.raises(UnreadableError, match="no labelled picture"):
+        with pytest.raises(UnreadableError, match="no labeled image"):
             datasets.load(tmp_path, "emotion", SIZE)
         with pytest.raises(UnreadableError, match="no sub-folders"):
             datasets.load(tmp_path, "own", SIZE)
@@ -252,7 +252,7 @@ class TestMetrics:
         assert scores.balanced_accuracy == 0.75
         assert scores.per_class()[0] == pytest.approx((2 / 3, 1.0, 0.8)) and scores.per_class()[1] == pytest.approx((1.0, 0.5, 2 / 3))
         assert scores.macro_f1 == pytest.approx((0.8 + 2 / 3) / 2)
-        # Four bins with a picture each: |0.9-1|, |0.6-0|, |0.7-1|, |0.8-1|.
+        # Four bins with an image each: |0.9-1|, |0.6-0|, |0.7-1|, |0.8-1|.
         assert scores.calibration_error == pytest.approx((0.1 + 0.6 + 0.3 + 0.2) / 4, abs=1e-6)
         assert scores.log_loss == pytest.approx(-np.log([0.9, 0.4, 0.7, 0.8]).mean(), abs=1e-6)
 

@@ -43,7 +43,7 @@ def test_float_forward_is_keras(name: str, golden_models: Path) -> None:
     assert np.abs(ours - OUTPUTS[name]).max() < tolerance
     float_net = fold.fold(model)
     folded = reference.softmax(float_net.forward(x)) if ends_in_softmax(OUTPUTS[name]) else float_net.forward(x)
-    assert np.abs(folded - ours).max() < 1e-5  # batch normalisation folded: the same function
+    assert np.abs(folded - ours).max() < 1e-5  # batch normalization folded: the same function
 
 
 def check_engine(net: mien.Network, pixels: np.ndarray, folder: Path) -> None:

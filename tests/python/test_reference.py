@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Does the integer reference compute docs/QUANTISATION.md? Against loops over single numbers. And pictures against OpenCV."""
+"""Does the integer reference compute docs/QUANTISATION.md? Against loops over single numbers. And images against OpenCV."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def requantise(value: int, scale: np.float32, low: int) -> int:
 
 
 def by_loops(layer: mien.Layer, x: np.ndarray) -> np.ndarray:
-    """One picture [h, w, c]; conv, depthwise and pools."""
+    """One image [h, w, c]; conv, depthwise and pools."""
     (oh, ow, oc), (kh, kw) = layer.size, layer.kernel
     out = np.zeros((oh, ow, oc), np.float64)
     for y in range(oh):

@@ -43,7 +43,7 @@ def quiet(text: str, transient: bool = False) -> None:
 
 
 def with_statistics(net: KerasNet) -> KerasNet:
-    """Batch normalisation as after training, so that a forgotten statistic shows."""
+    """Batch normalization as after training, so that a forgotten statistic shows."""
     torch.manual_seed(3)
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -181,7 +181,7 @@ class TestAugmentation:
         assert not changed[:, :, 34:].any() and not changed[:, :, :6].any()
         both = changed[:, 0, :, :22].flatten(1).any(1) & changed[:, 0, :, 26:].flatten(1).any(1)
         assert both.float().mean() > 0.9
-        box = replace(glasses, box_y=0.25, box_side=0.5)  # the face is in the upper half of the picture: its eyes are at a fifth
+        box = replace(glasses, box_y=0.25, box_side=0.5)  # the face is in the upper half of the image: its eyes are at a fifth
         face = augment.Augmenter(box, (48, 48), torch.Generator().manual_seed(2))(torch.full((64, 1, 96, 96), 0.95))
         assert not ((face - 0.95).abs() > 0.05)[:, :, 34:].any()
         assert ((face - 0.95).abs() > 0.05).flatten(1).any(1).float().mean() > 0.9
@@ -420,7 +420,7 @@ class TestCommands:
         assert again.returncode == 2 and again.stderr.endswith("exists (use -y to overwrite)\n")
         measured = self.run("evaluate", out, "--data", data, "--backend", "torch", "--json", "--png", tmp_path / "c.png", "--train", data)
         result = json.loads(measured.stdout)
-        assert result["count"] == 21 and sum(map(sum, result["confusion"])) == 21 and result["without copies of a training picture"]["count"] == 21
+        assert result["count"] == 21 and sum(map(sum, result["confusion"])) == 21 and result["without copies of a training image"]["count"] == 21
         assert (tmp_path / "c.png").read_bytes()[:4] == b"\x89PNG"
 
     def test_engine_and_python_agree_on_a_mien_file(self, tmp_path: Path) -> None:
@@ -473,7 +473,7 @@ class TestCommands:
         helper = torch.load(tmp_path / "net.checkpoint.pt", weights_only=True)["helper"]
         assert helper["weight"].shape[0] == 40
         assert keras_file.read_model(str(tmp_path / "net.hdf5")).class_count == 2
-        for k, file in enumerate(sorted(faces.iterdir())):  # the same pictures, named as a user's own
+        for k, file in enumerate(sorted(faces.iterdir())):  # the same images, named as a user's own
             folder = tmp_path / "own" / ("woman", "man")[k % 2]
             folder.mkdir(parents=True, exist_ok=True)
             file.rename(folder / f"{k}.png")
@@ -481,7 +481,7 @@ class TestCommands:
         assert done.returncode == 0 and "no ages and ancestries" in done.stdout, done.stderr
 
     def test_fine_tuning_sees_the_faces_that_are_scored(self, tmp_path: Path) -> None:
-        """UTKFace's pictures are wider than faces: the loss that fine-tuning starts from is that of `evaluate`, which cuts them as the detector would."""
+        """UTKFace's images are wider than faces: the loss that fine-tuning starts from is that of `evaluate`, which cuts them as the detector would."""
         faces, rng = tmp_path / "faces", np.random.default_rng(4)
         faces.mkdir()
         for k in range(60):
@@ -540,7 +540,7 @@ class TestCommands:
             arrays["images"][5] = npz["images"][7]
         np.savez(data / "train.npz", **arrays)
         done = self.run("copies", data)
-        assert done.returncode == 0 and "train and test: of 21 pictures of test, 1 are bit-equal" in done.stdout
+        assert done.returncode == 0 and "train and test: of 21 images of test, 1 are bit-equal" in done.stdout
         assert "training uses 69 of 70 (1 dropped): 0 of them bit-equal" in done.stdout
 
     def test_bad_input(self, tmp_path: Path) -> None:
@@ -563,12 +563,12 @@ class TestCommands:
         arrays["labels"] = np.where(arrays["labels"] == 1, 2, arrays["labels"])
         np.savez(data / "train.npz", **arrays)
         done = self.run("emotion", "--data", data, "-o", tmp_path / "x.hdf5")
-        assert done.returncode == 4 and "no training picture of disgust" in done.stderr
+        assert done.returncode == 4 and "no training image of disgust" in done.stderr
 
 
 class TestFineTuning:
     def test_improves_on_a_shift(self, tmp_path: Path) -> None:
-        """Learned light on dark, used dark on light: a few pictures of the new kind must help."""
+        """Learned light on dark, used dark on light: a few images of the new kind must help."""
         from PIL import Image
         net, (accuracy, _) = trainer(tmp_path, 25).run()
         assert accuracy > 0.85
@@ -617,7 +617,7 @@ class TestFineTuning:
 
 class TestStart:
     def test_settled_norms_compute_the_same_and_fit_the_pictures(self) -> None:
-        """Batch normalisations that get the statistics of other pictures: equal answers, statistics of those pictures."""
+        """Batch normalizations that get the statistics of other images: equal answers, statistics of those images."""
         torch.manual_seed(3)
         net = KerasNet(architectures.mobilenet((32, 32, 1), 7)).eval()
         pictures = np.random.default_rng(4).integers(0, 256, (64, 32, 32, 1), dtype=np.uint8)
@@ -677,7 +677,7 @@ class TestStart:
         assert resized(x, (64, 64)).shape == (2, 1, 64, 64)
 
     def test_teacher_of_another_size_answers(self, tmp_path: Path) -> None:
-        """It is asked about the student's pictures enlarged, bilinearly."""
+        """It is asked about the student's images enlarged, bilinearly."""
         torch.manual_seed(6)
         teacher = KerasNet(architectures.mobilenet((32, 32, 1), 2)).eval()
         run = trainer(tmp_path, 1, distil=0.5, teachers=["larger"])

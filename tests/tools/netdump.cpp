@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// What does the engine compute inside? Test program: pictures in, scores (and all layers) out, for
+// What does the engine compute inside? Test program: images in, scores (and all layers) out, for
 // tests/compare_keras.py.
 //
-//   mien-netdump MODEL.mien [--isa NAME] [--layers] < pictures > results
-// stdin: any number of pictures of height * width * channels bytes, already of the network's input
-// size stdout: for each picture f32 logits, f32 probabilities; with --layers instead each layer's
+//   mien-netdump MODEL.mien [--isa NAME] [--layers] < images > results
+// stdin: any number of images of height * width * channels bytes, already of the network's input
+// size stdout: for each image f32 logits, f32 probabilities; with --layers instead each layer's
 // int8 tensor (channels last,
 //         no padding) and for the last layer its f32 logits
 #include <cstdio>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What do the tests share? Repeatable pictures, files, the instruction sets to try, memory with a
+// What do the tests share? Repeatable images, files, the instruction sets to try, memory with a
 // guard page behind it.
 #pragma once
 
@@ -25,7 +25,7 @@ namespace mien::test {
 
 using ByteVector = std::vector<std::uint8_t>;
 
-// The 32-bit LCG of Numerical Recipes: the same pictures in C++ and in tests/make_opencv_golden.py.
+// The 32-bit LCG of Numerical Recipes: the same images in C++ and in tests/make_opencv_golden.py.
 class Random {
 public:
     explicit Random(std::uint32_t seed) : state_(seed) {}

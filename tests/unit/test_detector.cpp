@@ -42,7 +42,7 @@ Gray shrink(const Gray& source, int width, int height) {
     return {width, height, resized(frame, {0, 0, source.width, source.height}, 1, width, height)};
 }
 
-// Boxes with neighbour counts, in order.
+// Boxes with neighbor counts, in order.
 std::vector<std::int32_t> detect(const ByteVector& file, const Gray& gray,
                                  const DetectorOptions& options, const Kernels& kernels,
                                  bool reference, DetectorStats* stats = nullptr,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Does drawing stay inside of the picture, and do labels stay readable: whole, inside, apart from
+// Does drawing stay inside of the image, and do labels stay readable: whole, inside, apart from
 // each other?
 #include <doctest/doctest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Are labelled faces read as they are meant, and scored by the right formulas? (Whole runs are in
+// Are labeled faces read as they are meant, and scored by the right formulas? (Whole runs are in
 // e2e/test_cli.py.)
 #include <doctest/doctest.h>
 

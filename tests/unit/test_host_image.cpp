@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Do pictures decode to the right pixels, the right way up, and do damaged ones fail with their
+// Do images decode to the right pixels, the right way up, and do damaged ones fail with their
 // cause?
 #include <doctest/doctest.h>
 
@@ -131,7 +131,7 @@ TEST_CASE("all eight orientations, both byte orders, in PNG") {
             const Image& turned = decoded->image;
             CHECK(turned.width == (o >= 5 ? h : w));
             CHECK(turned.height == (o >= 5 ? w : h));
-            // Where the standard says that row 0 and column 0 of the stored picture are to be seen.
+            // Where the standard says that row 0 and column 0 of the stored image are to be seen.
             bool equal = true;
             for (int y = 0; y < h; ++y) {
                 for (int x = 0; x < w; ++x) {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Gray and resize are OpenCV's to the bit: checksums made with OpenCV on the same generated
-// pictures.
+// Gray and resize are OpenCV's to the bit: checksums made with OpenCV on the same generated images.
 #include <doctest/doctest.h>
 
 #include "base/crc32.h"

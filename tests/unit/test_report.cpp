@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Are the colours of maps even and ordered, are maps drawn where they belong, and are tables of
+// Are the colors of maps even and ordered, are maps drawn where they belong, and are tables of
 // groups read as they are meant?
 #include <doctest/doctest.h>
 
@@ -90,7 +90,7 @@ TEST_CASE("heatmap: a map is drawn inside of its area, and nothing where it is 0
     CHECK(at(10, 5) == untouched);
     CHECK(at(17, 12) != untouched);
     CHECK(at(17, 12)[0] > at(17, 12)[2]);  // red
-    // Outside of the picture, of no size, with too few values: nothing happens.
+    // Outside of the image, of no size, with too few values: nothing happens.
     for (const Rect area :
          {Rect{-100, -100, 20, 20}, Rect{25, 15, 50, 50}, Rect{0, 0, 0, 5}, Rect{-5, -5, 60, 60}})
         painted({values, 2, 2}, false, area);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The heap of a test module: counts who asks for memory. tests/web/allocation.mjs reads the count
-// while pictures are processed.
+// while images are processed.
 #include <cstddef>
 #include <cstdlib>
 

@@ -4,7 +4,7 @@
 errors       one-line errors and exit codes
 format       .mien files: write, read, validate              (docs/FILE_FORMAT.md)
 image        gray and bilinear resize, bit-equal to OpenCV's
-pictures     calibration pictures from .npz or folders, synthetic ones
+images     calibration images from .npz or folders, synthetic ones
 tensor_ops   convolution and pooling in numpy
 keras_file   Keras HDF5 and .keras files, without Keras
 fold         Keras layers to mien layers, still in real numbers

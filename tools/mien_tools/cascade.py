@@ -32,7 +32,7 @@ class _Refused(Exception):
 
 
 def parse_xml(path: str, data: bytes) -> Tuple[Element, str]:
-    """The tree, and the comments before the stages (where the licence is)."""
+    """The tree, and the comments before the stages (where the license is)."""
     top = Element("", {})
     stack: List[Element] = [top]
     comments: List[str] = []
@@ -206,7 +206,7 @@ def _parents_first(tree: Tree) -> bool:
 
 
 def read_cascade(path: str, data: bytes) -> Tuple[Cascade, str]:
-    """The cascade and the licence text in the comments at the top of the file."""
+    """The cascade and the license text in the comments at the top of the file."""
     root, licence = parse_xml(path, data)
     reader = _Reader(path)
     if root.tag != "opencv_storage" or not root.children:

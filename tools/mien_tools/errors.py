@@ -72,7 +72,7 @@ def read_bytes(path: Union[str, os.PathLike], largest: int = 1 << 30) -> bytes:
 
 
 def write_file(path: Union[str, os.PathLike], data: bytes, overwrite: bool) -> None:
-    """All of the file or nothing: a temporary neighbour, then a rename."""
+    """All of the file or nothing: a temporary neighbor, then a rename."""
     path = Path(path)
     if path.exists() and not overwrite:
         raise UsageError(path, "exists (use -y to overwrite)")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """From Keras layers to the eight ops of a .mien file, still in real numbers (float64).
 
-Batch normalisation goes into the convolution before it, ReLU into whatever can apply it, a separable
+Batch normalization goes into the convolution before it, ReLU into whatever can apply it, a separable
 convolution becomes two, a dense layer a convolution over the whole map, and a last convolution with
 global average pooling behind it becomes conv_gap. What cannot be said in these ops is refused."""
 
@@ -22,7 +22,7 @@ NO_PADS = (0, 0, 0, 0)
 
 @dataclass
 class Op:
-    """Op i makes tensor i + 1; tensor 0 is the picture. Weights as in the file, but real."""
+    """Op i makes tensor i + 1; tensor 0 is the image. Weights as in the file, but real."""
 
     name: str
     op: int
@@ -149,7 +149,7 @@ def _simplify(model: KerasModel) -> List[Layer]:
 
 
 def _affine(layer: Layer) -> Tuple[np.ndarray, np.ndarray]:
-    """Batch normalisation as factor and offset, in double."""
+    """Batch normalization as factor and offset, in double."""
     w = {role: array.astype(np.float64) for role, array in layer.weights.items()}
     factor = w.get("gamma", 1.0) / np.sqrt(w["moving_variance"] + layer.epsilon)
     return factor, w.get("beta", 0.0) - w["moving_mean"] * factor
@@ -198,7 +198,7 @@ def _fold_layer(folder: _Folder, layer: Layer, ins: List[_Value], alone: bool) -
                              weights=kernel.transpose(3, 0, 1, 2), bias=_bias(layer, layer.filters)))
     if layer.kind == "batch_norm":
         if source.flat and source.shape[:2] != (1, 1):
-            folder.refuse(layer, "batch normalisation of a flattened map is not supported")
+            folder.refuse(layer, "batch normalization of a flattened map is not supported")
         factor, offset = _affine(layer)
         if producer is not None and alone and producer.weights is not None and not producer.relu:
             channel_axis = (-1,) if producer.op == mien.DEPTHWISE else (-1, 1, 1, 1)

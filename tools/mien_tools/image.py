@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Gray and resize for 8-bit pictures, bit-equal to OpenCV 4 (and to src/image/), so that what
+"""Gray and resize for 8-bit images, bit-equal to OpenCV 4 (and to src/image/), so that what
 a network is calibrated on is what the engine will feed it."""
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ def resize(pictures: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def to_network_input(pictures: np.ndarray, height: int, width: int, channels: int) -> np.ndarray:
-    """Pictures [N, h, w] gray or [N, h, w, 1 | 3 | 4] to uint8 [N, height, width, channels].
+    """Images [N, h, w] gray or [N, h, w, 1 | 3 | 4] to uint8 [N, height, width, channels].
 
-    Colour becomes gray before the resize, as in the engine."""
+    Color becomes gray before the resize, as in the engine."""
     if pictures.ndim == 4 and pictures.shape[3] == 1:
         pictures = pictures[..., 0]
     if channels == 1:

@@ -147,7 +147,7 @@ class _Config:
 
     def activation(self, default: str = "linear") -> str:
         value = self.values.get("activation", default)
-        if isinstance(value, dict):  # a serialised function
+        if isinstance(value, dict):  # a serialized function
             value = value.get("config", value.get("class_name"))
             if isinstance(value, dict):
                 value = value.get("name")
@@ -326,7 +326,7 @@ def _spatial_input(path: str, name: str, values: Dict[str, Any]) -> Optional[Tup
     if shape is None:
         return None
     if not isinstance(shape, (list, tuple)) or len(shape) != 4:
-        raise ModelError(path, f"layer '{name}': the input has shape {shape!r}, not that of a picture")
+        raise ModelError(path, f"layer '{name}': the input has shape {shape!r}, not that of an image")
     if not all(isinstance(v, int) for v in shape[1:]):
         raise ModelError(path, f"layer '{name}': the input size {tuple(shape[1:])!r} is not fixed")
     h, w, c = shape[1:]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Pictures to calibrate on, from an .npz file or a folder, and synthetic ones for tests."""
+"""Images to calibrate on, from an .npz file or a folder, and synthetic ones for tests."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def decode(data: bytes, where: str) -> np.ndarray:
     try:
         from PIL import Image
     except ImportError:
-        raise UnreadableError(where, "reading pictures needs Pillow") from None
+        raise UnreadableError(where, "reading images needs Pillow") from None
     try:
         with Image.open(io.BytesIO(data)) as picture:
             gray = picture.mode in ("1", "L", "I", "I;16", "F")
             return np.asarray(picture.convert("L" if gray else "RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        raise UnreadableError(where, "not a picture that can be read") from None
+        raise UnreadableError(where, "not an image that can be read") from None
 
 
 def read_picture(path: str) -> np.ndarray:
@@ -49,7 +49,7 @@ def edge_pad(picture: np.ndarray, pixels: int) -> np.ndarray:
 
 
 def load(path: str, count: int, size: Tuple[int, int, int], padding: int = 0) -> np.ndarray:
-    """At most `count` pictures as the network's input: uint8 [N, height, width, channels].
+    """At most `count` images as the network's input: uint8 [N, height, width, channels].
 
     `path` is a folder, an .npz with `images` [N, h, w] or [N, h, w, c], or one with JPEG files end to end
     in `jpeg` and their places in `offset`. `padding` repeats the edge by so many pixels a side."""
@@ -80,13 +80,13 @@ def load(path: str, count: int, size: Tuple[int, int, int], padding: int = 0) ->
             cause = getattr(error, "strerror", None) or "not an .npz file that can be read"
             raise UnreadableError(path, cause) from None
     if not pictures:
-        raise UnreadableError(path, "no pictures in it")
+        raise UnreadableError(path, "no images in it")
     height, width, channels = size
     return np.concatenate([image.to_network_input(edge_pad(p, padding)[None], height, width, channels) for p in pictures])
 
 
 def synthetic(count: int, size: Tuple[int, int, int], seed: int) -> np.ndarray:
-    """Smooth made-up pictures, uint8 [N, height, width, channels]: coarse random grids, enlarged, two scales mixed.
+    """Smooth made-up images, uint8 [N, height, width, channels]: coarse random grids, enlarged, two scales mixed.
 
     Only integers, with a generator of our own: the same on every machine and version of numpy."""
     height, width, channels = size

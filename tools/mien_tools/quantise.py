@@ -2,13 +2,13 @@
 """From real numbers to integers: what docs/QUANTISATION.md leaves to the converter.
 
 1. Steps. Tensors that an op ties together (inputs and output of add, pools and relu) form a group. The range of
-   a group comes from calibration pictures. Inside of a group every channel gets a step of its own: a convolution
+   a group comes from calibration images. Inside of a group every channel gets a step of its own: a convolution
    has one scale per output channel, so it can deliver any steps for free, and a reader takes them up in its
-   weights (a depthwise one exactly; others in weights that are then quantised).
+   weights (a depthwise one exactly; others in weights that are then quantized).
 2. Weights. Each layer, in order, gets the weights and biases that best reproduce the float network's output from the
    *integer* input that it will really see (ridge regression towards the original weights), so that errors of
    earlier layers are partly undone; then they are rounded one after the other, each time moving the error to the
-   weights not rounded yet (optimal brain quantisation), and the bias takes what mean error is left.
+   weights not rounded yet (optimal brain quantization), and the bias takes what mean error is left.
 
 All of this only chooses numbers in the file; the arithmetic stays that of docs/QUANTISATION.md."""
 
@@ -23,9 +23,9 @@ from . import format as mien
 from . import reference, tensor_ops
 from .fold import FloatNet, Op
 
-CHUNK = 50      # pictures at a time
-STRIPE = 10     # pictures that are looked at in the same positions
-SAMPLES = 120000  # positions of a layer, over all pictures, that its weights are fitted to
+CHUNK = 50      # images at a time
+STRIPE = 10     # images that are looked at in the same positions
+SAMPLES = 120000  # positions of a layer, over all images, that its weights are fitted to
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Options:
     """What to try; the defaults are what agrees best with the float networks of tests/compare_keras.py."""
 
     range_method: str = "mse"     # "max", "mse" (least squared error) or a percentile
-    shift: bool = True            # centre the range of each channel where nothing needs 0 to stay 0
+    shift: bool = True            # center the range of each channel where nothing needs 0 to stay 0
     equalise: Optional[float] = None  # 0: one step a tensor; 1: every channel uses the whole range; None: weigh what each needs
     refit: bool = True            # regression against the float network
     rounding: str = "error"       # "nearest" or "error" (feedback)
@@ -72,14 +72,14 @@ def groups_of(net: FloatNet) -> List[int]:
     return [find(t) for t in range(len(parent))]
 
 
-def _least_error_ranges(flat: np.ndarray, centred: bool) -> Tuple[np.ndarray, np.ndarray]:
-    """Per column the interval with the least squared error of rounding and clipping together. `centred` intervals may lie
+def _least_error_ranges(flat: np.ndarray, centered: bool) -> Tuple[np.ndarray, np.ndarray]:
+    """Per column the interval with the least squared error of rounding and clipping together. `centered` intervals may lie
     anywhere; others are used as -max..max."""
     bins = 256
     if len(flat) > 1 << 19:
         flat = flat[::-(-len(flat) // (1 << 19))]
     low, high = flat.min(axis=0).astype(np.float64), flat.max(axis=0).astype(np.float64)
-    if not centred:
+    if not centered:
         high = np.maximum(np.maximum(-low, high), 1e-30)
         low = np.where(low < 0, -high, 0.0)
     width = np.maximum((high - low) / bins, 1e-30)
@@ -93,7 +93,7 @@ def _least_error_ranges(flat: np.ndarray, centred: bool) -> Tuple[np.ndarray, np
         n, s1, s2 = (np.concatenate([[0.0], np.cumsum(counts * centres ** k)]) for k in range(3))
         below = edges ** 2 * n - 2 * edges * s1 + s2
         above = edges ** 2 * (n[-1] - n) - 2 * edges * (s1[-1] - s1) + (s2[-1] - s2)
-        if centred:
+        if centered:
             cost = below[:, None] + above[None] + x.size * ((edges[None] - edges[:, None]) / 254) ** 2 / 12
             cost[np.arange(bins + 1)[:, None] >= np.arange(bins + 1)[None]] = np.inf
             i, j = np.unravel_index(np.argmin(cost), cost.shape)
@@ -108,11 +108,11 @@ def _least_error_ranges(flat: np.ndarray, centred: bool) -> Tuple[np.ndarray, np
     return low, high
 
 
-def channel_ranges(x: np.ndarray, method: str, centred: bool) -> Tuple[np.ndarray, np.ndarray]:
+def channel_ranges(x: np.ndarray, method: str, centered: bool) -> Tuple[np.ndarray, np.ndarray]:
     """[C] and [C]: the interval of values worth representing, channel by channel."""
     flat = x.reshape(-1, x.shape[-1])
     if method == "mse":
-        return _least_error_ranges(flat, centred)
+        return _least_error_ranges(flat, centered)
     if method == "max":
         return flat.min(axis=0).astype(np.float64), flat.max(axis=0).astype(np.float64)
     tail = 100 - float(method)
@@ -166,8 +166,8 @@ def _weigh_steps(finest: np.ndarray, readers: List[Tuple[Op, np.ndarray]]) -> np
 # ---------------------------------------------------------------- one layer with weights
 
 def _positions(size: Tuple[int, int, int], pictures: int, first: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Which output positions to look at: all of a small map, a regular sample of a large one that differs from picture to
-    picture. Neighbours say the same thing, so more would cost much and change little."""
+    """Which output positions to look at: all of a small map, a regular sample of a large one that differs from image to
+    image. Neighbors say the same thing, so more would cost much and change little."""
     total = size[0] * size[1]
     wanted = min(total, max(16, SAMPLES // max(pictures, 1)))
     step = total / wanted
@@ -222,7 +222,7 @@ def _round_with_feedback(target: np.ndarray, step: np.ndarray, hessian: np.ndarr
 
 def _moments(op: Op, xf: np.ndarray, xq: np.ndarray, step_in: np.ndarray, progress: Callable[[int, int], None]) -> Tuple[np.ndarray, ...]:
     """Sums over all positions, with a leading axis of channels for depthwise ops (else 1):
-    quantised inputs times themselves, times the float inputs, and both means."""
+    quantized inputs times themselves, times the float inputs, and both means."""
     hqq = hqf = mq = mf = None
     rows = 0
     for start in range(0, len(xf), STRIPE):
@@ -329,7 +329,7 @@ def _search_step(target: np.ndarray, step: np.ndarray, room: np.ndarray, hessian
 
 def quantise(net: FloatNet, pixels: np.ndarray, input_scale: float, input_offset: float, labels: List[str],
              options: Optional[Options] = None, progress: Progress = None) -> mien.Network:
-    """The integer network. `pixels` uint8 [N, h, w, c] are the calibration pictures."""
+    """The integer network. `pixels` uint8 [N, h, w, c] are the calibration images."""
     options = options or Options()
     ends = np.float32(input_offset), np.float32(255) * np.float32(input_scale) + np.float32(input_offset)
     input_quant = max(float(max(abs(e) for e in ends)) / 127, 1e-9)

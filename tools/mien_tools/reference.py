@@ -149,7 +149,7 @@ def integer_layer(layer: mien.Layer, x: np.ndarray, x2: Optional[np.ndarray] = N
 def integer_forward(net: mien.Network, pixels: np.ndarray, batch: int = 64,
                     observer: Optional[Callable[[int, int, np.ndarray], None]] = None,
                     progress: Optional[Callable[[int, int], None]] = None) -> np.ndarray:
-    """uint8 [N, h, w, c] to float32 logits [N, classes]. observer(layer, first picture, output) sees every layer."""
+    """uint8 [N, h, w, c] to float32 logits [N, classes]. observer(layer, first image, output) sees every layer."""
     table = input_table(net)
     last_use = {t: i for i, layer in enumerate(net.layers) for t in (layer.input, layer.input2)}
     logits = np.zeros((len(pixels), net.class_count), np.float32)
@@ -194,7 +194,7 @@ def scores(net: mien.Network, logits: np.ndarray) -> np.ndarray:
 
 
 def layer_checksums(net: mien.Network, pixels: np.ndarray) -> Tuple[List[int], np.ndarray]:
-    """For one picture [h, w, c]: the CRC-32 of each layer's output, and the logits."""
+    """For one image [h, w, c]: the CRC-32 of each layer's output, and the logits."""
     crcs: List[int] = []
 
     def note(_: int, __: int, value: np.ndarray) -> None:

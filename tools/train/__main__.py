@@ -2,7 +2,7 @@
 """Trains, fine-tunes and measures mien's networks.
 
   python3 tools/train data FER2013                     what is in a data set, and what is rejected
-  python3 tools/train copies FER2013                   pictures of one split that are in another too
+  python3 tools/train copies FER2013                   images of one split that are in another too
   python3 tools/train emotion --data FER2013 -o X.hdf5
   python3 tools/train gender --data utkface64.npz -o X.hdf5
   python3 tools/train fine-tune X.hdf5 --data MY_FACES -o MINE.hdf5 --mien MINE.mien
@@ -98,7 +98,7 @@ def framed(dataset: datasets.Dataset, samples: datasets.Samples, size: Tuple[int
 
 
 def source_size(task: str, args: argparse.Namespace, size: Tuple[int, int, int]) -> Tuple[int, int, int]:
-    """Pictures that are to be cut further are read larger than the network's input."""
+    """Images that are to be cut further are read larger than the network's input."""
     wide = task == "gender" and any(Path(p).suffix == ".npz" or Path(p).is_dir() for p in args.data)
     return (max(size[0], 64), max(size[1], 64), size[2]) if wide else size
 
@@ -148,14 +148,14 @@ def run_training(args: argparse.Namespace) -> int:
         shape = start.input_shape
     data = load_data(args, task, source_size(task, args, shape))
     if "train" not in data.splits or "validation" not in data.splits:
-        raise errors.ModelError(data.path, "needs training and validation pictures; it has " + (", ".join(data.splits) or "none"))
+        raise errors.ModelError(data.path, "needs training and validation images; it has " + (", ".join(data.splits) or "none"))
     train, validation = data.splits["train"], data.splits["validation"]
     missing = [data.classes[k] for k in range(len(data.classes)) if not (train.labels == k).any()]
     if missing:
-        raise errors.ModelError(data.path, f"no training picture of {', '.join(missing)}")
+        raise errors.ModelError(data.path, f"no training image of {', '.join(missing)}")
     if not args.keep_copies:
         train, dropped = datasets.fresh_training(data, lambda k, n: report(f"looking for copies: {k} of {n}", transient=True))
-        report(f"dropped {dropped:,} training pictures that are copies of validation or test pictures (train copies lists them)")
+        report(f"dropped {dropped:,} training images that are copies of validation or test images (train copies lists them)")
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     recipe = recipe_of(args, task)
@@ -178,7 +178,7 @@ def run_training(args: argparse.Namespace) -> int:
         recipe.architecture, recipe.start = start.name, start.sha256[:16]
         net = KerasNet(start if start.class_count == len(data.classes) else with_classes(start, len(data.classes)))
         settle_norms(net, framed(data, train.only(np.arange(min(len(train), 512))), shape[:2]))
-    report(f"{recipe.architecture}: {net.store_keras().parameter_count:,} parameters, {len(train):,} training and {len(validation):,} validation pictures")
+    report(f"{recipe.architecture}: {net.store_keras().parameter_count:,} parameters, {len(train):,} training and {len(validation):,} validation images")
     checkpoint = args.checkpoint or args.output.with_suffix(".checkpoint.pt")
     log = args.log or args.output.with_suffix(".csv")
     trainer = Trainer(net, recipe, TrainingData(train.images, train.labels, auxiliary, soft, framed(data, validation, shape[:2]), validation.labels),
@@ -244,15 +244,15 @@ def run_fine_tune(args: argparse.Namespace) -> int:
     data = load_data(args, kind, source_size(kind, args, base.input_shape), labels)
     same = tuple(data.classes) == known or (labels is not None and len(labels) == base.class_count and args.keep_head)
     if "train" not in data.splits:
-        raise errors.ModelError(data.path, "no training pictures")
+        raise errors.ModelError(data.path, "no training images")
     if "validation" not in data.splits:
-        raise errors.ModelError(data.path, "too few pictures to keep some for validation (put them into train/ and validation/)")
+        raise errors.ModelError(data.path, "too few images to keep some for validation (put them into train/ and validation/)")
     train, validation = data.splits["train"], data.splits["validation"]
     if not same:
         report(f"classes {', '.join(data.classes)}: a new last layer")
         missing = [data.classes[k] for k in range(len(data.classes)) if not (train.labels == k).any()]
         if missing:
-            raise errors.ModelError(data.path, f"no training picture of {', '.join(missing)}")
+            raise errors.ModelError(data.path, f"no training image of {', '.join(missing)}")
     torch.set_num_threads(args.threads)
     recipe = Recipe(architecture=base.sha256[:16], epochs=args.epochs, batch=max(1, min(args.batch, len(train))), rate=args.rate, warm_up=1.0, weight_decay=0.0,
                     average=0.98, freeze_norm=True, dropout=0.0, seed=args.seed, bf16=args.bf16, label_smoothing=0.05,
@@ -275,7 +275,7 @@ def run_fine_tune(args: argparse.Namespace) -> int:
         np.savez_compressed(calibration, images=framed(data, train.only(np.arange(min(len(train), 500))), base.input_shape[:2]))
         command = [sys.executable, str(HERE.parent / "convert_keras.py"), "-y", str(args.output), "-o", str(args.mien), "--labels", ",".join(data.classes),
                    "--task", task, "--name", args.mien.stem, "--source", f"fine-tuned from {args.model.name}", "--calibrate", str(calibration),
-                   "--calibrate-name", "the training pictures"]
+                   "--calibrate-name", "the training images"]
         status = subprocess.run(command, check=False).returncode
         calibration.unlink(missing_ok=True)
         return status
@@ -285,7 +285,7 @@ def run_fine_tune(args: argparse.Namespace) -> int:
 # ---------------------------------------------------------------- measuring
 
 def scored_split(args: argparse.Namespace, model: Model) -> Tuple[datasets.Dataset, datasets.Samples, np.ndarray, Tuple[str, ...]]:
-    """Data set, the chosen split, its pictures cut as the engine would, and the classes."""
+    """Data set, the chosen split, its images cut as the engine would, and the classes."""
     task = args.task or ("gender" if model.labels and "woman" in model.labels else "emotion")
     labels = args.labels.split(",") if args.labels else list(model.labels or {"gender": datasets.GENDERS}.get(task, datasets.EMOTIONS))
     size = model.input_shape
@@ -321,7 +321,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         fresh = np.array([p.tobytes() not in known for p in samples.images])
         near = datasets.likeness(samples.images, seen.images, lambda k, n: report(f"looking for copies: {k} of {n}", transient=True))[0] >= data.least_likeness
         right = probabilities.argmax(1) == samples.labels
-        for what, keep in (("bit-equal to a training picture", fresh), ("copies of a training picture", ~near)):
+        for what, keep in (("bit-equal to a training image", fresh), ("copies of a training image", ~near)):
             text.append(f"without the {(~keep).sum():,} that are {what}: accuracy {100 * right[keep].mean():.2f} % of {keep.sum():,}")
             result[f"without {what}"] = {"count": int(keep.sum()), "accuracy": float(right[keep].mean())}
     if samples.votes is not None and labels == datasets.EMOTIONS:
@@ -365,7 +365,7 @@ def run_groups(args: argparse.Namespace) -> int:
     model = open_model(args, args.model)
     expression = not (model.labels and "woman" in model.labels) and args.task != "gender"
     chosen = copy.copy(args)
-    if expression:  # the pictures are of the gender set; its labels are only used to group them
+    if expression:  # the images are of the gender set; its labels are only used to group them
         chosen.task, chosen.labels = "gender", ",".join(datasets.GENDERS)
     data, samples, images, labels = scored_split(chosen, model)
     if samples.age is None or samples.ancestry is None:
@@ -427,25 +427,25 @@ def run_data(args: argparse.Namespace) -> int:
 
 
 def run_calibration(args: argparse.Namespace) -> int:
-    """Training pictures as the network is given them, none of them a copy of a held-out one: what convert_keras.py takes ranges from."""
+    """Training images as the network is given them, none of them a copy of a held-out one: what convert_keras.py takes ranges from."""
     if args.output.exists() and not args.yes:
         raise errors.UsageError(args.output, "exists (use -y to overwrite)")
     side = (args.size, args.size, 3 if args.colour else 1)
     data = load_data(args, args.task, source_size(args.task, args, side), quiet=True)
     if "train" not in data.splits:
-        raise errors.ModelError(data.path, "no training pictures")
+        raise errors.ModelError(data.path, "no training images")
     train, dropped = datasets.fresh_training(data)
     chosen = np.random.default_rng(args.seed).permutation(len(train))[:args.count]
     images = framed(data, train.only(np.sort(chosen)), side[:2])
     written = io.BytesIO()
     np.savez_compressed(written, images=images)
     errors.write_file(args.output, written.getvalue(), True)
-    report(f"{args.output}: {len(images):,} of {len(train):,} training pictures ({dropped:,} copies of held-out ones left out)")
+    report(f"{args.output}: {len(images):,} of {len(train):,} training images ({dropped:,} copies of held-out ones left out)")
     return 0
 
 
 def run_copies(args: argparse.Namespace) -> int:
-    """Pictures of one split that are in another too, and a check that what training uses has none left."""
+    """Images of one split that are in another too, and a check that what training uses has none left."""
     data = load_data(args, args.task, (48, 48, 1), quiet=True)
     names = [s for s in datasets.SPLITS if s in data.splits]
     for k, first in enumerate(names):
@@ -455,7 +455,7 @@ def run_copies(args: argparse.Namespace) -> int:
             same = sum(p.tobytes() in equal for p in b.images)
             best, which = datasets.likeness(b.images, a.images, lambda n, of: report(f"{first} and {second}: {n} of {of}", transient=True))
             near = best >= data.least_likeness
-            report(f"{first} and {second}: of {len(b):,} pictures of {second}, {same} are bit-equal to one of {first}, {near.sum()} are copies "
+            report(f"{first} and {second}: of {len(b):,} images of {second}, {same} are bit-equal to one of {first}, {near.sum()} are copies "
                    f"(likeness {data.least_likeness} and more)")
             if args.list:
                 for i in np.flatnonzero(near):
@@ -466,7 +466,7 @@ def run_copies(args: argparse.Namespace) -> int:
     kept, dropped = datasets.fresh_training(data)
     left = {p.tobytes() for p in kept.images} & {p.tobytes() for s in held_out for p in s.images}
     worst = float(datasets.likeness(kept.images, np.concatenate([s.images for s in held_out]))[0].max())
-    report(f"training uses {len(kept):,} of {len(data.splits['train']):,} ({dropped:,} dropped): {len(left)} of them bit-equal to a held-out picture, "
+    report(f"training uses {len(kept):,} of {len(data.splits['train']):,} ({dropped:,} dropped): {len(left)} of them bit-equal to a held-out image, "
            f"largest likeness {worst:.3f}")
     return 1 if left or worst >= data.least_likeness else 0
 
@@ -511,7 +511,7 @@ def add_training(parser: argparse.ArgumentParser, task: str) -> None:
     parser.add_argument("--views", type=int, default=defaults.views,
                         help="changed copies of the set to keep in memory with the teachers' answers, used in turn: as fast as without a teacher; 0: new ones every epoch")
     parser.add_argument("--view-store", type=Path, help="existing folder to keep the views in as well, for a resumed run and for others with the same teachers and augmentation")
-    parser.add_argument("--keep-copies", action="store_true", help="do not drop training pictures that are copies of held-out ones")
+    parser.add_argument("--keep-copies", action="store_true", help="do not drop training images that are copies of held-out ones")
     add_run(parser)
 
 
@@ -541,9 +541,9 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
         sub = commands.add_parser(task, help=f"train a network for {'expressions' if task == 'emotion' else 'gender'}", **shown)
         add_training(sub, task)
         sub.set_defaults(run=run_training)
-    sub = commands.add_parser("fine-tune", help="go on from a trained network with pictures of your own", **shown)
+    sub = commands.add_parser("fine-tune", help="go on from a trained network with images of your own", **shown)
     sub.add_argument("model", type=Path, help="Keras HDF5 file")
-    sub.add_argument("--data", type=Path, nargs="+", required=True, help="a folder with a sub-folder a class, or another data set")
+    sub.add_argument("--data", type=Path, nargs="+", required=True, help="a folder with a sub-folder per class, or another data set")
     sub.add_argument("-o", "--output", type=Path, required=True, help="Keras HDF5 file to write")
     sub.add_argument("--mien", type=Path, help="also convert to this .mien file")
     sub.add_argument("-y", "--yes", action="store_true", help="overwrite the outputs")
@@ -561,16 +561,16 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     sub.add_argument("-o", "--output", type=Path, required=True, help="Keras HDF5 file to write")
     sub.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
     sub.add_argument("--size", type=int, default=0, help="side of the input, if it is not the architecture's")
-    sub.add_argument("--gray", action="store_true", help="a network for RGB becomes one for gray pictures, with the answers that it gives to pictures without colour")
+    sub.add_argument("--gray", action="store_true", help="a network for RGB becomes one for gray images, with the answers that it gives to images without color")
     sub.set_defaults(run=run_export)
     sub = commands.add_parser("evaluate", help="accuracy, per class figures, confusion matrix, calibration", **shown)
     sub.add_argument("model", type=Path, help="Keras HDF5, .keras or .mien file")
     add_measuring(sub)
-    sub.add_argument("--train", type=Path, help="data set that the model was trained on: also scores without pictures that are in it")
-    sub.add_argument("--compare", type=Path, help="a second model on the same pictures")
+    sub.add_argument("--train", type=Path, help="data set that the model was trained on: also scores without images that are in it")
+    sub.add_argument("--compare", type=Path, help="a second model on the same images")
     sub.add_argument("--png", type=Path, help="draw the confusion matrix")
     sub.add_argument("--title", help="of the drawing")
-    sub.add_argument("--scores", type=Path, help="CSV with the probabilities of every picture")
+    sub.add_argument("--scores", type=Path, help="CSV with the probabilities of every image")
     sub.add_argument("--json", action="store_true")
     sub.set_defaults(run=run_evaluate)
     sub = commands.add_parser("conditions", help="accuracy under occlusion, blur, darkness, small faces, rotation", **shown)
@@ -586,7 +586,7 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     add_measuring(sub)
     sub.add_argument("--detector", action="store_true", help="a gender network also where the program's own detector finds the face")
     sub.set_defaults(run=run_groups)
-    sub = commands.add_parser("calibration", help="training pictures for the converter's --calibrate", **shown)
+    sub = commands.add_parser("calibration", help="training images for the converter's --calibrate", **shown)
     sub.add_argument("--data", type=Path, nargs="+", required=True)
     sub.add_argument("-o", "--output", type=Path, required=True, help=".npz to write")
     sub.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
@@ -603,7 +603,7 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     sub.add_argument("--package", type=Path, help="the npm package, if it is here already")
     sub.set_defaults(run=run_face_net)
     for name, run, help_text in (("data", run_data, "show what a data set holds, and what is rejected"),
-                                 ("copies", run_copies, "pictures of one split that are in another too")):
+                                 ("copies", run_copies, "images of one split that are in another too")):
         sub = commands.add_parser(name, help=help_text, **shown)
         sub.add_argument("data", type=Path, nargs="+")
         sub.add_argument("--task", choices=("emotion", "gender"), default="emotion")

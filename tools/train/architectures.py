@@ -193,7 +193,7 @@ def in_colour(model: KerasModel) -> KerasModel:
 
 
 def in_gray(model: KerasModel) -> KerasModel:
-    """A network for RGB as one for gray pictures that answers as it does when all three channels are equal."""
+    """A network for RGB as one for gray images that answers as it does when all three channels are equal."""
     return _with_first_kernel(model, 1, lambda kernel: kernel.sum(2, keepdims=True))
 
 

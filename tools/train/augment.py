@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Random changes to training pictures, a batch at a time in torch: what a detector's box, a cheap camera and a dim room do to a face.
+"""Random changes to training images, a batch at a time in torch: what a detector's box, a cheap camera and a dim room do to a face.
 
-Pictures are float tensors [N, c, h, w] in 0..1, c 1 (gray) or 3 (RGB). All randomness comes from the
+Images are float tensors [N, c, h, w] in 0..1, c 1 (gray) or 3 (RGB). All randomness comes from the
 generator that is handed in, so that a resumed run sees what the uninterrupted one would have seen.
 The original's ranges (ImageDataGenerator and its own ImageGenerator) are the preset "original"."""
 
@@ -15,31 +15,31 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-LUMA = (0.299, 0.587, 0.114)  # of R, G, B: ITU-R BT.601, as pictures are turned gray
+LUMA = (0.299, 0.587, 0.114)  # of R, G, B: ITU-R BT.601, as images are turned gray
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges are half-widths of a uniform distribution unless said otherwise; p_... is the share of pictures."""
+    """Ranges are half-widths of a uniform distribution unless said otherwise; p_... is the share of images."""
 
     flip: float = 0.5             # share
     rotation: float = 10.0        # degrees
     shift: float = 0.1            # of the side
     zoom: float = 0.1             # of the size
     stretch: float = 0.05         # width against height
-    box_x: float = 0.5            # where the face box lies in the picture: centre and side in parts of the picture's, and their
-    box_y: float = 0.5            # deviations. The default is the whole picture.
+    box_x: float = 0.5            # where the face box lies in the image: center and side in parts of the image's, and their
+    box_y: float = 0.5            # deviations. The default is the whole image.
     box_side: float = 1.0
-    box_jitter: float = 0.0       # deviation of the centre
+    box_jitter: float = 0.0       # deviation of the center
     box_side_jitter: float = 0.0
     p_light: float = 0.0          # share that gets the five below
     brightness: float = 0.5       # factor 1 +- this (blend with black)
     contrast: float = 0.5         # factor 1 +- this (blend with the mean)
-    saturation: float = 0.5       # factor 1 +- this (blend with gray); colour only
+    saturation: float = 0.5       # factor 1 +- this (blend with gray); color only
     gamma: float = 0.0            # exponent exp(+- this)
     slope: float = 0.0            # deviation of a ramp of light from side to side
-    p_lighting: float = 0.0       # PCA noise along the picture's own colours; colour only
-    p_gray: float = 0.0           # share turned gray; colour only
+    p_lighting: float = 0.0       # PCA noise along the image's own colors; color only
+    p_gray: float = 0.0           # share turned gray; color only
     p_crop: float = 0.0           # share cut by up to 0.3 of the side, zoom 0.75 to 1.25, as the original's random crop
     p_patch: float = 0.0          # share with a rectangle hidden
     p_bar: float = 0.0            # share with a bar over the eyes or the mouth (mask)
@@ -95,7 +95,7 @@ class Augmenter:
         return x.clamp_(0, 1)
 
     def _glasses(self, x: torch.Tensor) -> torch.Tensor:
-        """Two superellipses around the eyes, a bridge and the first bit of the temples, on the picture as it was handed in, so that they move with the face."""
+        """Two superellipses around the eyes, a bridge and the first bit of the temples, on the image as it was handed in, so that they move with the face."""
         s = self.settings
         rows = self._chosen(len(x), s.p_glasses).nonzero().flatten() if s.p_glasses else torch.zeros(0)
         k, (h, w) = len(rows), x.shape[2:]
@@ -249,8 +249,8 @@ class Augmenter:
         return x
 
 
-# Where the Haar detector's box lies in a UTKFace chip: measured on 2,000 training pictures (chips padded by repeating their edge,
-# scale factor 1.1, 3 neighbours); the mean and the deviation of centre x, centre y and side, in parts of the chip.
+# Where the Haar detector's box lies in a UTKFace chip: measured on 2,000 training images (chips padded by repeating their edge,
+# scale factor 1.1, 3 neighbors); the mean and the deviation of center x, center y and side, in parts of the chip.
 UTKFACE_BOX = {"box_x": 0.495, "box_y": 0.411, "box_side": 1.028, "box_jitter": 0.02, "box_side_jitter": 0.085}
 
 

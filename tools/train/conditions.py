@@ -65,7 +65,7 @@ def _box(left: float, top: float, right: float, bottom: float, shade: float) -> 
 
 
 def _glasses(dark: bool) -> Change:
-    """Two rings (or filled discs) and a bridge where the eyes of a centred face are."""
+    """Two rings (or filled discs) and a bridge where the eyes of a centered face are."""
     def change(x: torch.Tensor) -> torch.Tensor:
         h, w = x.shape[2:]
         ys = (torch.arange(h).float()[:, None] + 0.5) / h
@@ -80,7 +80,7 @@ def _glasses(dark: bool) -> Change:
 
 
 def _patches(x: torch.Tensor) -> torch.Tensor:
-    """A random gray square of a third of the side in each picture."""
+    """A random gray square of a third of the side in each image."""
     generator, (h, w) = _generator(), x.shape[2:]
     x = x.clone()
     size = h // 3

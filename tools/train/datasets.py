@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Labelled faces from wherever a user has them: which files are read, what each means, what was rejected and why.
+"""Labeled faces from wherever a user has them: which files are read, what each means, what was rejected and why.
 
 `load` looks at a path and picks the reader:
-  fer2013.csv              columns emotion, pixels, Usage; FER+ votes from --votes ferplus.csv or a neighbour of that name
+  fer2013.csv              columns emotion, pixels, Usage; FER+ votes from --votes ferplus.csv or a neighbor of that name
   folder of FER .npz       train.npz, public.npz, private.npz with images, labels and perhaps votes
   one .npz                 images + labels, or jpeg + offset + gender (UTKFace)
-  IMDB-WIKI .mat           imdb.mat or wiki.mat beside its pictures
+  IMDB-WIKI .mat           imdb.mat or wiki.mat beside its images
   UTKFace folder           files named age_gender_race_date
   KDEF folder              files named like AF01ANS.JPG
   CK+ folder               cohn-kanade-images and Emotion
   RAF-DB folder            Image/aligned and EmoLabel/list_patition_label.txt
-  any other folder         one sub-folder a class, perhaps below train/, validation/ and test/
+  any other folder         one sub-folder per class, perhaps below train/, validation/ and test/
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _SPLIT_NAMES = {"train": "train", "training": "train", "val": "validation", "val
 
 @dataclass
 class Samples:
-    """Pictures of one split; optional columns are empty or as long as the pictures."""
+    """Images of one split; optional columns are empty or as long as the images."""
 
     images: np.ndarray                       # uint8 [N, h, w, c]
     labels: np.ndarray                       # int64 [N]
@@ -75,12 +75,12 @@ class Dataset:
     kind: str
     classes: Tuple[str, ...]
     splits: Dict[str, Samples]
-    rejected: Counter = field(default_factory=Counter)          # reason -> pictures
+    rejected: Counter = field(default_factory=Counter)          # reason -> images
     examples: Dict[str, str] = field(default_factory=dict)      # reason -> the first of them
 
     @property
     def least_likeness(self) -> float:
-        """Likeness from which two of its pictures are taken for copies."""
+        """Likeness from which two of its images are taken for copies."""
         return ALIGNED_LIKENESS if self.kind.startswith("UTKFace") else LEAST_LIKENESS
 
     def reject(self, reason: str, where: str) -> None:
@@ -100,7 +100,7 @@ class Dataset:
 
 
 class _Collector:
-    """Gathers single pictures into splits."""
+    """Gathers single images into splits."""
 
     def __init__(self, dataset: Dataset, size: Tuple[int, int, int], progress: Callable[[int], None]) -> None:
         self.dataset, self.size, self.progress = dataset, size, progress
@@ -117,7 +117,7 @@ class _Collector:
         try:
             picture = pictures.read_picture(str(path))
         except UnreadableError:
-            self.dataset.reject("cannot be read as a picture", name)
+            self.dataset.reject("cannot be read as an image", name)
             return
         if box is not None:
             x0, y0, x1, y1 = box
@@ -200,7 +200,7 @@ def read_fer_csv(path: Path, size: Tuple[int, int, int], votes: Optional[Path], 
             chosen = None
             if table is not None:
                 if max(i[2] for i in items) >= len(table):
-                    raise ModelError(votes, f"{len(table):,} rows of votes, fewer than pictures")
+                    raise ModelError(votes, f"{len(table):,} rows of votes, fewer than images")
                 chosen = table[[i[2] for i in items]]
             dataset.splits[split] = Samples(images, np.array([i[1] for i in items], np.int64), [f"row {i[2] + 1}" for i in items], chosen)
     return dataset
@@ -229,7 +229,7 @@ def soft_labels(votes: np.ndarray) -> np.ndarray:
 
 
 def age_and_ancestry(age: np.ndarray, ancestry: np.ndarray) -> np.ndarray:
-    """One of 40 columns for each picture, float32 [N, 40]: its age group (ends at 4, 12, 19, 29, ... 59 years) and ancestry; zeros where one is not known."""
+    """One of 40 columns for each image, float32 [N, 40]: its age group (ends at 4, 12, 19, 29, ... 59 years) and ancestry; zeros where one is not known."""
     group = np.searchsorted(AGE_GROUP_ENDS, age)
     known = (age >= 0) & (ancestry >= 0)
     columns = np.zeros((len(age), (len(AGE_GROUP_ENDS) + 1) * len(ANCESTRIES)), np.float32)
@@ -261,7 +261,7 @@ def _npz_samples(dataset: Dataset, path: Path, arrays: Dict[str, np.ndarray], si
     if images.dtype != np.uint8 or images.ndim not in (3, 4) or images.ndim == 4 and images.shape[3] not in (1, 3):
         raise ModelError(path, "`images` is not uint8 [N, h, w] or [N, h, w, 1 or 3]")
     if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
-        raise ModelError(path, "`labels` is not one whole number a picture")
+        raise ModelError(path, "`labels` is not one integer per image")
     votes = arrays.get("votes")
     if votes is not None and votes.shape != (len(labels), 10):
         raise ModelError(path, "`votes` is not [N, 10]")
@@ -316,7 +316,7 @@ def read_npz(path: Path, task: str, classes: Tuple[str, ...], size: Tuple[int, i
         try:
             picture = pictures.decode(jpeg[offset[k]:offset[k + 1]], f"row {k}")
         except UnreadableError:
-            dataset.reject("cannot be read as a picture", f"row {k}")
+            dataset.reject("cannot be read as an image", f"row {k}")
             continue
         collector.add(SPLITS[arrays["split"][k]], picture, 1 - int(arrays["gender"][k]), str(names[k]), int(arrays["age"][k]), int(arrays["race"][k]))
     return collector.finish()
@@ -359,7 +359,7 @@ def read_kdef(path: Path, files: List[Path], collector: _Collector, task: str) -
 
 
 def read_ckplus(path: Path, collector: _Collector) -> Dataset:
-    """The last three pictures of a labelled sequence are its peak, the first is neutral. Split by person."""
+    """The last three images of a labeled sequence are its peak, the first is neutral. Split by person."""
     order = {0: "neutral", 1: "angry", 3: "disgust", 4: "fear", 5: "happy", 6: "sad", 7: "surprise"}
     for sequence in sorted((path / "cohn-kanade-images").glob("*/*")):
         files = sorted(p for p in sequence.glob("*.png"))
@@ -409,7 +409,7 @@ def read_rafdb(path: Path, table: Path, collector: _Collector) -> Dataset:
 
 
 def read_class_folders(path: Path, classes: Optional[Tuple[str, ...]], size: Tuple[int, int, int], progress: Callable[[int], None]) -> Dataset:
-    """A sub-folder a class, perhaps below train/, validation/ and test/. Without `classes`, the folders' names are the classes."""
+    """A sub-folder per class, perhaps below train/, validation/ and test/. Without `classes`, the folders' names are the classes."""
     folders = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
     splits = {p: _SPLIT_NAMES.get(p.name.lower()) for p in folders}
     roots = [(p, s) for p, s in splits.items() if s] if folders and all(splits.values()) else [(path, "")]
@@ -417,8 +417,8 @@ def read_class_folders(path: Path, classes: Optional[Tuple[str, ...]], size: Tup
         found = sorted({p.name for root, _ in roots for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")})
         classes = tuple(found)
         if len(classes) < 2:
-            raise UnreadableError(path, "no sub-folders, one a class")
-    dataset = Dataset(str(path), "a folder a class", classes, {})
+            raise UnreadableError(path, "no sub-folders, one per class")
+    dataset = Dataset(str(path), "a folder per class", classes, {})
     collector = _Collector(dataset, size, progress)
     for root, split in roots:
         for folder in sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")):
@@ -485,7 +485,7 @@ def read_imdb_mat(path: Path, size: Tuple[int, int, int], progress: Callable[[in
 
 def load(path: Path, task: str, size: Tuple[int, int, int], classes: Optional[Sequence[str]] = None, votes: Optional[Path] = None,
          progress: Callable[[int], None] = lambda _: None) -> Dataset:
-    """`size` is (height, width, channels) of the pictures that come out. Raises ToolError; never an empty data set."""
+    """`size` is (height, width, channels) of the images that come out. Raises ToolError; never an empty data set."""
     path = Path(path)
     wanted = tuple(classes) if classes else {"emotion": EMOTIONS, "gender": GENDERS}.get(task)
     if not path.exists():
@@ -507,7 +507,7 @@ def load(path: Path, task: str, size: Tuple[int, int, int], classes: Optional[Se
         raise UnreadableError(path, "neither a folder nor a .csv, .npz or .mat file")
     if not any(len(s) for s in dataset.splits.values()):
         reasons = "; ".join(f"{number:,}: {reason}" for reason, number in dataset.rejected.most_common(3))
-        raise UnreadableError(path, "no labelled picture in it" + (f" (rejected {reasons})" if reasons else ""))
+        raise UnreadableError(path, "no labeled image in it" + (f" (rejected {reasons})" if reasons else ""))
     return dataset
 
 
@@ -533,7 +533,7 @@ def _load_folder(path: Path, task: str, classes: Optional[Tuple[str, ...]], size
 
 
 def merge(datasets: Sequence[Dataset]) -> Dataset:
-    """Several data sets of the same classes as one; votes only if all training pictures have some."""
+    """Several data sets of the same classes as one; votes only if all training images have some."""
     if len(datasets) == 1:
         return datasets[0]
     first = datasets[0]
@@ -559,12 +559,12 @@ def merge(datasets: Sequence[Dataset]) -> Dataset:
 
 # ---------------------------------------------------------------- copies across splits
 
-# Likeness from which two pictures are taken for copies of one photo. On FER2013, of pairs looked at: above 0.7 nearly all are
+# Likeness from which two images are taken for copies of one photo. On FER2013, of pairs looked at: above 0.7 nearly all are
 # copies (cropped, shifted, mirrored, with other watermarks), below 0.65 nearly none.
 LEAST_LIKENESS = 0.7
 # In UTKFace eyes and mouths lie at the same places, so that people who are alike come closer: there copies begin at 0.85.
 ALIGNED_LIKENESS = 0.85
-_SHIFTS = range(-3, 4)  # in pixels of the halved picture
+_SHIFTS = range(-3, 4)  # in pixels of the halved image
 
 
 def _outline(images: np.ndarray) -> np.ndarray:
@@ -611,7 +611,7 @@ def likeness(images: np.ndarray, others: np.ndarray, progress: Callable[[int, in
 
 def without_copies(train: Samples, held_out: Sequence[Samples], least: float = LEAST_LIKENESS,
                    progress: Callable[[int, int], None] = lambda done, of: None) -> Tuple[Samples, int]:
-    """The training pictures that are no copies of a held-out one; how many were dropped."""
+    """The training images that are no copies of a held-out one; how many were dropped."""
     others = [s.images for s in held_out if len(s)]
     if not others:
         return train, 0

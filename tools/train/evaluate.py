@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Probabilities of any model for any pictures: HDF5 and .keras files in Keras (or in torch), .mien files in the C++ engine."""
+"""Probabilities of any model for any images: HDF5 and .keras files in Keras (or in torch), .mien files in the C++ engine."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Model:
         return np.asarray(model.predict(x, batch_size=256, verbose=0), np.float32)
 
     def _engine(self, pixels: np.ndarray) -> np.ndarray:
-        """Through `mien eval`, which reads the pictures from an .npz and writes the probabilities as CSV."""
+        """Through `mien eval`, which reads the images from an .npz and writes the probabilities as CSV."""
         with tempfile.TemporaryDirectory() as folder:
             data, scores = Path(folder) / "data.npz", Path(folder) / "scores.csv"
             np.savez(data, images=pixels, labels=np.zeros(len(pixels), np.uint8))
@@ -70,9 +70,9 @@ class Model:
         return np.array([[float(v) for v in row[2:]] for row in rows], np.float32)
 
     def answers_in_photos(self, images: np.ndarray) -> np.ndarray:
-        """Class of the face that the program's own detector finds in the middle of each uint8 [N, h, w, c] picture, -1 where it finds none.
+        """Class of the face that the program's own detector finds in the middle of each uint8 [N, h, w, c] image, -1 where it finds none.
 
-        The pictures are close-ups, so they are doubled and get a border of a quarter of their side by repeating their edge.
+        The images are close-ups, so they are doubled and get a border of a quarter of their side by repeating their edge.
         """
         if self.path.suffix != ".mien":
             raise UsageError(self.path, "only .mien files run with the detector")

@@ -58,7 +58,7 @@ def read_weights(package: Path) -> Dict[str, np.ndarray]:
 
 
 def as_keras(tensors: Dict[str, np.ndarray], size: int) -> KerasModel:
-    """The network for gray pictures in [-1, 1]; the file's scales and shifts become the batch normalisations. Without weights for the last layer."""
+    """The network for gray images in [-1, 1]; the file's scales and shifts become the batch normalizations. Without weights for the last layer."""
     model = mobilenet((size, size, 1), len(EMOTIONS))
     layers = {layer.name: layer for layer in model.layers}
 

@@ -60,7 +60,7 @@ class Scores:
 
     def table(self) -> str:
         """Per class figures and the confusion matrix, as Markdown; rows are labels, columns answers."""
-        lines = [f"| label | pictures | precision | recall | F1 | {' | '.join(self.classes)} |", "|---|" + "---:|" * (4 + len(self.classes))]
+        lines = [f"| label | images | precision | recall | F1 | {' | '.join(self.classes)} |", "|---|" + "---:|" * (4 + len(self.classes))]
         for k, (label, (p, r, f)) in enumerate(zip(self.classes, self.per_class())):
             row = self.confusion[k]
             lines.append(f"| {label} | {row.sum()} | {p:.3f} | {r:.3f} | {f:.3f} | {' | '.join(str(v) for v in row)} |")
@@ -82,7 +82,7 @@ def score(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str])
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> Tuple[int, int, float]:
-    """Right answers (bool [N]) of two models on the same pictures: those only the first has, those only the second has, and the
+    """Right answers (bool [N]) of two models on the same images: those only the first has, those only the second has, and the
     two-sided exact probability of a difference as large by chance."""
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     n, k = only_first + only_second, min(only_first, only_second)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Pictures of results: confusion matrix, training curves, reliability. Matplotlib without a display."""
+"""Images of results: confusion matrix, training curves, reliability. Matplotlib without a display."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _save(figure, path: Path) -> None:  # type: ignore[no-untyped-def]
 
 
 def confusion(scores: Scores, title: str, path: Path) -> None:
-    """Shares of each label's pictures, with counts."""
+    """Shares of each label's images, with counts."""
     plt = _pyplot()
     share = scores.confusion / np.maximum(scores.confusion.sum(1, keepdims=True), 1)
     side = 1.6 + 0.75 * len(scores.classes)

@@ -14,7 +14,7 @@ from mien_tools.keras_file import KerasModel, Layer
 from torch import nn
 from torch.nn import functional as F
 
-MOMENTUM = 0.03  # of the batch normalisation's running statistics, torch's sense
+MOMENTUM = 0.03  # of the batch normalization's running statistics, torch's sense
 
 
 def _symmetric(pads: Tuple[int, int, int, int]) -> bool:

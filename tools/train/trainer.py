@@ -41,13 +41,13 @@ class Recipe:
     stop_patience: int = 0           # epochs without a better validation loss until the end; 0: never
     label_smoothing: float = 0.08
     soft_share: float = 0.0          # share of the FER+ votes in the targets
-    auxiliary: float = 0.0           # weight of a second head that learns what else is known of a picture, dropped at the end
+    auxiliary: float = 0.0           # weight of a second head that learns what else is known of an image, dropped at the end
     mixup: float = 0.0               # share of batches blended in pairs, Beta(0.3, 0.3)
     clean_epochs: int = 0            # last epochs without soft targets and without mixup
     average: float = 0.999           # decay of the averaged weights; 0: none
     dropout: float = -1.0            # overrides the architecture's; negative: as it is
     class_weight: float = 0.0        # exponent of the inverse class frequency, as weights of the loss
-    freeze_norm: bool = False        # keeps the batch normalisation's statistics: for fine-tuning on few pictures
+    freeze_norm: bool = False        # keeps the batch normalization's statistics: for fine-tuning on few images
     distil: float = 0.0              # share of the teachers' answers in the loss
     temperature: float = 2.0
     views: int = 0                   # changed copies of the set kept with the teachers' answers and used in turn; 0: new ones every epoch
@@ -60,7 +60,7 @@ class Recipe:
 
 @dataclass
 class TrainingData:
-    """Pictures uint8 [N, h, w, c]; those of validation at the network's size, the others as the augmentation cuts them."""
+    """Images uint8 [N, h, w, c]; those of validation at the network's size, the others as the augmentation cuts them."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -96,7 +96,7 @@ def resized(x: torch.Tensor, size: Tuple[int, int]) -> torch.Tensor:
 
 @torch.no_grad()
 def settle_norms(net: nn.Module, images: np.ndarray) -> None:
-    """Gives batch normalisations the statistics of these pictures without changing what the network computes: a network that starts from
+    """Gives batch normalizations the statistics of these images without changing what the network computes: a network that starts from
     folded weights, or from other data, can then be trained with the statistics of its batches."""
     handles = []
 
@@ -398,7 +398,7 @@ class Trainer:
                 if time.monotonic() - shown > 2:
                     shown = time.monotonic()
                     self.report(f"epoch {epoch + 1}/{r.epochs} step {step + 1}/{self.steps} loss {loss_sum / (step + 1):.4f}"
-                                f" {seen / (shown - start):.0f} pictures/s", transient=True)
+                                f" {seen / (shown - start):.0f} images/s", transient=True)
             if not math.isfinite(loss_sum):
                 raise ToolError(self.checkpoint, f"epoch {epoch + 1}: the loss is not finite; lower --rate (the checkpoint of epoch {epoch} is kept)")
             if r.average <= 0:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What the ten FER+ raters of a picture say about its FER2013 label.
+"""What the ten FER+ raters of an image say about its FER2013 label.
 
-FER+ and FER2013 name the same seven classes and agree on 63 % of the pictures, so votes cannot stand in for labels. What they say about the label is
-learnt instead: p(label | votes), from training pictures alone. Multiplied with a network's p(label | picture) it tells how much of a label can be told
+FER+ and FER2013 name the same seven classes and agree on 63 % of the images, so votes cannot stand in for labels. What they say about the label is
+learned instead: p(label | votes), from training images alone. Multiplied with a network's p(label | image) it tells how much of a label can be told
 by a network that has ten people beside it: a measure of the labels, not of the network."""
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def _fit(x: torch.Tensor, labels: torch.Tensor, classes: int, generator: torch.G
 
 
 def log_prior(labels: np.ndarray, classes: int) -> np.ndarray:
-    """log p(label), [classes]; a class without a picture counts as if it had one."""
+    """log p(label), [classes]; a class without an image counts as if it had one."""
     return np.log((np.bincount(labels, minlength=classes) + 1) / (len(labels) + classes)).astype(np.float32)
 
 
 def evidence(votes: np.ndarray, labels: np.ndarray, classes: int, others: np.ndarray, seed: int = 0) -> np.ndarray:
-    """log p(label | votes) - log p(label) for the pictures whose votes are `others`, float32 [M, classes]; zeros where a picture has no votes. Learnt from
+    """log p(label | votes) - log p(label) for the images whose votes are `others`, float32 [M, classes]; zeros where an image has no votes. Learned from
     `votes` [N, 10] and `labels` [N]."""
     generator = torch.Generator().manual_seed(seed)
     features = _features(votes)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Is this a cascade that can be run without further checks? Validation of untrusted bytes, once.
+// Validates the untrusted bytes of a cascade once, so that it can run without further checks.
 #include "detect/haar/cascade.h"
 
 #include "base/container.h"
@@ -34,7 +34,7 @@ bool valid_tree(const CascadeAccess& access, const CascadeTree& tree,
         const CascadeNode node = access.node(tree.first_node + static_cast<std::uint32_t>(n));
         if (node.feature >= feature_count || !is_finite(node.threshold)) return false;
         for (const int child : {node.left, node.right}) {
-            // A child after its parent: evaluation always ends.
+            // A child comes after its parent, so evaluation always ends.
             if (child > 0 ? child <= n || child >= nodes : -child > nodes) return false;
         }
     }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What does a cascade file say? Typed access to the records of an opened (hence valid) Cascade;
-// docs/FILE_FORMAT.md, CASC.
+// Typed access to the records of an opened (hence valid) Cascade; docs/FILE_FORMAT.md, CASC.
 #pragma once
 
 #include <cstdint>

@@ -95,7 +95,7 @@ std::span<const Detection> Candidates::group(int min_neighbors, int frame_width,
     int kept = 0;
     for (int i = 0; i < class_count; ++i) {
         Class c = classes_[i];
-        // so 5 neighbours means six candidates, as in OpenCV
+        // so 5 neighbors means six candidates, as in OpenCV
         if (c.members <= min_neighbors) continue;
         const float inverse = 1.0f / static_cast<float>(c.members);
         for (std::int64_t* value : {&c.x, &c.y, &c.width, &c.height})

@@ -28,7 +28,8 @@ int level_length(int length, float scale) noexcept {
 }
 int ceil_div(int a, int b) noexcept { return (a + b - 1) / b; }
 
-// Rows of equal phase in a cache set would evict each other: keep the pitch off multiples of 4 KiB.
+// A pitch that is a multiple of 4 KiB maps column x of every row to the same L1 set, where rows
+// would evict each other.
 int safe_pitch(int elements) noexcept {
     const int pitch = round_up(elements, 32);
     return pitch % 1024 == 0 ? pitch + 32 : pitch;
@@ -40,7 +41,7 @@ double inverse_scale(int destination, int source) noexcept {
     return 1.0 / (static_cast<double>(destination) / static_cast<double>(source));
 }
 
-// Left source index and weight of its right neighbour, 0..256. At both borders the outermost pixel
+// Left source index and weight of its right neighbor, 0..256. At both borders the outermost pixel
 // alone counts.
 struct ExactTap {
     std::int32_t left;
@@ -85,8 +86,9 @@ void Pyramid::count_rows(Level& level) noexcept {
     // scanned.
     if (stripes_ == 0) stripes_ = std::max(ceil_div(columns, 32), 1);
     if (columns <= 0 || rows <= 0) return;
-    // OpenCV cuts the rows into stripes for its threads, and the division loses the last row now
-    // and then.
+    // OpenCV cuts the rows into stripes of ((rows / step) + stripes - 1) / stripes * step for its
+    // threads, in integers: with a step of 2 and an odd number of rows the last row may belong to
+    // no stripe.
     const int stripe_rows = std::max((rows / level.step + stripes_ - 1) / stripes_, 1) * level.step;
     const int end =
         static_cast<int>(std::min(std::int64_t{stripes_} * stripe_rows, std::int64_t{rows}));

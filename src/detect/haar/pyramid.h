@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which windows does a frame have? The levels of the image pyramid and, for a part of a level, its
-// integral images.
+// The windows of a frame: the levels of the image pyramid and, for a part of a level, its integral
+// images.
 //
 // A level is made row by row: pixels (cv2.resize with INTER_LINEAR_EXACT, bit for bit), integral
 // image, integral of squares. Only a band of rows is kept, as many as stay in the cache, and
@@ -22,7 +22,7 @@ struct GrayFrame {
     int width, height;
 };
 
-// One size of the picture, over which the cascade's window slides.
+// One size of the image, over which the cascade's window slides.
 struct Level {
     float scale;                      // frame pixels per level pixel
     int width, height;                // of the level
@@ -36,7 +36,7 @@ public:
     Pyramid(int window_width, int window_height, int frame_width, int frame_height,
             const DetectorOptions& options) noexcept;
 
-    // The next level to be scanned, largest first; false when there is none.
+    // The next level to scan, largest first; false after the last.
     [[nodiscard]] bool next(Level& level) noexcept;
 
 private:
@@ -63,8 +63,7 @@ public:
     [[nodiscard]] IntegralLayout layout(int step) const noexcept;
 
     void begin(const GrayFrame& frame, const Level& level, int first_row, int end_row) noexcept;
-    // True when asking for row y will move the rows that there are: origins of rows asked for
-    // before are then void.
+    // True if asking for row y moves the rows in the band: origins of earlier rows are then void.
     [[nodiscard]] bool moves(int y) const noexcept { return y + window_height_ >= next_row_; }
     // Integral images at the first window of row y (level pixels); y ascends from the run's first
     // row.

@@ -69,9 +69,9 @@ void sort_few(int* values, int count) noexcept {
             std::swap(values[k - 1], values[k]);
 }
 
-// Does the feature's value, whatever the pixels, fit in 16 bits with a sign, and is every step of
-// OpenCV's float arithmetic on it exact? The value is largest where pixels are 255 in cells of
-// positive total weight and 0 elsewhere.
+// True if the feature's value fits in signed 16 bits for all pixels, and every step of OpenCV's
+// float arithmetic on it is exact. The value is largest where pixels are 255 in cells of positive
+// total weight and 0 elsewhere.
 bool fits_16_bits(const CascadeFeature& feature) noexcept {
     if (feature.tilted) return false;
     int xs[6], ys[6], edges = 0;
@@ -153,7 +153,7 @@ bool StumpTable::split_feature(const CascadeFeature& feature, Stump& stump) cons
             for (int r = 1; r < feature.count; ++r) {
                 const Rectangle inner = cut(feature.rects[r], x0, y0, x1, y1);
                 if (area(inner) == 0) continue;
-                // one rectangle a part is all there is room for
+                // one rectangle per part is all there is room for
                 if (area(inners[p]) != 0) return false;
                 inners[p] = inner;
             }
@@ -300,7 +300,7 @@ struct StumpTable::Builder {
     static void fill(WideStump<rects>& stump, const Node& node, std::int32_t gain) noexcept {
         std::memcpy(stump.corner, node.corner, sizeof stump.corner);
         std::memcpy(stump.weight, node.weight, sizeof stump.weight);
-        if (node.rects < rects) {  // one rectangle: a second one that weighs nothing
+        if (node.rects < rects) {  // one rectangle: add a second one of weight 0
             std::memcpy(stump.corner[1], stump.corner[0], sizeof stump.corner[0]);
             stump.weight[1] = 0;
         }
@@ -399,7 +399,8 @@ void StumpTable::place(Arena& arena, const Cascade& cascade, const IntegralLayou
     };
     for (int s = 0; s < cascade.stage_count(); ++s) {
         const CascadeStage stage = access.stage(s);
-        // The fixed point: as many fraction bits as keep the sum of all |gains| within 2^30.
+        // The fixed point has as many fraction bits as possible while the sum of all |gains| stays
+        // below 2^30: with total < 2^(ilogb(total) + 1), total * 2^(29 - ilogb(total)) < 2^30.
         double total_gain = 0, base = 0, magnitude = 0;
         for (std::uint32_t t = 0; t < stage.tree_count; ++t) {
             const CascadeTree tree = access.tree(stage.first_tree + t);
@@ -424,8 +425,10 @@ void StumpTable::place(Arena& arena, const Cascade& cascade, const IntegralLayou
                             static_cast<std::int32_t>(std::lrint(std::ldexp(gain, shift))));
         }
         for (int k = 0; k < kinds; ++k) ranges[k]->count = builder.next[k] - ranges[k]->first;
-        // What fixed point and double can differ by: half a unit for each gain, and the roundings
-        // of double sums (ours of `base`, the reference's of its own sum).
+        // The error bound on which exactness rests. |fixed-point sum - double sum| <= n / 2 (each
+        // gain is rounded by at most half a unit) + the rounding of two double sums (of `base`
+        // here, and the reference's own), together below magnitude * n * 2^-50; 2 covers the
+        // rounding of the threshold.
         const double count = stage.tree_count;
         const double slack = count / 2 + 2 + std::ldexp(magnitude * count, shift - 50);
         const double threshold = std::ldexp(static_cast<double>(stage.threshold) - base, shift);
@@ -436,7 +439,7 @@ void StumpTable::place(Arena& arena, const Cascade& cascade, const IntegralLayou
 
 // ------------------------------------------------------------ literal evaluation
 
-// Feature value before normalisation. Exact for integer weights; for others this is OpenCV's order
+// Feature value before normalization. Exact for integer weights; for others this is OpenCV's order
 // of roundings.
 float StumpTable::node_value(const Node& node, const std::uint32_t* origin) const noexcept {
     float value = 0;
@@ -479,7 +482,8 @@ int StumpTable::literal_row(const HaarRow& row, HaarSurvivor* hits) const noexce
         int stage = 0;
         while (stage < cascade_.stage_count() && exact_stage(stage, origin, norm)) ++stage;
         if (stage == cascade_.stage_count()) hits[found++] = {i, norm};
-        if (stage == 0) ++i;  // a window that fails in stage 0 takes its neighbour with it
+        // a window that fails in stage 0 makes the scan skip the next one, as OpenCV does
+        if (stage == 0) ++i;
     }
     return found;
 }

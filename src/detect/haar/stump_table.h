@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How does a cascade become tables that run over many windows at once?
+// The tables of a cascade, made for evaluating many windows at once.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,7 @@
 namespace mien {
 
 // How an integral image lies in memory for windows `step` pixels apart: with a step of 2 the even
-// and the odd columns of a row are apart, so that the corners of neighbouring windows are
-// neighbours.
+// and the odd columns of a row are apart, so that the corners of neighboring windows are neighbors.
 struct IntegralLayout {
     int step;               // 1 or 2
     int pitch;              // elements from row to row
@@ -29,7 +28,7 @@ struct IntegralLayout {
 
 class StumpTable {
 public:
-    // Stages before early_stages run on rows of neighbouring windows, those before middle_stages on
+    // Stages before early_stages run on rows of neighboring windows, those before middle_stages on
     // batches of gathered ones, the rest on batches of what is left then (detect.h); and how many
     // stumps of each kind the early and the other stages have. Asked once, when a cascade of stumps
     // is opened: a table is measured several times before it is built, and sorting the features
@@ -49,7 +48,7 @@ public:
     [[nodiscard]] const HaarTable& table() const noexcept { return table_; }
     // False for cascades with trees: those run window by window.
     [[nodiscard]] bool vectorised() const noexcept { return nodes_ == nullptr; }
-    // HaarRowFn by the letter of the specification, for any cascade.
+    // HaarRowFn exactly as specified, for any cascade.
     int literal_row(const HaarRow& row, HaarSurvivor* hits) const noexcept;
 
 private:

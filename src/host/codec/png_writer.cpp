@@ -13,7 +13,7 @@
 namespace mien::host {
 namespace {
 
-// ---- filters: what is left of a row when each byte is predicted from its neighbours
+// ---- filters: what is left of a row when each byte is predicted from its neighbors
 
 constexpr int largest_pixel = 3;
 
@@ -283,7 +283,7 @@ using Tokens = std::vector<std::uint16_t>;
 std::size_t tokenise(const std::uint8_t* data, std::size_t size, Tokens& tokens,
                      std::array<std::uint32_t, literal_symbols>& counts) {
     std::uint16_t* out = tokens.data();
-    // Two tables of counts, since neighbours are often equal and would wait for each other.
+    // Two tables of counts, since neighbors are often equal and would wait for each other.
     std::array<std::uint32_t, 256> even{}, odd{};
     const auto literal = [&](std::size_t i) {
         ++(i % 2 == 0 ? even : odd)[data[i]];
@@ -294,7 +294,7 @@ std::size_t tokenise(const std::uint8_t* data, std::size_t size, Tokens& tokens,
     while (i + 3 <= size) {
         std::uint32_t four;
         std::memcpy(&four, data + i - 1, 4);
-        if (four != (four >> 8 | four << 24)) {  // a byte that equals its neighbour all around
+        if (four != (four >> 8 | four << 24)) {  // a byte that equals its neighbor all around
             literal(i++);
             continue;
         }

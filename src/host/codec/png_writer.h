@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// How do pixels become a PNG file quickly? Every row takes the filter that leaves the smallest
-// numbers; these are coded by Huffman's method, runs of one value as runs. Matches farther back,
-// which cost other writers most of their time, are rare in filtered photos and are not looked for.
+// A fast PNG encoder. Every row takes the filter that leaves the smallest numbers; these are
+// Huffman-coded, runs of one value as runs. Matches farther back, on which other encoders spend
+// most of their time, are rare in filtered photos and are not searched.
 #pragma once
 
 #include "host/files/file_io.h"

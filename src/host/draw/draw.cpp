@@ -14,7 +14,7 @@
 namespace mien::host {
 namespace {
 
-// ---- colours ----
+// ---- colors ----
 
 struct NamedColor {
     std::string_view label;
@@ -82,13 +82,13 @@ void fill_ring(const Canvas& canvas, const Rect& box, int outer, int inner, Colo
 }
 
 struct Pen {
-    float scale;   // pixels a font unit
+    float scale;   // pixels per font unit
     float radius;  // of the ink
     float edge;    // width of the contrasting line around the ink
     float reach() const { return radius + edge; }
 };
 
-constexpr float letter_space = 4;  // font units; the edges of neighbours must not touch the ink
+constexpr float letter_space = 4;  // font units; the edges of neighbors must not touch the ink
 
 // The pen does not get thinner than a readable line, however small the letters.
 Pen pen_of(float size) {
@@ -149,7 +149,7 @@ float text_advance(std::string_view text) {
 // ---- labels ----
 
 constexpr float line_gap = 0.12f;      // between two lines of a label, in capital heights
-constexpr float smallest_text = 5.5f;  // below this, letters are no letters any more
+constexpr float smallest_text = 5.5f;  // below this, letters are illegible
 
 std::string with_percent(std::string_view label, float probability) {
     char number[16];
@@ -183,7 +183,7 @@ TextSize label_size(const std::vector<std::string>& lines, float size) {
     return all;
 }
 
-// Grows with the face, within bounds that grow with the picture, since a large picture is looked at
+// Grows with the face, within bounds that grow with the image, since a large image is looked at
 // from farther.
 float label_text_size(const Rect& box, int width, int height) {
     const float picture = std::sqrt(static_cast<float>(width) * static_cast<float>(height)) / 1000;
@@ -191,8 +191,8 @@ float label_text_size(const Rect& box, int width, int height) {
     return std::clamp(0.115f * static_cast<float>(box.width), smallest, largest);
 }
 
-// Chooses the size so that the label fits into the picture; without room even for small letters
-// there is no label.
+// Chooses the size so that the label fits into the image; without room even for small letters there
+// is no label.
 Label sized_label(std::vector<std::string> lines, const Rect& box, int width, int height) {
     Label label;
     for (float size = label_text_size(box, width, height); size >= smallest_text; size *= 0.93f) {
@@ -219,13 +219,13 @@ int box_thickness(const Rect& box, int width, int height) {
 }
 
 struct Placing {
-    int width, height;  // of the picture
+    int width, height;  // of the image
     std::span<const FaceReport> faces;
     std::vector<Rect> taken;  // labels placed so far
 };
 
-// Covering another label makes both unreadable, covering a face hides what the picture is about;
-// being far from the own box is the least evil. All per pixel of label.
+// Costs per pixel of label. Covering another label makes both unreadable, covering a face hides the
+// subject; distance from its own box is the smallest harm.
 double placing_cost(const Placing& placing, const Rect& area, const Rect& own, int preference) {
     const double pixels = static_cast<double>(area.width) * area.height;
     double cost = 0.06 * preference;
@@ -267,8 +267,8 @@ Rect best_place(const Placing& placing, const Rect& box, int label_width, int la
     Rect best;
     double best_cost = 1e30;
     int preference = 0;
-    // Where there is room, not right at the picture's border, since a box there would strike the
-    // text through.
+    // Where there is room, not right at the image's border, since a box there would strike the text
+    // through.
     const int margin = box_thickness(box, placing.width, placing.height) + 2;
     const int free_x = placing.width - w, free_y = placing.height - h;
     const int margin_x = std::min(margin, free_x / 2), margin_y = std::min(margin, free_y / 2);
@@ -352,7 +352,7 @@ void draw_box(const Canvas& canvas, const Rect& box, int thickness, Color color)
 std::vector<Label> place_labels(int width, int height, std::span<const FaceReport> faces,
                                 const EngineInfo& info) {
     std::vector<Label> labels(faces.size());
-    // Large faces choose first: they are what one looks at, and their labels are the least movable.
+    // Large faces choose first: viewers look at them, and their labels are the hardest to move.
     std::vector<std::size_t> order(faces.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How do results become visible in a picture? Boxes and labels, anti-aliased, never outside of the
-// picture. Layout (where a label goes) is apart from painting, so that it can be tested without
-// pixels.
+// Draws results into an image: boxes and labels, anti-aliased, never outside the image. Layout
+// (where a label goes) is separate from painting, so that it can be tested without pixels.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +31,7 @@ inline Canvas canvas_of(Image& image) {
             static_cast<std::ptrdiff_t>(image.row_bytes())};
 }
 
-// By gender: woman blue, man red. By emotion: probability times the colour of the emotion.
+// By gender: woman blue, man red. By emotion: probability times the color of the emotion.
 enum class Style { gender, emotion };
 Color box_color(const FaceReport& face, const EngineInfo& info, Style style);
 
@@ -51,19 +50,19 @@ void draw_text(const Canvas& canvas, int left, int top, std::string_view text, f
 // Clipped at the borders.
 void draw_box(const Canvas& canvas, const Rect& box, int thickness, Color color);
 
-// The lines above one box and where they go: `area` holds all lines, top to bottom, left aligned.
+// The lines of one box and their position: `area` holds all lines, top to bottom, left aligned.
 struct Label {
     std::vector<std::string> lines;
     float size = 0;  // height of a capital, pixels
     Rect area;
 };
 
-// One label a face (no lines: there is nothing to say, or no room for it): inside of the picture,
-// clear of other labels and of boxes as far as there is room.
+// One label per face (no lines: nothing to write, or no room): inside the image, clear of other
+// labels and of boxes as far as there is room.
 std::vector<Label> place_labels(int width, int height, std::span<const FaceReport> faces,
                                 const EngineInfo& info);
 
-// All of it: boxes, then labels.
+// Everything: boxes, then labels.
 void annotate(const Canvas& canvas, std::span<const FaceReport> faces, const EngineInfo& info,
               Style style);
 

@@ -189,7 +189,7 @@ struct Font {
 }  // namespace
 
 const Glyph& glyph(char character) {
-    // read at the first letter drawn, so that runs without drawing do not pay
+    // parsed when the first letter is drawn, so that runs without drawing do not pay for it
     static const Font font;
     const int index = static_cast<unsigned char>(character) - 32;
     return font.glyphs[index >= 0 && index < 95 ? static_cast<std::size_t>(index) : 95];
@@ -199,7 +199,7 @@ void to_font_text(std::string_view utf8, std::vector<char>& out) {
     out.clear();
     for (const char c : utf8) {
         const auto byte = static_cast<unsigned char>(c);
-        if ((byte & 0xc0) == 0x80) continue;  // the rest of a code point that has its frame already
+        if ((byte & 0xc0) == 0x80) continue;  // the rest of a code point that already has its frame
         out.push_back(byte >= 32 && byte < 127 ? c : '\x7f');
     }
 }

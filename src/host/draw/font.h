@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which lines make up a letter? A stroke font of the project's own: printable ASCII as polylines
-// for a round pen. Units: 100 is the height of a capital; y points up from the baseline; descenders
-// reach -30.
+// A stroke font of the project's own: printable ASCII as polylines for a round pen. Units: 100 is
+// the height of a capital; y points up from the baseline; descenders reach -30.
 #pragma once
 
 #include <string_view>
@@ -23,10 +22,10 @@ struct Glyph {
 constexpr float font_cap_height = 100;
 constexpr float font_ascent = 110;  // highest ink, without the pen
 constexpr float font_descent = 30;  // lowest ink below the baseline
-// semi-bold, so that colour and edge both show in small letters
+// semi-bold, so that color and edge both show in small letters
 constexpr float font_pen_width = 16;
 
-// Any character outside of 32..126 is a frame, so that a missing letter is seen.
+// Any character outside of 32..126 is a frame, so that a missing letter is visible.
 const Glyph& glyph(char character);
 
 // The letters of a UTF-8 text as the font sees them: one character per code point, '\x7f' for those

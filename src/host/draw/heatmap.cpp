@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Colour scales and their blending (see heatmap.h).
+// Color scales and their blending (see heatmap.h).
 #include "host/draw/heatmap.h"
 
 #include <algorithm>
@@ -48,7 +48,7 @@ Lab color_at(double lightness, double hue, double chroma) {
     return lab;
 }
 
-// `path` maps 0..1 to a colour; the table walks it at even speed.
+// `path` maps 0..1 to a color; the table walks it at even speed.
 template <class Path>
 void walk(Path path, Color* out, int count) {
     constexpr int fine = 2048;
@@ -103,7 +103,7 @@ const Table& diverging_table() {
 }
 
 Color at(const Table& table, float share) {
-    const float inside = share > 0 ? std::min(share, 1.0f) : 0.0f;  // also of what is no number
+    const float inside = share > 0 ? std::min(share, 1.0f) : 0.0f;  // also for NaN
     return table[static_cast<std::size_t>(std::lround(inside * (steps - 1)))];
 }
 
@@ -122,7 +122,7 @@ Place place(int i, int pixels, int positions) {
     return {low, std::min(low + 1, positions - 1), position - static_cast<float>(low)};
 }
 
-// paint(pixel, value / limit) for every pixel of the area that is in the picture.
+// paint(pixel, value / limit) for every pixel of the area that is in the image.
 template <class Paint>
 void for_pixels(const Canvas& canvas, const Rect& area, const MapView& map, float limit,
                 Paint paint) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How is a raw deflate stream of known length unpacked? By stb_image's decoder, which is there for
-// PNG anyway.
+// Unpacks a raw deflate stream of known length with stb_image's decoder, which is present for PNG
+// anyway.
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What arrays does a NumPy .npz file hold? Reads the bytes of one in memory: a ZIP archive of .npy
-// files, stored or deflated. Only plain arrays in C order of the types below; everything else is
-// refused with a reason. Nothing is unpacked before it is asked for.
+// The arrays of a NumPy .npz file, read from its bytes in memory: a ZIP archive of .npy files,
+// stored or deflated. Only plain arrays in C order of the types below; everything else is refused
+// with a reason. Nothing is unpacked before it is asked for.
 #pragma once
 
 #include <cstdint>

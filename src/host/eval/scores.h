@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How good are a network's answers on labelled pictures? The figures of tools/train/metrics.py, by
-// the same formulas.
+// Accuracy of a network on labeled images: the figures of tools/train/metrics.py, by the same
+// formulas.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ class Scores {
 public:
     explicit Scores(std::vector<std::string> labels);
 
-    // One picture; the first of equal probabilities is the answer.
+    // One image; the first of equal probabilities is the answer.
     void add(int label, std::span<const float> probabilities);
 
     std::int64_t count() const { return count_; }
@@ -32,7 +32,7 @@ public:
 
     // A summary, per class figures and the confusion matrix, aligned for a terminal.
     std::string text() const;
-    // One object, without a newline. `unreadable` counts pictures that are in none of the figures.
+    // One object, without a newline. `unreadable` counts images that are in none of the figures.
     std::string json(const std::string& source, const std::string& model,
                      std::size_t unreadable) const;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which files does a command line mean, and under which names do their results go to one folder
-// without overwriting each other or their own sources?
+// Expands the inputs of a command line to files, and names their results in one folder so that they
+// overwrite neither each other nor their sources.
 #pragma once
 
 #include <cstdint>
@@ -19,12 +19,12 @@ struct InputProblem {
 
 struct InputList {
     std::vector<std::string> files;
-    std::vector<InputProblem> problems;  // folders that cannot be read, or hold no picture
+    std::vector<InputProblem> problems;  // folders that cannot be read, or hold no image
 };
 
-// Files as they are named (whether they exist is seen when they are read); folders become the
-// pictures below them (.jpg, .jpeg, .jpe, .jfif, .png, .bmp, .gif, .ppm, .pgm, .pnm in any case),
-// sorted by path. Links to folders are not followed.
+// Files as they are named (reading reports missing ones); folders become the images below them
+// (.jpg, .jpeg, .jpe, .jfif, .png, .bmp, .gif, .ppm, .pgm, .pnm in any case), sorted by path. Links
+// to folders are not followed.
 InputList expand_inputs(std::span<const std::string> arguments);
 
 bool is_folder(const std::string& path);
@@ -34,7 +34,7 @@ std::string stem_of(const std::string& path);
 std::string joined_path(const std::string& folder, const std::string& name);
 
 // Gives out names that are unique in this run: stem + ending, then stem-2 + ending, ... Upper and
-// lower case count as equal, since some disks do not tell them apart.
+// lower case count as equal, since some file systems do not distinguish them.
 class UniqueNames {
 public:
     std::string claim(const std::string& stem, const std::string& ending);
@@ -43,7 +43,7 @@ private:
     std::set<std::string> taken_;
 };
 
-// Recognises the inputs under any other path, so that no result can replace its source.
+// Recognizes the inputs under any other path, so that no result can replace its source.
 class FileSet {
 public:
     explicit FileSet(std::span<const std::string> paths);

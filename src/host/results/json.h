@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How do results look as data? One JSON object a picture, on one line (so several are JSON Lines).
-// `schema` rises when the meaning of a key changes; new keys may come without that.
+// Results as data: one JSON object per image, on one line (several make JSON Lines). `schema`
+// increases when the meaning of a key changes; new keys may be added without that.
 #pragma once
 
 #include <string>
@@ -13,8 +13,8 @@ namespace mien::host {
 constexpr int json_schema = 1;
 
 // {"schema":1,"source":..,"width":..,"height":..,"models":{..},"timing_ms":{..},"faces":[{"box":{..},"neighbors":..,
-//  "emotion":{"label":..,"probabilities":{..},"map":{..}},"gender":{..}}]}. A head that is off has
-//  no key, nor has a map that was not made. No newline at the end.
+// "emotion":{"label":..,"probabilities":{..},"map":{..}},"gender":{..}}]}. A head that is off has
+// no key, nor does a map that was not made. No newline at the end.
 std::string to_json(const ImageReport& report, const EngineInfo& info);
 
 // {"schema":1,"source":..,"error":..}

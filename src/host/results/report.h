@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What is known about one picture when its work is done? Plain values that outlive the engine's
-// next call; the table, the JSON, the drawing and later the service are all made from them.
+// The results for one image as plain values that outlive the engine's next call. Table, JSON,
+// drawing and service are made from them.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@
 namespace mien::host {
 
 struct Reading {
-    std::vector<float> probabilities;  // one a class; empty: there is no such network
+    std::vector<float> probabilities;  // one per class; empty without that network
 
     bool known() const { return !probabilities.empty(); }
     // Index of the most probable class; the first of equals.
@@ -26,11 +26,10 @@ struct Reading {
     float best_probability() const { return known() ? probabilities[best()] : 0; }
 };
 
-// Which places speak for the most probable class (Engine::class_map), where the engine was asked
-// for it.
+// Where the most probable class is supported (Engine::class_map), if the engine was asked for it.
 struct FaceMap {
     int width = 0, height = 0;
-    Rect crop;  // of the picture, which it covers
+    Rect crop;  // of the image, which it covers
     std::vector<float> values;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Where are the default weights? Inside the program, so that it runs from any directory.
+// The default weights, inside the program, so that it runs from any directory.
 #pragma once
 
 #include <cstdint>

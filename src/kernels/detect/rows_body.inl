@@ -6,7 +6,7 @@
 void shrink_row(const ShrinkRow& row, std::uint16_t* out) noexcept {
     int x = 0;
     for (; x + 8 <= row.width && row.left[x + 7] + 1 < row.source_width; x += 8) {
-        U16x8 pairs;  // a pixel and its right neighbour
+        U16x8 pairs;  // a pixel and its right neighbor
         for (int i = 0; i < 8; ++i) {
             const std::uint8_t* p = row.source + row.left[x + i];
             pairs[i] = static_cast<std::uint16_t>(p[0] | p[1] << 8);

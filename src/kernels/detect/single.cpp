@@ -53,7 +53,8 @@ int haar_row(const HaarRow& row, HaarSurvivor* survivors) noexcept {
         int stage = 0;
         while (stage < row.stages && run_stage(table, stage, origin, norm, 1) != 0) ++stage;
         if (stage == row.stages) survivors[found++] = {i, norm[0]};
-        if (stage == 0) ++i;  // a window that fails in stage 0 takes its neighbour with it
+        // a window that fails in stage 0 makes the scan skip the next one, as OpenCV does
+        if (stage == 0) ++i;
     }
     return found;
 }

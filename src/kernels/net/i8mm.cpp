@@ -9,10 +9,10 @@
 namespace mien {
 namespace {
 
-// packed weights: [kernel_h][run_bytes / 8][8 channels][8], so two channels a vector
+// packed weights: [kernel_h][run_bytes / 8][8 channels][8], so two channels per vector
 constexpr int conv_block = 8, group = 8;
 
-// `pairs` pairs of neighbouring outputs x `blocks` blocks of eight channels. Accumulators hold, for
+// `pairs` pairs of neighboring outputs x `blocks` blocks of eight channels. Accumulators hold, for
 // two channels a and b, pixel 0 a, pixel 0 b, pixel 1 a, pixel 1 b. With `single` the second pixel
 // is the first once more, and is not stored.
 template <int pairs, int blocks, bool single>

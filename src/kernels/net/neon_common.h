@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What do the NEON paths share? Rounding, saturating and storing, on armv7 and aarch64 alike.
-// Included inside an anonymous namespace's file, after <arm_neon.h>.
+// What the NEON paths share: rounding, saturating and storing, on armv7 and aarch64 alike. Included
+// inside an anonymous namespace's file, after <arm_neon.h>.
 #pragma once
 
 #include <arm_neon.h>

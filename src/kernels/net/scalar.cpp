@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What does each kernel compute? Portable C++ that says it plainly and that compilers vectorise for
-// any processor. Weights widened to int16, inner loops over output channels: independent sums over
-// contiguous memory.
+// The definition of each kernel, in portable C++ that compilers vectorize for any processor.
+// Weights widened to int16, inner loops over output channels: independent sums over contiguous
+// memory.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -13,7 +13,7 @@ namespace mien {
 namespace {
 
 // clamp, then round to nearest even by adding 1.5 * 2^23: the sum's last mantissa bit is worth 1.
-// Same value as rounding first, because both limits are integers; and unlike rintf it vectorises
+// Same value as rounding first, because both limits are integers; and unlike rintf it vectorizes
 // everywhere.
 inline std::int8_t requantise(std::int32_t acc, float scale, float low) noexcept {
     constexpr float magic = 12582912.0f;
@@ -104,7 +104,7 @@ void max_pool_scalar(const PoolArgs& args) noexcept {
 }
 
 void add_scalar(const AddArgs& args) noexcept {
-    // copies, since bytes that are stored might be theirs: the loop would not become vectors
+    // copies: stored bytes might alias them, and the loop would not be vectorized
     const int low = args.low, row_bytes = args.row_bytes;
     for (int y = 0; y < args.rows; ++y) {
         const std::int8_t *a = args.a + y * args.a_row, *b = args.b + y * args.b_row;

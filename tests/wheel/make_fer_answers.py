@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes fer_answers.json: what the package `fer` says about the sample photos. test_compat.py has the pictures and the question.
+"""Writes fer_answers.json: what the package `fer` says about the sample photos. test_compat.py has the images and the question.
 
     build/wheel-venv/bin/python tests/wheel/make_fer_answers.py INTERPRETER_OF_AN_ENVIRONMENT_WITH_FER
 """

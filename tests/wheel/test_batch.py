@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""mien-batch on a local cluster of several processes: every picture exactly once, whatever is killed, and every kind of input.
+"""mien-batch on a local cluster of several processes: every image exactly once, whatever is killed, and every kind of input.
 
 MIEN_BATCH_PICTURES says how many the large test makes (5,000)."""
 
@@ -56,7 +56,7 @@ def without_none(value: Any) -> Any:
 
 
 def make_pictures(folder: Path, count: int) -> "set[str]":
-    """Small pictures of a face, cut in 800 ways, in folders of 500; every 500th is damaged. Returns the names of the damaged ones."""
+    """Small images of a face, cut in 800 ways, in folders of 500; every 500th is damaged. Returns the names of the damaged ones."""
     photo = mien.read_picture(PHOTOS / "astronaut_320.png")
     bad, cuts = set(), {}
     for number in range(count):
@@ -89,7 +89,7 @@ def some(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_rows_are_those_of_the_engine(some: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (some / "notes.txt").write_text("no picture by its name")
+    (some / "notes.txt").write_text("no image by its name")
     (some / "zz.png").write_bytes(b"damaged")
     done = run(some, tmp_path / "out", "--workers", 2, "--part-size", 16, "--json", code=3)
     summary = json.loads(done.stdout)
@@ -161,7 +161,7 @@ def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     (tmp_path / "a.csv").write_text("file\nx.jpg\n")
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 but no more")
     (tmp_path / "text.txt").write_text("hello")
-    for arguments, code, said in ((["missing"], 2, "no such file"), ([empty], 2, "no picture in it"), (["a.tgz"], 2, "compressed"), (["a.csv"], 2, "no column 'path'"),
+    for arguments, code, said in ((["missing"], 2, "no such file"), ([empty], 2, "no image in it"), (["a.tgz"], 2, "compressed"), (["a.csv"], 2, "no column 'path'"),
                                   (["bad.parquet"], 2, "bad.parquet"), (["text.txt"], 2, "neither a folder"), ([PHOTOS, "--emotion", "a.csv"], 4, "a.csv"),
                                   ([PHOTOS, "--scale-factor", 1], 2, "out of range"), ([PHOTOS, "--cluster", "tcp://127.0.0.1:9"], 2, "no Dask scheduler")):
         assert main([str(arguments[0]), "out", *map(str, arguments[1:])]) == code
@@ -227,7 +227,7 @@ def workers_of(process: "subprocess.Popen[str]") -> "list[int]":
 
 
 def test_large_with_a_worker_killed_in_the_middle(tmp_path: Path) -> None:
-    """At least 5,000 pictures on 3 processes, one killed in the middle: the run ends well by itself, and every picture is there once."""
+    """At least 5,000 images on 3 processes, one killed in the middle: the run ends well by itself, and every image is there once."""
     bad = make_pictures(tmp_path / "in", LARGE)
     output = tmp_path / "out"
     process = command(tmp_path / "in", output, "--workers", 3, "--part-size", 50, "--json")
@@ -237,14 +237,14 @@ def test_large_with_a_worker_killed_in_the_middle(tmp_path: Path) -> None:
     os.kill(workers[1], signal.SIGKILL)
     at = len(list(output.glob("part-*.parquet")))
     out, err = process.communicate(timeout=300)
-    assert process.returncode == 3, err  # 3: damaged pictures are among them
+    assert process.returncode == 3, err  # 3: damaged images are among them
     said = json.loads(out)
     assert (said["pictures"], said["errors"], said["done_before"]) == (LARGE, len(bad), 0)
     rows = rows_of(output)
     assert Counter(row["source"] for row in rows) == Counter(str(path) for path in (tmp_path / "in").rglob("*.jpg"))
     assert {row["source"] for row in rows if row["error"]} == bad
     assert at < LARGE // 50 and sum(len(row["faces"] or ()) for row in rows) > LARGE * 0.7
-    print(f"{LARGE} pictures, each once, with one of 3 workers killed after {at * 50}; {said['per_second']} a second")
+    print(f"{LARGE} images, each once, with one of 3 workers killed after {at * 50}; {said['per_second']} a second")
 
 
 def test_everything_killed_and_begun_again(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 
 `fer` brings TensorFlow and PyTorch (5 GB), so fer_answers.json holds what it said about the sample photos (written by make_fer_answers.py), and
 MIEN_FER_PYTHON, the interpreter of an environment with it (python3 -m venv FOLDER && FOLDER/bin/pip install fer "setuptools<81"), asks it again,
-with more pictures and a film.
+with more images and a film.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def test_the_still_image_demo() -> None:
     exact = mini.classify(gray, faces[0]).emotion.probabilities
     assert np.allclose(prediction[0], list(exact.values()), atol=1e-6)
     wrong = emotion.predict(np.expand_dims(np.expand_dims(original.preprocess_input(face, False), 0), -1))
-    assert not np.allclose(wrong, prediction)  # [0, 1] is another picture to this network, as it was in Keras
+    assert not np.allclose(wrong, prediction)  # [0, 1] is another image to this network, as it was in Keras
     x1, x2, y1, y2 = original.apply_offsets(faces[0], (10, 10))
     crop = original.preprocess_input(rgb[y1:y2, x1:x2], False)[None]
     assert original.get_labels("imdb")[int(np.argmax(gender.predict(crop)))] == "woman"
@@ -220,7 +220,7 @@ def compare_with_fer(theirs: dict, paths: "list[Path]") -> None:
                 faces += 1
                 same += max(a["emotions"], key=a["emotions"].__getitem__) == max(b["emotions"], key=b["emotions"].__getitem__)
                 distances.append(max(abs(a["emotions"][k] - b["emotions"][k]) for k in LABELS))
-        print(f"fer {theirs['fer']}, {kind}: {len(paths)} pictures, {faces} faces, all rectangles equal, {same} same top label, largest difference of a score: "
+        print(f"fer {theirs['fer']}, {kind}: {len(paths)} images, {faces} faces, all rectangles equal, {same} same top label, largest difference of a score: "
               f"mean {np.mean(distances):.3f}, median {np.median(distances):.3f}, worst {max(distances):.2f}")
         assert faces > 25 and same >= 0.93 * faces and np.mean(distances) < 0.03 and max(distances) < 0.2
 

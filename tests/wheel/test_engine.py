@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Engine and Tracker from Python: the same results as the command line tool, for every kind of picture and view, from many threads."""
+"""Engine and Tracker from Python: the same results as the command line tool, for every kind of image and view, from many threads."""
 
 from __future__ import annotations
 

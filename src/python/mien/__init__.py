@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Finds faces in pictures and reads their expression and gender.
+"""Finds faces in images and reads their expression and gender.
 
     import mien
     engine = mien.Engine()
     for face in engine.analyze("photo.jpg"):
         print(face.box, face.emotion.label, face.emotion.probability)
 
-Pictures are NumPy arrays (not copied), Pillow images, paths or the bytes of a picture file. See docs/PYTHON.md.
+Images are NumPy arrays (not copied), Pillow images, paths or the bytes of an image file. See docs/PYTHON.md.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def detect_faces(picture: Picture, format: str | None = None) -> List[Box]:
 
 
 def classify(crop: Picture, format: str | None = None) -> Face:
-    """Reads a picture that is one face, cut out already."""
+    """Reads an image that is one face, already cut out."""
     return default_engine().classify(crop, format=format)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""python -m mien PHOTO...: every face of pictures, as a table or with --json. `mien image` of the command line tool does more."""
+"""python -m mien PHOTO...: every face in images, as a table or with --json. `mien image` of the command line tool does more."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def table(result: Result) -> str:
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m mien", description="Finds every face in pictures and reads its expression and gender.",
-                                     epilog="Exit codes: 0 done, 1 output could not be written, 2 usage, 3 a picture could not be read, 4 bad weights.")
+    parser = argparse.ArgumentParser(prog="python -m mien", description="Finds every face in images and reads its expression and gender.",
+                                     epilog="Exit codes: 0 done, 1 output could not be written, 2 usage, 3 an image could not be read, 4 bad weights.")
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="JPEG, PNG, BMP, GIF or PNM")
-    parser.add_argument("--json", action="store_true", help="one JSON object a picture, as `mien image --json`")
-    parser.add_argument("-o", "--out", metavar="FILE", help="write the picture with boxes and labels (one picture; .png or .jpg)")
+    parser.add_argument("--json", action="store_true", help="one JSON object per image, as `mien image --json`")
+    parser.add_argument("-o", "--out", metavar="FILE", help="write the image with boxes and labels (one image; .png or .jpg)")
     parser.add_argument("--emotion", default=None, metavar="FILE", help='weights for the expression; "large" and "mini_XCEPTION" are in the package')
     parser.add_argument("--version", action="version", version=f"mien {__version__}")
     options = parser.parse_args(arguments)
     if options.out and len(options.photos) > 1:
-        parser.error("--out takes one picture")
+        parser.error("--out takes one image")
     try:
         engine = Engine(emotion=options.emotion or True)
     except Error as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A picture in, faces out. `Engine` may be called from any number of threads: the GIL is released while it works, and each call
+"""An image in, faces out. `Engine` may be called from any number of threads: the GIL is released while it works, and each call
 that comes while others run works with memory of its own on the same weights."""
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from . import _engine
 from .errors import Error, PictureError, WeightsError
 from .results import Box, Explanation, Face, Reading, Result
 
-# A NumPy array or a Pillow image of 8 bits, a path, or the bytes of a picture file.
+# A NumPy array or a Pillow image of 8 bits, a path, or the bytes of an image file.
 Picture = Any
 WeightsChoice = Union[str, "os.PathLike[str]", bool]
 
@@ -29,9 +29,9 @@ NETWORKS = {"large": "emotion-large.mien", "mini_XCEPTION": "emotion-mini_XCEPTI
 
 
 def read_picture(source: Union[str, "os.PathLike[str]", bytes, bytearray, memoryview], max_pixels: int = 0) -> npt.NDArray[np.uint8]:
-    """Decodes JPEG, PNG, BMP, GIF (first frame) or PNM to RGB, turned as its EXIF says, as the command line tool does.
+    """Decodes JPEG, PNG, BMP, GIF (first frame) or PNM to RGB, rotated as its EXIF asks, as the command line tool does.
 
-    PictureError says what is wrong with it; more than `max_pixels` (0: 134 million) is refused before it is decoded."""
+    PictureError gives the reason; more than `max_pixels` (0: 134 million) is refused before it is decoded."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         try:
             return _engine.decode(bytes(source), max_pixels)[0]
@@ -46,7 +46,7 @@ def read_picture(source: Union[str, "os.PathLike[str]", bytes, bytearray, memory
 
 
 def write_picture(path: Union[str, "os.PathLike[str]"], picture: npt.NDArray[np.uint8]) -> None:
-    """Writes a gray or RGB array as PNG or JPEG, by the ending of the name."""
+    """Writes a gray or RGB array as PNG or JPEG, by the extension of the name."""
     ending = Path(path).suffix.lower()
     if ending not in (".png", ".jpg", ".jpeg"):
         raise ValueError(f"{os.fspath(path)}: the name must end with .png, .jpg or .jpeg")
@@ -72,9 +72,9 @@ def _weights_path(choice: WeightsChoice, head: str) -> Optional[str]:
 class Engine:
     """Detector and networks with their options; the defaults are those of `mien image`.
 
-    cascade, emotion, gender: True takes the weights of the package, False does without, a path takes a .mien file;
+    cascade, emotion, gender: True uses the weights of the package, False leaves it out, a path names a .mien file;
         emotion="large" is the larger network, "mini_XCEPTION" that of the original demos and of `fer`; both are in the package too.
-    format: what arrays with three or four channels are, "rgb" (Pillow, scikit-image) or "bgr" (OpenCV); each call can say otherwise.
+    format: what arrays with three or four channels are, "rgb" (Pillow, scikit-image) or "bgr" (OpenCV); each call can override it.
     threads: for the search in one picture. Results do not depend on it.
     detect_width: wider pictures are shrunk to it for the search (0: never).
     isa: instruction set, for tests; all give the same results.
@@ -119,7 +119,7 @@ class Engine:
         return self._labels[1]
 
     def input_shape(self, head: str) -> Tuple[int, int, int]:
-        """Height, width and channels of what a network sees."""
+        """Height, width and channels of a network's input."""
         info = self._heads[_head(head)]
         if info is None:
             raise ValueError(f"the engine has no {head} network")
@@ -128,7 +128,7 @@ class Engine:
     # ---- the work ----
 
     def analyze(self, picture: Picture, format: Optional[str] = None) -> Result:
-        """Every face of the picture with what the networks read in it."""
+        """Every face of the image with its readings."""
         return self._result(picture, format, self._engine.process)
 
     def detect_faces(self, picture: Picture, format: Optional[str] = None) -> List[Box]:
@@ -137,7 +137,7 @@ class Engine:
         return [Box(*face[:4]) for face in _called(self._engine.detect, array, number)[4]]
 
     def classify(self, picture: Picture, box: Optional[Sequence[int]] = None, format: Optional[str] = None) -> Face:
-        """Reads the face in `box` (x, y, width, height), or takes the whole picture for a face that is cut out already."""
+        """Reads the face in `box` (x, y, width, height), or the whole image as a face that is already cut out."""
         array, number, _, _ = self._pixels(picture, format)
         if box is None:
             raw = _called(self._engine.classify_crop, array, number)
@@ -157,7 +157,7 @@ class Engine:
                 label: Optional[str] = None, layer: str = "", format: Optional[str] = None) -> Explanation:
         """Which part of the face in `box` (or of the crop) speaks for `label` (the most probable one by default)?
 
-        `explain_methods` are the methods, docs/EXPLAIN.md says what they show; `layer` is where in the network the method looks
+        `explain_methods` are the methods, described in docs/EXPLAIN.md; `layer` is where in the network the method looks
         (`mien info` lists the names). Error if the package was built without Eigen."""
         if not _engine.has_explain:
             raise Error("built without explanations: install Eigen's headers (libeigen3-dev) and build again")
@@ -173,7 +173,7 @@ class Engine:
     explain_methods: Tuple[str, ...] = _engine.explain_methods
 
     def draw(self, picture: Picture, faces: Sequence[Face], style: str = "gender", format: Optional[str] = None) -> npt.NDArray[np.uint8]:
-        """A copy of the picture with boxes and labels as `mien image --out` paints them; in the channel order of `picture`, gray as RGB."""
+        """A copy of the image with boxes and labels as `mien image --out` draws them; in the channel order of `picture`, gray as RGB."""
         if style not in ("gender", "emotion"):
             raise ValueError(f'style must be "gender" or "emotion", not {style!r}')
         paper, flip = self._paper(picture, format)
@@ -183,7 +183,7 @@ class Engine:
         return np.ascontiguousarray(paper[:, :, ::-1]) if flip else paper
 
     def draw_explanation(self, picture: Picture, explanation: Explanation, format: Optional[str] = None) -> npt.NDArray[np.uint8]:
-        """A copy of the picture with the map over the part that it covers, in the colours of `mien explain`; as `draw` otherwise."""
+        """A copy of the image with the map over the part that it covers, in the colors of `mien explain`; as `draw` otherwise."""
         paper, flip = self._paper(picture, format)
         _engine.draw_map(paper, list(explanation.crop), np.ascontiguousarray(explanation.values, np.float32), explanation.signed)
         return np.ascontiguousarray(paper[:, :, ::-1]) if flip else paper

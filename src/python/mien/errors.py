@@ -13,4 +13,4 @@ class WeightsError(Error, ValueError):
 
 
 class PictureError(Error, ValueError):
-    """A picture cannot be decoded or is too large; the text names the file if there is one."""
+    """An image cannot be decoded or is too large; the text names the file if there is one."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is known about a picture: plain values that outlive the engine, can be pickled, and become dict, JSON or a table's row.
+"""The results for an image: plain values that outlive the engine, can be pickled, and become dict, JSON or a table's row.
 
 `to_dict` has the keys of `mien image --json` (schema 1).
 """
@@ -19,7 +19,7 @@ TIMING_KEYS = ("decode", "gray", "detect", "crop", "emotion", "gender", "draw", 
 
 
 class Box(NamedTuple):
-    """Pixels of the picture, origin at the top left; `x, y, width, height = face.box`."""
+    """Pixels of the image, origin at the top left; `x, y, width, height = face.box`."""
 
     x: int
     y: int
@@ -32,7 +32,7 @@ class Box(NamedTuple):
 
 @dataclass(slots=True)
 class Reading:
-    """What one network says of a face: a probability for each class, in the order of the network."""
+    """One network's reading of a face: a probability per class, in the order of the network."""
 
     label: str
     probabilities: Dict[str, float]
@@ -152,7 +152,7 @@ class TrackedFace:
 
 @dataclass(slots=True)
 class Explanation:
-    """What speaks for `label`: `values` (float32, at the size that the method works at) cover `crop` of the picture.
+    """What supports `label`: `values` (float32, at the size that the method works at) cover `crop` of the image.
 
     `probabilities` are those of the engine; `signed`: values below 0 speak against the label.
     """

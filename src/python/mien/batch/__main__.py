@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""mien-batch INPUT OUTPUT: every picture of a folder, archive or table, on the processors of this machine or of a Dask cluster."""
+"""mien-batch INPUT OUTPUT: every image of a folder, archive or table, on the processors of this machine or of a Dask cluster."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ def complain(text: str) -> None:
 def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="mien-batch", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        description="Annotates every picture of a folder, a .tar, a .zip, or a table of paths (.parquet, .csv). OUTPUT becomes a folder of Parquet files "
-                    "with the columns of `mien image --json`; a picture that cannot be read is a row with its error. The same command again goes on where it stopped.",
-        epilog="Exit codes: 0 done, 1 output could not be written, 2 usage or no cluster, 3 done, but some pictures could not be read, 4 bad weights, "
+        description="Annotates every image of a folder, a .tar, a .zip, or a table of paths (.parquet, .csv). OUTPUT becomes a folder of Parquet files "
+                    "with the columns of `mien image --json`; an image that cannot be read is a row with its error. The same command continues where it stopped.",
+        epilog="Exit codes: 0 done, 1 output could not be written, 2 usage or no cluster, 3 done, but some images could not be read, 4 bad weights, "
                "130 interrupted.")
     parser.add_argument("input", metavar="INPUT")
     parser.add_argument("output", metavar="OUTPUT", help="a folder; with --cluster on a file system that all workers share, as INPUT")
     parser.add_argument("--cluster", metavar="ADDRESS", help="of a Dask scheduler, tcp://HOST:8786; without: processes of this machine")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes of this machine")
-    parser.add_argument("--part-size", type=int, default=500, metavar="N", help="pictures a file, and what a killed worker does again")
+    parser.add_argument("--part-size", type=int, default=500, metavar="N", help="images per file, and what a killed worker repeats")
     parser.add_argument("--column", default="path", help="of a table: where the paths are (relative ones are relative to the table)")
     parser.add_argument("--emotion", metavar="FILE", help='weights for the expression; "large" and "mini_XCEPTION" are in the package')
     parser.add_argument("--no-gender", action="store_true", help="leave out the gender network")
     parser.add_argument("--scale-factor", type=float, default=1.3, help="from one size of faces to the next")
     parser.add_argument("--min-neighbors", type=int, default=5, help="windows that must agree on a face")
     parser.add_argument("--min-size", type=int, default=0, help="smallest face in pixels")
-    parser.add_argument("--detect-width", type=int, default=0, help="search in pictures shrunk to this width; 0: never")
+    parser.add_argument("--detect-width", type=int, default=0, help="search in images shrunk to this width; 0: never")
     parser.add_argument("--json", action="store_true", help="the summary as one JSON object")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
     parser.add_argument("--version", action="version", version=f"mien {__version__}")
@@ -69,7 +69,7 @@ class Progress:
         self.last = now
         rate = self.rate()
         left = f", {(self.total - self.done) / rate:.0f} s left" if rate > 0 and not last else ""
-        text = f"{self.done} of {self.total} pictures, {rate:.0f}/s{left}, {self.errors} unreadable"
+        text = f"{self.done} of {self.total} images, {rate:.0f}/s{left}, {self.errors} unreadable"
         sys.stderr.write(f"\r\033[K{text}" + ("\n" if last else "") if self.tty else text + "\n")
         sys.stderr.flush()
 
@@ -219,7 +219,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     left = [part for part in range(run.parts) if part not in present]
     before = counts["pictures"]
     if present and not options.quiet:
-        print(f"goes on: {before} of {run.pictures} pictures are done", file=sys.stderr)
+        print(f"continuing: {before} of {run.pictures} images are done", file=sys.stderr)
 
     progress = Progress(run.pictures, before, options.quiet)
     progress.errors = counts["errors"]
@@ -238,7 +238,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
                 counts["faces"] += done.faces
                 progress.done, progress.errors = counts["pictures"], counts["errors"]
         except KeyboardInterrupt:
-            complain(f"interrupted at {counts['pictures']} of {run.pictures} pictures; the same command goes on from there")
+            complain(f"interrupted at {counts['pictures']} of {run.pictures} images; the same command continues from there")
             return EXIT_INTERRUPTED
         except OSError as error:
             if client is None:
@@ -256,15 +256,15 @@ def main(arguments: Optional[List[str]] = None) -> int:
                 cluster.close()
     progress.show(last=True)
 
-    if counts["pictures"] != run.pictures:  # cannot be, and would be a lie to keep quiet about
-        complain(f"{output}: holds {counts['pictures']} rows for {run.pictures} pictures")
+    if counts["pictures"] != run.pictures:  # should never happen, but must not go unreported
+        complain(f"{output}: holds {counts['pictures']} rows for {run.pictures} images")
         return EXIT_OUTPUT
     seconds = time.monotonic() - progress.start
     if options.json:
         print(json.dumps({"schema": 1, "output": str(output), **counts, "done_before": before, "seconds": round(seconds, 3),
                           "per_second": round((run.pictures - before) / max(seconds, 1e-9), 1)}))
     else:
-        print(f"{output}: {counts['pictures']} pictures, {counts['faces']} faces, {counts['errors']} unreadable, {seconds:.1f} s")
+        print(f"{output}: {counts['pictures']} images, {counts['faces']} faces, {counts['errors']} unreadable, {seconds:.1f} s")
     return EXIT_INPUT if counts["errors"] else 0
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Which pictures are there, and which of them are one part? Written down once in OUTPUT/_plan.parquet, a row group for each part, so that a
-restart, a worker that comes later and a second attempt at a part all mean the same pictures, whatever happens to the input meanwhile."""
+"""The images and their division into parts. Written down once in OUTPUT/_plan.parquet, a row group for each part, so that a
+restart, a worker that comes later and a second attempt at a part all mean the same images, whatever happens to the input meanwhile."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def kind_of(path: str) -> str:
     with open(path, "rb") as file:
         head = file.read(6)
     if head[:2] == b"\x1f\x8b" or head[:3] == b"BZh" or head == b"\xfd7zXZ\x00" or head[:4] == b"\x28\xb5\x2f\xfd":
-        raise InputError(f"{path}: a compressed archive can only be read from its beginning, by one worker: unpack it to a .tar (pictures do not shrink)")
+        raise InputError(f"{path}: a compressed archive can only be read from its beginning, by one worker: unpack it to a .tar (images do not shrink)")
     if tarfile.is_tarfile(path):
         return "tar"
     raise InputError(f"{path}: neither a folder, a .tar, a .zip, nor a .parquet or .csv table of paths")
@@ -145,7 +145,7 @@ def read_run(output: Path) -> Optional[Run]:
 
 
 def make_plan(path: str, output: Path, part_size: int, options: Dict[str, Any], column: str, weights: str) -> Run:
-    """Lists the pictures and writes plan and run; each appears whole or not at all, the run last."""
+    """Lists the images and writes plan and run; each appears complete or not at all, the run last."""
     kind = kind_of(path)
     temporary = output / (PLAN + ".tmp")
     parts = pictures = 0
@@ -169,7 +169,7 @@ def make_plan(path: str, output: Path, part_size: int, options: Dict[str, Any], 
         raise InputError(f"{path}: {str(error).splitlines()[0]}") from None
     if pictures == 0:
         temporary.unlink()
-        raise InputError(f"{path}: no picture in it")
+        raise InputError(f"{path}: no image in it")
     os.replace(temporary, output / PLAN)
     run = Run(os.path.abspath(path), kind, part_size, options, parts, pictures, __version__, weights)
     _write_atomically(output / RUN, json.dumps(run._asdict(), indent=1) + "\n")

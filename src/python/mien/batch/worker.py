@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""One part of the work: its pictures are read one after the other, and its rows appear as one Parquet file, whole or not at all.
+"""One part of the work: its images are read one after the other, and its rows appear as one Parquet file, complete or not at all.
 
-Runs on the workers. Each process makes one engine and keeps it. A picture that cannot be read is a row with its error."""
+Runs on the workers. Each process makes one engine and keeps it. An image that cannot be read is a row with its error."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def annotate_part(output: str, part: int) -> Done:
 
 
 def annotate_part_carefully(output: str, part: int) -> Done:
-    """For a part that has ended its worker before: in processes of its own, so that a picture that ends one costs only its row."""
+    """For a part that has ended its worker before: in processes of its own, so that an image that ends one costs only its row."""
     start = time.perf_counter()
     context = context_of(output)
     items = context.items(part)
@@ -148,7 +148,7 @@ def annotate_part_carefully(output: str, part: int) -> Done:
         rows.extend(json.loads(line) for line in child.stdout.split(b"\n")[:-1])
         if len(rows) < len(items):
             cause = signal.Signals(-child.returncode).name if child.returncode < 0 else f"exit code {child.returncode}"
-            rows.append(error_row(context.source(items[len(rows)]), f"the process that read this picture was ended ({cause})"))
+            rows.append(error_row(context.source(items[len(rows)]), f"the process that read this image was ended ({cause})"))
     return write_part(context, part, rows, time.perf_counter() - start)
 
 

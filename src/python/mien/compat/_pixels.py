@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 
 def gray_of(picture: npt.NDArray[np.uint8], bgr: bool) -> npt.NDArray[np.uint8]:
-    """Gray by OpenCV's fixed-point weights; gray pictures as they are."""
+    """Gray by OpenCV's fixed-point weights; gray images as they are."""
     if picture.ndim == 2:
         return picture
     if picture.ndim == 3 and picture.shape[2] == 1:

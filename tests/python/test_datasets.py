@@ -53,7 +53,7 @@ class TestFerCsv:
         assert np.array_equal(data.splits["test"].images[0, :, :, 0], picture(4))
         assert "happy" in data.table() and not data.rejected
 
-    def test_votes_of_a_neighbour(self, tmp_path: Path) -> None:
+    def test_votes_of_a_neighbor(self, tmp_path: Path) -> None:
         (tmp_path / "fer2013.csv").write_text("\n".join(self.rows()) + "\n")
         header = "Usage,Image name," + ",".join(datasets.VOTE_NAMES)
         (tmp_path / "ferplus.csv").write_text("\n".join([header] + [f"Training,x.png,{i},0,0,0,0,0,0,0,0,9" for i in range(4)]) + "\n")

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
-from mien_tools import errors, fold, keras_file, pictures, quantise, reference
+from mien_tools import errors, fold, keras_file, pictures, quantize, reference
 from mien_tools import format as mien
 
 HERE = Path(__file__).resolve().parent
@@ -65,11 +65,11 @@ def check_engine(net: mien.Network, pixels: np.ndarray, folder: Path) -> None:
 def test_conversion_keeps_the_scores(name: str, golden_models: Path, tmp_path: Path) -> None:
     model = keras_file.read_model(str(golden_models / name))
     labels = [str(i) for i in range(model.class_count)]
-    net = quantise.quantise(fold.fold(model), pictures.synthetic(64, model.input_shape, 3), 1 / 127.5, -1, labels)
+    net = quantize.quantize(fold.fold(model), pictures.synthetic(64, model.input_shape, 3), 1 / 127.5, -1, labels)
     net = mien.decode_network(mien.encode_network(net))
     pixels = inputs(model)
     scores = reference.scores(net, reference.integer_forward(net, pixels))
-    # Random weights are the hardest to quantise; trained networks are measured by tests/compare_keras.py.
+    # Random weights are the hardest to quantize; trained networks are measured by tests/compare_keras.py.
     spread = max(1.0, float(np.abs(OUTPUTS[name]).max()))
     assert np.abs(scores - OUTPUTS[name]).mean() < 0.06 * spread
     check_engine(net, pixels, tmp_path)
@@ -95,8 +95,8 @@ def test_architectures_of_the_original(name: str, tmp_path: Path) -> None:
     x = reference.scale_pixels(pixels, 1 / 127.5, -1)
     theirs = keras_model.predict(x, verbose=0).reshape(PICTURES, -1)
     assert np.abs(reference.softmax(float_net.forward(x)) - theirs).max() < 1e-4
-    net = quantise.quantise(float_net, pictures.synthetic(16, model.input_shape, 3), 1 / 127.5, -1, [str(i) for i in range(model.class_count)],
-                            quantise.Options(refit=False, rounding="nearest"))
+    net = quantize.quantize(float_net, pictures.synthetic(16, model.input_shape, 3), 1 / 127.5, -1, [str(i) for i in range(model.class_count)],
+                            quantize.Options(refit=False, rounding="nearest"))
     check_engine(net, pixels, tmp_path)
 
 

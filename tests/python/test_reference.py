@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Does the integer reference compute docs/QUANTISATION.md? Against loops over single numbers. And images against OpenCV."""
+"""Does the integer reference compute docs/QUANTIZATION.md? Against loops over single numbers. And images against OpenCV."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ f32 = np.float32
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "opencv.inc"
 
 
-def requantise(value: int, scale: np.float32, low: int) -> int:
+def requantize(value: int, scale: np.float32, low: int) -> int:
     product = f32(f32(value) * f32(scale))
     whole = int(np.floor(product))
     rest = float(product) - whole
@@ -47,13 +47,13 @@ def by_loops(layer: mien.Layer, x: np.ndarray) -> np.ndarray:
                 if layer.op == mien.MAX_POOL:
                     out[y, xx, n] = max(inside)
                 elif layer.op == mien.AVG_POOL:
-                    out[y, xx, n] = requantise(sum(inside), f32(1) / f32(len(inside)), -127)
+                    out[y, xx, n] = requantize(sum(inside), f32(1) / f32(len(inside)), -127)
                 else:
                     total += int(layer.bias[n])
                     if layer.logits:
                         out[y, xx, n] = total if layer.op == mien.CONV_GAP else f32(f32(total) * layer.scale[n])
                     else:
-                        out[y, xx, n] = requantise(total, layer.scale[n], 0 if layer.relu else -127)
+                        out[y, xx, n] = requantize(total, layer.scale[n], 0 if layer.relu else -127)
     if layer.op == mien.CONV_GAP:
         return np.array([[[f32(f32(int(out[..., n].sum())) * layer.scale[n]) for n in range(oc)]]])
     return out

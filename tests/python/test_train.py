@@ -514,21 +514,21 @@ class TestCommands:
         again = self.run("calibration", "--data", data, "-o", output)
         assert again.returncode == 2 and "exists" in again.stderr
 
-    def test_gray_network_goes_on_in_colour_and_comes_back(self, tmp_path: Path) -> None:
+    def test_gray_network_goes_on_in_color_and_comes_back(self, tmp_path: Path) -> None:
         faces, rng = tmp_path / "faces", np.random.default_rng(5)
         faces.mkdir()
         for k in range(60):
             Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)).save(faces / f"{20 + k}_{k % 2}_{k % 5}_{k}.png")
         command = ("gender", "--data", faces, "--architecture", "tiny_XCEPTION", "--epochs", "1", "--batch", "16")
         assert self.run(*command, "-o", tmp_path / "gray.hdf5").returncode == 0
-        shapes = {"gray": (64, 64, 1), "colour": (64, 64, 3), "exported": (64, 64, 3), "back": (64, 64, 1)}
-        done = self.run(*command, "--start", tmp_path / "gray.hdf5", "--colour", "--teacher", tmp_path / "gray.hdf5", "--distil", "0.5", "-o", tmp_path / "colour.hdf5")
+        shapes = {"gray": (64, 64, 1), "color": (64, 64, 3), "exported": (64, 64, 3), "back": (64, 64, 1)}
+        done = self.run(*command, "--start", tmp_path / "gray.hdf5", "--color", "--teacher", tmp_path / "gray.hdf5", "--distil", "0.5", "-o", tmp_path / "color.hdf5")
         assert done.returncode == 0, done.stderr
         for name, options in (("exported", ()), ("back", ("--gray",))):
-            assert self.run("export", tmp_path / "colour.checkpoint.pt", "-o", tmp_path / f"{name}.hdf5", *options).returncode == 0
+            assert self.run("export", tmp_path / "color.checkpoint.pt", "-o", tmp_path / f"{name}.hdf5", *options).returncode == 0
         for name, shape in shapes.items():
             assert keras_file.read_model(str(tmp_path / f"{name}.hdf5")).input_shape == shape, name
-        assert self.run("calibration", "--task", "gender", "--colour", "--data", faces, "-o", tmp_path / "pictures.npz", "--count", "9").returncode == 0
+        assert self.run("calibration", "--task", "gender", "--color", "--data", faces, "-o", tmp_path / "pictures.npz", "--count", "9").returncode == 0
         with np.load(tmp_path / "pictures.npz") as npz:
             assert npz["images"].shape == (9, 48, 48, 3)
 
@@ -657,18 +657,18 @@ class TestStart:
         assert torch.allclose(trained, block(x), atol=1e-6)
         assert trained.shape[2:] == model.layers[1].output_shape[:2]
 
-    def test_gray_network_in_colour_and_back_answers_the_same(self) -> None:
+    def test_gray_network_in_color_and_back_answers_the_same(self) -> None:
         torch.manual_seed(8)
         model = KerasNet(architectures.ARCHITECTURES["small"][1]((48, 48, 1), 2)).eval().store_keras()
-        colour = architectures.in_colour(model)
-        back = architectures.in_gray(colour)
-        assert model.input_shape == back.input_shape == (48, 48, 1) and colour.input_shape == (48, 48, 3)
-        assert architectures.in_colour(colour) is colour and architectures.in_gray(back) is back
+        color = architectures.in_color(model)
+        back = architectures.in_gray(color)
+        assert model.input_shape == back.input_shape == (48, 48, 1) and color.input_shape == (48, 48, 3)
+        assert architectures.in_color(color) is color and architectures.in_gray(back) is back
         x = torch.rand(3, 3, 48, 48) * 2 - 1
         gray = (x * torch.tensor(augment.LUMA)[:, None, None]).sum(1, keepdim=True)
         with torch.no_grad():
-            answers, in_colour, in_gray = KerasNet(model).eval()(gray), KerasNet(colour).eval()(x), KerasNet(back).eval()(gray)
-        assert torch.allclose(in_colour, answers, atol=1e-4) and torch.allclose(in_gray, answers, atol=1e-4)
+            answers, in_color, in_gray = KerasNet(model).eval()(gray), KerasNet(color).eval()(x), KerasNet(back).eval()(gray)
+        assert torch.allclose(in_color, answers, atol=1e-4) and torch.allclose(in_gray, answers, atol=1e-4)
         assert not torch.allclose(answers[0], answers[1], atol=1e-4)
 
     def test_teacher_of_another_size(self) -> None:
@@ -690,7 +690,7 @@ class TestStart:
             expected = torch.softmax(teacher(2 * enlarged - 1) / run.recipe.temperature, 1)
         assert torch.allclose(run._answers(x), expected, atol=1e-5)
 
-    def test_face_net_is_the_colour_network_of_gray_pictures(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_face_net_is_the_color_network_of_gray_pictures(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Against the network as the package has it, in plain torch: three equal channels less their means, scales and shifts behind each convolution.
         With means of 127.5, since the borders are padded behind the subtraction."""
         monkeypatch.setattr(face_net, "MEAN", (127.5,) * 3)

@@ -8,8 +8,8 @@ images     calibration images from .npz or folders, synthetic ones
 tensor_ops   convolution and pooling in numpy
 keras_file   Keras HDF5 and .keras files, without Keras
 fold         Keras layers to mien layers, still in real numbers
-quantise     calibration, ranges, rounding: mien layers to integers
-reference    the float network and the integer network, in plain numpy   (docs/QUANTISATION.md)
+quantize     calibration, ranges, rounding: mien layers to integers
+reference    the float network and the integer network, in plain numpy   (docs/QUANTIZATION.md)
 cascade      OpenCV's cascade XML
 """
 

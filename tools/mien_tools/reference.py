@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Two plain networks in numpy: the float one that a Keras file describes, and the integer one that a
-.mien file describes. The second computes docs/QUANTISATION.md to the bit; the checksums of the test
+.mien file describes. The second computes docs/QUANTIZATION.md to the bit; the checksums of the test
 vectors inside the files come from it. Written for reading, not for speed."""
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _sums(layer: mien.Layer, x: np.ndarray) -> np.ndarray:
     return acc.astype(np.int64) + layer.bias.astype(np.int64)
 
 
-def _requantise(v: np.ndarray, scale: np.ndarray, relu: bool) -> np.ndarray:
+def _requantize(v: np.ndarray, scale: np.ndarray, relu: bool) -> np.ndarray:
     q = np.rint(v.astype(np.float32) * scale.astype(np.float32))
     return np.clip(q, 0 if relu else -127, 127).astype(np.int8)
 
@@ -130,20 +130,20 @@ def integer_layer(layer: mien.Layer, x: np.ndarray, x2: Optional[np.ndarray] = N
         acc = _sums(layer, x)
         if layer.logits:
             return acc.astype(np.float32) * layer.scale
-        return _requantise(acc, layer.scale, layer.relu)
+        return _requantize(acc, layer.scale, layer.relu)
     if layer.op == mien.MAX_POOL:
         return tensor_ops.max_pool(x, layer.kernel, layer.stride, layer.pads)
     if layer.op == mien.AVG_POOL:
         total = tensor_ops.window_sum(x.astype(np.int32), layer.kernel, layer.stride, layer.pads)
         counts = tensor_ops.pool_counts(x.shape[1:3], layer.kernel, layer.stride, layer.pads)
-        return _requantise(total, (np.float32(1) / counts.astype(np.float32))[..., None], False)
+        return _requantize(total, (np.float32(1) / counts.astype(np.float32))[..., None], False)
     if layer.op == mien.ADD:
         total = x.astype(np.int16) + x2.astype(np.int16)
         return np.clip(total, 0 if layer.relu else -127, 127).astype(np.int8)
     if layer.op == mien.RELU:
         return np.maximum(x, 0)
     assert layer.op == mien.GLOBAL_AVG_POOL
-    return _requantise(x.astype(np.int64).sum(axis=(1, 2), keepdims=True), layer.scale, False)
+    return _requantize(x.astype(np.int64).sum(axis=(1, 2), keepdims=True), layer.scale, False)
 
 
 def integer_forward(net: mien.Network, pixels: np.ndarray, batch: int = 64,

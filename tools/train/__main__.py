@@ -45,7 +45,7 @@ import keras_writer  # noqa: E402
 import metrics  # noqa: E402
 import plots  # noqa: E402
 import votes  # noqa: E402
-from architectures import ARCHITECTURES, in_colour, in_gray  # noqa: E402
+from architectures import ARCHITECTURES, in_color, in_gray  # noqa: E402
 from augment import PRESETS, UTKFACE_BOX, Augmentation, cut  # noqa: E402
 from evaluate import Model  # noqa: E402
 from torch_net import KerasNet  # noqa: E402
@@ -140,11 +140,11 @@ def run_training(args: argparse.Namespace) -> int:
     shape, make = ARCHITECTURES[args.architecture]
     if args.size:
         shape = (args.size, args.size, shape[2])
-    if args.colour:
+    if args.color:
         shape = (shape[0], shape[1], 3)
     start = keras_file.read_model(str(args.start)) if args.start else None
     if start is not None:
-        start = in_colour(start) if args.colour else start
+        start = in_color(start) if args.color else start
         shape = start.input_shape
     data = load_data(args, task, source_size(task, args, shape))
     if "train" not in data.splits or "validation" not in data.splits:
@@ -160,7 +160,7 @@ def run_training(args: argparse.Namespace) -> int:
     torch.manual_seed(args.seed)
     recipe = recipe_of(args, task)
     recipe.augmentation.update(box_of(data))
-    teachers = [KerasNet(in_colour(model) if shape[2] == 3 else model) for model in (keras_file.read_model(str(path)) for path in args.teacher)]
+    teachers = [KerasNet(in_color(model) if shape[2] == 3 else model) for model in (keras_file.read_model(str(path)) for path in args.teacher)]
     for path, teacher in zip(args.teacher, teachers):
         if teacher.model.input_shape[2] != shape[2] or teacher.model.class_count != len(data.classes):
             raise errors.ModelError(path, "a teacher needs as many channels and the same classes")
@@ -430,7 +430,7 @@ def run_calibration(args: argparse.Namespace) -> int:
     """Training images as the network is given them, none of them a copy of a held-out one: what convert_keras.py takes ranges from."""
     if args.output.exists() and not args.yes:
         raise errors.UsageError(args.output, "exists (use -y to overwrite)")
-    side = (args.size, args.size, 3 if args.colour else 1)
+    side = (args.size, args.size, 3 if args.color else 1)
     data = load_data(args, args.task, source_size(args.task, args, side), quiet=True)
     if "train" not in data.splits:
         raise errors.ModelError(data.path, "no training images")
@@ -484,8 +484,8 @@ def add_training(parser: argparse.ArgumentParser, task: str) -> None:
     parser.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
     parser.add_argument("--architecture", choices=sorted(ARCHITECTURES), default="small")
     parser.add_argument("--size", type=int, default=0, help="side of the input (default: the architecture's)")
-    parser.add_argument("--colour", action="store_true", help="RGB input")
-    parser.add_argument("--start", type=Path, help="Keras file whose input, layers and weights it starts from, instead of --architecture and --size; with --colour a gray one becomes one for RGB")
+    parser.add_argument("--color", "--colour", action="store_true", help="RGB input")
+    parser.add_argument("--start", type=Path, help="Keras file whose input, layers and weights it starts from, instead of --architecture and --size; with --color a gray one becomes one for RGB")
     parser.add_argument("--augmentation", choices=sorted(PRESETS), default="mild")
     parser.add_argument("--strength", type=float, default=1.0, help="factor of the augmentation's ranges")
     parser.add_argument("--epochs", type=int, default=defaults.epochs)
@@ -592,7 +592,7 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     sub.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
     sub.add_argument("--task", choices=("emotion", "gender"), default="emotion")
     sub.add_argument("--size", type=int, default=48, help="side of the network's input")
-    sub.add_argument("--colour", action="store_true", help="for a network with RGB input")
+    sub.add_argument("--color", "--colour", action="store_true", help="for a network with RGB input")
     sub.add_argument("--count", type=int, default=500)
     sub.add_argument("--seed", type=int, default=1)
     sub.set_defaults(run=run_calibration)

@@ -187,7 +187,7 @@ ARCHITECTURES: Dict[str, Tuple[Tuple[int, int, int], Maker]] = {
 }
 
 
-def in_colour(model: KerasModel) -> KerasModel:
+def in_color(model: KerasModel) -> KerasModel:
     """A gray network as one for RGB with the same answers: its first layer sees the luma."""
     return _with_first_kernel(model, 3, lambda kernel: kernel * np.array(LUMA, np.float32)[:, None])
 

@@ -202,8 +202,8 @@ class Augmenter:
                     x = x + where(chosen, torch.randn(n, generator=self.generator) * s.slope, 0) * line
         if c == 3 and s.p_lighting:
             flat = x.reshape(n, 3, -1)
-            centred = flat - flat.mean(2, keepdim=True)
-            values, vectors = torch.linalg.eigh(centred @ centred.transpose(1, 2) / (h * w))
+            centered = flat - flat.mean(2, keepdim=True)
+            values, vectors = torch.linalg.eigh(centered @ centered.transpose(1, 2) / (h * w))
             noise = torch.randn(n, 3, generator=self.generator) * 0.5 * self._chosen(n, s.p_lighting)[:, None]
             x = x + (vectors @ (values * noise)[..., None]).view(n, 3, 1, 1)
         if c == 3 and s.p_gray:

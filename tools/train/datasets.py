@@ -495,8 +495,8 @@ def load(path: Path, task: str, size: Tuple[int, int, int], classes: Optional[Se
     elif path.suffix.lower() == ".csv":
         if task != "emotion":
             raise ModelError(path, "a CSV of expressions, not of genders")
-        neighbour = next((p for p in (path.parent / "ferplus.csv", path.parent / "fer2013new.csv") if p.is_file()), None)
-        dataset = read_fer_csv(path, size, votes or neighbour, progress)
+        neighbor = next((p for p in (path.parent / "ferplus.csv", path.parent / "fer2013new.csv") if p.is_file()), None)
+        dataset = read_fer_csv(path, size, votes or neighbor, progress)
     elif path.suffix.lower() == ".npz":
         dataset = read_npz(path, task, wanted or (), size, progress)
     elif path.suffix.lower() == ".mat":

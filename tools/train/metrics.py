@@ -29,8 +29,8 @@ class Scores:
 
     def per_class(self) -> List[Tuple[float, float, float]]:
         """Precision, recall and F1; a figure over nothing is 0."""
-        hits, answered, labelled = np.diag(self.confusion), self.confusion.sum(0), self.confusion.sum(1)
-        return [(h / a if a else 0.0, h / n if n else 0.0, 2 * h / (a + n) if a + n else 0.0) for h, a, n in zip(hits, answered, labelled)]
+        hits, answered, labeled = np.diag(self.confusion), self.confusion.sum(0), self.confusion.sum(1)
+        return [(h / a if a else 0.0, h / n if n else 0.0, 2 * h / (a + n) if a + n else 0.0) for h, a, n in zip(hits, answered, labeled)]
 
     @property
     def macro_f1(self) -> float:

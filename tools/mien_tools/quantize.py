@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From real numbers to integers: what docs/QUANTISATION.md leaves to the converter.
+"""From real numbers to integers: what docs/QUANTIZATION.md leaves to the converter.
 
 1. Steps. Tensors that an op ties together (inputs and output of add, pools and relu) form a group. The range of
    a group comes from calibration images. Inside of a group every channel gets a step of its own: a convolution
@@ -10,7 +10,7 @@
    earlier layers are partly undone; then they are rounded one after the other, each time moving the error to the
    weights not rounded yet (optimal brain quantization), and the bias takes what mean error is left.
 
-All of this only chooses numbers in the file; the arithmetic stays that of docs/QUANTISATION.md."""
+All of this only chooses numbers in the file; the arithmetic stays that of docs/QUANTIZATION.md."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Options:
 
     range_method: str = "mse"     # "max", "mse" (least squared error) or a percentile
     shift: bool = True            # center the range of each channel where nothing needs 0 to stay 0
-    equalise: Optional[float] = None  # 0: one step a tensor; 1: every channel uses the whole range; None: weigh what each needs
+    equalize: Optional[float] = None  # 0: one step a tensor; 1: every channel uses the whole range; None: weigh what each needs
     refit: bool = True            # regression against the float network
     rounding: str = "error"       # "nearest" or "error" (feedback)
     ridge: float = 0.1           # weight of the original weights in the regression, relative to the mean power of an input
@@ -88,9 +88,9 @@ def _least_error_ranges(flat: np.ndarray, centered: bool) -> Tuple[np.ndarray, n
         x = x[x != 0]  # zeros are always exact: where a ReLU makes many, they must not ask for finer steps
         counts = np.bincount(np.minimum(((x - low[c]) / width[c]).astype(np.int64), bins - 1), minlength=bins).astype(np.float64)
         edges = low[c] + width[c] * np.arange(bins + 1)
-        centres = (edges[1:] + edges[:-1]) / 2
+        centers = (edges[1:] + edges[:-1]) / 2
         # Sum of (x - edge)^2 over the values above (below) each edge.
-        n, s1, s2 = (np.concatenate([[0.0], np.cumsum(counts * centres ** k)]) for k in range(3))
+        n, s1, s2 = (np.concatenate([[0.0], np.cumsum(counts * centers ** k)]) for k in range(3))
         below = edges ** 2 * n - 2 * edges * s1 + s2
         above = edges ** 2 * (n[-1] - n) - 2 * edges * (s1[-1] - s1) + (s2[-1] - s2)
         if centered:
@@ -246,7 +246,7 @@ def _moments(op: Op, xf: np.ndarray, xq: np.ndarray, step_in: np.ndarray, progre
     return hqq / rows, hqf / rows, mq / rows, mf / rows
 
 
-def quantise_weights(op: Op, step_in: np.ndarray, shift_in: np.ndarray, out: Optional[Steps], moments: Tuple[np.ndarray, ...],
+def quantize_weights(op: Op, step_in: np.ndarray, shift_in: np.ndarray, out: Optional[Steps], moments: Tuple[np.ndarray, ...],
                      options: Options) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """int8 weights, int32 biases and float32 scales of a layer.
 
@@ -327,7 +327,7 @@ def _search_step(target: np.ndarray, step: np.ndarray, room: np.ndarray, hessian
 
 # ---------------------------------------------------------------- the whole network
 
-def quantise(net: FloatNet, pixels: np.ndarray, input_scale: float, input_offset: float, labels: List[str],
+def quantize(net: FloatNet, pixels: np.ndarray, input_scale: float, input_offset: float, labels: List[str],
              options: Optional[Options] = None, progress: Progress = None) -> mien.Network:
     """The integer network. `pixels` uint8 [N, h, w, c] are the calibration images."""
     options = options or Options()
@@ -352,7 +352,7 @@ def quantise(net: FloatNet, pixels: np.ndarray, input_scale: float, input_offset
         if op.weights is not None:
             layer.kernel = op.weights.shape[:2] if op.op == mien.DEPTHWISE else op.weights.shape[1:3]
             moments = _moments(op, xf[op.inputs[0]], xq[op.inputs[0]], s_in.astype(np.float32), note)
-            layer.weights, layer.bias, layer.scale = quantise_weights(
+            layer.weights, layer.bias, layer.scale = quantize_weights(
                 op, s_in, shift_in, None if op.logits else steps[i + 1], moments, options)
         elif op.op == mien.GLOBAL_AVG_POOL:
             h, w, _ = net.input_shape if op.inputs[0] == 0 else net.ops[op.inputs[0] - 1].output_shape
@@ -417,8 +417,8 @@ def _choose_steps(net: FloatNet, pixels: np.ndarray, result: mien.Network, optio
             shift, reach = -(low[g] + high[g]) / 2, (high[g] - low[g]) / 2
         top = max(float(reach.max()), 1e-12)
         finest = np.maximum(reach / top, 1e-4) * top / 127  # a channel that is (almost) never used keeps some room
-        if options.equalise is not None:
-            step = (finest / finest.max()) ** options.equalise * finest.max()
+        if options.equalize is not None:
+            step = (finest / finest.max()) ** options.equalize * finest.max()
         elif g not in chosen:
             chosen[g] = _weigh_steps(finest, [(op, variance[op.inputs[0]]) for op in net.ops
                                               if op.op in (mien.CONV, mien.CONV_GAP) and groups[op.inputs[0]] == g])

@@ -93,7 +93,7 @@ public:
     Device& operator=(const Device&) = delete;
     ~Device() { close(); }
 
-    host::Failure open(const std::string& path);
+    host::Result<> open(const std::string& path);
     void close() {
         if (descriptor_ >= 0) calls_.close(descriptor_);
         descriptor_ = -1;
@@ -144,33 +144,33 @@ private:
     std::uint32_t caps_ = 0;
 };
 
-host::Failure Device::open(const std::string& path) {
+host::Result<> Device::open(const std::string& path) {
     descriptor_ = calls_.open(path.c_str());
     if (descriptor_ < 0) {
         switch (errno) {
             case ENOENT:
-                return host::Error{"no such device; `mien camera --list` shows the cameras"};
+                return host::Error::input("no such device; `mien camera --list` shows the cameras");
             case EACCES:
             case EPERM:
-                return host::Error{
+                return host::Error::input(
                     "no permission; join the group: sudo usermod -aG video $USER, then log in "
-                    "again"};
-            case EBUSY: return host::Error{"in use by another program"};
+                    "again");
+            case EBUSY: return host::Error::input("in use by another program");
             case ENODEV:
-            case ENXIO: return host::Error{"the device is gone"};
+            case ENXIO: return host::Error::input("the device is gone");
             case ENOTTY:
-                return host::Error{
+                return host::Error::input(
                     "is no device; `mien camera --list` shows the cameras, `mien video FILE` reads "
-                    "files"};
-            default: return host::Error{std::strerror(errno)};
+                    "files");
+            default: return host::Error::input(std::strerror(errno));
         }
     }
     v4l2_capability capability{};
     if (const int error = call(VIDIOC_QUERYCAP, &capability); error != 0)
-        return host::Error{
+        return host::Error::input(
             error == ENODEV
                 ? "the device is gone"
-                : "is no camera (not a V4L2 device); `mien camera --list` shows the cameras"};
+                : "is no camera (not a V4L2 device); `mien camera --list` shows the cameras");
     card_ = fixed_text(capability.card);
     driver_ = fixed_text(capability.driver);
     bus_ = fixed_text(capability.bus_info);
@@ -216,27 +216,28 @@ std::vector<double> Device::rates(std::uint32_t format, int width, int height) c
     return found;
 }
 
-host::Failure check_kind(const Device& device, const std::vector<std::uint32_t>& formats) {
+host::Result<> check_kind(const Device& device, const std::vector<std::uint32_t>& formats) {
     const std::uint32_t caps = device.caps();
     const auto has = [caps](std::uint32_t flags) { return (caps & flags) != 0; };
     if (device.driver() == "unicam" || device.driver() == "rp1-cfe" ||
         device.driver() == "bcm2835-isp")
-        return host::Error{pi_camera_advice};
+        return host::Error::input(pi_camera_advice);
     if (has(V4L2_CAP_VIDEO_M2M | V4L2_CAP_VIDEO_M2M_MPLANE))
-        return host::Error{"is a codec, not a camera; `mien camera --list` shows the cameras"};
+        return host::Error::input(
+            "is a codec, not a camera; `mien camera --list` shows the cameras");
     if (!has(V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_VIDEO_CAPTURE_MPLANE)) {
         if (has(V4L2_CAP_META_CAPTURE))
-            return host::Error{
+            return host::Error::input(
                 "carries a camera's metadata, not its pictures; `mien camera --list` shows the "
-                "cameras"};
+                "cameras");
         if (has(V4L2_CAP_VIDEO_OUTPUT | V4L2_CAP_VIDEO_OUTPUT_MPLANE))
-            return host::Error{
+            return host::Error::input(
                 "is an output: pictures can only be written to it; if a program is to feed it, "
-                "start that first"};
-        return host::Error{"is no camera; `mien camera --list` shows the cameras"};
+                "start that first");
+        return host::Error::input("is no camera; `mien camera --list` shows the cameras");
     }
-    if (!has(V4L2_CAP_STREAMING)) return host::Error{"does not stream into memory"};
-    if (formats.empty()) return host::Error{"offers no picture format"};
+    if (!has(V4L2_CAP_STREAMING)) return host::Error::input("does not stream into memory");
+    if (formats.empty()) return host::Error::input("offers no picture format");
     PixelLayout layout{};
     if (std::any_of(formats.begin(), formats.end(),
                     [&](std::uint32_t f) { return layout_of(f, layout); }))
@@ -253,10 +254,10 @@ host::Failure check_kind(const Device& device, const std::vector<std::uint32_t>&
         bayer = bayer && raw && name.compare(0, 3, "RGB") != 0 && name.compare(0, 3, "BGR") != 0;
     }
     if (bayer)
-        return host::Error{"offers only raw sensor data (" + names.substr(0, 60) + "); " +
-                           pi_camera_advice};
-    return host::Error{"offers none of " + std::string(video::layout_names) + ", but " +
-                       names.substr(0, 100)};
+        return host::Error::input("offers only raw sensor data (" + names.substr(0, 60) + "); " +
+                                  pi_camera_advice);
+    return host::Error::input("offers none of " + std::string(video::layout_names) + ", but " +
+                              names.substr(0, 100));
 }
 
 // Fastest rate of a format at about the wanted size; 0: the driver does not say.
@@ -335,20 +336,20 @@ public:
             device_.calls().unmap(mapping.memory, mapping.bytes);
     }
 
-    host::Failure open() {
-        if (host::Failure failure = device_.open(request_.path)) return failure;
+    host::Result<> open() {
+        if (const host::Result<> done = device_.open(request_.path); !done) return done.error();
         const std::vector<std::uint32_t> formats = device_.formats();
-        if (host::Failure failure = check_kind(device_, formats)) return failure;
+        if (const host::Result<> done = check_kind(device_, formats); !done) return done.error();
         const std::vector<std::uint32_t> ranked = ranked_formats(device_, formats, request_);
         if (ranked.empty()) {
             std::string names;
             for (const std::uint32_t format : formats) names += " " + fourcc_text(format);
-            return host::Error{std::string("does not offer ") +
-                               video::layout_name(request_.layout) + ", but" +
-                               names.substr(0, 100)};
+            return host::Error::input(std::string("does not offer ") +
+                                      video::layout_name(request_.layout) + ", but" +
+                                      names.substr(0, 100));
         }
-        if (host::Failure failure = negotiate(ranked.front())) return failure;
-        if (host::Failure failure = map_buffers()) return failure;
+        if (const host::Result<> done = negotiate(ranked.front()); !done) return done.error();
+        if (const host::Result<> done = map_buffers(); !done) return done.error();
         // Of HDMI adapters and the like, whose source may change its size at any time; most cameras
         // have no such event.
         v4l2_event_subscription changes{};
@@ -420,18 +421,20 @@ private:
 
     static host::Error start_error(int error) {
         switch (error) {
-            case EBUSY: return {"in use by another program"};
+            case EBUSY: return host::Error::input("in use by another program");
             case ENOSPC:
-                return {
+                return host::Error::input(
                     "the USB bus has no room for this mode; a smaller size, a lower rate or "
-                    "--format mjpg needs less"};
-            case ENODEV: return {"the device is gone"};
-            case ENOMEM: return {"the driver has not enough memory for its buffers"};
-            default: return {std::string("cannot start: ") + std::strerror(error)};
+                    "--format mjpg needs less");
+            case ENODEV: return host::Error::input("the device is gone");
+            case ENOMEM:
+                return host::Error::input("the driver has not enough memory for its buffers");
+            default:
+                return host::Error::input(std::string("cannot start: ") + std::strerror(error));
         }
     }
 
-    host::Failure negotiate(std::uint32_t code) {
+    host::Result<> negotiate(std::uint32_t code) {
         v4l2_format format{};
         format.type = device_.buffer_type();
         const auto wish = [&](auto& pix) {
@@ -450,8 +453,8 @@ private:
         if (device_.planar()) {
             const v4l2_pix_format_mplane& planes = format.fmt.pix_mp;
             if (planes.num_planes != 1)
-                return host::Error{"the driver gave " + std::to_string(planes.num_planes) +
-                                   " buffers for a frame"};
+                return host::Error::input("the driver gave " + std::to_string(planes.num_planes) +
+                                          " buffers for a frame");
             given.width = planes.width;
             given.height = planes.height;
             given.pixelformat = planes.pixelformat;
@@ -461,13 +464,14 @@ private:
         }
         PixelLayout layout{};
         if (!layout_of(given.pixelformat, layout))
-            return host::Error{"the driver insists on " + fourcc_text(given.pixelformat)};
+            return host::Error::input("the driver insists on " + fourcc_text(given.pixelformat));
         if (given.width < 1 || given.height < 1 ||
             given.width > static_cast<std::uint32_t>(video::max_side) ||
             given.height > static_cast<std::uint32_t>(video::max_side) ||
             std::uint64_t{given.width} * given.height > video::max_pixels) {
-            return host::Error{"the driver gave an impossible size: " +
-                               std::to_string(given.width) + " x " + std::to_string(given.height)};
+            return host::Error::input(
+                "the driver gave an impossible size: " + std::to_string(given.width) + " x " +
+                std::to_string(given.height));
         }
         mode_.layout = layout;
         mode_.width = static_cast<int>(given.width);
@@ -479,9 +483,9 @@ private:
                        : given.bytesperline == 0   ? row
                                                    : given.bytesperline;
         if (mode_.stride < row || mode_.stride > (std::size_t{1} << 20))
-            return host::Error{
+            return host::Error::input(
                 "the driver gave impossible rows: " + std::to_string(given.bytesperline) +
-                " bytes for " + std::to_string(mode_.width) + " pixels"};
+                " bytes for " + std::to_string(mode_.width) + " pixels");
         needed_ = layout == PixelLayout::jpeg
                       ? 0
                       : video::packet_bytes(layout, mode_.width, mode_.height, mode_.stride);
@@ -501,7 +505,7 @@ private:
         return {};
     }
 
-    host::Failure map_buffers() {
+    host::Result<> map_buffers() {
         v4l2_requestbuffers request{};
         request.count = wanted_buffers;
         request.type = device_.buffer_type();
@@ -509,7 +513,8 @@ private:
         if (const int error = device_.call(VIDIOC_REQBUFS, &request); error != 0)
             return start_error(error);
         if (request.count < 2 || request.count > max_buffers)
-            return host::Error{"the driver gave " + std::to_string(request.count) + " buffers"};
+            return host::Error::input("the driver gave " + std::to_string(request.count) +
+                                      " buffers");
         for (unsigned i = 0; i < request.count; ++i) {
             Buffer buffer;
             if (const int error = buffer.call(device_, VIDIOC_QUERYBUF, i); error != 0)
@@ -520,12 +525,13 @@ private:
                                    ? mode_.stride - video::row_bytes(mode_.layout, mode_.width)
                                    : 0),
                     1))
-                return host::Error{
+                return host::Error::input(
                     "the driver's buffers are too small: " + std::to_string(buffer.length()) +
-                    " of " + std::to_string(needed_) + " bytes"};
+                    " of " + std::to_string(needed_) + " bytes");
             void* memory =
                 device_.calls().map(device_.descriptor(), buffer.length(), buffer.offset());
-            if (memory == nullptr) return host::Error{"the driver's buffers cannot be mapped"};
+            if (memory == nullptr)
+                return host::Error::input("the driver's buffers cannot be mapped");
             mappings_.push_back({memory, buffer.length()});
             Buffer empty;
             if (const int error = empty.call(device_, VIDIOC_QBUF, i); error != 0)
@@ -683,7 +689,7 @@ std::string by_id_of(const std::string& path) {
 
 host::Result<std::unique_ptr<Camera>> open_camera(const Request& request, DeviceCalls& calls) {
     auto camera = std::make_unique<V4l2Camera>(request, calls);
-    if (host::Failure failure = camera->open()) return *failure;
+    if (const host::Result<> done = camera->open(); !done) return done.error();
     return std::unique_ptr<Camera>(std::move(camera));
 }
 
@@ -697,8 +703,8 @@ bool describe_camera(const std::string& path, DeviceCalls& calls, CameraInfo& in
     info = {};
     info.path = path;
     Device device(calls);
-    if (host::Failure failure = device.open(path)) {
-        info.problem = failure->text;
+    if (const host::Result<> done = device.open(path); !done) {
+        info.problem = done.error().text;
         return false;
     }
     info.card = device.card();
@@ -712,7 +718,8 @@ bool describe_camera(const std::string& path, DeviceCalls& calls, CameraInfo& in
             size.rates = device.rates(format, size.width, size.height);
         info.formats.push_back(std::move(entry));
     }
-    if (host::Failure failure = check_kind(device, formats)) info.problem = failure->text;
+    if (const host::Result<> done = check_kind(device, formats); !done)
+        info.problem = done.error().text;
     return (device.caps() & (V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_VIDEO_CAPTURE_MPLANE)) != 0;
 }
 

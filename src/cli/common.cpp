@@ -28,6 +28,19 @@ const char* const exit_code_help =
     "  3 an input could not be read (the others are done), 4 weights unusable, 130 interrupted.\n"
     "Results go to standard output, messages to standard error.\n";
 
+int exit_code_of(host::Error::Kind kind) {
+    using Kind = host::Error::Kind;
+    switch (kind) {
+        case Kind::usage: return exit_usage;
+        case Kind::input: return exit_input;
+        case Kind::weights: return exit_model;
+        case Kind::output:
+        case Kind::memory:
+        case Kind::internal: break;
+    }
+    return exit_output;
+}
+
 namespace {
 
 volatile std::sig_atomic_t interrupt_count = 0;
@@ -166,6 +179,10 @@ void complain(std::string_view text) {
 }
 void complain(std::string_view subject, std::string_view text) {
     complain(std::string(subject) + ": " + std::string(text));
+}
+int complain(std::string_view subject, const host::Error& error) {
+    complain(subject, error.text);
+    return exit_code_of(error.kind);
 }
 
 bool print(std::string_view text) {
@@ -375,7 +392,7 @@ std::unique_ptr<host::EngineOwner> open_engine(EngineOptions& options, int& exit
     auto owner = host::EngineOwner::create(options.setup);
     if (!owner) {
         complain(owner.error().text);
-        exit_code = exit_model;
+        exit_code = exit_code_of(owner.error().kind);
         return nullptr;
     }
     exit_code = exit_done;

@@ -27,6 +27,8 @@ enum ExitCode : int {
     exit_closed_pipe = 141,
 };
 
+int exit_code_of(host::Error::Kind kind);
+
 // The same text at the end of every --help.
 extern const char* const exit_code_help;
 
@@ -56,6 +58,8 @@ std::string padded(std::string_view text, std::size_t width);
 void complain(std::string_view subject, std::string_view text);
 // The same without a subject.
 void complain(std::string_view text);
+// The same with an error's text; returns the exit code that follows from its kind.
+int complain(std::string_view subject, const host::Error& error);
 
 // A line on stderr that the next one (or a complaint) writes over; empty removes it. Nothing if
 // stderr is no terminal.

@@ -43,10 +43,8 @@ int read_faces(const LabelledOptions& options, host::LabelledFaces& faces,
             continue;
         }
         host::ImageReport report;
-        if (const host::Failure failure = engine.classify_crop(*frame, report)) {
-            complain(faces.name(i), failure->text);
-            return exit_output;
-        }
+        if (const host::Result<> done = engine.classify_crop(*frame, report); !done)
+            return complain(faces.name(i), done.error());
         const host::FaceReport& face = report.faces[0];
         visit(i, (options.gender ? face.gender : face.emotion).probabilities);
     }

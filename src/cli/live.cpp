@@ -180,18 +180,12 @@ int run_live(LiveOptions& options, const std::string& name, Notices& notices, in
     catch_interrupts();
     if (options.window) {
         auto opened = live::Window::open("mien: " + name);
-        if (!opened) {
-            complain("--window", opened.error().text);
-            return exit_output;
-        }
+        if (!opened) return complain("--window", opened.error());
         window = std::move(*opened);
     }
     if (!options.mjpeg.empty()) {
         auto started = live::MjpegServer::start(options.mjpeg);
-        if (!started) {
-            complain("--mjpeg " + options.mjpeg, started.error().text);
-            return started.error().text.compare(0, 3, "is ") == 0 ? exit_usage : exit_output;
-        }
+        if (!started) return complain("--mjpeg " + options.mjpeg, started.error());
         server = std::move(*started);
         complain(format("the live picture is at http://%s:%d/",
                         server->on_every_network() ? "THIS-MACHINE" : "127.0.0.1", server->port()) +
@@ -203,11 +197,7 @@ int run_live(LiveOptions& options, const std::string& name, Notices& notices, in
     if (!source) return code;
     if (!options.record.empty()) {
         auto created = video::Recorder::create(options.record, options.overwrite);
-        if (!created) {
-            complain(options.record, created.error().text);
-            return created.error().text.compare(0, 10, "recordings") == 0 ? exit_usage
-                                                                          : exit_output;
-        }
+        if (!created) return complain(options.record, created.error());
         recorder = std::move(*created);
     }
     outputs.window = window.get();
@@ -244,10 +234,8 @@ int run_live(LiveOptions& options, const std::string& name, Notices& notices, in
     notices.show();
     code = code_of(outcome, name, interrupt_code);
     if (recorder) {
-        if (const host::Failure failure = recorder->finish();
-            failure && !outcome.recording_failed) {
-            complain(options.record, failure->text);
-            code = exit_output;
+        if (const host::Result<> done = recorder->finish(); !done && !outcome.recording_failed) {
+            code = complain(options.record, done.error());
         }
         if (outcome.recording_failed)
             code = code == exit_done ? static_cast<int>(exit_output) : code;

@@ -80,7 +80,7 @@ host::Result<host::Image> generated_picture(int width, int height) {
     image.height = height;
     image.pixels.reset(static_cast<std::uint8_t*>(
         std::malloc(image.row_bytes() * static_cast<std::size_t>(height))));
-    if (!image.pixels) return host::Error{"not enough memory"};
+    if (!image.pixels) return host::Error::memory("not enough memory");
     std::uint32_t random = 1;
     std::uint8_t* out = image.pixels.get();
     for (int y = 0; y < height; ++y) {
@@ -102,10 +102,11 @@ host::Result<host::Image> bench_picture(const BenchOptions& options) {
     return load_picture(options.photo, true);
 }
 
-host::Failure run_once(host::EngineOwner& engine, const host::Image& image, BenchResult& result) {
+host::Result<> run_once(host::EngineOwner& engine, const host::Image& image, BenchResult& result) {
     host::ImageReport report, face;
     const auto start = std::chrono::steady_clock::now();
-    if (host::Failure failure = engine.process(image.frame(), report)) return failure;
+    if (const host::Result<> done = engine.process(image.frame(), report); !done)
+        return done.error();
     result.total.values.push_back(
         std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
             .count());
@@ -118,7 +119,8 @@ host::Failure run_once(host::EngineOwner& engine, const host::Image& image, Benc
         // Without a face the middle of the picture stands in for one.
         const int side = std::max(1, std::min(image.width, image.height) / 3);
         const Rect middle = {(image.width - side) / 2, (image.height - side) / 2, side, side};
-        if (host::Failure failure = engine.classify(image.frame(), middle, face)) return failure;
+        if (const host::Result<> done = engine.classify(image.frame(), middle, face); !done)
+            return done.error();
         per_face = &face.times;
     }
     const double count = std::max(1, result.faces);
@@ -227,10 +229,7 @@ int bench(BenchOptions& options) {
     const std::unique_ptr<host::EngineOwner> engine = open_engine(options.engine, code);
     if (!engine) return code;
     const auto image = bench_picture(options);
-    if (!image) {
-        complain(options.photo, image.error().text);
-        return exit_input;
-    }
+    if (!image) return complain(options.photo, image.error());
     catch_interrupts();
     BenchResult result;
     result.width = image->width;
@@ -244,10 +243,9 @@ int bench(BenchOptions& options) {
                                    &result.gender, &result.total})
                 series->values.clear();
         }
-        if (const host::Failure failure = run_once(*engine, *image, result)) {
-            complain(options.photo.empty() ? "generated picture" : options.photo, failure->text);
-            return exit_output;
-        }
+        if (const host::Result<> done = run_once(*engine, *image, result); !done)
+            return complain(options.photo.empty() ? "generated picture" : options.photo,
+                            done.error());
     }
     result.memory_bytes = engine->memory_bytes();
     result.isa = isa_name(engine->engine().isa());
@@ -290,8 +288,7 @@ int bench_live(BenchOptions& options) {
                             }
                             error = opened.error();
                         }
-                        complain(options.live, error.text);
-                        code = exit_input;
+                        code = complain(options.live, error);
                         return nullptr;
                     });
 }

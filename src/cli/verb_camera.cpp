@@ -107,8 +107,7 @@ int watch(CameraOptions& options) {
                                 }));
                         auto opened = camera::open_camera(request);
                         if (!opened) {
-                            complain(path, opened.error().text);
-                            code = exit_input;
+                            code = complain(path, opened.error());
                             return nullptr;
                         }
                         complain(path, (*opened)->description());

@@ -31,10 +31,7 @@ int run(EvalOptions& options) {
     }
     catch_interrupts();
     auto faces = host::LabelledFaces::open(options.data, labels, options.split);
-    if (!faces) {
-        complain(options.data, faces.error().text);
-        return exit_input;
-    }
+    if (!faces) return complain(options.data, faces.error());
     host::Scores scores(labels);
     std::size_t unreadable = 0;
     std::string csv = "picture,label";
@@ -60,10 +57,9 @@ int run(EvalOptions& options) {
     if (!options.scores_file.empty()) {
         const auto overwrite = options.overwrite ? host::Overwrite::yes : host::Overwrite::no;
         const std::span bytes(reinterpret_cast<const std::uint8_t*>(csv.data()), csv.size());
-        if (const host::Failure failure = host::write_file(options.scores_file, bytes, overwrite)) {
-            complain(options.scores_file, failure->text);
-            return exit_output;
-        }
+        if (const host::Result<> done = host::write_file(options.scores_file, bytes, overwrite);
+            !done)
+            return complain(options.scores_file, done.error());
     }
     if (options.json) {
         print(scores.json(options.data, head.model_name, unreadable) + "\n");

@@ -69,10 +69,10 @@ public:
     bool has_rows() const { return !rows_.empty(); }
 
 private:
-    int fail(const std::string& path, const std::string& text, int code) {
+    int fail(const std::string& path, const host::Error& error) {
         if (interrupted()) return exit_interrupted;
-        complain(path, text);
-        if (options_.json && !print(host::error_to_json(path, text) + "\n"))
+        const int code = complain(path, error);
+        if (options_.json && !print(host::error_to_json(path, error.text) + "\n"))
             return output_exit_code();
         return code;
     }
@@ -93,22 +93,24 @@ private:
 
 int ExplainRun::run(const std::string& path) {
     const auto picture = load_picture(path, options_.quiet);
-    if (!picture) return fail(path, picture.error().text, exit_input);
+    if (!picture) return fail(path, picture.error());
     if (interrupted()) return exit_interrupted;
     const Frame frame = picture->frame();
     if (const std::string cause = too_small_for(engine_, frame.width, frame.height); !cause.empty())
-        return fail(path, cause, exit_input);
+        return fail(path, host::Error::input(cause));
     host::ImageReport report;
-    if (const host::Failure failure =
-            options_.crops ? engine_.classify_crop(frame, report) : engine_.process(frame, report))
-        return fail(path, failure->text, exit_output);
+    if (const host::Result<> done =
+            options_.crops ? engine_.classify_crop(frame, report) : engine_.process(frame, report);
+        !done)
+        return fail(path, done.error());
 
     std::vector<Row> rows;
     for (std::size_t f = 0; f < report.faces.size(); ++f) {
         host::ImageReport again;  // the engine remembers only the crops of its last face
         if (!options_.crops) {
-            if (const host::Failure failure = engine_.classify(frame, report.faces[f].box, again))
-                return fail(path, failure->text, exit_output);
+            if (const host::Result<> done = engine_.classify(frame, report.faces[f].box, again);
+                !done)
+                return fail(path, done.error());
         }
         for (Question& question : questions_) {
             const host::Reading& reading =
@@ -305,11 +307,12 @@ int ExplainRun::write_sheet(const std::string& path) {
     left_out_ = 0;
     const auto bytes = host::encode_image(
         image.frame(), format_of_file ? *format_of_file : host::ImageFormat::png);
-    if (!bytes) return fail(path, bytes.error().text, exit_output);
+    if (!bytes) return fail(path, bytes.error());
     if (interrupted()) return exit_interrupted;
-    if (const host::Failure failure = host::write_file(
-            path, *bytes, options_.overwrite ? host::Overwrite::yes : host::Overwrite::no))
-        return fail(path, failure->text, exit_output);
+    if (const host::Result<> done = host::write_file(
+            path, *bytes, options_.overwrite ? host::Overwrite::yes : host::Overwrite::no);
+        !done)
+        return fail(path, done.error());
     return exit_done;
 }
 

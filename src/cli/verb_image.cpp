@@ -132,9 +132,9 @@ public:
     int run(const std::string& path);
 
 private:
-    int fail(const std::string& subject, const std::string& text, int code);
+    int fail(const std::string& subject, const host::Error& error);
     int run_loaded(const std::string& path, host::Image& image, host::ImageReport& report);
-    host::Failure read_faces(const host::Image& image, host::ImageReport& report);
+    host::Result<> read_faces(const host::Image& image, host::ImageReport& report);
     int dump_crops(const std::string& path, const host::Image& image,
                    const host::ImageReport& report);
     int write_drawn(const std::string& path, host::Image& image, host::ImageReport& report);
@@ -152,11 +152,11 @@ private:
     std::string source_;
 };
 
-int PhotoRun::fail(const std::string& subject, const std::string& text, int code) {
+int PhotoRun::fail(const std::string& subject, const host::Error& error) {
     if (interrupted()) return exit_interrupted;
-    complain(subject, text);
+    const int code = complain(subject, error);
     if (options_.json) {
-        const std::string cause = subject == source_ ? text : subject + ": " + text;
+        const std::string cause = subject == source_ ? error.text : subject + ": " + error.text;
         if (!print(host::error_to_json(source_, cause) + "\n")) return output_exit_code();
     }
     return code;
@@ -168,10 +168,10 @@ int PhotoRun::run(const std::string& path) {
     // Settled before the work: a result that must not be written costs nothing.
     if (!plan_.file.empty() && plan_.overwrite == host::Overwrite::no &&
         host::would_overwrite(plan_.file)) {
-        return fail(plan_.file, "exists already (-y overwrites)", exit_output);
+        return fail(plan_.file, host::Error::output("exists already (-y overwrites)"));
     }
     auto picture = load_picture(path, options_.quiet);
-    if (!picture) return fail(path, picture.error().text, exit_input);
+    if (!picture) return fail(path, picture.error());
     if (interrupted()) return exit_interrupted;
 
     host::ImageReport report;
@@ -185,9 +185,9 @@ int PhotoRun::run(const std::string& path) {
 
 int PhotoRun::run_loaded(const std::string& path, host::Image& image, host::ImageReport& report) {
     if (const std::string cause = too_small_for(engine_, image.width, image.height); !cause.empty())
-        return fail(path, cause, exit_input);
-    if (const host::Failure failure = read_faces(image, report))
-        return fail(path, failure->text, exit_output);
+        return fail(path, host::Error::input(cause));
+    if (const host::Result<> done = read_faces(image, report); !done)
+        return fail(path, done.error());
     if (interrupted()) return exit_interrupted;
     if (!options_.crop_folder.empty()) {
         if (const int code = dump_crops(path, image, report); code != exit_done) return code;
@@ -195,7 +195,7 @@ int PhotoRun::run_loaded(const std::string& path, host::Image& image, host::Imag
     return plan_.draw ? write_drawn(path, image, report) : int{exit_done};
 }
 
-host::Failure PhotoRun::read_faces(const host::Image& image, host::ImageReport& report) {
+host::Result<> PhotoRun::read_faces(const host::Image& image, host::ImageReport& report) {
     return options_.detect ? engine_.process(image.frame(), report)
                            : engine_.classify_crop(image.frame(), report);
 }
@@ -208,8 +208,8 @@ int PhotoRun::dump_crops(const std::string& path, const host::Image& image,
     for (const host::FaceReport& face : report.faces) {
         ++number;
         if (options_.detect) {
-            if (const host::Failure failure = engine_.classify(image.frame(), face.box, again))
-                return fail(path, failure->text, exit_output);
+            if (const host::Result<> done = engine_.classify(image.frame(), face.box, again); !done)
+                return fail(path, done.error());
         }
         for (const Head head : {Head::emotion, Head::gender}) {
             const Frame crop = engine_.engine().last_crop(head);
@@ -226,12 +226,12 @@ int PhotoRun::dump_crops(const std::string& path, const host::Image& image,
 
 int PhotoRun::write_picture(const std::string& path, const Frame& frame, host::ImageFormat format) {
     const auto bytes = host::encode_image(frame, format);
-    if (!bytes) return fail(path, bytes.error().text, exit_output);
+    if (!bytes) return fail(path, bytes.error());
     if (interrupted()) return exit_interrupted;
     if (sources_.contains(path))
-        return fail(path, "would overwrite a picture that is read", exit_output);
-    if (const host::Failure failure = host::write_file(path, *bytes, plan_.overwrite))
-        return fail(path, failure->text, exit_output);
+        return fail(path, host::Error::output("would overwrite a picture that is read"));
+    if (const host::Result<> done = host::write_file(path, *bytes, plan_.overwrite); !done)
+        return fail(path, done.error());
     return exit_done;
 }
 

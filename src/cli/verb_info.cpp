@@ -185,19 +185,13 @@ std::string cascade_text(const std::string& path, const Cascade& cascade) {
 
 int show(const std::string& path, bool json) {
     const auto bytes = host::read_file(path, host::max_weights_bytes);
-    if (!bytes) {
-        complain(path, bytes.error().text);
-        return exit_input;
-    }
+    if (!bytes) return complain(path, bytes.error());
     Model model;
     Cascade cascade;
     Status status = Model::open(*bytes, model);
     const bool is_cascade = status == Status::wrong_kind;
     if (is_cascade) status = Cascade::open(*bytes, cascade);
-    if (status != Status::ok) {
-        complain(path, host::weights_error(*bytes, status).text);
-        return exit_model;
-    }
+    if (status != Status::ok) return complain(path, host::weights_error(*bytes, status));
     if (json) {
         const Json object = is_cascade ? cascade_json(path, cascade) : network_json(path, model);
         print(object.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");

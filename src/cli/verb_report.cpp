@@ -76,7 +76,7 @@ int show_mistakes(const ReportOptions& options, explain::Method method, host::La
         const auto frame = faces.picture(rows[i]);
         host::ImageReport again;
         // it could be read before; the file has gone since
-        if (!frame || engine.classify_crop(*frame, again)) continue;
+        if (!frame || !engine.classify_crop(*frame, again)) continue;
         report::Mistake mistake;
         mistake.sample = i;
         mistake.face = report::tile_of(*frame, mistake_side);
@@ -123,18 +123,12 @@ int run(ReportOptions& options) {
         const auto bytes = host::read_file(options.groups, max_table_bytes);
         auto parsed = bytes ? report::GroupTable::parse(*bytes)
                             : host::Result<report::GroupTable>(bytes.error());
-        if (!parsed) {
-            complain(options.groups, parsed.error().text);
-            return exit_input;
-        }
+        if (!parsed) return complain(options.groups, parsed.error());
         table = std::move(*parsed);
     }
     catch_interrupts();
     auto faces = host::LabelledFaces::open(options.data, head.labels, options.split);
-    if (!faces) {
-        complain(options.data, faces.error().text);
-        return exit_input;
-    }
+    if (!faces) return complain(options.data, faces.error());
     host::Scores scores(head.labels);
     report::Page page;
     page.source = options.data;
@@ -178,11 +172,10 @@ int run(ReportOptions& options) {
     const std::string text = report::html(page);
     if (interrupted()) return exit_interrupted;
     const std::span bytes(reinterpret_cast<const std::uint8_t*>(text.data()), text.size());
-    if (const host::Failure failure = host::write_file(
-            options.out, bytes, options.overwrite ? host::Overwrite::yes : host::Overwrite::no)) {
-        complain(options.out, failure->text);
-        return exit_output;
-    }
+    if (const host::Result<> done = host::write_file(
+            options.out, bytes, options.overwrite ? host::Overwrite::yes : host::Overwrite::no);
+        !done)
+        return complain(options.out, done.error());
     if (options.json) {
         print(scores.json(options.data, head.model_name, unreadable) + "\n");
     } else {

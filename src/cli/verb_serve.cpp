@@ -54,8 +54,7 @@ bool read_token(const ServeSetup& setup, std::string& token, int& code) {
     if (!setup.token_file.empty()) {
         const auto file = host::read_file(setup.token_file, 4096);
         if (!file) {
-            complain(setup.token_file, file.error().text);
-            code = exit_input;
+            code = complain(setup.token_file, file.error());
             return false;
         }
         token.assign(file->begin(), file->end());
@@ -171,15 +170,12 @@ int run_serve(int argc, char** argv) {
     auto pool = serve::EnginePool::create(setup.engine.setup, service.workers, service.waiting);
     if (!pool) {
         complain(pool.error().text);
-        return exit_model;
+        return exit_code_of(pool.error().kind);
     }
     const bool watches = !setup.camera.device.empty();
     serve::Feed feed;
     auto server = serve::Server::listen(service, **pool, watches ? &feed : nullptr);
-    if (!server) {
-        complain("--listen " + setup.listen, server.error().text);
-        return exit_output;
-    }
+    if (!server) return complain("--listen " + setup.listen, server.error());
     const std::string shown = service.address.find(':') == std::string::npos
                                   ? service.address
                                   : "[" + service.address + "]";

@@ -32,20 +32,14 @@ bool verify_on(const Model& model, Isa isa, std::span<std::byte> memory) {
 
 int verify_file(const std::string& path) {
     const auto bytes = host::read_file(path, host::max_weights_bytes);
-    if (!bytes) {
-        complain(path, bytes.error().text);
-        return exit_input;
-    }
+    if (!bytes) return complain(path, bytes.error());
     Model model;
     const Status status = Model::open(*bytes, model);
     if (status == Status::wrong_kind) {
         complain(path, "holds a cascade, which has no test vectors; the file itself is whole");
         return exit_model;
     }
-    if (status != Status::ok) {
-        complain(path, host::weights_error(*bytes, status).text);
-        return exit_model;
-    }
+    if (status != Status::ok) return complain(path, host::weights_error(*bytes, status));
     if (model.test_vector_count() == 0) {
         complain(path, "has no test vectors");
         return exit_model;

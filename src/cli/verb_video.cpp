@@ -38,15 +38,15 @@ host::Result<std::unique_ptr<video::Source>> open_video(const VideoOptions& opti
         const int number = errno;
         if (number == ENOENT && video::is_sequence_pattern(options.path))
             return video::open_sequence(options.path, options.fps);
-        return host::Error{number == ENOENT   ? "no such file"
-                           : number == EACCES ? "no permission"
-                                              : std::strerror(number)};
+        return host::Error::input(number == ENOENT   ? "no such file"
+                                  : number == EACCES ? "no permission"
+                                                     : std::strerror(number));
     }
     if (stream.raw || !std::filesystem::is_regular_file(options.path, error) ||
         looks_like_stream(descriptor))
         return video::open_stream(descriptor, stream);
     ::close(descriptor);
-    if (std::filesystem::file_size(options.path, error) == 0) return host::Error{"is empty"};
+    if (std::filesystem::file_size(options.path, error) == 0) return host::Error::input("is empty");
     return video::open_film(options.path);
 }
 
@@ -93,18 +93,17 @@ int run_video(int argc, char** argv) {
         }
     }
     Notices notices;
-    return run_live(options.live, options.path, notices, exit_interrupted, Ending::results,
-                    [&](bool, int& open_code) -> std::unique_ptr<video::Source> {
-                        auto opened = open_video(options, stream);
-                        if (!opened) {
-                            complain(options.path == "-" ? "standard input" : options.path,
-                                     opened.error().text);
-                            open_code = exit_input;
-                            return nullptr;
-                        }
-                        return options.is_live ? video::newest_of(std::move(*opened))
-                                               : std::move(*opened);
-                    });
+    return run_live(
+        options.live, options.path, notices, exit_interrupted, Ending::results,
+        [&](bool, int& open_code) -> std::unique_ptr<video::Source> {
+            auto opened = open_video(options, stream);
+            if (!opened) {
+                open_code =
+                    complain(options.path == "-" ? "standard input" : options.path, opened.error());
+                return nullptr;
+            }
+            return options.is_live ? video::newest_of(std::move(*opened)) : std::move(*opened);
+        });
 }
 
 }  // namespace mien::cli

@@ -25,7 +25,7 @@ public:
         config_.engine.clock_ns = video::monotonic_ns;
         config_.engine.class_maps = explain;
     }
-    host::Failure prepare(const Frame& frame) {
+    host::Result<> prepare(const Frame& frame) {
         if (tracker_ && frame.width <= config_.engine.max_width &&
             frame.height <= config_.engine.max_height)
             return {};
@@ -33,16 +33,17 @@ public:
         config_.engine.max_height = frame.height;
         const std::size_t bytes = Tracker::required_bytes(config_, weights_.cascade(),
                                                           weights_.emotion(), weights_.gender());
-        if (bytes == 0) return host::Error{"an engine option is out of range"};
+        if (bytes == 0) return host::Error::usage("an engine option is out of range");
         tracker_ = Tracker();
         memory_.reset();
         memory_.reset(new (std::nothrow) std::byte[bytes]);
         if (!memory_)
-            return host::Error{"not enough memory: " + std::to_string(bytes >> 20) +
-                               " MiB are needed"};
+            return host::Error::memory("not enough memory: " + std::to_string(bytes >> 20) +
+                                       " MiB are needed");
         const Status status = Tracker::create(config_, weights_.cascade(), weights_.emotion(),
                                               weights_.gender(), {memory_.get(), bytes}, tracker_);
-        return status == Status::ok ? host::Failure{} : host::Failure{host::Error{message(status)}};
+        if (status != Status::ok) return host::Error::internal(message(status));
+        return {};
     }
     Tracker& tracker() { return tracker_; }
 
@@ -114,10 +115,10 @@ private:
     bool use(const video::Packet& packet) {
         const std::uint64_t begin = video::monotonic_ns();
         Frame frame;
-        if (host::Failure failure = decoder_.decode(packet, frame)) {
+        if (const host::Result<> done = decoder_.decode(packet, frame); !done) {
             // Says it once, counts the rest: a loose cable would fill a log otherwise.
             if (statistics_.damaged++ == 0 || !source_.is_live())
-                outputs_.tell("frame " + std::to_string(packet.number) + ": " + failure->text);
+                outputs_.tell("frame " + std::to_string(packet.number) + ": " + done.error().text);
             if (++damaged_ > damaged_in_a_row)
                 return end(LoopEnd::source_failed,
                            std::to_string(damaged_) + " damaged frames one after the other");
@@ -125,8 +126,8 @@ private:
         }
         damaged_ = 0;
         const std::uint64_t decoded = video::monotonic_ns();
-        if (host::Failure failure = tracking_.prepare(frame))
-            return end(LoopEnd::engine_failed, failure->text);
+        if (const host::Result<> done = tracking_.prepare(frame); !done)
+            return end(LoopEnd::engine_failed, done.error().text);
         FrameResult result;
         if (const Status status = tracking_.tracker().process(frame, packet.time_ns, result.faces);
             status != Status::ok)
@@ -204,14 +205,15 @@ private:
         host::annotate(canvas, reports_, owner_.info(), options_.style);
         if (outputs_.window != nullptr)
             outputs_.window->show(picture_.data(), result.width, result.height);
-        if (!jpeg || video::encode_jpeg(picture_.data(), result.width, result.height, row,
-                                        jpeg_quality, jpeg_))
+        if (!jpeg || !video::encode_jpeg(picture_.data(), result.width, result.height, row,
+                                         jpeg_quality, jpeg_))
             return;
         if (outputs_.viewer != nullptr) outputs_.viewer->show(jpeg_);
         if (outputs_.recorder != nullptr && !outcome_.recording_failed) {
-            if (const host::Failure failure =
-                    outputs_.recorder->add(jpeg_, result.width, result.height, result.time_ns)) {
-                outputs_.tell("--record: " + failure->text);
+            if (const host::Result<> done =
+                    outputs_.recorder->add(jpeg_, result.width, result.height, result.time_ns);
+                !done) {
+                outputs_.tell("--record: " + done.error().text);
                 outcome_.recording_failed = true;
             }
         }

@@ -67,33 +67,33 @@ public:
         if (wake_ >= 0) ::close(wake_);
     }
 
-    host::Failure listen(const std::string& address) {
+    host::Result<> listen(const std::string& address) {
         const std::size_t colon = address.rfind(':');
         const std::string host = colon == std::string::npos ? "" : address.substr(0, colon),
                           port = colon == std::string::npos ? address : address.substr(colon + 1);
         char* end = nullptr;
         const long number = std::strtol(port.c_str(), &end, 10);
         if (port.empty() || *end != '\0' || number < 0 || number > 65535)
-            return host::Error{"is no PORT and no ADDRESS:PORT"};
+            return host::Error::usage("is no PORT and no ADDRESS:PORT");
         sockaddr_in name{};
         name.sin_family = AF_INET;
         name.sin_port = htons(static_cast<std::uint16_t>(number));
         name.sin_addr.s_addr = htonl(INADDR_ANY);
         if (!host.empty() && ::inet_pton(AF_INET, host == "localhost" ? "127.0.0.1" : host.c_str(),
                                          &name.sin_addr) != 1)
-            return host::Error{"is no PORT and no ADDRESS:PORT"};
+            return host::Error::usage("is no PORT and no ADDRESS:PORT");
         every_network_ = name.sin_addr.s_addr == htonl(INADDR_ANY);
         listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         wake_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-        if (listener_ < 0 || wake_ < 0) return host::Error{std::strerror(errno)};
+        if (listener_ < 0 || wake_ < 0) return host::Error::output(std::strerror(errno));
         const int yes = 1;
         ::setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
         if (::bind(listener_, reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0 ||
             ::listen(listener_, 8) != 0)
-            return host::Error{errno == EADDRINUSE ? "this port is taken by another program"
-                               : errno == EACCES
-                                   ? "no permission for this port; take one above 1023"
-                                   : std::strerror(errno)};
+            return host::Error::output(errno == EADDRINUSE ? "this port is taken by another program"
+                                       : errno == EACCES
+                                           ? "no permission for this port; take one above 1023"
+                                           : std::strerror(errno));
         socklen_t length = sizeof name;
         ::getsockname(listener_, reinterpret_cast<sockaddr*>(&name), &length);
         port_ = ntohs(name.sin_port);
@@ -294,7 +294,7 @@ private:
 
 host::Result<std::unique_ptr<MjpegServer>> MjpegServer::start(const std::string& address) {
     auto server = std::make_unique<Server>();
-    if (host::Failure failure = server->listen(address)) return *failure;
+    if (const host::Result<> done = server->listen(address); !done) return done.error();
     return std::unique_ptr<MjpegServer>(std::move(server));
 }
 

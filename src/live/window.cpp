@@ -22,7 +22,7 @@ public:
         if (window_ != nullptr) SDL_DestroyWindow(window_);
         SDL_Quit();
     }
-    host::Failure open() {
+    host::Result<> open() {
         SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");  // Ctrl-C stays ours
         // Without a session Wayland's library would write a line of its own to standard error.
         if (std::getenv("XDG_RUNTIME_DIR") == nullptr && std::getenv("SDL_VIDEODRIVER") == nullptr)
@@ -70,8 +70,8 @@ public:
 
 private:
     static host::Error no_display() {
-        return {std::string("no display (") + SDL_GetError() +
-                "); --mjpeg PORT shows the picture in a browser instead"};
+        return host::Error::output(std::string("no display (") + SDL_GetError() +
+                                   "); --mjpeg PORT shows the picture in a browser instead");
     }
     std::string title_;
     SDL_Window* window_ = nullptr;
@@ -85,16 +85,16 @@ private:
 
 host::Result<std::unique_ptr<Window>> Window::open(const std::string& title) {
     auto window = std::make_unique<SdlWindow>(title);
-    if (host::Failure failure = window->open()) return *failure;
+    if (const host::Result<> done = window->open(); !done) return done.error();
     return std::unique_ptr<Window>(std::move(window));
 }
 
 #else
 
 host::Result<std::unique_ptr<Window>> Window::open(const std::string&) {
-    return host::Error{
+    return host::Error::output(
         "this mien was built without SDL2 (cmake -DMIEN_SDL2=ON); --mjpeg PORT shows the picture "
-        "in a browser instead"};
+        "in a browser instead");
 }
 
 #endif

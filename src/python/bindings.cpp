@@ -218,9 +218,9 @@ public:
         config_ = setup.config;
         auto owner = host::EngineOwner::create(setup);
         if (!owner) {
-            const std::string& text = owner.error().text;
-            if (text == "an engine option is out of range") throw nb::value_error(text.c_str());
-            throw WeightsProblem(text);
+            const host::Error& error = owner.error();
+            if (error.kind == host::Error::Kind::usage) throw nb::value_error(error.text.c_str());
+            throw WeightsProblem(error.text);
         }
         root_ = std::move(*owner);
     }
@@ -246,13 +246,13 @@ public:
     nb::tuple run(const Array& array, PixelFormat format, Work work) {
         const Pixels pixels = borrow(array, format);
         host::ImageReport report;
-        host::Failure failure;
+        host::Result<> done;
         {
             nb::gil_scoped_release release;
             Lease engine(*this);
-            failure = work(engine, pixels.frame, report);
+            done = work(engine, pixels.frame, report);
         }
-        if (failure) throw PictureProblem(failure->text);
+        if (!done) throw PictureProblem(done.error().text);
         return report_tuple(report);
     }
 
@@ -267,13 +267,13 @@ public:
         const Model& model = model_of(*root_, head);
         Seen out;
         host::ImageReport report;
-        host::Failure failure;
+        host::Result<> done;
         {
             nb::gil_scoped_release release;
             Lease engine(*this);
-            failure = box ? engine->classify(pixels.frame, *box, report)
-                          : engine->classify_crop(pixels.frame, report);
-            if (!failure) {
+            done = box ? engine->classify(pixels.frame, *box, report)
+                       : engine->classify_crop(pixels.frame, report);
+            if (done) {
                 const Frame seen = engine->engine().last_crop(head);
                 const std::ptrdiff_t bytes =
                     std::ptrdiff_t{seen.width} * bytes_per_pixel(seen.format);
@@ -283,7 +283,7 @@ public:
                 }
             }
         }
-        if (failure) throw PictureProblem(failure->text);
+        if (!done) throw PictureProblem(done.error().text);
         host::FaceReport& face = report.faces.at(0);
         out.probabilities =
             std::move((head == Head::emotion ? face.emotion : face.gender).probabilities);

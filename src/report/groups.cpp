@@ -67,7 +67,7 @@ host::Result<GroupTable> GroupTable::parse(std::span<const std::uint8_t> bytes) 
     std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     if (text.substr(0, 3) == "\xef\xbb\xbf") text.remove_prefix(3);
     if (text.find('\0') != std::string_view::npos)
-        return host::Error{"is no text: it has a zero byte"};
+        return host::Error::input("is no text: it has a zero byte");
     const std::string_view first_line = text.substr(0, text.find_first_of("\r\n"));
     const char separator = first_line.find('\t') != std::string_view::npos ? '\t' : ',';
     Reader reader(text, separator);
@@ -79,27 +79,29 @@ host::Result<GroupTable> GroupTable::parse(std::span<const std::uint8_t> bytes) 
         for (bool end_of_line = false; !end_of_line;) {
             const char* cause = "";
             auto field = reader.field(end_of_line, cause);
-            if (!field) return host::Error{"line " + std::to_string(line) + ": " + cause};
+            if (!field) return host::Error::input("line " + std::to_string(line) + ": " + cause);
             fields.push_back(std::move(*field));
             if (fields.size() > max_columns)
-                return host::Error{"line " + std::to_string(line) + ": more than 64 columns"};
+                return host::Error::input("line " + std::to_string(line) +
+                                          ": more than 64 columns");
         }
         if (fields.size() == 1 && fields[0].empty()) continue;
         if (columns == 0) {
             columns = fields.size();
             if (columns < 2)
-                return host::Error{
+                return host::Error::input(
                     "its first line must name the picture's column and one property at least, "
-                    "separated by commas or tabs"};
+                    "separated by commas or tabs");
             table.properties_.assign(fields.begin() + 1, fields.end());
             continue;
         }
         if (fields.size() != columns) {
-            return host::Error{"line " + std::to_string(line) + " has " +
-                               std::to_string(fields.size()) + " fields, the first line " +
-                               std::to_string(columns)};
+            return host::Error::input("line " + std::to_string(line) + " has " +
+                                      std::to_string(fields.size()) + " fields, the first line " +
+                                      std::to_string(columns));
         }
-        if (table.rows_.size() >= max_lines) return host::Error{"more than 10 million lines"};
+        if (table.rows_.size() >= max_lines)
+            return host::Error::input("more than 10 million lines");
         std::string name = std::move(fields[0]);
         fields.erase(fields.begin());
         const bool number =
@@ -108,10 +110,10 @@ host::Result<GroupTable> GroupTable::parse(std::span<const std::uint8_t> bytes) 
         if (number) name = "row " + name;
         const auto [old, added] = table.rows_.emplace(std::move(name), std::move(fields));
         if (!added)
-            return host::Error{"line " + std::to_string(line) + ": the picture '" + old->first +
-                               "' is there twice"};
+            return host::Error::input("line " + std::to_string(line) + ": the picture '" +
+                                      old->first + "' is there twice");
     }
-    if (columns == 0) return host::Error{"is empty"};
+    if (columns == 0) return host::Error::input("is empty");
     return table;
 }
 

@@ -66,33 +66,34 @@ std::string_view text_of(std::span<const std::uint8_t> bytes) {
 }
 
 // Fills names and type from the lines between boundary and bytes.
-host::Failure read_part_header(std::string_view header, Part& part) {
+host::Result<> read_part_header(std::string_view header, Part& part) {
     bool named = false;
     while (!header.empty()) {
         const std::size_t end = std::min(header.find("\r\n"), header.size());
         const std::string_view line = header.substr(0, end);
         header.remove_prefix(std::min(end + 2, header.size()));
         const std::size_t colon = line.find(':');
-        if (colon == std::string_view::npos) return Error{"a part's header line without a colon"};
+        if (colon == std::string_view::npos)
+            return Error::input("a part's header line without a colon");
         const std::string field = lower(trimmed(line.substr(0, colon)));
         const std::string_view value = trimmed(line.substr(colon + 1));
         if (field == "content-type") part.content_type = media_type(value);
         if (field == "content-transfer-encoding" && lower(value) != "binary" &&
             lower(value) != "8bit" && lower(value) != "7bit") {
-            return Error{"a part with a transfer encoding"};
+            return Error::input("a part with a transfer encoding");
         }
         if (field != "content-disposition") continue;
-        if (named) return Error{"a part with two dispositions"};
-        if (media_type(value) != "form-data") return Error{"a part that is no form-data"};
+        if (named) return Error::input("a part with two dispositions");
+        if (media_type(value) != "form-data") return Error::input("a part that is no form-data");
         const auto name = parameter(value, "name");
         if (!name || name->empty() || name->size() > max_name)
-            return Error{"a part without a name of at most 255 bytes"};
+            return Error::input("a part without a name of at most 255 bytes");
         part.name = *name;
         if (const auto file_name = parameter(value, "filename"))
             part.file_name = file_name->substr(0, max_name);
         named = true;
     }
-    if (!named) return Error{"a part without Content-Disposition"};
+    if (!named) return Error::input("a part without Content-Disposition");
     return {};
 }
 
@@ -108,12 +109,12 @@ host::Result<std::vector<Part>> parse_multipart(std::string_view content_type,
     too_many = false;
     const auto boundary = parameter(content_type, "boundary");
     if (!boundary || boundary->empty() || boundary->size() > max_boundary)
-        return Error{"multipart without a boundary of 1 to 70 letters"};
+        return Error::input("multipart without a boundary of 1 to 70 letters");
     const std::string_view all = text_of(body);
     const std::string first = "--" + *boundary, next = "\r\n--" + *boundary;
     // What stands before the first boundary means nothing, but must end with a line's end.
     std::size_t at = all.starts_with(first) ? first.size() : all.find(next);
-    if (at == std::string_view::npos) return Error{"multipart body without its boundary"};
+    if (at == std::string_view::npos) return Error::input("multipart body without its boundary");
     if (!all.starts_with(first)) at += next.size();
 
     std::vector<Part> parts;
@@ -123,23 +124,23 @@ host::Result<std::vector<Part>> parse_multipart(std::string_view content_type,
         std::size_t line = 0;  // spaces may follow a boundary
         while (line < rest.size() && line < 64 && (rest[line] == ' ' || rest[line] == '\t')) ++line;
         if (rest.substr(line, 2) != "\r\n")
-            return Error{"multipart body cut short, or a damaged boundary"};
+            return Error::input("multipart body cut short, or a damaged boundary");
         at += line + 2;
         if (parts.size() == max_parts) {
             too_many = true;
-            return Error{"more than " + std::to_string(max_parts) + " parts"};
+            return Error::input("more than " + std::to_string(max_parts) + " parts");
         }
         const std::string_view head = all.substr(at, max_part_header);
         const std::size_t head_end = head.starts_with("\r\n") ? 0 : head.find("\r\n\r\n");
         if (head_end == std::string_view::npos)
-            return Error{"a part's header is cut short or longer than 4096 bytes"};
+            return Error::input("a part's header is cut short or longer than 4096 bytes");
         Part part;
-        if (host::Failure failure = read_part_header(head.substr(0, head_end), part))
-            return *failure;
+        if (const host::Result<> done = read_part_header(head.substr(0, head_end), part); !done)
+            return done.error();
         at += head_end + 4;
         const std::size_t end = all.find(next, at);
         if (end == std::string_view::npos)
-            return Error{"multipart body cut short: no closing boundary"};
+            return Error::input("multipart body cut short: no closing boundary");
         part.bytes = body.subspan(at, end - at);
         parts.push_back(std::move(part));
         at = end + next.size();

@@ -73,7 +73,7 @@ public:
           grace_(io_),
           signals_(io_, SIGINT, SIGTERM) {}
 
-    host::Failure bind();
+    host::Result<> bind();
     int port() const override { return port_; }
     int run() override;
 
@@ -474,19 +474,19 @@ private:
          writing_ = false;
 };
 
-host::Failure BeastServer::bind() {
+host::Result<> BeastServer::bind() {
     ErrorCode error;
     const auto address = asio::ip::make_address(options_.address, error);
     if (error)
-        return host::Error{
+        return host::Error::output(
             "\"" + options_.address +
-            "\" is no address; 127.0.0.1 is this machine only, 0.0.0.0 every network"};
+            "\" is no address; 127.0.0.1 is this machine only, 0.0.0.0 every network");
     const tcp::endpoint endpoint(address, options_.port);
     acceptor_.open(endpoint.protocol(), error);
     if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
     if (!error) acceptor_.bind(endpoint, error);
     if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
-    if (error) return host::Error{error.message()};
+    if (error) return host::Error::output(error.message());
     port_ = acceptor_.local_endpoint(error).port();
     return {};
 }
@@ -558,7 +558,7 @@ int BeastServer::run() {
 host::Result<std::unique_ptr<Server>> Server::listen(const Options& options, EnginePool& pool,
                                                      Feed* feed) {
     auto server = std::make_unique<BeastServer>(options, pool, feed);
-    if (host::Failure failure = server->bind()) return *failure;
+    if (const host::Result<> done = server->bind(); !done) return done.error();
     return std::unique_ptr<Server>(std::move(server));
 }
 

@@ -350,7 +350,7 @@ std::optional<Answer> Service::analyze(const Picture& picture, host::EngineOwner
                             "the detector's window is " + std::to_string(cascade->window_width()) +
                                 " x " + std::to_string(cascade->window_height()) + " pixels");
     }
-    if (const host::Failure failure = engine.process(image.frame(), report))
+    if (const host::Result<> done = engine.process(image.frame(), report); !done)
         return busy("The picture needs more memory than there is.");
     if (png != nullptr) {
         const double drawing = now_ms();

@@ -27,18 +27,18 @@ void put(std::uint8_t* out, const Yuv& k, int y, int u, int v) {
 
 }  // namespace
 
-host::Failure Decoder::decode(const Packet& packet, Frame& frame) {
+host::Result<> Decoder::decode(const Packet& packet, Frame& frame) {
     packet_ = packet;
-    host::Failure failure;
+    host::Result<> done;
     if (packet.layout == PixelLayout::jpeg || packet.layout == PixelLayout::picture)
-        failure = decode_picture(packet, frame);
+        done = decode_picture(packet, frame);
     else
-        failure = decode_plain(packet, frame);
+        done = decode_plain(packet, frame);
     frame_ = frame;
-    return failure;
+    return done;
 }
 
-host::Failure Decoder::decode_picture(const Packet& packet, Frame& frame) {
+host::Result<> Decoder::decode_picture(const Packet& packet, Frame& frame) {
     if (packet.layout == PixelLayout::picture) {
         host::ImageLimits limits;
         limits.max_pixels = max_pixels;
@@ -51,8 +51,9 @@ host::Failure Decoder::decode_picture(const Packet& packet, Frame& frame) {
     const JpegPixels wanted = options_.engine_wants_color ? JpegPixels::rgb
                               : options_.picture_wanted   ? JpegPixels::ycbcr
                                                           : JpegPixels::gray;
-    if (host::Failure failure = decode_jpeg(packet.bytes, wanted, options_.jpeg_scale, jpeg_))
-        return failure;
+    if (const host::Result<> done = decode_jpeg(packet.bytes, wanted, options_.jpeg_scale, jpeg_);
+        !done)
+        return done.error();
     const auto width = static_cast<std::ptrdiff_t>(jpeg_.width);
     switch (jpeg_.kind) {
         case JpegPixels::gray:
@@ -70,21 +71,21 @@ host::Failure Decoder::decode_picture(const Packet& packet, Frame& frame) {
     return {};
 }
 
-host::Failure Decoder::decode_plain(const Packet& packet, Frame& frame) {
+host::Result<> Decoder::decode_plain(const Packet& packet, Frame& frame) {
     if (packet.width < 1 || packet.height < 1 || packet.width > max_side ||
         packet.height > max_side ||
         static_cast<std::uint64_t>(packet.width) * static_cast<std::uint64_t>(packet.height) >
             max_pixels) {
-        return host::Error{"a frame cannot be " + std::to_string(packet.width) + " x " +
-                           std::to_string(packet.height) + " pixels"};
+        return host::Error::input("a frame cannot be " + std::to_string(packet.width) + " x " +
+                                  std::to_string(packet.height) + " pixels");
     }
     const std::size_t row = row_bytes(packet.layout, packet.width);
     const std::size_t stride = packet.stride != 0 ? packet.stride : row;
     const std::size_t needed = packet_bytes(packet.layout, packet.width, packet.height, stride);
     // The last row need not be padded.
     if (stride < row || packet.bytes.size() + (stride - row) < needed)
-        return host::Error{"short frame: " + std::to_string(packet.bytes.size()) + " of " +
-                           std::to_string(needed) + " bytes"};
+        return host::Error::input("short frame: " + std::to_string(packet.bytes.size()) + " of " +
+                                  std::to_string(needed) + " bytes");
     packet_.stride = stride;
     const auto step = static_cast<std::ptrdiff_t>(stride);
     const int even_width = packet.width & ~1, even_height = packet.height & ~1;
@@ -94,7 +95,7 @@ host::Failure Decoder::decode_plain(const Packet& packet, Frame& frame) {
         case PixelLayout::yuyv:
         case PixelLayout::uyvy:
             if (even_width == 0)
-                return host::Error{"a frame cannot be one pixel wide in this format"};
+                return host::Error::input("a frame cannot be one pixel wide in this format");
             frame.width = even_width;
             frame.format =
                 packet.layout == PixelLayout::yuyv ? PixelFormat::yuyv : PixelFormat::uyvy;

@@ -27,13 +27,13 @@ public:
     // The frame points into the packet or into the decoder; valid until the next call. The gray of
     // a frame does not depend on the options, except that engine_wants_color has JPEG decoded to
     // RGB.
-    [[nodiscard]] host::Failure decode(const Packet& packet, Frame& frame);
+    host::Result<> decode(const Packet& packet, Frame& frame);
     // The last packet as packed RGB, width x height of the frame: `out` is resized.
     void picture(std::vector<std::uint8_t>& out) const;
 
 private:
-    host::Failure decode_plain(const Packet& packet, Frame& frame);
-    host::Failure decode_picture(const Packet& packet, Frame& frame);
+    host::Result<> decode_plain(const Packet& packet, Frame& frame);
+    host::Result<> decode_picture(const Packet& packet, Frame& frame);
 
     DecoderOptions options_;
     Packet packet_;

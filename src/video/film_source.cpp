@@ -46,7 +46,7 @@ std::string ffmpeg_error(int code) {
 
 class FilmSource : public Source {
 public:
-    host::Failure open(const std::string& path) {
+    host::Result<> open(const std::string& path) {
         av_log_set_level(AV_LOG_QUIET);
         AVFormatContext* format = nullptr;
         // A file, never a protocol: "http://..." or "concat:..." in a file name must not reach the
@@ -54,24 +54,24 @@ public:
         if (const int code =
                 avformat_open_input(&format, ("file:" + path).c_str(), nullptr, nullptr);
             code < 0)
-            return host::Error{ffmpeg_error(code)};
+            return host::Error::input(ffmpeg_error(code));
         format_.reset(format);
         if (const int code = avformat_find_stream_info(format, nullptr); code < 0)
-            return host::Error{ffmpeg_error(code)};
+            return host::Error::input(ffmpeg_error(code));
         const AVCodec* codec = nullptr;
         stream_ = av_find_best_stream(format, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
         if (stream_ < 0 || codec == nullptr)
-            return host::Error{"has no picture that FFmpeg can decode"};
+            return host::Error::input("has no picture that FFmpeg can decode");
         codec_.reset(avcodec_alloc_context3(codec));
         const AVStream* stream = format->streams[stream_];
         if (!codec_ || avcodec_parameters_to_context(codec_.get(), stream->codecpar) < 0)
-            return host::Error{"not enough memory"};
+            return host::Error::memory("not enough memory");
         codec_->max_pixels = static_cast<std::int64_t>(max_pixels);
         if (const int code = avcodec_open2(codec_.get(), codec, nullptr); code < 0)
-            return host::Error{ffmpeg_error(code)};
+            return host::Error::input(ffmpeg_error(code));
         frame_.reset(av_frame_alloc());
         packet_.reset(av_packet_alloc());
-        if (!frame_ || !packet_) return host::Error{"not enough memory"};
+        if (!frame_ || !packet_) return host::Error::memory("not enough memory");
         const AVRational rate =
             stream->avg_frame_rate.num > 0 ? stream->avg_frame_rate : AVRational{30, 1};
         fps_ = av_q2d(rate);
@@ -172,7 +172,7 @@ bool has_ffmpeg() { return true; }
 
 host::Result<std::unique_ptr<Source>> open_film(const std::string& path) {
     auto source = std::make_unique<FilmSource>();
-    if (host::Failure failure = source->open(path)) return *failure;
+    if (const host::Result<> done = source->open(path); !done) return done.error();
     return std::unique_ptr<Source>(std::move(source));
 }
 
@@ -181,8 +181,8 @@ host::Result<std::unique_ptr<Source>> open_film(const std::string& path) {
 bool has_ffmpeg() { return false; }
 
 host::Result<std::unique_ptr<Source>> open_film(const std::string& path) {
-    return host::Error{"this mien was built without FFmpeg; run: ffmpeg -v error -i '" + path +
-                       "' -f yuv4mpegpipe -pix_fmt yuv420p - | mien video -"};
+    return host::Error::input("this mien was built without FFmpeg; run: ffmpeg -v error -i '" +
+                              path + "' -f yuv4mpegpipe -pix_fmt yuv420p - | mien video -");
 }
 
 #endif

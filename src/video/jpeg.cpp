@@ -99,7 +99,8 @@ std::vector<std::uint8_t> with_huffman_tables(std::span<const std::uint8_t> byte
 namespace {
 
 host::Error too_large(unsigned width, unsigned height) {
-    return {"too large: " + std::to_string(width) + " x " + std::to_string(height) + " pixels"};
+    return host::Error::input("too large: " + std::to_string(width) + " x " +
+                              std::to_string(height) + " pixels");
 }
 
 struct Errors {
@@ -189,8 +190,8 @@ bool encode_from(jpeg_compress_struct& info, Errors& errors, const std::uint8_t*
 
 bool has_turbojpeg() { return true; }
 
-host::Failure decode_jpeg(std::span<const std::uint8_t> bytes, JpegPixels wanted, int scale,
-                          JpegPicture& out) {
+host::Result<> decode_jpeg(std::span<const std::uint8_t> bytes, JpegPixels wanted, int scale,
+                           JpegPicture& out) {
     jpeg_decompress_struct info{};
     Errors errors;
     info.err = quiet_errors(errors);
@@ -199,13 +200,13 @@ host::Failure decode_jpeg(std::span<const std::uint8_t> bytes, JpegPixels wanted
     const unsigned width = info.image_width, height = info.image_height;
     jpeg_destroy_decompress(&info);
     if (large) return too_large(width, height);
-    if (!done) return host::Error{std::string("not a whole JPEG: ") + errors.text};
-    if (errors.damaged) return host::Error{std::string("damaged JPEG: ") + errors.text};
+    if (!done) return host::Error::input(std::string("not a whole JPEG: ") + errors.text);
+    if (errors.damaged) return host::Error::input(std::string("damaged JPEG: ") + errors.text);
     return {};
 }
 
-host::Failure encode_jpeg(const std::uint8_t* rgb, int width, int height, std::size_t stride,
-                          int quality, std::vector<std::uint8_t>& out) {
+host::Result<> encode_jpeg(const std::uint8_t* rgb, int width, int height, std::size_t stride,
+                           int quality, std::vector<std::uint8_t>& out) {
     jpeg_compress_struct info{};
     Errors errors;
     info.err = quiet_errors(errors);
@@ -220,7 +221,7 @@ host::Failure encode_jpeg(const std::uint8_t* rgb, int width, int height, std::s
     if (done) out.assign(data, data + bytes);
     jpeg_destroy_compress(&info);
     std::free(data);
-    if (!done) return host::Error{errors.text};
+    if (!done) return host::Error::output(errors.text);
     return {};
 }
 
@@ -228,13 +229,13 @@ host::Failure encode_jpeg(const std::uint8_t* rgb, int width, int height, std::s
 
 bool has_turbojpeg() { return false; }
 
-host::Failure decode_jpeg(std::span<const std::uint8_t> bytes, JpegPixels, int scale,
-                          JpegPicture& out) {
+host::Result<> decode_jpeg(std::span<const std::uint8_t> bytes, JpegPixels, int scale,
+                           JpegPicture& out) {
     // Everything behind the end mark is padding; the decoder of files would call it damage.
     JpegSplitter splitter;
     splitter.add(bytes);
     const std::span<const std::uint8_t> picture = splitter.next();
-    if (picture.empty()) return host::Error{"not a whole JPEG"};
+    if (picture.empty()) return host::Error::input("not a whole JPEG");
     const std::vector<std::uint8_t> complete = with_huffman_tables(picture);
     host::ImageLimits limits;
     limits.max_pixels = max_pixels;
@@ -266,8 +267,8 @@ host::Failure decode_jpeg(std::span<const std::uint8_t> bytes, JpegPixels, int s
     return {};
 }
 
-host::Failure encode_jpeg(const std::uint8_t* rgb, int width, int height, std::size_t stride, int,
-                          std::vector<std::uint8_t>& out) {
+host::Result<> encode_jpeg(const std::uint8_t* rgb, int width, int height, std::size_t stride, int,
+                           std::vector<std::uint8_t>& out) {
     auto encoded = host::encode_image(
         {rgb, width, height, static_cast<std::ptrdiff_t>(stride), PixelFormat::rgb24},
         host::ImageFormat::jpeg);

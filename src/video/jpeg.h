@@ -27,11 +27,11 @@ struct JpegPicture {
 
 // `scale` is 1, 2, 4 or 8: decodes at that fraction of the size, which is cheaper. Fails on damaged
 // or cut pictures.
-host::Failure decode_jpeg(std::span<const std::uint8_t> bytes, JpegPixels wanted, int scale,
-                          JpegPicture& out);
+host::Result<> decode_jpeg(std::span<const std::uint8_t> bytes, JpegPixels wanted, int scale,
+                           JpegPicture& out);
 
-host::Failure encode_jpeg(const std::uint8_t* rgb, int width, int height, std::size_t stride,
-                          int quality, std::vector<std::uint8_t>& out);
+host::Result<> encode_jpeg(const std::uint8_t* rgb, int width, int height, std::size_t stride,
+                           int quality, std::vector<std::uint8_t>& out);
 
 // The same picture with the standard's Huffman tables, if it has none; else an empty vector.
 std::vector<std::uint8_t> with_huffman_tables(std::span<const std::uint8_t> bytes);

@@ -26,9 +26,11 @@ void put_name(std::vector<std::uint8_t>& out, const char* name) {
 }
 
 host::Error io_error(int number) {
-    if (number == ENOSPC) return {"no space left on the disk; the recording ends here"};
-    if (number == EFBIG) return {"the file is as large as it may be; the recording ends here"};
-    return {std::strerror(number)};
+    if (number == ENOSPC)
+        return host::Error::output("no space left on the disk; the recording ends here");
+    if (number == EFBIG)
+        return host::Error::output("the file is as large as it may be; the recording ends here");
+    return host::Error::output(std::strerror(number));
 }
 
 constexpr std::uint32_t index_flag = 0x10;  // AVIF_HASINDEX, and AVIIF_KEYFRAME in the index
@@ -39,26 +41,26 @@ constexpr std::size_t index_entry_bytes = 16;
 host::Result<std::unique_ptr<Recorder>> Recorder::create(const std::string& path, bool overwrite,
                                                          std::uint64_t max_bytes) {
     if (path.size() < 5 || path.compare(path.size() - 4, 4, ".avi") != 0)
-        return host::Error{"recordings are .avi files (motion JPEG)"};
+        return host::Error::usage("recordings are .avi files (motion JPEG)");
     std::unique_ptr<Recorder> recorder(new Recorder());
     recorder->path_ = path;
     recorder->overwrite_ = overwrite;
     recorder->max_bytes_ = max_bytes;
-    if (host::Failure failure = recorder->open_part()) return *failure;
+    if (const host::Result<> done = recorder->open_part(); !done) return done.error();
     return recorder;
 }
 
 Recorder::~Recorder() { static_cast<void>(finish()); }
 
-host::Failure Recorder::open_part() {
+host::Result<> Recorder::open_part() {
     part_path_ = part_ == 1
                      ? path_
                      : path_.substr(0, path_.size() - 4) + "-" + std::to_string(part_) + ".avi";
     descriptor_ = ::open(part_path_.c_str(),
                          O_WRONLY | O_CREAT | O_CLOEXEC | (overwrite_ ? O_TRUNC : O_EXCL), 0666);
     if (descriptor_ < 0)
-        return errno == EEXIST ? host::Error{"exists already; -y overwrites it"}
-                               : host::Error{std::strerror(errno)};
+        return errno == EEXIST ? host::Error::output("exists already; -y overwrites it")
+                               : host::Error::output(std::strerror(errno));
     index_.clear();
     written_ = 0;
     largest_ = 0;
@@ -114,7 +116,7 @@ std::vector<std::uint8_t> Recorder::header() const {
     return out;
 }
 
-host::Failure Recorder::write(std::span<const std::uint8_t> bytes) {
+host::Result<> Recorder::write(std::span<const std::uint8_t> bytes) {
     std::size_t done = 0;
     while (done < bytes.size()) {
         const ssize_t n = ::write(descriptor_, bytes.data() + done, bytes.size() - done);
@@ -133,27 +135,27 @@ host::Failure Recorder::write(std::span<const std::uint8_t> bytes) {
     return {};
 }
 
-host::Failure Recorder::add(std::span<const std::uint8_t> jpeg, int width, int height,
-                            std::uint64_t time_ns) {
+host::Result<> Recorder::add(std::span<const std::uint8_t> jpeg, int width, int height,
+                             std::uint64_t time_ns) {
     if (failed_) return {};
     if (descriptor_ >= 0 &&
         written_ + jpeg.size() + (index_.size() + 2) * index_entry_bytes + 64 > max_bytes_ &&
         !index_.empty()) {
-        if (host::Failure failure = finish()) return failure;
+        if (const host::Result<> done = finish(); !done) return done.error();
         ++part_;
-        if (host::Failure failure = open_part()) {
+        if (const host::Result<> done = open_part(); !done) {
             failed_ = true;
-            return failure;
+            return done.error();
         }
     }
     if (index_.empty()) {
         width_ = width;
         height_ = height;
         first_ns_ = time_ns;
-        if (host::Failure failure = write(header())) return failure;
+        if (const host::Result<> done = write(header()); !done) return done.error();
     } else if (width != width_ || height != height_) {
         failed_ = true;
-        return host::Error{"the frames changed their size; the recording ends here"};
+        return host::Error::output("the frames changed their size; the recording ends here");
     }
     last_ns_ = time_ns;
     std::vector<std::uint8_t> chunk;
@@ -163,16 +165,16 @@ host::Failure Recorder::add(std::span<const std::uint8_t> jpeg, int width, int h
     chunk.insert(chunk.end(), jpeg.begin(), jpeg.end());
     if (chunk.size() % 2 != 0) chunk.push_back(0);
     const auto offset = static_cast<std::uint32_t>(written_);
-    if (host::Failure failure = write(chunk)) return failure;
+    if (const host::Result<> done = write(chunk); !done) return done.error();
     index_.push_back({offset, static_cast<std::uint32_t>(jpeg.size())});
     largest_ = std::max(largest_, static_cast<std::uint32_t>(jpeg.size()));
     ++all_frames_;
     return {};
 }
 
-host::Failure Recorder::finish() {
+host::Result<> Recorder::finish() {
     if (descriptor_ < 0) return {};
-    host::Failure failure;
+    host::Result<> done;
     if (!index_.empty()) {
         // offsets of the index count from there
         const std::size_t movie_name = header().size() - 4;
@@ -185,18 +187,18 @@ host::Failure Recorder::finish() {
             put32(index, static_cast<std::uint32_t>(entry.offset - movie_name));
             put32(index, entry.bytes);
         }
-        failure = write(index);
+        done = write(index);
         const std::vector<std::uint8_t> head = header();
         if (::pwrite(descriptor_, head.data(), head.size(), 0) !=
                 static_cast<ssize_t>(head.size()) &&
-            !failure)
-            failure = io_error(errno);
+            done)
+            done = io_error(errno);
     }
     const bool empty = index_.empty();
-    if (::close(descriptor_) != 0 && !failure) failure = io_error(errno);
+    if (::close(descriptor_) != 0 && done) done = io_error(errno);
     descriptor_ = -1;
     if (empty) ::unlink(part_path_.c_str());
-    return failure;
+    return done;
 }
 
 }  // namespace mien::video

@@ -28,16 +28,16 @@ public:
 
     // All frames have the size of the first. After a failure (a full disk) nothing more is written.
     // Past `max_bytes` it goes on in FILE-2.avi.
-    [[nodiscard]] host::Failure add(std::span<const std::uint8_t> jpeg, int width, int height,
-                                    std::uint64_t time_ns);
+    host::Result<> add(std::span<const std::uint8_t> jpeg, int width, int height,
+                       std::uint64_t time_ns);
     // The same at a moment when its failure can be told.
-    [[nodiscard]] host::Failure finish();
+    host::Result<> finish();
     [[nodiscard]] std::uint64_t frames() const { return all_frames_; }
 
 private:
     Recorder() = default;
-    host::Failure open_part();
-    host::Failure write(std::span<const std::uint8_t> bytes);
+    host::Result<> open_part();
+    host::Result<> write(std::span<const std::uint8_t> bytes);
     std::vector<std::uint8_t> header() const;
 
     std::string path_, part_path_;

@@ -106,20 +106,20 @@ host::Result<std::unique_ptr<Source>> open_sequence(const std::string& path, dou
             if (entry->is_regular_file(error) && host::format_of_name(entry->path().string()))
                 names.push_back(entry->path().string());
         }
-        if (error) return host::Error{error.message()};
-        if (names.empty()) return host::Error{"no JPEG or PNG files in this folder"};
+        if (error) return host::Error::input(error.message());
+        if (names.empty()) return host::Error::input("no JPEG or PNG files in this folder");
         std::sort(names.begin(), names.end());
         return std::unique_ptr<Source>(std::make_unique<SequenceSource>(std::move(names), fps));
     }
     Pattern pattern;
     if (!parse_pattern(path, pattern))
-        return host::Error{"is no numbered name such as frame_%04d.png"};
+        return host::Error::input("is no numbered name such as frame_%04d.png");
     for (std::uint64_t first = 0; first <= max_first_number; ++first) {
         if (fs::exists(pattern.name(first), error))
             return std::unique_ptr<Source>(std::make_unique<SequenceSource>(pattern, first, fps));
     }
-    return host::Error{"no such files: the first would be " + pattern.name(0) + " or " +
-                       pattern.name(1)};
+    return host::Error::input("no such files: the first would be " + pattern.name(0) + " or " +
+                              pattern.name(1));
 }
 
 }  // namespace mien::video

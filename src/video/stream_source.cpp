@@ -62,24 +62,24 @@ public:
 
     // Finds out what it is. A camera's program may take seconds to send its first byte: then begun_
     // stays false, and next() tries again.
-    host::Failure begin(int timeout_ms) {
+    host::Result<> begin(int timeout_ms) {
         if (options_.raw) {
             begun_ = true;
             kind_ = options_.layout == PixelLayout::jpeg ? Kind::mjpeg : Kind::raw;
             layout_ = options_.layout;
             width_ = options_.width;
             height_ = options_.height;
-            return kind_ == Kind::raw ? check_size() : host::Failure{};
+            return kind_ == Kind::raw ? check_size() : host::Result<>();
         }
         constexpr std::string_view y4m = "YUV4MPEG2";
         while (buffer_.size() < y4m.size()) {
             const ByteReader::State state = reader_.read(buffer_, read_bytes, timeout_ms);
-            if (state == ByteReader::State::failed) return host::Error{reader_.error()};
+            if (state == ByteReader::State::failed) return host::Error::input(reader_.error());
             if (state == ByteReader::State::end) break;
             if (state == ByteReader::State::wait) return {};
         }
         begun_ = true;
-        if (buffer_.empty()) return host::Error{"is empty"};
+        if (buffer_.empty()) return host::Error::input("is empty");
         if (buffer_.size() >= y4m.size() &&
             std::memcmp(buffer_.data(), y4m.data(), y4m.size()) == 0) {
             kind_ = Kind::y4m;
@@ -92,14 +92,15 @@ public:
             buffer_.clear();
             return {};
         }
-        return host::Error{
-            "is no YUV4MPEG2 and no motion JPEG; for raw pixels give --raw FORMAT and --size"};
+        return host::Error::input(
+            "is no YUV4MPEG2 and no motion JPEG; for raw pixels give --raw FORMAT and --size");
     }
 
     Next next(Packet& packet, int timeout_ms) override {
         if (done_) return error_.empty() ? Next::end : Next::failed;
         if (!begun_) {
-            if (const host::Failure failure = begin(timeout_ms)) return fail(failure->text);
+            if (const host::Result<> done = begin(timeout_ms); !done)
+                return fail(done.error().text);
             if (!begun_) return Next::wait;
         }
         return kind_ == Kind::mjpeg ? next_jpeg(packet, timeout_ms)
@@ -121,23 +122,24 @@ public:
 private:
     enum class Kind { y4m, mjpeg, raw };
 
-    host::Failure check_size() const {
+    host::Result<> check_size() const {
         if (width_ < 1 || height_ < 1 || width_ > max_side || height_ > max_side ||
             static_cast<std::uint64_t>(width_) * static_cast<std::uint64_t>(height_) > max_pixels) {
-            return host::Error{"frames cannot be " + std::to_string(width_) + " x " +
-                               std::to_string(height_) + " pixels"};
+            return host::Error::input("frames cannot be " + std::to_string(width_) + " x " +
+                                      std::to_string(height_) + " pixels");
         }
         return {};
     }
 
     // "YUV4MPEG2 W640 H480 F30:1 Ip A1:1 C420jpeg"
-    host::Failure begin_y4m() {
+    host::Result<> begin_y4m() {
         std::size_t end = 0;
         while ((end = find_newline()) == buffer_.size()) {
-            if (buffer_.size() > max_line) return host::Error{"the YUV4MPEG2 header has no end"};
+            if (buffer_.size() > max_line)
+                return host::Error::input("the YUV4MPEG2 header has no end");
             const ByteReader::State state = reader_.read(buffer_, read_bytes, 1000);
             if (state != ByteReader::State::more)
-                return host::Error{"cut short in the YUV4MPEG2 header"};
+                return host::Error::input("cut short in the YUV4MPEG2 header");
         }
         const std::string line(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(end));
         buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(end) + 1);
@@ -165,8 +167,8 @@ private:
         const bool mono = colour == "mono", c420 = colour == "420" || colour == "420jpeg" ||
                                                    colour == "420mpeg2" || colour == "420paldv";
         if (!mono && !c420)
-            return host::Error{"YUV4MPEG2 of colour type " + colour.substr(0, 16) +
-                               "; let ffmpeg write -pix_fmt yuv420p"};
+            return host::Error::input("YUV4MPEG2 of colour type " + colour.substr(0, 16) +
+                                      "; let ffmpeg write -pix_fmt yuv420p");
         layout_ = mono ? PixelLayout::gray8 : PixelLayout::yu12;
         return check_size();
     }
@@ -274,7 +276,7 @@ private:
 
 host::Result<std::unique_ptr<Source>> open_stream(int descriptor, const StreamOptions& options) {
     auto source = std::make_unique<StreamSource>(descriptor, options);
-    if (host::Failure failure = source->begin(1000)) return *failure;
+    if (const host::Result<> done = source->begin(1000); !done) return done.error();
     return std::unique_ptr<Source>(std::move(source));
 }
 

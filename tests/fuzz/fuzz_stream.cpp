@@ -17,7 +17,7 @@ void decode(const mien::video::Packet& packet) {
     for (const bool colour : {false, true}) {
         mien::video::Decoder decoder({colour, true, 1});
         mien::Frame frame;
-        if (decoder.decode(packet, frame)) continue;
+        if (!decoder.decode(packet, frame)) continue;
         if (frame.width < 1 || frame.height < 1) std::abort();
         std::vector<std::uint8_t> rgb;
         decoder.picture(rgb);

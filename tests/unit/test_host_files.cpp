@@ -39,39 +39,42 @@ const ByteVector one = {1, 2, 3}, two = {4, 5};
 
 TEST_CASE("files are read whole, within a limit") {
     const TemporaryFolder folder;
-    CHECK_FALSE(write_file(folder / "a", one, Overwrite::no));
+    CHECK(write_file(folder / "a", one, Overwrite::no));
     const auto bytes = read_file(folder / "a", 3);
     REQUIRE(bytes);
     CHECK(*bytes == one);
     CHECK(read_file(folder / "a", 2).error().text.find("larger") != std::string::npos);
-    CHECK(read_file(folder / "none", 9).error().text == "no such file");
+    const auto missing = read_file(folder / "none", 9);
+    CHECK(missing.error().text == "no such file");
+    CHECK(missing.error().kind == Error::Kind::input);
     CHECK(read_file(folder.path.string(), 9).error().text == "is a folder");
 }
 
 TEST_CASE("an existing file is replaced only with permission") {
     const TemporaryFolder folder;
-    CHECK_FALSE(write_file(folder / "a", one, Overwrite::no));
-    const Failure refused = write_file(folder / "a", two, Overwrite::no);
-    REQUIRE(refused);
-    CHECK(refused->text.find("exists") != std::string::npos);
+    CHECK(write_file(folder / "a", one, Overwrite::no));
+    const Result<> refused = write_file(folder / "a", two, Overwrite::no);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().kind == Error::Kind::output);
+    CHECK(refused.error().text.find("exists") != std::string::npos);
     CHECK(*read_file(folder / "a", 9) == one);
-    CHECK_FALSE(write_file(folder / "a", two, Overwrite::yes));
+    CHECK(write_file(folder / "a", two, Overwrite::yes));
     CHECK(*read_file(folder / "a", 9) == two);
     CHECK(folder.files() == 1);  // no temporary file is left
 }
 
 TEST_CASE("a link is followed, a device written to, a missing folder named") {
     const TemporaryFolder folder;
-    CHECK_FALSE(write_file(folder / "a", one, Overwrite::no));
+    CHECK(write_file(folder / "a", one, Overwrite::no));
     fs::create_symlink("a", folder.path / "link");
-    CHECK_FALSE(write_file(folder / "link", two, Overwrite::yes));
+    CHECK(write_file(folder / "link", two, Overwrite::yes));
     CHECK(fs::is_symlink(folder.path / "link"));
     CHECK(*read_file(folder / "a", 9) == two);
-    CHECK_FALSE(write_file("/dev/null", one, Overwrite::no));
+    CHECK(write_file("/dev/null", one, Overwrite::no));
     CHECK(fs::is_character_file("/dev/null"));
-    CHECK(write_file(folder / "no/where", one, Overwrite::no)->text.find("no such folder") !=
+    CHECK(write_file(folder / "no/where", one, Overwrite::no).error().text.find("no such folder") !=
           std::string::npos);
-    CHECK(write_file(folder.path.string(), one, Overwrite::yes)->text.find("folder") !=
+    CHECK(write_file(folder.path.string(), one, Overwrite::yes).error().text.find("folder") !=
           std::string::npos);
 }
 

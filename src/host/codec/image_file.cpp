@@ -72,7 +72,8 @@ const char* type_name(ImageType type) {
     return "picture";
 }
 
-Error no_memory() { return {"not enough memory for its pixels"}; }
+// Of the file's kind, not of memory: the next image may be smaller.
+Error no_memory() { return Error::input("not enough memory for its pixels"); }
 
 std::size_t pixel_count(int width, int height) {
     return static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
@@ -130,7 +131,7 @@ Error decoder_error(ImageType type) {
     const char* reason = stbi_failure_reason();
     if (reason == nullptr) reason = "unknown reason";
     if (std::strcmp(reason, "Out of memory") == 0) return no_memory();
-    return {std::string("damaged ") + type_name(type) + " file (" + reason + ")"};
+    return Error::input(std::string("damaged ") + type_name(type) + " file (" + reason + ")");
 }
 
 Result<Image> decode_by_stb(Bytes bytes, const ImageHeader& header) {
@@ -144,7 +145,7 @@ Result<Image> decode_by_stb(Bytes bytes, const ImageHeader& header) {
                                              &height, &channels, wanted));
     if (!pixels) return decoder_error(header.type);
     if (width != header.width || height != header.height)
-        return Error{"damaged file (two sizes in it)"};
+        return Error::input("damaged file (two sizes in it)");
     if (wanted == 0 && channels != 3) return to_rgb(pixels, width, height, channels);
     Image image;
     image.pixels = std::move(pixels);
@@ -164,7 +165,8 @@ void append_bytes(void* context, void* data, int size) {
 
 Result<DecodedImage> decode_image(Bytes bytes, const ImageLimits& limits) {
     if (bytes.size() > limits.max_file_bytes || bytes.size() > std::size_t{0x7fffffff}) {
-        return Error{"file is larger than " + std::to_string(limits.max_file_bytes >> 20) + " MiB"};
+        return Error::input("file is larger than " + std::to_string(limits.max_file_bytes >> 20) +
+                            " MiB");
     }
     const Result<ImageHeader> header = inspect_image(bytes, limits);
     if (!header) return header.error();
@@ -225,23 +227,24 @@ Result<ImageFormat> format_of_name(const std::string& path) {
     for (char& c : ending) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
     if (ending == ".png") return ImageFormat::png;
     if (ending == ".jpg" || ending == ".jpeg") return ImageFormat::jpeg;
-    return Error{"the name of a picture to write must end in .png, .jpg or .jpeg"};
+    return Error::usage("the name of a picture to write must end in .png, .jpg or .jpeg");
 }
 
 Result<ByteVector> encode_image(const Frame& frame, ImageFormat format) {
     const int channels = frame.format == PixelFormat::gray8 ? 1 : 3;
     if (frame.format != PixelFormat::gray8 && frame.format != PixelFormat::rgb24)
-        return Error{"cannot write this pixel format"};
+        return Error::output("cannot write this pixel format");
     if (frame.width > 65535 || frame.height > 65535) {
-        if (format == ImageFormat::jpeg) return Error{"too large for a JPEG file; write PNG"};
+        if (format == ImageFormat::jpeg)
+            return Error::output("too large for a JPEG file; write PNG");
     }
     if (format == ImageFormat::png) return write_png(frame);
     if (frame.stride_bytes != std::ptrdiff_t{frame.width} * channels)
-        return Error{"cannot write rows with gaps as JPEG"};
+        return Error::output("cannot write rows with gaps as JPEG");
     ByteVector bytes;
     if (stbi_write_jpg_to_func(append_bytes, &bytes, frame.width, frame.height, channels,
                                frame.data, jpeg_quality) == 0)
-        return no_memory();
+        return Error::memory("not enough memory for the JPEG file");
     return bytes;
 }
 

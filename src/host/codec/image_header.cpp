@@ -32,15 +32,15 @@ bool has_at(Bytes bytes, std::size_t offset, std::string_view text) {
 }
 
 Error cut_short(const char* type) {
-    return {std::string("cut short: the ") + type + " data ends too early"};
+    return Error::input(std::string("cut short: the ") + type + " data ends too early");
 }
 Error corrupt(const char* type, const char* what) {
-    return {std::string("damaged ") + type + " file (" + what + ")"};
+    return Error::input(std::string("damaged ") + type + " file (" + what + ")");
 }
-Error unsupported(std::string what) { return {"cannot read " + std::move(what)}; }
+Error unsupported(std::string what) { return Error::input("cannot read " + std::move(what)); }
 
-Failure check_size(std::uint64_t width, std::uint64_t height, const ImageLimits& limits,
-                   const char* type) {
+Result<> check_size(std::uint64_t width, std::uint64_t height, const ImageLimits& limits,
+                    const char* type) {
     if (width == 0 || height == 0) return corrupt(type, "a side is zero");
     // The sides come first: they are below 2^41, and the limit on them keeps the product from
     // overflowing.
@@ -49,16 +49,16 @@ Failure check_size(std::uint64_t width, std::uint64_t height, const ImageLimits&
     if (side_ok && width * height <= limits.max_pixels) return {};
     const std::string size = std::to_string(width) + " x " + std::to_string(height) + " pixels";
     if (!side_ok)
-        return Error{"too large: " + size + ", the limit is " + std::to_string(max_side) +
-                     " a side"};
-    return Error{"too large: " + size + ", the limit is " +
-                 std::to_string(limits.max_pixels / 1000000) + " million"};
+        return Error::input("too large: " + size + ", the limit is " + std::to_string(max_side) +
+                            " a side");
+    return Error::input("too large: " + size + ", the limit is " +
+                        std::to_string(limits.max_pixels / 1000000) + " million");
 }
 
 // ---- JPEG ----
 
-Failure read_jpeg_frame(std::uint8_t marker, Bytes segment, const ImageLimits& limits,
-                        ImageHeader& header) {
+Result<> read_jpeg_frame(std::uint8_t marker, Bytes segment, const ImageLimits& limits,
+                         ImageHeader& header) {
     if (segment.size() < 6) return corrupt("JPEG", "short frame header");
     if (marker == 0xc9 || marker == 0xca || marker == 0xcb || marker >= 0xcd) {
         return unsupported("JPEG with arithmetic coding; save it as an ordinary JPEG");
@@ -74,7 +74,7 @@ Failure read_jpeg_frame(std::uint8_t marker, Bytes segment, const ImageLimits& l
 
 // Tables of Huffman codes. Their symbols are numbered by a byte, and the codes of each length must
 // fit into it: the decoder trusts both.
-Failure check_huffman_tables(Bytes segment) {
+Result<> check_huffman_tables(Bytes segment) {
     while (!segment.empty()) {
         if (segment.size() < 17) return corrupt("JPEG", "short Huffman table");
         std::size_t symbols = 0, room = 1;  // codes of this length that are free
@@ -119,9 +119,10 @@ Result<std::size_t> read_jpeg_segment(Bytes bytes, std::size_t pos, std::uint8_t
     const bool is_frame =
         marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
     if (is_frame) {
-        if (Failure failure = read_jpeg_frame(marker, segment, limits, header)) return *failure;
+        if (const Result<> done = read_jpeg_frame(marker, segment, limits, header); !done)
+            return done.error();
     } else if (marker == 0xc4) {
-        if (Failure failure = check_huffman_tables(segment)) return *failure;
+        if (const Result<> done = check_huffman_tables(segment); !done) return done.error();
     } else if (marker == 0xe1 && has_at(segment, 0, std::string_view("Exif\0\0", 6))) {
         header.orientation = exif_orientation(segment.subspan(6));
     } else if (marker == 0xda) {
@@ -156,12 +157,13 @@ Result<ImageHeader> inspect_jpeg(Bytes bytes, const ImageLimits& limits) {
 
 // ---- PNG ----
 
-Failure read_png_chunk(std::string_view tag, Bytes data, const ImageLimits& limits,
-                       ImageHeader& header) {
+Result<> read_png_chunk(std::string_view tag, Bytes data, const ImageLimits& limits,
+                        ImageHeader& header) {
     if (tag == "IHDR") {
         if (data.size() != 13 || header.width != 0) return corrupt("PNG", "bad header chunk");
         const std::uint32_t width = big_u32(&data[0]), height = big_u32(&data[4]);
-        if (Failure failure = check_size(width, height, limits, "PNG")) return failure;
+        if (const Result<> done = check_size(width, height, limits, "PNG"); !done)
+            return done.error();
         header.width = static_cast<int>(width);
         header.height = static_cast<int>(height);
     } else if (header.width == 0) {
@@ -186,7 +188,8 @@ Result<ImageHeader> inspect_png(Bytes bytes, const ImageLimits& limits) {
         if (length > bytes.size() - pos - 12)
             return length >> 31 ? corrupt("PNG", "bad chunk length") : cut_short("PNG");
         const Bytes data = bytes.subspan(pos + 8, length);
-        if (Failure failure = read_png_chunk(tag, data, limits, header)) return *failure;
+        if (const Result<> done = read_png_chunk(tag, data, limits, header); !done)
+            return done.error();
         const bool critical = (tag[0] & 0x20) == 0;
         if (critical &&
             crc32(bytes.subspan(pos + 4, length + 4)) != big_u32(&bytes[pos + 8 + length])) {
@@ -226,7 +229,7 @@ Result<ImageHeader> inspect_bmp(Bytes bytes, const ImageLimits& limits) {
     if (header.width < 0) return corrupt("BMP", "negative width");
     const auto width = static_cast<std::uint64_t>(header.width),
                height = static_cast<std::uint64_t>(header.height);
-    if (Failure failure = check_size(width, height, limits, "BMP")) return *failure;
+    if (const Result<> done = check_size(width, height, limits, "BMP"); !done) return done.error();
     if (compression != 0 && compression != 3 && compression != 6) {
         return unsupported("BMP with compression; save it as PNG");
     }
@@ -262,8 +265,9 @@ Result<ImageHeader> inspect_gif(Bytes bytes, const ImageLimits& limits) {
     if (bytes.size() < 13) return cut_short("GIF");
     header.width = load_u16(&bytes[6]);
     header.height = load_u16(&bytes[8]);
-    if (Failure failure = check_size(load_u16(&bytes[6]), load_u16(&bytes[8]), limits, "GIF"))
-        return *failure;
+    if (const Result<> done = check_size(load_u16(&bytes[6]), load_u16(&bytes[8]), limits, "GIF");
+        !done)
+        return done.error();
     std::size_t pos = 13 + gif_palette_bytes(bytes[10]);
     for (int frames = 0;;) {
         // What comes after the first frame is not decoded, so it may be missing or wrong.
@@ -323,9 +327,10 @@ Result<ImageHeader> inspect_pnm(Bytes bytes, const ImageLimits& limits) {
     if (pos >= bytes.size()) return cut_short("PNM");
     if (width < 0 || height < 0 || top < 1 || top > 65535 || !is_space(bytes[pos]))
         return corrupt("PNM", "bad header");
-    if (Failure failure = check_size(static_cast<std::uint64_t>(width),
-                                     static_cast<std::uint64_t>(height), limits, "PNM")) {
-        return *failure;
+    if (const Result<> done = check_size(static_cast<std::uint64_t>(width),
+                                         static_cast<std::uint64_t>(height), limits, "PNM");
+        !done) {
+        return done.error();
     }
     header.width = static_cast<int>(width);
     header.height = static_cast<int>(height);
@@ -396,8 +401,8 @@ std::string describe_other(Bytes bytes) {
 
 Error not_a_picture(Bytes bytes) {
     const std::string other = describe_other(bytes);
-    if (!other.empty()) return {"not a picture that mien reads, but a " + other};
-    return {"not a picture (JPEG, PNG, BMP, GIF and PNM are read)"};
+    if (!other.empty()) return Error::input("not a picture that mien reads, but a " + other);
+    return Error::input("not a picture (JPEG, PNG, BMP, GIF and PNM are read)");
 }
 
 }  // namespace
@@ -405,7 +410,7 @@ Error not_a_picture(Bytes bytes) {
 Result<ImageHeader> inspect_image(Bytes bytes, const ImageLimits& limits) {
     using namespace std::string_view_literals;
     constexpr std::string_view png_magic = "\x89PNG\r\n\x1a\n"sv;
-    if (bytes.empty()) return Error{"file is empty"};
+    if (bytes.empty()) return Error::input("file is empty");
     if (has_at(bytes, 0, "\xff\xd8"sv)) return inspect_jpeg(bytes, limits);
     if (has_at(bytes, 0, png_magic)) return inspect_png(bytes, limits);
     if (has_at(bytes, 0, "GIF87a"sv) || has_at(bytes, 0, "GIF89a"sv))
@@ -416,8 +421,8 @@ Result<ImageHeader> inspect_image(Bytes bytes, const ImageLimits& limits) {
         return inspect_pnm(bytes, limits);
     }
     if (bytes.size() < 8)
-        return Error{"only " + std::to_string(bytes.size()) +
-                     " bytes: cut short, or not a picture"};
+        return Error::input("only " + std::to_string(bytes.size()) +
+                            " bytes: cut short, or not a picture");
     return not_a_picture(bytes);
 }
 

@@ -80,28 +80,28 @@ Result<LabelledFaces> LabelledFaces::open(const std::string& path,
                                           const std::vector<std::string>& labels,
                                           const std::string& split) {
     LabelledFaces faces;
-    const Failure failure =
+    const Result<> done =
         is_folder(path) ? faces.scan(path, labels, split) : faces.load(path, labels, split);
-    if (failure) return *failure;
+    if (!done) return done.error();
     if (faces.items_.empty()) {
         std::string cause = "no labelled picture in it";
         if (split != "all") cause += " for the split " + split;
         for (const auto& [reason, count] : faces.rejected_)
             cause += "; " + std::to_string(count) + ": " + reason;
-        return Error{cause};
+        return Error::input(cause);
     }
     return faces;
 }
 
-Failure LabelledFaces::scan(const std::string& folder, const std::vector<std::string>& labels,
-                            const std::string& split) {
+Result<> LabelledFaces::scan(const std::string& folder, const std::vector<std::string>& labels,
+                             const std::string& split) {
     folder_ = folder;
     const std::vector<std::string> names = sub_folders(folder);
     const bool has_splits =
         !names.empty() && std::all_of(names.begin(), names.end(),
                                       [](const auto& n) { return !split_of_folder(n).empty(); });
     if (!has_splits && split != "all")
-        return Error{"has no sub-folders " + split + " (use --split all)"};
+        return Error::input("has no sub-folders " + split + " (use --split all)");
     const std::vector<std::string> roots = has_splits ? names : std::vector<std::string>{""};
     for (const std::string& root : roots) {
         if (has_splits && split != "all" && split_of_folder(root) != split) continue;
@@ -121,8 +121,8 @@ Failure LabelledFaces::scan(const std::string& folder, const std::vector<std::st
     return {};
 }
 
-Failure LabelledFaces::load(const std::string& path, const std::vector<std::string>& labels,
-                            const std::string& split) {
+Result<> LabelledFaces::load(const std::string& path, const std::vector<std::string>& labels,
+                             const std::string& split) {
     const auto bytes = read_file(path, max_npz_bytes);
     if (!bytes) return bytes.error();
     const auto npz = NpzFile::open(*bytes);
@@ -131,7 +131,7 @@ Failure LabelledFaces::load(const std::string& path, const std::vector<std::stri
     auto label = npz->read(utkface ? "gender" : "labels", max_npz_bytes);
     if (!label) return label.error();
     if (!label->is_integer() || label->shape.size() != 1)
-        return Error{"its labels are not one whole number a picture"};
+        return Error::input("its labels are not one whole number a picture");
     const std::size_t count = label->count();
     if (utkface) {
         auto jpeg = npz->read("jpeg", max_npz_bytes), offset = npz->read("offset", max_npz_bytes);
@@ -139,7 +139,7 @@ Failure LabelledFaces::load(const std::string& path, const std::vector<std::stri
         if (!offset) return offset.error();
         if (jpeg->type != "|u1" || jpeg->shape.size() != 1 || !offset->is_integer() ||
             offset->shape.size() != 1 || offset->count() != count + 1) {
-            return Error{"its arrays do not belong together"};
+            return Error::input("its arrays do not belong together");
         }
         jpeg_ = std::move(*jpeg);
         offset_ = std::move(*offset);
@@ -152,25 +152,25 @@ Failure LabelledFaces::load(const std::string& path, const std::vector<std::stri
             shape[0] == count;
         if (images->type != "|u1" || !shaped || shape[1] < 1 || shape[1] > 65535 || shape[2] < 1 ||
             shape[2] > 65535) {
-            return Error{
+            return Error::input(
                 "`images` is not u8 [N, height, width] or [N, height, width, 1 or 3] with a label "
-                "for each"};
+                "for each");
         }
         images_ = std::move(*images);
     }
     NpzArray part;
     if (split != "all") {
-        if (!npz->has("split")) return Error{"has no array `split` (use --split all)"};
+        if (!npz->has("split")) return Error::input("has no array `split` (use --split all)");
         auto read = npz->read("split", max_npz_bytes);
         if (!read) return read.error();
         if (!read->is_integer() || read->count() != count)
-            return Error{"its array `split` is not one whole number a picture"};
+            return Error::input("its array `split` is not one whole number a picture");
         part = std::move(*read);
     }
     const auto woman = std::find(labels.begin(), labels.end(), "woman"),
                man = std::find(labels.begin(), labels.end(), "man");
     if (utkface && (woman == labels.end() || man == labels.end()))
-        return Error{"has genders; the network's classes are others"};
+        return Error::input("has genders; the network's classes are others");
     const std::int64_t wanted =
         std::find(std::begin(split_names), std::end(split_names), split) - std::begin(split_names);
     for (std::size_t row = 0; row < count; ++row) {
@@ -204,7 +204,7 @@ Result<Frame> LabelledFaces::picture(std::size_t i) {
     if (folder_.empty()) {
         const std::int64_t begin = offset_.integer(item.row), end = offset_.integer(item.row + 1);
         if (begin < 0 || end < begin || end > static_cast<std::int64_t>(jpeg_.bytes.size()))
-            return Error{"its offset is outside of the pictures"};
+            return Error::input("its offset is outside of the pictures");
         bytes =
             std::span(jpeg_.bytes)
                 .subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));

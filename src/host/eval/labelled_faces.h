@@ -41,10 +41,10 @@ private:
         int label = 0;
         std::size_t row = 0;  // in the arrays
     };
-    Failure scan(const std::string& folder, const std::vector<std::string>& labels,
-                 const std::string& split);
-    Failure load(const std::string& path, const std::vector<std::string>& labels,
-                 const std::string& split);
+    Result<> scan(const std::string& folder, const std::vector<std::string>& labels,
+                  const std::string& split);
+    Result<> load(const std::string& path, const std::vector<std::string>& labels,
+                  const std::string& split);
 
     std::string folder_;  // empty for an .npz
     std::vector<Item> items_;

@@ -20,7 +20,7 @@ constexpr std::uint32_t local_signature = 0x04034b50, member_signature = 0x02014
 constexpr std::size_t local_bytes = 30, member_bytes = 46, end_bytes = 22;
 constexpr std::size_t max_members = 1000;
 
-Error damaged() { return Error{"a damaged .npz file"}; }
+Error damaged() { return Error::input("a damaged .npz file"); }
 
 // The value behind 'key': in a .npy header, which is the text of a Python dictionary.
 std::string_view header_value(std::string_view header, std::string_view key) {
@@ -87,14 +87,14 @@ Result<NpzArray> parse_npy(ByteVector bytes) {
     const std::string_view header(reinterpret_cast<const char*>(bytes.data()) + begin, length);
     const std::string_view type = header_value(header, "'descr'");
     if (type.empty() || type[0] != '\'')
-        return Error{"an array of records or objects, which is not read"};
+        return Error::input("an array of records or objects, which is not read");
     NpzArray array;
     array.type = type.substr(1, type.find('\'', 1) - 1);
     if (header_value(header, "'fortran_order'").starts_with("True"))
-        return Error{"an array in Fortran order, which is not read"};
+        return Error::input("an array in Fortran order, which is not read");
     if (!parse_shape(header_value(header, "'shape'"), array.shape)) return damaged();
     const std::size_t size = element_size(array.type);
-    if (size == 0) return Error{"an array of type " + array.type + ", which is not read"};
+    if (size == 0) return Error::input("an array of type " + array.type + ", which is not read");
     const std::size_t left = bytes.size() - begin - length;
     if (left % size != 0 || array.count() != left / size) return damaged();
     bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(begin + length));
@@ -128,11 +128,11 @@ std::int64_t NpzArray::integer(std::size_t index) const {
 
 Result<NpzFile> NpzFile::open(Bytes bytes) {
     // The end record is followed by a comment of at most 65,535 bytes.
-    if (bytes.size() < end_bytes) return Error{"not an .npz file"};
+    if (bytes.size() < end_bytes) return Error::input("not an .npz file");
     std::size_t end = bytes.size() - end_bytes;
     const std::size_t lowest = end > 65535 ? end - 65535 : 0;
     while (load_u32(bytes.data() + end) != end_signature) {
-        if (end == lowest) return Error{"not an .npz file, or cut short"};
+        if (end == lowest) return Error::input("not an .npz file, or cut short");
         --end;
     }
     NpzFile file;
@@ -156,7 +156,7 @@ Result<NpzFile> NpzFile::open(Bytes bytes) {
         entry.header = load_u32(p + 42);
         const unsigned method = load_u16(p + 10);
         if ((load_u16(p + 8) & 1u) != 0 || (method != 0 && method != 8))
-            return Error{"an archive that is encrypted or packed in an unknown way"};
+            return Error::input("an archive that is encrypted or packed in an unknown way");
         entry.deflated = method == 8;
         if (entry.name.ends_with(".npy")) {
             entry.name.resize(entry.name.size() - 4);
@@ -175,10 +175,10 @@ const NpzFile::Entry* NpzFile::find(std::string_view name) const {
 
 Result<NpzArray> NpzFile::read(std::string_view name, std::size_t max_bytes) const {
     const Entry* entry = find(name);
-    if (entry == nullptr) return Error{"no `" + std::string(name) + "` in it"};
+    if (entry == nullptr) return Error::input("no `" + std::string(name) + "` in it");
     if (entry->unpacked > max_bytes)
-        return Error{"`" + std::string(name) + "` is larger than " +
-                     std::to_string(max_bytes >> 20) + " MiB"};
+        return Error::input("`" + std::string(name) + "` is larger than " +
+                            std::to_string(max_bytes >> 20) + " MiB");
     // A stored member is as large as it says; a deflated one at most 1,032 times as large, so a lie
     // costs no memory.
     if (entry->deflated ? entry->unpacked / 1032 > entry->packed + 1

@@ -20,18 +20,22 @@ namespace {
 char partial_path[4096];
 volatile std::sig_atomic_t partial_active = 0;
 
-Error system_error(int number) {
+Error system_error(Error::Kind kind, int number) {
     switch (number) {
-        case ENOENT: return {"no such file"};
+        case ENOENT: return {kind, "no such file"};
         case EACCES:
-        case EPERM: return {"no permission"};
-        case EISDIR: return {"is a folder"};
-        case ENOTDIR: return {"a part of the path is not a folder"};
-        case ENOSPC: return {"no space left on the disk"};
-        case EROFS: return {"the disk is read-only"};
-        default: return {std::strerror(number)};
+        case EPERM: return {kind, "no permission"};
+        case EISDIR: return {kind, "is a folder"};
+        case ENOTDIR: return {kind, "a part of the path is not a folder"};
+        case ENOSPC: return {kind, "no space left on the disk"};
+        case EROFS: return {kind, "the disk is read-only"};
+        default: return {kind, std::strerror(number)};
     }
 }
+
+// Of a file that is read, and of one that is written.
+Error read_error(int number) { return system_error(Error::Kind::input, number); }
+Error write_error(int number) { return system_error(Error::Kind::output, number); }
 
 class Descriptor {
 public:
@@ -53,43 +57,44 @@ private:
     int fd_;
 };
 
-Failure write_all(Descriptor& file, std::span<const std::uint8_t> bytes) {
+Result<> write_all(Descriptor& file, std::span<const std::uint8_t> bytes) {
     while (!bytes.empty()) {
         const ssize_t written = ::write(file.get(), bytes.data(), bytes.size());
         if (written < 0) {
             if (errno == EINTR) continue;
-            return system_error(errno);
+            return write_error(errno);
         }
         bytes = bytes.subspan(static_cast<std::size_t>(written));
     }
-    if (file.close() != 0) return system_error(errno);
+    if (file.close() != 0) return write_error(errno);
     return {};
 }
 
 Error folder_error(int number) {
-    if (number == ENOENT) return {"cannot write: no such folder"};
-    return {"cannot write: " + system_error(number).text};
+    if (number == ENOENT) return Error::output("cannot write: no such folder");
+    return Error::output("cannot write: " + write_error(number).text);
 }
 
 // Gives `temporary` its final name. A hard link is the one way to do that without replacing a file
 // which appeared meanwhile; disks without hard links (FAT) fall back to a rename.
-Failure publish(const std::string& temporary, const std::string& path, Overwrite overwrite) {
+Result<> publish(const std::string& temporary, const std::string& path, Overwrite overwrite) {
     if (overwrite == Overwrite::no) {
         if (::link(temporary.c_str(), path.c_str()) == 0) {
             ::unlink(temporary.c_str());
             return {};
         }
         if (errno == EEXIST || would_overwrite(path))
-            return Error{"exists already (-y overwrites)"};
+            return Error::output("exists already (-y overwrites)");
     }
     if (::rename(temporary.c_str(), path.c_str()) != 0) return folder_error(errno);
     return {};
 }
 
-Failure write_directly(const std::string& path, std::span<const std::uint8_t> bytes) {
+Result<> write_directly(const std::string& path, std::span<const std::uint8_t> bytes) {
     Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
     if (file.get() < 0) return folder_error(errno);
-    if (Failure failure = write_all(file, bytes)) return Error{"cannot write: " + failure->text};
+    if (const Result<> done = write_all(file, bytes); !done)
+        return Error::output("cannot write: " + done.error().text);
     return {};
 }
 
@@ -107,12 +112,12 @@ std::string followed_link(const std::string& path) {
 
 Result<ByteVector> read_file(const std::string& path, std::size_t max_bytes) {
     Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (file.get() < 0) return system_error(errno);
+    if (file.get() < 0) return read_error(errno);
     struct stat info{};
-    if (::fstat(file.get(), &info) != 0) return system_error(errno);
-    if (S_ISDIR(info.st_mode)) return Error{"is a folder"};
+    if (::fstat(file.get(), &info) != 0) return read_error(errno);
+    if (S_ISDIR(info.st_mode)) return Error::input("is a folder");
     const auto too_large = [max_bytes] {
-        return Error{"file is larger than " + std::to_string(max_bytes >> 20) + " MiB"};
+        return Error::input("file is larger than " + std::to_string(max_bytes >> 20) + " MiB");
     };
     if (S_ISREG(info.st_mode) && static_cast<std::uint64_t>(info.st_size) > max_bytes)
         return too_large();
@@ -124,7 +129,7 @@ Result<ByteVector> read_file(const std::string& path, std::size_t max_bytes) {
     std::size_t used = 0;
     for (;;) {
         const ssize_t got = ::read(file.get(), bytes.data() + used, bytes.size() - used);
-        if (got < 0) return errno == EINTR ? Error{"interrupted"} : system_error(errno);
+        if (got < 0) return errno == EINTR ? Error::input("interrupted") : read_error(errno);
         if (got == 0) break;
         used += static_cast<std::size_t>(got);
         if (used > max_bytes) return too_large();
@@ -140,30 +145,31 @@ bool would_overwrite(const std::string& path) {
     return S_ISREG(info.st_mode) || S_ISDIR(info.st_mode);
 }
 
-Failure write_file(const std::string& wanted_path, std::span<const std::uint8_t> bytes,
-                   Overwrite overwrite) {
+Result<> write_file(const std::string& wanted_path, std::span<const std::uint8_t> bytes,
+                    Overwrite overwrite) {
     const std::string path = followed_link(wanted_path);
     struct stat info{};
     if (::stat(path.c_str(), &info) == 0) {
-        if (S_ISDIR(info.st_mode)) return Error{"cannot write: is a folder"};
+        if (S_ISDIR(info.st_mode)) return Error::output("cannot write: is a folder");
         if (!S_ISREG(info.st_mode)) return write_directly(path, bytes);
-        if (overwrite == Overwrite::no) return Error{"exists already (-y overwrites)"};
+        if (overwrite == Overwrite::no) return Error::output("exists already (-y overwrites)");
     }
     const std::size_t slash = path.rfind('/');
     const std::string folder = slash == std::string::npos ? "" : path.substr(0, slash + 1);
     const std::string temporary = folder + ".mien-" + std::to_string(::getpid()) + ".part";
-    if (temporary.size() >= sizeof partial_path) return Error{"cannot write: the path is too long"};
+    if (temporary.size() >= sizeof partial_path)
+        return Error::output("cannot write: the path is too long");
     std::memcpy(partial_path, temporary.c_str(), temporary.size() + 1);
 
     Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
     if (file.get() < 0) return folder_error(errno);
     partial_active = 1;
-    Failure failure = write_all(file, bytes);
-    if (failure) failure->text = "cannot write: " + failure->text;
-    if (!failure) failure = publish(temporary, path, overwrite);
-    if (failure) ::unlink(temporary.c_str());
+    Result<> done = write_all(file, bytes);
+    done = done ? publish(temporary, path, overwrite)
+                : Error::output("cannot write: " + done.error().text);
+    if (!done) ::unlink(temporary.c_str());
     partial_active = 0;
-    return failure;
+    return done;
 }
 
 void remove_partial_file() noexcept {

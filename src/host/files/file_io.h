@@ -26,8 +26,8 @@ bool would_overwrite(const std::string& path);
 // Writes to a temporary file in the same folder, then gives it its name: the file is there whole or
 // not at all. Devices and pipes (/dev/null) are written to directly. A symbolic link is followed,
 // not replaced.
-[[nodiscard]] Failure write_file(const std::string& path, std::span<const std::uint8_t> bytes,
-                                 Overwrite overwrite);
+Result<> write_file(const std::string& path, std::span<const std::uint8_t> bytes,
+                    Overwrite overwrite);
 
 // Removes the temporary file that write_file() is busy with, if any. Safe to call from a signal
 // handler.

@@ -23,19 +23,20 @@ std::uint64_t clock_ns() {
 
 // Opens `view` (Cascade or Model) on the chosen weights; `storage` keeps the bytes of a file.
 template <class View>
-Failure open_weights(const WeightsChoice& choice, Bytes embedded, ByteVector& storage, View& view) {
+Result<> open_weights(const WeightsChoice& choice, Bytes embedded, ByteVector& storage,
+                      View& view) {
     if (!choice.use) return {};
     Bytes bytes = embedded;
     if (!choice.path.empty()) {
         Result<ByteVector> file = read_file(choice.path, max_weights_bytes);
-        if (!file) return Error{choice.path + ": " + file.error().text};
+        if (!file) return Error::weights(choice.path + ": " + file.error().text);
         storage = std::move(*file);
         bytes = storage;
     }
     const Status status = View::open(bytes, view);
     if (status == Status::ok) return {};
-    return Error{(choice.path.empty() ? "embedded weights" : choice.path) + ": " +
-                 weights_error(bytes, status).text};
+    return Error::weights((choice.path.empty() ? "embedded weights" : choice.path) + ": " +
+                          weights_error(bytes, status).text);
 }
 
 HeadInfo head_info(const Model& model) {
@@ -55,13 +56,13 @@ Error weights_error(Bytes bytes, Status status) {
         return bytes.size() >= text.size() &&
                std::memcmp(bytes.data(), text.data(), text.size()) == 0;
     };
-    if (bytes.empty()) return {"file is empty"};
+    if (bytes.empty()) return Error::weights("file is empty");
     if (begins_with("\x89HDF") || begins_with("PK"))
-        return {"is a Keras file: tools/convert_keras.py makes weights of it"};
+        return Error::weights("is a Keras file: tools/convert_keras.py makes weights of it");
     if (begins_with("<?xml"))
-        return {"is an OpenCV cascade: tools/convert_cascade.py makes weights of it"};
-    if (!begins_with("MIEN")) return {"not a weights file (.mien)"};
-    return {message(status)};
+        return Error::weights("is an OpenCV cascade: tools/convert_cascade.py makes weights of it");
+    if (!begins_with("MIEN")) return Error::weights("not a weights file (.mien)");
+    return Error::weights(message(status));
 }
 
 std::string weights_name(std::string_view meta) {
@@ -73,7 +74,7 @@ std::string weights_name(std::string_view meta) {
 
 Result<std::unique_ptr<EngineOwner>> EngineOwner::create(const EngineSetup& setup) {
     std::unique_ptr<EngineOwner> owner(new EngineOwner());
-    if (Failure failure = owner->load(setup)) return *failure;
+    if (const Result<> done = owner->load(setup); !done) return done.error();
     return owner;
 }
 
@@ -87,13 +88,18 @@ std::unique_ptr<EngineOwner> EngineOwner::sharing_weights() const {
     return other;
 }
 
-Failure EngineOwner::load(const EngineSetup& setup) {
-    if (Failure failure = open_weights(setup.cascade, embedded_cascade(), cascade_bytes_, cascade_))
-        return failure;
-    if (Failure failure = open_weights(setup.emotion, embedded_emotion(), emotion_bytes_, emotion_))
-        return failure;
-    if (Failure failure = open_weights(setup.gender, embedded_gender(), gender_bytes_, gender_))
-        return failure;
+Result<> EngineOwner::load(const EngineSetup& setup) {
+    if (const Result<> done =
+            open_weights(setup.cascade, embedded_cascade(), cascade_bytes_, cascade_);
+        !done)
+        return done.error();
+    if (const Result<> done =
+            open_weights(setup.emotion, embedded_emotion(), emotion_bytes_, emotion_);
+        !done)
+        return done.error();
+    if (const Result<> done = open_weights(setup.gender, embedded_gender(), gender_bytes_, gender_);
+        !done)
+        return done.error();
     if (cascade_) info_.cascade_name = weights_name(cascade_.meta());
     info_.emotion = head_info(emotion_);
     info_.gender = head_info(gender_);
@@ -101,30 +107,30 @@ Failure EngineOwner::load(const EngineSetup& setup) {
     if (config_.clock_ns == nullptr) config_.clock_ns = clock_ns;
     // Settled now, so that a wrong option is found before the first picture is decoded.
     if (Engine::required_bytes(config_, cascade(), emotion(), gender()) == 0)
-        return Error{"an engine option is out of range"};
+        return Error::usage("an engine option is out of range");
     return {};
 }
 
-Failure EngineOwner::rebuild() {
+Result<> EngineOwner::rebuild() {
     const std::size_t needed = Engine::required_bytes(config_, cascade(), emotion(), gender());
-    if (needed == 0) return Error{"too large for the engine"};
+    if (needed == 0) return Error::input("too large for the engine");
     engine_ = Engine();
     if (needed > memory_bytes_) {
         memory_.reset();  // before the new block, so that both are never held at once
         memory_bytes_ = 0;
         memory_.reset(new (std::nothrow) std::byte[needed]);
         if (memory_ == nullptr)
-            return Error{"not enough memory: the engine needs " + std::to_string(needed >> 20) +
-                         " MiB for it"};
+            return Error::memory("not enough memory: the engine needs " +
+                                 std::to_string(needed >> 20) + " MiB for it");
         memory_bytes_ = needed;
     }
     const Status status = Engine::create(config_, cascade(), emotion(), gender(),
                                          {memory_.get(), memory_bytes_}, engine_);
-    if (status != Status::ok) return Error{message(status)};
+    if (status != Status::ok) return Error::internal(message(status));
     return {};
 }
 
-Failure EngineOwner::prepare(int width, int height) {
+Result<> EngineOwner::prepare(int width, int height) {
     if (engine_ && width <= config_.max_width && height <= config_.max_height) return {};
     const auto pixels = [](int w, int h) { return static_cast<double>(w) * h; };
     const int union_width = engine_ ? std::max(config_.max_width, width) : width;
@@ -163,12 +169,12 @@ void EngineOwner::take(const Frame& frame, std::span<const Face> faces, ImageRep
     report.times.gender = milliseconds(t.gender);
 }
 
-Failure EngineOwner::search(const Frame& frame, bool read, ImageReport& report) {
-    if (Failure failure = prepare(frame.width, frame.height)) return failure;
+Result<> EngineOwner::search(const Frame& frame, bool read, ImageReport& report) {
+    if (const Result<> done = prepare(frame.width, frame.height); !done) return done.error();
     for (;;) {
         std::span<const Face> faces;
         const Status status = read ? engine_.process(frame, faces) : engine_.detect(frame, faces);
-        if (status != Status::ok) return Error{message(status)};
+        if (status != Status::ok) return Error::internal(message(status));
         const int more_faces = engine_.faces_dropped(),
                   more_candidates = engine_.detector_stats().candidates_dropped;
         if (more_faces == 0 && more_candidates == 0) {
@@ -181,34 +187,34 @@ Failure EngineOwner::search(const Frame& frame, bool read, ImageReport& report) 
         if (more_candidates > 0)
             config_.max_candidates =
                 std::max(config_.max_candidates * 2, config_.max_candidates + more_candidates);
-        if (Failure failure = rebuild())
-            return Error{
-                "too many candidates for faces; more neighbours or a larger step give fewer"};
+        if (const Result<> done = rebuild(); !done)
+            return Error::memory(
+                "too many candidates for faces; more neighbours or a larger step give fewer");
     }
 }
 
-Failure EngineOwner::process(const Frame& frame, ImageReport& report) {
+Result<> EngineOwner::process(const Frame& frame, ImageReport& report) {
     return search(frame, true, report);
 }
 
-Failure EngineOwner::detect(const Frame& frame, ImageReport& report) {
+Result<> EngineOwner::detect(const Frame& frame, ImageReport& report) {
     return search(frame, false, report);
 }
 
-Failure EngineOwner::classify_crop(const Frame& frame, ImageReport& report) {
-    if (Failure failure = prepare(frame.width, frame.height)) return failure;
+Result<> EngineOwner::classify_crop(const Frame& frame, ImageReport& report) {
+    if (const Result<> done = prepare(frame.width, frame.height); !done) return done.error();
     Face face;
     const Status status = engine_.classify_crop(frame, face);
-    if (status != Status::ok) return Error{message(status)};
+    if (status != Status::ok) return Error::internal(message(status));
     take(frame, {&face, 1}, report);
     return {};
 }
 
-Failure EngineOwner::classify(const Frame& frame, const Rect& box, ImageReport& report) {
-    if (Failure failure = prepare(frame.width, frame.height)) return failure;
+Result<> EngineOwner::classify(const Frame& frame, const Rect& box, ImageReport& report) {
+    if (const Result<> done = prepare(frame.width, frame.height); !done) return done.error();
     Face face;
     const Status status = engine_.classify(frame, box, face);
-    if (status != Status::ok) return Error{message(status)};
+    if (status != Status::ok) return Error::internal(message(status));
     take(frame, {&face, 1}, report);
     return {};
 }

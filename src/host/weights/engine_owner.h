@@ -49,13 +49,13 @@ public:
 
     // Finds and reads every face. Fills size, faces and the engine's times of `report`, and leaves
     // the rest.
-    [[nodiscard]] Failure process(const Frame& frame, ImageReport& report);
+    Result<> process(const Frame& frame, ImageReport& report);
     // Finds every face, reads none.
-    [[nodiscard]] Failure detect(const Frame& frame, ImageReport& report);
+    Result<> detect(const Frame& frame, ImageReport& report);
     // Reads the whole picture as one face.
-    [[nodiscard]] Failure classify_crop(const Frame& frame, ImageReport& report);
+    Result<> classify_crop(const Frame& frame, ImageReport& report);
     // Reads one box again; afterwards engine().last_crop() is what the networks were given for it.
-    [[nodiscard]] Failure classify(const Frame& frame, const Rect& box, ImageReport& report);
+    Result<> classify(const Frame& frame, const Rect& box, ImageReport& report);
 
     const EngineInfo& info() const { return info_; }
     const Engine& engine() const { return engine_; }
@@ -66,10 +66,10 @@ public:
 
 private:
     EngineOwner() = default;
-    Failure load(const EngineSetup& setup);
-    Failure prepare(int width, int height);
-    Failure rebuild();
-    Failure search(const Frame& frame, bool read, ImageReport& report);
+    Result<> load(const EngineSetup& setup);
+    Result<> prepare(int width, int height);
+    Result<> rebuild();
+    Result<> search(const Frame& frame, bool read, ImageReport& report);
     // Copies the result of the engine's last call.
     void take(const Frame& frame, std::span<const Face> faces, ImageReport& report) const;
 

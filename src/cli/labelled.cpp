@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "cli/labelled.h"
 
+#include "cli/engine_options.h"
+#include "cli/exit_codes.h"
+#include "cli/interrupt.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
+
 namespace mien::cli {
 
 void add_network_options(CLI::App& app, LabelledOptions& options) {

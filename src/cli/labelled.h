@@ -9,8 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "cli/common.h"
+#include "cli/options.h"
 #include "host/eval/labelled_faces.h"
+#include "host/weights/engine_owner.h"
 
 namespace mien::cli {
 

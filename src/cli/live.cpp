@@ -12,6 +12,11 @@
 #include <mutex>
 #include <vector>
 
+#include "cli/engine_options.h"
+#include "cli/exit_codes.h"
+#include "cli/interrupt.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
 #include "live/mjpeg_server.h"
 
 namespace mien::cli {
@@ -133,24 +138,7 @@ bool wants_color(const host::EngineOwner& engine) {
            (engine.gender() != nullptr && engine.gender()->input_channels() == 3);
 }
 
-int code_of(const live::LoopOutcome& outcome, const std::string& name, int interrupt_code) {
-    switch (outcome.end) {
-        case live::LoopEnd::source_failed: complain(name, outcome.error); return exit_input;
-        case live::LoopEnd::engine_failed: complain(name, outcome.error); return exit_output;
-        case live::LoopEnd::reader_gone: return output_exit_code();
-        case live::LoopEnd::stopped: return interrupt_code;
-        default: return exit_done;
-    }
-}
-
-}  // namespace
-
-int run_live(LiveOptions& options, const std::string& name, Notices& notices, int interrupt_code,
-             Ending ending,
-             const std::function<std::unique_ptr<video::Source>(bool color, int& code)>& open) {
-    int code = exit_done;
-    const std::unique_ptr<host::EngineOwner> engine = open_engine(options.engine, code);
-    if (!engine) return code;
+live::LoopOptions loop_options(const LiveOptions& options, const std::string& name) {
     live::LoopOptions loop;
     loop.source_name = name;
     loop.tracker.engine = options.engine.setup.config;
@@ -162,97 +150,173 @@ int run_live(LiveOptions& options, const std::string& name, Notices& notices, in
     loop.tracker.budget_ns = static_cast<std::uint64_t>(options.budget_ms * 1e6);
     loop.style = options.style == "gender" ? host::Style::gender : host::Style::emotion;
     loop.explain = options.style == "explain";
-    if (loop.explain &&
-        (engine->emotion() == nullptr || engine->emotion()->class_map_size().count() == 0)) {
-        complain("--style explain",
-                 "the expression network does not end in a mean over positions, so it has no class "
-                 "activation map");
-        return exit_usage;
-    }
     loop.jpeg_scale = options.jpeg_scale;
     loop.max_frames = options.frames;
     loop.max_seconds = options.seconds;
+    return loop;
+}
 
-    live::Outputs outputs;
+host::Result<> check_style(const LiveOptions& options, const host::EngineOwner& engine) {
+    if (options.style != "explain" ||
+        (engine.emotion() != nullptr && engine.emotion()->class_map_size().count() > 0))
+        return {};
+    return host::Error::usage(
+        "the expression network does not end in a mean over positions, so it has no class "
+        "activation map");
+}
+
+// What a live run opens, in the order in which it is closed again from the bottom.
+struct Opened {
     std::unique_ptr<live::Window> window;
     std::unique_ptr<live::MjpegServer> server;
+    std::unique_ptr<video::Source> source;
     std::unique_ptr<video::Recorder> recorder;
-    catch_interrupts();
+};
+
+void show_address(const live::MjpegServer& server) {
+    complain(format("the live image is at http://%s:%d/",
+                    server.on_every_network() ? "THIS-MACHINE" : "127.0.0.1", server.port()) +
+             (server.on_every_network()
+                  ? ", for everybody in the network; --mjpeg 127.0.0.1:PORT keeps it here"
+                  : ""));
+}
+
+// The source comes late: its frames would grow old. Returns the exit code; not exit_done after a
+// complaint.
+int open_all(const LiveOptions& options, const std::string& name, const host::EngineOwner& engine,
+             const SourceOpener& open, Opened& out) {
     if (options.window) {
-        auto opened = live::Window::open("mien: " + name);
-        if (!opened) return complain("--window", opened.error());
-        window = std::move(*opened);
+        auto window = live::Window::open("mien: " + name);
+        if (!window) return complain("--window", window.error());
+        out.window = std::move(*window);
     }
     if (!options.mjpeg.empty()) {
-        auto started = live::MjpegServer::start(options.mjpeg);
-        if (!started) return complain("--mjpeg " + options.mjpeg, started.error());
-        server = std::move(*started);
-        complain(format("the live picture is at http://%s:%d/",
-                        server->on_every_network() ? "THIS-MACHINE" : "127.0.0.1", server->port()) +
-                 (server->on_every_network()
-                      ? ", for everybody in the network; --mjpeg 127.0.0.1:PORT keeps it here"
-                      : ""));
+        auto server = live::MjpegServer::start(options.mjpeg);
+        if (!server) return complain("--mjpeg " + options.mjpeg, server.error());
+        out.server = std::move(*server);
     }
-    const std::unique_ptr<video::Source> source = open(wants_color(*engine), code);
-    if (!source) return code;
+    auto source = open(wants_color(engine));
+    if (!source) return complain(name == "-" ? "standard input" : name, source.error());
+    out.source = std::move(*source);
+    if (out.server) show_address(*out.server);
     if (!options.record.empty()) {
-        auto created = video::Recorder::create(options.record, options.overwrite);
-        if (!created) return complain(options.record, created.error());
-        recorder = std::move(*created);
+        auto recorder = video::Recorder::create(options.record, options.overwrite);
+        if (!recorder) return complain(options.record, recorder.error());
+        out.recorder = std::move(*recorder);
     }
-    outputs.window = window.get();
-    outputs.viewer = server.get();
-    outputs.recorder = recorder.get();
+    return exit_done;
+}
 
-    const bool json = options.json || !is_terminal(1);
+// Results on standard output: JSON Lines, or one line that is written over.
+class Printer {
+public:
+    Printer(const LiveOptions& options, const std::string& name, const host::EngineInfo& info,
+            const live::Statistics& statistics)
+        : json_(options.json || !is_terminal(1)),
+          name_(name),
+          info_(info),
+          statistics_(statistics) {}
+
+    // False: nobody reads it anymore.
+    bool show(const live::FrameResult& result) {
+        if (json_) return write_patiently(live::frame_json(result, name_, info_) + "\n");
+        const double interval = statistics_.interval.mean();
+        line_shown_ = true;
+        return write_patiently("\r\033[K" + live::frame_line(result, info_,
+                                                             interval > 0 ? 1000 / interval : 0,
+                                                             terminal_width()));
+    }
+    void clear_line() {
+        if (line_shown_) print("\r\033[K");
+        line_shown_ = false;
+    }
+
+private:
+    bool json_;
+    bool line_shown_ = false;
+    const std::string& name_;
+    const host::EngineInfo& info_;
+    const live::Statistics& statistics_;
+};
+
+int code_of(const live::LoopOutcome& outcome, const std::string& name, int interrupt_code) {
+    switch (outcome.end) {
+        case live::LoopEnd::source_failed: complain(name, outcome.error); return exit_input;
+        case live::LoopEnd::engine_failed: complain(name, outcome.error); return exit_output;
+        case live::LoopEnd::reader_gone: return output_exit_code();
+        case live::LoopEnd::stopped: return interrupt_code;
+        default: return exit_done;
+    }
+}
+
+// The exit code of a run, with complaints about what went wrong in it.
+int end_code(const LiveOptions& options, const std::string& name, const Opened& opened,
+             const live::LoopOutcome& outcome, int interrupt_code) {
+    int code = code_of(outcome, name, interrupt_code);
+    if (opened.recorder) {
+        if (const host::Result<> done = opened.recorder->finish();
+            !done && !outcome.recording_failed)
+            code = complain(options.record, done.error());
+        if (outcome.recording_failed && code == exit_done) code = exit_output;
+    }
+    if (outcome.damaged && code == exit_done && !opened.source->is_live()) code = exit_input;
+    return code;
+}
+
+// The figures of a whole run.
+void show_summary(const LiveOptions& options, const std::string& name,
+                  const live::Statistics& statistics, Ending ending, bool reader_gone) {
+    if (ending == Ending::bench) {
+        print(options.json ? live::summary_json(statistics, name) + "\n"
+                           : live::summary_text(statistics, name));
+        return;
+    }
+    if (options.json && !reader_gone && !interrupted())
+        write_patiently(live::summary_json(statistics, name) + "\n");
+    if (options.quiet) return;
+    // Several lines on stderr, not one, so not by complain().
+    const std::string text = live::summary_text(statistics, name);
+    if (::write(2, text.data(), text.size()) < 0) return;
+}
+
+}  // namespace
+
+int run_live(LiveOptions& options, const std::string& name, Notices& notices, int interrupt_code,
+             Ending ending, const SourceOpener& open) {
+    int code = exit_done;
+    const std::unique_ptr<host::EngineOwner> engine = open_engine(options.engine, code);
+    if (!engine) return code;
+    const live::LoopOptions loop = loop_options(options, name);
+    if (const host::Result<> done = check_style(options, *engine); !done)
+        return complain("--style explain", done.error());
+    catch_interrupts();
+    Opened opened;
+    if (code = open_all(options, name, *engine, open, opened); code != exit_done) return code;
+
     live::Statistics statistics;
-    bool line_shown = false;
-    const auto clear_line = [&] {
-        if (line_shown) print("\r\033[K");
-        line_shown = false;
-    };
+    Printer printer(options, name, engine->info(), statistics);
+    live::Outputs outputs;
+    outputs.window = opened.window.get();
+    outputs.viewer = opened.server.get();
+    outputs.recorder = opened.recorder.get();
     outputs.stop = [&] {
         notices.show();
         return interrupted();
     };
     outputs.idle = [] {};
     outputs.tell = [&](const std::string& text) {
-        clear_line();
+        printer.clear_line();
         complain(name, text);
     };
     outputs.result = [&](const live::FrameResult& result) {
-        if (ending == Ending::bench) return true;
-        if (json) return write_patiently(live::frame_json(result, name, engine->info()) + "\n");
-        const double interval = statistics.interval.mean();
-        line_shown = true;
-        return write_patiently("\r\033[K" + live::frame_line(result, engine->info(),
-                                                             interval > 0 ? 1000 / interval : 0,
-                                                             terminal_width()));
+        return ending == Ending::bench || printer.show(result);
     };
-    const live::LoopOutcome outcome = live::run_loop(*source, *engine, loop, outputs, statistics);
-    clear_line();
+    const live::LoopOutcome outcome =
+        live::run_loop(*opened.source, *engine, loop, outputs, statistics);
+    printer.clear_line();
     notices.show();
-    code = code_of(outcome, name, interrupt_code);
-    if (recorder) {
-        if (const host::Result<> done = recorder->finish(); !done && !outcome.recording_failed) {
-            code = complain(options.record, done.error());
-        }
-        if (outcome.recording_failed)
-            code = code == exit_done ? static_cast<int>(exit_output) : code;
-    }
-    if (outcome.damaged && code == exit_done && !source->is_live()) code = exit_input;
-    if (ending == Ending::bench) {
-        print(options.json ? live::summary_json(statistics, name) + "\n"
-                           : live::summary_text(statistics, name));
-        return code != exit_done ? code : output_exit_code();
-    }
-    if (options.json && outcome.end != live::LoopEnd::reader_gone && !interrupted())
-        write_patiently(live::summary_json(statistics, name) + "\n");
-    if (!options.quiet) {
-        // Several lines on stderr, not one, so not by complain().
-        const std::string text = live::summary_text(statistics, name);
-        if (::write(2, text.data(), text.size()) < 0) return code;
-    }
+    code = end_code(options, name, opened, outcome, interrupt_code);
+    show_summary(options, name, statistics, ending, outcome.end == live::LoopEnd::reader_gone);
     return code != exit_done ? code : output_exit_code();
 }
 

@@ -3,10 +3,12 @@
 // terminal or a pipe.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
-#include "cli/common.h"
+#include "cli/engine_options.h"
+#include "cli/options.h"
 #include "live/loop.h"
 
 namespace mien::cli {
@@ -41,11 +43,13 @@ private:
 // what goes to standard output: results of every frame; or only the figures at the end
 enum class Ending { results, bench };
 
+// Opens a source; `color`: the networks need it.
+using SourceOpener = std::function<host::Result<std::unique_ptr<video::Source>>(bool color)>;
+
 // Runs the loop and returns the exit code. `interrupt_code` is the exit code after Ctrl-C, which is
-// the normal end for a camera. `open` is called once engine, window, server and recording are
-// ready; it returns null after printing an error and setting `code`.
+// the normal end for a camera. `open` is called once the engine, the window and the server are
+// ready.
 int run_live(LiveOptions& options, const std::string& name, Notices& notices, int interrupt_code,
-             Ending ending,
-             const std::function<std::unique_ptr<video::Source>(bool color, int& code)>& open);
+             Ending ending, const SourceOpener& open);
 
 }  // namespace mien::cli

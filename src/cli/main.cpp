@@ -6,8 +6,14 @@
 #include <string>
 #include <vector>
 
-#include "cli/common.h"
+#include "cli/compiler.h"
+#include "cli/exit_codes.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
 #include "host/weights/embedded_weights.h"
+#include "host/weights/engine_owner.h"
+#include "mien/mien.hpp"
 
 namespace {
 

@@ -7,7 +7,7 @@
 #include <numeric>
 #include <vector>
 
-#include "cli/common.h"
+#include "cli/terminal.h"
 
 namespace mien::cli {
 namespace {

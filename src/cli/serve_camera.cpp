@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "cli/serve_camera.h"
 
+#include "cli/engine_options.h"
+#include "cli/exit_codes.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
+
 #ifdef MIEN_HAS_SERVE
 
 #include <pthread.h>

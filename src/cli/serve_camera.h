@@ -9,7 +9,8 @@
 #include <string>
 #include <thread>
 
-#include "cli/common.h"
+#include "cli/engine_options.h"
+#include "cli/options.h"
 #include "live/loop.h"
 #include "serve/feed.h"
 

@@ -13,7 +13,15 @@
 #include <vector>
 
 #include "camera/v4l2.h"
+#include "cli/compiler.h"
+#include "cli/engine_options.h"
+#include "cli/exit_codes.h"
+#include "cli/files.h"
+#include "cli/interrupt.h"
 #include "cli/live.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
 #include "host/codec/image_file.h"
 #include "nn/model_file.h"
 
@@ -99,7 +107,7 @@ host::Result<host::Image> generated_picture(int width, int height) {
 
 host::Result<host::Image> bench_picture(const BenchOptions& options) {
     if (options.photo.empty()) return generated_picture(640, 480);
-    return load_picture(options.photo, true);
+    return load_image(options.photo, true);
 }
 
 host::Result<> run_once(host::EngineOwner& engine, const host::Image& image, BenchResult& result) {
@@ -271,25 +279,19 @@ int bench_live(BenchOptions& options) {
     live.seconds = options.seconds.value_or(options.frames > 0 ? 0 : 10);
     Notices notices;
     return run_live(live, options.live, notices, exit_done, Ending::bench,
-                    [&](bool color, int& code) -> std::unique_ptr<video::Source> {
-                        host::Error error;
+                    [&](bool color) -> host::Result<std::unique_ptr<video::Source>> {
                         if (options.live == "-") {
                             video::StreamOptions stream;
                             stream.live = true;
                             auto opened = video::open_stream(::dup(0), stream);
-                            if (opened) return video::newest_of(std::move(*opened));
-                            error = opened.error();
-                        } else {
-                            request.colour = color;
-                            auto opened = camera::open_camera(request);
-                            if (opened) {
-                                complain(options.live, (*opened)->description());
-                                return video::newest_of(std::move(*opened));
-                            }
-                            error = opened.error();
+                            if (!opened) return opened;
+                            return video::newest_of(std::move(*opened));
                         }
-                        code = complain(options.live, error);
-                        return nullptr;
+                        request.colour = color;
+                        auto opened = camera::open_camera(request);
+                        if (!opened) return opened.error();
+                        complain(options.live, (*opened)->description());
+                        return video::newest_of(std::move(*opened));
                     });
 }
 

@@ -3,7 +3,11 @@
 #include <nlohmann/json.hpp>
 
 #include "camera/v4l2.h"
+#include "cli/exit_codes.h"
 #include "cli/live.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
 
 namespace mien::cli {
 namespace {
@@ -97,7 +101,7 @@ int watch(CameraOptions& options) {
     const LiveOptions& live = options.live;
     const bool drawn = live.window || !live.mjpeg.empty() || !live.record.empty();
     return run_live(options.live, request.path, notices, exit_done, Ending::results,
-                    [&](bool color, int& code) -> std::unique_ptr<video::Source> {
+                    [&](bool color) -> host::Result<std::unique_ptr<video::Source>> {
                         request.colour = color || drawn;
                         const std::string path = request.path;
                         if (options.reconnect)
@@ -106,10 +110,7 @@ int watch(CameraOptions& options) {
                                     notices.add(path + ": " + text);
                                 }));
                         auto opened = camera::open_camera(request);
-                        if (!opened) {
-                            code = complain(path, opened.error());
-                            return nullptr;
-                        }
+                        if (!opened) return opened.error();
                         complain(path, (*opened)->description());
                         return video::newest_of(std::move(*opened));
                     });

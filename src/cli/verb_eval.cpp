@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: MIT
 // mien eval: how often is a network right on labelled faces? Accuracy, per class figures, confusion
 // matrix, calibration.
+#include "cli/engine_options.h"
+#include "cli/exit_codes.h"
+#include "cli/interrupt.h"
 #include "cli/labelled.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
 #include "host/eval/scores.h"
 
 namespace mien::cli {

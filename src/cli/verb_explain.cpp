@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: MIT
 // mien explain: which places of a face spoke for what a network said? Maps by several methods, as a
 // contact sheet and as numbers.
-#include "cli/common.h"
+#include "cli/engine_options.h"
+#include "cli/exit_codes.h"
+#include "cli/files.h"
+#include "cli/interrupt.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
+#include "host/clock.h"
 
 #if defined(MIEN_HAS_EXPLAIN)
 
@@ -44,6 +51,10 @@ struct Question {
 
 const char* head_name(Head head) { return head == Head::emotion ? "emotion" : "gender"; }
 
+const host::Reading& reading_of(const host::FaceReport& face, Head head) {
+    return head == Head::emotion ? face.emotion : face.gender;
+}
+
 // A face with one question, before and after the maps.
 struct Row {
     std::size_t face = 0;
@@ -76,6 +87,9 @@ private:
             return output_exit_code();
         return code;
     }
+    Row make_row(const std::string& path, const Frame& frame, const host::ImageReport& report,
+                 std::size_t face, Question& question) const;
+    void occlude(std::vector<Row>& rows) const;
     void explain_face(Row& row);
     std::string answer_text(const Row& row) const;
     Json json_of(const std::string& path, const host::ImageReport& report,
@@ -91,13 +105,56 @@ private:
     std::size_t left_out_ = 0;
 };
 
+Row ExplainRun::make_row(const std::string& path, const Frame& frame,
+                         const host::ImageReport& report, std::size_t f, Question& question) const {
+    const host::FaceReport& face = report.faces[f];
+    const host::Reading& reading = reading_of(face, question.head);
+    Row row;
+    row.face = f;
+    row.question = &question;
+    row.class_index =
+        question.class_index >= 0 ? question.class_index : static_cast<int>(reading.best());
+    row.crop =
+        options_.crops ? face.box : question.model->crop_of(face.box, frame.width, frame.height);
+    row.probabilities = reading.probabilities;
+    const Frame seen = engine_.engine().last_crop(question.head);
+    row.pixels.assign(seen.data, seen.data + seen.stride_bytes * seen.height);
+    row.shown.title =
+        host::stem_of(path) + format(", face %zu, %s", f + 1, head_name(question.head));
+    row.shown.answer = answer_text(row);
+    if (!options_.out.empty()) row.shown.face = report::tile_of(frame, row.crop, 192);
+    return row;
+}
+
+// Occlusion asks the engine hundreds of times per face: all faces of an image are one batch.
+void ExplainRun::occlude(std::vector<Row>& rows) const {
+    if (std::find(methods_.begin(), methods_.end(), Method::occlusion) == methods_.end()) return;
+    for (const Question& question : questions_) {
+        std::vector<explain::OcclusionFace> batch;
+        std::vector<Row*> owners;
+        for (Row& row : rows) {
+            if (row.question != &question) continue;
+            batch.push_back({row.pixels.data(), row.class_index});
+            owners.push_back(&row);
+        }
+        const double start = host::now_ms();
+        std::vector<explain::Heatmap> maps =
+            explain::occlusion(*question.model, batch, options_.engine.setup.config.executor,
+                               options_.engine.setup.config.isa);
+        const double occlusion_ms = host::now_ms() - start;
+        for (std::size_t i = 0; i < maps.size(); ++i)
+            owners[i]->shown.maps.push_back({Method::occlusion, std::move(maps[i]),
+                                             occlusion_ms / static_cast<double>(maps.size())});
+    }
+}
+
 int ExplainRun::run(const std::string& path) {
-    const auto picture = load_picture(path, options_.quiet);
+    const auto picture = load_image(path, options_.quiet);
     if (!picture) return fail(path, picture.error());
     if (interrupted()) return exit_interrupted;
     const Frame frame = picture->frame();
-    if (const std::string cause = too_small_for(engine_, frame.width, frame.height); !cause.empty())
-        return fail(path, host::Error::input(cause));
+    if (const host::Result<> fits = check_size(engine_, frame.width, frame.height); !fits)
+        return fail(path, fits.error());
     host::ImageReport report;
     if (const host::Result<> done =
             options_.crops ? engine_.classify_crop(frame, report) : engine_.process(frame, report);
@@ -113,47 +170,11 @@ int ExplainRun::run(const std::string& path) {
                 return fail(path, done.error());
         }
         for (Question& question : questions_) {
-            const host::Reading& reading =
-                question.head == Head::emotion ? report.faces[f].emotion : report.faces[f].gender;
-            if (!reading.known()) continue;
-            Row row;
-            row.face = f;
-            row.question = &question;
-            row.class_index =
-                question.class_index >= 0 ? question.class_index : static_cast<int>(reading.best());
-            row.crop = options_.crops ? report.faces[f].box
-                                      : question.model->crop_of(report.faces[f].box, frame.width,
-                                                                frame.height);
-            row.probabilities = reading.probabilities;
-            const Frame seen = engine_.engine().last_crop(question.head);
-            row.pixels.assign(seen.data, seen.data + seen.stride_bytes * seen.height);
-            row.shown.title =
-                host::stem_of(path) + format(", face %zu, %s", f + 1, head_name(question.head));
-            row.shown.answer = answer_text(row);
-            if (!options_.out.empty()) row.shown.face = report::tile_of(frame, row.crop, 192);
-            rows.push_back(std::move(row));
+            if (reading_of(report.faces[f], question.head).known())
+                rows.push_back(make_row(path, frame, report, f, question));
         }
     }
-    // Occlusion asks the engine hundreds of times a face: all faces of the picture are one batch.
-    const bool occlude =
-        std::find(methods_.begin(), methods_.end(), Method::occlusion) != methods_.end();
-    for (const Question& question : questions_) {
-        std::vector<explain::OcclusionFace> batch;
-        std::vector<Row*> owners;
-        for (Row& row : rows) {
-            if (!occlude || row.question != &question) continue;
-            batch.push_back({row.pixels.data(), row.class_index});
-            owners.push_back(&row);
-        }
-        const double start = now_ms();
-        std::vector<explain::Heatmap> maps =
-            explain::occlusion(*question.model, batch, options_.engine.setup.config.executor,
-                               options_.engine.setup.config.isa);
-        const double occlusion_ms = now_ms() - start;
-        for (std::size_t i = 0; i < maps.size(); ++i)
-            owners[i]->shown.maps.push_back({Method::occlusion, std::move(maps[i]),
-                                             occlusion_ms / static_cast<double>(maps.size())});
-    }
+    occlude(rows);
     for (Row& row : rows) {
         if (interrupted()) return exit_interrupted;
         explain_face(row);
@@ -177,22 +198,22 @@ int ExplainRun::run(const std::string& path) {
 
 void ExplainRun::explain_face(Row& row) {
     Question& question = *row.question;
-    const double looking = now_ms();
+    const double looking = host::now_ms();
     question.explainer->look(row.pixels.data());
-    row.forward_ms = now_ms() - looking;
+    row.forward_ms = host::now_ms() - looking;
     if (options_.sanity) question.shuffled->look(row.pixels.data());
     std::vector<report::MapOfMethod> maps;
     for (const Method method : methods_) {
         report::MapOfMethod entry;
         entry.method = method;
-        const double start = now_ms();
+        const double start = host::now_ms();
         if (method == Method::occlusion) {
             for (report::MapOfMethod& made : row.shown.maps) entry = std::move(made);
         } else if (!question.explainer->explain(method, row.class_index, question.place,
                                                 entry.map)) {
             continue;
         } else {
-            entry.ms = now_ms() - start;
+            entry.ms = host::now_ms() - start;
             explain::Heatmap other;
             if (options_.sanity &&
                 question.shuffled->explain(method, row.class_index, question.place, other))
@@ -391,6 +412,48 @@ bool read_questions(const ExplainOptions& options, const host::EngineOwner& engi
     return false;
 }
 
+// Whether the sheet's file can be written, as far as that is known before the work.
+int check_out(const ExplainOptions& options) {
+    if (const auto format = host::format_of_name(options.out); !format) {
+        complain("--out " + options.out, format.error().text + "; for a folder, end it with /");
+        return exit_code_of(format.error().kind);
+    }
+    if (options.overwrite || !host::would_overwrite(options.out)) return exit_done;
+    complain(options.out, "exists already (-y overwrites)");
+    return exit_output;
+}
+
+// Draws what was explained since the last sheet; never over an image that is read.
+int draw_sheet(ExplainRun& work, const std::string& target, const host::FileSet& sources) {
+    if (!sources.contains(target)) return work.write_sheet(target);
+    complain(target, "would overwrite a picture that is read");
+    return exit_output;
+}
+
+int run_files(const ExplainOptions& options, bool to_folder, std::span<const std::string> files,
+              ExplainRun& work, int worst) {
+    host::UniqueNames names;
+    const host::FileSet sources(files);
+    std::size_t done = 0;
+    for (const std::string& file : files) {
+        if (!options.quiet && files.size() > 1 && !is_terminal(1))
+            show_progress(format("picture %zu of %zu", ++done, files.size()));
+        int code = interrupted() ? int{exit_interrupted} : work.run(file);
+        if (code == exit_done && to_folder && work.has_rows()) {
+            const std::string name = names.claim(host::stem_of(file) + ".explain", ".png");
+            code = draw_sheet(work, host::joined_path(options.out, name), sources);
+        }
+        if (code == exit_interrupted || code == exit_closed_pipe) return code;
+        if (const int output = output_exit_code(); output != exit_done) return output;
+        worst = std::max(worst, code);
+    }
+    show_progress("");
+    if (options.out.empty() || to_folder) return worst;
+    if (work.has_rows()) return std::max(worst, draw_sheet(work, options.out, sources));
+    complain(options.out, "not written: there is no face to explain");
+    return worst;
+}
+
 int run(ExplainOptions& options) {
     std::vector<Method> methods;
     std::vector<Question> questions;
@@ -398,20 +461,12 @@ int run(ExplainOptions& options) {
     // A file is one sheet of everything; a folder gets a sheet for each picture.
     const bool to_folder =
         !options.out.empty() && (options.out.back() == '/' || host::is_folder(options.out));
-    if (!options.out.empty() && !to_folder) {
-        if (const auto format = host::format_of_name(options.out); !format) {
-            complain("--out " + options.out, format.error().text + "; for a folder, end it with /");
-            return exit_usage;
-        }
-        if (!options.overwrite && host::would_overwrite(options.out)) {
-            complain(options.out, "exists already (-y overwrites)");
-            return exit_output;
-        }
-    }
+    int code = exit_done;
+    if (!options.out.empty() && !to_folder) code = check_out(options);
+    if (code != exit_done) return code;
     options.engine.setup.cascade.use = !options.crops;
     if (options.head == "emotion") options.engine.setup.gender.use = false;
     if (options.head == "gender") options.engine.setup.emotion.use = false;
-    int code = exit_done;
     const std::unique_ptr<host::EngineOwner> engine = open_engine(options.engine, code);
     if (!engine) return code;
     if (!read_questions(options, *engine, questions)) return exit_usage;
@@ -426,39 +481,7 @@ int run(ExplainOptions& options) {
         worst = exit_input;
     }
     ExplainRun work(options, *engine, methods, questions);
-    host::UniqueNames names;
-    const host::FileSet sources(inputs.files);
-    std::size_t done = 0;
-    for (const std::string& file : inputs.files) {
-        if (!options.quiet && inputs.files.size() > 1 && !is_terminal(1))
-            show_progress(format("picture %zu of %zu", ++done, inputs.files.size()));
-        code = interrupted() ? int{exit_interrupted} : work.run(file);
-        if (code == exit_done && to_folder && work.has_rows()) {
-            const std::string target = host::joined_path(
-                options.out, names.claim(host::stem_of(file) + ".explain", ".png"));
-            if (sources.contains(target)) {
-                complain(target, "would overwrite a picture that is read");
-                code = exit_output;
-            } else {
-                code = work.write_sheet(target);
-            }
-        }
-        if (code == exit_interrupted || code == exit_closed_pipe) return code;
-        if (const int output = output_exit_code(); output != exit_done) return output;
-        worst = std::max(worst, code);
-    }
-    show_progress("");
-    if (!options.out.empty() && !to_folder) {
-        if (!work.has_rows()) {
-            complain(options.out, "not written: there is no face to explain");
-        } else if (sources.contains(options.out)) {
-            complain(options.out, "would overwrite a picture that is read");
-            worst = std::max(worst, static_cast<int>(exit_output));
-        } else {
-            worst = std::max(worst, work.write_sheet(options.out));
-        }
-    }
-    return worst;
+    return run_files(options, to_folder, inputs.files, work, worst);
 }
 
 }  // namespace

@@ -6,8 +6,15 @@
 #include <optional>
 #include <system_error>
 
-#include "cli/common.h"
+#include "cli/engine_options.h"
+#include "cli/exit_codes.h"
+#include "cli/files.h"
+#include "cli/interrupt.h"
+#include "cli/options.h"
 #include "cli/results.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
+#include "host/clock.h"
 #include "host/codec/image_file.h"
 #include "host/draw/draw.h"
 #include "host/files/batch.h"
@@ -164,28 +171,28 @@ int PhotoRun::fail(const std::string& subject, const host::Error& error) {
 
 int PhotoRun::run(const std::string& path) {
     source_ = path;
-    const double start = now_ms();
+    const double start = host::now_ms();
     // Settled before the work: a result that must not be written costs nothing.
     if (!plan_.file.empty() && plan_.overwrite == host::Overwrite::no &&
         host::would_overwrite(plan_.file)) {
         return fail(plan_.file, host::Error::output("exists already (-y overwrites)"));
     }
-    auto picture = load_picture(path, options_.quiet);
+    auto picture = load_image(path, options_.quiet);
     if (!picture) return fail(path, picture.error());
     if (interrupted()) return exit_interrupted;
 
     host::ImageReport report;
     report.source = path;
-    report.times.decode = now_ms() - start;
+    report.times.decode = host::now_ms() - start;
     if (const int code = run_loaded(path, *picture, report); code != exit_done) return code;
-    report.times.total = now_ms() - start;
+    report.times.total = host::now_ms() - start;
     if (interrupted()) return exit_interrupted;
     return print(text_of(report)) ? exit_done : output_exit_code();
 }
 
 int PhotoRun::run_loaded(const std::string& path, host::Image& image, host::ImageReport& report) {
-    if (const std::string cause = too_small_for(engine_, image.width, image.height); !cause.empty())
-        return fail(path, host::Error::input(cause));
+    if (const host::Result<> fits = check_size(engine_, image.width, image.height); !fits)
+        return fail(path, fits.error());
     if (const host::Result<> done = read_faces(image, report); !done)
         return fail(path, done.error());
     if (interrupted()) return exit_interrupted;
@@ -246,17 +253,17 @@ std::string PhotoRun::output_path(const std::string& source, host::ImageFormat& 
 }
 
 int PhotoRun::write_drawn(const std::string& path, host::Image& image, host::ImageReport& report) {
-    const double start = now_ms();
+    const double start = host::now_ms();
     const host::Style style =
         options_.style == "emotion" ? host::Style::emotion : host::Style::gender;
     host::annotate(host::canvas_of(image), report.faces, engine_.info(), style);
-    const double drawn = now_ms();
+    const double drawn = host::now_ms();
     host::ImageFormat format{};
     const std::string target = output_path(path, format);
     if (const int code = write_picture(target, image.frame(), format); code != exit_done)
         return code;
     report.times.draw = drawn - start;
-    report.times.encode = now_ms() - drawn;
+    report.times.encode = host::now_ms() - drawn;
     return exit_done;
 }
 

@@ -2,7 +2,12 @@
 // mien info: what does a weights file hold? Shapes, cost, labels and provenance, as text or JSON.
 #include <nlohmann/json.hpp>
 
-#include "cli/common.h"
+#include "cli/exit_codes.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
+#include "host/files/file_io.h"
+#include "host/weights/engine_owner.h"
 #include "nn/model_file.h"
 
 namespace mien::cli {

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: MIT
 // mien report: a labelled set as one page: figures, confusions, groups, and the most confident
 // mistakes with what the network looked at.
+#include "cli/engine_options.h"
+#include "cli/exit_codes.h"
+#include "cli/interrupt.h"
 #include "cli/labelled.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
 
 #if defined(MIEN_HAS_EXPLAIN)
 
@@ -101,15 +107,69 @@ std::string today() {
                : format("%04d-%02d-%02d", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday);
 }
 
-int run(ReportOptions& options) {
+host::Result<explain::Method> method_of(const std::string& name) {
     explain::Method method{};
-    if (!explain::find_method(options.method, method)) {
-        std::string list;
-        for (const explain::Method each : explain::all_methods)
-            list += std::string(list.empty() ? "" : ", ") + explain::method_name(each);
-        complain("--method " + options.method, "is none of " + list);
-        return exit_usage;
+    if (explain::find_method(name, method)) return method;
+    std::string list;
+    for (const explain::Method each : explain::all_methods)
+        list += std::string(list.empty() ? "" : ", ") + explain::method_name(each);
+    return host::Error::usage("is none of " + list);
+}
+
+host::Result<std::optional<report::GroupTable>> read_groups(const std::string& path) {
+    if (path.empty()) return std::optional<report::GroupTable>();
+    const auto bytes = host::read_file(path, max_table_bytes);
+    if (!bytes) return bytes.error();
+    auto table = report::GroupTable::parse(*bytes);
+    if (!table) return table.error();
+    return std::optional<report::GroupTable>(std::move(*table));
+}
+
+// Reads every face into `page` and its scores; `rows` are the numbers of the samples in the set.
+int measure(const ReportOptions& options, host::LabelledFaces& faces, host::EngineOwner& engine,
+            host::Scores& scores, report::Page& page, std::vector<std::size_t>& rows,
+            std::size_t& unreadable) {
+    const int code =
+        read_faces(options, faces, engine, unreadable,
+                   [&](std::size_t i, const std::vector<float>& probabilities) {
+                       scores.add(faces.label(i), probabilities);
+                       page.samples.push_back({faces.name(i), faces.label(i), probabilities});
+                       rows.push_back(i);
+                   });
+    if (code != exit_done) return code;
+    for (const auto& [reason, count] : faces.rejected()) {
+        complain(options.data, format("%zu left out: %s", count, reason.c_str()));
+        page.left_out.emplace_back(reason, count);
     }
+    if (unreadable > 0) page.left_out.emplace_back("could not be read", unreadable);
+    if (!page.samples.empty()) return exit_done;
+    complain(options.data, "no picture could be read");
+    return exit_input;
+}
+
+int add_groups(const ReportOptions& options, const report::GroupTable& table, report::Page& page) {
+    std::size_t unknown = 0;
+    sort_into_groups(table, page, unknown);
+    if (unknown == page.samples.size()) {
+        complain(options.groups,
+                 "names none of the pictures; the first is '" + page.samples[0].name + "'");
+        return exit_input;
+    }
+    if (unknown > 0 && !options.quiet)
+        complain(options.groups,
+                 format("%zu of %zu pictures are not in it", unknown, page.samples.size()));
+    return exit_done;
+}
+
+host::Result<> write_page(const ReportOptions& options, const std::string& html) {
+    const std::span bytes(reinterpret_cast<const std::uint8_t*>(html.data()), html.size());
+    return host::write_file(options.out, bytes,
+                            options.overwrite ? host::Overwrite::yes : host::Overwrite::no);
+}
+
+int run(ReportOptions& options) {
+    const auto method = method_of(options.method);
+    if (!method) return complain("--method " + options.method, method.error());
     if (!options.overwrite && host::would_overwrite(options.out)) {
         complain(options.out, "exists already (-y overwrites)");
         return exit_output;
@@ -118,69 +178,37 @@ int run(ReportOptions& options) {
     const auto engine = open_network(options, code);
     if (engine == nullptr) return code;
     const host::HeadInfo& head = head_of(options, *engine);
-    std::optional<report::GroupTable> table;
-    if (!options.groups.empty()) {
-        const auto bytes = host::read_file(options.groups, max_table_bytes);
-        auto parsed = bytes ? report::GroupTable::parse(*bytes)
-                            : host::Result<report::GroupTable>(bytes.error());
-        if (!parsed) return complain(options.groups, parsed.error());
-        table = std::move(*parsed);
-    }
+    const auto table = read_groups(options.groups);
+    if (!table) return complain(options.groups, table.error());
     catch_interrupts();
     auto faces = host::LabelledFaces::open(options.data, head.labels, options.split);
     if (!faces) return complain(options.data, faces.error());
+
     host::Scores scores(head.labels);
     report::Page page;
     page.source = options.data;
     page.split = options.split;
     page.model = head.model_name;
-    page.method = explain::method_name(method);
+    page.method = explain::method_name(*method);
     page.date = today();
     page.labels = head.labels;
     page.scores = &scores;
     std::vector<std::size_t> rows;
-    std::size_t unreadable = 0, unknown = 0;
-    code = read_faces(options, *faces, *engine, unreadable,
-                      [&](std::size_t i, const std::vector<float>& probabilities) {
-                          scores.add(faces->label(i), probabilities);
-                          page.samples.push_back({faces->name(i), faces->label(i), probabilities});
-                          rows.push_back(i);
-                      });
+    std::size_t unreadable = 0;
+    code = measure(options, *faces, *engine, scores, page, rows, unreadable);
+    if (code == exit_done && *table) code = add_groups(options, **table, page);
+    if (code == exit_done) code = show_mistakes(options, *method, *faces, *engine, rows, page);
     if (code != exit_done) return code;
-    for (const auto& [reason, count] : faces->rejected()) {
-        complain(options.data, format("%zu left out: %s", count, reason.c_str()));
-        page.left_out.emplace_back(reason, count);
-    }
-    if (unreadable > 0) page.left_out.emplace_back("could not be read", unreadable);
-    if (page.samples.empty()) {
-        complain(options.data, "no picture could be read");
-        return exit_input;
-    }
-    if (table) {
-        sort_into_groups(*table, page, unknown);
-        if (unknown == page.samples.size()) {
-            complain(options.groups,
-                     "names none of the pictures; the first is '" + page.samples[0].name + "'");
-            return exit_input;
-        }
-        if (unknown > 0 && !options.quiet)
-            complain(options.groups,
-                     format("%zu of %zu pictures are not in it", unknown, page.samples.size()));
-    }
-    if (code = show_mistakes(options, method, *faces, *engine, rows, page); code != exit_done)
-        return code;
-    const std::string text = report::html(page);
+    const std::string html = report::html(page);
     if (interrupted()) return exit_interrupted;
-    const std::span bytes(reinterpret_cast<const std::uint8_t*>(text.data()), text.size());
-    if (const host::Result<> done = host::write_file(
-            options.out, bytes, options.overwrite ? host::Overwrite::yes : host::Overwrite::no);
-        !done)
+    if (const host::Result<> done = write_page(options, html); !done)
         return complain(options.out, done.error());
+
     if (options.json) {
         print(scores.json(options.data, head.model_name, unreadable) + "\n");
     } else {
         print(headline(options, head) + "\n" + scores.text() + "\n" + options.out + ": the page, " +
-              format("%zu kB\n", text.size() / 1000));
+              format("%zu kB\n", html.size() / 1000));
     }
     if (const int output = output_exit_code(); output != exit_done) return output;
     return unreadable == 0 ? exit_done : exit_input;

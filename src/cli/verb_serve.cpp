@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 // mien serve: the web service and its page (docs/SERVICE.md). A build without Boost.Beast says so.
-#include "cli/common.h"
+#include "cli/engine_options.h"
+#include "cli/exit_codes.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
 
 #ifdef MIEN_HAS_SERVE
 

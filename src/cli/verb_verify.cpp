@@ -4,7 +4,11 @@
 #include <memory>
 #include <new>
 
-#include "cli/common.h"
+#include "cli/engine_options.h"
+#include "cli/exit_codes.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
 
 namespace mien::cli {
 namespace {

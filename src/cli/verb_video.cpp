@@ -7,7 +7,11 @@
 #include <cstring>
 #include <filesystem>
 
+#include "cli/exit_codes.h"
 #include "cli/live.h"
+#include "cli/options.h"
+#include "cli/terminal.h"
+#include "cli/verbs.h"
 
 namespace mien::cli {
 namespace {
@@ -93,17 +97,12 @@ int run_video(int argc, char** argv) {
         }
     }
     Notices notices;
-    return run_live(
-        options.live, options.path, notices, exit_interrupted, Ending::results,
-        [&](bool, int& open_code) -> std::unique_ptr<video::Source> {
-            auto opened = open_video(options, stream);
-            if (!opened) {
-                open_code =
-                    complain(options.path == "-" ? "standard input" : options.path, opened.error());
-                return nullptr;
-            }
-            return options.is_live ? video::newest_of(std::move(*opened)) : std::move(*opened);
-        });
+    return run_live(options.live, options.path, notices, exit_interrupted, Ending::results,
+                    [&](bool) -> host::Result<std::unique_ptr<video::Source>> {
+                        auto opened = open_video(options, stream);
+                        if (opened && options.is_live) return video::newest_of(std::move(*opened));
+                        return opened;
+                    });
 }
 
 }  // namespace mien::cli

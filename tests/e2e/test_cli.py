@@ -133,6 +133,10 @@ def test_help_and_version(mien: Runner) -> None:
         text = mien(verb, "--help").stdout
         assert f"Usage: mien {verb}" in text and "Exit code" in text, text
         assert mien("help", verb).stdout == text
+    for verb, option in (("camera", "--mjpeg [ADDRESS:]PORT "), ("serve", "--listen ADDRESS:PORT "), ("image", "--threads COUNT ")):
+        text = mien(verb, "--help").stdout
+        assert option in text or verb == "serve" and not text, (verb, text)
+        assert "\n\n\n" not in text, (verb, text)
     text = mien("image", "--help").stdout
     for words in ("(default 1.3)", "(default 5)", "(default gender)", "--dump-crop", "--no-gender"):
         assert words in text, words

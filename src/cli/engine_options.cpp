@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+#include "cli/engine_options.h"
+
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "cli/exit_codes.h"
+#include "cli/terminal.h"
+
+namespace mien::cli {
+
+void add_weights_options(CLI::App& app, EngineOptions& options, bool with_cascade) {
+    host::EngineSetup& setup = options.setup;
+    setup.cascade.use = with_cascade;
+    const char* group = "Weights (default: those inside the program)";
+    app.add_option("--emotion", setup.emotion.path, "Expression network, a .mien file")
+        ->type_name("FILE")
+        ->group(group);
+    app.add_option("--gender", setup.gender.path, "Gender network, a .mien file")
+        ->type_name("FILE")
+        ->group(group);
+    if (with_cascade) {
+        app.add_option("--cascade", setup.cascade.path, "Face detector, a .mien file")
+            ->type_name("FILE")
+            ->group(group);
+    }
+    app.add_flag("--no-gender", options.no_gender, "Read the expression only")->group(group);
+    add_isa_option(app, options.isa);
+}
+
+void add_isa_option(CLI::App& app, std::string& isa) {
+    app.add_option("--isa", isa,
+                   "Instruction set (best, scalar, sse41, avx2, ..., neon, ...); also by MIEN_ISA")
+        ->envname("MIEN_ISA")
+        ->type_name("NAME");
+}
+
+void add_detector_options(CLI::App& app, EngineOptions& options) {
+    Config& config = options.setup.config;
+    const char* group = "Detector";
+    app.add_option("--threads", options.threads,
+                   "Threads that look for faces; 0: one for each processor")
+        ->check(CLI::Range(0, 64))
+        ->type_name("COUNT")
+        ->group(group);
+    const int top = max_frame_side;
+    app.add_option("--min-face", config.detector.min_size,
+                   "Smallest face in pixels; 0: the detector's window (24)")
+        ->check(CLI::Range(0, top))
+        ->type_name("PIXELS")
+        ->group(group);
+    app.add_option("--max-face", config.detector.max_size, "Largest face in pixels; 0: the picture")
+        ->check(CLI::Range(0, top))
+        ->type_name("PIXELS")
+        ->group(group);
+    app.add_option("--min-neighbors", config.detector.min_neighbors,
+                   "Agreeing windows that make a face; more: fewer false ones")
+        ->check(CLI::Range(0, 1000000))
+        ->type_name("COUNT")
+        ->group(group);
+    app.add_option("--scale-factor", config.detector.scale_factor,
+                   "Step from one face size to the next; smaller finds more, slower")
+        ->check(CLI::Range(1.001, 1e6))
+        ->type_name("FACTOR")
+        ->group(group);
+    app.add_option("--max-width", config.detect_width,
+                   "Shrink wider pictures to this width to find faces; 0: never")
+        ->check(CLI::Range(0, top))
+        ->type_name("PIXELS")
+        ->group(group);
+}
+
+std::span<const Isa> available_isas() {
+    static const std::vector<Isa> list = [] {
+        std::vector<Isa> found;
+        for (const Isa isa : all_isas) {
+            if (isa_available(isa)) found.push_back(isa);
+        }
+        return found;
+    }();
+    return list;
+}
+
+bool find_isa(const std::string& name, Isa& out) {
+    out = Isa::best;
+    if (name == isa_name(Isa::best)) return true;
+    std::string names = isa_name(Isa::best);
+    for (const Isa isa : available_isas()) {
+        out = isa;
+        if (name == isa_name(isa)) return true;
+        names += std::string(", ") + isa_name(isa);
+    }
+    complain("instruction set \"" + name + "\" does not run here; there is " + names);
+    return false;
+}
+
+std::unique_ptr<host::EngineOwner> open_engine(EngineOptions& options, int& exit_code) {
+    exit_code = exit_usage;
+    const DetectorOptions& detector = options.setup.config.detector;
+    if (detector.max_size > 0 && detector.max_size < detector.min_size) {
+        complain("--max-face is smaller than --min-face");
+        return nullptr;
+    }
+    if (!std::isfinite(detector.scale_factor)) {  // which the range check lets through
+        complain("--scale-factor is no number");
+        return nullptr;
+    }
+    if (!find_isa(options.isa, options.setup.config.isa)) return nullptr;
+    if (options.no_gender) options.setup.gender.use = false;
+    if (options.setup.cascade.use && options.threads != 1) {
+        options.pool = std::make_unique<ThreadPool>(options.threads);
+        options.setup.config.executor = options.pool->executor();
+    }
+    auto owner = host::EngineOwner::create(options.setup);
+    if (!owner) {
+        complain(owner.error().text);
+        exit_code = exit_code_of(owner.error().kind);
+        return nullptr;
+    }
+    exit_code = exit_done;
+    return std::move(*owner);
+}
+
+host::Result<> check_size(const host::EngineOwner& engine, int width, int height) {
+    const Cascade* const cascade = engine.cascade();
+    if (cascade == nullptr ||
+        (width >= cascade->window_width() && height >= cascade->window_height()))
+        return {};
+    return host::Error::input(format("too small: %d x %d pixels, the detector's window is %d x %d",
+                                     width, height, cascade->window_width(),
+                                     cascade->window_height()));
+}
+
+}  // namespace mien::cli

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// Options of the weights, the detector and the instruction set, the same in several verbs, and the
+// engine made of them.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "cli/options.h"
+#include "host/files/result.h"
+#include "host/weights/engine_owner.h"
+#include "mien/mien.hpp"
+#include "mien/thread_pool.hpp"
+
+namespace mien::cli {
+
+struct EngineOptions {
+    host::EngineSetup setup;
+    std::string isa = "best";
+    bool no_gender = false;
+    int threads = 0;                   // 0: one for each processor
+    std::unique_ptr<ThreadPool> pool;  // made by open_engine; must outlive the engine
+};
+void add_weights_options(CLI::App& app, EngineOptions& options, bool with_cascade);
+void add_isa_option(CLI::App& app, std::string& isa);
+void add_detector_options(CLI::App& app, EngineOptions& options);
+
+// The instruction set of that name; false with a complaint when this build or processor does not
+// have it.
+bool find_isa(const std::string& name, Isa& out);
+// Every one that runs here, the plain one first.
+std::span<const Isa> available_isas();
+
+// Engine of the options; null with a complaint and `exit_code` otherwise.
+std::unique_ptr<host::EngineOwner> open_engine(EngineOptions& options, int& exit_code);
+
+// Whether the engine's detector, if it has one, can search an image of that size.
+host::Result<> check_size(const host::EngineOwner& engine, int width, int height);
+
+}  // namespace mien::cli

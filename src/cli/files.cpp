@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+#include "cli/files.h"
+
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "cli/interrupt.h"
+#include "cli/terminal.h"
+#include "host/files/batch.h"
+#include "host/files/file_io.h"
+
+namespace mien::cli {
+
+bool make_folder(const std::string& folder) {
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    if (!error || host::is_folder(folder)) return true;
+    complain(folder, "cannot make this folder: " + error.message());
+    return false;
+}
+
+host::Result<host::Image> load_image(const std::string& path, bool quiet) {
+    const host::ImageLimits limits;
+    const auto bytes = host::read_file(path, limits.max_file_bytes);
+    if (!bytes) return bytes.error();
+    auto decoded = host::decode_image(*bytes, limits);
+    if (!decoded) return decoded.error();
+    if (!decoded->note.empty() && !quiet && !interrupted()) complain(path, decoded->note);
+    return std::move(decoded->image);
+}
+
+}  // namespace mien::cli

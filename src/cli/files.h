@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// Files and folders that the user names, with complaints about them.
+#pragma once
+
+#include <string>
+
+#include "host/codec/image_file.h"
+#include "host/files/result.h"
+
+namespace mien::cli {
+
+// The image in a file. What the decoder had to note is printed unless `quiet`.
+host::Result<host::Image> load_image(const std::string& path, bool quiet);
+
+// Makes the folder and those above it where they are missing; false with a complaint.
+bool make_folder(const std::string& folder);
+
+}  // namespace mien::cli

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+#include "cli/options.h"
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "cli/exit_codes.h"
+#include "cli/terminal.h"
+
+namespace mien::cli {
+namespace {
+
+// Steps (insert, delete, change, swap of neighbors) from one word to the other.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> before(b.size() + 1), last(b.size() + 1), now(b.size() + 1);
+    for (std::size_t j = 0; j <= b.size(); ++j) last[j] = j;
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        now[0] = i;
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            now[j] = std::min({last[j] + 1, now[j - 1] + 1, last[j - 1] + (a[i - 1] != b[j - 1])});
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                now[j] = std::min(now[j], before[j - 2] + 1);
+        }
+        before.swap(last);
+        last.swap(now);
+    }
+    return last[b.size()];
+}
+
+// First word left over that looks like an option; a lone "-" is none.
+std::string unknown_option(const CLI::App& app) {
+    for (const std::string& word : app.remaining()) {
+        if (word.size() > 1 && word[0] == '-') return word.substr(0, word.find('='));
+    }
+    return {};
+}
+
+// "--min-face PIXELS (default 0)" instead of the library's notation for types, ranges and sets.
+class HelpFormatter : public CLI::Formatter {
+public:
+    std::string make_option_opts(const CLI::Option* option) const override {
+        std::string text;
+        if (option->get_type_size() != 0 && !option->get_positional())
+            text += " " + type_word(option);
+        return text;
+    }
+    std::string make_option_desc(const CLI::Option* option) const override {
+        const std::string standard = option->get_default_str();
+        const bool shown =
+            option->get_type_size() != 0 && !option->get_positional() && !standard.empty();
+        return option->get_description() + (shown ? " (default " + standard + ")" : "");
+    }
+
+private:
+    // The library appends the allowed values to the name of the type: "NAME:INT in [0 - 9]",
+    // "NAME:{a,b}". A name may itself have a colon: "[ADDRESS:]PORT".
+    static std::string type_word(const CLI::Option* option) {
+        const std::string all = option->get_type_name();
+        std::size_t end = all.size();
+        for (const char* appended : {":{", ":INT in [", ":UINT in [", ":FLOAT in ["})
+            end = std::min(end, all.find(appended));
+        return all.substr(0, end);
+    }
+};
+
+// The library's text, with the program's name and one empty line (not two) before a group.
+std::string help_text(const CLI::App& app) {
+    std::string help = app.help();
+    const std::string usage = "Usage: " + app.get_name();
+    if (const std::size_t at = help.find(usage); at != std::string::npos)
+        help.insert(at + 7, "mien ");
+    for (std::size_t at = 0; (at = help.find("\n\n\n", at)) != std::string::npos;)
+        help.erase(at, 1);
+    return help;
+}
+
+int usage_error(const CLI::App& app, const std::string& text) {
+    complain(text + "; `mien " + app.get_name() + " --help` shows the options");
+    return exit_usage;
+}
+
+int report_unknown_option(const CLI::App& app, const std::string& word) {
+    std::vector<std::string> known;
+    for (const CLI::Option* option : app.get_options()) {
+        for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+    }
+    const std::string near = nearest(word, known);
+    return usage_error(
+        app, "unknown option " + word + (near.empty() ? "" : ", did you mean " + near + "?"));
+}
+
+}  // namespace
+
+std::string nearest(std::string_view word, std::span<const std::string> candidates) {
+    std::string best;
+    // At most a third of the letters wrong, or the beginning of exactly that word.
+    std::size_t best_distance = word.size() / 3 + 1;
+    for (const std::string& candidate : candidates) {
+        const bool begins = word.size() >= 4 && candidate.compare(0, word.size(), word) == 0;
+        const std::size_t distance = begins ? 1 : edit_distance(word, candidate);
+        if (distance < best_distance || (distance == best_distance && best.empty())) {
+            best_distance = distance;
+            best = candidate;
+        }
+    }
+    return best;
+}
+
+void style_app(CLI::App& app, const std::string& verb) {
+    app.name(verb);
+    app.footer(exit_code_help);
+    const auto formatter = std::make_shared<HelpFormatter>();
+    formatter->column_width(26);
+    app.formatter(formatter);
+    app.set_help_flag("-h,--help", "Show this text");
+    app.allow_extras();  // so that an unknown option can be answered with the nearest one
+    app.option_defaults()->always_capture_default();
+}
+
+bool parse_options(CLI::App& app, int argc, char** argv, int& exit_code) {
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::CallForHelp&) {
+        print(help_text(app));
+        exit_code = output_exit_code();
+        return false;
+    } catch (const CLI::ParseError& error) {
+        const std::string unknown = unknown_option(app);
+        exit_code =
+            unknown.empty() ? usage_error(app, error.what()) : report_unknown_option(app, unknown);
+        return false;
+    }
+    const std::string unknown = unknown_option(app);
+    if (!unknown.empty()) {
+        exit_code = report_unknown_option(app, unknown);
+        return false;
+    }
+    if (!app.remaining().empty()) {
+        exit_code = usage_error(app, "too many arguments: " + app.remaining().front());
+        return false;
+    }
+    return true;
+}
+
+}  // namespace mien::cli

@@ -38,11 +38,11 @@ if(MIEN_SDL2)
   target_link_libraries(mien_live PRIVATE PkgConfig::MIEN_SDL2_LIBRARIES)
 endif()
 
-# The web service. Boost.Beast is headers only, so programs for other processors have it, too.
+# The web service, and the live view of --mjpeg. Boost.Beast is headers only, so programs for other processors have it, too.
 if(MIEN_SERVE)
   find_path(MIEN_BOOST_INCLUDE_DIR boost/beast/version.hpp)
   if(NOT MIEN_BOOST_INCLUDE_DIR)
-    message(STATUS "Boost.Beast not found: the program is built without `mien serve`")
+    message(STATUS "Boost.Beast not found: the program is built without `mien serve` and --mjpeg")
   endif()
 endif()
 if(MIEN_SERVE AND MIEN_BOOST_INCLUDE_DIR)
@@ -63,6 +63,7 @@ if(MIEN_SERVE AND MIEN_BOOST_INCLUDE_DIR)
     ${page_dir}/page.html ${page_dir}/page.css ${page_dir}/page.js
     ${page_dir}/device.js ${page_dir}/device-worker.js ${page_dir}/openapi.json
     src/web/mien.js ${wasm_dir}/mien.wasm ${wasm_dir}/mien-simd.wasm)
+  mien_embed(mien_serve mien::serve::live_files FILES ${page_dir}/live.html ${page_dir}/live.css)
   target_compile_definitions(mien_serve PUBLIC MIEN_HAS_SERVE=1)
   target_include_directories(mien_serve SYSTEM PUBLIC ${MIEN_BOOST_INCLUDE_DIR})
   target_link_libraries(mien_serve

@@ -26,7 +26,7 @@ MAY_INCLUDE = {
     "camera": {"base", "host", "video"},
     "live": {"base", "host", "video"},
     "report": {"base", "host", "explain"},
-    "serve": {"base", "host"},
+    "serve": {"base", "host", "live"},
     "web": set(),
     "python": {"base", "host", "explain"},
     "cli": {"base", "host", "nn", "video", "camera", "live", "serve", "explain", "report"},

@@ -15,9 +15,9 @@
 #include "cli/engine_options.h"
 #include "cli/exit_codes.h"
 #include "cli/interrupt.h"
+#include "cli/mjpeg_view.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
-#include "live/mjpeg_server.h"
 
 namespace mien::cli {
 
@@ -168,18 +168,10 @@ host::Result<> check_style(const LiveOptions& options, const host::EngineOwner& 
 // What a live run opens, in the order in which it is closed again from the bottom.
 struct Opened {
     std::unique_ptr<live::Window> window;
-    std::unique_ptr<live::MjpegServer> server;
+    MjpegView view;
     std::unique_ptr<video::Source> source;
     std::unique_ptr<video::Recorder> recorder;
 };
-
-void show_address(const live::MjpegServer& server) {
-    complain(format("the live image is at http://%s:%d/",
-                    server.on_every_network() ? "THIS-MACHINE" : "127.0.0.1", server.port()) +
-             (server.on_every_network()
-                  ? ", for everybody in the network; --mjpeg 127.0.0.1:PORT keeps it here"
-                  : ""));
-}
 
 // The source comes late: its frames would grow old. Returns the exit code; not exit_done after a
 // complaint.
@@ -191,14 +183,12 @@ int open_all(const LiveOptions& options, const std::string& name, const host::En
         out.window = std::move(*window);
     }
     if (!options.mjpeg.empty()) {
-        auto server = live::MjpegServer::start(options.mjpeg);
-        if (!server) return complain("--mjpeg " + options.mjpeg, server.error());
-        out.server = std::move(*server);
+        if (const int code = out.view.start(options.mjpeg); code != exit_done) return code;
     }
     auto source = open(wants_color(engine));
     if (!source) return complain(name == "-" ? "standard input" : name, source.error());
     out.source = std::move(*source);
-    if (out.server) show_address(*out.server);
+    out.view.announce();
     if (!options.record.empty()) {
         auto recorder = video::Recorder::create(options.record, options.overwrite);
         if (!recorder) return complain(options.record, recorder.error());
@@ -297,7 +287,7 @@ int run_live(LiveOptions& options, const std::string& name, Notices& notices, in
     Printer printer(options, name, engine->info(), statistics);
     live::Outputs outputs;
     outputs.window = opened.window.get();
-    outputs.viewer = opened.server.get();
+    outputs.feed = opened.view.feed();
     outputs.recorder = opened.recorder.get();
     outputs.stop = [&] {
         notices.show();

@@ -19,23 +19,6 @@
 #include "cli/live.h"
 
 namespace mien::cli {
-namespace {
-
-class FeedViewer : public live::Viewer {
-public:
-    explicit FeedViewer(serve::Feed& feed) : feed_(feed) {}
-    bool wanted() const override { return feed_.pictures_wanted(); }
-    void show(std::span<const std::uint8_t> jpeg) override {
-        feed_.publish_picture({reinterpret_cast<const char*>(jpeg.data()), jpeg.size()});
-    }
-    void set_result(const std::string& json) override { feed_.publish_event(json); }
-
-private:
-    serve::Feed& feed_;
-};
-
-}  // namespace
-
 void add_serve_camera_options(CLI::App& app, ServeCameraOptions& options) {
     const char* group = "Camera";
     app.add_option("--camera", options.device,
@@ -125,13 +108,12 @@ std::unique_ptr<video::Source> ServeCamera::open() {
 }
 
 void ServeCamera::run() {
-    FeedViewer viewer(feed_);
     while (!stop_) {
         const std::unique_ptr<video::Source> source = open();
         live::LoopOutcome outcome;
         if (source) {
             live::Outputs outputs;
-            outputs.viewer = &viewer;
+            outputs.feed = &feed_;
             outputs.stop = [this] { return stop_.load(); };
             outputs.idle = [] {};
             outputs.tell = [this](const std::string& text) { complain(name_, text); };

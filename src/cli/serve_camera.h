@@ -11,8 +11,8 @@
 
 #include "cli/engine_options.h"
 #include "cli/options.h"
+#include "live/feed.h"
 #include "live/loop.h"
-#include "serve/feed.h"
 
 namespace mien::cli {
 
@@ -26,7 +26,7 @@ void add_serve_camera_options(CLI::App& app, ServeCameraOptions& options);
 class ServeCamera {
 public:
     // `owner` has the weights and does not process. Both must outlive this.
-    ServeCamera(const host::EngineOwner& owner, serve::Feed& feed) : owner_(owner), feed_(feed) {}
+    ServeCamera(const host::EngineOwner& owner, live::Feed& feed) : owner_(owner), feed_(feed) {}
     ~ServeCamera() { stop(); }
     ServeCamera(const ServeCamera&) = delete;
     ServeCamera& operator=(const ServeCamera&) = delete;
@@ -42,7 +42,7 @@ private:
     void tell(bool connected, const std::string& text);
 
     const host::EngineOwner& owner_;
-    serve::Feed& feed_;
+    live::Feed& feed_;
     ServeCameraOptions options_;
     std::string name_;
     int width_ = 0, height_ = 0;

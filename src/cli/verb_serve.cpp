@@ -29,29 +29,6 @@ struct ServeSetup {
     bool quiet = false;
 };
 
-// "127.0.0.1:8084", "[::1]:8084" or "8084" (then this machine only).
-bool parse_listen(const std::string& text, serve::Options& options) {
-    const std::size_t colon = text.rfind(':');
-    std::string port = text;
-    if (colon != std::string::npos) {
-        options.address = text.substr(0, colon);
-        port = text.substr(colon + 1);
-        if (options.address.size() > 2 && options.address.front() == '[' &&
-            options.address.back() == ']') {
-            options.address = options.address.substr(1, options.address.size() - 2);
-        }
-    }
-    char* end = nullptr;
-    const long number = std::strtol(port.c_str(), &end, 10);
-    if (port.empty() || *end != '\0' || port[0] < '0' || port[0] > '9' || number > 65535) {
-        complain("--listen " + text,
-                 "ADDRESS:PORT is wanted, as in 127.0.0.1:8084; port 0 takes any free one");
-        return false;
-    }
-    options.port = static_cast<std::uint16_t>(number);
-    return true;
-}
-
 // Never from the command line, which every user of the machine can read.
 bool read_token(const ServeSetup& setup, std::string& token, int& code) {
     if (const char* variable = std::getenv("MIEN_TOKEN")) token = variable;
@@ -155,7 +132,11 @@ int run_serve(int argc, char** argv) {
     int code = exit_done;
     if (!parse(argc, argv, setup, code)) return code;
     serve::Options& service = setup.service;
-    if (!parse_listen(setup.listen, service)) return exit_usage;
+    if (!serve::parse_address(setup.listen, service)) {
+        complain("--listen " + setup.listen,
+                 "ADDRESS:PORT is wanted, as in 127.0.0.1:8084; port 0 takes any free one");
+        return exit_usage;
+    }
     if (!read_token(setup, service.token, code)) return code;
     service.limits.body_bytes = static_cast<std::size_t>(setup.body_mib * (1 << 20));
     service.limits.body_bytes_total =
@@ -177,8 +158,8 @@ int run_serve(int argc, char** argv) {
         return exit_code_of(pool.error().kind);
     }
     const bool watches = !setup.camera.device.empty();
-    serve::Feed feed;
-    auto server = serve::Server::listen(service, **pool, watches ? &feed : nullptr);
+    live::Feed feed;
+    auto server = serve::Server::listen(service, pool->get(), watches ? &feed : nullptr);
     if (!server) return complain("--listen " + setup.listen, server.error());
     const std::string shown = service.address.find(':') == std::string::npos
                                   ? service.address

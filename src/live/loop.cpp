@@ -64,10 +64,10 @@ public:
           outputs_(outputs),
           statistics_(statistics),
           tracking_(options.tracker, owner, options.explain),
-          decoder_({wants_color(owner),
-                    outputs.recorder != nullptr || outputs.viewer != nullptr ||
-                        outputs.window != nullptr,
-                    options.jpeg_scale}) {}
+          decoder_(
+              {wants_color(owner),
+               outputs.recorder != nullptr || outputs.feed != nullptr || outputs.window != nullptr,
+               options.jpeg_scale}) {}
 
     LoopOutcome run() {
         statistics_.begin_ns = video::monotonic_ns();
@@ -185,10 +185,10 @@ private:
     }
 
     void show(const FrameResult& result) {
-        if (outputs_.viewer != nullptr)
-            outputs_.viewer->set_result(frame_json(result, options_.source_name, owner_.info()));
+        if (outputs_.feed != nullptr)
+            outputs_.feed->publish_event(frame_json(result, options_.source_name, owner_.info()));
         const bool jpeg = outputs_.recorder != nullptr ||
-                          (outputs_.viewer != nullptr && outputs_.viewer->wanted());
+                          (outputs_.feed != nullptr && outputs_.feed->pictures_wanted());
         if (!jpeg && outputs_.window == nullptr) return;
         decoder_.picture(picture_);
         reports_.clear();
@@ -208,7 +208,7 @@ private:
         if (!jpeg || !video::encode_jpeg(picture_.data(), result.width, result.height, row,
                                          jpeg_quality, jpeg_))
             return;
-        if (outputs_.viewer != nullptr) outputs_.viewer->show(jpeg_);
+        if (outputs_.feed != nullptr) outputs_.feed->publish_picture({jpeg_.begin(), jpeg_.end()});
         if (outputs_.recorder != nullptr && !outcome_.recording_failed) {
             if (const host::Result<> done =
                     outputs_.recorder->add(jpeg_, result.width, result.height, result.time_ns);

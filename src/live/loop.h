@@ -12,8 +12,8 @@
 #include "host/draw/draw.h"
 #include "host/results/report.h"
 #include "host/weights/engine_owner.h"
+#include "live/feed.h"
 #include "live/statistics.h"
-#include "live/viewer.h"
 #include "live/window.h"
 #include "mien/tracker.hpp"
 #include "video/decoder.h"
@@ -49,7 +49,7 @@ struct Outputs {
     std::function<bool()> stop;
     std::function<void()> idle;  // while there is no frame
     video::Recorder* recorder = nullptr;
-    Viewer* viewer = nullptr;
+    Feed* feed = nullptr;
     Window* window = nullptr;
 };
 

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "host/files/base64.h"
 #include "host/files/resource.h"
 #include "mien/mien.hpp"
 
@@ -72,30 +73,12 @@ std::string escaped(std::string_view s) {
     return out;
 }
 
-std::string base64(const host::ByteVector& bytes) {
-    static constexpr char letters[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    std::string out;
-    out.reserve((bytes.size() + 2) / 3 * 4);
-    for (std::size_t i = 0; i < bytes.size(); i += 3) {
-        const std::size_t left = bytes.size() - i;
-        const std::uint32_t v = static_cast<std::uint32_t>(bytes[i]) << 16 |
-                                (left > 1 ? static_cast<std::uint32_t>(bytes[i + 1]) << 8 : 0) |
-                                (left > 2 ? bytes[i + 2] : 0u);
-        out += letters[v >> 18];
-        out += letters[v >> 12 & 63];
-        out += left > 1 ? letters[v >> 6 & 63] : '=';
-        out += left > 2 ? letters[v & 63] : '=';
-    }
-    return out;
-}
-
 std::string picture(const host::Image& image, const std::string& alt) {
     if (image.pixels == nullptr) return {};
     const auto bytes = host::encode_image(image.frame(), host::ImageFormat::png);
     if (!bytes) return {};
     return text("<img width=\"%d\" height=\"%d\" alt=\"", image.width, image.height) +
-           escaped(alt) + "\" src=\"data:image/png;base64," + base64(*bytes) + "\">";
+           escaped(alt) + "\" src=\"data:image/png;base64," + host::base64(*bytes) + "\">";
 }
 
 // Of 0..1 on both axes, in a square with a frame.

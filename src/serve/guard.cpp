@@ -2,6 +2,9 @@
 // The checks of guard.h. Another site's page can make a browser send us requests. With our address
 // it sends its own Origin; after rebinding its name to our address (DNS rebinding) it sends its own
 // name as Host. A numeric Host involves no name, so all of those are accepted.
+//
+// A live view has no list of names, so it takes those that no public DNS can hold: without a dot,
+// or under .local. Other pages may show its image, as they may that of any camera, but not read it.
 #include "serve/guard.h"
 
 #include <arpa/inet.h>
@@ -45,6 +48,8 @@ bool equal_secrets(std::string_view a, std::string_view b) {
 bool Guard::known_host(std::string_view host) const {
     const std::string name = lower(without_port(host));
     if (name == "localhost" || is_address(name)) return true;
+    if (options_.site == Site::live_view)
+        return name.find('.') == std::string::npos || name.ends_with(".local");
     return std::any_of(options_.hosts.begin(), options_.hosts.end(), [&](const std::string& known) {
         return known == "*" || lower(known) == name;
     });
@@ -86,28 +91,27 @@ bool Guard::within_rate(const std::string& client) {
 }
 
 std::optional<Answer> Guard::judge(const RequestHead& head, bool open) {
-    if (head.host.empty() && !head.http_1_0)
-        return error_answer(400, "The request has no Host header.");
+    if (head.host.empty() && !head.http_1_0) return Refusal{400, "The request has no Host header."};
     if (!head.host.empty() && !known_host(head.host)) {
-        return error_answer(403, "This name is not one of the service's.",
-                            "mien serve --allow-host NAME makes it one");
+        return Refusal{403, "This name is not one of the service's.",
+                       options_.site == Site::service
+                           ? "mien serve --allow-host NAME makes it one"
+                           : "use the machine's address, as in http://192.168.0.2:8090/"};
     }
     const std::string own = lower(head.host);
     const bool foreign_origin = !head.origin.empty() && lower(head.origin) != "http://" + own &&
                                 lower(head.origin) != "https://" + own;
-    const bool foreign_site = head.fetch_site == "cross-site" || head.fetch_site == "same-site";
+    const bool foreign_site = options_.site == Site::service &&
+                              (head.fetch_site == "cross-site" || head.fetch_site == "same-site");
     // following a link to the page
     const bool link = open && head.method == "GET" && head.fetch_mode == "navigate";
     if ((foreign_origin || (foreign_site && !link)) && !named_origin(head.origin)) {
-        return error_answer(403, "Pages of this origin may not ask.",
-                            "mien serve --cors ORIGIN lets them");
+        return Refusal{403, "Pages of this origin may not ask.",
+                       options_.site == Site::service ? "mien serve --cors ORIGIN lets them" : ""};
     }
     if (open) return {};
-    if (options_.rate > 0 && !within_rate(head.client)) {
-        Answer answer = error_answer(429, "Too many requests from this address.");
-        answer.headers.emplace_back("Retry-After", "1");
-        return answer;
-    }
+    if (options_.rate > 0 && !within_rate(head.client))
+        return Refusal{429, "Too many requests from this address."};
     if (options_.token.empty() || head.method == "OPTIONS") return {};
     constexpr std::string_view scheme = "bearer ";
     const bool bearer =
@@ -116,7 +120,7 @@ std::optional<Answer> Guard::judge(const RequestHead& head, bool open) {
     if (bearer &&
         equal_secrets(std::string_view(head.authorization).substr(scheme.size()), options_.token))
         return {};
-    Answer answer = error_answer(401, "A valid token is needed: Authorization: Bearer TOKEN.");
+    Answer answer = Refusal{401, "A valid token is needed: Authorization: Bearer TOKEN."};
     answer.headers.emplace_back("WWW-Authenticate", "Bearer realm=\"mien\"");
     return answer;
 }

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -29,7 +28,18 @@ struct WorkRecord {
 
 enum class StreamKind { none, pictures, events };
 
+// Why a request gets no result. It stays a value until it becomes an answer, or a part of one.
+struct Refusal {
+    int status = 500;
+    std::string text;         // what is wrong, a sentence for people
+    std::string detail = {};  // more about it; empty: nothing
+};
+
 struct Answer {
+    Answer() = default;
+    // {"error": text}, with "detail" if there is one. 429 and 503 say when to try again.
+    Answer(const Refusal& refusal);
+
     int status = 200;
     std::string content_type = "application/json";
     std::string body;
@@ -37,8 +47,5 @@ struct Answer {
     WorkRecord record;
     StreamKind stream = StreamKind::none;  // not one body but one after the other, as they come
 };
-
-// {"error": TEXT}, with "detail" if there is more to report.
-Answer error_answer(int status, std::string_view text, std::string_view detail = {});
 
 }  // namespace mien::serve

@@ -74,7 +74,7 @@ void Metrics::print(std::string& out, const char* name, const std::string& label
     out += std::string(name) + "_count{" + labels + "} " + std::to_string(below) + "\n";
 }
 
-std::string Metrics::text(const Gauges& gauges, const Feed* feed) const {
+std::string Metrics::text(const Gauges& gauges, const live::Feed* feed) const {
     std::string out;
     const std::lock_guard lock(mutex_);
     head(out, "mien_requests_total", "counter", "Requests answered, by route and status.");
@@ -102,7 +102,7 @@ std::string Metrics::text(const Gauges& gauges, const Feed* feed) const {
     gauge("mien_engines_busy", "Engines at work.", static_cast<std::uint64_t>(gauges.busy));
     gauge("mien_body_bytes", "Memory promised to bodies of requests.", gauges.body_bytes);
     if (feed != nullptr) {
-        const Feed::Figures camera = feed->figures();
+        const live::Feed::Figures camera = feed->figures();
         gauge("mien_camera_connected", "1 while the camera gives frames.", camera.connected);
         gauge("mien_camera_watchers", "Open live streams.",
               static_cast<std::uint64_t>(camera.watchers));

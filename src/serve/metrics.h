@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "host/results/report.h"
-#include "serve/feed.h"
+#include "live/feed.h"
 
 namespace mien::serve {
 
@@ -29,7 +29,7 @@ public:
     void refused_connection();
 
     // `feed` is null without a camera.
-    std::string text(const Gauges& gauges, const Feed* feed) const;
+    std::string text(const Gauges& gauges, const live::Feed* feed) const;
 
 private:
     // Seconds; the last bucket is everything.

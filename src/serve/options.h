@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "host/codec/image_header.h"
@@ -28,7 +29,11 @@ struct Limits {
     int grace_seconds = 10;
 };
 
+// Which of the routes there are: those of the service, or those of a live view without engines.
+enum class Site { service, live_view };
+
 struct Options {
+    Site site = Site::service;
     std::string address = "127.0.0.1";
     std::uint16_t port = 8084;
     Limits limits;
@@ -43,5 +48,9 @@ struct Options {
         origins;  // pages of other origins that may ask ("https://example.org")
     bool log = true;
 };
+
+// Takes address and port from "127.0.0.1:8084", "[::1]:8084" or "8084", which leaves the address
+// as it is. False for any other text.
+bool parse_address(std::string_view text, Options& options);
 
 }  // namespace mien::serve

@@ -63,25 +63,29 @@ class Session;
 
 class BeastServer : public Server {
 public:
-    BeastServer(const Options& options, EnginePool& pool, Feed* feed)
+    BeastServer(const Options& options, EnginePool* pool, live::Feed* feed)
         : options_(options),
           pool_(pool),
           feed_(feed),
-          service_(options, pool.weights(), feed, [this] { return gauges(); }),
+          service_(options, pool != nullptr ? &pool->weights() : nullptr, feed,
+                   [this] { return gauges(); }),
           acceptor_(io_),
           retry_(io_),
           grace_(io_),
-          signals_(io_, SIGINT, SIGTERM) {}
+          signals_(io_) {}
 
     host::Result<> bind();
     int port() const override { return port_; }
     int run() override;
+    void stop() override {
+        asio::post(io_, [this] { begin_stop(); });
+    }
 
     // For sessions.
     const Limits& limits() const { return options_.limits; }
     Service& service() { return service_; }
-    EnginePool& pool() { return pool_; }
-    Feed* feed() { return feed_; }
+    EnginePool& pool() { return *pool_; }  // of the service; a live view has no work for it
+    live::Feed* feed() { return feed_; }
     asio::io_context& io() { return io_; }
     bool stopping() const { return stopping_; }
     bool reserve(std::uint64_t bytes) {
@@ -105,19 +109,23 @@ public:
 
 private:
     void accept();
-    void stop();
+    void handle_signals();
+    void begin_stop();
     Gauges gauges() const {
-        return {static_cast<int>(sessions_.size()),
-                in_flight,
-                pool_.waiting(),
-                pool_.busy(),
-                pool_.workers(),
-                reserved_};
+        Gauges gauges;
+        gauges.connections = static_cast<int>(sessions_.size());
+        gauges.in_flight = in_flight;
+        gauges.body_bytes = reserved_;
+        if (pool_ == nullptr) return gauges;
+        gauges.waiting = pool_->waiting();
+        gauges.busy = pool_->busy();
+        gauges.workers = pool_->workers();
+        return gauges;
     }
 
     const Options& options_;
-    EnginePool& pool_;
-    Feed* feed_;
+    EnginePool* pool_;
+    live::Feed* feed_;
     asio::io_context io_{1};
     Service service_;
     tcp::acceptor acceptor_;
@@ -153,7 +161,7 @@ public:
     void refuse() {
         begin_request();
         closing_ = true;
-        send(Service::busy("Too many connections."));
+        send(Refusal{503, "Too many connections."});
     }
     // The service stops: nothing is cut off that has begun.
     void stop() {
@@ -220,12 +228,11 @@ private:
         if (error) {
             closing_ = true;
             if (error == http::error::header_limit || error == http::error::buffer_overflow)
-                return send(error_answer(431, "The header is too large."));
+                return send(Refusal{431, "The header is too large."});
             // the connection is gone
             if (error.category() != http::make_error_code(http::error::bad_method).category())
                 return;
-            return send(
-                error_answer(400, "This is no HTTP request that can be read.", error.message()));
+            return send(Refusal{400, "This is no HTTP request that can be read.", error.message()});
         }
         head_ = head_of(*parser_, client_);
         if (!parser_->get().keep_alive()) closing_ = true;
@@ -235,12 +242,12 @@ private:
             body_unread_ = false;
             return send(server_.service().answer(plan_));
         }
-        if (server_.stopping()) return send_early(Service::busy("The service is stopping."));
+        if (server_.stopping()) return send_early(Refusal{503, "The service is stopping."});
         // A body in chunks may become as large as is allowed.
         const std::uint64_t room =
             head_.content_length > 0 ? head_.content_length : server_.limits().body_bytes;
         if (!server_.reserve(room))
-            return send_early(Service::busy("Too many bodies are on their way."));
+            return send_early(Refusal{503, "Too many bodies are on their way."});
         reserved_ = room;
         parser_->body_limit(server_.limits().body_bytes);
         within(server_.limits().body_seconds);
@@ -261,16 +268,16 @@ private:
         if (error) {
             closing_ = true;
             if (error == http::error::body_limit) {
-                return send(error_answer(
+                return send(Refusal{
                     413, "The body is too large.",
-                    "the limit is " + std::to_string(server_.limits().body_bytes) + " bytes"));
+                    "the limit is " + std::to_string(server_.limits().body_bytes) + " bytes"});
             }
             // the stream has closed the socket
             if (error == beast::error::timeout) return log(408, 0, {});
             if (error.category() == http::make_error_code(http::error::bad_chunk).category() &&
                 error != http::error::partial_message) {
-                return send(error_answer(400, "This is no HTTP request that can be read.",
-                                         error.message()));
+                return send(
+                    Refusal{400, "This is no HTTP request that can be read.", error.message()});
             }
             return log(499, 0, {});  // the client went away
         }
@@ -289,7 +296,7 @@ private:
                     self->send(std::move(answer));
                 });
             });
-        if (!taken) send(Service::busy("All engines are busy."));
+        if (!taken) send(Refusal{503, "All engines are busy."});
     }
 
     // An answer before the body has come: what may still be sent is not waited for, so the
@@ -305,11 +312,8 @@ private:
     void send(Answer answer) {
         server_.service().finish(head_, plan_, answer);
         const bool watch = answer.stream != StreamKind::none && head_.method != "HEAD";
-        if (watch && server_.streams >= server_.limits().streams) {
-            Answer busy = Service::busy("Too many streams.");
-            server_.service().finish(head_, plan_, busy);
-            return send(std::move(busy));
-        }
+        if (watch && server_.streams >= server_.limits().streams)
+            return send(Refusal{503, "Too many streams."});
         if (server_.stopping() || answer.stream != StreamKind::none) closing_ = true;
         response_ = {};
         response_.result(static_cast<unsigned>(answer.status));
@@ -418,14 +422,14 @@ private:
     }
     void send_frame() {
         if (writing_ || watch_ <= 0) return;
-        const Feed::Latest latest = server_.feed()->latest();
+        const live::Feed::Latest latest = server_.feed()->latest();
         const bool pictures = stream_kind_ == StreamKind::pictures;
         // before the frames that come after it
         if (!pictures && latest.state && latest.states != sent_state_) {
             sent_state_ = latest.states;
             frame_ = "event: camera\ndata: " + *latest.state + "\n\n";
         } else {
-            const Feed::Text& text = pictures ? latest.picture : latest.event;
+            const live::Feed::Text& text = pictures ? latest.picture : latest.event;
             const std::uint64_t number = pictures ? latest.pictures : latest.events;
             if (!text || number == sent_) return latest.ended ? stop_watching() : void();
             sent_ = number;
@@ -478,7 +482,7 @@ host::Result<> BeastServer::bind() {
     ErrorCode error;
     const auto address = asio::ip::make_address(options_.address, error);
     if (error)
-        return host::Error::output(
+        return host::Error::usage(
             "\"" + options_.address +
             "\" is no address; 127.0.0.1 is this machine only, 0.0.0.0 every network");
     const tcp::endpoint endpoint(address, options_.port);
@@ -486,6 +490,10 @@ host::Result<> BeastServer::bind() {
     if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
     if (!error) acceptor_.bind(endpoint, error);
     if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
+    if (error == asio::error::address_in_use)
+        return host::Error::output("this port is in use by another program");
+    if (error == asio::error::access_denied)
+        return host::Error::output("no permission for this port; take one above 1023");
     if (error) return host::Error::output(error.message());
     port_ = acceptor_.local_endpoint(error).port();
     return {};
@@ -514,7 +522,8 @@ void BeastServer::accept() {
     });
 }
 
-void BeastServer::stop() {
+void BeastServer::begin_stop() {
+    if (stopping_) return;
     stopping_ = true;
     service_.set_ready(false);
     ErrorCode ignored;
@@ -532,19 +541,27 @@ void BeastServer::stop() {
     grace_.async_wait(give_up);
 }
 
-int BeastServer::run() {
+void BeastServer::handle_signals() {
+    ErrorCode ignored;
+    signals_.add(SIGINT, ignored);
+    signals_.add(SIGTERM, ignored);
     signals_.async_wait([this](ErrorCode error, int) {
         if (error) return;
         signals_.async_wait([](ErrorCode again, int) {
             if (!again) ::_exit(130);
         });
-        stop();
+        begin_stop();
     });
+}
+
+int BeastServer::run() {
+    // A live view is part of a program that handles them itself.
+    if (options_.site == Site::service) handle_signals();
     accept();
     io_.run();
     // the grace is over; waiting for the engines would be a longer one
     if (in_flight > 0) return in_flight;
-    pool_.stop();
+    if (pool_ != nullptr) pool_->stop();
     // Only now are all sessions this thread's own; each ends with its last handler.
     const std::set<Session*> sessions = sessions_;
     for (Session* session : sessions) session->abandon();
@@ -555,8 +572,8 @@ int BeastServer::run() {
 
 }  // namespace
 
-host::Result<std::unique_ptr<Server>> Server::listen(const Options& options, EnginePool& pool,
-                                                     Feed* feed) {
+host::Result<std::unique_ptr<Server>> Server::listen(const Options& options, EnginePool* pool,
+                                                     live::Feed* feed) {
     auto server = std::make_unique<BeastServer>(options, pool, feed);
     if (const host::Result<> done = server->bind(); !done) return done.error();
     return std::unique_ptr<Server>(std::move(server));

@@ -3,15 +3,16 @@
 #include "serve/service.h"
 
 #include <algorithm>
-#include <array>
-#include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/crc32.h"
+#include "host/clock.h"
 #include "host/codec/image_file.h"
 #include "host/draw/draw.h"
+#include "host/files/base64.h"
 #include "host/results/json.h"
 #include "host/weights/embedded_weights.h"
 #include "serve/multipart.h"
@@ -23,19 +24,22 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Bytes = std::span<const std::uint8_t>;
 
-// The page's own files come first. The weights among them are the program's own: they are in it once.
+// The pages' own files come first. The weights among them are the program's own: they are in it
+// once.
 std::vector<Route> all_routes() {
     std::vector<Route> routes;
-    const auto add_files = [&routes](std::span<const host::Resource> files) {
+    const auto add_files = [&routes](std::span<const host::Resource> files, Site site) {
         for (const host::Resource& file : files) {
             const bool api = file.path == "openapi.json";
-            const std::string path = file.path == "page.html" ? "" : std::string(file.path);
-            routes.push_back(
-                {"/" + path, "GET", api ? Endpoint::openapi : Endpoint::page, true, false, &file});
+            const bool page = file.path == "page.html" || file.path == "live.html";
+            routes.push_back({page ? "/" : "/" + std::string(file.path), "GET",
+                              api ? Endpoint::openapi : Endpoint::page, true, false, &file,
+                              site == Site::service, site == Site::live_view});
         }
     };
-    add_files(page_files());
-    add_files(host::embedded_weights());
+    add_files(page_files(), Site::service);
+    add_files(host::embedded_weights(), Site::service);
+    add_files(live_files(), Site::live_view);
     const auto add = [&routes](const char* path, const char* method, Endpoint endpoint, bool open,
                                bool works) {
         routes.push_back({path, method, endpoint, open, works, nullptr});
@@ -46,8 +50,13 @@ std::vector<Route> all_routes() {
     add("/v1/models", "GET", Endpoint::models, false, false);
     add("/v1/analyze", "POST", Endpoint::analyze, false, true);
     add("/classifyImage", "POST", Endpoint::classify_image, false, true);
-    add("/stream.mjpg", "GET", Endpoint::pictures, false, false);
     add("/v1/events", "GET", Endpoint::events, false, false);
+    const auto add_live = [&routes](const char* path, Endpoint endpoint, bool service) {
+        routes.push_back({path, "GET", endpoint, false, false, nullptr, service, true});
+    };
+    add_live("/stream.mjpg", Endpoint::pictures, true);
+    add_live("/snapshot.jpg", Endpoint::snapshot, false);
+    add_live("/faces.json", Endpoint::faces, false);
     return routes;
 }
 
@@ -55,30 +64,10 @@ std::vector<Route> all_routes() {
 constexpr const char* bad_request_text = "We cannot process the file sent in the request.";
 constexpr const char* not_found_text = "Resource not found.";
 
-double now_ms() {
-    return std::chrono::duration<double, std::milli>(
-               std::chrono::steady_clock::now().time_since_epoch())
-        .count();
-}
+using host::now_ms;
 
 std::string dump(const Json& json) {
     return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-std::string base64(Bytes bytes) {
-    constexpr char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    std::string out;
-    out.reserve((bytes.size() + 2) / 3 * 4);
-    for (std::size_t i = 0; i < bytes.size(); i += 3) {
-        const std::size_t n = std::min<std::size_t>(3, bytes.size() - i);
-        const unsigned v = unsigned{bytes[i]} << 16 | (n > 1 ? unsigned{bytes[i + 1]} << 8 : 0u) |
-                           (n > 2 ? unsigned{bytes[i + 2]} : 0u);
-        out += letters[v >> 18];
-        out += letters[v >> 12 & 63];
-        out += n > 1 ? letters[v >> 6 & 63] : '=';
-        out += n > 2 ? letters[v & 63] : '=';
-    }
-    return out;
 }
 
 // True for the beginnings of the formats that are read; the rest is of a type that the service does
@@ -104,14 +93,19 @@ Json model_json(const char* role, const View& view) {
     return json;
 }
 
-// The part of the answer for one picture that could not be read.
-Json failed_picture(const std::string& source, const Answer& answer) {
-    Json json = Json::parse(answer.body);
+// The part of the answer for one image that could not be read.
+Json failed_picture(const std::string& source, const Refusal& refusal) {
     return {{"schema", host::json_schema},
             {"source", source},
-            {"error", json["error"]},
-            {"detail", json.value("detail", "")},
-            {"status", answer.status}};
+            {"error", refusal.text},
+            {"detail", refusal.detail},
+            {"status", refusal.status}};
+}
+
+double rounded_ms(double ms) { return std::round(ms * 1e3) / 1e3; }
+
+const char* allowed_methods(const Route& route) {
+    return std::string_view(route.method) == "GET" ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
 }
 
 // "annotate=1", "explain=1" and no other. False: not understood.
@@ -133,25 +127,21 @@ bool read_query(std::string_view query, Plan& plan) {
 
 }  // namespace
 
-Answer error_answer(int status, std::string_view text, std::string_view detail) {
-    Json json = {{"error", text}};
-    if (!detail.empty()) json["detail"] = detail;
-    Answer answer;
-    answer.status = status;
-    answer.body = dump(json);
-    return answer;
-}
-
-const Route* find_route(std::string_view path) {
+const Route* find_route(std::string_view path, Site site) {
     static const std::vector<Route> routes = all_routes();
-    const auto found = std::find_if(routes.begin(), routes.end(),
-                                    [path](const Route& route) { return path == route.path; });
+    const auto found = std::find_if(routes.begin(), routes.end(), [=](const Route& route) {
+        return path == route.path && (site == Site::service ? route.service : route.live_view);
+    });
     return found == routes.end() ? nullptr : &*found;
 }
 
-Service::Service(const Options& options, const host::EngineOwner& weights, const Feed* feed,
+Service::Service(const Options& options, const host::EngineOwner* weights, live::Feed* feed,
                  std::function<Gauges()> gauges)
     : options_(options), guard_(options), feed_(feed), gauges_(std::move(gauges)) {
+    if (weights != nullptr) describe_models(*weights);
+}
+
+void Service::describe_models(const host::EngineOwner& weights) {
     Json short_list = Json::array(), long_list = Json::array();
     const auto add = [&](Json json, Json more) {
         short_list.push_back(
@@ -174,75 +164,81 @@ Service::Service(const Options& options, const host::EngineOwner& weights, const
     };
     add_network("emotion", weights.emotion(), weights.info().emotion);
     add_network("gender", weights.gender(), weights.info().gender);
-    models_json_ = dump(short_list);
+    models_ = std::move(short_list);
     models_answer_ = dump(
         {{"schema", host::json_schema}, {"mien", version()}, {"models", std::move(long_list)}});
 }
 
-Answer Service::busy(std::string_view what) {
-    Answer answer = error_answer(503, what);
-    answer.headers.emplace_back("Retry-After", "1");
+Answer Service::answer_options(const RequestHead& head, const Route& route) const {
+    Answer answer;
+    answer.status = 204;
+    answer.content_type.clear();
+    answer.headers.emplace_back("Allow", allowed_methods(route));
+    if (guard_.named_origin(head.origin)) {
+        answer.headers.emplace_back("Access-Control-Allow-Methods", route.method);
+        answer.headers.emplace_back("Access-Control-Allow-Headers", "Authorization, Content-Type");
+        answer.headers.emplace_back("Access-Control-Max-Age", "600");
+    }
     return answer;
 }
 
 std::optional<Answer> Service::judge(const RequestHead& head, Plan& plan) {
     const std::size_t question = std::min(head.target.find('?'), head.target.size());
-    plan.route = find_route(std::string_view(head.target).substr(0, question));
-    const bool open = plan.route != nullptr && plan.route->open;
-    if (auto refused = guard_.judge(head, open)) return refused;
-    if (plan.route == nullptr) return error_answer(404, not_found_text);
-    const std::string method = plan.route->method;
-    if (head.method == "OPTIONS") {
-        Answer answer;
-        answer.status = 204;
-        answer.content_type.clear();
-        answer.headers.emplace_back("Allow",
-                                    method == "GET" ? "GET, HEAD, OPTIONS" : method + ", OPTIONS");
-        if (guard_.named_origin(head.origin)) {
-            answer.headers.emplace_back("Access-Control-Allow-Methods", method);
-            answer.headers.emplace_back("Access-Control-Allow-Headers",
-                                        "Authorization, Content-Type");
-            answer.headers.emplace_back("Access-Control-Max-Age", "600");
-        }
-        return answer;
+    plan.route = find_route(std::string_view(head.target).substr(0, question), options_.site);
+    const Route* const route = plan.route;
+    if (auto refused = guard_.judge(head, route != nullptr && route->open)) return refused;
+    if (route == nullptr) {
+        return Refusal{404, not_found_text,
+                       options_.site == Site::service
+                           ? ""
+                           : "there are /, /stream.mjpg, /snapshot.jpg and /faces.json"};
     }
+    if (head.method == "OPTIONS") return answer_options(head, *route);
+    const std::string_view method = route->method;
     if (head.method != method && !(head.method == "HEAD" && method == "GET")) {
-        Answer answer = error_answer(405, "This address takes " + method + ".");
-        answer.headers.emplace_back("Allow",
-                                    method == "GET" ? "GET, HEAD, OPTIONS" : method + ", OPTIONS");
+        Answer answer = Refusal{405, "This address takes " + std::string(method) + "."};
+        answer.headers.emplace_back("Allow", allowed_methods(*route));
         return answer;
     }
-    if (!plan.route->works) {
-        if (head.has_body) return error_answer(400, "This request has no body.");
-        const bool live =
-            plan.route->endpoint == Endpoint::pictures || plan.route->endpoint == Endpoint::events;
-        if (live && feed_ == nullptr)
-            return error_answer(404, not_found_text,
-                                "the service has no camera; mien serve --camera gives it one");
-        if (live && feed_->latest().ended) return busy("The camera's stream has ended.");
-        return {};
+    std::optional<Refusal> refused;
+    if (!route->works) {
+        refused = judge_stream(head, *route);
+    } else if (question < head.target.size() &&
+               !read_query(std::string_view(head.target).substr(question + 1), plan)) {
+        refused =
+            Refusal{400, "The query is not understood.", "there are annotate=1 and explain=1"};
+    } else {
+        refused = judge_body(head, *route);
     }
-    if (question < head.target.size() &&
-        !read_query(std::string_view(head.target).substr(question + 1), plan)) {
-        return error_answer(400, "The query is not understood.",
-                            "there are annotate=1 and explain=1");
-    }
+    if (refused) return Answer(*refused);
+    return {};
+}
+
+std::optional<Refusal> Service::judge_stream(const RequestHead& head, const Route& route) const {
+    if (head.has_body) return Refusal{400, "This request has no body."};
+    if (route.endpoint != Endpoint::pictures && route.endpoint != Endpoint::events) return {};
+    if (feed_ == nullptr)
+        return Refusal{404, not_found_text,
+                       "the service has no camera; mien serve --camera gives it one"};
+    if (feed_->latest().ended) return Refusal{503, "The camera's stream has ended."};
+    return {};
+}
+
+std::optional<Refusal> Service::judge_body(const RequestHead& head, const Route& route) const {
     if (head.content_length > options_.limits.body_bytes) {
-        return error_answer(
-            413, "The body is too large.",
-            "the limit is " + std::to_string(options_.limits.body_bytes) + " bytes");
+        return Refusal{413, "The body is too large.",
+                       "the limit is " + std::to_string(options_.limits.body_bytes) + " bytes"};
     }
-    if (!head.has_body) return error_answer(400, bad_request_text, "the request has no body");
+    if (!head.has_body) return Refusal{400, bad_request_text, "the request has no body"};
     const std::string type = media_type(head.content_type);
     const bool multipart = type == "multipart/form-data";
     const bool raw = type.starts_with("image/") || type == "application/octet-stream";
-    if (plan.route->endpoint == Endpoint::analyze && !multipart && !raw) {
-        return error_answer(415, "The body must be multipart/form-data or a picture.",
-                            "Content-Type image/jpeg, image/png, ...");
+    if (route.endpoint == Endpoint::analyze && !multipart && !raw) {
+        return Refusal{415, "The body must be multipart/form-data or a picture.",
+                       "Content-Type image/jpeg, image/png, ..."};
     }
-    if (plan.route->endpoint == Endpoint::classify_image && !multipart)
-        return error_answer(400, bad_request_text,
-                            "multipart/form-data with a field `image` is wanted");
+    if (route.endpoint == Endpoint::classify_image && !multipart)
+        return Refusal{400, bad_request_text, "multipart/form-data with a field `image` is wanted"};
     return {};
 }
 
@@ -252,15 +248,15 @@ Answer Service::answer(const Plan& plan) const {
         case Endpoint::page:
         case Endpoint::openapi:
             if (plan.route->file->bytes.empty())
-                return error_answer(
+                return Refusal{
                     404, not_found_text,
-                    "this program was built without the page's own engine (make wasm first)");
+                    "this program was built without the page's own engine (make wasm first)"};
             answer.content_type = plan.route->file->type;
             answer.body = plan.route->file->text();
             break;
         case Endpoint::health: answer.body = dump({{"status", "ok"}, {"mien", version()}}); break;
         case Endpoint::ready:
-            if (!ready_) return busy("The service is stopping.");
+            if (!ready_) return Refusal{503, "The service is stopping."};
             answer.body = dump({{"status", "ready"},
                                 {"camera", feed_ != nullptr},
                                 {"token", !options_.token.empty()}});
@@ -278,14 +274,26 @@ Answer Service::answer(const Plan& plan) const {
             answer.content_type = "text/event-stream";
             answer.stream = StreamKind::events;
             break;
+        case Endpoint::snapshot: {
+            const live::Feed::Text image = feed_->snapshot();
+            if (!image) return Refusal{503, "There is no image yet; ask again."};
+            answer.content_type = "image/jpeg";
+            answer.body = *image;
+            break;
+        }
+        case Endpoint::faces: {
+            const live::Feed::Text event = feed_->latest().event;
+            answer.body = event ? *event + "\n" : "{}\n";
+            break;
+        }
         case Endpoint::analyze:
         case Endpoint::classify_image: break;
     }
     return answer;
 }
 
-std::optional<Answer> Service::read_pictures(const Plan& plan, const RequestHead& head, Bytes body,
-                                             std::vector<Picture>& out) const {
+std::optional<Refusal> Service::read_pictures(const Plan& plan, const RequestHead& head, Bytes body,
+                                              std::vector<Picture>& out) const {
     const bool original = plan.route->endpoint == Endpoint::classify_image;
     if (media_type(head.content_type) != "multipart/form-data") {
         out.push_back({"body", body});
@@ -295,70 +303,77 @@ std::optional<Answer> Service::read_pictures(const Plan& plan, const RequestHead
     const auto parts = parse_multipart(head.content_type, body,
                                        static_cast<std::size_t>(options_.limits.images), too_many);
     if (!parts)
-        return error_answer(too_many ? 413 : 400,
-                            original ? bad_request_text : "The multipart body cannot be read.",
-                            parts.error().text);
+        return Refusal{too_many ? 413 : 400,
+                       original ? bad_request_text : "The multipart body cannot be read.",
+                       parts.error().text};
     for (const Part& part : *parts) {
         const bool wanted =
             part.name == "image" || (!original && (part.name == "images" ||
                                                    part.name == "images[]" || part.name == "file"));
         if (!wanted) {
             if (original) continue;
-            return error_answer(400, "A part has an unknown name.",
-                                "pictures are in parts named image, images or file");
+            return Refusal{400, "A part has an unknown name.",
+                           "pictures are in parts named image, images or file"};
         }
         if (original && !out.empty())
-            return error_answer(400, bad_request_text,
-                                "one picture is wanted; /v1/analyze takes several");
+            return Refusal{400, bad_request_text,
+                           "one picture is wanted; /v1/analyze takes several"};
         out.push_back(
             {part.file_name.empty() ? "image " + std::to_string(out.size() + 1) : part.file_name,
              part.bytes});
     }
-    if (out.empty()) return error_answer(400, bad_request_text, "there is no part named `image`");
+    if (out.empty()) return Refusal{400, bad_request_text, "there is no part named `image`"};
     return {};
 }
 
-std::optional<Answer> Service::analyze(const Picture& picture, host::EngineOwner& engine,
-                                       host::ImageReport& report, std::string& note,
-                                       std::string* png) {
-    const double start = now_ms();
-    report.source = picture.source;
+std::optional<Refusal> Service::decode(const Picture& picture, const host::EngineOwner& engine,
+                                       host::DecodedImage& out) const {
     if (!known_format(picture.bytes))
-        return error_answer(415, "This is no picture of a known format.",
-                            "JPEG, PNG, BMP, GIF and PNM are read");
+        return Refusal{415, "This is no picture of a known format.",
+                       "JPEG, PNG, BMP, GIF and PNM are read"};
+    constexpr const char* damaged = "The picture is damaged.";
     host::ImageLimits limits;
     limits.max_pixels = options_.limits.pixels;
     if (const auto header = host::inspect_image(picture.bytes, limits); !header) {
         host::ImageLimits none;
         none.max_pixels = std::numeric_limits<std::uint64_t>::max();
         none.max_side = std::numeric_limits<int>::max();
-        const bool only_too_large = static_cast<bool>(host::inspect_image(picture.bytes, none));
-        return error_answer(
-            only_too_large ? 413 : 422,
-            only_too_large ? "The picture has too many pixels." : "The picture is damaged.",
-            header.error().text);
+        if (host::inspect_image(picture.bytes, none))
+            return Refusal{413, "The picture has too many pixels.", header.error().text};
+        return Refusal{422, damaged, header.error().text};
     }
     auto decoded = host::decode_image(picture.bytes, limits);
-    if (!decoded) return error_answer(422, "The picture is damaged.", decoded.error().text);
-    note = decoded->note;
-    host::Image& image = decoded->image;
-    report.times.decode = now_ms() - start;
+    if (!decoded) return Refusal{422, damaged, decoded.error().text};
+    out = std::move(*decoded);
     if (const Cascade* cascade = engine.cascade();
-        cascade != nullptr &&
-        (image.width < cascade->window_width() || image.height < cascade->window_height())) {
-        return error_answer(422, "The picture is too small.",
-                            "the detector's window is " + std::to_string(cascade->window_width()) +
-                                " x " + std::to_string(cascade->window_height()) + " pixels");
+        cascade != nullptr && (out.image.width < cascade->window_width() ||
+                               out.image.height < cascade->window_height())) {
+        return Refusal{422, "The picture is too small.",
+                       "the detector's window is " + std::to_string(cascade->window_width()) +
+                           " x " + std::to_string(cascade->window_height()) + " pixels"};
     }
-    if (const host::Result<> done = engine.process(image.frame(), report); !done)
-        return busy("The picture needs more memory than there is.");
-    if (png != nullptr) {
+    return {};
+}
+
+std::optional<Refusal> Service::analyze(const Picture& picture, host::EngineOwner& engine,
+                                        bool annotate, Analysis& result) {
+    constexpr const char* no_memory = "The picture needs more memory than there is.";
+    const double start = now_ms();
+    host::ImageReport& report = result.report;
+    report.source = picture.source;
+    host::DecodedImage decoded;
+    if (auto refused = decode(picture, engine, decoded)) return refused;
+    result.note = decoded.note;
+    report.times.decode = now_ms() - start;
+    if (!engine.process(decoded.image.frame(), report)) return Refusal{503, no_memory};
+    if (annotate) {
         const double drawing = now_ms();
-        host::annotate(host::canvas_of(image), report.faces, engine.info(), host::Style::gender);
+        host::annotate(host::canvas_of(decoded.image), report.faces, engine.info(),
+                       host::Style::gender);
         const double encoding = now_ms();
-        const auto bytes = host::encode_image(image.frame(), host::ImageFormat::png);
-        if (!bytes) return busy("The picture needs more memory than there is.");
-        png->assign(bytes->begin(), bytes->end());
+        auto png = host::encode_image(decoded.image.frame(), host::ImageFormat::png);
+        if (!png) return Refusal{503, no_memory};
+        result.png = std::move(*png);
         report.times.draw = encoding - drawing;
         report.times.encode = now_ms() - encoding;
     }
@@ -371,41 +386,52 @@ Answer Service::analyze_all(const Plan& plan, std::span<const Picture> pictures,
                             host::EngineOwner& engine) {
     const double start = now_ms();
     Answer answer;
-    int worked = 0;
-    std::string list;
+    Json images = Json::array();
     for (const Picture& picture : pictures) {
-        host::ImageReport report;
-        std::string note, png;
-        if (!list.empty()) list += ',';
-        if (auto failed = analyze(picture, engine, report, note, plan.annotate ? &png : nullptr)) {
-            if (pictures.size() == 1) return *failed;
-            list += dump(failed_picture(picture.source, *failed));
+        Analysis analysis;
+        if (auto refused = analyze(picture, engine, plan.annotate, analysis)) {
+            if (pictures.size() == 1) return *refused;
+            images.push_back(failed_picture(picture.source, *refused));
             continue;
         }
-        ++worked;
-        answer.record.faces += static_cast<int>(report.faces.size());
-        for (host::FaceReport& face : report.faces) {
+        ++answer.record.images;
+        answer.record.faces += static_cast<int>(analysis.report.faces.size());
+        for (host::FaceReport& face : analysis.report.faces) {
             if (!plan.explain) face.emotion_map = {};
         }
-        std::string json = host::to_json(report, engine.info());
-        json.pop_back();  // its brace
-        if (!note.empty()) json += ",\"note\":" + dump(note);
-        if (plan.annotate) {
-            json += R"(,"annotated":{"media_type":"image/png","base64":")" +
-                    base64({reinterpret_cast<const std::uint8_t*>(png.data()), png.size()}) + "\"}";
-        }
-        list += json + "}";
+        Json json = host::json_of(analysis.report, engine.info());
+        if (!analysis.note.empty()) json["note"] = analysis.note;
+        if (plan.annotate)
+            json["annotated"] = {{"media_type", "image/png"},
+                                 {"base64", host::base64(analysis.png)}};
+        images.push_back(std::move(json));
     }
-    answer.record.images = worked;
+    Json json = Json::object();
     // Several that all failed are no success; each says its own reason.
-    if (worked == 0) answer.status = 422;
-    char times[96];
-    std::snprintf(times, sizeof times, R"({"queue":%.3f,"total":%.3f})", queue_ms,
-                  now_ms() - start);
-    answer.body = "{\"schema\":" + std::to_string(host::json_schema) + ",\"mien\":\"" + version() +
-                  "\",\"models\":" + models_json_ + ",\"timing_ms\":" + times + ",\"images\":[" +
-                  list + "]}";
-    if (worked == 0) answer.body.insert(1, "\"error\":\"None of the pictures can be read.\",");
+    if (answer.record.images == 0) {
+        answer.status = 422;
+        json["error"] = "None of the pictures can be read.";
+    }
+    json["schema"] = host::json_schema;
+    json["mien"] = version();
+    json["models"] = models_;
+    json["timing_ms"] = {{"queue", rounded_ms(queue_ms)}, {"total", rounded_ms(now_ms() - start)}};
+    json["images"] = std::move(images);
+    answer.body = dump(json);
+    return answer;
+}
+
+// As in the original, whatever is wrong with the file; only what is our own lack is told apart.
+Answer Service::classify_image(const Picture& picture, host::EngineOwner& engine) {
+    Analysis analysis;
+    if (auto refused = analyze(picture, engine, true, analysis)) {
+        if (refused->status == 413 || refused->status == 503) return *refused;
+        return Refusal{400, bad_request_text, refused->detail};
+    }
+    Answer answer;
+    answer.content_type = "image/png";
+    answer.body.assign(analysis.png.begin(), analysis.png.end());
+    answer.record = {1, static_cast<int>(analysis.report.faces.size()), 0, 0};
     return answer;
 }
 
@@ -416,27 +442,14 @@ Answer Service::work(const Plan& plan, const RequestHead& head, Bytes body, doub
     try {
         metrics_.queued(queue_ms / 1e3);
         std::vector<Picture> pictures;
-        if (auto refused = read_pictures(plan, head, body, pictures)) {
-            answer = std::move(*refused);
-        } else if (plan.route->endpoint == Endpoint::analyze) {
+        if (auto refused = read_pictures(plan, head, body, pictures))
+            answer = *refused;
+        else if (plan.route->endpoint == Endpoint::analyze)
             answer = analyze_all(plan, pictures, queue_ms, engine);
-        } else {
-            host::ImageReport report;
-            std::string note;
-            if (auto failed = analyze(pictures.front(), engine, report, note, &answer.body)) {
-                const std::string detail = Json::parse(failed->body).value("detail", "");
-                // As in the original, whatever is wrong with the file; only what is our own lack is
-                // told apart.
-                answer = failed->status == 413 || failed->status == 503
-                             ? std::move(*failed)
-                             : error_answer(400, bad_request_text, detail);
-            } else {
-                answer.content_type = "image/png";
-                answer.record = {1, static_cast<int>(report.faces.size()), 0, 0};
-            }
-        }
+        else
+            answer = classify_image(pictures.front(), engine);
     } catch (const std::exception&) {  // out of memory is the one that is thinkable
-        answer = busy("The request needs more memory than there is.");
+        answer = Refusal{503, "The request needs more memory than there is."};
     }
     answer.record.queue_ms = queue_ms;
     answer.record.work_ms = now_ms() - start;
@@ -449,17 +462,21 @@ void Service::finish(const RequestHead& head, const Plan& plan, Answer& answer) 
     };
     add("X-Content-Type-Options", "nosniff");
     add("Referrer-Policy", "no-referrer");
-    if (!guard_.named_origin(head.origin)) add("Cross-Origin-Resource-Policy", "same-origin");
+    const bool live_view = options_.site == Site::live_view;
+    if (!live_view && !guard_.named_origin(head.origin))
+        add("Cross-Origin-Resource-Policy", "same-origin");
     if (!options_.origins.empty()) add("Vary", "Origin");
     guard_.allow_origin(head, answer);
     const bool page = plan.route != nullptr && plan.route->endpoint == Endpoint::page;
     add("Cache-Control", page ? "no-cache" : "no-store");
     add("Content-Security-Policy",
-        page ? "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "
-               "img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'; "
-               "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-             : "default-src 'none'; frame-ancestors 'none'");
-    if (!page) return;
+        live_view ? "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
+                    "form-action 'none'"
+        : page    ? "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "
+                    "img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'; "
+                    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+                  : "default-src 'none'; frame-ancestors 'none'");
+    if (!page || live_view) return;
     add("X-Frame-Options", "DENY");
     add("Cross-Origin-Opener-Policy", "same-origin");
     add("Permissions-Policy", "camera=(self), microphone=(), geolocation=()");

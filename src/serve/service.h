@@ -6,14 +6,19 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "host/codec/image_file.h"
+#include "host/files/file_io.h"
 #include "host/files/resource.h"
+#include "host/results/report.h"
 #include "host/weights/engine_owner.h"
-#include "serve/feed.h"
+#include "live/feed.h"
 #include "serve/guard.h"
 #include "serve/message.h"
 #include "serve/metrics.h"
@@ -31,19 +36,22 @@ enum class Endpoint {
     analyze,
     classify_image,
     pictures,
-    events
+    events,
+    snapshot,  // these two of a live view only
+    faces
 };
 
 struct Route {
     std::string path;
     const char* method;  // one; HEAD goes with GET
     Endpoint endpoint;
-    bool open;                   // without token and rate
-    bool works;                  // has a body and needs an engine
-    const host::Resource* file;  // of a page or a description; else null
+    bool open;                               // without token and rate
+    bool works;                              // has a body and needs an engine
+    const host::Resource* file;              // of a page or a description; else null
+    bool service = true, live_view = false;  // the sites that have it
 };
-// Null for an unknown path.
-const Route* find_route(std::string_view path);
+// Null for a path that the site does not have.
+const Route* find_route(std::string_view path, Site site);
 
 // Decided by the header.
 struct Plan {
@@ -54,9 +62,9 @@ struct Plan {
 
 class Service {
 public:
-    // `weights` and `options` must outlive it, as must `feed`, which is null without a camera;
-    // `gauges` gives current values.
-    Service(const Options& options, const host::EngineOwner& weights, const Feed* feed,
+    // `options`, `weights` and `feed` must outlive it. `weights` is null for a live view, `feed`
+    // without a camera; `gauges` gives current values.
+    Service(const Options& options, const host::EngineOwner* weights, live::Feed* feed,
             std::function<Gauges()> gauges);
 
     // By the header alone: an answer, or the plan with which work() or answer() continues.
@@ -69,7 +77,6 @@ public:
     // Headers that every answer has.
     void finish(const RequestHead& head, const Plan& plan, Answer& answer) const;
 
-    static Answer busy(std::string_view what);
     void set_ready(bool ready) { ready_ = ready; }
     Metrics& metrics() { return metrics_; }
 
@@ -78,21 +85,34 @@ private:
         std::string source;
         std::span<const std::uint8_t> bytes;
     };
-    std::optional<Answer> read_pictures(const Plan& plan, const RequestHead& head,
-                                        std::span<const std::uint8_t> body,
-                                        std::vector<Picture>& out) const;
-    // The report, or the fault of the image. With `png`, the annotated image.
-    std::optional<Answer> analyze(const Picture& picture, host::EngineOwner& engine,
-                                  host::ImageReport& report, std::string& note, std::string* png);
+    struct Analysis {
+        host::ImageReport report;
+        std::string note;      // about the file; empty: nothing
+        host::ByteVector png;  // the annotated image
+    };
+    void describe_models(const host::EngineOwner& weights);
+    // What is judged after the route: nothing, or why the request is refused.
+    std::optional<Refusal> judge_stream(const RequestHead& head, const Route& route) const;
+    std::optional<Refusal> judge_body(const RequestHead& head, const Route& route) const;
+    Answer answer_options(const RequestHead& head, const Route& route) const;
+    std::optional<Refusal> read_pictures(const Plan& plan, const RequestHead& head,
+                                         std::span<const std::uint8_t> body,
+                                         std::vector<Picture>& out) const;
+    std::optional<Refusal> decode(const Picture& picture, const host::EngineOwner& engine,
+                                  host::DecodedImage& out) const;
+    // Fills `result`, or says what is wrong with the image. With `annotate`, the annotated image.
+    std::optional<Refusal> analyze(const Picture& picture, host::EngineOwner& engine, bool annotate,
+                                   Analysis& result);
+    Answer classify_image(const Picture& picture, host::EngineOwner& engine);
     Answer analyze_all(const Plan& plan, std::span<const Picture> pictures, double queue_ms,
                        host::EngineOwner& engine);
 
     const Options& options_;
     Guard guard_;
     Metrics metrics_;
-    const Feed* feed_;
+    live::Feed* feed_;
     std::function<Gauges()> gauges_;
-    std::string models_json_;  // an array
+    nlohmann::ordered_json models_;  // an array: names and versions
     std::string models_answer_;
     std::atomic<bool> ready_{true};
 };

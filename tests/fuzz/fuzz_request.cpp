@@ -29,7 +29,7 @@ struct World {
         auto made = host::EngineOwner::create({});
         if (!made) std::abort();
         engine = std::move(*made);
-        service = std::make_unique<serve::Service>(options, *engine, nullptr,
+        service = std::make_unique<serve::Service>(options, engine.get(), nullptr,
                                                    [] { return serve::Gauges(); });
     }
 };

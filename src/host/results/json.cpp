@@ -70,15 +70,16 @@ std::string text(const Json& json) {
 }  // namespace
 
 std::string to_json(const ImageReport& report, const EngineInfo& info) {
+    return text(json_of(report, info));
+}
+
+Json json_of(const ImageReport& report, const EngineInfo& info) {
     Json faces = Json::array();
     for (const FaceReport& face : report.faces) faces.push_back(face_json(face, info));
-    return text({{"schema", json_schema},
-                 {"source", report.source},
-                 {"width", report.width},
-                 {"height", report.height},
-                 {"models", models_json(info)},
-                 {"timing_ms", times_json(report.times)},
-                 {"faces", std::move(faces)}});
+    return {{"schema", json_schema},       {"source", report.source},
+            {"width", report.width},       {"height", report.height},
+            {"models", models_json(info)}, {"timing_ms", times_json(report.times)},
+            {"faces", std::move(faces)}};
 }
 
 std::string error_to_json(std::string_view source, std::string_view error) {

@@ -3,6 +3,7 @@
 // increases when the meaning of a key changes; new keys may be added without that.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,8 @@ constexpr int json_schema = 1;
 // "emotion":{"label":..,"probabilities":{..},"map":{..}},"gender":{..}}]}. A head that is off has
 // no key, nor does a map that was not made. No newline at the end.
 std::string to_json(const ImageReport& report, const EngineInfo& info);
+// The same as a value, to be part of a larger one.
+nlohmann::ordered_json json_of(const ImageReport& report, const EngineInfo& info);
 
 // {"schema":1,"source":..,"error":..}
 std::string error_to_json(std::string_view source, std::string_view error);

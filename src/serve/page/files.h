@@ -10,5 +10,7 @@ namespace mien::serve {
 
 // Those that CMakeLists.txt names. The WebAssembly modules are empty where they were not built.
 std::span<const host::Resource> page_files() noexcept;
+// The page of a live view.
+std::span<const host::Resource> live_files() noexcept;
 
 }  // namespace mien::serve

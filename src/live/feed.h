@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Delivers frames and results of a live camera to viewers. The camera's thread publishes the
-// latest; each viewer is woken and takes whatever is then the latest, so a slow one skips frames
-// and delays nobody.
+// Delivers frames and results of a live camera to viewers over HTTP (serve/server.h). The camera's
+// thread publishes the latest; each viewer is woken and takes whatever is then the latest, so a
+// slow one skips frames and delays nobody.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -12,7 +13,7 @@
 #include <string>
 #include <utility>
 
-namespace mien::serve {
+namespace mien::live {
 
 class Feed {
 public:
@@ -58,10 +59,19 @@ public:
         latest_.ended = true;
         wake_all();
     }
-    // True if somebody watches frames; otherwise none needs to be drawn.
+    // True if somebody watches frames or has just asked for one; otherwise none needs to be drawn.
     bool pictures_wanted() const {
         const std::lock_guard lock(mutex_);
-        return picture_watchers_ > 0;
+        return wanted();
+    }
+    // The latest image for a client that asks for one at a time; null while there is none yet. Keeps
+    // images coming for a while, so that the next request gets one.
+    Text snapshot() {
+        const std::lock_guard lock(mutex_);
+        // The last frame dates from the last time that somebody looked.
+        if (!wanted()) latest_.picture.reset();
+        wanted_until_ = Clock::now() + std::chrono::seconds(3);
+        return latest_.picture;
     }
 
     Latest latest() const {
@@ -78,8 +88,8 @@ public:
     // `wake` is called on the camera's thread, shortly, until forget().
     int watch(bool pictures, std::function<void()> wake) {
         const std::lock_guard lock(mutex_);
-        // The last frame dates from the last time that somebody watched.
-        if (pictures && picture_watchers_++ == 0) latest_.picture.reset();
+        if (pictures && !wanted()) latest_.picture.reset();
+        picture_watchers_ += pictures;
         watchers_[++last_id_] = {pictures, std::move(wake)};
         return last_id_;
     }
@@ -92,11 +102,13 @@ public:
     }
 
 private:
+    using Clock = std::chrono::steady_clock;
     struct Watcher {
         bool pictures = false;
         std::function<void()> wake;
     };
 
+    bool wanted() const { return picture_watchers_ > 0 || Clock::now() < wanted_until_; }
     void wake_all() const {
         for (const auto& [id, watcher] : watchers_) watcher.wake();
     }
@@ -112,7 +124,8 @@ private:
     Latest latest_;
     Figures figures_;
     std::map<int, Watcher> watchers_;
+    Clock::time_point wanted_until_;
     int last_id_ = 0, picture_watchers_ = 0;
 };
 
-}  // namespace mien::serve
+}  // namespace mien::live

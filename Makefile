@@ -16,7 +16,7 @@ desktop: ## the same with films by FFmpeg and a window by SDL2, in build/desktop
 demo: all ## find and read the faces of the sample photos
 	build/release/mien image tests/data/photos/*.jpg --out $(DEMO_OUT) -y
 
-test: ## build and run the tests (optimised)
+test: ## build and run the tests (optimized)
 	cmake --preset check >/dev/null
 	cmake --build --preset check -j $(JOBS)
 	ctest --test-dir build/check --output-on-failure -j $(JOBS)
@@ -84,7 +84,7 @@ bench: ## measure everything on this machine; results also in build/bench.json (
 	cmake --build build/bench -j $(JOBS) --target mien-bench
 	build/bench/bench/mien-bench $(BENCH) --out build/bench.json
 
-bench-peers: all ## mien beside OpenCV, LiteRT, ONNX Runtime, OpenVINO and ncnn (PHOTOS="a.jpg b.jpg": on these pictures)
+bench-peers: all ## mien beside OpenCV, LiteRT, ONNX Runtime, OpenVINO and ncnn (PHOTOS="a.jpg b.jpg": on these images)
 	sh bench/peers/run.sh $(PHOTOS)
 
 install: all ## into PREFIX (default /usr/local)

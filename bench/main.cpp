@@ -54,7 +54,7 @@ int main(int argc, char** argv) {
         ->type_name("NAME");
     app.add_option(
            "--photo", options.photos,
-           "Pictures to measure beside the generated ones (growth: instead of them, the first)")
+           "Images to measure beside the generated ones (growth: instead of them, the first)")
         ->type_name("FILE");
     app.add_option("--model", options.models, "Networks for `net` instead of emotion and gender")
         ->type_name("FILE.mien");

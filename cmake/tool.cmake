@@ -70,7 +70,7 @@ if(MIEN_SERVE AND MIEN_BOOST_INCLUDE_DIR)
     PUBLIC mien_host Threads::Threads PRIVATE mien_options nlohmann_json::nlohmann_json)
 endif()
 
-# Pictures and pages of explanations.
+# Images and pages of explanations.
 if(MIEN_EXPLAIN AND TARGET mien_explain)
   file(GLOB report_sources CONFIGURE_DEPENDS src/report/*.cpp)
   add_library(mien_report STATIC ${report_sources})

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Does the engine compute the numpy reference's integers, and do those agree with the float network? On real faces, for each Keras model.
 
-For every HDF5 in MIEN_DATA/models: convert (calibrated on training pictures only), then
-  engine against reference  every layer on some pictures, logits on all: must be bit-equal
-  int8 against float        accuracy where the labels apply, share of pictures with the same class
+For every HDF5 in MIEN_DATA/models: convert (calibrated on training images only), then
+  engine against reference  every layer on some images, logits on all: must be bit-equal
+  int8 against float        accuracy where the labels apply, share of images with the same class
   float against Keras       the converter's float network beside Keras itself (--keras, needs keras)
 FER2013's PrivateTest serves the emotion networks; the gender network sees UTKFace test faces, its labels exchanged to woman, man.
 Exit 1 when a bit differs, when int8 loses more than 0.5 points, or when fewer than 97 % keep their class.
@@ -28,11 +28,11 @@ sys.path.insert(0, str(ROOT / "tools"))
 from mien_tools import fold, image, keras_file, pictures, reference  # noqa: E402
 from mien_tools import format as mien  # noqa: E402
 
-GENDER_PADDING = 24  # the original's gender network was trained on pictures much wider than the face
+GENDER_PADDING = 24  # the original's gender network was trained on images much wider than the face
 
 
 def load_faces(data: pathlib.Path, gender: bool, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures (N, h, w[, 3]) and labels, evenly spread over the test rows."""
+    """Images (N, h, w[, 3]) and labels, evenly spread over the test rows."""
     if not gender:
         with np.load(data / "data" / "fer2013" / "private.npz") as npz:
             images, labels = npz["images"], npz["labels"]
@@ -54,7 +54,7 @@ def run_engine(netdump: str, model: str, pixels: np.ndarray, isa: str, layers: b
 
 
 def differing_layers(net: mien.Network, netdump: str, model: str, pixels: np.ndarray, isa: str) -> tuple[int, int]:
-    """Layers compared and layers that differ, over all pictures."""
+    """Layers compared and layers that differ, over all images."""
     data, at, compared, different = run_engine(netdump, model, pixels, isa, True), 0, 0, 0
     for picture in pixels:
         expected: list[bytes] = []
@@ -77,7 +77,7 @@ def keras_scores(path: pathlib.Path, x: np.ndarray) -> np.ndarray:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--netdump", required=True, help="build/.../tests/mien-netdump")
-    parser.add_argument("--quick", action="store_true", help="400 pictures and two models instead of all")
+    parser.add_argument("--quick", action="store_true", help="400 images and two models instead of all")
     parser.add_argument("--keras", action="store_true", help="run the floats in Keras as well")
     parser.add_argument("--models", nargs="*", default=[], help="names that contain one of these [all]")
     parser.add_argument("convert", nargs="*", help="options for convert_keras.py, after --")

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Are mien's rectangles OpenCV's? Runs both detectors on the same gray pixels and compares (box, neighbours) as sets.
+"""Are mien's rectangles OpenCV's? Runs both detectors on the same gray pixels and compares (box, neighbors) as sets.
 
 Prints one line per cascade and parameter set, `images compared`, `images that differ`, and each difference; exit 1 if any.
-Needs numpy and opencv-python-headless 4.x (5 has no CascadeClassifier). Pictures come from folders, .zip files or single files.
+Needs numpy and opencv-python-headless 4.x (5 has no CascadeClassifier). Images come from folders, .zip files or single files.
 
   compare_opencv.py --library build/release/libmien.so --images DIR.zip DIR --sizes 0.5,1,2 --params 1.3:5,1.1:3,1.05:2
   compare_opencv.py --library ... --cascades /usr/share/opencv4/haarcascades --images DIR --params 1.1:3
@@ -86,7 +86,7 @@ def opencv_detect(cascade: cv2.CascadeClassifier, gray: np.ndarray, scale_factor
 
 
 def list_pictures(places: list[str]) -> list[tuple[str, str]]:
-    """(file or archive, member or '') of every picture, sorted."""
+    """(file or archive, member or '') of every image, sorted."""
     found = []
     for place in places:
         path = pathlib.Path(place)
@@ -144,11 +144,11 @@ def convert(xml: pathlib.Path, folder: str) -> bytes:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--library", required=True, help="libmien.so")
-    parser.add_argument("--images", nargs="+", required=True, help="folders, .zip files or pictures")
+    parser.add_argument("--images", nargs="+", required=True, help="folders, .zip files or images")
     parser.add_argument("--cascades", nargs="+", default=[], help="OpenCV XML files or folders of them (default: frontalface_default of OpenCV)")
     parser.add_argument("--sizes", default="1", help="factors, e.g. 0.5,1,2 [%(default)s]")
     parser.add_argument("--params", default="1.3:5", help="scaleFactor:minNeighbors, comma separated [%(default)s]")
-    parser.add_argument("--limit", type=int, default=0, help="at most so many pictures, evenly spread [all]")
+    parser.add_argument("--limit", type=int, default=0, help="at most so many images, evenly spread [all]")
     parser.add_argument("--jobs", type=int, default=2, help="processes [%(default)s]")
     parser.add_argument("--isa", type=int, default=0, help="0 best, 1 scalar, 2 avx2 [%(default)s]")
     args = parser.parse_args()

@@ -5,7 +5,7 @@
 #   sh tests/emulate.sh [TARGET...]      aarch64, armhf, riscv64, s390x, x86_64; default: all that this machine has tools for
 #
 # On each model: exactly the instruction sets that it has are offered; `verify` of the shipped and the small networks; `image` forced to each
-# instruction set: JSON and drawn picture equal the native ones byte for byte. On the last, so the least, of the models that have the same
+# instruction set: JSON and drawn image equal the native ones byte for byte. On the last, so the least, of the models that have the same
 # instruction sets: all unit tests where these are the target's fullest; elsewhere those of the engine, which try every instruction set. What is
 # Eigen's work for the most part (float explanations, the shipped networks' reference, whose answers `verify` compares on every model) runs once
 # for 32 and once for 64 bits of ARM. x86 unit tests are the engine's, the build's own processor runs the others.

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes tests/golden/opencv.inc: what OpenCV computes on pictures that the C++ tests can make again from a seed.
+"""Writes tests/golden/opencv.inc: what OpenCV computes on images that the C++ tests can make again from a seed.
 
 Gray conversions, INTER_LINEAR crops (of YUV frames too) and INTER_LINEAR_EXACT levels as CRC-32 of the pixels; rectangles of the shipped photos and of
 the shipped synthetic cascades' source. Needs numpy and opencv-python-headless 4.x; run again only when a case is added.
@@ -82,7 +82,7 @@ def main() -> int:
             crc = zlib.crc32(cv2.resize(picture(seed, h, w, c), (dw, dh), interpolation=modes).tobytes())
             lines.append(f"    {{{c}, {w}, {h}, {dw}, {dh}, {seed}, {crc:#010x}}},")
         lines += ["};", ""]
-    lines.append("inline constexpr DetectGolden detect_golden[] = {  // photo (gray, shrunk to `width` by INTER_LINEAR), scale factor, neighbours, count, rectangles in order")
+    lines.append("inline constexpr DetectGolden detect_golden[] = {  // photo (gray, shrunk to `width` by INTER_LINEAR), scale factor, neighbors, count, rectangles in order")
     cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
     cv2.setNumThreads(1)
     for photo in sorted((HERE / "data" / "photos").glob("*.png")):

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How does the engine place its buffers in memory that the caller gave?
-// One bump allocator, run twice over the same placement code: first without memory to measure, then
-// with it.
+// Places the engine's buffers in the caller's memory. One bump allocator, run twice over the same
+// placement code: first without memory, to measure, then with it.
 #pragma once
 
 #include <cstddef>

@@ -18,7 +18,7 @@ namespace {
 using video::PixelLayout;
 
 constexpr unsigned wanted_buffers = 4, max_buffers = 32;
-constexpr unsigned max_listed = 256;    // a driver that enumerates without end is stopped here
+constexpr unsigned max_listed = 256;    // stops a driver that enumerates endlessly
 constexpr int bad_frames_allowed = 60;  // one after the other
 
 struct Fourcc {
@@ -55,7 +55,7 @@ std::string fourcc_text(std::uint32_t code) {
 // much more for a JPEG.
 int cost_of(PixelLayout layout, bool colour) {
     switch (layout) {
-        // no colour at all: only when there is nothing else
+        // no color at all: only if there is nothing else
         case PixelLayout::gray8: return colour ? 50 : 0;
         case PixelLayout::nv12: return 1;
         case PixelLayout::yu12: return colour ? 3 : 1;
@@ -112,7 +112,7 @@ public:
     const std::string& driver() const { return driver_; }
     const std::string& bus() const { return bus_; }
     std::uint32_t caps() const { return caps_; }
-    // Drivers of SoC cameras speak V4L2's multi-planar interface only; formats whose planes lie in
+    // Drivers of SoC cameras have V4L2's multi-planar interface only; formats whose planes share
     // one buffer are the same in it.
     bool planar() const {
         return (caps_ & V4L2_CAP_VIDEO_CAPTURE) == 0 &&
@@ -228,16 +228,16 @@ host::Result<> check_kind(const Device& device, const std::vector<std::uint32_t>
     if (!has(V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_VIDEO_CAPTURE_MPLANE)) {
         if (has(V4L2_CAP_META_CAPTURE))
             return host::Error::input(
-                "carries a camera's metadata, not its pictures; `mien camera --list` shows the "
+                "carries a camera's metadata, not its images; `mien camera --list` shows the "
                 "cameras");
         if (has(V4L2_CAP_VIDEO_OUTPUT | V4L2_CAP_VIDEO_OUTPUT_MPLANE))
             return host::Error::input(
-                "is an output: pictures can only be written to it; if a program is to feed it, "
+                "is an output: images can only be written to it; if a program is to feed it, "
                 "start that first");
-        return host::Error::input("is no camera; `mien camera --list` shows the cameras");
+        return host::Error::input("is not a camera; `mien camera --list` shows the cameras");
     }
     if (!has(V4L2_CAP_STREAMING)) return host::Error::input("does not stream into memory");
-    if (formats.empty()) return host::Error::input("offers no picture format");
+    if (formats.empty()) return host::Error::input("offers no image format");
     PixelLayout layout{};
     if (std::any_of(formats.begin(), formats.end(),
                     [&](std::uint32_t f) { return layout_of(f, layout); }))
@@ -260,7 +260,7 @@ host::Result<> check_kind(const Device& device, const std::vector<std::uint32_t>
                               names.substr(0, 100));
 }
 
-// Fastest rate of a format at about the wanted size; 0: the driver does not say.
+// Fastest rate of a format at about the wanted size; 0: unknown.
 double rate_at(const Device& device, std::uint32_t format, const Request& request) {
     const std::vector<double> rates = device.rates(format, request.width, request.height);
     return rates.empty() ? 0 : rates.front();
@@ -273,7 +273,7 @@ bool offers_size(const Device& device, std::uint32_t format, const Request& requ
            });
 }
 
-// Formats from the best to the worst for what is asked.
+// Formats from the best to the worst for the request.
 std::vector<std::uint32_t> ranked_formats(const Device& device,
                                           const std::vector<std::uint32_t>& formats,
                                           const Request& request) {
@@ -289,7 +289,7 @@ std::vector<std::uint32_t> ranked_formats(const Device& device,
         int cost = cost_of(layout, request.colour);
         if (!offers_size(device, format, request)) cost += 1000;
         const double rate = rate_at(device, format, request);
-        // uncompressed pictures over USB 2 are slow when they are large
+        // large uncompressed frames are slow over USB 2
         if (rate > 0 && rate < 0.8 * request.fps) cost += 100;
         choices.push_back({format, cost});
     }
@@ -406,7 +406,7 @@ public:
     const std::string& error() const override { return error_; }
     std::string description() const override {
         return size_text(mode_.width, mode_.height) + " " + video::layout_name(mode_.layout) +
-               (mode_.fps > 0 ? ", " + rate_text(mode_.fps) + " frames a second" : "") + " (" +
+               (mode_.fps > 0 ? ", " + rate_text(mode_.fps) + " frames per second" : "") + " (" +
                mode_.card + ", " + mode_.driver + ")";
     }
     std::uint64_t dropped() const override { return lost_; }
@@ -575,8 +575,8 @@ private:
                " s: the driver has stalled";
     }
 
-    // Drivers count frames that they could not deliver; ours count from 0 and go on where a driver
-    // begins anew.
+    // Drivers count frames that they could not deliver; our numbers start at 0 and continue where a
+    // driver restarts.
     void count_lost(std::uint32_t sequence) {
         const std::uint32_t step = sequence - last_sequence_;
         const bool plausible = begun_ && step >= 1 && step < 100000;
@@ -585,7 +585,7 @@ private:
         begun_ = true;
         last_sequence_ = sequence;
     }
-    // The driver's stamp when it is of our clock and believable, else now.
+    // The driver's time stamp if it is of our clock and plausible, else now.
     static std::uint64_t stamp(const v4l2_buffer& buffer) {
         const std::uint64_t now = video::monotonic_ns();
         const bool monotonic =
@@ -738,7 +738,8 @@ std::vector<CameraInfo> list_cameras(DeviceCalls& calls) {
     std::vector<CameraInfo> found;
     for (const auto& [number, path] : paths) {
         CameraInfo info;
-        // What cannot be opened is shown with the reason; what is no capture device is not.
+        // Devices that cannot be opened are listed with the reason; those that do not capture are
+        // left out.
         if (!describe_camera(path, calls, info) && (info.problem.empty() || !info.driver.empty()))
             continue;
         info.by_id = by_id_of(path);

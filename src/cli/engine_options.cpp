@@ -40,7 +40,7 @@ void add_detector_options(CLI::App& app, EngineOptions& options) {
     Config& config = options.setup.config;
     const char* group = "Detector";
     app.add_option("--threads", options.threads,
-                   "Threads that look for faces; 0: one for each processor")
+                   "Threads that search for faces; 0: one per processor")
         ->check(CLI::Range(0, 64))
         ->type_name("COUNT")
         ->group(group);
@@ -50,22 +50,22 @@ void add_detector_options(CLI::App& app, EngineOptions& options) {
         ->check(CLI::Range(0, top))
         ->type_name("PIXELS")
         ->group(group);
-    app.add_option("--max-face", config.detector.max_size, "Largest face in pixels; 0: the picture")
+    app.add_option("--max-face", config.detector.max_size, "Largest face in pixels; 0: no limit")
         ->check(CLI::Range(0, top))
         ->type_name("PIXELS")
         ->group(group);
     app.add_option("--min-neighbors", config.detector.min_neighbors,
-                   "Agreeing windows that make a face; more: fewer false ones")
+                   "Agreeing windows needed for a face; more give fewer false ones")
         ->check(CLI::Range(0, 1000000))
         ->type_name("COUNT")
         ->group(group);
     app.add_option("--scale-factor", config.detector.scale_factor,
-                   "Step from one face size to the next; smaller finds more, slower")
+                   "Step from one face size to the next; smaller ones find more and take longer")
         ->check(CLI::Range(1.001, 1e6))
         ->type_name("FACTOR")
         ->group(group);
     app.add_option("--max-width", config.detect_width,
-                   "Shrink wider pictures to this width to find faces; 0: never")
+                   "Search wider images at this width; 0: never")
         ->check(CLI::Range(0, top))
         ->type_name("PIXELS")
         ->group(group);
@@ -91,7 +91,7 @@ bool find_isa(const std::string& name, Isa& out) {
         if (name == isa_name(isa)) return true;
         names += std::string(", ") + isa_name(isa);
     }
-    complain("instruction set \"" + name + "\" does not run here; there is " + names);
+    complain("instruction set \"" + name + "\" is not available here; available: " + names);
     return false;
 }
 
@@ -103,7 +103,7 @@ std::unique_ptr<host::EngineOwner> open_engine(EngineOptions& options, int& exit
         return nullptr;
     }
     if (!std::isfinite(detector.scale_factor)) {  // which the range check lets through
-        complain("--scale-factor is no number");
+        complain("--scale-factor is not a number");
         return nullptr;
     }
     if (!find_isa(options.isa, options.setup.config.isa)) return nullptr;

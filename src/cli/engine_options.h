@@ -26,13 +26,13 @@ void add_weights_options(CLI::App& app, EngineOptions& options, bool with_cascad
 void add_isa_option(CLI::App& app, std::string& isa);
 void add_detector_options(CLI::App& app, EngineOptions& options);
 
-// The instruction set of that name; false with a complaint when this build or processor does not
-// have it.
+// The instruction set of that name; false after printing an error if this build or processor lacks
+// it.
 bool find_isa(const std::string& name, Isa& out);
 // Every one that runs here, the plain one first.
 std::span<const Isa> available_isas();
 
-// Engine of the options; null with a complaint and `exit_code` otherwise.
+// The engine of these options; null after printing an error, with `exit_code` set.
 std::unique_ptr<host::EngineOwner> open_engine(EngineOptions& options, int& exit_code);
 
 // Whether the engine's detector, if it has one, can search an image of that size.

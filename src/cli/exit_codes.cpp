@@ -5,7 +5,8 @@ namespace mien::cli {
 
 const char* const exit_code_help =
     "Exit code: 0 done (also with no face), 1 a result could not be written, 2 wrong usage,\n"
-    "  3 an input could not be read (the others are done), 4 weights unusable, 130 interrupted.\n"
+    "  3 an input could not be read (the others are processed), 4 weights unusable, 130 "
+    "interrupted.\n"
     "Results go to standard output, messages to standard error.\n";
 
 int exit_code_of(host::Error::Kind kind) {

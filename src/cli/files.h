@@ -12,7 +12,7 @@ namespace mien::cli {
 // The image in a file. What the decoder had to note is printed unless `quiet`.
 host::Result<host::Image> load_image(const std::string& path, bool quiet);
 
-// Makes the folder and those above it where they are missing; false with a complaint.
+// Makes the folder and missing parents; false after printing an error.
 bool make_folder(const std::string& folder);
 
 }  // namespace mien::cli

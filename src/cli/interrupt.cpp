@@ -25,7 +25,7 @@ void on_interrupt(int) {
 
 void catch_interrupts() {
     struct sigaction action{};
-    // without SA_RESTART: a read from a pipe that says nothing must end, too
+    // without SA_RESTART: a read from a silent pipe must end, too
     action.sa_handler = on_interrupt;
     ::sigaction(SIGINT, &action, nullptr);
     ::sigaction(SIGTERM, &action, nullptr);

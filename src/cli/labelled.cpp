@@ -10,7 +10,7 @@
 namespace mien::cli {
 
 void add_network_options(CLI::App& app, LabelledOptions& options) {
-    app.add_option("--model", options.model, "A .mien file; without it the one inside the program")
+    app.add_option("--model", options.model, "A .mien file; default: the one inside the program")
         ->type_name("FILE");
     app.add_flag("--gender", options.gender,
                  "The gender network instead of the expression network");
@@ -41,7 +41,7 @@ int read_faces(const LabelledOptions& options, host::LabelledFaces& faces,
     for (std::size_t i = 0; i < faces.size(); ++i) {
         if (interrupted()) return exit_interrupted;
         if (!options.quiet && i % 256 == 0)
-            show_progress(format("picture %zu of %zu", i, faces.size()));
+            show_progress(format("image %zu of %zu", i, faces.size()));
         const auto frame = faces.picture(i);
         if (!frame) {
             complain(faces.name(i), frame.error().text);

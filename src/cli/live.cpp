@@ -22,44 +22,42 @@
 namespace mien::cli {
 
 void add_live_options(CLI::App& app, LiveOptions& options) {
-    app.add_flag(
-        "--json", options.json,
-        "One JSON object a frame, each on one line; also when standard output is no terminal");
-    app.add_flag("--window", options.window, "Show the live picture; q ends");
-    app.add_option("--mjpeg", options.mjpeg,
-                   "Serve the live picture to browsers, without any password")
+    app.add_flag("--json", options.json,
+                 "Print one JSON object per frame, one per line; also if stdout is not a terminal");
+    app.add_flag("--window", options.window, "Show a live view; q ends");
+    app.add_option("--mjpeg", options.mjpeg, "Serve a live view to browsers, without a password")
         ->type_name("[ADDRESS:]PORT");
-    app.add_option("--record", options.record, "Keep the picture with its marks, as motion JPEG")
+    app.add_option("--record", options.record, "Record annotated frames as motion JPEG")
         ->type_name("FILE.avi");
     app.add_flag("-y,--yes", options.overwrite, "Overwrite an existing recording");
-    app.add_option(
-           "--style", options.style,
-           "gender: both labels, boxes coloured by gender; emotion: coloured by expression;\n"
-           "explain: and which places of the face speak for it (red) or against it (blue)")
+    app.add_option("--style", options.style,
+                   "gender: both labels, boxes colored by gender; emotion: colored by expression;\n"
+                   "explain: and which parts of the face support it (red) or oppose it (blue)")
         ->check(CLI::IsMember({"gender", "emotion", "explain"}))
         ->type_name("NAME");
-    app.add_option("--frames", options.frames, "End after so many; 0: never")->type_name("COUNT");
-    app.add_option("--seconds", options.seconds, "End after so long; 0: never")
+    app.add_option("--frames", options.frames, "End after this many frames; 0: never")
+        ->type_name("COUNT");
+    app.add_option("--seconds", options.seconds, "End after this many seconds; 0: never")
         ->check(CLI::Range(0.0, 1e9))
         ->type_name("S");
     app.add_flag("-q,--quiet", options.quiet, "No summary at the end");
     const char* group = "Tracking";
     app.add_option("--smoothing", options.smoothing,
-                   "Of labels over frames: none, mode (of the last 10), average (exponential)")
+                   "How labels are smoothed: none, mode (of the last 10), average (exponential)")
         ->check(CLI::IsMember({"none", "mode", "average"}))
         ->type_name("NAME")
         ->group(group);
     app.add_option("--full-every", options.full_every,
-                   "Search every so many frames in full; 1: all, 0: the first")
+                   "Search every Nth frame in full; 1: all, 0: only the first")
         ->check(CLI::Range(0, 1000000))
         ->type_name("FRAMES")
         ->group(group);
     app.add_option("--cycle-ms", options.cycle_ms,
-                   "In this time all sizes and places are searched once")
+                   "Time in which all sizes and positions are searched once")
         ->check(CLI::Range(1, 60000))
         ->type_name("MS")
         ->group(group);
-    app.add_option("--budget-ms", options.budget_ms, "Aim for this much work a frame; 0: no limit")
+    app.add_option("--budget-ms", options.budget_ms, "Target for the work per frame; 0: no limit")
         ->check(CLI::Range(0.0, 1e6))
         ->type_name("MS")
         ->group(group);
@@ -70,7 +68,7 @@ void add_live_options(CLI::App& app, LiveOptions& options) {
         ->group(group);
     add_weights_options(app, options.engine, true);
     add_detector_options(app, options.engine);
-    options.engine.threads = 1;  // a live picture leaves the other processors to the robot
+    options.engine.threads = 1;  // live use leaves the other processors to the robot
 }
 
 bool parse_size(const std::string& text, int& width, int& height) {
@@ -115,8 +113,8 @@ std::size_t terminal_width() {
     return ::ioctl(1, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col - 1 : 79;
 }
 
-// Writes to standard output without ever blocking for good: a reader that stops reading must not
-// keep Ctrl-C out. A pipe that is ready takes PIPE_BUF bytes at once.
+// Writes to stdout without ever blocking forever: a reader that stops reading must not block
+// Ctrl-C. A pipe that is ready takes PIPE_BUF bytes at once.
 bool write_patiently(std::string_view text) {
     constexpr std::size_t at_once = 4096;
     while (!text.empty()) {

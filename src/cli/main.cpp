@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The program `mien`: which verb is meant? Each verb reads its own options (verb_*.cpp); nothing
-// else happens at start-up.
+// The program `mien`: chooses the verb. Each verb reads its own options (verb_*.cpp); nothing else
+// happens at start-up.
 #include <csignal>
 #include <exception>
 #include <string>
@@ -25,22 +25,22 @@ struct Verb {
     const char* summary;
 };
 constexpr Verb verbs[] = {
-    {"image", cli::run_image, "find every face in pictures, read expression and gender"},
-    {"classify", cli::run_classify, "the same for pictures that are one face each"},
+    {"image", cli::run_image, "find every face in images, read expression and gender"},
+    {"classify", cli::run_classify, "the same for images that are one face each"},
     {"camera", cli::run_camera, "the same for a camera, live"},
-    {"video", cli::run_video, "the same for films, numbered pictures and pipes"},
+    {"video", cli::run_video, "the same for films, numbered images and pipes"},
     {"serve", cli::run_serve, "the same as a web service, with a page"},
-    {"explain", cli::run_explain, "show which places of a face spoke for what was read"},
-    {"info", cli::run_info, "show what a weights file holds"},
+    {"explain", cli::run_explain, "show which parts of a face led to the answer"},
+    {"info", cli::run_info, "print what a weights file contains"},
     {"verify", cli::run_verify, "replay the test vectors inside a weights file"},
-    {"eval", cli::run_eval, "measure a network on labelled faces"},
+    {"eval", cli::run_eval, "measure a network on labeled faces"},
     {"report", cli::run_report, "the same as a page: mistakes with their maps, groups"},
     {"bench", cli::run_bench, "measure each step on this machine"},
 };
 
 std::string help_text() {
     std::string text =
-        "mien finds faces in pictures and reads their expression and gender.\n\nUsage: mien VERB "
+        "mien finds faces in images and reads their expression and gender.\n\nUsage: mien VERB "
         "[OPTIONS]\n\n";
     for (const Verb& verb : verbs) text += "  " + cli::padded(verb.name, 10) + verb.summary + "\n";
     text +=
@@ -112,7 +112,7 @@ int main(int argc, char** argv) {
     std::signal(SIGPIPE, SIG_IGN);
     try {
         return run(argc, argv);
-    } catch (const std::exception& error) {  // out of memory is the one that is thinkable
+    } catch (const std::exception& error) {  // std::bad_alloc is the only exception expected here
         cli::complain("internal error: " + std::string(error.what()));
         return cli::exit_output;
     }

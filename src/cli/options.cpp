@@ -28,7 +28,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
     return last[b.size()];
 }
 
-// First word left over that looks like an option; a lone "-" is none.
+// First remaining word that looks like an option; a lone "-" does not.
 std::string unknown_option(const CLI::App& app) {
     for (const std::string& word : app.remaining()) {
         if (word.size() > 1 && word[0] == '-') return word.substr(0, word.find('='));
@@ -94,7 +94,7 @@ int report_unknown_option(const CLI::App& app, const std::string& word) {
 
 std::string nearest(std::string_view word, std::span<const std::string> candidates) {
     std::string best;
-    // At most a third of the letters wrong, or the beginning of exactly that word.
+    // At most a third of the letters wrong, or a prefix of exactly one word.
     std::size_t best_distance = word.size() / 3 + 1;
     for (const std::string& candidate : candidates) {
         const bool begins = word.size() >= 4 && candidate.compare(0, word.size(), word) == 0;

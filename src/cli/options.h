@@ -9,14 +9,14 @@
 
 namespace mien::cli {
 
-// The word of `candidates` that is nearest to `word`, or empty when none is near.
+// The word of `candidates` nearest to `word`, or empty if none is near.
 std::string nearest(std::string_view word, std::span<const std::string> candidates);
 
 // A new verb's option parser.
 void style_app(CLI::App& app, const std::string& verb);
 
-// Parses the options of a verb. False when the program is to end with `exit_code`: help was
-// printed, or an error with the nearest option named.
+// Parses the options of a verb. False if the program must end with `exit_code`: help was printed,
+// or an error that names the nearest option.
 bool parse_options(CLI::App& app, int argc, char** argv, int& exit_code);
 
 }  // namespace mien::cli

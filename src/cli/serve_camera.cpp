@@ -27,8 +27,8 @@ void add_serve_camera_options(CLI::App& app, ServeCameraOptions& options) {
                    "YUV4MPEG2), at /stream.mjpg and /v1/events")
         ->type_name("DEVICE")
         ->group(group);
-    app.add_option("--size", options.size, "Size to ask for")->type_name("WxH")->group(group);
-    app.add_option("--fps", options.fps, "Frames a second to ask for")
+    app.add_option("--size", options.size, "Size to request")->type_name("WxH")->group(group);
+    app.add_option("--fps", options.fps, "Frames per second to request")
         ->check(CLI::Range(0.1, 1000.0))
         ->type_name("RATE")
         ->group(group);
@@ -37,11 +37,11 @@ void add_serve_camera_options(CLI::App& app, ServeCameraOptions& options) {
         ->type_name("NAME")
         ->group(group);
     app.add_option("--style", options.style,
-                   "gender: both labels, boxes coloured by gender; emotion: coloured by expression")
+                   "gender: both labels, boxes colored by gender; emotion: colored by expression")
         ->check(CLI::IsMember({"gender", "emotion"}))
         ->type_name("NAME")
         ->group(group);
-    app.add_option("--budget-ms", options.budget_ms, "Aim for this much work a frame; 0: no limit")
+    app.add_option("--budget-ms", options.budget_ms, "Target for the work per frame; 0: no limit")
         ->check(CLI::Range(0.0, 1e6))
         ->type_name("MS")
         ->group(group);

@@ -24,12 +24,11 @@ void complain(std::string_view text);
 // The same with the text of an error; returns the exit code that follows from its kind.
 int complain(std::string_view subject, const host::Error& error);
 
-// A line on stderr that the next one (or a complaint) writes over; empty removes it. Nothing if
-// stderr is no terminal.
+// A line on stderr that the next one (or an error) overwrites; empty removes it. Nothing if stderr
+// is not a terminal.
 void show_progress(std::string_view text);
 
-// Writes data to stdout at once; false when that is impossible, then output_exit_code() says how to
-// end.
+// Writes data to stdout at once; false on failure, for which output_exit_code() is the exit code.
 bool print(std::string_view text);
 int output_exit_code();
 

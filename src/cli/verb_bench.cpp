@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// mien bench: how long does each step take on this machine, and how much memory? The engine alone:
-// a picture is decoded once.
+// mien bench: time and memory of each step on this machine. The engine alone: the image is decoded
+// once.
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -41,7 +41,7 @@ struct BenchOptions {
     bool json = false;
 };
 
-// Milliseconds of one step, one entry a repetition.
+// Milliseconds of one step, one entry per repetition.
 struct Series {
     const char* name;
     std::vector<double> values;
@@ -60,10 +60,10 @@ struct Series {
 struct BenchResult {
     int width = 0, height = 0;
     bool generated = false;
-    // found in the picture; per-face steps are over max(faces, 1) faces
+    // found in the image; per-face steps are over max(faces, 1) faces
     int faces = 0;
-    Series gray{"gray", {}}, detect{"detect", {}}, crop{"crop a face", {}},
-        emotion{"emotion a face", {}}, gender{"gender a face", {}}, total{"whole picture", {}};
+    Series gray{"gray", {}}, detect{"detect", {}}, crop{"crop per face", {}},
+        emotion{"emotion per face", {}}, gender{"gender per face", {}}, total{"whole image", {}};
     std::int64_t windows = 0;
     std::size_t memory_bytes = 0;
     std::string isa;
@@ -124,7 +124,7 @@ host::Result<> run_once(host::EngineOwner& engine, const host::Image& image, Ben
     result.detect.values.push_back(report.times.detect);
     const host::StepTimes* per_face = &report.times;
     if (report.faces.empty()) {
-        // Without a face the middle of the picture stands in for one.
+        // Without a face, a box in the middle is used instead.
         const int side = std::max(1, std::min(image.width, image.height) / 3);
         const Rect middle = {(image.width - side) / 2, (image.height - side) / 2, side, side};
         if (const host::Result<> done = engine.classify(image.frame(), middle, face); !done)
@@ -243,7 +243,7 @@ int bench(BenchOptions& options) {
     result.width = image->width;
     result.height = image->height;
     result.generated = options.photo.empty();
-    constexpr int warm_up = 2;  // first touches of memory and caches are not what is asked
+    constexpr int warm_up = 2;  // first touches of memory and caches are not measured
     for (int i = 0; i < options.repeat + warm_up; ++i) {
         if (interrupted()) return exit_interrupted;
         if (i == warm_up) {
@@ -252,7 +252,7 @@ int bench(BenchOptions& options) {
                 series->values.clear();
         }
         if (const host::Result<> done = run_once(*engine, *image, result); !done)
-            return complain(options.photo.empty() ? "generated picture" : options.photo,
+            return complain(options.photo.empty() ? "generated image" : options.photo,
                             done.error());
     }
     result.memory_bytes = engine->memory_bytes();
@@ -264,8 +264,7 @@ int bench(BenchOptions& options) {
     return output_exit_code();
 }
 
-// A camera, or frames on standard input, read for a while: what comes out is how it went, not what
-// was seen.
+// A camera, or frames on stdin, read for a while; prints statistics, not faces.
 int bench_live(BenchOptions& options) {
     camera::Request request;
     request.path = options.live;
@@ -302,23 +301,23 @@ int run_bench(int argc, char** argv) {
     style_app(app, "bench");
     BenchOptions options;
     app.add_option("PHOTO", options.photo,
-                   "A picture with faces; without it a generated one of 640 x 480")
+                   "An image with faces; by default a generated one of 640 x 480")
         ->type_name("");
-    app.add_option("--repeat", options.repeat, "Measurements after two to warm up")
+    app.add_option("--repeat", options.repeat, "Measurements, after two for warm-up")
         ->check(CLI::Range(1, 100000))
         ->type_name("COUNT");
     app.add_option("--live", options.live,
                    "Measure a camera, or frames on standard input (-), from time stamp to result")
         ->type_name("DEVICE");
     app.add_option("--seconds", options.seconds,
-                   "End --live after so long (default: 10, or none with --frames)")
+                   "End --live after this time (default: 10, or none with --frames)")
         ->check(CLI::Range(0.1, 1e9))
         ->type_name("S");
     app.add_option("--frames", options.frames,
-                   "End --live after so many, or after --seconds if that is sooner")
+                   "End --live after this many, or after --seconds if that is sooner")
         ->type_name("COUNT");
-    app.add_option("--size", options.size, "To ask the camera of --live for")->type_name("WxH");
-    app.add_option("--fps", options.fps, "To ask the camera of --live for")
+    app.add_option("--size", options.size, "Requested from the camera of --live")->type_name("WxH");
+    app.add_option("--fps", options.fps, "Requested from the camera of --live")
         ->check(CLI::Range(0.1, 1000.0))
         ->type_name("RATE");
     app.add_flag("--json", options.json, "As one JSON object");

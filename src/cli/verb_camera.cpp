@@ -25,7 +25,7 @@ std::string rates_text(const std::vector<double>& rates) {
     std::string text;
     for (std::size_t i = 0; i < rates.size() && i < 6; ++i)
         text += (i > 0 ? ", " : " at ") + format("%.4g", rates[i]);
-    return text + (rates.size() > 6 ? ", ..." : "") + (rates.empty() ? "" : " frames a second");
+    return text + (rates.size() > 6 ? ", ..." : "") + (rates.empty() ? "" : " frames per second");
 }
 
 Json camera_json(const camera::CameraInfo& info) {
@@ -74,11 +74,10 @@ int list(bool json) {
                 text += "    " + entry.name +
                         (size.stepwise ? format("  up to %d x %d", size.width, size.height)
                                        : format("  %d x %d", size.width, size.height)) +
-                        rates_text(size.rates) + (entry.usable ? "" : "  (not read by mien)") +
-                        "\n";
+                        rates_text(size.rates) + (entry.usable ? "" : "  (not supported)") + "\n";
             }
             if (entry.sizes.empty())
-                text += "    " + entry.name + (entry.usable ? "" : "  (not read by mien)") + "\n";
+                text += "    " + entry.name + (entry.usable ? "" : "  (not supported)") + "\n";
         }
     }
     print(cameras.empty() ? "no camera found\n" : text);
@@ -120,22 +119,23 @@ int watch(CameraOptions& options) {
 
 int run_camera(int argc, char** argv) {
     CLI::App app(
-        "Reads the faces in front of a camera until Ctrl-C, SIGTERM or q; that is exit code 0.\n");
+        "Reads the faces in front of a camera until Ctrl-C, SIGTERM or q, which end with exit code "
+        "0.\n");
     style_app(app, "camera");
     CameraOptions options;
     app.add_option("DEVICE", options.device,
-                   "/dev/videoN or a name under /dev/v4l; /dev/video0 without")
+                   "/dev/videoN or a name under /dev/v4l; default /dev/video0")
         ->type_name("");
-    app.add_flag("--list", options.list, "Show the cameras with their formats, sizes and rates");
-    app.add_option("--size", options.size, "Size to ask for")->type_name("WxH");
-    app.add_option("--fps", options.fps, "Frames a second to ask for")
+    app.add_flag("--list", options.list, "List the cameras with their formats, sizes and rates");
+    app.add_option("--size", options.size, "Size to request")->type_name("WxH");
+    app.add_option("--fps", options.fps, "Frames per second to request")
         ->check(CLI::Range(0.1, 1000.0))
         ->type_name("RATE");
     app.add_option("--format", options.format,
                    std::string("best (what costs least), ") + video::layout_names)
         ->type_name("NAME");
     app.add_flag("--reconnect", options.reconnect,
-                 "Wait for a camera that is not there or goes away");
+                 "Wait for a camera that is missing or unplugged");
     add_live_options(app, options.live);
     int code = exit_done;
     if (!parse_options(app, argc, argv, code)) return code;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// mien eval: how often is a network right on labelled faces? Accuracy, per class figures, confusion
-// matrix, calibration.
+// mien eval: measures a network on labeled faces: accuracy, per class figures, confusion matrix,
+// calibration.
 #include "cli/engine_options.h"
 #include "cli/exit_codes.h"
 #include "cli/interrupt.h"
@@ -57,7 +57,7 @@ int run(EvalOptions& options) {
     for (const auto& [reason, count] : faces->rejected())
         complain(options.data, format("%zu left out: %s", count, reason.c_str()));
     if (scores.count() == 0) {
-        complain(options.data, "no picture could be read");
+        complain(options.data, "no image could be read");
         return exit_input;
     }
     if (!options.scores_file.empty()) {
@@ -81,15 +81,15 @@ int run(EvalOptions& options) {
 int run_eval(int argc, char** argv) {
     EvalOptions options;
     CLI::App app(
-        "Measures a network on labelled faces: accuracy, precision, recall, F1, confusion matrix, "
+        "Measures a network on labeled faces: accuracy, precision, recall, F1, confusion matrix, "
         "calibration.\n"
-        "DATA is a folder with a sub-folder a class, or a NumPy .npz with `images` and "
+        "DATA is a folder with one sub-folder per class, or a NumPy .npz with `images` and "
         "`labels`.\n");
     style_app(app, "eval");
     app.add_option("DATA", options.data, "Folder or .npz")->required()->type_name("");
     add_network_options(app, options);
     app.add_option("--scores", options.scores_file,
-                   "Write label and probabilities of each picture as CSV")
+                   "Write label and probabilities of each image as CSV")
         ->type_name("FILE");
     app.add_flag("--json", options.json, "One JSON object");
     app.add_flag("-y,--yes", options.overwrite, "Overwrite an existing file");

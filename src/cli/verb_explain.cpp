@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// mien explain: which places of a face spoke for what a network said? Maps by several methods, as a
-// contact sheet and as numbers.
+// mien explain: shows which parts of a face led to a network's answer: maps by several methods, as
+// a contact sheet and as numbers.
 #include "cli/engine_options.h"
 #include "cli/exit_codes.h"
 #include "cli/files.h"
@@ -39,7 +39,7 @@ struct ExplainOptions {
     int seed = 1;
 };
 
-// One network, and what is asked of it.
+// One network, and the question.
 struct Question {
     Head head;
     const Model* model;
@@ -60,7 +60,7 @@ struct Row {
     std::size_t face = 0;
     Question* question = nullptr;
     int class_index = 0;
-    Rect crop;                         // of the picture that the maps cover
+    Rect crop;                         // of the image that the maps cover
     std::vector<std::uint8_t> pixels;  // what the network saw
     std::vector<float> probabilities;  // of the engine
     double forward_ms = 0;
@@ -73,9 +73,9 @@ public:
                std::vector<Method> methods, std::vector<Question>& questions)
         : options_(options), engine_(engine), methods_(std::move(methods)), questions_(questions) {}
 
-    // 0, or what was wrong with this picture.
+    // 0, or the error code of this image.
     int run(const std::string& path);
-    // The sheet of all pictures since the last call.
+    // The sheet of all images since the last call.
     int write_sheet(const std::string& path);
     bool has_rows() const { return !rows_.empty(); }
 
@@ -281,10 +281,10 @@ Json ExplainRun::json_of(const std::string& path, const host::ImageReport& repor
             {"faces", std::move(faces)}};
 }
 
-// Where the map is largest, in words and in hundredths of the crop.
+// Where the map is largest, in words and in percent of the crop.
 std::string strongest(const explain::Heatmap& map) {
     const auto top = std::max_element(map.values.begin(), map.values.end());
-    if (top == map.values.end() || !(*top > 0)) return "nothing speaks for it";
+    if (top == map.values.end() || !(*top > 0)) return "nothing supports it";
     const auto at = static_cast<int>(top - map.values.begin());
     const double x = (at % map.width + 0.5) / map.width, y = (at / map.width + 0.5) / map.height;
     static constexpr const char* rows[] = {"upper", "middle", "lower"};
@@ -322,8 +322,8 @@ int ExplainRun::write_sheet(const std::string& path) {
         if (row.face.width != side) row.face = report::tile_of(row.face.frame(), side);
     const host::Image image = report::sheet(rows_, side);
     if (left_out_ > 0)
-        complain(path, format("a sheet has %zu rows; %zu more are not on it", report::max_rows,
-                              left_out_));
+        complain(path, format("a sheet has at most %zu rows; %zu more were left out",
+                              report::max_rows, left_out_));
     rows_.clear();
     left_out_ = 0;
     const auto bytes = host::encode_image(
@@ -360,7 +360,7 @@ bool read_methods(const ExplainOptions& options, std::vector<Method>& methods) {
     return true;
 }
 
-// Which networks are asked, and what; false with a complaint.
+// The networks and questions; false after printing an error.
 bool read_questions(const ExplainOptions& options, const host::EngineOwner& engine,
                     std::vector<Question>& questions) {
     std::vector<std::string> classes, layers;
@@ -394,7 +394,7 @@ bool read_questions(const ExplainOptions& options, const host::EngineOwner& engi
     }
     if (!questions.empty()) return true;
     if (classes.empty())
-        complain("--head " + options.head, "there is no such network");
+        complain("--head " + options.head, "not loaded");
     else if (!options.class_name.empty() &&
              std::none_of(classes.begin(), classes.end(), [&](const std::string& c) {
                  return host::class_index({c}, options.class_name) == 0;
@@ -405,7 +405,7 @@ bool read_questions(const ExplainOptions& options, const host::EngineOwner& engi
     } else {
         const std::string near = nearest(options.layer, layers);
         complain("--layer " + options.layer,
-                 "no network that is asked has such a layer" +
+                 "no selected network has this layer" +
                      (near.empty() ? std::string("; `mien info` lists them")
                                    : ", did you mean " + near + "?"));
     }
@@ -426,7 +426,7 @@ int check_out(const ExplainOptions& options) {
 // Draws what was explained since the last sheet; never over an image that is read.
 int draw_sheet(ExplainRun& work, const std::string& target, const host::FileSet& sources) {
     if (!sources.contains(target)) return work.write_sheet(target);
-    complain(target, "would overwrite a picture that is read");
+    complain(target, "would overwrite an input image");
     return exit_output;
 }
 
@@ -437,7 +437,7 @@ int run_files(const ExplainOptions& options, bool to_folder, std::span<const std
     std::size_t done = 0;
     for (const std::string& file : files) {
         if (!options.quiet && files.size() > 1 && !is_terminal(1))
-            show_progress(format("picture %zu of %zu", ++done, files.size()));
+            show_progress(format("image %zu of %zu", ++done, files.size()));
         int code = interrupted() ? int{exit_interrupted} : work.run(file);
         if (code == exit_done && to_folder && work.has_rows()) {
             const std::string name = names.claim(host::stem_of(file) + ".explain", ".png");
@@ -450,7 +450,7 @@ int run_files(const ExplainOptions& options, bool to_folder, std::span<const std
     show_progress("");
     if (options.out.empty() || to_folder) return worst;
     if (work.has_rows()) return std::max(worst, draw_sheet(work, options.out, sources));
-    complain(options.out, "not written: there is no face to explain");
+    complain(options.out, "not written: no face found");
     return worst;
 }
 
@@ -458,7 +458,7 @@ int run(ExplainOptions& options) {
     std::vector<Method> methods;
     std::vector<Question> questions;
     if (!read_methods(options, methods)) return exit_usage;
-    // A file is one sheet of everything; a folder gets a sheet for each picture.
+    // A file is one sheet of everything; a folder gets one sheet per image.
     const bool to_folder =
         !options.out.empty() && (options.out.back() == '/' || host::is_folder(options.out));
     int code = exit_done;
@@ -489,16 +489,16 @@ int run(ExplainOptions& options) {
 int run_explain(int argc, char** argv) {
     ExplainOptions options;
     CLI::App app(
-        "Shows which places of a face spoke for what the networks said: maps over the face, by "
+        "Shows which parts of a face led to the networks' answers, as maps over the face by "
         "several methods.\n"
-        "What they mean, and what not: docs/EXPLAIN.md.\n");
+        "How to read them: docs/EXPLAIN.md.\n");
     style_app(app, "explain");
-    app.add_option("PHOTO", options.inputs, "Pictures, or folders of them")
+    app.add_option("PHOTO", options.inputs, "Images, or folders of them")
         ->required()
         ->type_name("");
     app.add_option("-o,--out", options.out,
                    "Draw the maps: a .png or .jpg with all faces, or a folder with a sheet for "
-                   "each picture")
+                   "each image")
         ->type_name("PATH");
     app.add_option("--method", options.methods,
                    "cam, grad-cam, guided, guided-cam, gradient, occlusion, original-cam, "
@@ -516,15 +516,16 @@ int run_explain(int argc, char** argv) {
     app.add_option("--layer", options.layer,
                    "Where Grad-CAM and the original's methods look; `mien info` lists the layers")
         ->type_name("NAME");
-    app.add_flag("--crop", options.crops, "The pictures are a face each, cut out already");
+    app.add_flag("--crop", options.crops, "Each image is one face, already cut out");
     app.add_flag("--sanity", options.sanity,
                  "Also compare each map with that of the same network with shuffled weights");
-    app.add_option("--seed", options.seed, "Of the shuffling")
+    app.add_option("--seed", options.seed, "Seed of the shuffling")
         ->check(CLI::Range(0, 1000000000))
         ->type_name("N");
     app.add_flag("--integers", options.integers,
-                 "Take the file's integer weights even where it has the float ones");
-    app.add_flag("--json", options.json, "One JSON object a picture, with the maps as numbers");
+                 "Use the file's integer weights even if it has float ones");
+    app.add_flag("--json", options.json,
+                 "Print one JSON object per image, with the maps as numbers");
     app.add_flag("-y,--yes", options.overwrite, "Overwrite existing results");
     app.add_flag("-q,--quiet", options.quiet, "No progress and no notes");
     add_weights_options(app, options.engine, true);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// mien image, mien classify: from picture files to results, drawn pictures and network inputs.
-// Both go through one loop; they differ in whether faces are sought or the picture is one.
+// mien image, mien classify: from image files to results, annotated images and network inputs. Both
+// use one loop; they differ in whether faces are searched or the image is one.
 #include <algorithm>
 #include <filesystem>
 #include <optional>
@@ -36,30 +36,30 @@ struct PhotoOptions {
 // ---- options ----
 
 void add_common_options(CLI::App& app, PhotoOptions& options) {
-    app.add_flag("--json", options.json, "One JSON object a picture, each on one line");
+    app.add_flag("--json", options.json, "Print one JSON object per image, one per line");
     app.add_flag("--top", options.top,
                  "All expressions with their scores, best first, and a sentence");
     app.add_option("--dump-crop", options.crop_folder,
-                   "Save what the networks were given, as PNG files")
+                   "Save the networks' input pixels as PNG files")
         ->type_name("FOLDER");
     app.add_flag("-y,--yes", options.overwrite, "Overwrite existing results");
-    app.add_flag("-q,--quiet", options.quiet, "No progress and no notes; errors are still told");
+    app.add_flag("-q,--quiet", options.quiet, "No progress and no notes; errors are still printed");
     add_weights_options(app, options.engine, options.detect);
 }
 
 bool parse_image(int argc, char** argv, PhotoOptions& options, int& exit_code) {
     CLI::App app(
-        "Finds every face in pictures and reads its expression and gender.\n"
-        "Pictures: JPEG, PNG, BMP, GIF (first frame), PNM; turned as their EXIF says.\n");
+        "Finds every face in images and reads its expression and gender.\n"
+        "Formats: JPEG, PNG, BMP, GIF (first frame), PNM; rotated as their EXIF asks.\n");
     style_app(app, "image");
-    app.add_option("PHOTO", options.inputs, "Pictures, or folders of them")
+    app.add_option("PHOTO", options.inputs, "Images, or folders of them")
         ->required()
         ->type_name("");
     app.add_option("-o,--out", options.out,
-                   "Write the picture with boxes and labels: a .png or .jpg, or a folder\n"
-                   "(needed for several pictures; made if missing)")
+                   "Write annotated images: a .png or .jpg file, or a folder\n"
+                   "(required for several images; created if missing)")
         ->type_name("PATH");
-    app.add_option("--style", options.style, "What colours the boxes: gender or emotion")
+    app.add_option("--style", options.style, "Color the boxes by gender or emotion")
         ->check(CLI::IsMember({"gender", "emotion"}))
         ->type_name("NAME");
     add_common_options(app, options);
@@ -69,9 +69,9 @@ bool parse_image(int argc, char** argv, PhotoOptions& options, int& exit_code) {
 
 bool parse_classify(int argc, char** argv, PhotoOptions& options, int& exit_code) {
     CLI::App app(
-        "Reads expression and gender of pictures that are one face each, cut out already.\n");
+        "Reads expression and gender of images that are one face each, already cut out.\n");
     style_app(app, "classify");
-    app.add_option("CROP", options.inputs, "Pictures of one face, or folders of them")
+    app.add_option("CROP", options.inputs, "Images of one face, or folders of them")
         ->required()
         ->type_name("");
     add_common_options(app, options);
@@ -82,13 +82,13 @@ bool parse_classify(int argc, char** argv, PhotoOptions& options, int& exit_code
 
 struct OutputPlan {
     bool draw = false;
-    std::string file;    // all of it for one picture
-    std::string folder;  // or: the folder for each
+    std::string file;    // a file, for one image
+    std::string folder;  // or a folder, for several
     host::ImageFormat file_format = host::ImageFormat::png;
     host::Overwrite overwrite = host::Overwrite::no;
 };
 
-// False with a complaint and the exit code.
+// False after printing an error, with the exit code.
 bool plan_output(const PhotoOptions& options, OutputPlan& plan, int& exit_code) {
     plan.overwrite = options.overwrite ? host::Overwrite::yes : host::Overwrite::no;
     exit_code = exit_output;
@@ -99,7 +99,7 @@ bool plan_output(const PhotoOptions& options, OutputPlan& plan, int& exit_code) 
     const bool one_picture = options.inputs.size() == 1 && !host::is_folder(options.inputs[0]);
     const bool names_folder = options.out.back() == '/' || host::is_folder(options.out);
     if (one_picture && !names_folder) {
-        // Not a file type of ours, but a place where any type goes.
+        // Not a known file type, but a place where any type goes.
         std::error_code ignored;
         const bool is_device = std::filesystem::is_character_file(options.out, ignored);
         if (!format && !is_device) {
@@ -112,7 +112,7 @@ bool plan_output(const PhotoOptions& options, OutputPlan& plan, int& exit_code) 
         return true;
     }
     if (format && !names_folder) {
-        complain("--out " + options.out, "several pictures need a folder");
+        complain("--out " + options.out, "several images need a folder");
         exit_code = exit_usage;
         return false;
     }
@@ -122,7 +122,7 @@ bool plan_output(const PhotoOptions& options, OutputPlan& plan, int& exit_code) 
 
 // ---- the work ----
 
-// Everything of one run. A picture's steps return an error code and have complained already.
+// One run. The steps of an image return an error code after printing the error.
 class PhotoRun {
 public:
     PhotoRun(const PhotoOptions& options, const OutputPlan& plan, host::EngineOwner& engine,
@@ -135,7 +135,7 @@ public:
                                                              : std::span<const std::string>()),
           color_(use_color()) {}
 
-    // 0, or what was wrong with this picture.
+    // 0, or the error code of this image.
     int run(const std::string& path);
 
 private:
@@ -172,7 +172,7 @@ int PhotoRun::fail(const std::string& subject, const host::Error& error) {
 int PhotoRun::run(const std::string& path) {
     source_ = path;
     const double start = host::now_ms();
-    // Settled before the work: a result that must not be written costs nothing.
+    // Checked before the work: a result that must not be written costs nothing.
     if (!plan_.file.empty() && plan_.overwrite == host::Overwrite::no &&
         host::would_overwrite(plan_.file)) {
         return fail(plan_.file, host::Error::output("exists already (-y overwrites)"));
@@ -236,7 +236,7 @@ int PhotoRun::write_picture(const std::string& path, const Frame& frame, host::I
     if (!bytes) return fail(path, bytes.error());
     if (interrupted()) return exit_interrupted;
     if (sources_.contains(path))
-        return fail(path, host::Error::output("would overwrite a picture that is read"));
+        return fail(path, host::Error::output("would overwrite an input image"));
     if (const host::Result<> done = host::write_file(path, *bytes, plan_.overwrite); !done)
         return fail(path, done.error());
     return exit_done;
@@ -293,11 +293,11 @@ int run_photos(PhotoOptions& options) {
         worst = exit_input;
     }
     PhotoRun run(options, plan, *engine, inputs.files);
-    // In a terminal the results themselves show how far it is.
+    // In a terminal the results themselves show progress.
     const bool progress = !options.quiet && inputs.files.size() > 1 && !is_terminal(1);
     std::size_t done = 0;
     for (const std::string& file : inputs.files) {
-        if (progress) show_progress(format("picture %zu of %zu", ++done, inputs.files.size()));
+        if (progress) show_progress(format("image %zu of %zu", ++done, inputs.files.size()));
         code = interrupted() ? int{exit_interrupted} : run.run(file);
         if (code == exit_interrupted || code == exit_closed_pipe) return code;
         if (const int output = output_exit_code(); output != exit_done) return output;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// mien info: what does a weights file hold? Shapes, cost, labels and provenance, as text or JSON.
+// mien info: prints the shapes, cost, labels and provenance of a weights file, as text or JSON.
 #include <nlohmann/json.hpp>
 
 #include "cli/exit_codes.h"
@@ -129,7 +129,7 @@ std::string layer_text(const Model& model, int index) {
                   static_cast<int>(layer.name.size()), layer.name.data());
 }
 
-// Provenance line by line; long texts (a licence) by their first line.
+// Provenance line by line; long texts (a license) by their first line.
 std::string meta_text(std::string_view meta) {
     const Json json = meta_json(meta);
     if (!json.is_object()) return "";

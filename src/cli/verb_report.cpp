@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// mien report: a labelled set as one page: figures, confusions, groups, and the most confident
+// mien report: a labeled set as one page: figures, confusions, groups, and the most confident
 // mistakes with what the network looked at.
 #include "cli/engine_options.h"
 #include "cli/exit_codes.h"
@@ -50,7 +50,7 @@ void sort_into_groups(const report::GroupTable& table, report::Page& page, std::
             property.of_sample.push_back(index);
         }
     }
-    // In the order of the alphabet, whatever the order of the pictures.
+    // In alphabetical order, whatever the order of the images.
     for (report::Property& property : page.properties) {
         std::vector<std::string> sorted = property.values;
         std::sort(sorted.begin(), sorted.end());
@@ -64,7 +64,7 @@ void sort_into_groups(const report::GroupTable& table, report::Page& page, std::
     }
 }
 
-// The surest wrong answers, with their maps.
+// The most confident wrong answers, with their maps.
 int show_mistakes(const ReportOptions& options, explain::Method method, host::LabelledFaces& faces,
                   host::EngineOwner& engine, const std::vector<std::size_t>& rows,
                   report::Page& page) {
@@ -81,7 +81,7 @@ int show_mistakes(const ReportOptions& options, explain::Method method, host::La
         if (interrupted()) return exit_interrupted;
         const auto frame = faces.picture(rows[i]);
         host::ImageReport again;
-        // it could be read before; the file has gone since
+        // it was readable before; the file has gone since
         if (!frame || !engine.classify_crop(*frame, again)) continue;
         report::Mistake mistake;
         mistake.sample = i;
@@ -143,7 +143,7 @@ int measure(const ReportOptions& options, host::LabelledFaces& faces, host::Engi
     }
     if (unreadable > 0) page.left_out.emplace_back("could not be read", unreadable);
     if (!page.samples.empty()) return exit_done;
-    complain(options.data, "no picture could be read");
+    complain(options.data, "no image could be read");
     return exit_input;
 }
 
@@ -152,12 +152,12 @@ int add_groups(const ReportOptions& options, const report::GroupTable& table, re
     sort_into_groups(table, page, unknown);
     if (unknown == page.samples.size()) {
         complain(options.groups,
-                 "names none of the pictures; the first is '" + page.samples[0].name + "'");
+                 "names none of the images; the first is '" + page.samples[0].name + "'");
         return exit_input;
     }
     if (unknown > 0 && !options.quiet)
         complain(options.groups,
-                 format("%zu of %zu pictures are not in it", unknown, page.samples.size()));
+                 format("%zu of %zu images are not in it", unknown, page.samples.size()));
     return exit_done;
 }
 
@@ -219,27 +219,28 @@ int run(ReportOptions& options) {
 int run_report(int argc, char** argv) {
     ReportOptions options;
     CLI::App app(
-        "Measures a network on labelled faces, as `mien eval` does, and writes one page that holds "
+        "Measures a network on labeled faces, as `mien eval` does, and writes one page with "
         "everything: confusions, reliability,\n"
         "precision and recall, results by group, and the most confident mistakes with what the "
         "network looked at.\n");
     style_app(app, "report");
-    app.add_option("DATA", options.data,
-                   "Folder with a sub-folder a class, or a NumPy .npz with `images` and `labels`")
+    app.add_option(
+           "DATA", options.data,
+           "Folder with one sub-folder per class, or a NumPy .npz with `images` and `labels`")
         ->required()
         ->type_name("");
     app.add_option("-o,--out", options.out, "The page")->required()->type_name("FILE.html");
     add_network_options(app, options);
-    app.add_option(
-           "--groups", options.groups,
-           "A table, comma or tab separated: the picture's name (or row), then a column a property")
+    app.add_option("--groups", options.groups,
+                   "A table, comma or tab separated: the image's name (or row), then one column "
+                   "per property")
         ->type_name("FILE");
-    app.add_option("--mistakes", options.mistakes, "How many to show")
+    app.add_option("--mistakes", options.mistakes, "Number of mistakes to show")
         ->check(CLI::Range(0, 1000))
         ->type_name("COUNT");
-    app.add_option("--method", options.method, "Of the maps; see `mien explain --help`")
+    app.add_option("--method", options.method, "Method of the maps; see `mien explain --help`")
         ->type_name("NAME");
-    app.add_flag("--json", options.json, "The figures as one JSON object, beside the page");
+    app.add_flag("--json", options.json, "Also print the figures as one JSON object");
     app.add_flag("-y,--yes", options.overwrite, "Overwrite an existing page");
     app.add_flag("-q,--quiet", options.quiet, "No progress and no notes");
     add_isa_option(app, options.isa);

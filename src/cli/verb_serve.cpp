@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// mien serve: the web service and its page (docs/SERVICE.md). A build without Boost.Beast says so.
+// mien serve: the web service and its page (docs/SERVICE.md). A build without Boost.Beast reports
+// so.
 #include "cli/engine_options.h"
 #include "cli/exit_codes.h"
 #include "cli/options.h"
@@ -57,33 +58,33 @@ bool read_token(const ServeSetup& setup, std::string& token, int& code) {
 
 bool parse(int argc, char** argv, ServeSetup& setup, int& code) {
     CLI::App app(
-        "Serves pictures' faces over HTTP until Ctrl-C or SIGTERM, and a page at /. Only this "
-        "machine can reach it unless --listen says otherwise.\n"
+        "Finds faces over HTTP, with a page at /, until Ctrl-C or SIGTERM. Only this "
+        "machine can reach it unless --listen sets another address.\n"
         "curl -F image=@photo.jpg http://127.0.0.1:8084/v1/analyze; the API is described at "
         "/openapi.json.\n");
     style_app(app, "serve");
     serve::Options& service = setup.service;
-    app.add_option("--listen", setup.listen, "Address and port; 0.0.0.0:8084 is every network")
+    app.add_option("--listen", setup.listen,
+                   "Address and port; 0.0.0.0:8084 listens on every network")
         ->type_name("ADDRESS:PORT");
     app.add_option("--token-file", setup.token_file,
-                   "Ask clients for the bearer token in this file; also by MIEN_TOKEN")
+                   "Require the bearer token in this file; also by MIEN_TOKEN")
         ->type_name("FILE");
     app.add_option("--allow-host", service.hosts,
-                   "A name under which clients reach the service, besides addresses and "
+                   "Name under which clients reach the service, besides addresses and "
                    "localhost;\nmay be repeated; '*': any")
         ->type_name("NAME");
     app.add_option("--cors", service.origins,
-                   "Pages of this origin may ask, as https://example.org; may be repeated")
+                   "Allow pages of this origin, such as https://example.org; may be repeated")
         ->type_name("ORIGIN");
-    app.add_option("--workers", setup.workers,
-                   "Engines, each with a thread; 0: one for each processor")
+    app.add_option("--workers", setup.workers, "Engines, each with a thread; 0: one per processor")
         ->check(CLI::Range(0, 64))
         ->type_name("COUNT");
     app.add_option("--waiting", service.waiting,
-                   "Requests that may wait for an engine; further ones are told 503")
+                   "Requests that may wait for an engine; further ones get 503")
         ->check(CLI::Range(0, 1000))
         ->type_name("COUNT");
-    app.add_option("--rate", service.rate, "Requests a second of one address; 0: any")
+    app.add_option("--rate", service.rate, "Requests per second from one address; 0: no limit")
         ->check(CLI::Range(0.0, 1e6))
         ->type_name("RATE");
     add_serve_camera_options(app, setup.camera);
@@ -92,11 +93,11 @@ bool parse(int argc, char** argv, ServeSetup& setup, int& code) {
         ->check(CLI::Range(0.001, 256.0))
         ->type_name("MIB")
         ->group(limits);
-    app.add_option("--max-pixels", setup.megapixels, "Largest picture, millions of pixels")
+    app.add_option("--max-pixels", setup.megapixels, "Largest image, millions of pixels")
         ->check(CLI::Range(0.001, 134.0))
         ->type_name("COUNT")
         ->group(limits);
-    app.add_option("--max-images", service.limits.images, "Pictures in one request")
+    app.add_option("--max-images", service.limits.images, "Images in one request")
         ->check(CLI::Range(1, 256))
         ->type_name("COUNT")
         ->group(limits);
@@ -114,11 +115,11 @@ bool parse(int argc, char** argv, ServeSetup& setup, int& code) {
         ->type_name("SECONDS")
         ->group(limits);
     app.add_option("--grace", service.limits.grace_seconds,
-                   "Seconds to finish requests in when told to stop; then they are cut off")
+                   "Seconds to finish requests when stopping; then they are cut off")
         ->check(CLI::Range(0, 3600))
         ->type_name("SECONDS")
         ->group(limits);
-    app.add_flag("-q,--quiet", setup.quiet, "No line of log for each request");
+    app.add_flag("-q,--quiet", setup.quiet, "Do not log requests");
     add_weights_options(app, setup.engine, true);
     add_detector_options(app, setup.engine);
     app.remove_option(app.get_option("--threads"));  // the engines are what runs in parallel
@@ -144,9 +145,9 @@ int run_serve(int argc, char** argv) {
     service.limits.pixels = static_cast<std::uint64_t>(setup.megapixels * 1e6);
     service.log = !setup.quiet;
     setup.engine.threads = 1;
-    // microseconds a face; the answer holds them if the client asks
+    // microseconds per face; the answer holds them if the client asks
     setup.engine.setup.config.class_maps = true;
-    // says what is wrong with options and weights
+    // reports faults of options and weights
     if (!open_engine(setup.engine, code)) return code;
     service.workers =
         setup.workers > 0

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// mien verify: does this machine compute what the weights file says? Replays its test vectors on
-// every instruction set.
+// mien verify: replays the test vectors of a weights file on every instruction set of this machine.
 #include <memory>
 #include <new>
 
@@ -13,7 +12,7 @@
 namespace mien::cli {
 namespace {
 
-// True when the file's vectors come out bit by bit.
+// True if the file's vectors match bit by bit.
 bool verify_on(const Model& model, Isa isa, std::span<std::byte> memory) {
     VerifyReport report;
     const Status status = verify(model, isa, memory, report);
@@ -40,7 +39,7 @@ int verify_file(const std::string& path) {
     Model model;
     const Status status = Model::open(*bytes, model);
     if (status == Status::wrong_kind) {
-        complain(path, "holds a cascade, which has no test vectors; the file itself is whole");
+        complain(path, "holds a cascade, which has no test vectors; the file itself is intact");
         return exit_model;
     }
     if (status != Status::ok) return complain(path, host::weights_error(*bytes, status));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// mien video: the same as `camera` for films, numbered pictures, and frames on standard input.
+// mien video: the same as `camera` for films, numbered images, and frames on stdin.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -23,7 +23,7 @@ struct VideoOptions {
     bool is_live = false;
 };
 
-// Streams are known by their first bytes; the rest is left to FFmpeg.
+// Streams are recognized by their first bytes; the rest is left to FFmpeg.
 bool looks_like_stream(int descriptor) {
     char begin[9] = {};
     const ssize_t got = ::pread(descriptor, begin, sizeof begin, 0);
@@ -58,20 +58,20 @@ host::Result<std::unique_ptr<video::Source>> open_video(const VideoOptions& opti
 
 int run_video(int argc, char** argv) {
     CLI::App app(
-        "Reads the faces of a film, of numbered pictures, or of frames on standard input (-):\n\n"
+        "Reads the faces of a film, of numbered images, or of frames on standard input (-):\n\n"
         "  ffmpeg -v error -i FILM -f yuv4mpegpipe -pix_fmt yuv420p - | mien video -\n"
         "  rpicam-vid -t 0 -n --codec mjpeg --width 640 --height 480 -o - | mien video - --live\n");
     style_app(app, "video");
     VideoOptions options;
     app.add_option("FILE", options.path,
-                   "A film, a folder of pictures, names such as frame_%04d.png, or -")
+                   "A film, a folder of images, names such as frame_%04d.png, or -")
         ->type_name("")
         ->required();
     app.add_option("--raw", options.raw,
                    std::string("Frames are plain pixels: ") + video::layout_names)
         ->type_name("FORMAT");
-    app.add_option("--size", options.size, "Of plain pixels")->type_name("WxH");
-    app.add_option("--fps", options.fps, "Frames a second where the file does not say; 0: 30")
+    app.add_option("--size", options.size, "Size of plain pixels")->type_name("WxH");
+    app.add_option("--fps", options.fps, "Frames per second if the file does not state it; 0: 30")
         ->check(CLI::Range(0.0, 100000.0))
         ->type_name("RATE");
     app.add_flag("--live", options.is_live,

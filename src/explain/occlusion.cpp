@@ -18,7 +18,7 @@ struct Patch {
     float probability;
 };
 
-// One engine a thread, each in memory of its own.
+// One engine per thread, each in memory of its own.
 class Worker {
 public:
     bool open(const Model& model, Isa isa) {

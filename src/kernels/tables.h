@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which tables exist, and what do their files share? Internal to src/kernels and the detector.
+// The tables that exist, and what their files share. Internal to src/kernels and the detector.
 // Included by files built with wider instruction sets, so nothing here may be an out-of-line
 // template of the standard library: the linker could keep the copy that old processors cannot run.
 #pragma once

@@ -24,11 +24,11 @@ public:
     }
     host::Result<> open() {
         SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");  // Ctrl-C stays ours
-        // Without a session Wayland's library would write a line of its own to standard error.
+        // Without a session, Wayland's library would print a line of its own to stderr.
         if (std::getenv("XDG_RUNTIME_DIR") == nullptr && std::getenv("SDL_VIDEODRIVER") == nullptr)
             SDL_SetHint(SDL_HINT_VIDEODRIVER, "x11,KMSDRM");
         if (SDL_Init(SDL_INIT_VIDEO) != 0) return no_display();
-        // SDL falls back to drivers that show nothing; only who names one wants that.
+        // SDL falls back to drivers that show nothing; use those only if the user names one.
         const std::string driver = SDL_GetCurrentVideoDriver();
         if (std::getenv("SDL_VIDEODRIVER") == nullptr &&
             (driver == "offscreen" || driver == "dummy" || driver == "evdev")) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Is this a network that can be run without further checks? Validation of untrusted bytes, once.
+// Validates the untrusted bytes of a network once, so that it can run without further checks.
 #include "nn/model_file.h"
 
 #include <algorithm>

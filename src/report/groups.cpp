@@ -17,7 +17,7 @@ public:
     bool at_end() const { return at_ >= text_.size(); }
     std::size_t line() const { return line_; }
 
-    // Empty: broken, and `cause` says how.
+    // Empty if broken; `cause` has the reason.
     std::optional<std::string> field(bool& end_of_line, const char*& cause) {
         std::string out;
         if (!at_end() && text_[at_] == '"') {
@@ -67,7 +67,7 @@ host::Result<GroupTable> GroupTable::parse(std::span<const std::uint8_t> bytes) 
     std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     if (text.substr(0, 3) == "\xef\xbb\xbf") text.remove_prefix(3);
     if (text.find('\0') != std::string_view::npos)
-        return host::Error::input("is no text: it has a zero byte");
+        return host::Error::input("is not text: it has a zero byte");
     const std::string_view first_line = text.substr(0, text.find_first_of("\r\n"));
     const char separator = first_line.find('\t') != std::string_view::npos ? '\t' : ',';
     Reader reader(text, separator);
@@ -90,7 +90,7 @@ host::Result<GroupTable> GroupTable::parse(std::span<const std::uint8_t> bytes) 
             columns = fields.size();
             if (columns < 2)
                 return host::Error::input(
-                    "its first line must name the picture's column and one property at least, "
+                    "its first line must name the image's column and at least one property, "
                     "separated by commas or tabs");
             table.properties_.assign(fields.begin() + 1, fields.end());
             continue;
@@ -110,7 +110,7 @@ host::Result<GroupTable> GroupTable::parse(std::span<const std::uint8_t> bytes) 
         if (number) name = "row " + name;
         const auto [old, added] = table.rows_.emplace(std::move(name), std::move(fields));
         if (!added)
-            return host::Error::input("line " + std::to_string(line) + ": the picture '" +
+            return host::Error::input("line " + std::to_string(line) + ": the image '" +
                                       old->first + "' is there twice");
     }
     if (columns == 0) return host::Error::input("is empty");

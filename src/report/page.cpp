@@ -119,7 +119,7 @@ std::string filled(std::string_view page,
 }
 
 std::string origin(const Page& page) {
-    return text("%zu labelled pictures, split ", page.samples.size()) + escaped(page.split) +
+    return text("%zu labeled images, split ", page.samples.size()) + escaped(page.split) +
            "; mien " + version() + (page.date.empty() ? "" : ", " + escaped(page.date));
 }
 
@@ -167,11 +167,11 @@ std::string confusion(const Page& page) {
     std::string out =
         "<section aria-labelledby=\"confusion\"><h2 id=\"confusion\">Confusions</h2>\n<div "
         "class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Confusion matrix\"><table>"
-        "<caption>Rows: the label. Columns: what the network said. Colour: share of the "
+        "<caption>Rows: the label. Columns: the network's answer. Color: share of the "
         "row.</caption><thead><tr><td></td>";
     for (const std::string& label : page.labels)
         out += "<th scope=\"col\">" + escaped(label) + "</th>";
-    out += "<th scope=\"col\">pictures</th></tr></thead><tbody>";
+    out += "<th scope=\"col\">images</th></tr></thead><tbody>";
     for (std::size_t k = 0; k < n; ++k) {
         out += "<tr><th scope=\"row\">" + escaped(page.labels[k]) + "</th>";
         for (std::size_t a = 0; a < n; ++a) {
@@ -211,8 +211,8 @@ std::string calibration(const Page& page) {
     }
     std::string out =
         "<section aria-labelledby=\"calibration\"><h2 id=\"calibration\">Reliability</h2>\n<p "
-        "class=\"note\">When the network says 80 %, is it right in 80 of 100 cases? "
-        "Below the dashed line it is too sure of itself. Bars: how many pictures have that "
+        "class=\"note\">Of the answers given with 80 %, 80 of 100 should be right. "
+        "Below the dashed line the network is overconfident. Bars: how many images have that "
         "confidence.</p><figure class=\"one\">" +
         Graph::open(
             "Reliability curve: accuracy over confidence; the table behind it has the numbers");
@@ -253,7 +253,7 @@ std::string curves(const Page& page) {
         "<section aria-labelledby=\"curves\"><h2 id=\"curves\">Precision and recall</h2>\n<div "
         "class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Figures of each "
         "class\"><table><thead><tr><th scope=\"col\">class</th>"
-        "<th scope=\"col\">pictures</th><th scope=\"col\">precision</th><th "
+        "<th scope=\"col\">images</th><th scope=\"col\">precision</th><th "
         "scope=\"col\">recall</th><th scope=\"col\">F1</th></tr></thead><tbody>";
     for (std::size_t k = 0; k < page.labels.size(); ++k) {
         const int label = static_cast<int>(k);
@@ -319,7 +319,7 @@ std::string groups(const Page& page) {
             "</h3>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Groups by " +
             escaped(property.name) + "\"><table><thead><tr><th scope=\"col\">" +
             escaped(property.name) +
-            "</th><th scope=\"col\">pictures</th><th scope=\"col\">accuracy</th><th "
+            "</th><th scope=\"col\">images</th><th scope=\"col\">accuracy</th><th "
             "scope=\"col\">95 % range</th>";
         for (const std::string& label : page.labels)
             out += "<th scope=\"col\">" + escaped(label) + "</th>";
@@ -383,12 +383,12 @@ std::string mistakes(const Page& page) {
         const Sample& sample = page.samples[mistake.sample];
         const std::string& answer = page.labels[static_cast<std::size_t>(sample.answer())];
         const std::string& label = page.labels[static_cast<std::size_t>(sample.label)];
-        out += "<li><figure><div class=\"row\">" + picture(mistake.face, "Face labelled " + label) +
+        out += "<li><figure><div class=\"row\">" + picture(mistake.face, "Face labeled " + label) +
                picture(mistake.for_answer, "What spoke for " + answer) +
                picture(mistake.for_label, "What spoke for " + label) +
                "</div><figcaption>Read as <b>" + escaped(answer) + "</b> " +
                text("%.0f&thinsp;%%", 100 * static_cast<double>(sample.confidence())) +
-               ", labelled <b>" + escaped(label) + "</b> " +
+               ", labeled <b>" + escaped(label) + "</b> " +
                text("%.0f&thinsp;%%",
                     100 * static_cast<double>(
                               sample.probabilities[static_cast<std::size_t>(sample.label)])) +

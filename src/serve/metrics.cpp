@@ -88,7 +88,7 @@ std::string Metrics::text(const Gauges& gauges, const live::Feed* feed) const {
            errors);
     single(out, "mien_connections_refused_total", "counter", "Connections beyond the limit.",
            refused_);
-    single(out, "mien_images_total", "counter", "Pictures analysed.", images_);
+    single(out, "mien_images_total", "counter", "Images analyzed.", images_);
     single(out, "mien_faces_total", "counter", "Faces found in them.", faces_);
     const auto gauge = [&out](const char* name, const char* help, std::uint64_t value) {
         single(out, name, "gauge", help, value);
@@ -106,7 +106,7 @@ std::string Metrics::text(const Gauges& gauges, const live::Feed* feed) const {
         gauge("mien_camera_connected", "1 while the camera gives frames.", camera.connected);
         gauge("mien_camera_watchers", "Open live streams.",
               static_cast<std::uint64_t>(camera.watchers));
-        single(out, "mien_camera_frames_total", "counter", "Frames of the camera analysed.",
+        single(out, "mien_camera_frames_total", "counter", "Frames of the camera analyzed.",
                camera.frames);
         single(out, "mien_camera_frames_dropped_total", "counter",
                "Frames of the camera left out for newer ones, or lost by its driver.",
@@ -123,7 +123,7 @@ std::string Metrics::text(const Gauges& gauges, const live::Feed* feed) const {
     for (const auto& [route, histogram] : durations_)
         print(out, "mien_request_duration_seconds", "route=\"" + route + "\"", histogram);
     head(out, "mien_step_duration_seconds", "histogram",
-         "Time of each step of the work on a picture.");
+         "Time of each step of the work on an image.");
     for (const auto& [step, histogram] : steps_)
         print(out, "mien_step_duration_seconds", "step=\"" + step + "\"", histogram);
     return out;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Sessions over Boost.Beast (see server.h). All of it runs on the thread that called run(), except
 // the jobs of the pool, which post back. A deadline is for a whole step (header, body, answer), so
-// that a client that sends a byte now and then gains nothing.
+// sending a byte now and then gains a client nothing.
 #include "serve/server.h"
 
 #include <unistd.h>
@@ -38,7 +38,7 @@ double ms_since(Clock::time_point start) {
     return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-// Clients choose what is in it, so it is cut and has only what can be seen.
+// Clients choose its content, so it is truncated and reduced to printable characters.
 std::string for_log(const std::string& text) {
     std::string out = text.substr(0, std::min<std::size_t>(text.find('?'), 120));
     for (char& c : out) c = c > 32 && c < 127 ? c : '?';
@@ -137,7 +137,7 @@ private:
     std::uint64_t reserved_ = 0, last_id_ = 0;
 };
 
-// One connection: header, judgement, body, work, answer; and again.
+// One connection: header, checks, body, work, answer; and again.
 class Session : public std::enable_shared_from_this<Session> {
 public:
     Session(BeastServer& server, tcp::socket socket) : server_(server), stream_(std::move(socket)) {
@@ -157,13 +157,13 @@ public:
     }
 
     void start() { read_header(); }
-    // A connection beyond the limit: told so and closed.
+    // A connection beyond the limit: gets an error and is closed.
     void refuse() {
         begin_request();
         closing_ = true;
         send(Refusal{503, "Too many connections."});
     }
-    // The service stops: nothing is cut off that has begun.
+    // The service stops: what has begun is finished.
     void stop() {
         closing_ = true;
         const auto self = shared_from_this();
@@ -207,7 +207,7 @@ private:
     void read_header() {
         parser_.emplace();
         parser_->header_limit(static_cast<std::uint32_t>(server_.limits().header_bytes));
-        // judged after whether the client may ask at all
+        // checked after the client's permission
         parser_->body_limit(std::numeric_limits<std::uint64_t>::max());
         head_ = {};
         plan_ = {};
@@ -221,7 +221,7 @@ private:
             error == asio::error::connection_reset)
             return;
         const bool slow = error == beast::error::timeout;
-        // the stream has closed the socket; a client that is silent for so long gets no answer
+        // the stream has closed the socket; a client that was silent for this long gets no answer
         if (slow) return;
         begin_request();
         body_unread_ = true;
@@ -243,7 +243,7 @@ private:
             return send(server_.service().answer(plan_));
         }
         if (server_.stopping()) return send_early(Refusal{503, "The service is stopping."});
-        // A body in chunks may become as large as is allowed.
+        // A chunked body may grow up to the limit.
         const std::uint64_t room =
             head_.content_length > 0 ? head_.content_length : server_.limits().body_bytes;
         if (!server_.reserve(room))
@@ -299,8 +299,7 @@ private:
         if (!taken) send(Refusal{503, "All engines are busy."});
     }
 
-    // An answer before the body has come: what may still be sent is not waited for, so the
-    // connection ends with it.
+    // An answer before the whole body has arrived: the rest is not awaited, so the connection ends.
     void send_early(Answer answer) {
         if (head_.has_body)
             closing_ = true;
@@ -361,7 +360,7 @@ private:
                     "\",\"method\":" + nlohmann::json(for_log(head_.method)).dump() +
                     ",\"path\":" + nlohmann::json(for_log(head_.target)).dump() + "," + numbers);
     }
-    // Of a request that gets no answer.
+    // For a request that gets no answer.
     void log(int status, std::size_t bytes, const WorkRecord& work) {
         record(server_.next_id(), status, bytes, work);
     }
@@ -396,7 +395,7 @@ private:
         if (error || server_.stopping()) return stop_watching();
         end_request();
         ErrorCode ignored;
-        // a watcher that vanished while the camera was gone, too
+        // also a viewer that left while the camera was gone
         stream_.socket().set_option(asio::socket_base::keep_alive(true), ignored);
         std::weak_ptr<Session> weak = weak_from_this();
         auto& io = server_.io();
@@ -410,7 +409,7 @@ private:
         watch_for_end();
         send_frame();
     }
-    // A watcher sends nothing; a read ends when it goes away.
+    // A viewer sends nothing; a read ends when it disconnects.
     void watch_for_end() {
         stream_.socket().async_read_some(asio::buffer(&scrap_, 1),
                                          [self = shared_from_this()](ErrorCode error, std::size_t) {
@@ -502,7 +501,7 @@ host::Result<> BeastServer::bind() {
 void BeastServer::accept() {
     acceptor_.async_accept(io_, [this](ErrorCode error, tcp::socket socket) {
         if (stopping_) return;
-        if (error) {  // no descriptors left, most likely: wait for some to be closed
+        if (error) {  // probably no descriptors left: wait for some to be closed
             retry_.expires_after(std::chrono::milliseconds(100));
             retry_.async_wait([this](ErrorCode) {
                 if (!stopping_) accept();
@@ -514,7 +513,7 @@ void BeastServer::accept() {
             std::make_shared<Session>(*this, std::move(socket))->start();
         } else {
             service_.metrics().refused_connection();
-            // So many more are told why; the rest is just closed.
+            // This many more get an error; the rest is just closed.
             if (open < limits().connections + 32)
                 std::make_shared<Session>(*this, std::move(socket))->refuse();
         }
@@ -559,7 +558,7 @@ int BeastServer::run() {
     if (options_.site == Site::service) handle_signals();
     accept();
     io_.run();
-    // the grace is over; waiting for the engines would be a longer one
+    // the grace period is over; do not wait for the engines
     if (in_flight > 0) return in_flight;
     if (pool_ != nullptr) pool_->stop();
     // Only now are all sessions this thread's own; each ends with its last handler.

@@ -70,8 +70,7 @@ std::string dump(const Json& json) {
     return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-// True for the beginnings of the formats that are read; the rest is of a type that the service does
-// not take.
+// True for the beginnings of supported formats; others are a type that the service does not accept.
 bool known_format(Bytes bytes) {
     const auto begins = [bytes](std::string_view magic) {
         return bytes.size() >= magic.size() &&
@@ -108,7 +107,7 @@ const char* allowed_methods(const Route& route) {
     return std::string_view(route.method) == "GET" ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
 }
 
-// "annotate=1", "explain=1" and no other. False: not understood.
+// "annotate=1" and "explain=1" only. False for anything else.
 bool read_query(std::string_view query, Plan& plan) {
     while (!query.empty()) {
         const std::size_t end = std::min(query.find('&'), query.size());
@@ -234,7 +233,7 @@ std::optional<Refusal> Service::judge_body(const RequestHead& head, const Route&
     const bool multipart = type == "multipart/form-data";
     const bool raw = type.starts_with("image/") || type == "application/octet-stream";
     if (route.endpoint == Endpoint::analyze && !multipart && !raw) {
-        return Refusal{415, "The body must be multipart/form-data or a picture.",
+        return Refusal{415, "The body must be multipart/form-data or an image.",
                        "Content-Type image/jpeg, image/png, ..."};
     }
     if (route.endpoint == Endpoint::classify_image && !multipart)
@@ -313,11 +312,11 @@ std::optional<Refusal> Service::read_pictures(const Plan& plan, const RequestHea
         if (!wanted) {
             if (original) continue;
             return Refusal{400, "A part has an unknown name.",
-                           "pictures are in parts named image, images or file"};
+                           "images are in parts named image, images or file"};
         }
         if (original && !out.empty())
             return Refusal{400, bad_request_text,
-                           "one picture is wanted; /v1/analyze takes several"};
+                           "one image is expected; /v1/analyze takes several"};
         out.push_back(
             {part.file_name.empty() ? "image " + std::to_string(out.size() + 1) : part.file_name,
              part.bytes});
@@ -329,9 +328,9 @@ std::optional<Refusal> Service::read_pictures(const Plan& plan, const RequestHea
 std::optional<Refusal> Service::decode(const Picture& picture, const host::EngineOwner& engine,
                                        host::DecodedImage& out) const {
     if (!known_format(picture.bytes))
-        return Refusal{415, "This is no picture of a known format.",
+        return Refusal{415, "This is not an image in a known format.",
                        "JPEG, PNG, BMP, GIF and PNM are read"};
-    constexpr const char* damaged = "The picture is damaged.";
+    constexpr const char* damaged = "The image is damaged.";
     host::ImageLimits limits;
     limits.max_pixels = options_.limits.pixels;
     if (const auto header = host::inspect_image(picture.bytes, limits); !header) {
@@ -339,7 +338,7 @@ std::optional<Refusal> Service::decode(const Picture& picture, const host::Engin
         none.max_pixels = std::numeric_limits<std::uint64_t>::max();
         none.max_side = std::numeric_limits<int>::max();
         if (host::inspect_image(picture.bytes, none))
-            return Refusal{413, "The picture has too many pixels.", header.error().text};
+            return Refusal{413, "The image has too many pixels.", header.error().text};
         return Refusal{422, damaged, header.error().text};
     }
     auto decoded = host::decode_image(picture.bytes, limits);
@@ -348,7 +347,7 @@ std::optional<Refusal> Service::decode(const Picture& picture, const host::Engin
     if (const Cascade* cascade = engine.cascade();
         cascade != nullptr && (out.image.width < cascade->window_width() ||
                                out.image.height < cascade->window_height())) {
-        return Refusal{422, "The picture is too small.",
+        return Refusal{422, "The image is too small.",
                        "the detector's window is " + std::to_string(cascade->window_width()) +
                            " x " + std::to_string(cascade->window_height()) + " pixels"};
     }
@@ -357,7 +356,7 @@ std::optional<Refusal> Service::decode(const Picture& picture, const host::Engin
 
 std::optional<Refusal> Service::analyze(const Picture& picture, host::EngineOwner& engine,
                                         bool annotate, Analysis& result) {
-    constexpr const char* no_memory = "The picture needs more memory than there is.";
+    constexpr const char* no_memory = "The image needs more memory than is available.";
     const double start = now_ms();
     host::ImageReport& report = result.report;
     report.source = picture.source;
@@ -407,10 +406,10 @@ Answer Service::analyze_all(const Plan& plan, std::span<const Picture> pictures,
         images.push_back(std::move(json));
     }
     Json json = Json::object();
-    // Several that all failed are no success; each says its own reason.
+    // If all of several images failed, so does the request; each reports its reason.
     if (answer.record.images == 0) {
         answer.status = 422;
-        json["error"] = "None of the pictures can be read.";
+        json["error"] = "None of the images can be read.";
     }
     json["schema"] = host::json_schema;
     json["mien"] = version();
@@ -421,7 +420,7 @@ Answer Service::analyze_all(const Plan& plan, std::span<const Picture> pictures,
     return answer;
 }
 
-// As in the original, whatever is wrong with the file; only what is our own lack is told apart.
+// As in the original, for any fault of the file; only our own failures differ.
 Answer Service::classify_image(const Picture& picture, host::EngineOwner& engine) {
     Analysis analysis;
     if (auto refused = analyze(picture, engine, true, analysis)) {
@@ -448,7 +447,7 @@ Answer Service::work(const Plan& plan, const RequestHead& head, Bytes body, doub
             answer = analyze_all(plan, pictures, queue_ms, engine);
         else
             answer = classify_image(pictures.front(), engine);
-    } catch (const std::exception&) {  // out of memory is the one that is thinkable
+    } catch (const std::exception&) {  // std::bad_alloc is the only exception expected here
         answer = Refusal{503, "The request needs more memory than there is."};
     }
     answer.record.queue_ms = queue_ms;

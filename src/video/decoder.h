@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How does a packet become a frame for the engine, and a picture to draw on? With as little work as
-// possible: pixels stay where they are, colour is made only when somebody asks for it.
+// Turns a packet into a frame for the engine and an image to draw on, with as little work as
+// possible: pixels stay where they are, color is made only when asked for.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ namespace mien::video {
 
 struct DecoderOptions {
     bool engine_wants_color = false;  // a network reads R, G, B
-    bool picture_wanted = false;      // picture() will be called: JPEG is decoded with its colours
+    bool picture_wanted = false;      // picture() will be called: JPEG is decoded with its colors
     int jpeg_scale = 1;               // 1, 2, 4, 8
 };
 
@@ -40,7 +40,7 @@ private:
     Frame frame_;
     JpegPicture jpeg_;
     host::Image image_;
-    std::vector<std::uint8_t> plane_;  // the gray of a JPEG in colour; NV12 made of YU12
+    std::vector<std::uint8_t> plane_;  // the gray of a JPEG in color; NV12 made of YU12
 };
 
 }  // namespace mien::video

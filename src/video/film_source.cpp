@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Films of any kind by FFmpeg's libraries (build with -DMIEN_FFMPEG=ON); without them the error is
-// the pipe that does the same.
+// Films of any kind by FFmpeg's libraries (build with -DMIEN_FFMPEG=ON); without them the error
+// shows a pipe that does the same.
 #include "video/source.h"
 
 #if MIEN_HAS_FFMPEG
@@ -61,7 +61,7 @@ public:
         const AVCodec* codec = nullptr;
         stream_ = av_find_best_stream(format, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
         if (stream_ < 0 || codec == nullptr)
-            return host::Error::input("has no picture that FFmpeg can decode");
+            return host::Error::input("has no image that FFmpeg can decode");
         codec_.reset(avcodec_alloc_context3(codec));
         const AVStream* stream = format->streams[stream_];
         if (!codec_ || avcodec_parameters_to_context(codec_.get(), stream->codecpar) < 0)
@@ -93,7 +93,7 @@ public:
         char rate[32];
         std::snprintf(rate, sizeof rate, "%.4g", fps_);
         return std::to_string(codec_->width) + " x " + std::to_string(codec_->height) + " " +
-               avcodec_get_name(codec_->codec_id) + ", " + rate + " frames a second";
+               avcodec_get_name(codec_->codec_id) + ", " + rate + " frames per second";
     }
 
 private:
@@ -109,7 +109,7 @@ private:
                 return true;
             }
             const bool ours = packet_->stream_index == stream_;
-            // damage is concealed or skipped, as players do
+            // damage is concealed or skipped, as players do it
             if (ours) avcodec_send_packet(codec_.get(), packet_.get());
             av_packet_unref(packet_.get());
             if (ours) return true;

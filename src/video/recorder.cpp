@@ -124,7 +124,7 @@ host::Result<> Recorder::write(std::span<const std::uint8_t> bytes) {
         if (n < 0) {
             const int number = errno;
             failed_ = true;
-            // What is there of this frame is cut off again, so that the rest can be played.
+            // The partial frame is removed, so that the rest can be played.
             if (::ftruncate(descriptor_, static_cast<off_t>(written_)) == 0)
                 ::lseek(descriptor_, static_cast<off_t>(written_), SEEK_SET);
             return io_error(number);

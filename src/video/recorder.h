@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How is a live picture kept? Motion JPEG in an AVI file, which every player opens; no library
-// needed, and the disk sees one write a frame.
+// Records live frames as motion JPEG in an AVI file, which every player opens; needs no library and
+// one write per frame.
 #pragma once
 
 #include <cstdint>
@@ -27,10 +27,10 @@ public:
     Recorder& operator=(const Recorder&) = delete;
 
     // All frames have the size of the first. After a failure (a full disk) nothing more is written.
-    // Past `max_bytes` it goes on in FILE-2.avi.
+    // Past `max_bytes` it continues in FILE-2.avi.
     host::Result<> add(std::span<const std::uint8_t> jpeg, int width, int height,
                        std::uint64_t time_ns);
-    // The same at a moment when its failure can be told.
+    // The same, while a failure can still be reported.
     host::Result<> finish();
     [[nodiscard]] std::uint64_t frames() const { return all_frames_; }
 

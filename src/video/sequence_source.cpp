@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Pictures as frames: a folder in the order of its names, or a numbered sequence (frame_%04d.png)
+// Images as frames: a folder in the order of its names, or a numbered sequence (frame_%04d.png)
 // from its first number to the first gap.
 #include <algorithm>
 #include <cmath>
@@ -27,7 +27,7 @@ struct Pattern {
     }
 };
 
-// %d or %04d, once. The name is not given to printf: it is the user's.
+// %d or %04d, once. The name never reaches printf: it is the user's.
 bool parse_pattern(const std::string& path, Pattern& out) {
     const std::size_t percent = path.find('%');
     if (percent == std::string::npos || path.find('%', percent + 1) != std::string::npos)
@@ -76,7 +76,7 @@ public:
     }
     const std::string& error() const override { return error_; }
     std::string description() const override {
-        return names_.empty() ? "numbered pictures" : std::to_string(names_.size()) + " pictures";
+        return names_.empty() ? "numbered images" : std::to_string(names_.size()) + " images";
     }
 
 private:
@@ -113,7 +113,7 @@ host::Result<std::unique_ptr<Source>> open_sequence(const std::string& path, dou
     }
     Pattern pattern;
     if (!parse_pattern(path, pattern))
-        return host::Error::input("is no numbered name such as frame_%04d.png");
+        return host::Error::input("is not a numbered name such as frame_%04d.png");
     for (std::uint64_t first = 0; first <= max_first_number; ++first) {
         if (fs::exists(pattern.name(first), error))
             return std::unique_ptr<Source>(std::make_unique<SequenceSource>(pattern, first, fps));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Frames from a pipe or a file of frames: YUV4MPEG2 (its header says all), motion JPEG (pictures
-// one after the other), raw pixels (the user says what they are). What `ffmpeg` and `rpicam-vid`
-// write to a pipe.
+// Frames from a pipe or a file of frames: YUV4MPEG2 (its header describes it), motion JPEG (images
+// one after the other), raw pixels (the user describes them). What `ffmpeg` and `rpicam-vid` write
+// to a pipe.
 #include <poll.h>
 #include <unistd.h>
 
@@ -60,8 +60,8 @@ public:
           options_(options),
           fps_(options.fps > 0 ? options.fps : default_fps) {}
 
-    // Finds out what it is. A camera's program may take seconds to send its first byte: then begun_
-    // stays false, and next() tries again.
+    // Identifies the stream. A camera's program may take seconds to send its first byte: then
+    // begun_ stays false, and next() tries again.
     host::Result<> begin(int timeout_ms) {
         if (options_.raw) {
             begun_ = true;
@@ -115,7 +115,7 @@ public:
             kind_ == Kind::mjpeg ? ""
                                  : std::to_string(width_) + " x " + std::to_string(height_) + " ";
         return size + layout_name(layout_) +
-               (options_.live ? ", live" : std::string(", ") + rate + " frames a second");
+               (options_.live ? ", live" : std::string(", ") + rate + " frames per second");
     }
     bool is_live() const override { return options_.live; }
 

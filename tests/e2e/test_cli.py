@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Does the real program behave as its help says? Runs it on good, odd and hostile pictures and looks at exit codes,
+"""Does the real program behave as its help says? Runs it on good, odd and hostile images and looks at exit codes,
 at what goes to stdout and what to stderr, at the files it writes, and at what is left behind when it is interrupted.
 """
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Runner:
         return path
 
     def decoded(self, name: str, data: bytes) -> tuple[int, int, int, list[bytes]]:
-        """The picture as mien sees it: written back as PNG. It must hold no face."""
+        """The image as mien sees it: written back as PNG. It must hold no face."""
         self.write(name, data)
         self("image", name, "-o", "seen.png", "-y")
         return read_png((self.folder / "seen.png").read_bytes())
@@ -347,8 +347,8 @@ def test_nothing_is_overwritten_without_yes(mien: Runner) -> None:
     mien("image", "in.png", "-o", "out.png", "-y")
     assert kept.read_bytes()[:4] == b"\x89PNG"
     before = (mien.folder / "in.png").read_bytes()
-    mien.fails("image", "in.png", "-o", "in.png", "-y", code=1, words=("in.png", "read"))
-    mien.fails("image", "in.png", "-o", "./", "-y", code=1, words=("in.png", "read"))
+    mien.fails("image", "in.png", "-o", "in.png", "-y", code=1, words=("in.png", "input image"))
+    mien.fails("image", "in.png", "-o", "./", "-y", code=1, words=("in.png", "input image"))
     assert (mien.folder / "in.png").read_bytes() == before
     assert sorted(os.listdir(mien.folder)) == ["in.png", "out.png"]
 
@@ -512,7 +512,7 @@ def npz(arrays: dict[str, tuple[str, tuple[int, ...], bytes]], deflate: bool) ->
 
 def test_eval(mien: Runner) -> None:
     labels = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
-    # The same three pictures as a folder, a stored and a packed .npz; what they show is what classify says.
+    # The same three images as a folder, a stored and a packed .npz; what they show is what classify says.
     shades = [30, 120, 220]
     answers = []
     for k, shade in enumerate(shades):
@@ -551,7 +551,7 @@ def test_eval(mien: Runner) -> None:
         mien.write(name, data)
         mien.fails("eval", name, code=3, words=(name, word))
     mien.write("empty/x.txt", b"")
-    mien.fails("eval", "empty", code=3, words=("no labelled picture",))
+    mien.fails("eval", "empty", code=3, words=("no labeled image",))
     mien.fails("eval", "faces", "--split", "test", code=3, words=("no sub-folders test",))
     mien.fails("eval", "stored.npz", "--model", "absent.mien", code=4, words=("absent.mien",))
 

@@ -3,7 +3,7 @@
 """Do `mien explain`, `mien report`, the live map and the service's map do what their help says, on good and on bad input? The report is also opened in
 headless Chromium: offline, in the dark, on a phone, by keyboard, printed (skipped, and said so, without Chromium or the Python package playwright).
 
-  test_explain.py --mien PROGRAM [--shots FOLDER]    the folder gets pictures of each state, to be looked at
+  test_explain.py --mien PROGRAM [--shots FOLDER]    the folder gets images of each state, to be looked at
 """
 from __future__ import annotations
 
@@ -70,13 +70,13 @@ def check_numbers(folder: Path) -> None:
     assert "emotion" not in woman and woman["gender"]["class"] == "woman"
     maps = [json.loads(mien("explain", PHOTOS / "astronaut.jpg", "--json", "--class", c, "--method", "cam").stdout)["faces"][0]["emotion"]["maps"][0]["values"] for c in ("happy", "sad")]
     assert maps[0] != maps[1] and sum(maps[0]) > sum(maps[1])  # the means are the logits, and she smiles
-    # A layer by its name; the whole picture as a face.
+    # A layer by its name; the whole image as a face.
     layer = json.loads(mien("info", TESTS.parent / "weights" / "emotion.mien", "--json").stdout)["layers"][0]["name"]
     shallow = json.loads(mien("explain", PHOTOS / "astronaut.jpg", "--json", "--head", "emotion", "--method", "grad-cam", "--layer", layer).stdout)["faces"][0]["emotion"]["maps"][0]
     assert shallow["width"] > 20
     whole = json.loads(mien("explain", PHOTOS / "astronaut.jpg", "--crop", "--json").stdout)
     assert whole["faces"][0]["box"] == {"x": 0, "y": 0, "width": 512, "height": 512}
-    # Networks of other kinds: no map before the head, colour, another input.
+    # Networks of other kinds: no map before the head, color, another input.
     for model in sorted(MODELS.glob("*.mien")):
         maps = json.loads(mien("explain", PHOTOS / "astronaut.jpg", "--json", "--method", "all", "--emotion", model, "--head", "emotion").stdout)["faces"][0]["emotion"]["maps"]
         assert {"gradient", "guided", "occlusion"} <= {m["method"] for m in maps}, model
@@ -133,7 +133,7 @@ def check_refusals(folder: Path) -> None:
 
 
 def make_set(folder: Path) -> None:
-    """A labelled folder of the sample faces: some labels are right, some are not."""
+    """A labeled folder of the sample faces: some labels are right, some are not."""
     crops = folder / "crops"
     mien("image", PHOTOS / "montage.jpg", PHOTOS / "astronaut.jpg", "--dump-crop", crops)
     data = folder / "faces"
@@ -149,7 +149,7 @@ def make_set(folder: Path) -> None:
 def check_report(folder: Path) -> Path:
     page = folder / "report.html"
     done = mien("report", folder / "faces", "-o", page, "--groups", folder / "groups.csv")
-    assert b"accuracy" in done.stdout and b"1 of" in done.stderr  # a picture is not in the table
+    assert b"accuracy" in done.stdout and b"1 of" in done.stderr  # an image is not in the table
     text = page.read_text()
     same = json.loads(mien("eval", folder / "faces", "--json").stdout)
     again = json.loads(mien("report", folder / "faces", "-o", page, "-y", "--json", "--groups", folder / "groups.csv", "-q").stdout)
@@ -185,7 +185,7 @@ def check_live(folder: Path) -> None:
 
 
 def check_stream(folder: Path) -> None:
-    """Browsers see the map, too: the same frame gives another picture with it."""
+    """Browsers see the map, too: the same frame gives another image with it."""
     seen = []
     for style in ("emotion", "emotion", "explain"):
         process = subprocess.Popen([MIEN, "video", "-", "--live", "--mjpeg", "127.0.0.1:0", "--style", style, "-q"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -195,7 +195,7 @@ def check_stream(folder: Path) -> None:
                 print("skipped: this program was built without the web service")
                 return
             address = line.split()[-1]
-            stream = urllib.request.urlopen(address + "stream.mjpg", timeout=20)  # pictures are made for those who look
+            stream = urllib.request.urlopen(address + "stream.mjpg", timeout=20)  # images are made for those who look
             # One frame only: from the second on, a face is searched near where it was, and its box moves by a pixel or two.
             process.stdin.write((PHOTOS / "astronaut.jpg").read_bytes())
             process.stdin.flush()
@@ -272,9 +272,9 @@ def check_browser(page_file: Path, shots: Path) -> None:
             page = open_page(**options)
             assert page.locator("h1").inner_text() and page.locator("table").count() >= 3 and page.locator("svg").count() >= 2
             broken = page.evaluate("() => [...document.images].filter(i => !i.complete || i.naturalWidth === 0).length")
-            assert broken == 0, "pictures that do not show"
+            assert broken == 0, "images that do not show"
             unnamed = page.evaluate("() => [...document.images].filter(i => !i.alt).length + [...document.querySelectorAll('svg')].filter(s => !s.getAttribute('aria-label')).length")
-            assert unnamed == 0, "pictures without a text for those who cannot see them"
+            assert unnamed == 0, "images without a text for those who cannot see them"
             assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth"), f"{name}: the page is wider than its window"
             colors = page.evaluate("() => { const s = getComputedStyle(document.body); return [s.backgroundColor, s.color].map(c => c.match(/\\d+/g).slice(0, 3).reduce((a, b) => a + Number(b), 0)); }")
             assert (colors[0] < colors[1]) == (name == "dark"), (name, colors)

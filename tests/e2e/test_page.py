@@ -107,7 +107,7 @@ def main() -> int:
 
         # Downloads.
         with page.expect_download() as waiting:
-            page.locator("article").first.get_by_role("button", name="Save the picture").click()
+            page.locator("article").first.get_by_role("button", name="Save the image").click()
         assert waiting.value.suggested_filename == "astronaut.faces.png" and Path(waiting.value.path()).read_bytes()[:4] == b"\x89PNG"
         with page.expect_download() as waiting:
             page.locator("article").first.get_by_role("button", name="Save the JSON").click()
@@ -148,8 +148,8 @@ def main() -> int:
         time.sleep(8)
         frames = int(page.evaluate("() => document.body.dataset.frames"))
         figures = page.evaluate("() => [document.body.dataset.fps, document.body.dataset.latency]")
-        assert frames > 8, f"{frames} pictures in 8 s"
-        print(f"webcam: {figures[0]} pictures a second, {figures[1]} ms from picture to result")
+        assert frames > 8, f"{frames} images in 8 s"
+        print(f"webcam: {figures[0]} images per second, {figures[1]} ms from image to result")
         expect(page.locator("#live-bars .top").first).to_be_visible()
         drawn = page.evaluate("() => ['overlay', 'timeline'].map(id => { const c = document.getElementById(id); return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v > 0); })")
         assert drawn == [True, True], drawn
@@ -168,7 +168,7 @@ def main() -> int:
         expect(page.locator("#camera")).to_have_attribute("aria-pressed", "false")
         page.context.close()
 
-        # On this device: what is said about pictures is true in either state, and the service is not asked.
+        # On this device: what is said about images is true in either state, and the service is not asked.
         page = open_page(viewport={"width": 1280, "height": 900})
         expect(page.locator("#where")).to_contain_text("this service")
         page.locator("#device").click()  # not check(): without its files the box is empty again at once

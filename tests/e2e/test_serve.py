@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Does the running service answer as docs/SERVICE.md and its own OpenAPI description say? Every route, every refusal, many clients
-at once that each check the answer against their own picture, slow and rude clients, and a stop that loses nothing.
+at once that each check the answer against their own image, slow and rude clients, and a stop that loses nothing.
 """
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def chunk(tag: bytes, data: bytes) -> bytes:
 
 
 def png(width: int, height: int, rows: bytes | None = None, claim: tuple[int, int] | None = None) -> bytes:
-    """A gray picture; `claim` writes another size into the header."""
+    """A gray image; `claim` writes another size into the header."""
     data = rows if rows is not None else (b"\0" + b"\x80" * width) * height
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", *(claim or (width, height)), 8, 0, 0, 0, 0)) +
             chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b""))
@@ -192,7 +192,7 @@ def test_original() -> None:
         with tempfile.TemporaryDirectory() as folder:
             drawn = Path(folder) / "drawn.png"
             subprocess.run([MIEN, "image", str(PHOTOS / "astronaut.jpg"), "--out", str(drawn)], check=True, capture_output=True)
-            assert drawn.read_bytes() == data, "the picture differs from that of mien image"
+            assert drawn.read_bytes() == data, "the image differs from that of mien image"
         for parts in ([("other", "a.jpg", PHOTO)], [("image", "a.jpg", b"no picture")], [("image", "a.jpg", PHOTO[:3000])], [("image", "a.png", png(10, 10))],
                       [("image", "a.jpg", b"")], [("image", "a.jpg", PHOTO), ("image", "b.jpg", PHOTO)], []):
             assert error_of(service.post("/classifyImage", *parts), 400) == ORIGINAL_400
@@ -355,7 +355,7 @@ def decode_gray() -> list[bytes]:
 
 
 def test_many_clients() -> None:
-    """What each client gets must be what the program says about its own picture, whoever else asks."""
+    """What each client gets must be what the program says about its own image, whoever else asks."""
     clients, rounds = 12, 5
     pictures = [numbered_picture(i) for i in range(clients * rounds)]
     with tempfile.TemporaryDirectory() as folder:
@@ -363,7 +363,7 @@ def test_many_clients() -> None:
             (Path(folder) / f"{i}.pgm").write_bytes(data)
         run = subprocess.run([MIEN, "image", "--json", *(str(Path(folder) / f"{i}.pgm") for i in range(len(pictures)))], capture_output=True, check=True)
     expected = [json.loads(line) for line in run.stdout.splitlines()]
-    assert sum(len(result["faces"]) for result in expected) > len(pictures) // 2, "the test's pictures hold no faces"
+    assert sum(len(result["faces"]) for result in expected) > len(pictures) // 2, "the test's images hold no faces"
     assert len({json.dumps(result["faces"]) for result in expected}) > len(pictures) // 2, "the answers hardly differ"
     problems: list[str] = []
     with Service("--waiting", "100", "--workers", "3") as service:
@@ -381,7 +381,7 @@ def test_many_clients() -> None:
                     answer = connection.getresponse()
                     result = json.loads(answer.read())["images"][0]
                     assert answer.status == 200 and (result["width"], result["height"]) == (width, height)
-                    assert result["faces"] == expected[i]["faces"], f"client {number}: faces of another picture"
+                    assert result["faces"] == expected[i]["faces"], f"client {number}: faces of another image"
                     assert result["source"] == (f"client {number} {turn}" if turn % 2 else "body")
                     assert png_size(base64.b64decode(result["annotated"]["base64"])) == (width, height)
                     assert answer.getheader("X-Number") is None
@@ -697,7 +697,7 @@ def test_camera() -> None:
         last = frames[-1]
         assert last["width"] == 512 and len(last["faces"]) == len(wanted) == 1 and last["timing_ms"]["latency"] < 5000
         assert last["faces"][0]["emotion"]["label"] == wanted[0]["emotion"]["label"] and abs(last["faces"][0]["box"]["x"] - wanted[0]["box"]["x"]) < 12
-        # Pictures: drawn on, and only while somebody watches them.
+        # Images: drawn on, and only while somebody watches them.
         pictures = camera.watch("/stream.mjpg")
         assert pictures.status == 200 and pictures.getheader("Content-Type") == "multipart/x-mixed-replace; boundary=frame"
         drawn = [read_picture(pictures) for _ in range(5)]
@@ -709,7 +709,7 @@ def test_camera() -> None:
         assert figure(service, "mien_camera_connected") == 1 and figure(service, "mien_camera_watchers") == 2
         assert figure(service, "mien_camera_frames_total") >= 10 and figure(service, "mien_camera_faces_total") >= 10
         assert 0 < figure(service, "mien_camera_latency_seconds_sum") / figure(service, "mien_camera_latency_seconds_count") < 5
-        # Photos are analysed beside it, and HEAD begins no stream.
+        # Photos are analyzed beside it, and HEAD begins no stream.
         assert json.loads(service.ask("POST", "/v1/analyze", PHOTO, Content_Type="image/jpeg")[2])["images"][0]["faces"] == wanted
         assert service.ask("HEAD", "/stream.mjpg")[0] == 200
         # A pause of the camera ends nothing.
@@ -825,7 +825,7 @@ def long_work(service: Service, side: int) -> tuple[threading.Thread, list]:
 
 
 def test_stop_and_restart() -> None:
-    # How long a picture takes is the machine's affair: with sanitizers and other work beside it, over ten seconds.
+    # How long an image takes is the machine's affair: with sanitizers and other work beside it, over ten seconds.
     service = Service("--workers", "1", "--scale-factor", "1.005", "--grace", "600")
     idle = socket.create_connection(("127.0.0.1", service.port))
     thread, answers = long_work(service, 1500)
@@ -844,7 +844,7 @@ def test_stop_and_restart() -> None:
 
 
 def test_grace_is_over() -> None:
-    # The engine cannot be told to stop in the middle of a picture; the process ends all the same, and says what it left.
+    # The engine cannot be told to stop in the middle of an image; the process ends all the same, and says what it left.
     service = Service("--workers", "1", "--scale-factor", "1.005", "--grace", "0")
     thread, answers = long_work(service, 3000)
     service.process.send_signal(signal.SIGTERM)

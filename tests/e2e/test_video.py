@@ -231,7 +231,7 @@ class Video(unittest.TestCase):
         if shutil.which("ffmpeg") is None:
             self.skipTest("ffmpeg is not installed")
         quiet = ["ffmpeg", "-v", "error", "-y"]
-        # Lossless, so that the film's frames are those of the pictures that FFmpeg's own tool makes of it.
+        # Lossless, so that the film's frames are those of the images that FFmpeg's own tool makes of it.
         subprocess.run([*quiet, "-loop", "1", "-framerate", "5", "-i", PHOTOS / "astronaut.jpg", "-frames:v", "6", "-vf", "hue=b=0.3*n/6", "-pix_fmt", "yuv420p", "-c:v", "ffv1", film], check=True)
         subprocess.run([*quiet, "-i", film, frames], check=True)
         piped = subprocess.run([*quiet, "-i", film, "-f", "yuv4mpegpipe", "-pix_fmt", "yuv420p", "-"], check=True, capture_output=True).stdout
@@ -281,7 +281,7 @@ class Video(unittest.TestCase):
                     window = subprocess.run(["xdotool", "search", "--name", "^mien: "], env=display, capture_output=True).stdout.decode().strip()
                     if window:
                         painted = len(set(zip(*[iter((self.folder / "Xvfb_screen0").read_bytes()[4096:])] * 4)))  # different pixels on the screen
-                self.assertGreaterEqual(painted, 1000, "no picture is shown")
+                self.assertGreaterEqual(painted, 1000, "no image is shown")
                 geometry = subprocess.run(["xdotool", "getwindowgeometry", window.splitlines()[0]], env=display, capture_output=True).stdout
                 self.assertIn(b"512x512", geometry)
                 self.assertIsNone(process.poll())

@@ -63,7 +63,7 @@ int main(int argc, char** argv) {
         }
     }
     if (path == nullptr)
-        return fail("usage: mien-netdump MODEL.mien [--isa NAME] [--layers] < pictures > results");
+        return fail("usage: mien-netdump MODEL.mien [--isa NAME] [--layers] < images > results");
     std::FILE* file = std::fopen(path, "rb");
     if (file == nullptr) return fail("cannot read the weights file");
     const std::vector<std::uint8_t> bytes = read_all(file);

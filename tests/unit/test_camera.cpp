@@ -282,7 +282,7 @@ TEST_CASE("camera: what cannot be a camera is named, and nothing stays open") {
           }).find("raw sensor data") != std::string::npos);
     CHECK(text([](FakeDriver& d) { d.formats = {{V4L2_PIX_FMT_H264, {}}}; }).find("H264") !=
           std::string::npos);
-    CHECK(text([](FakeDriver& d) { d.formats.clear(); }).find("no picture format") !=
+    CHECK(text([](FakeDriver& d) { d.formats.clear(); }).find("no image format") !=
           std::string::npos);
     CHECK(text([](FakeDriver& d) { d.format_error = EBUSY; }) == "in use by another program");
     CHECK(text([](FakeDriver& d) { d.buffers_error = ENOMEM; }).find("memory") !=

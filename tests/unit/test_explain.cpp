@@ -104,7 +104,7 @@ TEST_CASE("explain: the float network gives the engine's answers") {
         REQUIRE(Engine::create(config, nullptr, &model, nullptr, memory, engine) == Status::ok);
         double worst = 0;
         for (std::uint32_t seed = 0; seed < 6; ++seed) {
-            // Smooth pictures; noise drives the integers to their ends.
+            // Smooth images; noise drives the integers to their ends.
             ByteVector pixels(static_cast<std::size_t>(model.input_width() * model.input_height()));
             for (std::size_t i = 0; i < pixels.size(); ++i) {
                 const double x = static_cast<double>(i %
@@ -191,7 +191,7 @@ TEST_CASE("explain: every method gives a finite map, or says that it cannot") {
     }
 }
 
-TEST_CASE("explain: resizing keeps a constant and interpolates between centres") {
+TEST_CASE("explain: resizing keeps a constant and interpolates between centers") {
     const Heatmap flat{2, 2, {3, 3, 3, 3}}, ramp{2, 1, {0, 1}};
     for (const float v : resized(flat, 7, 5).values) CHECK(v == 3);
     const Heatmap wide = resized(ramp, 4, 1);
@@ -210,7 +210,7 @@ struct Shipped {
 
 // Faces of the sample photos as the network sees them.
 std::vector<ByteVector> sample_faces(const Model& model) {
-    // networks with the same input get the same pictures
+    // networks with the same input get the same images
     static std::map<int, std::vector<ByteVector>> of_side;
     std::vector<ByteVector>& found = of_side[model.input_width()];
     if (!found.empty()) return found;
@@ -317,8 +317,8 @@ TEST_CASE(
     CHECK(occlusion(Model(), batch).empty());
 }
 
-// Adebayo et al. 2018: a map that does not change when the network forgets what it learnt shows the
-// picture, not the network.
+// Adebayo et al. 2018: a map that does not change when the network forgets what it learned shows
+// the image, not the network.
 TEST_CASE("explain: shuffled weights give other maps") {
     const Shipped shipped("emotion.mien");
     const std::vector<ByteVector> faces = sample_faces(shipped.model);

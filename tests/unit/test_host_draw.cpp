@@ -127,7 +127,7 @@ TEST_CASE("every printable letter has ink and an advance") {
     CHECK_FALSE(glyph('\n').strokes.empty());
 }
 
-TEST_CASE("labels lie inside of the picture, wherever the box is") {
+TEST_CASE("labels lie inside of the image, wherever the box is") {
     const EngineInfo info = info_of_two_heads();
     for (int y = 0; y <= 180; y += 30) {
         for (int x = 0; x <= 260; x += 20) {
@@ -157,7 +157,7 @@ TEST_CASE("labels stand above where there is room") {
     CHECK(labels[0].area.y + labels[0].area.height > 110);
 }
 
-TEST_CASE("labels of neighbours do not cover each other") {
+TEST_CASE("labels of neighbors do not cover each other") {
     std::vector<FaceReport> faces;
     for (int i = 0; i < 6; ++i)
         faces.push_back(face_at(20 + i * 42, 80 + i % 3, 40, static_cast<std::size_t>(i), 0));
@@ -167,12 +167,12 @@ TEST_CASE("labels of neighbours do not cover each other") {
     }
 }
 
-TEST_CASE("a picture without room for letters has no label") {
+TEST_CASE("an image without room for letters has no label") {
     const std::vector<FaceReport> faces = {face_at(2, 2, 26, 5, 0)};
     CHECK(place_labels(30, 30, faces, info_of_two_heads())[0].lines.empty());
 }
 
-TEST_CASE("colours of the boxes") {
+TEST_CASE("colors of the boxes") {
     const EngineInfo info = info_of_two_heads();
     CHECK(box_color(face_at(0, 0, 9, 3, 0), info, Style::gender) == Color{0, 0, 255});
     CHECK(box_color(face_at(0, 0, 9, 3, 1), info, Style::gender) == Color{255, 0, 0});

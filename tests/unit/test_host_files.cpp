@@ -89,7 +89,7 @@ TEST_CASE("names of results are unique") {
     CHECK(stem_of("x/.hidden") == ".hidden");
 }
 
-TEST_CASE("folders become their pictures, sorted") {
+TEST_CASE("folders become their images, sorted") {
     const TemporaryFolder folder;
     fs::create_directories(folder.path / "sub");
     for (const char* name : {"b.JPG", "a.png", "note.txt", "sub/c.gif"})
@@ -109,7 +109,7 @@ TEST_CASE("folders become their pictures, sorted") {
     CHECK_FALSE(sources.contains(folder / "new.png"));
 }
 
-TEST_CASE("a folder without pictures is a problem") {
+TEST_CASE("a folder without images is a problem") {
     const TemporaryFolder folder;
     const std::vector<std::string> arguments = {folder.path.string()};
     CHECK(expand_inputs(arguments).problems.size() == 1);

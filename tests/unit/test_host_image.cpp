@@ -191,7 +191,7 @@ TEST_CASE("EXIF that makes no sense is upright") {
     }
 }
 
-TEST_CASE("a picture cut at any byte is refused") {
+TEST_CASE("an image cut at any byte is refused") {
     const Image image = make_image(20, 12);
     for (const ImageFormat format : {ImageFormat::png, ImageFormat::jpeg}) {
         const auto bytes = encode_image(image.frame(), format);

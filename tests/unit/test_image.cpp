@@ -92,7 +92,7 @@ TEST_CASE("crops are resized as OpenCV does") {
     }
 }
 
-TEST_CASE("colour crops of YUV frames are OpenCV's") {
+TEST_CASE("color crops of YUV frames are OpenCV's") {
     for (const YuvGolden& golden : yuv_golden) {
         const Picture source(golden.format, golden.frame_width, golden.frame_height, golden.seed);
         const Rect part = {golden.x, golden.y, golden.part_width, golden.part_height};

@@ -46,7 +46,7 @@ Map to_map(const Tensor& t) {
 }
 
 // Checks each layer in float: what Eigen computes from the layer's own inputs, real values
-// throughout, must be the engine's result to half a quantisation step.
+// throughout, must be the engine's result to half a quantization step.
 class FloatOpinion {
 public:
     explicit FloatOpinion(const Model& model) : access_{model} {}

@@ -1,7 +1,7 @@
 # Checks of `mien camera` against real V4L2 drivers; read by init inside of the virtual machine.
 # shellcheck shell=sh disable=SC2154
 
-# Faces, one a line, that were found in their own frame: box, neighbours, labels and probabilities, without what depends on when one began to
+# Faces, one per line, that were found in their own frame: box, neighbors, labels and probabilities, without what depends on when one began to
 # look. A face of an earlier frame that is still shown (missed above 0) says when frames were dropped, not what is in them.
 faces_of() {
     sed -n 's/.*"faces"://p' "$1" | awk '{ n = split($0, face, /[{]"id":/)

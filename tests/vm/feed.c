@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
    Plays frames into a v4l2loopback device, over and over until it is ended: feed DEVICE YUYV|MJPG WIDTH HEIGHT RATE FILE...
-   YUYV: FILE holds frames one after the other. MJPG: each FILE is one picture. RATE 0: as fast as the device takes them. */
+   YUYV: FILE holds frames one after the other. MJPG: each FILE is one image. RATE 0: as fast as the device takes them. */
 #include <fcntl.h>
 #include <linux/videodev2.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// node --expose-gc allocation.mjs PACKAGE_FOLDER COUNTED.WASM GOLDEN.JSON: a thousand pictures after set-up take no memory: not from the heap of the
+// node --expose-gc allocation.mjs PACKAGE_FOLDER COUNTED.WASM GOLDEN.JSON: a thousand images after set-up take no memory: not from the heap of the
 // module (a module whose malloc counts), not from the browser (the memory's size), and not from JavaScript (its heap, with nothing collected meanwhile).
 import {readFileSync} from 'node:fs';
 import {pathToFileURL} from 'node:url';
@@ -23,7 +23,7 @@ const before = exports.mien_test_allocations();
 exports.mien_test_allocate();
 assert(exports.mien_test_allocations() === before + 2, 'the count does not count');
 
-// A face and none in turns, so that lists grow and shrink. The face is cut out with its surroundings: small pictures, because thousands are many.
+// A face and none in turns, so that lists grow and shrink. The face is cut out with its surroundings: small images, because thousands are many.
 const whole = unpack(readFileSync(golden, 'utf8')).find(picture => picture.faces.length === 1 && picture.format === 3);
 const [x, y, side] = whole.faces[0], margin = side >> 1;
 const left = Math.max(0, x - margin), above = Math.max(0, y - margin);
@@ -41,7 +41,7 @@ const heap = () => { const {heapUsed, external, arrayBuffers} = process.memoryUs
 work(100);
 const [allocations, memory] = [exports.mien_test_allocations(), engine.memoryBytes];
 // At first JavaScript's own compiler takes memory for what it learns, and may collect some, so the thousand are repeated until it is done. An object takes at
-// least 16 bytes: one for each picture would be seen in every round.
+// least 16 bytes: one for each image would be seen in every round.
 let grown = Infinity;
 for (let round = 0; round < 12 && Math.abs(grown) > FRAMES; round++) {
   globalThis.gc();
@@ -53,6 +53,6 @@ for (let round = 0; round < 12 && Math.abs(grown) > FRAMES; round++) {
 assert(found >= FRAMES / 2, 'no faces');
 assert(exports.mien_test_allocations() === allocations, `${exports.mien_test_allocations() - allocations} allocations in the module`);
 assert(engine.memoryBytes === memory, `the module's memory grew by ${engine.memoryBytes - memory} bytes`);
-assert(Math.abs(grown) <= FRAMES, `${grown} bytes of JavaScript's heap for ${FRAMES} pictures`);
-console.log(`node ${engine.isa}: ${FRAMES} pictures after set-up: 0 allocations, memory stays at ${memory} bytes, JavaScript's heap grew by ${grown} bytes`);
+assert(Math.abs(grown) <= FRAMES, `${grown} bytes of JavaScript's heap for ${FRAMES} images`);
+console.log(`node ${engine.isa}: ${FRAMES} images after set-up: 0 allocations, memory stays at ${memory} bytes, JavaScript's heap grew by ${grown} bytes`);
 process.exit(0);

@@ -38,7 +38,7 @@ export async function run({load, hasSimd}, golden, options = {}) {
     const first = engine.process(golden[0]), face = first[0];
     assert(engine.process(golden[0]) === first && first[0] === face, 'results are new objects');
     assert(engine.memoryBytes === memory, `memory grew from ${memory} to ${engine.memoryBytes}`);
-    log.push(`${engine.isa}: ${count} faces of ${golden.length} pictures, bit for bit; ${memory} bytes`);
+    log.push(`${engine.isa}: ${count} faces of ${golden.length} images, bit for bit; ${memory} bytes`);
 
     const data = new Uint8ClampedArray(4 * 40 * 40);
     await refused(() => engine.process({data, width: 0, height: 0}), /0 by 0/);

@@ -115,7 +115,7 @@ def serve(folder: Path) -> tuple[http.server.ThreadingHTTPServer, str]:
 
 
 def no_pixels(folder: Path) -> list[Path]:
-    """Pictures of 0 by 0: an empty file, a PNG whose header says so, an SVG."""
+    """Images of 0 by 0: an empty file, a PNG whose header says so, an SVG."""
     def chunk(kind: bytes, data: bytes) -> bytes:
         return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
     png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", bytes(8) + bytes([8, 2, 0, 0, 0])) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
@@ -231,7 +231,7 @@ def browser_tests(arguments: argparse.Namespace, folder: Path) -> None:
         expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
         expect(page.locator("article .error", has_text="no picture")).to_have_count(1, timeout=20000)
         with page.expect_download() as waiting:
-            page.locator("article").first.get_by_role("button", name="Save the picture").click()
+            page.locator("article").first.get_by_role("button", name="Save the image").click()
         assert Path(waiting.value.path()).read_bytes()[:4] == b"\x89PNG"
         page.locator("#camera").click()
         expect(page.locator("#live-bars .bars")).to_be_visible(timeout=20000)
@@ -246,15 +246,15 @@ def browser_tests(arguments: argparse.Namespace, folder: Path) -> None:
         page.evaluate("() => document.getElementById('video').srcObject.getVideoTracks()[0].dispatchEvent(new Event('ended'))")
         expect(page.locator("#camera-note")).to_contain_text("gone")
         expect(page.locator("#camera")).to_have_attribute("aria-pressed", "false")
-        # The page lives: the webcam can be started again. Then its picture has no size for a while.
+        # The page lives: the webcam can be started again. Then its image has no size for a while.
         page.locator("#camera").click()
         expect(page.locator("#live-bars .bars")).to_be_visible(timeout=20000)
         page.evaluate("() => Object.defineProperty(document.getElementById('video'), 'videoWidth', {get: () => 0, configurable: true})")
-        expect(page.locator("#camera-note")).to_contain_text("gives no picture", timeout=20000)
+        expect(page.locator("#camera-note")).to_contain_text("gives no image", timeout=20000)
         page.evaluate("() => { delete document.getElementById('video').videoWidth; }")
         expect(page.locator("#camera-note")).to_have_text("", timeout=20000)
         page.locator("#camera").click()
-        # Pictures without pixels.
+        # Images without pixels.
         for file in no_pixels(folder):
             page.set_input_files("#files", str(file))
             expect(page.locator(f'article[aria-label="{file.name}"] .error')).to_contain_text("no picture", timeout=20000)

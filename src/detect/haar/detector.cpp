@@ -14,7 +14,8 @@ namespace {
 
 constexpr int row_slack = 64;
 constexpr int rows_together = 8;  // rows of windows whose survivors may share a batch
-// more: evener shares; fewer: less work twice, since every job begins with a window's height
+// more jobs share the work more evenly; fewer repeat less of it, because every job starts by
+// filling one window height of rows
 constexpr int jobs_per_thread = 6;
 constexpr int min_job_rows = 16;  // rows of windows
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Where are the faces? A Haar cascade over an image pyramid; the same rectangles as OpenCV 4's
+// Finds faces: a Haar cascade over an image pyramid, with the same rectangles as OpenCV 4's
 // detectMultiScale.
 #pragma once
 
@@ -21,7 +21,7 @@ public:
         int max_width, max_height;
         int max_candidates;
         Executor executor;
-        bool literal;  // evaluate window by window, by the letter of the specification (for tests)
+        bool literal;  // evaluate window by window, exactly as specified (for tests)
     };
     static constexpr int max_threads = 64;
 
@@ -30,7 +30,7 @@ public:
     void place(Arena& arena, const Cascade& cascade, const Setup& setup,
                const Kernels& kernels) noexcept;
 
-    // Faces of a gray picture no larger than place() was told; valid until the next call.
+    // Faces of a gray image no larger than place() was given; valid until the next call.
     [[nodiscard]] std::span<const Detection> detect(const std::uint8_t* gray,
                                                     std::ptrdiff_t stride_bytes, int width,
                                                     int height,
@@ -39,7 +39,7 @@ public:
     [[nodiscard]] const DetectorStats& stats() const noexcept { return stats_; }
 
 private:
-    // A level, or with several threads a part of one, is a job; jobs are numbered in the order of
+    // A level, or with several threads per part of one, is a job; jobs are numbered in the order of
     // their windows.
     struct Hit {
         std::int32_t job;

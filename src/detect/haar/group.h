@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which candidate windows are the same face? OpenCV's groupRectangles(eps = 0.2).
+// Merges candidate windows of the same face: OpenCV's groupRectangles(eps = 0.2).
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,7 @@ public:
     }
     [[nodiscard]] int count() const noexcept { return count_; }
     void drop(int count) noexcept { dropped_ += count; }
-    // Candidates that found no room; results may then differ from OpenCV's.
+    // Candidates dropped for lack of room; results may then differ from OpenCV's.
     [[nodiscard]] int dropped() const noexcept { return dropped_; }
 
     // Classes of similar candidates with more than `min_neighbors` members, averaged and clipped to

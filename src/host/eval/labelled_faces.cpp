@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Folders and .npz files of labelled faces (see labelled_faces.h). tools/train/datasets.py reads
-// the same and more.
+// Folders and .npz files of labeled faces (see labelled_faces.h). tools/train/datasets.py reads the
+// same and more.
 #include "host/eval/labelled_faces.h"
 
 #include <algorithm>
@@ -84,7 +84,7 @@ Result<LabelledFaces> LabelledFaces::open(const std::string& path,
         is_folder(path) ? faces.scan(path, labels, split) : faces.load(path, labels, split);
     if (!done) return done.error();
     if (faces.items_.empty()) {
-        std::string cause = "no labelled picture in it";
+        std::string cause = "no labeled image in it";
         if (split != "all") cause += " for the split " + split;
         for (const auto& [reason, count] : faces.rejected_)
             cause += "; " + std::to_string(count) + ": " + reason;
@@ -131,7 +131,7 @@ Result<> LabelledFaces::load(const std::string& path, const std::vector<std::str
     auto label = npz->read(utkface ? "gender" : "labels", max_npz_bytes);
     if (!label) return label.error();
     if (!label->is_integer() || label->shape.size() != 1)
-        return Error::input("its labels are not one whole number a picture");
+        return Error::input("its labels are not one integer per image");
     const std::size_t count = label->count();
     if (utkface) {
         auto jpeg = npz->read("jpeg", max_npz_bytes), offset = npz->read("offset", max_npz_bytes);
@@ -164,13 +164,13 @@ Result<> LabelledFaces::load(const std::string& path, const std::vector<std::str
         auto read = npz->read("split", max_npz_bytes);
         if (!read) return read.error();
         if (!read->is_integer() || read->count() != count)
-            return Error::input("its array `split` is not one whole number a picture");
+            return Error::input("its array `split` is not one integer per image");
         part = std::move(*read);
     }
     const auto woman = std::find(labels.begin(), labels.end(), "woman"),
                man = std::find(labels.begin(), labels.end(), "man");
     if (utkface && (woman == labels.end() || man == labels.end()))
-        return Error::input("has genders; the network's classes are others");
+        return Error::input("has genders, but the network has other classes");
     const std::int64_t wanted =
         std::find(std::begin(split_names), std::end(split_names), split) - std::begin(split_names);
     for (std::size_t row = 0; row < count; ++row) {
@@ -204,7 +204,7 @@ Result<Frame> LabelledFaces::picture(std::size_t i) {
     if (folder_.empty()) {
         const std::int64_t begin = offset_.integer(item.row), end = offset_.integer(item.row + 1);
         if (begin < 0 || end < begin || end > static_cast<std::int64_t>(jpeg_.bytes.size()))
-            return Error::input("its offset is outside of the pictures");
+            return Error::input("its offset is outside of the images");
         bytes =
             std::span(jpeg_.bytes)
                 .subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Which labelled faces are in a folder or an .npz file, and what does each look like? For measuring
-// how good a network is.
+// Labeled faces from a folder or an .npz file, for measuring a network.
 //
-//   folder  one sub-folder a class, perhaps below train, validation and test (the usual other names
+//   folder  one sub-folder per class, perhaps below train, validation and test (the usual other names
 //           too)
 //   .npz    images u8 [N, h, w] or [N, h, w, 1 or 3] and labels [N]; or UTKFace: jpeg, offset,
 //           gender (0 man, 1 woman). With an array `split` 0 is train, 1 validation, 2 test.
@@ -29,10 +28,10 @@ public:
     std::size_t size() const { return items_.size(); }
     int label(std::size_t i) const { return items_[i].label; }
     const std::string& name(std::size_t i) const { return items_[i].name; }
-    // The picture; its pixels live until the next call.
+    // The image; its pixels live until the next call.
     Result<Frame> picture(std::size_t i);
 
-    // Pictures left out at open(), by reason.
+    // Images left out at open(), by reason.
     const std::map<std::string, std::size_t>& rejected() const { return rejected_; }
 
 private:

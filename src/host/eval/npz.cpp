@@ -61,7 +61,7 @@ bool parse_shape(std::string_view text, std::vector<std::size_t>& shape) {
     return false;
 }
 
-// Bytes of an element of a type like "<i8" or "<U24" (four bytes a letter); 0 for types that are
+// Bytes of an element of a type like "<i8" or "<U24" (four bytes per letter); 0 for types that are
 // not read.
 std::size_t element_size(std::string_view type) {
     if (type.size() < 3 || (type[0] != '|' && type[0] != '<') ||
@@ -87,14 +87,15 @@ Result<NpzArray> parse_npy(ByteVector bytes) {
     const std::string_view header(reinterpret_cast<const char*>(bytes.data()) + begin, length);
     const std::string_view type = header_value(header, "'descr'");
     if (type.empty() || type[0] != '\'')
-        return Error::input("an array of records or objects, which is not read");
+        return Error::input("an array of records or objects, which is not supported");
     NpzArray array;
     array.type = type.substr(1, type.find('\'', 1) - 1);
     if (header_value(header, "'fortran_order'").starts_with("True"))
-        return Error::input("an array in Fortran order, which is not read");
+        return Error::input("an array in Fortran order, which is not supported");
     if (!parse_shape(header_value(header, "'shape'"), array.shape)) return damaged();
     const std::size_t size = element_size(array.type);
-    if (size == 0) return Error::input("an array of type " + array.type + ", which is not read");
+    if (size == 0)
+        return Error::input("an array of type " + array.type + ", which is not supported");
     const std::size_t left = bytes.size() - begin - length;
     if (left % size != 0 || array.count() != left / size) return damaged();
     bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(begin + length));

@@ -68,7 +68,7 @@ InputList expand_inputs(std::span<const std::string> arguments) {
         collect(argument, list, found);
         if (found.empty() && list.problems.size() == problems) {
             list.problems.push_back(
-                {argument, "folder holds no picture (JPEG, PNG, BMP, GIF, PNM)"});
+                {argument, "no image in this folder (JPEG, PNG, BMP, GIF, PNM)"});
         }
         std::sort(found.begin(), found.end());
         list.files.insert(list.files.end(), found.begin(), found.end());

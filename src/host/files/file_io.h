@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How are whole files read and written so that a size limit holds, a failure has a one-line cause,
-// and nobody ever sees a half-written file? Not about what is inside them.
+// Reads and writes whole files: with a size limit, a one-line cause for each failure, and never a
+// half-written file.
 #pragma once
 
 #include <cstddef>
@@ -23,9 +23,9 @@ enum class Overwrite { no, yes };
 // True when writing to `path` without permission to overwrite would be refused.
 bool would_overwrite(const std::string& path);
 
-// Writes to a temporary file in the same folder, then gives it its name: the file is there whole or
-// not at all. Devices and pipes (/dev/null) are written to directly. A symbolic link is followed,
-// not replaced.
+// Writes to a temporary file in the same folder, then gives it its name: the file appears
+// completely or not at all. Devices and pipes (/dev/null) are written to directly. A symbolic link
+// is followed, not replaced.
 Result<> write_file(const std::string& path, std::span<const std::uint8_t> bytes,
                     Overwrite overwrite);
 

@@ -23,7 +23,7 @@ struct Error {
 
     Kind kind = Kind::internal;
     // One line, no full stop, no newline: "cut short: the JPEG data has no end mark". It never
-    // names the file: the caller knows how the user spelt it, and puts that in front.
+    // names the file: the caller knows how the user spelled it, and puts that in front.
     std::string text;
 
     static Error usage(std::string text) { return {Kind::usage, std::move(text)}; }

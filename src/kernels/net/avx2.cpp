@@ -122,7 +122,7 @@ struct V {
 inline __m256i widen16(const std::int8_t* p) noexcept { return _mm256_cvtepi8_epi16(load128(p)); }
 
 // Sixteen outputs whose channels are consecutive (from `n`), or, with `two_pixels`, eight channels
-// of two neighbouring pixels, which lie in memory like sixteen channels. Taps go in pairs so that
+// of two neighboring pixels, which lie in memory like sixteen channels. Taps go in pairs so that
 // vpmaddwd adds two products.
 template <bool two_pixels>
 inline void depthwise16(const DepthwiseArgs& args, const std::int8_t* field, int n,

@@ -54,8 +54,8 @@ inline __m512i pack4(__m512i a, __m512i b, __m512i c, __m512i d, std::int8_t low
 
 // ------------------------------------------------------------------- convolution
 
-// Shapes for which the compiler knows the loop's length and the distance of neighbouring pixels.
-// The names say the kernel and the channels of the input; any other shape is `general`.
+// Shapes for which the compiler knows the loop's length and the distance of neighboring pixels. The
+// names say the kernel and the channels of the input; any other shape is `general`.
 enum class Shape {
     general,
     pointwise8,
@@ -113,8 +113,8 @@ struct Tile {
     std::int8_t* out;
 };
 
-// `pixels` neighbouring outputs x `blocks` blocks of sixteen channels. pixels * blocks is a
-// multiple of 4, or pixels is 1.
+// `pixels` neighboring outputs x `blocks` blocks of sixteen channels. pixels * blocks is a multiple
+// of 4, or pixels is 1.
 template <Shape shape, int pixels, int blocks>
 inline void conv_tile(const ConvArgs& args, const Tile& tile) noexcept {
     __m512i acc[pixels][blocks];

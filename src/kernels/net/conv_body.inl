@@ -13,7 +13,7 @@
 
 constexpr int conv_block = 8;
 
-// `pixels` neighbouring outputs x `blocks` blocks of eight channels, starting at channel n.
+// `pixels` neighboring outputs x `blocks` blocks of eight channels, starting at channel n.
 template <bool unsigned_input, int pixels, int blocks>
 inline void conv_tile(const ConvArgs& args, const std::int8_t* field, const std::int8_t* weights,
                       std::size_t block_bytes, int n, std::int8_t* out) noexcept {

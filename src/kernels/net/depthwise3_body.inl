@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// How does a 3x3 depthwise convolution become dot products of four? Written once over the vector
-// type V of the file that includes this one, inside an anonymous namespace.
+// A 3x3 depthwise convolution as dot products of four, written once over the vector type V of the
+// file that includes this one, inside an anonymous namespace.
 //
-// Rows of the tensor are flattened: width * channels bytes, in which the neighbour to the right is
+// Rows of the tensor are flattened: width * channels bytes, in which the neighbor to the right is
 // `channels` bytes further. Four input rows y .. y + 3 are interleaved byte by byte, so that a
 // 32-bit lane holds the column of four pixels of one channel; its dot product with (w0, w1, w2, 0)
 // belongs to output row y, with (0, w0, w1, w2) to output row y + 1. The interleaving is done once

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// mien beside the page: pictures in, results as the service gives them out. One engine; its memory stays.
+// mien beside the page: images in, results as the service gives them out. One engine; its memory stays.
 import {load} from './mien.js';
 
-const LARGEST = 4096;  // longer sides are shrunk: an engine's memory grows with the picture
+const LARGEST = 4096;  // longer sides are shrunk: an engine's memory grows with the image
 let engine = null, canvas = null, pen = null;
 
 function result(faces, width, height, start) {
@@ -62,7 +62,7 @@ async function answer(message) {
     try {
       image = await createImageBitmap(message.blob);
     } catch {
-      throw new Error('This is no picture in a known format.');
+      throw new Error('This is not an image in a known format.');
     }
   }
   const pixels = draw(image), start = performance.now();

@@ -32,7 +32,7 @@ const device = {
   },
   async open() {
     if (typeof WebAssembly !== 'object') throw new Error('This browser has no WebAssembly, so it cannot work on this device.');
-    if (typeof OffscreenCanvas !== 'function') throw new Error('This browser cannot read pictures in a worker, so it cannot work on this device.');
+    if (typeof OffscreenCanvas !== 'function') throw new Error('This browser cannot read images in a worker, so it cannot work on this device.');
     const begun = performance.now();
     this.worker = new Worker('device-worker.js', {type: 'module'});
     this.worker.onerror = event => {
@@ -65,7 +65,7 @@ const device = {
   // The frame's pixels go to the worker without a copy where browsers can.
   async frame(video) {
     await this.start();
-    if (!video.videoWidth) throw new Error('The webcam gives no picture.');
+    if (!video.videoWidth) throw new Error('The webcam gives no image.');
     if (typeof VideoFrame === 'function') {
       const frame = new VideoFrame(video);
       if (/^(I420|I422|I444|NV12|RGB[AX]|BGR[AX])/.test(frame.format || '')) return {images: [await this.post({kind: 'frame', frame}, [frame])]};
@@ -75,7 +75,7 @@ const device = {
     return {images: [await this.post({kind: 'picture', bitmap}, [bitmap])]};
   },
 
-  // Where pictures go is said truly in either state; explanations are the service's alone.
+  // The note about where images go is true in either state; only the service explains.
   set(on) {
     this.on = document.getElementById('device').checked = on;
     document.getElementById('where').textContent = on ? 'They stay in this browser' : 'They go to this service’s memory and no further';
@@ -90,7 +90,7 @@ const device = {
     if (!on) return;
     try {
       const engine = await this.start();
-      if (this.on) note.textContent = `mien ${engine.version} in this browser (${engine.isa}). No picture leaves this device.`;
+      if (this.on) note.textContent = `mien ${engine.version} in this browser (${engine.isa}). No image leaves this device.`;
     } catch (error) {
       note.textContent = error.message;
       note.classList.add('error');

@@ -175,7 +175,7 @@ async function addFile(file) {
   const canvas = make('canvas', {'aria-hidden': 'true'});
   const image = make('img', {alt: 'The photo ' + file.name});
   const side = make('div', {class: 'side'}, make('p', {}, 'Working…'));
-  const title = make('h2', {}, file.name || 'Pasted picture');
+  const title = make('h2', {}, file.name || 'Pasted image');
   const remove = make('button', {type: 'button', class: 'plain', 'aria-label': 'Remove ' + file.name, onclick: () => { article.remove(); tidy(); $('results').focus(); }}, 'Remove');
   const article = make('article', {'aria-label': file.name}, make('header', {}, title, remove), make('div', {class: 'stage'}, image, canvas), side);
   const url = URL.createObjectURL(file);
@@ -193,7 +193,7 @@ async function addFile(file) {
     const found = result.faces.length === 0 ? 'No face found' : result.faces.length === 1 ? '1 face' : result.faces.length + ' faces';
     say(file.name + ': ' + found + (result.faces.length ? ': ' + result.faces.map(sentence).join('; ') : ''));
     const note = make('p', {class: 'error', role: 'status'});
-    const picture = make('button', {type: 'button', class: 'plain', onclick: () => downloadPicture(picture, file, note)}, 'Save the picture');
+    const picture = make('button', {type: 'button', class: 'plain', onclick: () => downloadPicture(picture, file, note)}, 'Save the image');
     const json = make('button', {type: 'button', class: 'plain',
       onclick: () => save(new Blob([JSON.stringify(answer, null, 2)], {type: 'application/json'}), stem(file.name) + '.faces.json')}, 'Save the JSON');
     side.replaceChildren(make('p', {class: 'figures'}, found + ' · ' + Math.round(ms) + ' ms, of these ' + result.timing_ms.total.toFixed(1) + ' ms of work'),
@@ -218,7 +218,7 @@ function addFiles(files) {
 }
 function tidy() { $('clear').hidden = $('results').childElementCount === 0; }
 
-// ---- webcam: one picture on its way at a time, over one kept connection, so a slow service means fewer pictures and never old ones ----
+// ---- webcam: one image on its way at a time, over one kept connection, so a slow service means fewer images and never old ones ----
 
 const live = {stream: null, history: [], result: null, times: [], frames: 0};
 
@@ -253,7 +253,7 @@ function showLive(answer, ms) {
   const fps = live.times.length > 1 ? (live.times.length - 1) * 1000 / (now - live.times[0]) : 0;
   document.body.dataset.fps = fps.toFixed(1);
   document.body.dataset.latency = ms.toFixed(1);
-  $('speed').textContent = fps.toFixed(1) + ' pictures a second · ' + ms.toFixed(0) + ' ms from picture to result, of these ' +
+  $('speed').textContent = fps.toFixed(1) + ' images per second · ' + ms.toFixed(0) + ' ms from image to result, of these ' +
     result.timing_ms.total.toFixed(1) + ' ms of work';
   drawBoxes($('overlay'), result);
   const largest = result.faces.reduce((a, b) => !a || b.box.width > a.box.width ? b : a, null);
@@ -266,7 +266,7 @@ function showLive(answer, ms) {
   while (live.history.length > 0 && now - live.history[0].time > MINUTE) live.history.shift();
   drawTimeline();
   const text = largest ? result.faces.length + (result.faces.length === 1 ? ' face: ' : ' faces: ') + (largest.emotion ? largest.emotion.label : '') : 'no face';
-  if (text !== spoken && now - spokenAt > 3000) {  // for screen readers, not at every picture
+  if (text !== spoken && now - spokenAt > 3000) {  // for screen readers, not at every image
     say(text);
     spoken = text;
     spokenAt = now;
@@ -293,7 +293,7 @@ async function runLive(stream) {
       if (live.stream !== stream) break;  // stopped or lost meanwhile; what the page says about that stays
       $('camera-note').textContent = '';
       showLive(answer, performance.now() - start);
-      // On this device the answer can be sooner than the next picture.
+      // On this device the answer can be sooner than the next image.
       if (device.on) await new Promise(done => { video.requestVideoFrameCallback?.(done); setTimeout(done, 200); });
     } catch (error) {
       if (live.stream !== stream) break;
@@ -343,7 +343,7 @@ async function startCamera() {
   $('camera').setAttribute('aria-busy', 'false');
 }
 
-// ---- the service's own camera: its drawn pictures, and its results for bars and timeline. By fetch, which can carry the token ----
+// ---- the service's own camera: its drawn images, and its results for bars and timeline. By fetch, which can carry the token ----
 
 let board = null;
 

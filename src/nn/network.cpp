@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The arithmetic is that of docs/QUANTISATION.md.
+// The arithmetic is that of docs/QUANTIZATION.md.
 #include "nn/network.h"
 
 #include <algorithm>

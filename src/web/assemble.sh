@@ -6,8 +6,9 @@ cd "$(dirname "$0")/../.."
 npm=build/npm web=build/web
 rm -rf "$npm" "$web"
 mkdir -p "$npm" "$web"
-cp build/wasm/src/web/mien.wasm "$npm/mien.wasm"
-cp build/wasm-simd/src/web/mien.wasm "$npm/mien-simd.wasm"
+# The linker makes them executable; nobody executes them.
+install -m 644 build/wasm/src/web/mien.wasm "$npm/mien.wasm"
+install -m 644 build/wasm-simd/src/web/mien.wasm "$npm/mien-simd.wasm"
 cp src/web/mien.js src/web/mien.d.ts src/web/package.json LICENSE THIRD_PARTY.md "$npm"
 cp docs/BROWSER.md "$npm/README.md"
 for file in haarcascade_frontalface_default emotion gender; do cp "weights/$file.mien" "$npm"; done

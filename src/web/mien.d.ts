@@ -23,7 +23,8 @@ export interface Options {
   base?: string | URL;
   /** false: the module without vectors, whatever the browser has. */
   simd?: boolean;
-  wasm?: File | WebAssembly.Module;
+  /** A file, or a WebAssembly.Module. */
+  wasm?: File | object;
   /** Weights; null leaves a network (or the detector) out. */
   cascade?: File | null;
   emotion?: File | null;
@@ -54,7 +55,20 @@ export interface Pixels {
   /** Bytes from row to row. */
   stride?: number;
 }
-export type Picture = ImageData | HTMLCanvasElement | OffscreenCanvas | Pixels;
+/** What is used of an HTMLCanvasElement or OffscreenCanvas. These types need no DOM library, so Node has them, too. */
+export interface Canvas {
+  readonly width: number;
+  readonly height: number;
+  getContext(kind: '2d', options?: {willReadFrequently?: boolean}): unknown;
+}
+/** What is used of a VideoFrame. */
+export interface VideoPicture {
+  readonly format: string | null;
+  readonly visibleRect: {readonly width: number, readonly height: number} | null;
+  copyTo(destination: Uint8ClampedArray, options?: object): Promise<{offset: number, stride: number}[]>;
+}
+/** An ImageData is Pixels. */
+export type Picture = Pixels | Canvas;
 
 export class Mien {
   private constructor();
@@ -69,7 +83,7 @@ export class Mien {
   process(picture: Picture): Face[];
   detect(picture: Picture): Face[];
   classifyCrop(picture: Picture): Face;
-  processFrame(frame: VideoFrame): Promise<Face[]>;
+  processFrame(frame: VideoPicture): Promise<Face[]>;
 }
 
 export function hasSimd(): boolean;

@@ -8,8 +8,8 @@ let engine = null, canvas = null, pen = null;
 function result(faces, width, height, start) {
   const ms = performance.now() - start;
   return {schema: 1, width, height, timing_ms: {total: ms},
-          faces: faces.map(face => ({box: {...face.box}, neighbors: face.neighbors,
-            ...(face.emotion && {emotion: face.emotion.toJSON()}), ...(face.gender && {gender: face.gender.toJSON()})}))};
+          faces: faces.map(({box, neighbors, ...heads}) => ({box: {...box}, neighbors,
+            ...Object.fromEntries(Object.entries(heads).filter(([, reading]) => reading).map(([head, reading]) => [head, reading.toJSON()]))}))};
 }
 
 function draw(image) {
@@ -29,7 +29,7 @@ async function annotated(answer) {
   for (const face of answer.faces) {
     pen.strokeStyle = '#fff';
     pen.strokeRect(face.box.x, face.box.y, face.box.width, face.box.height);
-    const text = face.emotion ? face.emotion.label : '';
+    const text = Object.values(face).find(value => value && value.probabilities)?.label ?? '';
     pen.lineJoin = 'round';
     pen.strokeStyle = '#000';
     pen.strokeText(text, face.box.x, face.box.y - 6);

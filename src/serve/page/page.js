@@ -4,6 +4,7 @@
 
 const $ = id => document.getElementById(id);
 const TONES = {angry: '#d62f2f', disgust: '#6a8f1f', fear: '#8a4fd0', happy: '#e0a100', sad: '#2f6fd6', surprise: '#14a3a3', neutral: '#84847c'};
+const tone = label => TONES[label] || '#84847c';  // as .other in page.css
 const MINUTE = 60000, LIVE_WIDTH = 640;
 let token = sessionStorage.getItem('mien-token') || '';
 
@@ -95,10 +96,11 @@ function bars(reading) {
   return list;
 }
 
+// A face's readings in the order of the answer, whatever its heads are; the first one gets the bars.
+const readings = face => Object.values(face).filter(value => value && value.probabilities);
+
 function sentence(face) {
-  let text = face.emotion ? face.emotion.label + ' ' + percent(face.emotion.probabilities[face.emotion.label]) : 'a face';
-  if (face.gender) text += ', ' + face.gender.label + ' ' + percent(face.gender.probabilities[face.gender.label]);
-  return text;
+  return readings(face).map(reading => reading.label + ' ' + percent(reading.probabilities[reading.label])).join(', ') || 'a face';
 }
 
 // Red speaks for the label, blue against it; the numbers are few, the browser smooths between them.
@@ -127,7 +129,7 @@ function drawBoxes(canvas, result) {
   pen.font = '600 ' + size + 'px system-ui, sans-serif';
   pen.textBaseline = 'top';
   result.faces.forEach((face, i) => {
-    if (face.emotion && face.emotion.map) drawMap(pen, face.emotion.map, left, above, scale);
+    for (const {map} of readings(face)) if (map) drawMap(pen, map, left, above, scale);
     const x = left + face.box.x * scale, y = above + face.box.y * scale, w = face.box.width * scale, h = face.box.height * scale;
     pen.lineWidth = 5 * ratio;
     pen.strokeStyle = '#000';
@@ -135,7 +137,7 @@ function drawBoxes(canvas, result) {
     pen.lineWidth = 3 * ratio;
     pen.strokeStyle = '#fff';
     pen.strokeRect(x, y, w, h);
-    const text = (i + 1) + ' ' + (face.emotion ? face.emotion.label : '');
+    const text = (i + 1) + ' ' + (readings(face)[0]?.label ?? '');
     const wide = pen.measureText(text).width + 8 * ratio, high = size + 6 * ratio;
     const tx = Math.min(Math.max(0, x), Math.max(0, canvas.width - wide)), ty = y >= high ? y - high : y;
     pen.fillStyle = '#000c';
@@ -197,7 +199,7 @@ async function addFile(file) {
     const json = make('button', {type: 'button', class: 'plain',
       onclick: () => save(new Blob([JSON.stringify(answer, null, 2)], {type: 'application/json'}), stem(file.name) + '.faces.json')}, 'Save the JSON');
     side.replaceChildren(make('p', {class: 'figures'}, found + ' · ' + Math.round(ms) + ' ms, of these ' + result.timing_ms.total.toFixed(1) + ' ms of work'),
-                         ...result.faces.flatMap((face, i) => [make('h3', {}, (i + 1) + ': ' + sentence(face)), ...(face.emotion ? [bars(face.emotion)] : [])]),
+                         ...result.faces.flatMap((face, i) => [make('h3', {}, (i + 1) + ': ' + sentence(face)), ...readings(face).slice(0, 1).map(bars)]),
                          make('div', {class: 'buttons'}, picture, json), note);
   } catch (error) {
     side.replaceChildren(make('p', {class: 'error'}, error.message),
@@ -228,8 +230,8 @@ function drawTimeline() {
   canvas.height = Math.max(1, shown.height * ratio);
   const pen = canvas.getContext('2d'), now = performance.now();
   pen.lineWidth = 2 * ratio;
-  for (const label of Object.keys(TONES)) {
-    pen.strokeStyle = TONES[label];
+  for (const label of new Set(live.history.flatMap(entry => Object.keys(entry.p)))) {
+    pen.strokeStyle = tone(label);
     pen.beginPath();
     let last = 0;
     for (const entry of live.history) {
@@ -257,15 +259,16 @@ function showLive(answer, ms) {
     result.timing_ms.total.toFixed(1) + ' ms of work';
   drawBoxes($('overlay'), result);
   const largest = result.faces.reduce((a, b) => !a || b.box.width > a.box.width ? b : a, null);
-  if (largest && largest.emotion) {
-    live.history.push({time: now, p: largest.emotion.probabilities});
-    $('live-bars').replaceChildren(bars(largest.emotion));
+  const reading = largest && readings(largest)[0];
+  if (reading) {
+    live.history.push({time: now, p: reading.probabilities});
+    $('live-bars').replaceChildren(bars(reading));
   } else {
     $('live-bars').replaceChildren(make('p', {class: 'note'}, 'No face'));
   }
   while (live.history.length > 0 && now - live.history[0].time > MINUTE) live.history.shift();
   drawTimeline();
-  const text = largest ? result.faces.length + (result.faces.length === 1 ? ' face: ' : ' faces: ') + (largest.emotion ? largest.emotion.label : '') : 'no face';
+  const text = largest ? result.faces.length + (result.faces.length === 1 ? ' face: ' : ' faces: ') + (reading ? reading.label : '') : 'no face';
   if (text !== spoken && now - spokenAt > 3000) {  // for screen readers, not at every image
     say(text);
     spoken = text;

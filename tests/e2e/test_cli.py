@@ -271,7 +271,7 @@ def test_bad_pictures(mien: Runner) -> None:
     mien.fails("image", "absent.jpg", code=3, words=("absent.jpg", "no such file"))
     mien.fails("image", "absent\nnewline.jpg", code=3, words=("absent?newline.jpg",))
     mien.write("empty_folder/readme.md", b"x")
-    mien.fails("image", "empty_folder", code=3, words=("empty_folder", "no picture"))
+    mien.fails("image", "empty_folder", code=3, words=("empty_folder", "no image"))
     line = mien("image", "cut.png", "--json", code=3).stdout
     assert json.loads(line) == {"schema": 1, "source": "cut.png", "error": json.loads(line)["error"]}
 

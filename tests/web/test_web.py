@@ -229,7 +229,7 @@ def browser_tests(arguments: argparse.Namespace, folder: Path) -> None:
         broken.write_bytes(b"nonsense")
         page.set_input_files("#files", [str(PHOTOS / "astronaut.jpg"), str(broken)])
         expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
-        expect(page.locator("article .error", has_text="no picture")).to_have_count(1, timeout=20000)
+        expect(page.locator("article .error", has_text="not an image")).to_have_count(1, timeout=20000)
         with page.expect_download() as waiting:
             page.locator("article").first.get_by_role("button", name="Save the image").click()
         assert Path(waiting.value.path()).read_bytes()[:4] == b"\x89PNG"
@@ -257,7 +257,7 @@ def browser_tests(arguments: argparse.Namespace, folder: Path) -> None:
         # Images without pixels.
         for file in no_pixels(folder):
             page.set_input_files("#files", str(file))
-            expect(page.locator(f'article[aria-label="{file.name}"] .error')).to_contain_text("no picture", timeout=20000)
+            expect(page.locator(f'article[aria-label="{file.name}"] .error')).to_contain_text("not an image", timeout=20000)
         page.set_input_files("#files", str(PHOTOS / "grace_hopper.jpg"))
         expect(page.locator('article[aria-label="grace_hopper.jpg"] .bars').first).to_be_visible(timeout=20000)
         # Offline after the first visit.

@@ -52,7 +52,7 @@ void run(Subject& s) {
     s.faces = faces.size();
     if (current_round() < 0) return;
     const Timings& t = s.engine->engine.timings();
-    const std::uint64_t spent[step_count] = {t.gray, t.detect, t.crop, t.emotion, t.gender};
+    const std::uint64_t spent[step_count] = {t.gray, t.detect, t.crop, t.heads[0], t.heads[1]};
     for (int i = 0; i < step_count; ++i) s.steps[i].add(static_cast<double>(spent[i]));
     s.total.add(static_cast<double>(t.total));
 }

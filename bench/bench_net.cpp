@@ -209,8 +209,8 @@ void report_batch(const Options& options, Report& report) {
                                  const Timings& t = scene.engine->engine.timings();
                                  const auto count = static_cast<double>(faces.size());
                                  scene.crop.add(static_cast<double>(t.crop) / count);
-                                 scene.emotion.add(static_cast<double>(t.emotion) / count);
-                                 scene.gender.add(static_cast<double>(t.gender) / count);
+                                 scene.emotion.add(static_cast<double>(t.heads[0]) / count);
+                                 scene.gender.add(static_cast<double>(t.heads[1]) / count);
                              },
                          .calls = 1});
     }

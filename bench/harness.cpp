@@ -185,8 +185,9 @@ std::string Table::text() const {
 
 OwnedEngine::OwnedEngine(const Config& config, const Cascade* cascade, const Model* emotion,
                          const Model* gender)
-    : memory_(Engine::required_bytes(config, cascade, emotion, gender)) {
-    need(Engine::create(config, cascade, emotion, gender, memory_, engine), "engine");
+    : memory_(Engine::required_bytes(config, {.cascade = cascade, .heads = {emotion, gender}})) {
+    need(Engine::create(config, {.cascade = cascade, .heads = {emotion, gender}}, memory_, engine),
+         "engine");
 }
 
 namespace {

@@ -5,11 +5,12 @@ set(core_sources
   src/kernels/dispatch.cpp src/kernels/net/scalar.cpp src/kernels/detect/scalar.cpp
   src/kernels/detect/single.cpp src/kernels/image/scalar.cpp
   src/image/gray.cpp src/image/linear.cpp
+  src/detect/finder.cpp
   src/detect/haar/cascade.cpp src/detect/haar/detector.cpp src/detect/haar/group.cpp
   src/detect/haar/pyramid.cpp src/detect/haar/stump_table.cpp
-  src/nn/model_file.cpp src/nn/network.cpp
+  src/nn/model_file.cpp src/nn/network.cpp src/nn/verify.cpp
   src/pipeline/crop.cpp src/pipeline/engine.cpp src/pipeline/mien_c.cpp
-  src/track/tracker.cpp)
+  src/track/search_haar.cpp src/track/tracker.cpp)
 
 # mien_kernels(FLAGS FILE...): kernels of one instruction set. Only these files are built for more
 # than the base processor.
@@ -46,5 +47,5 @@ add_library(mien_core OBJECT ${core_sources})
 target_include_directories(mien_core
   PRIVATE src PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
 target_compile_options(mien_core PRIVATE -fno-exceptions -fno-rtti)
-target_compile_definitions(mien_core PRIVATE MIEN_VERSION="${PROJECT_VERSION}" ${simd_definitions})
+target_compile_definitions(mien_core PRIVATE ${simd_definitions})
 target_link_libraries(mien_core PRIVATE mien_options)

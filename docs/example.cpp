@@ -26,16 +26,17 @@ int main(int argc, char** argv) {
         return 4;
     mien::Config config;
     std::vector<std::byte> memory(
-        mien::Engine::required_bytes(config, &cascade, &emotion, nullptr));
+        mien::Engine::required_bytes(config, {.cascade = &cascade, .heads = {&emotion}}));
     mien::Engine engine;
-    if (mien::Engine::create(config, &cascade, &emotion, nullptr, memory, engine) !=
+    if (mien::Engine::create(config, {.cascade = &cascade, .heads = {&emotion}}, memory, engine) !=
         mien::Status::ok)
         return 4;
     std::span<const mien::Face> faces;
     const mien::Status status =
         engine.process({pixels.data(), 640, 480, 640 * 3, mien::PixelFormat::rgb24}, faces);
     for (const mien::Face& face : faces)
-        std::printf("face at %d, %d: %.2f happy\n", face.box.x, face.box.y, face.emotion[3]);
+        std::printf("face at %d, %d: %.2f happy\n", face.box.x, face.box.y,
+                    face[mien::Head::emotion].probabilities[3]);
     std::printf("%zu faces, %s\n", faces.size(), mien::message(status));
     return static_cast<int>(status);
 }

@@ -31,22 +31,26 @@ class Config(C.Structure):
     _fields_ = [("struct_size", C.c_uint32), ("isa", C.c_uint32), ("scale_factor", C.c_double), ("min_neighbors", C.c_int32),
                 ("min_size", C.c_int32), ("max_size", C.c_int32), ("max_width", C.c_int32), ("max_height", C.c_int32),
                 ("detect_width", C.c_int32), ("max_faces", C.c_int32), ("max_candidates", C.c_int32),
-                ("threads", C.c_int32), ("run_context", C.c_void_p), ("run", C.c_void_p)]
+                ("class_maps", C.c_int32), ("threads", C.c_int32), ("run_context", C.c_void_p), ("run", C.c_void_p),
+                ("clock_ns", C.c_void_p)]
+
+
+class File(C.Structure):
+    _fields_ = [("data", C.c_char_p), ("bytes", C.c_size_t)]
 
 
 class Weights(C.Structure):
-    _fields_ = [("cascade", C.c_char_p), ("cascade_bytes", C.c_size_t), ("emotion", C.c_char_p), ("emotion_bytes", C.c_size_t),
-                ("gender", C.c_char_p), ("gender_bytes", C.c_size_t)]
+    _fields_ = [("struct_size", C.c_uint32), ("cascade", File), ("heads", File * 8)]
 
 
 class Frame(C.Structure):
-    _fields_ = [("data", C.c_void_p), ("width", C.c_int32), ("height", C.c_int32), ("stride_bytes", C.c_ssize_t), ("format", C.c_uint32)]
+    _fields_ = [("struct_size", C.c_uint32), ("format", C.c_uint32), ("data", C.c_void_p),
+                ("width", C.c_int32), ("height", C.c_int32), ("stride_bytes", C.c_ssize_t)]
 
 
 class Face(C.Structure):
-    _fields_ = [("x", C.c_int32), ("y", C.c_int32), ("width", C.c_int32), ("height", C.c_int32), ("neighbors", C.c_int32),
-                ("emotion_count", C.c_uint32), ("gender_count", C.c_uint32), ("emotion", C.POINTER(C.c_float)),
-                ("gender", C.POINTER(C.c_float))]
+    _fields_ = [("struct_size", C.c_uint32), ("x", C.c_int32), ("y", C.c_int32),
+                ("width", C.c_int32), ("height", C.c_int32), ("neighbors", C.c_int32)]
 
 
 class Detector:
@@ -62,21 +66,26 @@ class Detector:
     def detect(self, gray: np.ndarray, scale_factor: float, min_neighbors: int, min_size: int = 0, max_size: int = 0) -> list[tuple]:
         gray = np.ascontiguousarray(gray)
         config = Config()
-        self.lib.mien_config_init(C.byref(config))
+        self.lib.mien_config_init_sized(C.byref(config), C.c_size_t(C.sizeof(config)))
         config.isa, config.scale_factor, config.min_neighbors = self.isa, scale_factor, min_neighbors
         config.min_size, config.max_size = min_size, max_size
         config.max_height, config.max_width = gray.shape
         config.max_faces = config.max_candidates = 1 << 18
-        weights = Weights(self.cascade, len(self.cascade), None, 0, None, 0)
+        weights = Weights(C.sizeof(Weights), File(self.cascade, len(self.cascade)))
         size = self.lib.mien_required_bytes(C.byref(config), C.byref(weights))
         memory = np.empty(max(size, 1), np.uint8)
-        engine, faces, count = C.c_void_p(), C.POINTER(Face)(), C.c_size_t()
+        engine, count = C.c_void_p(), C.c_size_t()
         status = self.lib.mien_create(C.byref(config), C.byref(weights), C.c_void_p(memory.ctypes.data), C.c_size_t(size), C.byref(engine))
-        frame = Frame(gray.ctypes.data, gray.shape[1], gray.shape[0], gray.strides[0], 0)
-        status = status or self.lib.mien_detect(engine, C.byref(frame), C.byref(faces), C.byref(count))
+        frame = Frame(C.sizeof(Frame), 0, gray.ctypes.data, gray.shape[1], gray.shape[0], gray.strides[0])
+        status = status or self.lib.mien_detect(engine, C.byref(frame), None, None, C.byref(count))
         if status:
             raise RuntimeError(self.lib.mien_message(status).decode())
-        return [(f.x, f.y, f.width, f.height, f.neighbors) for f in faces[: count.value]]
+        faces = []
+        for i in range(count.value):
+            f = Face()
+            self.lib.mien_face_at_sized(engine, C.c_size_t(i), C.byref(f), C.c_size_t(C.sizeof(f)))
+            faces.append((f.x, f.y, f.width, f.height, f.neighbors))
+        return faces
 
 
 def opencv_detect(cascade: cv2.CascadeClassifier, gray: np.ndarray, scale_factor: float, min_neighbors: int, min_size: int = 0,

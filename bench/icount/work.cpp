@@ -71,9 +71,11 @@ int main(int argc, char** argv) {
 
     Config config;
     config.isa = wanted_isa();
-    std::vector<std::byte> memory(Engine::required_bytes(config, used_cascade, emotion, gender));
+    std::vector<std::byte> memory(
+        Engine::required_bytes(config, {.cascade = used_cascade, .heads = {emotion, gender}}));
     Engine engine;
-    need(Engine::create(config, used_cascade, emotion, gender, memory, engine));
+    need(Engine::create(config, {.cascade = used_cascade, .heads = {emotion, gender}}, memory,
+                        engine));
     Face face;
     std::span<const Face> faces;
     for (int i = 0; i < times; ++i) {

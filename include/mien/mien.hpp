@@ -1,21 +1,32 @@
 // SPDX-License-Identifier: MIT
 // mien: finds faces in a frame and reads their expression and gender.
 //
-// The whole public C++ API. Three values and two verbs:
-//   Cascade, Model   read-only views of weights that the caller keeps alive (file mapping, flash,
-//                    vector)
-//   Engine           everything that changes; lives in memory that the caller gives
-//   Engine::process  a frame in, faces out Engine::classify a frame and a box in, one face out
+// The C++ API of the core. It has three kinds of values and two verbs:
+//   Cascade, Model    read-only views of weights; the caller keeps the bytes alive (mapped file,
+//                     flash, vector)
+//   Engine            everything that changes; lives in memory that the caller provides
+//   Engine::process   takes a frame, returns its faces
+//   Engine::classify  takes a frame and a box, returns one face
 //
-// Contract of every function here: no exception leaves it, nothing is printed, no file, clock or
-// thread is touched. After Engine::create no heap is used. Coordinates are pixels, origin top left,
-// x to the right, y down.
+// Contract of every function here: it throws nothing, prints nothing, and touches no file, clock
+// or thread. After Engine::create it uses no heap. Coordinates are pixels; the origin is the top
+// left corner, x points right, y points down.
+//
+// mien/owned.hpp is the same with a heap: weights from files, memory that grows with the frame.
+// Until version 1.0 a new minor version may change this interface; mien/mien.h (C) stays
+// compatible.
 #pragma once
+
+#if !defined(_MSVC_LANG) && __cplusplus < 202002L
+#error "mien needs C++20: compile with -std=c++20 (CMake: target_compile_features(... cxx_std_20))"
+#endif
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
+
+#include "mien/version.h"
 
 #if defined(__GNUC__)
 #define MIEN_CPP_API __attribute__((visibility("default")))
@@ -25,12 +36,11 @@
 
 namespace mien {
 
-enum class Status : int {
+enum class [[nodiscard]] Status : int {
     ok = 0,
-    bad_argument,  // a size, stride, option or pointer that cannot be
-    bad_file,      // weights cut short, altered, or inconsistent with themselves
-    // a weights file of the other kind (network where a cascade is wanted, or the reverse)
-    wrong_kind,
+    bad_argument,     // an impossible size, stride, option or pointer
+    bad_file,         // weights cut short, altered, or inconsistent with themselves
+    wrong_kind,       // another kind of weights file than the one wanted
     unsupported,      // a newer format version, or a feature this build lacks
     too_small,        // the memory given is smaller than required_bytes()
     frame_too_large,  // the frame is larger than Config::max_width x max_height
@@ -43,16 +53,15 @@ enum class Status : int {
 // Semantic version of the library, "0.1.0".
 [[nodiscard]] MIEN_CPP_API const char* version() noexcept;
 
-// The YUV formats are those of cameras: Y is the gray that is searched, as it is; a network that
-// wants colour gets BT.601 with Y from 16 to 235. They mean what COLOR_YUV2GRAY_* and
-// COLOR_YUV2RGB_* of OpenCV mean.
+// The YUV formats are those of cameras. Their Y is used as gray unchanged; a network that wants
+// color gets BT.601 with Y from 16 to 235, as COLOR_YUV2GRAY_* and COLOR_YUV2RGB_* of OpenCV do.
 //   yuyv, uyvy   Y U Y V or U Y V Y: two pixels in four bytes; the width is even
 //   nv12         a plane of Y, then at data + stride_bytes * height a plane of U V, one for two by
 //                two pixels, with the same stride; width and height are even, the stride is
 //                positive
 enum class PixelFormat : std::uint8_t { gray8, rgb24, bgr24, rgba32, bgra32, yuyv, uyvy, nv12 };
 
-// Of the first plane; 0 for what is no format.
+// Bytes per pixel of the first plane; 0 for an invalid format.
 [[nodiscard]] constexpr int bytes_per_pixel(PixelFormat format) noexcept {
     switch (format) {
         case PixelFormat::gray8:
@@ -67,7 +76,7 @@ enum class PixelFormat : std::uint8_t { gray8, rgb24, bgr24, rgba32, bgra32, yuy
     return 0;
 }
 
-// A borrowed picture. Row y starts at data + y * stride_bytes; pixels of a row are packed.
+// A borrowed image. Row y starts at data + y * stride_bytes; pixels of a row are packed.
 struct Frame {
     const std::uint8_t* data = nullptr;
     int width = 0;
@@ -81,20 +90,25 @@ struct Rect {
     friend bool operator==(const Rect&, const Rect&) = default;
 };
 
+// All of a frame, as a rectangle.
+[[nodiscard]] constexpr Rect bounds(const Frame& frame) noexcept {
+    return {0, 0, frame.width, frame.height};
+}
+
 // Instruction set of the kernels. `best` takes the fastest that this processor has; every one gives
 // the same bits. avx512 means F, BW, DQ, VL and VNNI; dotprod and i8mm are NEON with those
-// extensions.
+// extensions. The numbers are fixed: mien.h has them too.
 enum class Isa : std::uint8_t {
-    best,
-    scalar,
-    sse41,
-    avx2,
-    avxvnni,
-    avx512,
-    neon,
-    dotprod,
-    i8mm,
-    simd128
+    best = 0,
+    scalar = 1,
+    sse41 = 2,
+    avx2 = 3,
+    avxvnni = 4,
+    avx512 = 5,
+    neon = 6,
+    dotprod = 7,
+    i8mm = 8,
+    simd128 = 9,
 };
 inline constexpr Isa all_isas[] = {Isa::scalar, Isa::sse41, Isa::avx2, Isa::avxvnni,
                                    // all but `best`, slowest first
@@ -112,7 +126,7 @@ class MIEN_CPP_API Cascade {
 public:
     // Validates everything (size, checksum, offsets, ranges); later use needs no checks. 8-byte
     // alignment is not needed.
-    [[nodiscard]] static Status open(std::span<const std::uint8_t> bytes, Cascade& out) noexcept;
+    static Status open(std::span<const std::uint8_t> bytes, Cascade& out) noexcept;
 
     [[nodiscard]] int window_width() const noexcept { return window_width_; }
     [[nodiscard]] int window_height() const noexcept { return window_height_; }
@@ -145,14 +159,25 @@ struct MapSize {
     }
 };
 
-// A classification network (kind NETW). Owns nothing, like Cascade.
+// What a network answers with.
+enum class Task : std::uint8_t {
+    classify = 0,  // one score per class
+    maps = 1,      // several outputs, each a map of numbers over the input (nn/network.h)
+};
+
+// A network (kind NETW). Owns nothing, like Cascade.
 class MIEN_CPP_API Model {
 public:
-    [[nodiscard]] static Status open(std::span<const std::uint8_t> bytes, Model& out) noexcept;
+    static Status open(std::span<const std::uint8_t> bytes, Model& out) noexcept;
 
+    [[nodiscard]] Task task() const noexcept { return task_; }
     [[nodiscard]] int input_width() const noexcept { return input_width_; }
     [[nodiscard]] int input_height() const noexcept { return input_height_; }
     [[nodiscard]] int input_channels() const noexcept { return input_channels_; }  // 1 gray, 3 RGB
+    // 0: the input has exactly the size above. Else its sides may be any multiple of this number,
+    // chosen when the network is placed in memory.
+    [[nodiscard]] int input_multiple() const noexcept { return input_multiple_; }
+    // 0 unless task() is Task::classify.
     [[nodiscard]] int class_count() const noexcept { return class_count_; }
     // Empty when i is out of range.
     [[nodiscard]] std::string_view label(int i) const noexcept;
@@ -161,9 +186,9 @@ public:
     [[nodiscard]] float margin_x() const noexcept { return margin_x_; }
     [[nodiscard]] float margin_y() const noexcept { return margin_y_; }
     [[nodiscard]] int test_vector_count() const noexcept { return test_count_; }
-    // Of Engine::class_map; 0 x 0 when the network does not end in a mean over positions.
+    // Size of Engine::class_map; 0 x 0 when the network does not end in a mean over positions.
     [[nodiscard]] MapSize class_map_size() const noexcept;
-    // What of a frame the network sees of a face: the box with its margins, clamped.
+    // The part of a frame that the network sees of a face: the box with its margins, clamped.
     [[nodiscard]] Rect crop_of(const Rect& face, int frame_width, int frame_height) const noexcept;
     // Provenance, JSON text as the converter wrote it.
     [[nodiscard]] std::string_view meta() const noexcept { return meta_; }
@@ -175,9 +200,31 @@ private:
     std::span<const std::uint8_t> bytes_, input_, layers_, weights_, biases_, scales_, names_,
         labels_, tests_;
     std::string_view meta_;
+    Task task_ = Task::classify;
+    int input_multiple_ = 0;
     int input_width_ = 0, input_height_ = 0, input_channels_ = 0, class_count_ = 0,
         layer_count_ = 0, test_count_ = 0;
     float input_scale_ = 0, input_offset_ = 0, input_quant_ = 0, margin_x_ = 0, margin_y_ = 0;
+};
+
+inline constexpr int max_heads = 8;
+
+// A question that a network answers about a face. A head of an engine is any number below
+// max_heads; these have a name.
+enum class Head : std::uint8_t { emotion = 0, gender = 1 };
+inline constexpr Head named_heads[] = {Head::emotion, Head::gender};
+
+// The enumerator's own name: "emotion", "gender"; "" for a head without one.
+[[nodiscard]] MIEN_CPP_API const char* head_name(Head head) noexcept;
+
+// What an engine works with: views that outlive it. Any may be null. Without a detector only
+// classify() works; a head without network gives no reading.
+struct Weights {
+    const Cascade* cascade = nullptr;    // the Haar detector
+    const Model* heads[max_heads] = {};  // by Head; task() is Task::classify
+    [[nodiscard]] const Model* head(Head h) const noexcept {
+        return static_cast<int>(h) < max_heads ? heads[static_cast<int>(h)] : nullptr;
+    }
 };
 
 // Options of detectMultiScale, with its meaning. Defaults are those of the face_classification
@@ -195,7 +242,7 @@ inline constexpr int max_frame_side = 1 << 15;
 // has a small pool.
 struct Executor {
     // Calls task(argument, i) once for every i in [0, count), on any threads, and returns when all
-    // calls have returned.
+    // calls have returned. A task never calls run() again.
     void (*run)(void* context, int count, void (*task)(void* argument, int index),
                 void* argument) = nullptr;
     void* context = nullptr;
@@ -204,95 +251,108 @@ struct Executor {
 
 struct Config {
     DetectorOptions detector;
-    // the largest frame that process() will be given; at most max_frame_side
+    // The largest frame that will come; at most max_frame_side a side.
     int max_width = 640;
     int max_height = 480;
-    // > 0: a wider frame is shrunk to this width for detection only; crops keep full size
+    // > 0: a wider frame is shrunk to this width for detection only; crops keep full size.
     int detect_width = 0;
     int max_faces = 256;         // further faces are dropped and counted in Engine::faces_dropped()
     int max_candidates = 16384;  // room for candidate windows of one frame
     Isa isa = Isa::best;
-    bool class_maps = false;  // fill Face::emotion_map and gender_map
-    // none: everything runs on the calling thread. Results do not depend on it
+    bool class_maps = false;  // fill Reading::map
+    // None: everything runs on the calling thread. Results do not depend on it.
     Executor executor;
     std::uint64_t (*clock_ns)() = nullptr;  // for Engine::timings(); null: all zero
 };
 
-// `emotion` and `gender` hold one probability per class of the model, in the order of its labels;
-// empty without model. They point into the engine and are valid until its next call.
-struct Face {
-    Rect box;           // from the detector, inside the frame
-    int neighbors = 0;  // candidate windows merged into this box
-    std::span<const float> emotion;
-    std::span<const float> gender;
-    // Class activation maps of the most probable class, with Config::class_maps: see
-    // Engine::class_map. Empty without.
-    std::span<const float> emotion_map;
-    std::span<const float> gender_map;
+// The answer of one network. Spans point into the engine and are valid until its next call.
+struct Reading {
+    // One per class, in the order of the model's labels; empty without that network.
+    std::span<const float> probabilities;
+    // With Config::class_maps: the class activation map of the most probable class (see
+    // Engine::class_map); else empty.
+    std::span<const float> map;
 };
 
-// What the detector did in the last call.
+struct Face {
+    Rect box;           // from the detector, inside the frame
+    int neighbors = 0;  // Haar: candidate windows merged into this box
+    // By Head, as many as the engine has; empty after detect(). Valid until the engine's next call.
+    std::span<const Reading> readings;
+    // The reading of one head; an empty one where there is none.
+    [[nodiscard]] Reading operator[](Head head) const noexcept {
+        const auto h = static_cast<std::size_t>(head);
+        return h < readings.size() ? readings[h] : Reading{};
+    }
+};
+
+// What the Haar detector did in the last call.
 struct DetectorStats {
     int levels = 0;            // of the pyramid
     std::int64_t windows = 0;  // positions, all levels
     int candidates = 0;        // windows that passed every stage
-    // beyond Config::max_candidates: boxes may then differ from OpenCV's
+    // Beyond Config::max_candidates: boxes may then differ from OpenCV's.
     int candidates_dropped = 0;
 };
 
 // Nanoseconds of the last call, by Config::clock_ns.
 struct Timings {
-    std::uint64_t gray = 0, detect = 0, crop = 0, emotion = 0, gender = 0, total = 0;
+    std::uint64_t gray = 0, detect = 0, crop = 0, total = 0;
+    std::uint64_t heads[max_heads] = {};  // by Head
 };
 
-enum class Head : std::uint8_t { emotion, gender };
-
-// One per thread or stream; views (Cascade, Model) may be shared. Movable, not copyable; destroying
-// it frees nothing, since the memory is the caller's.
+// One per thread or stream: calls on one engine must not overlap, different engines are
+// independent. Views (Cascade, Model) may be shared. Movable, not copyable; destroying it frees
+// nothing, since the memory is the caller's.
 class MIEN_CPP_API Engine {
 public:
     Engine() noexcept = default;
     Engine(Engine&& other) noexcept : impl_(other.impl_) { other.impl_ = nullptr; }
     Engine& operator=(Engine&& other) noexcept {
-        impl_ = other.impl_;
+        Impl* const moved = other.impl_;
         other.impl_ = nullptr;
+        impl_ = moved;
         return *this;
     }
     Engine(const Engine&) = delete;
     Engine& operator=(const Engine&) = delete;
 
-    // Bytes that create() needs for the same arguments; 0 when an argument is invalid. `cascade`
-    // may be null (then only classify() works), as may either model.
-    [[nodiscard]] static std::size_t required_bytes(const Config& config, const Cascade* cascade,
-                                                    const Model* emotion,
-                                                    const Model* gender) noexcept;
-    // Builds the engine inside `memory` (any alignment), which must outlive it. The views must
-    // outlive it too.
-    [[nodiscard]] static Status create(const Config& config, const Cascade* cascade,
-                                       const Model* emotion, const Model* gender,
-                                       std::span<std::byte> memory, Engine& out) noexcept;
+    // Bytes that create() needs for the same arguments; 0 when an argument is invalid.
+    [[nodiscard]] static std::size_t required_bytes(const Config& config,
+                                                    const Weights& weights) noexcept;
+    // Builds the engine inside `memory` (any alignment). The memory and the views of `weights` must
+    // outlive it. wrong_kind: a head whose task() is not Task::classify.
+    static Status create(const Config& config, const Weights& weights, std::span<std::byte> memory,
+                         Engine& out) noexcept;
 
     // Faces of the frame in a fixed order (that of OpenCV's single-threaded detectMultiScale).
-    [[nodiscard]] Status process(const Frame& frame, std::span<const Face>& faces) noexcept;
-    // Boxes only, no networks; with the options of create(), or others for this call.
-    [[nodiscard]] Status detect(const Frame& frame, std::span<const Face>& faces) noexcept;
-    [[nodiscard]] Status detect(const Frame& frame, const DetectorOptions& options,
-                                std::span<const Face>& faces) noexcept;
-    // Reads the face in `box` (clamped to the frame; margins of each model are added).
-    [[nodiscard]] Status classify(const Frame& frame, const Rect& box, Face& face) noexcept;
-    // Reads the whole frame as one network input, without margins: for pictures that are face crops
+    Status process(const Frame& frame, std::span<const Face>& faces) noexcept;
+    // Boxes only, no networks, with the options of create().
+    Status detect(const Frame& frame, std::span<const Face>& faces) noexcept;
+    // The same with other options, inside `area`, which is clamped to the frame. The result is that
+    // of a frame that holds nothing else; boxes are in pixels of `frame`. bad_argument: nothing is
+    // left of `area`.
+    Status detect(const Frame& frame, const Rect& area, const DetectorOptions& options,
+                  std::span<const Face>& faces) noexcept;
+    // Reads the face in `box` (clamped to the frame; margins of each model are added). Faces of an
+    // earlier process() keep their boxes, but not their readings.
+    Status classify(const Frame& frame, const Rect& box, Face& face) noexcept;
+    // Reads the whole frame as one network input, without margins: for images that are face crops
     // already.
-    [[nodiscard]] Status classify_crop(const Frame& crop, Face& face) noexcept;
+    Status classify_crop(const Frame& crop, Face& face) noexcept;
 
+    // The options of create().
+    [[nodiscard]] DetectorOptions detector_options() const noexcept;
+    // The network of a head; null without.
+    [[nodiscard]] const Model* model(Head head) const noexcept;
     // The pixels that the network of `head` was given last: input_height x input_width x
     // input_channels, packed.
     [[nodiscard]] Frame last_crop(Head head) const noexcept;
-    // Which places of the crop speak for a class, and which against it: the class activation map, a
-    // few numbers line by line over the crop, whose mean is the class's logit. It is read out of
-    // what the network left behind, so it costs microseconds. Of the face that was read last; `out`
-    // has room for Model::class_map_size().count(). bad_argument: nothing was read, or there is no
-    // map.
-    [[nodiscard]] Status class_map(Head head, int class_index, std::span<float> out) const noexcept;
+    // Class activation map of the last face read: a small row-major grid over the crop
+    // (Model::class_map_size()). Positive values support the class, negative ones oppose it; their
+    // mean is the class's logit. Read from activations still in memory, so it takes microseconds.
+    // bad_argument: nothing was read, or the network has no such map. too_small: `out` is.
+    Status class_map(Head head, int class_index, std::span<float> out) const noexcept;
     [[nodiscard]] const Timings& timings() const noexcept;
     [[nodiscard]] const DetectorStats& detector_stats() const noexcept;
     [[nodiscard]] int faces_dropped() const noexcept;
@@ -312,7 +372,7 @@ struct VerifyReport {
     float max_float_error = 0;  // largest |probability - probability of the float original|
 };
 [[nodiscard]] MIEN_CPP_API std::size_t verify_required_bytes(const Model& model) noexcept;
-[[nodiscard]] MIEN_CPP_API Status verify(const Model& model, Isa isa, std::span<std::byte> memory,
-                                         VerifyReport& report) noexcept;
+MIEN_CPP_API Status verify(const Model& model, Isa isa, std::span<std::byte> memory,
+                           VerifyReport& report) noexcept;
 
 }  // namespace mien

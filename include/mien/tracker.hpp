@@ -1,54 +1,53 @@
 // SPDX-License-Identifier: MIT
-// Faces over time: a frame in, tracked faces out. Beside the engine, with its contract: no
-// exception, no heap after create, no file, clock or thread of its own.
+// Faces over time: takes a frame, returns tracked faces. Its contract is the engine's: no
+// exception, no heap after create, no file, clock or thread of its own; calls on one tracker must
+// not overlap.
 //
-//   mien::TrackerConfig config;                                       // config.engine as for
-//                                                                     Engine
-//   std::vector<std::byte> memory(mien::Tracker::required_bytes(config, &cascade, &emotion,
-//   &gender));
+//   mien::TrackerConfig config;  // config.engine as for Engine
+//   const mien::Weights weights = {.cascade = &cascade, .heads = {&emotion, &gender}};
+//   std::vector<std::byte> memory(mien::Tracker::required_bytes(config, weights));
 //   mien::Tracker tracker;
-//   if (mien::Tracker::create(config, &cascade, &emotion, &gender, memory, tracker) !=
-//   mien::Status::ok) ...
+//   if (mien::Tracker::create(config, weights, memory, tracker) != mien::Status::ok) ...
 //   std::span<const mien::TrackedFace> faces;
-//   while (camera.read(pixels, time_ns))
-//       if (tracker.process({pixels, 640, 480, 1280, mien::PixelFormat::yuyv}, time_ns, faces) ==
-//       mien::Status::ok)
-//           for (const mien::TrackedFace& face : faces) use(face.id, face.box, face.emotion.label);
+//   while (camera.read(frame, time_ns))
+//       if (tracker.process(frame, time_ns, faces) == mien::Status::ok)
+//           for (const mien::TrackedFace& face : faces)
+//               use(face.id, face.box, face[mien::Head::emotion].label);
 #pragma once
 
 #include "mien/mien.hpp"
 
 namespace mien {
 
-// What `smoothed` of a reading is: the result of this frame; the share of each label among the last
-// 10 results (the original's mode, but one list a face); or an exponential average.
-enum class Smoothing : std::uint8_t { none, mode, average };
+// How `smoothed` of a reading is made: the result of this frame; the share of each label among the
+// last 10 results (the original's mode, but one list per face); or an exponential average.
+enum class Smoothing : std::uint8_t { none = 0, mode = 1, average = 2 };
 
 struct TrackerConfig {
     Config engine;
     Smoothing smoothing = Smoothing::mode;
-    // of the newest result in an exponential average, 0 < w <= 1
+    // Weight of the newest result in an exponential average, 0 < w <= 1.
     float average_weight = 0.25f;
     int max_tracks = 32;
-    // every so many frames all of the frame is searched; 1: in each; 0: only in the first
+    // Search all of every n-th frame; 1: of each; 0: only of the first.
     int full_every = 0;
-    // in this time all sizes and places are searched once, a part in each frame
+    // Time in which all sizes and positions are searched once, a part in each frame.
     std::uint64_t cycle_ns = 300'000'000;
     std::uint64_t lost_ns = 500'000'000;  // a face not found for so long is lost
-    // aim for this much work a frame (needs engine.clock_ns); 0: no limit
+    // Work to aim for per frame (needs engine.clock_ns); 0: no limit.
     std::uint64_t budget_ns = 0;
-    // for a face that is known; a new one needs engine.detector.min_neighbors
+    // Haar: neighbors that a known face needs; a new one needs engine.detector.min_neighbors.
     int keep_neighbors = 2;
 };
 
-// Spans point into the tracker and are valid until its next call; they are empty without model or
-// before the first result.
+// Spans point into the tracker and are valid until its next call; they are empty without that
+// network or before the first result.
 struct TrackedReading {
     std::span<const float> probabilities;  // the last result itself
     std::span<const float> smoothed;
-    // the most probable of `smoothed`; among equals the last seen; -1: none
+    // The most probable of `smoothed`; among equals the last seen; -1: none.
     int label = -1;
-    // of `label` in the frame read last (Engine::class_map), with engine.class_maps; else empty
+    // With engine.class_maps: the map of `label` in the frame read last (Engine::class_map).
     std::span<const float> map;
 };
 
@@ -59,7 +58,12 @@ struct TrackedFace {
     int missed = 0;             // frames since then; 0: found in this one
     std::uint32_t age = 0;      // frames since it was found first
     std::uint64_t read_ns = 0;  // time stamp of the frame that the networks read last
-    TrackedReading emotion, gender;
+    // By Head, as many as the engine has.
+    std::span<const TrackedReading> readings;
+    [[nodiscard]] TrackedReading operator[](Head head) const noexcept {
+        const auto h = static_cast<std::size_t>(head);
+        return h < readings.size() ? readings[h] : TrackedReading{};
+    }
 };
 
 // What the last call did; times by engine.clock_ns.
@@ -81,31 +85,31 @@ public:
     Tracker() noexcept = default;
     Tracker(Tracker&& other) noexcept : impl_(other.impl_) { other.impl_ = nullptr; }
     Tracker& operator=(Tracker&& other) noexcept {
-        impl_ = other.impl_;
+        Impl* const moved = other.impl_;
         other.impl_ = nullptr;
+        impl_ = moved;
         return *this;
     }
     Tracker(const Tracker&) = delete;
     Tracker& operator=(const Tracker&) = delete;
 
-    // As Engine::required_bytes and create; a cascade is needed, each model may be null.
+    // As Engine::required_bytes and create; a detector is needed.
     [[nodiscard]] static std::size_t required_bytes(const TrackerConfig& config,
-                                                    const Cascade* cascade, const Model* emotion,
-                                                    const Model* gender) noexcept;
-    [[nodiscard]] static Status create(const TrackerConfig& config, const Cascade* cascade,
-                                       const Model* emotion, const Model* gender,
-                                       std::span<std::byte> memory, Tracker& out) noexcept;
+                                                    const Weights& weights) noexcept;
+    static Status create(const TrackerConfig& config, const Weights& weights,
+                         std::span<std::byte> memory, Tracker& out) noexcept;
 
     // `time_ns` is the frame's, by any clock; it ascends. Faces come in the order of their ids,
-    // also those that were missed in this frame and are not yet lost. A frame of another size than
-    // the last, or a time that jumps, begins anew with a full search; ids go on.
-    [[nodiscard]] Status process(const Frame& frame, std::uint64_t time_ns,
-                                 std::span<const TrackedFace>& faces) noexcept;
+    // including those missed in this frame and not yet lost. A frame of another size than the last,
+    // or a time that jumps, begins anew with a full search; ids go on.
+    Status process(const Frame& frame, std::uint64_t time_ns,
+                   std::span<const TrackedFace>& faces) noexcept;
     // Forgets every face.
     void reset() noexcept;
 
     [[nodiscard]] const TrackerStats& stats() const noexcept;
-    // The engine that it works with: labels, timings of its last call, classify().
+    // The engine that it works with, for labels, models and timings; null before create(). Calls
+    // that read another face through it replace what Engine::class_map gives.
     [[nodiscard]] Engine* engine() noexcept;
     explicit operator bool() const noexcept { return impl_ != nullptr; }
 

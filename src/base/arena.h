@@ -38,7 +38,6 @@ public:
     [[nodiscard]] bool ok() const noexcept {
         return !overflow_ && base_ != nullptr && used_ <= size_;
     }
-    [[nodiscard]] bool overflow() const noexcept { return overflow_; }
     // Bytes that memory of any alignment needs for what was taken so far.
     [[nodiscard]] std::size_t required_bytes() const noexcept {
         return overflow_ ? 0 : used_ + alignment;

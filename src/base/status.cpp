@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "mien/mien.hpp"
 
-#ifndef MIEN_VERSION
-#error "the build defines MIEN_VERSION, so that the version stands in one place"
-#endif
+#define MIEN_TEXT(number) MIEN_TEXT_OF(number)
+#define MIEN_TEXT_OF(number) #number
 
 namespace mien {
 
@@ -24,6 +23,17 @@ const char* message(Status status) noexcept {
     return "unknown status";
 }
 
-const char* version() noexcept { return MIEN_VERSION; }
+const char* head_name(Head head) noexcept {
+    switch (head) {
+        case Head::emotion: return "emotion";
+        case Head::gender: return "gender";
+    }
+    return "";
+}
+
+const char* version() noexcept {
+    return MIEN_TEXT(MIEN_VERSION_MAJOR) "." MIEN_TEXT(MIEN_VERSION_MINOR) "." MIEN_TEXT(
+        MIEN_VERSION_PATCH);
+}
 
 }  // namespace mien

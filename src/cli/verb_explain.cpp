@@ -49,8 +49,6 @@ struct Question {
     std::unique_ptr<explain::Explainer> explainer, shuffled;
 };
 
-const char* head_name(Head head) { return head == Head::emotion ? "emotion" : "gender"; }
-
 const host::Reading& reading_of(const host::FaceReport& face, Head head) {
     return head == Head::emotion ? face.emotion : face.gender;
 }

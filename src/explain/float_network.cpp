@@ -238,7 +238,7 @@ void FloatNetwork::run_layer(int i) {
     }
     if (l.activation == Activation::relu) out = out.cwiseMax(0.0);
     // Pooling and then a product is the same as a product at each position and then pooling.
-    if (l.output == LayerOutput::logits && l.op == LayerOp::conv && l.input > 0) {
+    if (l.output == LayerOutput::floats && l.op == LayerOp::conv && l.input > 0) {
         const LayerView& before = layers_[static_cast<std::size_t>(l.input) - 1];
         if (before.op == LayerOp::global_avg_pool && l.kernel_h == 1 && l.kernel_w == 1) {
             const TensorShape map = shape(before.input);

@@ -27,8 +27,8 @@ public:
         config.max_height = model.input_height();
         config.max_faces = 1;
         config.isa = isa;
-        memory_.resize(Engine::required_bytes(config, nullptr, &model, nullptr));
-        return Engine::create(config, nullptr, &model, nullptr, memory_, engine_) == Status::ok;
+        memory_.resize(Engine::required_bytes(config, {.heads = {&model}}));
+        return Engine::create(config, {.heads = {&model}}, memory_, engine_) == Status::ok;
     }
     void run(const Model& model, std::span<const OcclusionFace> faces,
              std::span<const std::uint8_t> grays, Patch& patch) {
@@ -50,7 +50,9 @@ public:
                                    channels == 3 ? PixelFormat::rgb24 : PixelFormat::gray8},
                                   read);
         patch.probability =
-            status == Status::ok ? read.emotion[static_cast<std::size_t>(face.class_index)] : 0.0f;
+            status == Status::ok
+                ? read[Head::emotion].probabilities[static_cast<std::size_t>(face.class_index)]
+                : 0.0f;
     }
 
 private:

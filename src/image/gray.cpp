@@ -35,4 +35,17 @@ void to_gray(const Frame& frame, const ImageKernels& kernels, std::uint8_t* gray
     }
 }
 
+GrayView gray_of(const Frame& frame, const Rect& area, const ImageKernels& kernels,
+                 std::uint8_t* room) noexcept {
+    Frame part = frame;
+    part.data +=
+        area.y * frame.stride_bytes + std::ptrdiff_t{area.x} * bytes_per_pixel(frame.format);
+    part.width = area.width;
+    part.height = area.height;
+    if (has_gray_plane(frame.format)) return {part.data, frame.stride_bytes};
+    // Y of yuyv and uyvy repeats every two bytes, so an odd column needs no other kernel.
+    to_gray(part, kernels, room);
+    return {room, area.width};
+}
+
 }  // namespace mien

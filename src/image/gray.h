@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which gray does OpenCV see? 8-bit RGB to gray exactly as cvtColor of OpenCV 4 computes it.
+// 8-bit RGB to gray exactly as cvtColor of OpenCV 4 computes it.
 #pragma once
 
 #include <cstdint>
@@ -9,12 +9,11 @@
 
 namespace mien {
 
-// YUV formats hold the gray of a frame as it is; nv12 as a plane of its own, which is as good as a
-// gray8 frame.
+// nv12 holds the gray of a frame as a plane of its own, which serves as a gray8 frame.
 constexpr bool has_gray_plane(PixelFormat format) noexcept {
     return format == PixelFormat::gray8 || format == PixelFormat::nv12;
 }
-// Two columns share their colour, in nv12 two rows as well: there are no odd sizes.
+// Two columns share their color, in nv12 two rows as well: there are no odd sizes.
 constexpr bool has_even_width(PixelFormat format) noexcept {
     return format == PixelFormat::yuyv || format == PixelFormat::uyvy ||
            format == PixelFormat::nv12;
@@ -37,6 +36,17 @@ constexpr ChannelOrder channel_order(PixelFormat format) noexcept {
 // True when the frame can be read: positive sizes (even ones where the format asks), a known
 // format, rows that do not overlap, data present.
 [[nodiscard]] bool is_valid(const Frame& frame) noexcept;
+
+// Gray pixels in rows of any pitch.
+struct GrayView {
+    const std::uint8_t* data = nullptr;
+    std::ptrdiff_t stride_bytes = 0;
+};
+
+// The gray of `area`, which lies inside the valid frame: a frame with a gray plane lends it, of
+// others it is written to `room` (area.width * area.height bytes).
+[[nodiscard]] GrayView gray_of(const Frame& frame, const Rect& area, const ImageKernels& kernels,
+                               std::uint8_t* room) noexcept;
 
 // gray[y * width + x] = (9798 R + 19235 G + 3735 B + 16384) >> 15; alpha is ignored. Of a
 // gray8 or YUV frame Y is copied.

@@ -31,8 +31,7 @@ public:
             return {};
         config_.engine.max_width = frame.width;
         config_.engine.max_height = frame.height;
-        const std::size_t bytes = Tracker::required_bytes(config_, weights_.cascade(),
-                                                          weights_.emotion(), weights_.gender());
+        const std::size_t bytes = Tracker::required_bytes(config_, weights_.weights());
         if (bytes == 0) return host::Error::usage("an engine option is out of range");
         tracker_ = Tracker();
         memory_.reset();
@@ -40,8 +39,8 @@ public:
         if (!memory_)
             return host::Error::memory("not enough memory: " + std::to_string(bytes >> 20) +
                                        " MiB are needed");
-        const Status status = Tracker::create(config_, weights_.cascade(), weights_.emotion(),
-                                              weights_.gender(), {memory_.get(), bytes}, tracker_);
+        const Status status =
+            Tracker::create(config_, weights_.weights(), {memory_.get(), bytes}, tracker_);
         if (status != Status::ok) return host::Error::internal(message(status));
         return {};
     }
@@ -248,15 +247,15 @@ host::FaceReport drawn_face(const TrackedFace& face, host::Style style) {
     host::FaceReport report;
     report.box = face.box;
     report.neighbors = face.neighbors;
-    report.emotion = drawn_reading(face.emotion);
-    if (style == host::Style::gender) report.gender = drawn_reading(face.gender);
+    report.emotion = drawn_reading(face[Head::emotion]);
+    if (style == host::Style::gender) report.gender = drawn_reading(face[Head::gender]);
     return report;
 }
 
 void draw_face_map(const host::Canvas& canvas, const TrackedFace& face, const Model& emotion) {
-    if (face.emotion.map.empty()) return;
+    if (face[Head::emotion].map.empty()) return;
     const MapSize size = emotion.class_map_size();
-    const host::MapView map{face.emotion.map, size.width, size.height};
+    const host::MapView map{face[Head::emotion].map, size.width, size.height};
     host::draw_map(canvas, emotion.crop_of(face.box, canvas.width, canvas.height), map,
                    host::color_limit(map), true);
 }

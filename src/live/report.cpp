@@ -70,8 +70,10 @@ std::string frame_json(const FrameResult& result, const std::string& source,
                      {"neighbors", face.neighbors},
                      {"missed", face.missed},
                      {"age", face.age}};
-        if (face.emotion.label >= 0) json["emotion"] = reading_json(face.emotion, info.emotion);
-        if (face.gender.label >= 0) json["gender"] = reading_json(face.gender, info.gender);
+        if (face[Head::emotion].label >= 0)
+            json["emotion"] = reading_json(face[Head::emotion], info.emotion);
+        if (face[Head::gender].label >= 0)
+            json["gender"] = reading_json(face[Head::gender], info.gender);
         faces.push_back(std::move(json));
     }
     Json times = {{"decode", milliseconds(result.decode_ms)},
@@ -106,12 +108,12 @@ std::string frame_line(const FrameResult& result, const host::EngineInfo& info, 
         first = false;
         line += print("#%u", face.id);
         if (face.missed > 0) line += " (not seen)";
-        if (const TrackedReading& r = face.emotion; r.label >= 0) {
+        if (const TrackedReading& r = face[Head::emotion]; r.label >= 0) {
             const auto i = static_cast<std::size_t>(r.label);
             line += " " + info.emotion.labels.at(i) +
                     print(" %.0f %%", 100 * static_cast<double>(r.probabilities[i]));
         }
-        if (const TrackedReading& r = face.gender; r.label >= 0)
+        if (const TrackedReading& r = face[Head::gender]; r.label >= 0)
             line += " " + info.gender.labels.at(static_cast<std::size_t>(r.label));
     }
     if (line.size() > width) line.resize(width);

@@ -29,8 +29,17 @@ bool text_at(Bytes section, std::size_t offset, std::string_view& out) noexcept 
 constexpr float largest_factor = 1e18f;
 bool valid_factor(float v) noexcept { return v > 0 && v <= largest_factor; }
 
+bool pools(LayerOp op) noexcept { return op == LayerOp::max_pool || op == LayerOp::avg_pool; }
+
+// A pooling window must touch the input, or there would be nothing to take the mean of.
+bool touches(const LayerView& layer, TensorShape in, TensorShape out) noexcept {
+    return (out.height - 1) * layer.stride_y - layer.pad_top < in.height &&
+           (out.width - 1) * layer.stride_x - layer.pad_left < in.width;
+}
+
 // Exactly `count` zero-terminated strings.
 bool valid_labels(Bytes section, int count) noexcept {
+    if (count == 0) return section.empty();
     return std::count(section.begin(), section.end(), std::uint8_t{0}) == count &&
            !section.empty() && section.back() == 0;
 }
@@ -84,6 +93,43 @@ TensorShape ModelAccess::tensor_shape(int t) const noexcept {
     return layer(t - 1).output_shape();
 }
 
+TensorShape ModelAccess::shape_of(const LayerView& layer, TensorShape in) noexcept {
+    switch (layer.op) {
+        case LayerOp::global_avg_pool:
+        case LayerOp::conv_gap: return {1, 1, layer.out_c};
+        case LayerOp::add:
+        case LayerOp::relu: return {in.height, in.width, layer.out_c};
+        case LayerOp::conv:
+        case LayerOp::depthwise:
+        case LayerOp::max_pool:
+        case LayerOp::avg_pool: break;
+    }
+    const int span_h = in.height + layer.pad_top + layer.pad_bottom - layer.kernel_h,
+              span_w = in.width + layer.pad_left + layer.pad_right - layer.kernel_w;
+    if (span_h < 0 || span_w < 0) return {0, 0, layer.out_c};
+    return {span_h / layer.stride_y + 1, span_w / layer.stride_x + 1, layer.out_c};
+}
+
+bool ModelAccess::accepts(InputSize size) const noexcept {
+    if (size.width == 0 && size.height == 0) return true;
+    const int multiple = model.input_multiple_;
+    if (size.width == model.input_width_ && size.height == model.input_height_) return true;
+    if (multiple == 0 || size.width < 1 || size.height < 1 || size.width > max_frame_side ||
+        size.height > max_frame_side || size.width % multiple != 0 || size.height % multiple != 0)
+        return false;
+    // The shapes that follow: none may vanish or be too large, and what is added must still agree.
+    TensorShape shapes[max_layers + 1] = {{size.height, size.width, model.input_channels_}};
+    for (int i = 0; i < model.layer_count_; ++i) {
+        const LayerView l = layer(i);
+        const TensorShape in = shapes[l.input];
+        const TensorShape out = shapes[i + 1] = shape_of(l, in);
+        if (out.height < 1 || out.width < 1 || out.elements() > max_tensor_elements) return false;
+        if (l.op == LayerOp::add && shapes[l.input2] != in) return false;
+        if (pools(l.op) && !touches(l, in, out)) return false;
+    }
+    return shapes[0].elements() <= max_tensor_elements;
+}
+
 std::size_t ModelAccess::weight_count(const LayerView& layer) const noexcept {
     if (!layer.has_weights()) return 0;
     const std::size_t taps =
@@ -113,22 +159,17 @@ bool ModelAccess::valid_layer(int index, const LayerView& layer) const noexcept 
     if (out.height < 1 || out.width < 1 || out.channels < 1 || out.elements() > max_tensor_elements)
         return false;
 
-    const bool pool = layer.op == LayerOp::max_pool || layer.op == LayerOp::avg_pool;
+    const bool pool = pools(layer.op);
     if (layer.has_weights() || pool) {
         if (layer.kernel_h < 1 || layer.kernel_w < 1 || layer.stride_y < 1 || layer.stride_x < 1)
             return false;
         if (layer.pad_top >= layer.kernel_h || layer.pad_bottom >= layer.kernel_h ||
             layer.pad_left >= layer.kernel_w || layer.pad_right >= layer.kernel_w)
             return false;
-        const int span_h = in.height + layer.pad_top + layer.pad_bottom - layer.kernel_h;
-        const int span_w = in.width + layer.pad_left + layer.pad_right - layer.kernel_w;
-        if (span_h < 0 || span_w < 0 || span_h / layer.stride_y + 1 != out.height ||
-            span_w / layer.stride_x + 1 != out.width)
-            return false;
-        // A pooling window must touch the input, or there would be nothing to take the mean of.
-        if (pool && ((out.height - 1) * layer.stride_y - layer.pad_top >= in.height ||
-                     (out.width - 1) * layer.stride_x - layer.pad_left >= in.width))
-            return false;
+        // What the record says of conv_gap is the convolution before the sum over positions.
+        LayerView convolution = layer;
+        if (layer.op == LayerOp::conv_gap) convolution.op = LayerOp::conv;
+        if (shape_of(convolution, in) != out || (pool && !touches(layer, in, out))) return false;
     } else if (std::any_of(p + 4, p + 8, [](std::uint8_t b) { return b != 1; }) ||
                std::any_of(p + 8, p + 12, [](std::uint8_t b) { return b != 0; })) {
         return false;
@@ -158,20 +199,7 @@ bool ModelAccess::valid_layer(int index, const LayerView& layer) const noexcept 
     const bool may_activate =
         layer.op == LayerOp::conv || layer.op == LayerOp::depthwise || layer.op == LayerOp::add;
     if (layer.activation != Activation::none && !may_activate) return false;
-    // Bytes only from layers before the last, logits only from the last one.
-    const bool last = index == model.layer_count_ - 1;
-    if ((layer.output == LayerOutput::logits) != last || (layer.op == LayerOp::conv_gap && !last))
-        return false;
-    if (last) {
-        if (layer.op != LayerOp::conv_gap &&
-            (layer.op != LayerOp::conv || out.height != 1 || out.width != 1))
-            return false;
-        if (layer.activation != Activation::none || out.channels != model.class_count_ ||
-            !(layer.quant == 0))
-            return false;
-    } else if (!valid_factor(layer.quant)) {
-        return false;
-    }
+    if (!valid_output(index, layer)) return false;
     if (!layer.has_scale()) return true;
     const std::size_t scales =
         layer.op == LayerOp::global_avg_pool ? 1 : static_cast<std::size_t>(out.channels);
@@ -180,6 +208,28 @@ bool ModelAccess::valid_layer(int index, const LayerView& layer) const noexcept 
     for (std::size_t c = 0; c < scales; ++c)
         if (!valid_factor(scale(layer, static_cast<int>(c)))) return false;
     return !layer.has_weights() || valid_weights(layer);
+}
+
+// Which layers make results. A classifier has one, the last layer, without positions. A network of
+// maps has any number of them, the last layer among them, and none is read by another layer.
+bool ModelAccess::valid_output(int index, const LayerView& layer) const noexcept {
+    const bool last = index == model.layer_count_ - 1;
+    const bool result = layer.output == LayerOutput::floats;
+    if (result && (layer.activation != Activation::none || !(layer.quant == 0))) return false;
+    if (!result && !valid_factor(layer.quant)) return false;
+    const auto reads_bytes = [this](int tensor) {
+        return tensor == 0 || tensor == no_tensor ||
+               this->layer(tensor - 1).output == LayerOutput::bytes;
+    };
+    if (!reads_bytes(layer.input) || !reads_bytes(layer.input2) || (last && !result)) return false;
+    if (model.task_ == Task::maps) {
+        if (layer.op == LayerOp::conv_gap || layer.op == LayerOp::global_avg_pool) return false;
+        return !result || layer.op == LayerOp::conv || layer.op == LayerOp::depthwise;
+    }
+    if (result != last || (layer.op == LayerOp::conv_gap && !last)) return false;
+    if (!last) return true;
+    const bool one_position = layer.op == LayerOp::conv && layer.out_h == 1 && layer.out_w == 1;
+    return (layer.op == LayerOp::conv_gap || one_position) && layer.out_c == model.class_count_;
 }
 
 // Ranges inside their sections, no -128, and no 32-bit sum can overflow.
@@ -207,7 +257,7 @@ bool ModelAccess::valid_weights(const LayerView& layer) const noexcept {
         if (largest > INT32_MAX / positions) return false;
         // An output that large would be a thousand times beyond its range; conversions may rely on
         // it fitting in 32 bits.
-        if (layer.output != LayerOutput::logits &&
+        if (layer.output != LayerOutput::floats &&
             static_cast<double>(largest) * static_cast<double>(scale(layer, static_cast<int>(c))) >=
                 2147483000.0)
             return false;
@@ -252,9 +302,16 @@ Status ModelAccess::open(std::span<const std::uint8_t> file, Model& out) noexcep
     const std::uint8_t* p = m.input_.data();
     const std::uint32_t height = load_u32(p), width = load_u32(p + 4), channels = load_u32(p + 8),
                         classes = load_u32(p + 32);
+    const std::uint32_t task = load_u32(p + 40), multiple = load_u32(p + 44);
+    const bool maps = task == static_cast<std::uint32_t>(Task::maps);
+    if (task > 1 || (maps ? classes != 0 || load_u32(p + 36) != 0 || multiple > max_side
+                          : classes < 1 || multiple != 0))
+        return Status::bad_file;
+    if (multiple > 0 && (height % multiple != 0 || width % multiple != 0)) return Status::bad_file;
+    m.task_ = static_cast<Task>(task);
+    m.input_multiple_ = static_cast<int>(multiple);
     if (height < 1 || height > max_side || width < 1 || width > max_side ||
-        (channels != 1 && channels != 3) || classes < 1 || classes > max_classes ||
-        load_u32(p + 36) > 1 || load_u32(p + 40) != 0 || load_u32(p + 44) != 0)
+        (channels != 1 && channels != 3) || classes > max_classes || load_u32(p + 36) > 1)
         return Status::bad_file;
     m.input_height_ = static_cast<int>(height);
     m.input_width_ = static_cast<int>(width);

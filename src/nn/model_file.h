@@ -25,7 +25,8 @@ enum class LayerOp : std::uint8_t {
 [[nodiscard]] const char* op_name(LayerOp op) noexcept;
 
 enum class Activation : std::uint8_t { none = 0, relu = 1 };
-enum class LayerOutput : std::uint8_t { bytes = 0, logits = 1 };
+// bytes: a tensor that later layers read. floats: int32 sum times scale, a result of the network.
+enum class LayerOutput : std::uint8_t { bytes = 0, floats = 1 };
 
 // Shape of a tensor of the network, channels last, without any padding.
 struct TensorShape {
@@ -39,7 +40,12 @@ struct TensorShape {
 
 constexpr int no_tensor = 0xffff;
 
-// Layer i reads tensor `input` (and `input2`) and makes tensor i + 1; tensor 0 is the picture.
+// The side of an input; 0 x 0: the size that the file records.
+struct InputSize {
+    int width = 0, height = 0;
+};
+
+// Layer i reads tensor `input` (and `input2`) and makes tensor i + 1; tensor 0 is the image.
 struct LayerView {
     LayerOp op;
     Activation activation;
@@ -74,6 +80,10 @@ struct ModelAccess {
     [[nodiscard]] LayerView layer(int i) const noexcept;
     // Shape of tensor t: 0 the input, i + 1 the output of layer i.
     [[nodiscard]] TensorShape tensor_shape(int t) const noexcept;
+    // Shape of what `layer` makes of an input of that shape.
+    [[nodiscard]] static TensorShape shape_of(const LayerView& layer, TensorShape in) noexcept;
+    // True when the network can run on an input of that size (0 x 0: always).
+    [[nodiscard]] bool accepts(InputSize size) const noexcept;
     [[nodiscard]] std::size_t weight_count(const LayerView& layer) const noexcept;
     [[nodiscard]] std::uint64_t mac_count(const LayerView& layer) const noexcept;
     // Canonical weights, [out][kernel y][kernel x][in], or [kernel y][kernel x][channel] of a
@@ -106,6 +116,7 @@ struct ModelAccess {
 
 private:
     [[nodiscard]] bool valid_layer(int index, const LayerView& layer) const noexcept;
+    [[nodiscard]] bool valid_output(int index, const LayerView& layer) const noexcept;
     [[nodiscard]] bool valid_weights(const LayerView& layer) const noexcept;
     [[nodiscard]] std::size_t test_vector_bytes() const noexcept;
 };

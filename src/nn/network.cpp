@@ -74,11 +74,11 @@ struct Network::Plan {
     int count = 0;
     std::size_t total = 0;
 
-    Plan(const Model& model, std::uint8_t lift) noexcept {
+    Plan(const Model& model, const Shapes& shapes, std::uint8_t lift) noexcept {
         const ModelAccess access{model};
-        count = model.layer_count();  // the last layer makes logits, no tensor
+        count = model.layer_count();  // the last layer makes a result, no tensor
         for (int t = 0; t < count; ++t) {
-            const TensorShape shape = access.tensor_shape(t);
+            const TensorShape shape = shapes.of[t];
             entries[t] = {};
             entries[t].tensor.shape = shape;
             entries[t].tensor.pixel_bytes =
@@ -100,6 +100,7 @@ struct Network::Plan {
                 tensor.pixel_bytes;
             const auto rows = static_cast<std::size_t>(tensor.border_top + tensor.shape.height +
                                                        tensor.border_bottom);
+            if (t > 0 && access.layer(t - 1).output == LayerOutput::floats) continue;
             entries[t].bytes = round_up(
                 rows * static_cast<std::size_t>(tensor.row_bytes) + read_slack, Arena::alignment);
         }
@@ -162,24 +163,48 @@ private:
     }
 };
 
-void Network::place(Arena& arena, const Model& model, const Kernels& kernels) noexcept {
+Network::Shapes::Shapes(const Model& model, InputSize size) noexcept {
+    const ModelAccess access{model};
+    of[0] = access.tensor_shape(0);
+    if (size.width > 0) {
+        of[0].width = size.width;
+        of[0].height = size.height;
+    }
+    for (int i = 0; i < model.layer_count(); ++i) {
+        const LayerView layer = access.layer(i);
+        of[i + 1] = ModelAccess::shape_of(layer, of[layer.input]);
+    }
+}
+
+LayerView Network::layer_at(int index, const Shapes& shapes) const noexcept {
+    LayerView layer = ModelAccess{model_}.layer(index);
+    // The record of conv_gap has the positions that it sums over; its input has one size only.
+    if (layer.op == LayerOp::conv_gap) return layer;
+    layer.out_h = shapes.of[index + 1].height;
+    layer.out_w = shapes.of[index + 1].width;
+    return layer;
+}
+
+void Network::place(Arena& arena, const Model& model, const Kernels& kernels,
+                    InputSize size) noexcept {
     model_ = model;
+    const Shapes shapes(model, size);
     kernels_ = &kernels;
     tensors_ = arena.take<Tensor>(static_cast<std::size_t>(model.layer_count()) + 1);
     steps_ = arena.take<Step>(static_cast<std::size_t>(model.layer_count()));
     logits_ = arena.take<float>(static_cast<std::size_t>(model.class_count()));
-    place_tensors(arena);
+    place_tensors(arena, shapes);
     std::size_t scratch_bytes = 0;
     for (int i = 0; i < model.layer_count() && kernels.net.depthwise3 != nullptr; ++i) {
-        const LayerView layer = ModelAccess{model}.layer(i);
-        if (layer.op == LayerOp::depthwise)
+        const LayerView layer = layer_at(i, shapes);
+        if (layer.op == LayerOp::depthwise && layer.output == LayerOutput::bytes)
             scratch_bytes =
                 std::max(scratch_bytes, kernels.net.depthwise3->scratch_bytes(
                                             layer.out_w, round_up(layer.out_c, channel_multiple)));
     }
     scratch_ = arena.take<std::int8_t>(scratch_bytes);
     if (scratch_ != nullptr) std::memset(scratch_, 0, scratch_bytes);
-    for (int i = 0; i < model.layer_count(); ++i) place_layer(arena, i);
+    for (int i = 0; i < model.layer_count(); ++i) place_layer(arena, i, shapes);
 
     const ModelAccess access{model_};
     const float inverse_quant = 1.0f / access.input_quant();
@@ -190,8 +215,8 @@ void Network::place(Arena& arena, const Model& model, const Kernels& kernels) no
     }
 }
 
-void Network::place_tensors(Arena& arena) noexcept {
-    const Plan plan(model_, kernels_->net.lift);
+void Network::place_tensors(Arena& arena, const Shapes& shapes) noexcept {
+    const Plan plan(model_, shapes, kernels_->net.lift);
     std::int8_t* const memory = arena.take<std::int8_t>(plan.total);
     if (tensors_ == nullptr || memory == nullptr) return;
     // kernels may read (and ignore) bytes past a tensor: let them be defined
@@ -199,6 +224,7 @@ void Network::place_tensors(Arena& arena) noexcept {
     for (int t = 0; t < plan.count; ++t) {
         const Plan::Entry& entry = plan.entries[t];
         tensors_[t] = entry.tensor;
+        if (entry.bytes == 0) continue;  // a result lies elsewhere
         tensors_[t].data = memory + entry.offset +
                            entry.tensor.border_top * entry.tensor.row_bytes +
                            entry.tensor.border_left * entry.tensor.pixel_bytes;
@@ -206,16 +232,16 @@ void Network::place_tensors(Arena& arena) noexcept {
     tensors_[plan.count] = {};
 }
 
-void Network::place_layer(Arena& arena, int index) noexcept {
+void Network::place_layer(Arena& arena, int index, const Shapes& shapes) noexcept {
     const ModelAccess access{model_};
-    const LayerView layer = access.layer(index);
+    const LayerView layer = layer_at(index, shapes);
     // While measuring there are no tensors: what a layer needs follows from shapes alone.
     Tensor in = {}, out = {};
     if (tensors_ != nullptr && steps_ != nullptr) {
         in = tensors_[layer.input];
         out = tensors_[index + 1];
     } else {
-        in.shape = access.tensor_shape(layer.input);
+        in.shape = shapes.of[layer.input];
         in.pixel_bytes =
             layer.input == 0 ? in.shape.channels : round_up(in.shape.channels, channel_multiple);
         out.pixel_bytes = round_up(layer.out_c, channel_multiple);
@@ -223,7 +249,15 @@ void Network::place_layer(Arena& arena, int index) noexcept {
     Step step = {};
     step.op = layer.op;
     step.output = layer.output;
-    if (layer.output == LayerOutput::logits) {
+    if (layer.output == LayerOutput::floats && model_.task() == Task::maps) {
+        step.map = {receptive_field(in, layer),
+                    in.row_bytes,
+                    in.pixel_bytes,
+                    in.shape.channels,
+                    arena.take<float>(shapes.of[index + 1].elements()),
+                    in.lift,
+                    layer};
+    } else if (layer.output == LayerOutput::floats) {
         const auto terms = static_cast<std::size_t>(layer.kernel_h * layer.kernel_w) *
                            static_cast<std::size_t>(in.shape.channels);
         step.head = {receptive_field(in, layer),
@@ -272,7 +306,7 @@ void Network::place_layer(Arena& arena, int index) noexcept {
                 step.average = {in, out.data, access.scale(layer, 0), out.lift,
                                 arena.take<std::int32_t>(static_cast<std::size_t>(in.pixel_bytes))};
                 break;
-            case LayerOp::conv_gap: break;  // always logits
+            case LayerOp::conv_gap: break;  // always a result
         }
     }
     if (steps_ != nullptr) steps_[index] = step;
@@ -422,14 +456,16 @@ void Network::run(const std::uint8_t* pixels, float* scores, const Observer* obs
     }
     const int count = model_.layer_count();
     for (int i = 0; i < count; ++i) {
-        if (i + 1 < count) clear_border(tensors_[i + 1]);
+        const bool bytes = steps_[i].output == LayerOutput::bytes;
+        if (bytes) clear_border(tensors_[i + 1]);
         run_step(steps_[i]);
         if (observer == nullptr) continue;
-        const bool show = i + 1 < count && !observer->timing;
+        const bool show = bytes && !observer->timing;
         if (show) flip(tensors_[i + 1]);
         observer->after_layer(observer->context, *this, i);
         if (show) flip(tensors_[i + 1]);
     }
+    if (model_.task() == Task::maps) return;
     if (ModelAccess{model_}.softmax())
         softmax(logits_, model_.class_count(), scores);
     else
@@ -437,7 +473,8 @@ void Network::run(const std::uint8_t* pixels, float* scores, const Observer* obs
 }
 
 void Network::run_step(const Step& step) noexcept {
-    if (step.output == LayerOutput::logits) return run_head(step.head);
+    if (step.output == LayerOutput::floats)
+        return model_.task() == Task::maps ? run_map(step.map) : run_head(step.head);
     switch (step.op) {
         case LayerOp::conv: kernels_->net.conv(step.conv); break;
         case LayerOp::depthwise: kernels_->net.depthwise(step.depthwise); break;
@@ -446,7 +483,7 @@ void Network::run_step(const Step& step) noexcept {
         case LayerOp::add:
         case LayerOp::relu: kernels_->net.add(step.add); break;
         case LayerOp::global_avg_pool: run_global_average(step.average); break;
-        case LayerOp::conv_gap: break;  // always logits
+        case LayerOp::conv_gap: break;  // always a result
     }
 }
 
@@ -472,6 +509,46 @@ void Network::run_head(const HeadArgs& args) noexcept {
             access.bias(args.layer, n) * positions + kernels_->net.dot(args.sums, w, terms);
         logits_[n] = static_cast<float>(acc) * access.scale(args.layer, n);
     }
+}
+
+// Plain loops: results are small next to the layers before them.
+void Network::run_map(const MapArgs& args) noexcept {
+    const LayerView& l = args.layer;
+    const ModelAccess access{model_};
+    const bool depthwise = l.op == LayerOp::depthwise;
+    const std::int8_t* const w = access.weights(l);
+    const int inputs = depthwise ? 1 : args.input_channels;
+    float* out = args.values;
+    for (int y = 0; y < l.out_h; ++y)
+        for (int x = 0; x < l.out_w; ++x)
+            for (int n = 0; n < l.out_c; ++n) {
+                const std::int8_t* const field = args.input + y * l.stride_y * args.input_row +
+                                                 std::ptrdiff_t{x} * l.stride_x * args.input_pixel +
+                                                 (depthwise ? n : 0);
+                std::int32_t sum = access.bias(l, n);
+                for (int ky = 0; ky < l.kernel_h; ++ky)
+                    for (int kx = 0; kx < l.kernel_w; ++kx) {
+                        const std::int8_t* const pixel =
+                            field + ky * args.input_row + std::ptrdiff_t{kx} * args.input_pixel;
+                        const std::ptrdiff_t tap = std::ptrdiff_t{ky} * l.kernel_w + kx;
+                        const std::int8_t* const taps =
+                            depthwise
+                                ? w + tap * l.out_c + n
+                                : w + (std::ptrdiff_t{n} * l.kernel_h * l.kernel_w + tap) * inputs;
+                        for (int c = 0; c < inputs; ++c)
+                            sum += taps[c] * static_cast<std::int8_t>(pixel[c] ^ args.lift);
+                    }
+                *out++ = static_cast<float>(sum) * access.scale(l, n);
+            }
+}
+
+Network::Result Network::result(int layer) const noexcept {
+    const Step& step = steps_[layer];
+    if (step.output != LayerOutput::floats) return {};
+    if (model_.task() == Task::maps)
+        return {{step.map.layer.out_h, step.map.layer.out_w, step.map.layer.out_c},
+                step.map.values};
+    return {{1, 1, model_.class_count()}, logits_};
 }
 
 void Network::run_global_average(const AverageArgs& args) noexcept {

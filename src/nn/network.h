@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What does the picture show? Runs the layers of a Model, one after the other, in memory planned
+// Runs the layers of a Model, one after the other, in memory planned
 // beforehand.
 #pragma once
 
@@ -26,8 +26,8 @@ struct Tensor {
 
 class Network {
 public:
-    // Called after each layer, for tests and verify(). For the last layer the result is in
-    // logits().
+    // Called after each layer, for tests and verify(). What a layer with LayerOutput::floats made is
+    // in result().
     struct Observer {
         void (*after_layer)(void* context, const Network& network, int layer);
         void* context;
@@ -37,24 +37,45 @@ public:
 
     // Takes its memory from the arena and packs the weights; while the arena only measures, nothing
     // is written.
-    void place(Arena& arena, const Model& model, const Kernels& kernels) noexcept;
+    // `size` is one that ModelAccess::accepts().
+    void place(Arena& arena, const Model& model, const Kernels& kernels,
+               InputSize size = {}) noexcept;
 
-    // pixels: input_h x input_w x input_c bytes; scores: one float a class.
+    // pixels: height x width x channels bytes of the input. scores: one float per class; null for a
+    // network of maps.
     void run(const std::uint8_t* pixels, float* scores,
              const Observer* observer = nullptr) noexcept;
 
+    // What layer i, one with LayerOutput::floats, made last: height x width x channels floats, in
+    // this order. Valid until the next run.
+    struct Result {
+        TensorShape shape;
+        const float* values;
+    };
+    [[nodiscard]] Result result(int layer) const noexcept;
+    [[nodiscard]] TensorShape input_shape() const noexcept { return tensors_[0].shape; }
+
     [[nodiscard]] const Model& model() const noexcept { return model_; }
+    // The result of the last layer.
     [[nodiscard]] const float* logits() const noexcept { return logits_; }
     // Class activation map (Zhou et al. 2016) of the last run: what each position says for a class,
     // before the mean over positions that the head takes. Their mean is the logit, up to the
     // rounding of floats, or of a pooled tensor to bytes. Model::class_map_size() floats, line by
     // line; costs the head's multiply-adds of one class, nothing is run again.
     void class_map(int class_index, float* out) const noexcept;
-    // The output of layer i (not the last one), valid inside Observer::after_layer(i).
+    // The output of layer i (one with LayerOutput::bytes), valid inside Observer::after_layer(i).
     [[nodiscard]] const Tensor& output(int layer) const noexcept { return tensors_[layer + 1]; }
 
 private:
     struct Plan;
+    // The shapes of all tensors for one size of the input: 0 the input, i + 1 what layer i makes.
+    struct Shapes {
+        Shapes(const Model& model, InputSize size) noexcept;
+        TensorShape of[ModelAccess::max_layers + 1];
+    };
+    // A layer as the file has it, with the output size that it has here.
+    LayerView layer_at(int index, const Shapes& shapes) const noexcept;
+
     // conv_gap, and a convolution with a single position: both end in logits
     struct HeadArgs {
         const std::int8_t* input;  // first byte of the receptive field of position (0, 0)
@@ -73,6 +94,15 @@ private:
         std::uint8_t output_lift;
         std::int32_t* sums;  // scratch: channels
     };
+    // A convolution or depthwise layer of a network of maps that makes a result.
+    struct MapArgs {
+        const std::int8_t* input;  // first byte of the receptive field of position (0, 0)
+        std::ptrdiff_t input_row;
+        int input_pixel, input_channels;
+        float* values;
+        std::uint8_t lift;  // of the input
+        LayerView layer;
+    };
     struct Step {
         LayerOp op;
         LayerOutput output;
@@ -82,18 +112,20 @@ private:
             PoolArgs pool;
             AddArgs add;
             HeadArgs head;
+            MapArgs map;
             AverageArgs average;
         };
     };
 
-    void place_tensors(Arena& arena) noexcept;
-    void place_layer(Arena& arena, int index) noexcept;
+    void place_tensors(Arena& arena, const Shapes& shapes) noexcept;
+    void place_layer(Arena& arena, int index, const Shapes& shapes) noexcept;
     void place_conv(Arena& arena, const LayerView& layer, const Tensor& in, const Tensor& out,
                     Step& step) noexcept;
     void place_depthwise(Arena& arena, const LayerView& layer, const Tensor& in, const Tensor& out,
                          Step& step) noexcept;
     void run_step(const Step& step) noexcept;
     void run_head(const HeadArgs& args) noexcept;
+    void run_map(const MapArgs& args) noexcept;
     void run_global_average(const AverageArgs& args) noexcept;
 
     Model model_;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Which pixels does a network see of a face? The box, the model's margins, the frame's edge, and
-// the resize.
+// The pixels that a network sees of a face: the box, the model's margins, the frame's edge, and the
+// resize.
 #pragma once
 
 #include <cstdint>
 
+#include "image/gray.h"
 #include "image/linear.h"
 #include "mien/mien.hpp"
 
@@ -15,11 +16,10 @@ namespace mien {
 [[nodiscard]] Rect crop_rect(const Rect& box, float margin_x, float margin_y, int frame_width,
                              int frame_height) noexcept;
 
-// Writes input_height x input_width x input_channels bytes. For a gray network `gray` is the
-// frame's gray picture (row stride `gray_stride`); for an RGB network pixels come from the frame (a
-// gray frame gives R = G = B).
-void cut_crop(const Frame& frame, const std::uint8_t* gray, std::ptrdiff_t gray_stride,
-              const Rect& rect, const Model& model, const ImageKernels& kernels,
-              const LinearScratch& scratch, std::uint8_t* pixels) noexcept;
+// Writes input_height x input_width x input_channels bytes. For a gray network `gray` is the whole
+// frame's gray; for an RGB network pixels come from the frame (a gray frame gives R = G = B).
+void cut_crop(const Frame& frame, GrayView gray, const Rect& rect, const Model& model,
+              const ImageKernels& kernels, const LinearScratch& scratch,
+              std::uint8_t* pixels) noexcept;
 
 }  // namespace mien

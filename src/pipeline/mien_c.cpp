@@ -1,216 +1,468 @@
 // SPDX-License-Identifier: MIT
-// The C interface: translates structs, adds nothing.
+// The C interface: translates structures, adds nothing.
 #include <algorithm>
+#include <cstring>
 #include <new>
 
 #include "base/arena.h"
 #include "mien/mien.h"
 #include "mien/mien.hpp"
+#include "mien/tracker.hpp"
 
 using mien::Status;
 
+static_assert(MIEN_MAX_HEADS == mien::max_heads);
+static_assert(MIEN_VERIFY_FAILED == static_cast<int>(Status::verify_failed));
+static_assert(MIEN_NV12 == static_cast<int>(mien::PixelFormat::nv12));
+static_assert(MIEN_ISA_SIMD128 == static_cast<int>(mien::Isa::simd128));
+static_assert(MIEN_GENDER == static_cast<int>(mien::Head::gender));
+static_assert(MIEN_SMOOTHING_AVERAGE == static_cast<int>(mien::Smoothing::average));
+
 struct mien_engine {
     mien::Engine engine;
-    mien::Model heads[2];
-    mien_face* faces;  // [max_faces]
+    mien::Cascade cascade;
+    mien::Model heads[mien::max_heads];
+    std::span<const mien::Face> faces;  // of the last call
+    mien::Face one;                     // of classify
+};
+
+struct mien_tracker {
+    mien::Tracker tracker;
+    mien::Cascade cascade;
+    mien::Model heads[mien::max_heads];
+    std::span<const mien::TrackedFace> faces;
 };
 
 namespace {
 
-// What a caller's arguments mean in C++; null files stay empty.
-struct Arguments {
-    mien::Config config;
-    mien::Cascade cascade;
-    mien::Model heads[2];
-
-    [[nodiscard]] const mien::Cascade* cascade_or_null() const noexcept {
-        return cascade ? &cascade : nullptr;
-    }
-    [[nodiscard]] const mien::Model* head_or_null(int i) const noexcept {
-        return heads[i] ? &heads[i] : nullptr;
-    }
-};
-
-std::span<const std::uint8_t> as_bytes(const void* data, std::size_t size) noexcept {
-    return {static_cast<const std::uint8_t*>(data), size};
-}
-
-Status translate(const mien_config* config, const mien_weights* weights, Arguments& out) noexcept {
-    if (config == nullptr || weights == nullptr || config->struct_size != sizeof(mien_config))
-        return Status::bad_argument;
-    out.config = {};
-    out.config.detector = {config->scale_factor, config->min_neighbors, config->min_size,
-                           config->max_size};
-    out.config.max_width = config->max_width;
-    out.config.max_height = config->max_height;
-    out.config.detect_width = config->detect_width;
-    out.config.max_faces = config->max_faces;
-    out.config.max_candidates = config->max_candidates;
-    out.config.executor = {config->run, config->run_context, config->threads};
-    out.config.isa = static_cast<mien::Isa>(std::min(config->isa, 255u));
-    if (weights->cascade != nullptr)
-        if (const Status s = mien::Cascade::open(as_bytes(weights->cascade, weights->cascade_bytes),
-                                                 out.cascade);
-            s != Status::ok)
-            return s;
-    if (weights->emotion != nullptr)
-        if (const Status s =
-                mien::Model::open(as_bytes(weights->emotion, weights->emotion_bytes), out.heads[0]);
-            s != Status::ok)
-            return s;
-    if (weights->gender != nullptr)
-        if (const Status s =
-                mien::Model::open(as_bytes(weights->gender, weights->gender_bytes), out.heads[1]);
-            s != Status::ok)
-            return s;
-    return Status::ok;
-}
-
-// The handle and the C results come first in the caller's memory, the engine takes the rest.
-struct Layout {
-    mien_engine* handle;
-    mien_face* faces;
-    std::byte* rest;
-    std::size_t rest_bytes;
-};
-Layout place(mien::Arena& arena, const Arguments& arguments) noexcept {
-    Layout layout = {};
-    layout.handle = arena.take<mien_engine>(1);
-    layout.faces =
-        arena.take<mien_face>(static_cast<std::size_t>(std::max(arguments.config.max_faces, 0)));
-    layout.rest_bytes =
-        mien::Engine::required_bytes(arguments.config, arguments.cascade_or_null(),
-                                     arguments.head_or_null(0), arguments.head_or_null(1));
-    layout.rest = arena.take<std::byte>(layout.rest_bytes);
-    return layout;
-}
-
-bool translate(const mien_frame* frame, mien::Frame& out) noexcept {
-    if (frame == nullptr || frame->format > MIEN_NV12) return false;
-    out = {frame->data, frame->width, frame->height, frame->stride_bytes,
-           static_cast<mien::PixelFormat>(frame->format)};
+// What the caller's structure says, over the defaults: as much as both sides know.
+template <class T>
+bool read(const T* given, const T& defaults, T& out) noexcept {
+    out = defaults;
+    if (given == nullptr || given->struct_size < sizeof given->struct_size) return false;
+    std::memcpy(&out, given, std::min<std::size_t>(given->struct_size, sizeof(T)));
     return true;
 }
 
-mien_face translate(const mien::Face& face) noexcept {
-    return {face.box.x,
-            face.box.y,
-            face.box.width,
-            face.box.height,
-            face.neighbors,
-            static_cast<std::uint32_t>(face.emotion.size()),
-            static_cast<std::uint32_t>(face.gender.size()),
-            face.emotion.data(),
-            face.gender.data()};
+// The same in the other direction; what the library does not know of a newer caller is zero.
+template <class T>
+bool write(T value, T* out, std::size_t bytes) noexcept {
+    if (out == nullptr || bytes < sizeof value.struct_size || bytes > UINT32_MAX) return false;
+    value.struct_size = static_cast<std::uint32_t>(bytes);
+    std::memset(static_cast<void*>(out), 0, bytes);
+    std::memcpy(static_cast<void*>(out), &value, std::min(bytes, sizeof(T)));
+    return true;
 }
 
-using FrameVerb = Status (mien::Engine::*)(const mien::Frame&,
-                                           std::span<const mien::Face>&) noexcept;
-
-int run(mien_engine* engine, const mien_frame* frame, const mien_face** faces, std::size_t* count,
-        FrameVerb verb) noexcept {
-    mien::Frame view;
-    if (engine == nullptr || faces == nullptr || count == nullptr || !translate(frame, view))
-        return MIEN_BAD_ARGUMENT;
-    *faces = engine->faces;
-    *count = 0;
-    std::span<const mien::Face> found;
-    const Status status = (engine->engine.*verb)(view, found);
-    for (const mien::Face& face : found) engine->faces[(*count)++] = translate(face);
-    return static_cast<int>(status);
+mien_config default_config() noexcept {
+    const mien::Config d;
+    mien_config c = {};
+    c.scale_factor = d.detector.scale_factor;
+    c.min_neighbors = d.detector.min_neighbors;
+    c.min_size = d.detector.min_size;
+    c.max_size = d.detector.max_size;
+    c.max_width = d.max_width;
+    c.max_height = d.max_height;
+    c.detect_width = d.detect_width;
+    c.max_faces = d.max_faces;
+    c.max_candidates = d.max_candidates;
+    c.threads = 1;
+    return c;
 }
 
-}  // namespace
-
-const char* mien_version(void) { return mien::version(); }
-
-const char* mien_message(int status) { return mien::message(static_cast<Status>(status)); }
-
-void mien_config_init(mien_config* config) {
-    if (config == nullptr) return;
-    const mien::Config defaults;
-    *config = {sizeof(mien_config),
-               0,
-               defaults.detector.scale_factor,
-               defaults.detector.min_neighbors,
-               defaults.detector.min_size,
-               defaults.detector.max_size,
-               defaults.max_width,
-               defaults.max_height,
-               defaults.detect_width,
-               defaults.max_faces,
-               defaults.max_candidates,
-               1,
-               nullptr,
-               nullptr};
+mien_detector_options default_options() noexcept {
+    const mien::DetectorOptions d;
+    return {0, d.min_neighbors, d.scale_factor, d.min_size, d.max_size};
 }
 
-size_t mien_required_bytes(const mien_config* config, const mien_weights* weights) {
-    Arguments arguments;
-    if (translate(config, weights, arguments) != Status::ok) return 0;
+mien_tracker_config default_tracking() noexcept {
+    const mien::TrackerConfig d;
+    mien_tracker_config c = {};
+    c.smoothing = static_cast<std::uint32_t>(d.smoothing);
+    c.average_weight = d.average_weight;
+    c.max_tracks = d.max_tracks;
+    c.full_every = d.full_every;
+    c.keep_neighbors = d.keep_neighbors;
+    c.cycle_ns = d.cycle_ns;
+    c.lost_ns = d.lost_ns;
+    c.budget_ns = d.budget_ns;
+    return c;
+}
+
+Status translate(const mien_config* given, mien::Config& out) noexcept {
+    mien_config c;
+    if (!read(given, default_config(), c)) return Status::bad_argument;
+    out = {};
+    out.detector = {c.scale_factor, c.min_neighbors, c.min_size, c.max_size};
+    out.max_width = c.max_width;
+    out.max_height = c.max_height;
+    out.detect_width = c.detect_width;
+    out.max_faces = c.max_faces;
+    out.max_candidates = c.max_candidates;
+    out.class_maps = c.class_maps != 0;
+    out.executor = {c.run, c.run_context, c.threads};
+    out.isa = static_cast<mien::Isa>(std::min(c.isa, 255u));
+    out.clock_ns = c.clock_ns;
+    return Status::ok;
+}
+
+Status translate(const mien_config* config, const mien_tracker_config* given,
+                 mien::TrackerConfig& out) noexcept {
+    mien_tracker_config c;
+    out = {};
+    if (!read(given, default_tracking(), c) || c.smoothing > MIEN_SMOOTHING_AVERAGE)
+        return Status::bad_argument;
+    out.smoothing = static_cast<mien::Smoothing>(c.smoothing);
+    out.average_weight = c.average_weight;
+    out.max_tracks = c.max_tracks;
+    out.full_every = c.full_every;
+    out.keep_neighbors = c.keep_neighbors;
+    out.cycle_ns = c.cycle_ns;
+    out.lost_ns = c.lost_ns;
+    out.budget_ns = c.budget_ns;
+    return translate(config, out.engine);
+}
+
+// The files of mien_weights, opened.
+struct OpenedWeights {
+    mien::Cascade cascade;
+    mien::Model heads[mien::max_heads];
+};
+
+template <class View>
+Status open_file(const mien_file& file, View& out) noexcept {
+    if (file.data == nullptr) return Status::ok;
+    return View::open({static_cast<const std::uint8_t*>(file.data), file.bytes}, out);
+}
+
+Status open(const mien_weights* given, OpenedWeights& out) noexcept {
+    mien_weights w;
+    if (!read(given, mien_weights{}, w)) return Status::bad_argument;
+    Status status = open_file(w.cascade, out.cascade);
+    for (int h = 0; h < mien::max_heads && status == Status::ok; ++h)
+        status = open_file(w.heads[h], out.heads[h]);
+    return status;
+}
+
+// The views as the C++ interface wants them; they point to where the handle keeps them.
+template <class Owner>
+mien::Weights weights_of(const Owner& owner) noexcept {
+    mien::Weights weights;
+    if (owner.cascade) weights.cascade = &owner.cascade;
+    for (int h = 0; h < mien::max_heads; ++h)
+        if (owner.heads[h]) weights.heads[h] = &owner.heads[h];
+    return weights;
+}
+
+// The handle comes first in the caller's memory, the rest is the engine's.
+template <class Handle>
+struct Layout {
+    Handle* handle;
+    std::byte* rest;
+    Layout(mien::Arena& arena, std::size_t rest_bytes) noexcept
+        : handle(arena.take<Handle>(1)), rest(arena.take<std::byte>(rest_bytes)) {}
+};
+
+template <class Handle>
+std::size_t total_bytes(std::size_t rest_bytes) noexcept {
+    if (rest_bytes == 0) return 0;
     mien::Arena arena;
-    return place(arena, arguments).rest_bytes == 0 ? 0 : arena.required_bytes();
+    const Layout<Handle> layout(arena, rest_bytes);
+    return arena.required_bytes();
 }
 
-int mien_create(const mien_config* config, const mien_weights* weights, void* memory, size_t bytes,
-                mien_engine** engine) {
-    if (engine == nullptr) return MIEN_BAD_ARGUMENT;
-    *engine = nullptr;
-    Arguments arguments;
-    if (const Status s = translate(config, weights, arguments); s != Status::ok)
-        return static_cast<int>(s);
+// Places the handle, moves the opened weights into it and builds what it holds with `build`.
+template <class Handle, class Build>
+int create(const OpenedWeights& opened, std::size_t rest_bytes, void* memory, std::size_t bytes,
+           Handle** out, Build build) noexcept {
     if (memory == nullptr) return MIEN_BAD_ARGUMENT;
     mien::Arena arena(static_cast<std::byte*>(memory), bytes);
-    const Layout layout = place(arena, arguments);
-    if (layout.rest_bytes == 0) return MIEN_BAD_ARGUMENT;
+    const Layout<Handle> layout(arena, rest_bytes);
     if (!arena.ok()) return MIEN_TOO_SMALL;
-    auto* const handle = new (layout.handle) mien_engine{};
-    handle->faces = layout.faces;
-    for (int h = 0; h < 2; ++h) handle->heads[h] = arguments.heads[h];
-    const Status status = mien::Engine::create(arguments.config, arguments.cascade_or_null(),
-                                               arguments.head_or_null(0), arguments.head_or_null(1),
-                                               {layout.rest, layout.rest_bytes}, handle->engine);
-    if (status == Status::ok) *engine = handle;
+    auto* const handle = new (layout.handle) Handle{};
+    handle->cascade = opened.cascade;
+    std::copy_n(opened.heads, mien::max_heads, handle->heads);
+    const Status status = build(*handle, std::span<std::byte>{layout.rest, rest_bytes});
+    if (status == Status::ok) *out = handle;
     return static_cast<int>(status);
 }
 
-int mien_process(mien_engine* engine, const mien_frame* frame, const mien_face** faces,
-                 size_t* count) {
-    return run(engine, frame, faces, count, &mien::Engine::process);
+bool translate(const mien_frame* given, mien::Frame& out) noexcept {
+    mien_frame f;
+    if (!read(given, mien_frame{}, f) || f.format > MIEN_NV12) return false;
+    out = {f.data, f.width, f.height, f.stride_bytes, static_cast<mien::PixelFormat>(f.format)};
+    return true;
 }
 
-int mien_detect(mien_engine* engine, const mien_frame* frame, const mien_face** faces,
-                size_t* count) {
-    return run(engine, frame, faces, count, &mien::Engine::detect);
+mien::Rect translate(const mien_rect& r) noexcept { return {r.x, r.y, r.width, r.height}; }
+
+mien::Head head_of(int head) noexcept {
+    return static_cast<mien::Head>(head < 0 || head >= mien::max_heads ? 255 : head);
 }
 
-int mien_classify(mien_engine* engine, const mien_frame* frame, int32_t x, int32_t y, int32_t width,
-                  int32_t height, mien_face* face) {
-    mien::Frame view;
-    if (engine == nullptr || face == nullptr || !translate(frame, view)) return MIEN_BAD_ARGUMENT;
-    mien::Face result;
-    const Status status = engine->engine.classify(view, {x, y, width, height}, result);
-    *face = translate(result);
-    return static_cast<int>(status);
-}
-
-int mien_classify_crop(mien_engine* engine, const mien_frame* crop, mien_face* face) {
-    mien::Frame view;
-    if (engine == nullptr || face == nullptr || !translate(crop, view)) return MIEN_BAD_ARGUMENT;
-    mien::Face result;
-    const Status status = engine->engine.classify_crop(view, result);
-    *face = translate(result);
-    return static_cast<int>(status);
-}
-
-size_t mien_label(const mien_engine* engine, int head, int i, char* text, size_t bytes) {
+std::size_t copy_label(const mien::Model* model, int i, char* text, std::size_t bytes) noexcept {
     if (text != nullptr && bytes > 0) text[0] = 0;
-    if (engine == nullptr || head < 0 || head > 1) return 0;
-    const std::string_view label = engine->heads[head].label(i);
+    if (model == nullptr) return 0;
+    const std::string_view label = model->label(i);
     if (text != nullptr && bytes > 0) {
         const std::size_t copied = std::min(label.size(), bytes - 1);
         std::copy_n(label.data(), copied, text);
         text[copied] = 0;
     }
     return label.size();
+}
+
+// Width and height of a map of `count` values: that of the model, or nothing where there is none.
+mien::MapSize map_size(const mien::Model* model, std::size_t count) noexcept {
+    return model != nullptr && count > 0 ? model->class_map_size() : mien::MapSize{};
+}
+
+int done(mien_engine* engine, Status status, std::size_t* count) noexcept {
+    if (status != Status::ok) engine->faces = {};
+    if (count != nullptr) *count = engine->faces.size();
+    return static_cast<int>(status);
+}
+
+}  // namespace
+
+const char* mien_version(void) { return mien::version(); }
+const char* mien_message(int status) { return mien::message(static_cast<Status>(status)); }
+const char* mien_isa_name(uint32_t isa) {
+    return isa <= MIEN_ISA_SIMD128 ? mien::isa_name(static_cast<mien::Isa>(isa)) : "";
+}
+const char* mien_head_name(int head) { return mien::head_name(head_of(head)); }
+int mien_isa_available(uint32_t isa) {
+    return isa <= MIEN_ISA_SIMD128 && mien::isa_available(static_cast<mien::Isa>(isa)) ? 1 : 0;
+}
+
+void mien_config_init_sized(mien_config* config, size_t bytes) {
+    write(default_config(), config, bytes);
+}
+void mien_weights_init_sized(mien_weights* weights, size_t bytes) {
+    write(mien_weights{}, weights, bytes);
+}
+void mien_frame_init_sized(mien_frame* frame, size_t bytes) { write(mien_frame{}, frame, bytes); }
+void mien_detector_options_init_sized(mien_detector_options* options, size_t bytes) {
+    write(default_options(), options, bytes);
+}
+void mien_tracker_config_init_sized(mien_tracker_config* config, size_t bytes) {
+    write(default_tracking(), config, bytes);
+}
+
+size_t mien_required_bytes(const mien_config* config, const mien_weights* weights) {
+    mien::Config c;
+    OpenedWeights opened;
+    if (translate(config, c) != Status::ok || open(weights, opened) != Status::ok) return 0;
+    return total_bytes<mien_engine>(mien::Engine::required_bytes(c, weights_of(opened)));
+}
+
+int mien_create(const mien_config* config, const mien_weights* weights, void* memory, size_t bytes,
+                mien_engine** engine) {
+    if (engine == nullptr) return MIEN_BAD_ARGUMENT;
+    *engine = nullptr;
+    mien::Config c;
+    OpenedWeights opened;
+    if (const Status s = translate(config, c); s != Status::ok) return static_cast<int>(s);
+    if (const Status s = open(weights, opened); s != Status::ok) return static_cast<int>(s);
+    const std::size_t rest = mien::Engine::required_bytes(c, weights_of(opened));
+    if (rest == 0) {
+        mien::Engine none;  // says what is wrong
+        return static_cast<int>(mien::Engine::create(c, weights_of(opened), {}, none));
+    }
+    return create(opened, rest, memory, bytes, engine,
+                  [&](mien_engine& handle, std::span<std::byte> place) {
+                      return mien::Engine::create(c, weights_of(handle), place, handle.engine);
+                  });
+}
+
+int mien_process(mien_engine* engine, const mien_frame* frame, size_t* count) {
+    mien::Frame view;
+    if (count != nullptr) *count = 0;
+    if (engine == nullptr || !translate(frame, view)) return MIEN_BAD_ARGUMENT;
+    return done(engine, engine->engine.process(view, engine->faces), count);
+}
+
+int mien_detect(mien_engine* engine, const mien_frame* frame, const mien_rect* area,
+                const mien_detector_options* options, size_t* count) {
+    mien::Frame view;
+    if (count != nullptr) *count = 0;
+    if (engine == nullptr || !translate(frame, view)) return MIEN_BAD_ARGUMENT;
+    if (options == nullptr && area == nullptr)
+        return done(engine, engine->engine.detect(view, engine->faces), count);
+    mien::DetectorOptions search = engine->engine.detector_options();
+    if (options != nullptr) {
+        mien_detector_options o;
+        if (!read(options, default_options(), o)) return MIEN_BAD_ARGUMENT;
+        search = {o.scale_factor, o.min_neighbors, o.min_size, o.max_size};
+    }
+    const mien::Rect part = area != nullptr ? translate(*area) : bounds(view);
+    return done(engine, engine->engine.detect(view, part, search, engine->faces), count);
+}
+
+int mien_classify(mien_engine* engine, const mien_frame* frame, const mien_rect* box) {
+    mien::Frame view;
+    if (engine == nullptr || box == nullptr || !translate(frame, view)) return MIEN_BAD_ARGUMENT;
+    const Status status = engine->engine.classify(view, translate(*box), engine->one);
+    engine->faces = {&engine->one, 1};
+    return done(engine, status, nullptr);
+}
+
+int mien_classify_crop(mien_engine* engine, const mien_frame* crop) {
+    mien::Frame view;
+    if (engine == nullptr || !translate(crop, view)) return MIEN_BAD_ARGUMENT;
+    const Status status = engine->engine.classify_crop(view, engine->one);
+    engine->faces = {&engine->one, 1};
+    return done(engine, status, nullptr);
+}
+
+int mien_face_at_sized(const mien_engine* engine, size_t i, mien_face* face, size_t bytes) {
+    if (engine == nullptr || i >= engine->faces.size()) return MIEN_BAD_ARGUMENT;
+    const mien::Face& f = engine->faces[i];
+    const mien_face value = {0, f.box.x, f.box.y, f.box.width, f.box.height, f.neighbors};
+    return write(value, face, bytes) ? MIEN_OK : MIEN_BAD_ARGUMENT;
+}
+
+int mien_reading_at_sized(const mien_engine* engine, size_t i, int head, mien_reading* reading,
+                          size_t bytes) {
+    if (engine == nullptr || i >= engine->faces.size() || head < 0 || head >= MIEN_MAX_HEADS)
+        return MIEN_BAD_ARGUMENT;
+    const mien::Head h = head_of(head);
+    const mien::Reading r = engine->faces[i][h];
+    const mien::MapSize size = map_size(engine->engine.model(h), r.map.size());
+    const mien_reading value = {0,
+                                static_cast<std::uint32_t>(r.probabilities.size()),
+                                r.probabilities.data(),
+                                r.map.data(),
+                                static_cast<std::uint32_t>(size.width),
+                                static_cast<std::uint32_t>(size.height)};
+    return write(value, reading, bytes) ? MIEN_OK : MIEN_BAD_ARGUMENT;
+}
+
+size_t mien_label(const mien_engine* engine, int head, int i, char* text, size_t bytes) {
+    return copy_label(engine != nullptr ? engine->engine.model(head_of(head)) : nullptr, i, text,
+                      bytes);
+}
+
+int mien_class_count(const mien_engine* engine, int head) {
+    const mien::Model* const model =
+        engine != nullptr ? engine->engine.model(head_of(head)) : nullptr;
+    return model != nullptr ? model->class_count() : 0;
+}
+
+int mien_class_map(const mien_engine* engine, int head, int class_index, float* out, size_t count,
+                   int32_t* width, int32_t* height) {
+    const mien::Model* const model =
+        engine != nullptr ? engine->engine.model(head_of(head)) : nullptr;
+    if (model == nullptr) return MIEN_BAD_ARGUMENT;
+    const mien::MapSize size = model->class_map_size();
+    if (width != nullptr) *width = size.width;
+    if (height != nullptr) *height = size.height;
+    if (out == nullptr) return size.count() > 0 ? MIEN_OK : MIEN_BAD_ARGUMENT;
+    return static_cast<int>(engine->engine.class_map(head_of(head), class_index, {out, count}));
+}
+
+void mien_timings_of_sized(const mien_engine* engine, mien_timings* timings, size_t bytes) {
+    mien_timings value = {};
+    if (engine != nullptr) {
+        const mien::Timings& t = engine->engine.timings();
+        value.gray = t.gray;
+        value.detect = t.detect;
+        value.crop = t.crop;
+        value.total = t.total;
+        std::copy_n(t.heads, mien::max_heads, value.heads);
+    }
+    write(value, timings, bytes);
+}
+
+int mien_verify(const void* file, size_t file_bytes, uint32_t isa, void* memory,
+                size_t memory_bytes, size_t* bytes_needed) {
+    mien::Model model;
+    if (bytes_needed != nullptr) *bytes_needed = 0;
+    if (file == nullptr) return MIEN_BAD_ARGUMENT;
+    if (const Status s = open_file(mien_file{file, file_bytes}, model); s != Status::ok)
+        return static_cast<int>(s);
+    if (bytes_needed != nullptr) *bytes_needed = mien::verify_required_bytes(model);
+    if (memory == nullptr) return bytes_needed != nullptr ? MIEN_OK : MIEN_BAD_ARGUMENT;
+    mien::VerifyReport report;
+    return static_cast<int>(mien::verify(model, static_cast<mien::Isa>(std::min(isa, 255u)),
+                                         {static_cast<std::byte*>(memory), memory_bytes}, report));
+}
+
+// ------------------------------------------------------------------------ tracker
+
+size_t mien_tracker_required_bytes(const mien_config* config, const mien_tracker_config* tracking,
+                                   const mien_weights* weights) {
+    mien::TrackerConfig c;
+    OpenedWeights opened;
+    if (translate(config, tracking, c) != Status::ok || open(weights, opened) != Status::ok)
+        return 0;
+    return total_bytes<mien_tracker>(mien::Tracker::required_bytes(c, weights_of(opened)));
+}
+
+int mien_tracker_create(const mien_config* config, const mien_tracker_config* tracking,
+                        const mien_weights* weights, void* memory, size_t bytes,
+                        mien_tracker** tracker) {
+    if (tracker == nullptr) return MIEN_BAD_ARGUMENT;
+    *tracker = nullptr;
+    mien::TrackerConfig c;
+    OpenedWeights opened;
+    if (const Status s = translate(config, tracking, c); s != Status::ok)
+        return static_cast<int>(s);
+    if (const Status s = open(weights, opened); s != Status::ok) return static_cast<int>(s);
+    const std::size_t rest = mien::Tracker::required_bytes(c, weights_of(opened));
+    if (rest == 0) return MIEN_BAD_ARGUMENT;
+    return create(opened, rest, memory, bytes, tracker,
+                  [&](mien_tracker& handle, std::span<std::byte> place) {
+                      return mien::Tracker::create(c, weights_of(handle), place, handle.tracker);
+                  });
+}
+
+int mien_tracker_process(mien_tracker* tracker, const mien_frame* frame, uint64_t time_ns,
+                         size_t* count) {
+    mien::Frame view;
+    if (count != nullptr) *count = 0;
+    if (tracker == nullptr || !translate(frame, view)) return MIEN_BAD_ARGUMENT;
+    const Status status = tracker->tracker.process(view, time_ns, tracker->faces);
+    if (count != nullptr) *count = tracker->faces.size();
+    return static_cast<int>(status);
+}
+
+int mien_tracked_face_at_sized(const mien_tracker* tracker, size_t i, mien_tracked_face* face,
+                               size_t bytes) {
+    if (tracker == nullptr || i >= tracker->faces.size()) return MIEN_BAD_ARGUMENT;
+    const mien::TrackedFace& f = tracker->faces[i];
+    const mien_tracked_face value = {
+        0,           f.id,     f.box.x, f.box.y, f.box.width, f.box.height,
+        f.neighbors, f.missed, f.age,   0,       f.read_ns};
+    return write(value, face, bytes) ? MIEN_OK : MIEN_BAD_ARGUMENT;
+}
+
+int mien_tracked_reading_at_sized(const mien_tracker* tracker, size_t i, int head,
+                                  mien_tracked_reading* reading, size_t bytes) {
+    if (tracker == nullptr || i >= tracker->faces.size() || head < 0 || head >= MIEN_MAX_HEADS)
+        return MIEN_BAD_ARGUMENT;
+    const mien::TrackedReading r = tracker->faces[i][head_of(head)];
+    const mien::Model& model = tracker->heads[head];
+    const mien::MapSize size = map_size(model ? &model : nullptr, r.map.size());
+    const mien_tracked_reading value = {0,
+                                        static_cast<std::uint32_t>(r.probabilities.size()),
+                                        r.probabilities.data(),
+                                        r.smoothed.data(),
+                                        r.label,
+                                        static_cast<std::uint32_t>(size.width),
+                                        static_cast<std::uint32_t>(size.height),
+                                        r.map.data()};
+    return write(value, reading, bytes) ? MIEN_OK : MIEN_BAD_ARGUMENT;
+}
+
+void mien_tracker_reset(mien_tracker* tracker) {
+    if (tracker == nullptr) return;
+    tracker->tracker.reset();
+    tracker->faces = {};
+}
+
+size_t mien_tracker_label(const mien_tracker* tracker, int head, int i, char* text, size_t bytes) {
+    const bool known = tracker != nullptr && head >= 0 && head < MIEN_MAX_HEADS;
+    return copy_label(known && tracker->heads[head] ? &tracker->heads[head] : nullptr, i, text,
+                      bytes);
 }

@@ -400,8 +400,7 @@ public:
         if (shared_->root().cascade() == nullptr)
             throw nb::value_error("a tracker needs an engine with a cascade");
         config_.engine = shared_->config();
-        if (Tracker::required_bytes(config_, shared_->root().cascade(), shared_->root().emotion(),
-                                    shared_->root().gender()) == 0) {
+        if (Tracker::required_bytes(config_, shared_->root().weights()) == 0) {
             throw nb::value_error("a tracker option is out of range");
         }
     }
@@ -423,7 +422,7 @@ public:
             last_id_ = std::max(last_id_, id_base_ + face.id);
             list.append(nb::make_tuple(id_base_ + face.id, face.box.x, face.box.y, face.box.width,
                                        face.box.height, face.neighbors, face.missed, face.age,
-                                       reading(face.emotion), reading(face.gender)));
+                                       reading(face[Head::emotion]), reading(face[Head::gender])));
         }
         return nb::make_tuple(pixels.frame.width, pixels.frame.height, tracker_.stats().full, list);
     }
@@ -452,11 +451,8 @@ private:
         id_base_ = last_id_;
         tracker_ = Tracker();
         const host::EngineOwner& owner = shared_->root();
-        memory_.assign(
-            Tracker::required_bytes(config_, owner.cascade(), owner.emotion(), owner.gender()),
-            std::byte{});
-        return Tracker::create(config_, owner.cascade(), owner.emotion(), owner.gender(), memory_,
-                               tracker_);
+        memory_.assign(Tracker::required_bytes(config_, owner.weights()), std::byte{});
+        return Tracker::create(config_, owner.weights(), memory_, tracker_);
     }
 
     std::shared_ptr<SharedEngine> shared_;

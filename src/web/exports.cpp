@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What does a web page call? One engine in one module's memory, by plain numbers (mien.js is the
 // other side). All memory is taken here when weights are brought and when the engine is opened;
-// frames take none, so memory does not grow while pictures are processed.
+// frames take none, so memory does not grow while images are processed.
 #include <cstddef>
 #include <cstdint>
 
@@ -14,7 +14,17 @@ extern "C" std::uint8_t __heap_base;  // from the linker: everything from here o
 
 namespace {
 
-static_assert(sizeof(mien_face) == 36, "mien.js reads faces as nine 32-bit words");
+// A face as mien.js reads it, in 32-bit words: box, neighbors, then a count and the address of its
+// probabilities for each head. mien_web_face_words and mien_web_reading_word say where things are,
+// so that fields can be added.
+struct WebFace {
+    std::int32_t x, y, width, height, neighbors;
+    struct {
+        std::uint32_t count;
+        const float* probabilities;
+    } readings[MIEN_MAX_HEADS];
+};
+constexpr std::size_t word = 4;
 
 constexpr std::size_t page = 65536;
 
@@ -23,9 +33,8 @@ std::size_t after_weights = 0;
 mien_weights weights;
 mien_engine* engine = nullptr;
 std::uint8_t* pixels = nullptr;
-const mien_face* faces = nullptr;
+WebFace* faces = nullptr;  // [max_faces]
 std::size_t face_count = 0;
-mien_face one_face;
 char text[64];
 
 // Null where the browser gives no more.
@@ -42,19 +51,39 @@ void* take(std::size_t bytes) {
 
 mien_frame frame(std::int32_t width, std::int32_t height, std::int32_t stride,
                  std::uint32_t format) {
-    return {pixels, width, height, stride, format};
+    mien_frame f;
+    mien_frame_init(&f);
+    f.data = pixels;
+    f.width = width;
+    f.height = height;
+    f.stride_bytes = stride;
+    f.format = format;
+    return f;
+}
+
+void copy_faces() {
+    for (std::size_t i = 0; i < face_count; ++i) {
+        mien_face face;
+        if (mien_face_at(engine, i, &face) != MIEN_OK) continue;
+        WebFace& out = faces[i];
+        out = {face.x, face.y, face.width, face.height, face.neighbors, {}};
+        for (int h = 0; h < MIEN_MAX_HEADS; ++h) {
+            mien_reading reading;
+            if (mien_reading_at(engine, i, h, &reading) == MIEN_OK)
+                out.readings[h] = {reading.count, reading.probabilities};
+        }
+    }
 }
 
 }  // namespace
 
-// Where to write the file of a kind (0: cascade, 1: emotion, 2: gender), before the engine is
-// opened; null: no memory.
-MIEN_EXPORT(mien_web_weights)(std::int32_t kind, std::size_t bytes)->void* {
-    if (kind < 0 || kind > 2 || after_weights != 0) return nullptr;
+// Where to write a weights file, before the engine is opened: of the cascade (-1) or of a head;
+// null: no memory.
+MIEN_EXPORT(mien_web_weights)(std::int32_t head, std::size_t bytes)->void* {
+    if (head < -1 || head >= MIEN_MAX_HEADS || after_weights != 0) return nullptr;
+    if (weights.struct_size == 0) mien_weights_init(&weights);
     void* const place = take(bytes);
-    if (kind == 0) weights.cascade = place, weights.cascade_bytes = bytes;
-    if (kind == 1) weights.emotion = place, weights.emotion_bytes = bytes;
-    if (kind == 2) weights.gender = place, weights.gender_bytes = bytes;
+    (head < 0 ? weights.cascade : weights.heads[head]) = {place, bytes};
     return place;
 }
 
@@ -80,6 +109,7 @@ MIEN_EXPORT(mien_web_open)
     config.max_size = max_size;
     config.detect_width = detect_width;
     config.max_faces = max_faces;
+    if (weights.struct_size == 0) mien_weights_init(&weights);
     const std::size_t bytes = mien_required_bytes(&config, &weights);
     if (bytes == 0) {
         std::byte nothing;
@@ -90,26 +120,34 @@ MIEN_EXPORT(mien_web_open)
     void* const memory = take(bytes);
     pixels = static_cast<std::uint8_t*>(
         take(static_cast<std::size_t>(max_width) * static_cast<std::size_t>(max_height) * 4));
-    if (memory == nullptr || pixels == nullptr) return -1;
+    faces = static_cast<WebFace*>(take(static_cast<std::size_t>(max_faces) * sizeof(WebFace)));
+    if (memory == nullptr || pixels == nullptr || faces == nullptr) return -1;
     return mien_create(&config, &weights, memory, bytes, &engine);
 }
 
-// Where to write a picture: four bytes for each of max_width x max_height pixels.
+// Where to write an image: four bytes for each of max_width x max_height pixels.
 MIEN_EXPORT(mien_web_pixels)()->void* { return pixels; }
 
-// 0: faces with their readings, 1: boxes only, 2: the picture is a crop of one face. A status.
+// 0: faces with their readings, 1: boxes only, 2: the image is a crop of one face. A status.
 MIEN_EXPORT(mien_web_run)(std::int32_t what, std::int32_t width, std::int32_t height,
                           std::int32_t stride, std::uint32_t format)
     ->std::int32_t {
     const mien_frame view = frame(width, height, stride, format);
     face_count = 0;
-    if (what == 0) return mien_process(engine, &view, &faces, &face_count);
-    if (what == 1) return mien_detect(engine, &view, &faces, &face_count);
-    const int status = mien_classify_crop(engine, &view, &one_face);
-    faces = &one_face;
-    face_count = status == MIEN_OK ? 1 : 0;
+    int status;
+    if (what == 0) {
+        status = mien_process(engine, &view, &face_count);
+    } else if (what == 1) {
+        status = mien_detect(engine, &view, nullptr, nullptr, &face_count);
+    } else {
+        status = mien_classify_crop(engine, &view);
+        face_count = status == MIEN_OK ? 1 : 0;
+    }
+    if (status == MIEN_OK) copy_faces();
     return status;
 }
+MIEN_EXPORT(mien_web_face_words)()->std::size_t { return sizeof(WebFace) / word; }
+MIEN_EXPORT(mien_web_reading_word)()->std::size_t { return offsetof(WebFace, readings) / word; }
 MIEN_EXPORT(mien_web_faces)()->const void* { return faces; }
 MIEN_EXPORT(mien_web_count)()->std::size_t { return face_count; }
 

@@ -79,6 +79,8 @@ export class Mien {
   readonly maxHeight: number;
   readonly emotions: readonly string[];
   readonly genders: readonly string[];
+  /** The labels of a head, 'emotion' for example; none without its network. */
+  labels(head: string): readonly string[];
   resize(maxWidth: number, maxHeight: number): void;
   process(picture: Picture): Face[];
   detect(picture: Picture): Face[];

@@ -14,8 +14,9 @@ export class MienError extends Error {
 
 export const GRAY8 = 0, RGB24 = 1, BGR24 = 2, RGBA32 = 3, BGRA32 = 4, YUYV = 5, UYVY = 6, NV12 = 7;
 const PIXEL_BYTES = [1, 3, 3, 4, 4, 2, 2, 1];  // by format
-const FACE_WORDS = 9, LARGEST = 8192;  // of 8192 by 8192 pixels all addresses stay below 2 GB
-const WEIGHTS = {cascade: 'haarcascade_frontalface_default.mien', emotion: 'emotion.mien', gender: 'gender.mien'};
+const LARGEST = 8192;  // of 8192 by 8192 pixels all addresses stay below 2 GB
+const CASCADE = 'haarcascade_frontalface_default.mien';
+const HEADS = ['emotion', 'gender'];  // by their number in the engine; the weights are NAME.mien
 
 // The smallest module that has a vector instruction: () -> v128, i32.const 0, i8x16.splat.
 const PROBE = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 8, 1, 6, 0, 65, 0, 253, 15, 11]);
@@ -55,9 +56,9 @@ export async function load(options = {}) {
   const simd = options.simd ?? hasSimd();
   const part = (given, name) => given === null ? null : given === undefined ? bytesOf(new URL(name, base)) :
     typeof given === 'string' || given instanceof URL ? bytesOf(new URL(given, base)) : given;
-  const [code, cascade, emotion, gender] = await Promise.all([
-    part(options.wasm, simd ? 'mien-simd.wasm' : 'mien.wasm'), part(options.cascade, WEIGHTS.cascade), part(options.emotion, WEIGHTS.emotion),
-    part(options.gender, WEIGHTS.gender)]);
+  const [code, cascade, ...networks] = await Promise.all([
+    part(options.wasm, simd ? 'mien-simd.wasm' : 'mien.wasm'), part(options.cascade, CASCADE),
+    ...HEADS.map(name => part(options[name], name + '.mien'))]);
   let instance;
   try {
     const module = code instanceof WebAssembly.Module ? code : await WebAssembly.compile(code);
@@ -67,7 +68,7 @@ export async function load(options = {}) {
       throw new MienError("The page's content security policy forbids WebAssembly; it needs script-src 'wasm-unsafe-eval'.", {cause: error});
     throw new MienError('The WebAssembly module cannot be used: ' + error.message, {cause: error});
   }
-  return new Mien(instance, [cascade, emotion, gender], options);
+  return new Mien(instance, [cascade, ...networks], options);
 }
 
 /** One head's answer: label, and the probability of each label, in the order of `labels`. */
@@ -88,10 +89,10 @@ export class Mien {
   constructor(instance, files, options) {
     this.#code = instance.exports;
     this.#memory = instance.exports.memory;
-    files.forEach((file, kind) => {
+    files.forEach((file, i) => {
       if (!file) return;
       const view = ArrayBuffer.isView(file) ? new Uint8Array(file.buffer, file.byteOffset, file.byteLength) : new Uint8Array(file);
-      const place = this.#code.mien_web_weights(kind, view.length);
+      const place = this.#code.mien_web_weights(i - 1, view.length);
       if (place === 0) throw new MienError('The browser gives no memory for the weights.');
       new Uint8Array(this.#memory.buffer).set(view, place);
     });
@@ -101,7 +102,7 @@ export class Mien {
       if (!Number.isFinite(options[name])) throw new MienError(`${name} is no number`);
       this.#options[name] = options[name];
     }
-    this.#heads = [[], []];
+    this.#heads = HEADS.map(() => []);
     this.resize(options.maxWidth ?? 640, options.maxHeight ?? 480);
   }
 
@@ -112,8 +113,10 @@ export class Mien {
   get memoryBytes() { return this.#memory.buffer.byteLength; }
   get maxWidth() { return this.#capacity[0]; }
   get maxHeight() { return this.#capacity[1]; }
-  get emotions() { return this.#heads[0]; }
-  get genders() { return this.#heads[1]; }
+  get emotions() { return this.labels('emotion'); }
+  get genders() { return this.labels('gender'); }
+  /** The labels of a head, 'emotion' for example; none without its network. */
+  labels(head) { return this.#heads[HEADS.indexOf(head)] ?? []; }
 
   /** For other sizes of pictures: the engine is opened again. Takes memory where they are larger; the only call that does. */
   resize(maxWidth, maxHeight) {
@@ -130,7 +133,7 @@ export class Mien {
     this.#capacity = [maxWidth, maxHeight];
     const place = this.#code.mien_web_pixels();
     this.#room = this.#bytes.subarray(place, place + maxWidth * maxHeight * 4);
-    this.#heads = [0, 1].map(head => {
+    this.#heads = HEADS.map((name, head) => {
       const labels = [];
       for (let text; labels.length < 64 && (text = this.#text(this.#code.mien_web_label(head, labels.length)));) labels.push(text);
       return labels;
@@ -192,19 +195,23 @@ export class Mien {
     const count = this.#code.mien_web_count();
     let word = this.#code.mien_web_faces() >> 2;
     while (this.#pool.length < count) {
-      this.#pool.push({box: {x: 0, y: 0, width: 0, height: 0}, neighbors: 0, emotion: null, gender: null,
+      this.#pool.push({box: {x: 0, y: 0, width: 0, height: 0}, neighbors: 0,
+                       ...Object.fromEntries(HEADS.map(name => [name, null])),
                        readings: this.#heads.map(labels => new Reading(labels))});
       Object.defineProperty(this.#pool.at(-1), 'readings', {enumerable: false});
     }
-    for (let i = 0; i < count; i++, word += FACE_WORDS) {
+    const step = this.#code.mien_web_face_words(), first = this.#code.mien_web_reading_word();
+    for (let i = 0; i < count; i++, word += step) {
       const face = this.#pool[i], words = this.#words;
       face.box.x = words[word];
       face.box.y = words[word + 1];
       face.box.width = words[word + 2];
       face.box.height = words[word + 3];
       face.neighbors = words[word + 4];
-      face.emotion = this.#read(face.readings[0], words[word + 5], words[word + 7]);
-      face.gender = this.#read(face.readings[1], words[word + 6], words[word + 8]);
+      for (let h = 0; h < HEADS.length; h++) {
+        const at = word + first + 2 * h;
+        face[HEADS[h]] = this.#read(face.readings[h], words[at], words[at + 1]);
+      }
     }
     return this.#lists[count] ??= this.#pool.slice(0, count);  // one list for each count: an array that shrinks and grows takes memory
   }

@@ -29,12 +29,13 @@ inline void use(const Cascade* cascade, const Model* model) {
     Config config;
     config.max_width = config.max_height = 96;
     config.max_candidates = 256;
-    const std::size_t bytes = Engine::required_bytes(config, cascade, model, nullptr);
+    const std::size_t bytes =
+        Engine::required_bytes(config, {.cascade = cascade, .heads = {model}});
     if (bytes == 0 || bytes > (std::size_t{32} << 20)) return;
     const auto memory = std::make_unique<std::byte[]>(bytes);
     Engine engine;
-    if (Engine::create(config, cascade, model, nullptr, {memory.get(), bytes}, engine) !=
-        Status::ok)
+    if (Engine::create(config, {.cascade = cascade, .heads = {model}}, {memory.get(), bytes},
+                       engine) != Status::ok)
         __builtin_trap();
     std::vector<std::uint8_t> pixels(96 * 96);
     for (std::size_t i = 0; i < pixels.size(); ++i)

@@ -29,16 +29,19 @@ int main(int argc, char** argv) {
     mien_config config;
     mien_frame frame;
     mien_engine* engine;
-    const mien_face* faces;
+    mien_face face;
+    mien_reading reading;
     void* memory;
-    size_t bytes, count;
+    size_t bytes, count, i;
     char label[32];
     int status;
 
-    memset(&weights, 0, sizeof weights);
-    weights.cascade = load(folder, "haarcascade_frontalface_default.mien", &weights.cascade_bytes);
-    weights.emotion = load(folder, "emotion.mien", &weights.emotion_bytes);
-    if (weights.cascade == NULL || weights.emotion == NULL) return 3;
+    mien_weights_init(&weights);
+    weights.cascade.data =
+        load(folder, "haarcascade_frontalface_default.mien", &weights.cascade.bytes);
+    weights.heads[MIEN_EMOTION].data =
+        load(folder, "emotion.mien", &weights.heads[MIEN_EMOTION].bytes);
+    if (weights.cascade.data == NULL || weights.heads[MIEN_EMOTION].data == NULL) return 3;
     mien_config_init(&config);
     bytes = mien_required_bytes(&config, &weights);
     memory = malloc(bytes);
@@ -47,17 +50,22 @@ int main(int argc, char** argv) {
         printf("mien: %s\n", mien_message(status));
         return 4;
     }
+    mien_frame_init(&frame);
     frame.data = pixels;
     frame.width = 320;
     frame.height = 240;
     frame.stride_bytes = 320;
     frame.format = MIEN_GRAY8;
-    status = mien_process(engine, &frame, &faces, &count);
+    status = mien_process(engine, &frame, &count);
+    for (i = 0; i < count; ++i)
+        if (mien_face_at(engine, i, &face) == MIEN_OK &&
+            mien_reading_at(engine, i, MIEN_EMOTION, &reading) == MIEN_OK)
+            printf("%d, %d: %u probabilities\n", (int)face.x, (int)face.y, (unsigned)reading.count);
     mien_label(engine, MIEN_EMOTION, 3, label, sizeof label);
     printf("mien %s: %lu faces, %s, label 3 is %s\n", mien_version(), (unsigned long)count,
            mien_message(status), label);
     free(memory);
-    free((void*)weights.cascade);
-    free((void*)weights.emotion);
+    free((void*)weights.cascade.data);
+    free((void*)weights.heads[MIEN_EMOTION].data);
     return status != MIEN_OK || strcmp(label, "happy") != 0;
 }

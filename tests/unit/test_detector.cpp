@@ -49,12 +49,12 @@ std::vector<std::int32_t> detect(const ByteVector& file, const Gray& gray,
                                  const Executor& executor = {}) {
     Cascade cascade;
     REQUIRE(Cascade::open(file, cascade) == Status::ok);
-    const auto place = [&](Arena& arena, Detector& detector) {
+    const auto place = [&](Arena& arena, HaarDetector& detector) {
         detector.place(arena, cascade, {gray.width, gray.height, 20000, executor, reference},
                        kernels);
     };
     Arena measure;
-    Detector measured, detector;
+    HaarDetector measured, detector;
     place(measure, measured);
     std::vector<std::byte> memory(measure.required_bytes());
     Arena arena(memory.data(), memory.size());

@@ -99,9 +99,9 @@ TEST_CASE("explain: the float network gives the engine's answers") {
         Config config;
         config.max_width = model.input_width();
         config.max_height = model.input_height();
-        std::vector<std::byte> memory(Engine::required_bytes(config, nullptr, &model, nullptr));
+        std::vector<std::byte> memory(Engine::required_bytes(config, {.heads = {&model}}));
         Engine engine;
-        REQUIRE(Engine::create(config, nullptr, &model, nullptr, memory, engine) == Status::ok);
+        REQUIRE(Engine::create(config, {.heads = {&model}}, memory, engine) == Status::ok);
         double worst = 0;
         for (std::uint32_t seed = 0; seed < 6; ++seed) {
             // Smooth images; noise drives the integers to their ends.
@@ -119,10 +119,10 @@ TEST_CASE("explain: the float network gives the engine's answers") {
             REQUIRE(engine.classify_crop({pixels.data(), model.input_width(), model.input_height(),
                                           model.input_width(), PixelFormat::gray8},
                                          face) == Status::ok);
-            for (std::size_t k = 0; k < face.emotion.size(); ++k)
+            for (std::size_t k = 0; k < face[Head::emotion].probabilities.size(); ++k)
                 worst = std::max(
-                    worst,
-                    static_cast<double>(std::fabs(face.emotion[k] - explainer.probabilities()[k])));
+                    worst, static_cast<double>(std::fabs(face[Head::emotion].probabilities[k] -
+                                                         explainer.probabilities()[k])));
         }
         CHECK(worst < 0.2);
     }
@@ -224,9 +224,11 @@ std::vector<ByteVector> sample_faces(const Model& model) {
         Config config;
         config.max_width = frame.width;
         config.max_height = frame.height;
-        std::vector<std::byte> memory(Engine::required_bytes(config, &cascade, &model, nullptr));
+        std::vector<std::byte> memory(
+            Engine::required_bytes(config, {.cascade = &cascade, .heads = {&model}}));
         Engine engine;
-        REQUIRE(Engine::create(config, &cascade, &model, nullptr, memory, engine) == Status::ok);
+        REQUIRE(Engine::create(config, {.cascade = &cascade, .heads = {&model}}, memory, engine) ==
+                Status::ok);
         std::span<const Face> faces;
         REQUIRE(engine.process(frame, faces) == Status::ok);
         std::vector<Rect> boxes;
@@ -265,9 +267,9 @@ TEST_CASE("explain: the int8 engine's activation map is the float network's") {
     Config config;
     config.max_width = shipped.model.input_width();
     config.max_height = shipped.model.input_height();
-    std::vector<std::byte> memory(Engine::required_bytes(config, nullptr, &shipped.model, nullptr));
+    std::vector<std::byte> memory(Engine::required_bytes(config, {.heads = {&shipped.model}}));
     Engine engine;
-    REQUIRE(Engine::create(config, nullptr, &shipped.model, nullptr, memory, engine) == Status::ok);
+    REQUIRE(Engine::create(config, {.heads = {&shipped.model}}, memory, engine) == Status::ok);
     for (const ByteVector& pixels : sample_faces(shipped.model)) {
         explainer.look(pixels.data());
         Face face;

@@ -35,13 +35,15 @@ bool run_once(const ByteVector& file) {
     Config config;
     config.max_width = config.max_height = 64;
     config.max_candidates = 64;
-    const std::size_t bytes = Engine::required_bytes(config, network ? nullptr : &cascade,
-                                                     network ? &model : nullptr, nullptr);
+    const std::size_t bytes = Engine::required_bytes(
+        config, {.cascade = network ? nullptr : &cascade, .heads = {network ? &model : nullptr}});
     if (bytes == 0 || bytes > (std::size_t{64} << 20)) return false;
     const auto memory = std::make_unique<std::byte[]>(bytes);
     Engine engine;
-    REQUIRE(Engine::create(config, network ? nullptr : &cascade, network ? &model : nullptr,
-                           nullptr, {memory.get(), bytes}, engine) == Status::ok);
+    REQUIRE(Engine::create(
+                config,
+                {.cascade = network ? nullptr : &cascade, .heads = {network ? &model : nullptr}},
+                {memory.get(), bytes}, engine) == Status::ok);
     const ByteVector pixels = test_picture(1, 64 * 64);
     const Frame frame = {pixels.data(), 64, 64, 64, PixelFormat::gray8};
     Face face;

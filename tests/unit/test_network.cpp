@@ -93,7 +93,7 @@ private:
         const TensorShape shape = access_.tensor_shape(l.input);
         const float in_quant = quants_[static_cast<std::size_t>(l.input)];
         const Map in = maps_[static_cast<std::size_t>(l.input)] * in_quant;  // real values
-        const float out_quant = l.output == LayerOutput::logits ? 1.0f : l.quant;
+        const float out_quant = l.output == LayerOutput::floats ? 1.0f : l.quant;
         const int positions = l.op == LayerOp::conv_gap ? l.out_h * l.out_w : 1;
         // The real weight of one step follows from scale = in * weight / out (conv_gap: / positions
         // too).
@@ -167,7 +167,7 @@ private:
                 break;
         }
         if (l.activation == Activation::relu) out = out.cwiseMax(0.0f);
-        if (l.output == LayerOutput::logits) {
+        if (l.output == LayerOutput::floats) {
             for (int n = 0; n < l.out_c; ++n) {
                 const double error =
                     std::abs(network.logits()[n] - out(0, n)) / (1e-3 + std::abs(out(0, n)));

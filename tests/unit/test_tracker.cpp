@@ -67,9 +67,10 @@ struct Tracking {
     explicit Tracking(TrackerConfig wanted, bool networks = false) : config(wanted) {
         const Shipped& s = shipped();
         const Model *e = networks ? &s.emotion : nullptr, *g = networks ? &s.gender : nullptr;
-        memory.resize(Tracker::required_bytes(config, &s.cascade, e, g));
+        memory.resize(Tracker::required_bytes(config, {.cascade = &s.cascade, .heads = {e, g}}));
         REQUIRE(memory.size() > 0);
-        REQUIRE(Tracker::create(config, &s.cascade, e, g, memory, tracker) == Status::ok);
+        REQUIRE(Tracker::create(config, {.cascade = &s.cascade, .heads = {e, g}}, memory,
+                                tracker) == Status::ok);
     }
     std::span<const TrackedFace> step(const std::vector<std::uint8_t>& pixels, int width,
                                       int height, std::uint64_t time) {
@@ -184,11 +185,9 @@ TEST_CASE("tracker: full_every = 1 gives the engine's own boxes") {
     config.full_every = 1;
     Tracking tracking(config);
     const Shipped& s = shipped();
-    std::vector<std::byte> memory(
-        Engine::required_bytes(config.engine, &s.cascade, nullptr, nullptr));
+    std::vector<std::byte> memory(Engine::required_bytes(config.engine, {.cascade = &s.cascade}));
     Engine engine;
-    REQUIRE(Engine::create(config.engine, &s.cascade, nullptr, nullptr, memory, engine) ==
-            Status::ok);
+    REQUIRE(Engine::create(config.engine, {.cascade = &s.cascade}, memory, engine) == Status::ok);
     std::vector<std::uint8_t> frame;
     for (int n = 20; n < 30; ++n) {
         film(frame, n);
@@ -226,10 +225,10 @@ TEST_CASE("tracker: readings are smoothed face by face") {
             const auto faces =
                 tracking.step(changed, 320, 240, static_cast<std::uint64_t>(n) * frame_ns);
             REQUIRE(faces.size() == 1);
-            const TrackedReading& emotion = faces[0].emotion;
+            const TrackedReading& emotion = faces[0][Head::emotion];
             REQUIRE(emotion.probabilities.size() == 7);
             REQUIRE(emotion.smoothed.size() == 7);
-            CHECK(faces[0].gender.probabilities.size() == 2);
+            CHECK(faces[0][Head::gender].probabilities.size() == 2);
             float sum = 0;
             for (const float p : emotion.smoothed) sum += p;
             CHECK(sum == doctest::Approx(1).epsilon(1e-4));
@@ -286,7 +285,7 @@ TEST_CASE("tracker: two streams with one set of weights do not disturb each othe
         for (const TrackedFace& face : faces) {
             text += std::to_string(face.id) + ":" + std::to_string(face.box.x) + "," +
                     std::to_string(face.box.y) + "," + std::to_string(face.box.width);
-            for (const float p : face.emotion.probabilities) text += " " + std::to_string(p);
+            for (const float p : face[Head::emotion].probabilities) text += " " + std::to_string(p);
             text += ";";
         }
         return text;
@@ -400,11 +399,11 @@ TEST_CASE("tracker: a jump in time, another size or reset begin anew; bad calls 
           Status::bad_argument);
     const Shipped& s = shipped();
     TrackerConfig config = small_config();
-    CHECK(Tracker::required_bytes(config, nullptr, nullptr, nullptr) == 0);
+    CHECK(Tracker::required_bytes(config, {}) == 0);
     config.max_tracks = 0;
-    CHECK(Tracker::required_bytes(config, &s.cascade, nullptr, nullptr) == 0);
+    CHECK(Tracker::required_bytes(config, {.cascade = &s.cascade}) == 0);
     config = small_config();
-    std::vector<std::byte> memory(Tracker::required_bytes(config, &s.cascade, nullptr, nullptr));
-    CHECK(Tracker::create(config, &s.cascade, nullptr, nullptr,
+    std::vector<std::byte> memory(Tracker::required_bytes(config, {.cascade = &s.cascade}));
+    CHECK(Tracker::create(config, {.cascade = &s.cascade},
                           std::span(memory).first(memory.size() - 1), none) == Status::too_small);
 }

@@ -27,8 +27,8 @@ int scaled_length(int length, float scale) noexcept {
 
 }  // namespace
 
-void Detector::place(Arena& arena, const Cascade& cascade, const Setup& setup,
-                     const Kernels& kernels) noexcept {
+void HaarDetector::place(Arena& arena, const Cascade& cascade, const Setup& setup,
+                         const Kernels& kernels) noexcept {
     cascade_ = cascade;
     kernels_ = &kernels;
     literal_ = setup.literal;
@@ -74,8 +74,8 @@ void Detector::place(Arena& arena, const Cascade& cascade, const Setup& setup,
 // ---------------------------------------------------------------------- scanning
 
 // What the threads of one call share.
-struct Detector::Scan {
-    Detector* detector;
+struct HaarDetector::Scan {
+    HaarDetector* detector;
     GrayFrame frame;
     DetectorOptions options;
     std::int64_t job_windows;  // windows that a job should have; 0: a level is one job
@@ -86,7 +86,7 @@ struct Detector::Scan {
 // Some rows of a level on one thread, and the batches that are being filled: of windows that passed
 // the early stages, and of those that passed the middle ones too. A window's place in a batch
 // ascends as its place in the level does.
-struct Detector::Run {
+struct HaarDetector::Run {
     struct Gathering {
         HaarBatch batch;
         Position positions[max_batch];
@@ -98,8 +98,8 @@ struct Detector::Run {
     Gathering gatherings[2];
 };
 
-void Detector::scan_rows(const GrayFrame& frame, const Level& level, int first_row, int end_row,
-                         int job, Worker& worker) noexcept {
+void HaarDetector::scan_rows(const GrayFrame& frame, const Level& level, int first_row, int end_row,
+                             int job, Worker& worker) noexcept {
     const CascadeAccess access{cascade_};
     const StumpTable& table = tables_[level.step - 1];
     worker.band.begin(frame, level, first_row * level.step, end_row * level.step);
@@ -133,7 +133,7 @@ void Detector::scan_rows(const GrayFrame& frame, const Level& level, int first_r
     finish();
 }
 
-void Detector::scan_row(Run& run, int row) noexcept {
+void HaarDetector::scan_row(Run& run, int row) noexcept {
     Worker& worker = run.worker;
     const HaarOrigin origin = worker.band.row(row * run.level.step);
     const int early = kernels_->detect.batch > 0 ? CascadeAccess{cascade_}.early_stages()
@@ -155,8 +155,8 @@ void Detector::scan_row(Run& run, int row) noexcept {
 }
 
 // Into the g-th batch, which runs when it is full; past the last one are the hits.
-void Detector::gather(Run& run, int g, Position position, const std::uint16_t* low,
-                      const std::uint32_t* sum, float norm) noexcept {
+void HaarDetector::gather(Run& run, int g, Position position, const std::uint16_t* low,
+                          const std::uint32_t* sum, float norm) noexcept {
     if (g == 2) {
         run.worker.row_hits[run.worker.row_hit_count++] = position;
         return;
@@ -170,7 +170,7 @@ void Detector::gather(Run& run, int g, Position position, const std::uint16_t* l
     if (batch.count == kernels_->detect.batch) finish_batch(run, g);
 }
 
-void Detector::finish_batch(Run& run, int g) noexcept {
+void HaarDetector::finish_batch(Run& run, int g) noexcept {
     Run::Gathering& gathering = run.gatherings[g];
     HaarBatch& batch = gathering.batch;
     if (batch.count == 0) return;
@@ -182,7 +182,7 @@ void Detector::finish_batch(Run& run, int g) noexcept {
     batch.count = 0;
 }
 
-void Detector::report_hits(Run& run) noexcept {
+void HaarDetector::report_hits(Run& run) noexcept {
     Worker& worker = run.worker;
     const Level& level = run.level;
     for (int i = 0; i < worker.row_hit_count; ++i) {
@@ -201,7 +201,7 @@ void Detector::report_hits(Run& run) noexcept {
 }
 
 // Walks all jobs in order and does those that no other thread has taken.
-void Detector::run_worker(Scan& scan, Worker& worker) noexcept {
+void HaarDetector::run_worker(Scan& scan, Worker& worker) noexcept {
     worker.hit_count = worker.hits_dropped = worker.merged = 0;
     Pyramid pyramid(cascade_.window_width(), cascade_.window_height(), scan.frame.width,
                     scan.frame.height, scan.options);
@@ -229,7 +229,7 @@ void Detector::run_worker(Scan& scan, Worker& worker) noexcept {
 }
 
 // The hits of all threads in the order of their jobs, as one thread would have found them.
-void Detector::merge_hits() noexcept {
+void HaarDetector::merge_hits() noexcept {
     for (;;) {
         Worker* first = nullptr;
         for (int i = 0; i < threads_; ++i) {
@@ -249,9 +249,9 @@ void Detector::merge_hits() noexcept {
     for (int i = 0; i < threads_; ++i) candidates_.drop(workers_[i].hits_dropped);
 }
 
-std::span<const Detection> Detector::detect(const std::uint8_t* gray, std::ptrdiff_t stride_bytes,
-                                            int width, int height,
-                                            const DetectorOptions& options) noexcept {
+std::span<const Detection> HaarDetector::detect(const std::uint8_t* gray,
+                                                std::ptrdiff_t stride_bytes, int width, int height,
+                                                const DetectorOptions& options) noexcept {
     candidates_.clear();
     stats_ = {};
     if (width < cascade_.window_width() || height < cascade_.window_height()) return {};

@@ -15,7 +15,7 @@
 
 namespace mien {
 
-class Detector {
+class HaarDetector {
 public:
     struct Setup {
         int max_width, max_height;

@@ -6,14 +6,10 @@
 #include <span>
 
 #include "base/arena.h"
+#include "detect/detection.h"
 #include "mien/mien.hpp"
 
 namespace mien {
-
-struct Detection {
-    Rect box;
-    int neighbors;
-};
 
 // Raw candidates of one frame and the scratch to group them.
 class Candidates {

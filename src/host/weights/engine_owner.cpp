@@ -106,13 +106,13 @@ Result<> EngineOwner::load(const EngineSetup& setup) {
     config_ = setup.config;
     if (config_.clock_ns == nullptr) config_.clock_ns = clock_ns;
     // Settled now, so that a wrong option is found before the first picture is decoded.
-    if (Engine::required_bytes(config_, cascade(), emotion(), gender()) == 0)
+    if (Engine::required_bytes(config_, weights()) == 0)
         return Error::usage("an engine option is out of range");
     return {};
 }
 
 Result<> EngineOwner::rebuild() {
-    const std::size_t needed = Engine::required_bytes(config_, cascade(), emotion(), gender());
+    const std::size_t needed = Engine::required_bytes(config_, weights());
     if (needed == 0) return Error::input("too large for the engine");
     engine_ = Engine();
     if (needed > memory_bytes_) {
@@ -124,8 +124,8 @@ Result<> EngineOwner::rebuild() {
                                  std::to_string(needed >> 20) + " MiB for it");
         memory_bytes_ = needed;
     }
-    const Status status = Engine::create(config_, cascade(), emotion(), gender(),
-                                         {memory_.get(), memory_bytes_}, engine_);
+    const Status status =
+        Engine::create(config_, weights(), {memory_.get(), memory_bytes_}, engine_);
     if (status != Status::ok) return Error::internal(message(status));
     return {};
 }
@@ -149,24 +149,26 @@ void EngineOwner::take(const Frame& frame, std::span<const Face> faces, ImageRep
     report.faces_dropped = engine_.faces_dropped();
     report.faces.clear();
     for (const Face& face : faces) {
-        report.faces.push_back({face.box,
-                                face.neighbors,
-                                {{face.emotion.begin(), face.emotion.end()}},
-                                {{face.gender.begin(), face.gender.end()}},
-                                {}});
-        if (face.emotion_map.empty()) continue;
+        const auto copy = [&face](Head head) {
+            const std::span<const float> scores = face[head].probabilities;
+            return Reading{{scores.begin(), scores.end()}};
+        };
+        report.faces.push_back(
+            {face.box, face.neighbors, copy(Head::emotion), copy(Head::gender), {}});
+        if (face[Head::emotion].map.empty()) continue;
         const MapSize size = emotion_.class_map_size();
-        report.faces.back().emotion_map = {size.width,
-                                           size.height,
-                                           emotion_.crop_of(face.box, frame.width, frame.height),
-                                           {face.emotion_map.begin(), face.emotion_map.end()}};
+        report.faces.back().emotion_map = {
+            size.width,
+            size.height,
+            emotion_.crop_of(face.box, frame.width, frame.height),
+            {face[Head::emotion].map.begin(), face[Head::emotion].map.end()}};
     }
     const Timings& t = engine_.timings();
     report.times.gray = milliseconds(t.gray);
     report.times.detect = milliseconds(t.detect);
     report.times.crop = milliseconds(t.crop);
-    report.times.emotion = milliseconds(t.emotion);
-    report.times.gender = milliseconds(t.gender);
+    report.times.emotion = milliseconds(t.heads[0]);
+    report.times.gender = milliseconds(t.heads[1]);
 }
 
 Result<> EngineOwner::search(const Frame& frame, bool read, ImageReport& report) {

@@ -59,6 +59,8 @@ public:
 
     const EngineInfo& info() const { return info_; }
     const Engine& engine() const { return engine_; }
+    // All of them, as engines and trackers take them.
+    Weights weights() const { return {.cascade = cascade(), .heads = {emotion(), gender()}}; }
     const Cascade* cascade() const { return cascade_ ? &cascade_ : nullptr; }
     const Model* emotion() const { return emotion_ ? &emotion_ : nullptr; }
     const Model* gender() const { return gender_ ? &gender_ : nullptr; }

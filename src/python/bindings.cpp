@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How does Python reach the engine? mien._engine: engines, trackers, decoding and drawing on NumPy
-// arrays, with plain tuples as results. mien/*.py makes typed objects of them; nothing here is for
-// users.
+// The module mien._engine: engines, trackers, decoding and drawing on NumPy arrays, with plain
+// tuples as results. mien/*.py turns them into typed objects; users never see this module.
 //
 // Pixels are borrowed, never copied, whenever the pixels of a row lie side by side: any row stride,
 // also a negative one, and channels in either order. Other views are packed first. The GIL is
@@ -70,9 +69,9 @@ struct Pixels {
 }
 
 int side(std::size_t pixels) {
-    if (pixels == 0) throw nb::value_error("the picture is empty");
+    if (pixels == 0) throw nb::value_error("the image is empty");
     if (pixels > static_cast<std::size_t>(max_frame_side)) {
-        throw nb::value_error(("a picture may have " + std::to_string(max_frame_side) +
+        throw nb::value_error(("an image may have " + std::to_string(max_frame_side) +
                                " pixels a side, not " + std::to_string(pixels))
                                   .c_str());
     }
@@ -256,11 +255,11 @@ public:
         return report_tuple(report);
     }
 
-    // What the network of `head` sees of `box`, or of the whole picture, and what it answers.
+    // The input of the network of `head` for `box`, or for the whole image, and its answer.
     struct Seen {
         std::vector<std::uint8_t> pixels;
         std::vector<float> probabilities;
-        Rect crop;  // of the picture
+        Rect crop;  // of the image
     };
     Seen look(const Array& array, PixelFormat format, const std::optional<Rect>& box, Head head) {
         const Pixels pixels = borrow(array, format);
@@ -294,7 +293,7 @@ public:
 
 #ifdef MIEN_HAS_EXPLAIN
     // (map, class, probabilities, whether values below 0 speak against it, (x, y, width, height) of
-    // the picture that the map covers)
+    // the image that the map covers)
     nb::tuple explain(const Array& array, PixelFormat format, const std::optional<Rect>& box,
                       Head head, const std::string& method_name, int label,
                       const std::string& layer) {
@@ -376,7 +375,7 @@ nb::object head_tuple(const Model* model, const host::HeadInfo& head) {
                           model->input_height(), model->input_channels());
 }
 
-// Which weights are these? The checksums of their files.
+// Identifies the weights: the checksums of their files.
 std::string fingerprint_of(const host::EngineOwner& owner) {
     std::string text;
     const auto add = [&text](const auto* weights) {
@@ -439,7 +438,7 @@ private:
                               probabilities_tuple(reading.smoothed));
     }
 
-    // Grows for larger frames; numbers of faces go on.
+    // Grows for larger frames; face numbers continue.
     Status prepare(const Frame& frame) {
         if (tracker_ && frame.width <= config_.engine.max_width &&
             frame.height <= config_.engine.max_height)
@@ -463,7 +462,7 @@ private:
     std::uint32_t id_base_ = 0, last_id_ = 0;
 };
 
-// ---- pictures ----
+// ---- images ----
 
 nb::tuple decode(const nb::bytes& bytes, std::uint64_t max_pixels) {
     const std::span<const std::uint8_t> span(reinterpret_cast<const std::uint8_t*>(bytes.c_str()),
@@ -486,7 +485,7 @@ nb::tuple decode(const nb::bytes& bytes, std::uint64_t max_pixels) {
 
 nb::bytes encode(const Array& array, PixelFormat format, bool jpeg) {
     if (format != PixelFormat::gray8 && format != PixelFormat::rgb24)
-        throw nb::value_error("only gray and rgb pictures are written");
+        throw nb::value_error("only gray and rgb images are written");
     Pixels pixels = borrow(array, format);
     if (pixels.frame.format == PixelFormat::bgr24)
         throw nb::value_error("a reversed view: pass numpy.ascontiguousarray of it");
@@ -509,7 +508,7 @@ host::Canvas canvas_of(const Paper& paper) {
 
 using FaceTuple = std::vector<int>;
 
-// Paints boxes and labels as `mien image --out` does: boxes [x, y, w, h], a line of text or two
+// Paints boxes and labels as `mien image --out` does: boxes [x, y, w, h], one or two lines of text
 // each.
 void annotate(const Paper& paper, const SharedEngine& engine, const std::vector<FaceTuple>& boxes,
               const std::vector<std::vector<float>>& emotion,
@@ -537,7 +536,7 @@ void annotate(const Paper& paper, const SharedEngine& engine, const std::vector<
     host::annotate(canvas, faces, info, by_emotion ? host::Style::emotion : host::Style::gender);
 }
 
-// Lays a map of values over a part of the picture, in the colours of `mien explain`.
+// Lays a map of values over a part of the image, in the colors of `mien explain`.
 void draw_map(const Paper& paper, const FaceTuple& area,
               const nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>& values,
               bool is_signed) {

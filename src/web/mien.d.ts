@@ -6,7 +6,7 @@ export type PixelFormat = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7;
 type File = string | URL | ArrayBuffer | ArrayBufferView;
 
 export interface Options {
-  /** The largest picture that will come, 640 x 480; larger ones open the engine again. */
+  /** Size of the largest image, 640 x 480; larger ones open the engine again. */
   maxWidth?: number;
   maxHeight?: number;
   /** Steps between sizes of faces, 1.3. */
@@ -16,7 +16,7 @@ export interface Options {
   /** Sides of faces in pixels; 0: any. */
   minSize?: number;
   maxSize?: number;
-  /** Wider pictures are shrunk to this for detection; 0: never. */
+  /** Wider images are shrunk to this for detection; 0: never. */
   detectWidth?: number;
   maxFaces?: number;
   /** The folder of the files, that of mien.js. */
@@ -89,5 +89,5 @@ export class Mien {
 }
 
 export function hasSimd(): boolean;
-/** Rejects with a MienError that says what is wrong. */
+/** Rejects with a MienError that gives the reason. */
 export function load(options?: Options): Promise<Mien>;

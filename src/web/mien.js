@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// mien in a web page, a worker or Node: finds faces and reads their expression and gender, on this machine. No picture leaves it.
+// mien in a web page, a worker or Node: finds faces and reads their expression and gender, on this machine. No image leaves it.
 //
 //   import {load} from './mien.js';
 //   const mien = await load();
 //   for (const face of mien.process(imageData)) console.log(face.box, face.emotion.label);
 //
 // Loads mien-simd.wasm, or mien.wasm where the browser has no vectors, and three files of weights from beside this file. After
-// load() pictures allocate nothing here: results are objects that the next call writes again (copy what is to be kept).
+// load() images allocate nothing here: results are objects that the next call writes again (copy what you keep).
 
 export class MienError extends Error {
   constructor(message, options) { super(message, options); this.name = 'MienError'; }
@@ -49,7 +49,7 @@ async function bytesOf(url) {
   return new Uint8Array(await answer.arrayBuffer());
 }
 
-/** Loads the module and the weights, and opens an engine for pictures up to maxWidth x maxHeight. */
+/** Loads the module and the weights, and opens an engine for images up to maxWidth x maxHeight. */
 export async function load(options = {}) {
   if (typeof WebAssembly !== 'object') throw new MienError('This browser has no WebAssembly.');
   const base = new URL(options.base || '.', options.base ? globalThis.location?.href ?? import.meta.url : import.meta.url);
@@ -109,7 +109,7 @@ export class Mien {
   /** "simd128" or "scalar". */
   get isa() { return this.#text(this.#code.mien_web_isa()); }
   get version() { return this.#text(this.#code.mien_web_version()); }
-  /** Bytes of memory; the same after any number of pictures. */
+  /** Bytes of memory; the same after any number of images. */
   get memoryBytes() { return this.#memory.buffer.byteLength; }
   get maxWidth() { return this.#capacity[0]; }
   get maxHeight() { return this.#capacity[1]; }
@@ -118,10 +118,10 @@ export class Mien {
   /** The labels of a head, 'emotion' for example; none without its network. */
   labels(head) { return this.#heads[HEADS.indexOf(head)] ?? []; }
 
-  /** For other sizes of pictures: the engine is opened again. Takes memory where they are larger; the only call that does. */
+  /** For other sizes of images: the engine is opened again. Takes memory where they are larger; the only call that does. */
   resize(maxWidth, maxHeight) {
     if (!Number.isInteger(maxWidth) || !Number.isInteger(maxHeight) || maxWidth < 1 || maxHeight < 1 || maxWidth > LARGEST || maxHeight > LARGEST)
-      throw new MienError(`A picture of ${maxWidth} by ${maxHeight} pixels cannot be read.`);
+      throw new MienError(`An image of ${maxWidth} by ${maxHeight} pixels cannot be read.`);
     const o = this.#options;
     this.#capacity = [0, 0];
     const status = this.#code.mien_web_open(maxWidth, maxHeight, o.scaleFactor, o.minNeighbors, o.minSize, o.maxSize, o.detectWidth, o.maxFaces);
@@ -141,11 +141,11 @@ export class Mien {
     this.#pool.length = this.#lists.length = 0;
   }
 
-  /** Faces of a picture, each with box, neighbors, emotion and gender. ImageData, or a canvas, or {data, width, height, format?, stride?}. */
+  /** Faces of an image, each with box, neighbors, emotion and gender. ImageData, or a canvas, or {data, width, height, format?, stride?}. */
   process(picture) { return this.#run(0, picture); }
   /** Boxes only. */
   detect(picture) { return this.#run(1, picture); }
-  /** The picture is one face, cut out as the detector would: its readings. */
+  /** The image is one face, cut out as the detector would: its readings. */
   classifyCrop(picture) { return this.#run(2, picture)[0]; }
 
   /** Faces of a VideoFrame, whose pixels go straight into the engine. The caller closes the frame. */
@@ -154,7 +154,7 @@ export class Mien {
     const rect = frame.visibleRect, width = rect ? rect.width : 0, height = rect ? rect.height : 0;
     if (width < 1 || height < 1) throw new MienError('The video frame is closed or empty.');
     this.#fit(width, height);
-    const planar = frame.format && /^(I420|I422|I444|NV12)/.test(frame.format);  // the first plane is the gray picture, as in the native engine
+    const planar = frame.format && /^(I420|I422|I444|NV12)/.test(frame.format);  // the first plane is the gray image, as in the native engine
     if (planar) {
       const layout = await frame.copyTo(this.#room, {rect});
       return this.#answer(this.#code.mien_web_run(0, width, height, layout[0].stride, GRAY8));
@@ -172,19 +172,19 @@ export class Mien {
   #run(what, picture) {
     let {data} = picture ?? {}, width = picture?.width, height = picture?.height;
     if (!data && typeof picture?.getContext === 'function') {  // a canvas; the browser makes an ImageData of it
-      if (width < 1 || height < 1) throw new MienError(`A picture of ${width} by ${height} pixels has nothing to read.`);
+      if (width < 1 || height < 1) throw new MienError(`An image of ${width} by ${height} pixels is empty.`);
       const pen = picture.getContext('2d', {willReadFrequently: true});
       if (!pen) throw new MienError('The canvas is not a 2d one.');
       data = pen.getImageData(0, 0, width, height).data;
     }
-    if (!data || !Number.isInteger(width) || !Number.isInteger(height)) throw new MienError('This is no picture: ImageData, a canvas or {data, width, height} is wanted.');
-    if (width < 1 || height < 1) throw new MienError(`A picture of ${width} by ${height} pixels has nothing to read.`);
+    if (!data || !Number.isInteger(width) || !Number.isInteger(height)) throw new MienError('This is not an image: ImageData, a canvas or {data, width, height} is expected.');
+    if (width < 1 || height < 1) throw new MienError(`An image of ${width} by ${height} pixels is empty.`);
     const format = picture.format ?? RGBA32;
     const pixel = PIXEL_BYTES[format];
     if (!pixel) throw new MienError(`There is no pixel format ${format}.`);
     const stride = picture.stride ?? width * pixel, bytes = format === NV12 ? stride * (height + ((height + 1) >> 1)) : stride * (height - 1) + width * pixel;
     if (!Number.isInteger(stride) || stride < width * pixel) throw new MienError(`A row of ${width} pixels does not fit in ${stride} bytes.`);
-    if (data.length < bytes) throw new MienError(`A picture of ${width} by ${height} pixels has ${bytes} bytes, these are ${data.length}.`);
+    if (data.length < bytes) throw new MienError(`An image of ${width} by ${height} pixels has ${bytes} bytes, these are ${data.length}.`);
     this.#fit(Math.max(width, Math.ceil(stride / 4)), height);
     this.#room.set(data.length <= this.#room.length ? data : data.subarray(0, this.#room.length));
     return this.#answer(this.#code.mien_web_run(what, width, height, stride, format));
@@ -229,7 +229,7 @@ export class Mien {
 
   #check(status) {
     if (status === 0) return;
-    if (status < 0) throw new MienError('The browser gives no memory for pictures of this size.');
+    if (status < 0) throw new MienError('The browser gives no memory for images of this size.');
     throw new MienError(this.#text(this.#code.mien_web_message(status)));
   }
 

@@ -172,8 +172,8 @@ def main() -> int:
         page = open_page(viewport={"width": 1280, "height": 900})
         expect(page.locator("#where")).to_contain_text("this service")
         page.locator("#device").click()  # not check(): without its files the box is empty again at once
-        expect(page.locator("#device-note")).to_contain_text(re.compile("No picture leaves|built without|answered 404"), timeout=20000)
-        if "No picture" in page.locator("#device-note").inner_text():
+        expect(page.locator("#device-note")).to_contain_text(re.compile("No image leaves|built without|answered 404"), timeout=20000)
+        if "No image" in page.locator("#device-note").inner_text():
             expect(page.locator("#where")).to_have_text("They stay in this browser")
             expect(page.locator("#explain")).to_be_hidden()
             asked: list[str] = []

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Who owns what the engine borrows? The weights' bytes, the memory and the engine itself, for
-// programs with a heap. Grows for larger pictures and for pictures with very many candidates, so
-// that here nothing is ever dropped.
+// Owns what the engine borrows: the weights' bytes, the memory and the engine itself, for programs
+// with a heap. Grows for larger images and for images with very many candidates, so that nothing is
+// ever dropped.
 #pragma once
 
 #include <cstddef>
@@ -29,7 +29,7 @@ struct EngineSetup {
 // Largest weights file that is read; the format ends at 2^30.
 constexpr std::size_t max_weights_bytes = std::size_t{1} << 30;
 
-// Why these bytes are no weights of the wanted kind, in words for the user (a Keras file, an XML
+// Why these bytes are not weights of the wanted kind, as text for the user (a Keras file, an XML
 // cascade, ...).
 Error weights_error(std::span<const std::uint8_t> bytes, Status status);
 
@@ -48,13 +48,13 @@ public:
     EngineOwner& operator=(const EngineOwner&) = delete;
 
     // Finds and reads every face. Fills size, faces and the engine's times of `report`, and leaves
-    // the rest.
+    // the rest unchanged.
     Result<> process(const Frame& frame, ImageReport& report);
     // Finds every face, reads none.
     Result<> detect(const Frame& frame, ImageReport& report);
-    // Reads the whole picture as one face.
+    // Reads the whole image as one face.
     Result<> classify_crop(const Frame& frame, ImageReport& report);
-    // Reads one box again; afterwards engine().last_crop() is what the networks were given for it.
+    // Reads one box again; afterwards engine().last_crop() is the networks' input for it.
     Result<> classify(const Frame& frame, const Rect& box, ImageReport& report);
 
     const EngineInfo& info() const { return info_; }

@@ -171,7 +171,7 @@ def main() -> int:
         pictures = [pictures[i * len(pictures) // args.limit] for i in range(args.limit)]
     sizes = [float(s) for s in args.sizes.split(",")]
     params = [(float(a), int(b)) for a, b in (p.split(":") for p in args.params.split(","))]
-    print(f"OpenCV {cv2.__version__}, {len(pictures)} pictures, sizes {args.sizes}, {len(xmls)} cascades", flush=True)
+    print(f"OpenCV {cv2.__version__}, {len(pictures)} images, sizes {args.sizes}, {len(xmls)} cascades", flush=True)
 
     differing = 0
     with tempfile.TemporaryDirectory() as folder:

@@ -135,7 +135,7 @@ public:
     [[nodiscard]] int node_count() const noexcept { return node_count_; }
     [[nodiscard]] int feature_count() const noexcept { return feature_count_; }
     [[nodiscard]] bool has_tilted() const noexcept { return has_tilted_; }
-    // Provenance and licence, JSON text as the converter wrote it.
+    // Provenance and license, JSON text as the converter wrote it.
     [[nodiscard]] std::string_view meta() const noexcept { return meta_; }
     [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept { return bytes_; }
     explicit operator bool() const noexcept { return stage_count_ > 0; }

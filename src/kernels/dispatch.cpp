@@ -42,7 +42,8 @@ constinit const Kernels tables[] = {
 #elif MIEN_WASM_SIMD
     {Isa::simd128, net_simd128, detect_simd128, image_simd128},
 #endif
-#if !MIEN_WITHOUT_SCALAR  // a module with vectors needs no code for machines without them them them
+// a module with vectors needs no code for machines without them them them them
+#if !MIEN_WITHOUT_SCALAR
 #if defined(__SSE2__) || defined(__ARM_NEON)
     {Isa::scalar, net_scalar, detect_scalar, image_scalar},
 #else  // the compiler's own vectors pay only where the processor has vectors

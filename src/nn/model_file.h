@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What does a network file say? Typed access to the records of an opened (hence valid) Model;
-// docs/FILE_FORMAT.md, NETW.
+// Typed access to the records of an opened (hence valid) Model; docs/FILE_FORMAT.md, NETW.
 #pragma once
 
 #include <cstdint>
@@ -106,9 +105,9 @@ struct ModelAccess {
 
     struct TestVector {
         const std::uint8_t* pixels;         // input_h * input_w * input_c
-        const std::uint8_t* layer_crcs;     // u32 a layer
-        const std::uint8_t* logits;         // f32 a class
-        const std::uint8_t* probabilities;  // f32 a class, of the float original
+        const std::uint8_t* layer_crcs;     // u32 per layer
+        const std::uint8_t* logits;         // f32 per class
+        const std::uint8_t* probabilities;  // f32 per class, of the float original
     };
     [[nodiscard]] TestVector test_vector(int i) const noexcept;
 

@@ -31,7 +31,7 @@ public:
     struct Observer {
         void (*after_layer)(void* context, const Network& network, int layer);
         void* context;
-        // tensors are left as they are stored: for observers that only look at the clock
+        // tensors are left as they are stored: for observers that only take the time
         bool timing = false;
     };
 
@@ -58,10 +58,10 @@ public:
     [[nodiscard]] const Model& model() const noexcept { return model_; }
     // The result of the last layer.
     [[nodiscard]] const float* logits() const noexcept { return logits_; }
-    // Class activation map (Zhou et al. 2016) of the last run: what each position says for a class,
-    // before the mean over positions that the head takes. Their mean is the logit, up to the
-    // rounding of floats, or of a pooled tensor to bytes. Model::class_map_size() floats, line by
-    // line; costs the head's multiply-adds of one class, nothing is run again.
+    // Class activation map (Zhou et al. 2016) of the last run: what each position adds to a class's
+    // score, before the head's mean over positions. Their mean is the logit, up to the rounding of
+    // floats, or of a pooled tensor to bytes. Model::class_map_size() floats, line by line; costs
+    // the head's multiply-adds of one class, nothing is run again.
     void class_map(int class_index, float* out) const noexcept;
     // The output of layer i (one with LayerOutput::bytes), valid inside Observer::after_layer(i).
     [[nodiscard]] const Tensor& output(int layer) const noexcept { return tensors_[layer + 1]; }
@@ -134,7 +134,7 @@ private:
     Step* steps_ = nullptr;      // layer_count
     float* logits_ = nullptr;
     std::int8_t* scratch_ = nullptr;     // of the depthwise kernels
-    std::int8_t input_table_[256] = {};  // pixel -> quantised input
+    std::int8_t input_table_[256] = {};  // pixel -> quantized input
 };
 
 // exp(x) for x <= 0, relative error below 1e-15, the same bits on every platform (std::exp is not).

@@ -65,7 +65,7 @@ void HaarSearch::begin_stream() noexcept {
     plan_parts();
 }
 
-// Deals the windows of a full search out to parts of about the same number of windows.
+// Divides the windows of a full search into parts of about the same number of windows.
 void HaarSearch::plan_parts() noexcept {
     const DetectorOptions& options = config_.engine.detector;
     const double scale = shrink(view_.width);
@@ -145,7 +145,7 @@ std::span<const Face> HaarSearch::search(const Rect& area, double min_size, doub
     if (engine_->detect(view_, inside, options, faces) != Status::ok) return {};
     const std::int64_t windows = engine_->detector_stats().windows;
     stats_->windows += windows;
-    // small searches are mostly preparation
+    // small searches consist mostly of set-up
     if (windows > 2000 && config_.engine.clock_ns != nullptr) {
         const double measured =
             static_cast<double>(clock() - before) / static_cast<double>(windows);

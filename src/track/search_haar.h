@@ -3,10 +3,10 @@
 //
 // A frame is searched in three ways. Near each known face: a few sizes around its own, in a square
 // twice as wide; so cheap that it is done in every frame. In parts: the sizes and rows of a full
-// search are dealt out over the frames of a cycle, and a part that has two overlapping candidates
-// is a hint, whose surroundings are searched at all near sizes and judged as in a full search. (A
-// face of a full search has more than min_neighbors candidates in about three neighboring sizes,
-// so one of these has two.) And in full: the first frame, and every full_every-th.
+// search are spread over the frames of a cycle, and a part that has two overlapping candidates is a
+// hint, whose surroundings are searched at all near sizes and judged as in a full search. (A face
+// of a full search has more than min_neighbors candidates in about three neighboring sizes, so one
+// of these has two.) And in full: the first frame, and every full_every-th.
 //
 // Another detector brings a class with the same members.
 #pragma once

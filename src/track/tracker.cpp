@@ -248,7 +248,7 @@ void Tracker::Impl::forget() noexcept {
     while (track_count > 0) remove(track_count - 1);
 }
 
-// Looks for each known face where it should be now.
+// Searches for each known face where it should be now.
 void Tracker::Impl::follow() noexcept {
     for (int i = 0; i < track_count; ++i) {
         Track& track = tracks[i];
@@ -263,7 +263,7 @@ void Tracker::Impl::follow() noexcept {
         for (const Face& candidate : near) {
             const double o =
                 std::max(overlap(candidate.box, expected), overlap(candidate.box, face.box));
-            bool taken = false;  // by one that is older: that is another face
+            bool taken = false;  // by an older one: that is another face
             for (int k = 0; k < i; ++k)
                 taken = taken || (tracks[k].face.missed == 0 &&
                                   same_place(candidate.box, tracks[k].face.box));
@@ -284,7 +284,7 @@ void Tracker::Impl::follow() noexcept {
 // new.
 void Tracker::Impl::search_everywhere() noexcept {
     const std::span<const Face> faces = search.everywhere();
-    // nothing else has looked for the known ones in this frame
+    // nothing else has searched for the known ones in this frame
     const bool only = config.full_every == 1;
     if (only) {
         for (int i = 0; i < track_count; ++i) {
@@ -321,7 +321,7 @@ void Tracker::Impl::search_hints(std::uint64_t elapsed_ns) noexcept {
         for (const Face& face : search.near_hint(hint)) take_hint(face);
 }
 
-// A face that was missed has come back, perhaps not quite where it was expected; else it is new.
+// A missed face that has come back, possibly not where it was expected; otherwise a new one.
 void Tracker::Impl::take_hint(const Face& face) noexcept {
     Track* back = nullptr;
     bool is_known = false;
@@ -341,7 +341,7 @@ void Tracker::Impl::take_hint(const Face& face) noexcept {
 
 // ---------------------------------------------------------------------- readings
 
-// The stalest first, within the budget; one at least.
+// Oldest readings first, within the budget; at least one.
 void Tracker::Impl::read_faces() noexcept {
     const auto reads = [](const HeadState& head) { return head.classes > 0; };
     if (std::none_of(heads, heads + head_count, reads)) return;
@@ -401,7 +401,7 @@ void Tracker::Impl::smooth(const Track& track, int h, std::span<const float> res
             }
             break;
     }
-    // Among equals the one that was seen last.
+    // Among equals the most recent one.
     const float top = *std::max_element(smoothed, smoothed + classes);
     int best = static_cast<int>(std::max_element(smoothed, smoothed + classes) - smoothed);
     for (int i = 0; i < kept; ++i) {

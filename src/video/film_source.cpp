@@ -109,7 +109,7 @@ private:
                 return true;
             }
             const bool ours = packet_->stream_index == stream_;
-            // damage is concealed or skipped, as players do it it
+            // damage is concealed or skipped, as players do it it it
             if (ours) avcodec_send_packet(codec_.get(), packet_.get());
             av_packet_unref(packet_.get());
             if (ours) return true;

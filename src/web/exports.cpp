@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What does a web page call? One engine in one module's memory, by plain numbers (mien.js is the
-// other side). All memory is taken here when weights are brought and when the engine is opened;
-// frames take none, so memory does not grow while images are processed.
+// What a web page calls: one engine in one module's memory, by plain numbers (mien.js is the other
+// side). All memory is taken here when weights are brought and when the engine is opened; frames
+// take none, so memory does not grow while images are processed.
 #include <cstddef>
 #include <cstdint>
 
@@ -37,7 +37,7 @@ WebFace* faces = nullptr;  // [max_faces]
 std::size_t face_count = 0;
 char text[64];
 
-// Null where the browser gives no more.
+// Null if the browser gives no more memory.
 void* take(std::size_t bytes) {
     if (top == 0) top = reinterpret_cast<std::size_t>(&__heap_base);
     const std::size_t from = (top + 63) / 64 * 64, size = __builtin_wasm_memory_size(0) * page;

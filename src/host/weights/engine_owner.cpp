@@ -105,7 +105,7 @@ Result<> EngineOwner::load(const EngineSetup& setup) {
     info_.gender = head_info(gender_);
     config_ = setup.config;
     if (config_.clock_ns == nullptr) config_.clock_ns = clock_ns;
-    // Settled now, so that a wrong option is found before the first picture is decoded.
+    // Checked now, so that a wrong option is reported before the first image is decoded.
     if (Engine::required_bytes(config_, weights()) == 0)
         return Error::usage("an engine option is out of range");
     return {};
@@ -135,8 +135,8 @@ Result<> EngineOwner::prepare(int width, int height) {
     const auto pixels = [](int w, int h) { return static_cast<double>(w) * h; };
     const int union_width = engine_ ? std::max(config_.max_width, width) : width;
     const int union_height = engine_ ? std::max(config_.max_height, height) : height;
-    // Room for portrait and landscape alike, unless that would mean memory for a picture much
-    // larger than either.
+    // Room for portrait and landscape alike, unless that would mean memory for an image much larger
+    // than either.
     const bool keep_both = pixels(union_width, union_height) <= 2 * pixels(width, height);
     config_.max_width = keep_both ? union_width : width;
     config_.max_height = keep_both ? union_height : height;
@@ -191,7 +191,7 @@ Result<> EngineOwner::search(const Frame& frame, bool read, ImageReport& report)
                 std::max(config_.max_candidates * 2, config_.max_candidates + more_candidates);
         if (const Result<> done = rebuild(); !done)
             return Error::memory(
-                "too many candidates for faces; more neighbours or a larger step give fewer");
+                "too many candidates for faces; more neighbors or a larger step give fewer");
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What is tried of mien.js, the same in Node and in a browser: the engine's answers bit for bit, bad input, and memory that stays.
-// `golden`: [{name, width, height, format, data (Uint8Array), faces: [[x, y, width, height, neighbors, [bits...], [bits...]]]}] of the native engine.
+// `golden`: [{name, width, height, format, data (Uint8Array), faces: [[x, y, width, height, neighbors, [bits...], [bits...]]], json?}] of the native engine;
+// `json`: the faces as every other writer gives them out.
 
 const bits = values => [...new Uint32Array(new Float32Array(values).buffer)];
 
@@ -31,6 +32,10 @@ export async function run({load, hasSimd}, golden, options = {}) {
           bits(face.emotion.probabilities), bits(face.gender.probabilities)]);
         assert(JSON.stringify(faces) === JSON.stringify(picture.faces),
                `${engine.isa} ${picture.name}: ${JSON.stringify(faces)} instead of ${JSON.stringify(picture.faces)}`);
+        if (picture.json) {
+          const text = JSON.stringify(engine.process(picture));
+          assert(text === JSON.stringify(picture.json), `${picture.name} as JSON: ${text}`);
+        }
         count += faces.length;
       }
     }

@@ -32,51 +32,112 @@ WEIGHTS = HERE.parent.parent / "weights"
 POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'"
 
 
+# include/mien/mien.h; any structure may be shorter than the library's.
+def int32s(*names: str) -> list[tuple]:
+    return [(name, ctypes.c_int32) for name in names]
+
+
 class Config(ctypes.Structure):
-    _fields_ = [("struct_size", ctypes.c_uint32), ("isa", ctypes.c_uint32), ("scale_factor", ctypes.c_double),
-                *((name, ctypes.c_int32) for name in ("min_neighbors", "min_size", "max_size", "max_width", "max_height", "detect_width", "max_faces", "max_candidates", "threads")),
-                ("run_context", ctypes.c_void_p), ("run", ctypes.c_void_p)]
+    _fields_ = [("struct_size", ctypes.c_uint32), ("isa", ctypes.c_uint32),
+                ("scale_factor", ctypes.c_double),
+                *int32s("min_neighbors", "min_size", "max_size", "max_width", "max_height",
+                        "detect_width", "max_faces", "max_candidates", "class_maps", "threads"),
+                ("run_context", ctypes.c_void_p), ("run", ctypes.c_void_p),
+                ("clock_ns", ctypes.c_void_p)]
+
+
+class File(ctypes.Structure):
+    _fields_ = [("data", ctypes.c_char_p), ("bytes", ctypes.c_size_t)]
 
 
 class Weights(ctypes.Structure):
-    _fields_ = [(name + part, kind) for name in ("cascade", "emotion", "gender") for part, kind in (("", ctypes.c_char_p), ("_bytes", ctypes.c_size_t))]
+    _fields_ = [("struct_size", ctypes.c_uint32), ("cascade", File), ("heads", File * 8)]
 
 
 class Frame(ctypes.Structure):
-    _fields_ = [("data", ctypes.c_char_p), ("width", ctypes.c_int32), ("height", ctypes.c_int32), ("stride", ctypes.c_ssize_t), ("format", ctypes.c_uint32)]
+    _fields_ = [("struct_size", ctypes.c_uint32), ("format", ctypes.c_uint32),
+                ("data", ctypes.c_char_p), *int32s("width", "height"),
+                ("stride", ctypes.c_ssize_t)]
 
 
 class Face(ctypes.Structure):
-    _fields_ = [*((name, ctypes.c_int32) for name in ("x", "y", "width", "height", "neighbors")), ("emotion_count", ctypes.c_uint32), ("gender_count", ctypes.c_uint32),
-                ("emotion", ctypes.POINTER(ctypes.c_uint32)), ("gender", ctypes.POINTER(ctypes.c_uint32))]
+    _fields_ = [("struct_size", ctypes.c_uint32), *int32s("x", "y", "width", "height", "neighbors")]
+
+
+class Reading(ctypes.Structure):
+    _fields_ = [("struct_size", ctypes.c_uint32), ("count", ctypes.c_uint32),
+                ("probabilities", ctypes.POINTER(ctypes.c_uint32))]  # bits, not numbers
+
+
+class Native:
+    """The engine of libmien.so for the weights of this repository."""
+
+    def __init__(self, library: Path):
+        self.mien = ctypes.CDLL(str(library.resolve()))
+        self.mien.mien_required_bytes.restype = ctypes.c_size_t
+        self.mien.mien_head_name.restype = ctypes.c_char_p
+        config, weights = Config(), Weights()
+        self.size("mien_config_init_sized", config)
+        self.size("mien_weights_init_sized", weights)
+        config.max_width = config.max_height = 4096
+        cascade = (WEIGHTS / "haarcascade_frontalface_default.mien").read_bytes()
+        weights.cascade = File(cascade, len(cascade))
+        self.heads = []
+        while name := self.mien.mien_head_name(len(self.heads)).decode():
+            network = (WEIGHTS / (name + ".mien")).read_bytes()
+            weights.heads[len(self.heads)] = File(network, len(network))
+            self.heads.append(name)
+        views = ctypes.byref(config), ctypes.byref(weights)
+        size = self.mien.mien_required_bytes(*views)
+        self.weights, self.memory = weights, ctypes.create_string_buffer(size)
+        self.engine = ctypes.c_void_p()
+        assert self.mien.mien_create(*views, self.memory, ctypes.c_size_t(size),
+                                     ctypes.byref(self.engine)) == 0
+
+    def size(self, call: str, value: ctypes.Structure, *before) -> None:
+        getattr(self.mien, call)(*before, ctypes.byref(value),
+                                 ctypes.c_size_t(ctypes.sizeof(value)))
+
+    def process(self, width: int, height: int, form: int, data: bytes) -> list[list]:
+        """x, y, width, height, neighbors, and the bits of each head's probabilities."""
+        frame, count = Frame(), ctypes.c_size_t()
+        self.size("mien_frame_init_sized", frame)
+        frame.format, frame.data, frame.stride = form, data, len(data) // height
+        frame.width, frame.height = width, height
+        assert self.mien.mien_process(self.engine, ctypes.byref(frame), ctypes.byref(count)) == 0
+        out = []
+        for i in range(count.value):
+            face, reading = Face(), Reading()
+            index = ctypes.c_size_t(i)
+            self.size("mien_face_at_sized", face, self.engine, index)
+            out.append([face.x, face.y, face.width, face.height, face.neighbors])
+            for head in range(len(self.heads)):
+                self.size("mien_reading_at_sized", reading, self.engine, index, head)
+                out[-1].append(reading.probabilities[:reading.count])
+        return out
 
 
 def golden(library: Path) -> list[dict]:
     from PIL import Image
-    mien = ctypes.CDLL(str(library.resolve()))
-    mien.mien_required_bytes.restype = ctypes.c_size_t
-    config = Config()
-    mien.mien_config_init(ctypes.byref(config))
-    config.max_width = config.max_height = 4096
-    files = [(WEIGHTS / name).read_bytes() for name in ("haarcascade_frontalface_default.mien", "emotion.mien", "gender.mien")]
-    weights = Weights(*(v for f in files for v in (f, len(f))))
-    size = mien.mien_required_bytes(ctypes.byref(config), ctypes.byref(weights))
-    memory, engine = ctypes.create_string_buffer(size), ctypes.c_void_p()
-    assert mien.mien_create(ctypes.byref(config), ctypes.byref(weights), memory, ctypes.c_size_t(size), ctypes.byref(engine)) == 0
-    pictures = []
+    native = Native(library)
+    images = []
     for path in sorted(PHOTOS.glob("*.jpg")):
         image = Image.open(path).convert("RGBA")
-        for name, picture in ((path.name, image), ("smaller " + path.name, image.resize((image.width * 5 // 8, image.height * 5 // 8 + 1)))):
-            pictures.append((name, picture.width, picture.height, 3, picture.tobytes()))
-            pictures.append(("gray " + name, picture.width, picture.height, 0, picture.convert("L").tobytes()))
-            pictures.append(("rgb " + name, picture.width, picture.height, 1, picture.convert("RGB").tobytes()))
+        small = image.resize((image.width * 5 // 8, image.height * 5 // 8 + 1))
+        for name, one in ((path.name, image), ("smaller " + path.name, small)):
+            images.append((name, one, 3))
+            images.append(("gray " + name, one.convert("L"), 0))
+            images.append(("rgb " + name, one.convert("RGB"), 1))
+    # The file that every writer of faces is held to; this PNG has the same pixels for all.
+    written = json.loads((HERE.parent / "golden" / "faces.json").read_text())
+    images.append((written["photo"], Image.open(PHOTOS / written["photo"]).convert("RGB"), 1))
     out = []
-    for name, width, height, form, data in pictures:
-        frame = Frame(data, width, height, len(data) // height, form)
-        faces, count = ctypes.POINTER(Face)(), ctypes.c_size_t()
-        assert mien.mien_process(engine, ctypes.byref(frame), ctypes.byref(faces), ctypes.byref(count)) == 0
-        found = [[f.x, f.y, f.width, f.height, f.neighbors, f.emotion[:f.emotion_count], f.gender[:f.gender_count]] for f in faces[:count.value]]
-        out.append({"name": name, "width": width, "height": height, "format": form, "data": base64.b64encode(data).decode(), "faces": found})
+    for name, image, form in images:
+        data = image.tobytes()
+        out.append({"name": name, "width": image.width, "height": image.height, "format": form,
+                    "data": base64.b64encode(data).decode(),
+                    "faces": native.process(image.width, image.height, form, data)})
+    out[-1]["json"] = written["faces"]
     out.sort(key=lambda p: -len(p["faces"]))
     return out
 

@@ -16,7 +16,7 @@ export const GRAY8 = 0, RGB24 = 1, BGR24 = 2, RGBA32 = 3, BGRA32 = 4, YUYV = 5, 
 const PIXEL_BYTES = [1, 3, 3, 4, 4, 2, 2, 1];  // by format
 const LARGEST = 8192;  // of 8192 by 8192 pixels all addresses stay below 2 GB
 const CASCADE = 'haarcascade_frontalface_default.mien';
-const HEADS = ['emotion', 'gender'];  // by their number in the engine; the weights are NAME.mien
+const HEADS = ['emotion', 'gender'];  // by their number in the engine; the weights are NAME.mien. The one list here
 
 // The smallest module that has a vector instruction: () -> v128, i32.const 0, i8x16.splat.
 const PROBE = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 8, 1, 6, 0, 65, 0, 253, 15, 11]);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What is tried of mien.js, the same in Node and in a browser: the engine's answers bit for bit, bad input, and memory that stays.
-// `golden`: [{name, width, height, format, data (Uint8Array), faces: [[x, y, width, height, neighbors, [bits...], [bits...]]], json?}] of the native engine;
+// `golden`: [{name, width, height, format, data (Uint8Array), heads: [name...],
+// faces: [[x, y, width, height, neighbors, [bits...] of each head...]], json?}] of the native engine;
 // `json`: the faces as every other writer gives them out.
 
 const bits = values => [...new Uint32Array(new Float32Array(values).buffer)];
@@ -29,7 +30,7 @@ export async function run({load, hasSimd}, golden, options = {}) {
     for (let round = 0; round < 3; round++) {
       for (const picture of golden) {
         const faces = engine.process(picture).map(face => [face.box.x, face.box.y, face.box.width, face.box.height, face.neighbors,
-          bits(face.emotion.probabilities), bits(face.gender.probabilities)]);
+          ...picture.heads.map(head => bits(face[head].probabilities))]);
         assert(JSON.stringify(faces) === JSON.stringify(picture.faces),
                `${engine.isa} ${picture.name}: ${JSON.stringify(faces)} instead of ${JSON.stringify(picture.faces)}`);
         if (picture.json) {
@@ -65,8 +66,8 @@ export async function run({load, hasSimd}, golden, options = {}) {
   await refused(() => load({...options, scaleFactor: 0.5}), /out of range/);
   await refused(() => load({...options, scaleFactor: NaN}), /no number/);
   await refused(() => load({...options, maxWidth: 8193, maxHeight: 64}), /8193 by 64 pixels cannot be read/);
-  const boxes = await load({...options, emotion: null, gender: null});
-  assert(boxes.process(golden[0]).every(face => face.emotion === null && face.gender === null), 'boxes alone');
+  const boxes = await load({...options, ...Object.fromEntries(golden[0].heads.map(head => [head, null]))});
+  assert(boxes.process(golden[0]).every(face => golden[0].heads.every(head => face[head] === null)), 'boxes alone');
   const kept = globalThis.WebAssembly;
   try {
     Object.defineProperty(globalThis, 'WebAssembly', {value: undefined, configurable: true, writable: true});

@@ -135,7 +135,7 @@ def golden(library: Path) -> list[dict]:
     for name, image, form in images:
         data = image.tobytes()
         out.append({"name": name, "width": image.width, "height": image.height, "format": form,
-                    "data": base64.b64encode(data).decode(),
+                    "data": base64.b64encode(data).decode(), "heads": native.heads,
                     "faces": native.process(image.width, image.height, form, data)})
     out[-1]["json"] = written["faces"]
     out.sort(key=lambda p: -len(p["faces"]))

@@ -25,7 +25,7 @@ if(MIEN_UNITY OR MIEN_WERROR OR MIEN_INSTALL OR MIEN_BUILD_TOOL)
   message(FATAL_ERROR "meant for those who build mien itself")
 endif()
 """
-FIND_PACKAGE = "find_package(mien 0.1 REQUIRED)"
+FIND_PACKAGE = "find_package(mien 0.2 REQUIRED)"
 FETCH_CONTENT = """include(FetchContent)
 FetchContent_Declare(mien SOURCE_DIR {root})
 FetchContent_MakeAvailable(mien)"""

@@ -48,14 +48,14 @@ using namespace mien::test;
 
 namespace {
 
-struct Shipped {
+struct ShippedWeights {
     ByteVector cascade_file = read_file(weights_path("haarcascade_frontalface_default.mien"));
     ByteVector emotion_file = read_file(weights_path("emotion.mien"));
     ByteVector gender_file = read_file(weights_path("gender.mien"));
     Cascade cascade;
     Model emotion, gender;
 
-    Shipped() {
+    ShippedWeights() {
         REQUIRE(Cascade::open(cascade_file, cascade) == Status::ok);
         REQUIRE(Model::open(emotion_file, emotion) == Status::ok);
         REQUIRE(Model::open(gender_file, gender) == Status::ok);
@@ -69,7 +69,7 @@ struct PlacedEngine {
     std::vector<std::byte> memory;
     Engine engine;
 
-    PlacedEngine(const Config& config, const Shipped& w)
+    PlacedEngine(const Config& config, const ShippedWeights& w)
         : memory(Engine::required_bytes(config, w.views())) {
         REQUIRE(Engine::create(config, w.views(), memory, engine) == Status::ok);
     }
@@ -92,7 +92,7 @@ float sum(std::span<const float> values) {
 
 TEST_CASE(
     "a face is found and read, the same on every instruction set, without touching the heap") {
-    const Shipped weights;
+    const ShippedWeights weights;
     const host::Image photo = load_photo();
     std::vector<float> first;
     for (const Isa isa : isas()) {
@@ -134,7 +134,7 @@ TEST_CASE(
 }
 
 TEST_CASE("pixel formats and strides give the same faces") {
-    const Shipped weights;
+    const ShippedWeights weights;
     const host::Image photo = load_photo();
     PlacedEngine owned({}, weights);
     std::span<const Face> faces;
@@ -168,7 +168,7 @@ TEST_CASE("pixel formats and strides give the same faces") {
 }
 
 TEST_CASE("YUV frames give what their Y gives as a gray frame") {
-    const Shipped weights;
+    const ShippedWeights weights;
     const host::Image photo = load_photo();
     const int width = photo.width & ~1, height = photo.height & ~1;
     ByteVector gray(static_cast<std::size_t>(width * height));
@@ -201,7 +201,7 @@ TEST_CASE("YUV frames give what their Y gives as a gray frame") {
 }
 
 TEST_CASE("detect_width shrinks for detection only") {
-    const Shipped weights;
+    const ShippedWeights weights;
     const host::Image photo = load_photo();
     Config config;
     config.detector = {1.1, 5, 0, 0};
@@ -219,7 +219,7 @@ TEST_CASE("detect_width shrinks for detection only") {
 }
 
 TEST_CASE("a face at the border is clamped and read") {
-    const Shipped weights;
+    const ShippedWeights weights;
     const host::Image photo = load_photo();
     PlacedEngine owned({}, weights);
     Face face;
@@ -246,7 +246,7 @@ TEST_CASE("margins are fractions of the box, clamped to the frame") {
 }
 
 TEST_CASE("the crop that the network saw can be looked at") {
-    const Shipped weights;
+    const ShippedWeights weights;
     PlacedEngine owned({}, weights);
     const ByteVector picture = test_picture(
         3,
@@ -332,7 +332,7 @@ TEST_CASE("class activation maps add up to the answer, on every instruction set 
 }
 
 TEST_CASE("memory is exactly what was announced") {
-    const Shipped weights;
+    const ShippedWeights weights;
     for (const Isa isa : isas()) {
         Config config;
         config.isa = isa;
@@ -357,7 +357,7 @@ TEST_CASE("memory is exactly what was announced") {
 }
 
 TEST_CASE("bad calls are refused, none crashes") {
-    const Shipped weights;
+    const ShippedWeights weights;
     Engine none;
     Face face;
     std::span<const Face> faces;
@@ -400,7 +400,7 @@ TEST_CASE("bad calls are refused, none crashes") {
 }
 
 TEST_CASE("faces beyond the room for them are counted") {
-    const Shipped weights;
+    const ShippedWeights weights;
     const host::Image photo = load_photo();
     Config config;
     config.max_faces = 2;
@@ -413,7 +413,7 @@ TEST_CASE("faces beyond the room for them are counted") {
 }
 
 TEST_CASE("an engine can be moved") {
-    const Shipped weights;
+    const ShippedWeights weights;
     PlacedEngine owned({}, weights);
     Engine moved(std::move(owned.engine));
     CHECK(moved);
@@ -431,7 +431,7 @@ struct CEngine {
     std::vector<std::byte> memory;
     mien_engine* engine = nullptr;
 
-    CEngine(const Shipped& weights, const mien_config& config) {
+    CEngine(const ShippedWeights& weights, const mien_config& config) {
         mien_weights_init(&files);
         files.cascade = {weights.cascade_file.data(), weights.cascade_file.size()};
         files.heads[MIEN_EMOTION] = {weights.emotion_file.data(), weights.emotion_file.size()};
@@ -457,7 +457,7 @@ mien_frame c_frame(const host::Image& photo) {
 template <class T, int extra>
 struct Other {
     alignas(8) std::uint8_t bytes[sizeof(T) + 16];
-    static constexpr std::size_t size = sizeof(T) + extra;
+    static constexpr auto size = static_cast<std::size_t>(static_cast<int>(sizeof(T)) + extra);
     Other() { std::memset(bytes, 0xa5, sizeof bytes); }
     T* get() { return reinterpret_cast<T*>(bytes); }
     std::uint32_t struct_size() const {
@@ -471,8 +471,8 @@ struct Other {
 };
 
 template <int extra>
-void check_other_sizes(const Shipped& weights, const mien_config& config, const mien_frame& frame,
-                       std::size_t expected) {
+void check_other_sizes(const ShippedWeights& weights, const mien_config& config,
+                       const mien_frame& frame, std::size_t expected) {
     CAPTURE(extra);
     Other<mien_config, extra> other;
     mien_config_init_sized(other.get(), other.size);
@@ -523,7 +523,7 @@ void check_other_sizes(const Shipped& weights, const mien_config& config, const 
 }  // namespace
 
 TEST_CASE("the C interface gives the same faces") {
-    const Shipped weights;
+    const ShippedWeights weights;
     const host::Image photo = load_photo();
     PlacedEngine owned({}, weights);
     std::span<const Face> expected;
@@ -602,7 +602,7 @@ TEST_CASE("the C interface gives the same faces") {
 }
 
 TEST_CASE("the C interface takes structures of older and newer headers") {
-    const Shipped weights;
+    const ShippedWeights weights;
     const host::Image photo = load_photo();
     mien_config config;
     mien_config_init(&config);
@@ -616,7 +616,7 @@ TEST_CASE("the C interface takes structures of older and newer headers") {
 }
 
 TEST_CASE("the C interface follows faces") {
-    const Shipped weights;
+    const ShippedWeights weights;
     const host::Image photo = load_photo();
     mien_config config;
     mien_config_init(&config);
@@ -649,7 +649,7 @@ TEST_CASE("the C interface follows faces") {
 }
 
 TEST_CASE("a third head is one more network, and nothing else") {
-    const Shipped weights;
+    const ShippedWeights weights;
     const host::Image photo = load_photo();
     constexpr auto third = static_cast<Head>(2), eighth = static_cast<Head>(max_heads - 1);
     Weights views = {.cascade = &weights.cascade, .heads = {&weights.emotion, &weights.gender}};
@@ -680,7 +680,7 @@ TEST_CASE("a third head is one more network, and nothing else") {
 }
 
 TEST_CASE("classify leaves the faces of the last frame alone") {
-    const Shipped weights;
+    const ShippedWeights weights;
     const host::Image photo = load_photo();
     PlacedEngine owned({}, weights);
     std::span<const Face> faces;
@@ -692,7 +692,7 @@ TEST_CASE("classify leaves the faces of the last frame alone") {
 }
 
 TEST_CASE("a part of a frame is searched as a frame of its own, in every pixel format") {
-    const Shipped weights;
+    const ShippedWeights weights;
     const host::Image photo = load_photo();
     PlacedEngine owned({}, weights);
     std::span<const Face> faces;
@@ -756,7 +756,7 @@ TEST_CASE("the owned engine reads files, grows, and names labels") {
 
 TEST_CASE("tracker: no heap after create") {
 #if MIEN_COUNT_HEAP
-    Shipped weights;
+    ShippedWeights weights;
     TrackerConfig config;
     config.engine.class_maps = true;
     std::vector<std::byte> memory(Tracker::required_bytes(config, weights.views()));

@@ -71,8 +71,8 @@ bool overlap(const Rect& a, const Rect& b) {
 
 TEST_CASE("nothing is written outside of the canvas") {
     const EngineInfo info = info_of_two_heads();
-    for (const auto& [w, h] :
-         {std::pair{1, 1}, {5, 90}, {90, 5}, {48, 48}, {200, 120}, {640, 64}}) {
+    for (const auto& size : {std::pair{1, 1}, {5, 90}, {90, 5}, {48, 48}, {200, 120}, {640, 64}}) {
+        const int w = size.first, h = size.second;
         CAPTURE(w);
         CAPTURE(h);
         Guarded field(w, h);

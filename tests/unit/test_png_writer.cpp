@@ -36,14 +36,15 @@ bool returns_whole(const host::ByteVector& pixels, int width, int height, std::p
 TEST_CASE("PNG files hold the pixels") {
     for (const PixelFormat format : {PixelFormat::gray8, PixelFormat::rgb24}) {
         const int pixel = format == PixelFormat::gray8 ? 1 : 3;
-        for (const auto& [width, height] : {std::pair{1, 1},
-                                            {1, 300},
-                                            {300, 1},
-                                            {2, 3},
-                                            {7, 5},
-                                            {64, 64},
-                                            {259, 33},
-                                            {700, 500}}) {
+        for (const auto& size : {std::pair{1, 1},
+                                 {1, 300},
+                                 {300, 1},
+                                 {2, 3},
+                                 {7, 5},
+                                 {64, 64},
+                                 {259, 33},
+                                 {700, 500}}) {
+            const int width = size.first, height = size.second;
             CAPTURE(width);
             CAPTURE(height);
             const std::ptrdiff_t stride = std::ptrdiff_t{width} * pixel;

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <thread>
 
+#include "base/bytes.h"
 #include "host/codec/image_file.h"
 #include "host/files/file_io.h"
 #include "live/statistics.h"
@@ -112,7 +113,7 @@ TEST_CASE("video: YUV4MPEG2 in pieces of any length") {
     CHECK(bytes == 5 * 3 + 2 * 3 * 2);
     std::string stream = "YUV4MPEG2 W5 H3 F25:2 Ip A1:1 C420jpeg XSOME\n";
     for (int i = 0; i < 3; ++i) stream += (i == 1 ? "FRAME Ip\n" : "FRAME\n") + pattern(bytes, i);
-    for (const std::size_t piece : {1, 7, 1000}) {
+    for (const std::size_t piece : {1u, 7u, 1000u}) {
         const Seen seen = read_stream(stream, {}, piece);
         CHECK(seen.error == "");
         REQUIRE(seen.frames.size() == 3);
@@ -174,7 +175,7 @@ TEST_CASE("video: motion JPEG is split by markers, also around thumbnails and no
     for (const std::vector<std::uint8_t>* picture :
          {&jpeg, static_cast<const std::vector<std::uint8_t>*>(&nested), &jpeg})
         stream.append(picture->begin(), picture->end()).append(5, '\0');
-    for (const std::size_t piece : {1, 13, 100000}) {
+    for (const std::size_t piece : {1u, 13u, 100000u}) {
         const Seen seen = read_stream(stream + std::string(), {}, piece);
         REQUIRE(seen.frames.size() == 3);
         CHECK(seen.frames[0] == jpeg);
@@ -320,10 +321,7 @@ TEST_CASE(
     for (const std::string& name : {path, second}) {
         const ByteVector file = test::read_file(name);
         REQUIRE(file.size() > 300);
-        const auto u32 = [&](std::size_t at) {
-            return file[at] | file[at + 1] << 8 | file[at + 2] << 16 |
-                   static_cast<unsigned>(file[at + 3]) << 24;
-        };
+        const auto u32 = [&](std::size_t at) { return load_u32(file.data() + at); };
         CHECK(std::memcmp(file.data(), "RIFF", 4) == 0);
         CHECK(u32(4) + 8 == file.size());
         CHECK(u32(32) == 50'000);  // microseconds a frame, by the time stamps

@@ -222,6 +222,12 @@ inline constexpr Head named_heads[] = {Head::emotion, Head::gender};
 struct Weights {
     const Cascade* cascade = nullptr;    // the Haar detector
     const Model* heads[max_heads] = {};  // by Head; task() is Task::classify
+    // One more than the last head with a network.
+    [[nodiscard]] int head_count() const noexcept {
+        int count = max_heads;
+        while (count > 0 && heads[count - 1] == nullptr) --count;
+        return count;
+    }
     [[nodiscard]] const Model* head(Head h) const noexcept {
         return static_cast<int>(h) < max_heads ? heads[static_cast<int>(h)] : nullptr;
     }

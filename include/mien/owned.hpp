@@ -45,7 +45,8 @@ public:
     OwnedEngine(const OwnedEngine&) = delete;
     OwnedEngine& operator=(const OwnedEngine&) = delete;
 
-    // Of the constructor, or of the last call. Once weights could not be loaded, every call fails.
+    // Of the constructor, or of the last call: frame_too_large for a frame that no engine can have,
+    // too_small when memory or room for candidates is exhausted, else the engine's. Once weights could not be loaded, every call fails.
     [[nodiscard]] Status status() const { return status_; }
     // One line; empty when status() is ok.
     [[nodiscard]] const std::string& error() const { return error_; }
@@ -129,7 +130,7 @@ private:
 
     bool rebuild() {
         const std::size_t needed = Engine::required_bytes(config_, weights_);
-        if (needed == 0) return fail(Status::bad_argument, "too large for the engine");
+        if (needed == 0) return fail(Status::frame_too_large, "too large for the engine");
         engine_ = Engine();
         if (needed > memory_bytes_) {
             memory_.reset();  // before the new block, so that both are never held at once
@@ -158,7 +159,7 @@ private:
             if (candidates_more > 0)
                 config_.max_candidates = grown(config_.max_candidates, candidates_more);
             if (!rebuild()) {
-                fail(Status::bad_argument,
+                fail(Status::too_small,
                      "too many candidates for faces; more neighbors or a larger step give fewer");
                 return {};
             }

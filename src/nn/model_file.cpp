@@ -118,16 +118,28 @@ bool ModelAccess::accepts(InputSize size) const noexcept {
         size.height > max_frame_side || size.width % multiple != 0 || size.height % multiple != 0)
         return false;
     // The shapes that follow: none may vanish or be too large, and what is added must still agree.
-    TensorShape shapes[max_layers + 1] = {{size.height, size.width, model.input_channels_}};
+    const Shapes shapes(model, size);
     for (int i = 0; i < model.layer_count_; ++i) {
         const LayerView l = layer(i);
-        const TensorShape in = shapes[l.input];
-        const TensorShape out = shapes[i + 1] = shape_of(l, in);
+        const TensorShape in = shapes.of[l.input], out = shapes.of[i + 1];
         if (out.height < 1 || out.width < 1 || out.elements() > max_tensor_elements) return false;
-        if (l.op == LayerOp::add && shapes[l.input2] != in) return false;
+        if (l.op == LayerOp::add && shapes.of[l.input2] != in) return false;
         if (pools(l.op) && !touches(l, in, out)) return false;
     }
-    return shapes[0].elements() <= max_tensor_elements;
+    return shapes.of[0].elements() <= max_tensor_elements;
+}
+
+Shapes::Shapes(const Model& model, InputSize size) noexcept {
+    const ModelAccess access{model};
+    of[0] = access.tensor_shape(0);
+    if (size.width > 0) {
+        of[0].width = size.width;
+        of[0].height = size.height;
+    }
+    for (int i = 0; i < model.layer_count(); ++i) {
+        const LayerView layer = access.layer(i);
+        of[i + 1] = ModelAccess::shape_of(layer, of[layer.input]);
+    }
 }
 
 std::size_t ModelAccess::weight_count(const LayerView& layer) const noexcept {

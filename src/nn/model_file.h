@@ -120,6 +120,13 @@ private:
     [[nodiscard]] std::size_t test_vector_bytes() const noexcept;
 };
 
+// The shapes of all tensors for one size of the input (0 x 0: the recorded one): 0 the input, i + 1
+// what layer i makes.
+struct Shapes {
+    Shapes(const Model& model, InputSize size) noexcept;
+    TensorShape of[ModelAccess::max_layers + 1];
+};
+
 [[nodiscard]] inline LayerView layer_view(const Model& model, int i) noexcept {
     return ModelAccess{model}.layer(i);
 }

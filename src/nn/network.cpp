@@ -163,19 +163,6 @@ private:
     }
 };
 
-Network::Shapes::Shapes(const Model& model, InputSize size) noexcept {
-    const ModelAccess access{model};
-    of[0] = access.tensor_shape(0);
-    if (size.width > 0) {
-        of[0].width = size.width;
-        of[0].height = size.height;
-    }
-    for (int i = 0; i < model.layer_count(); ++i) {
-        const LayerView layer = access.layer(i);
-        of[i + 1] = ModelAccess::shape_of(layer, of[layer.input]);
-    }
-}
-
 LayerView Network::layer_at(int index, const Shapes& shapes) const noexcept {
     LayerView layer = ModelAccess{model_}.layer(index);
     // The record of conv_gap has the positions that it sums over; its input has one size only.

@@ -68,11 +68,6 @@ public:
 
 private:
     struct Plan;
-    // The shapes of all tensors for one size of the input: 0 the input, i + 1 what layer i makes.
-    struct Shapes {
-        Shapes(const Model& model, InputSize size) noexcept;
-        TensorShape of[ModelAccess::max_layers + 1];
-    };
     // A layer as the file has it, with the output size that it has here.
     LayerView layer_at(int index, const Shapes& shapes) const noexcept;
 

@@ -1,27 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "pipeline/crop.h"
 
-#include <algorithm>
-#include <cmath>
+#include "base/geometry.h"
 
 namespace mien {
 
 Rect crop_rect(const Rect& box, float margin_x, float margin_y, int frame_width,
                int frame_height) noexcept {
-    // Coordinates are bounded before the arithmetic, so that a wild box from a caller cannot
-    // overflow it.
-    static constexpr int limit = 1 << 26;
-    const auto bounded = [](int v) { return std::clamp(v, -limit, limit); };
-    const int x = bounded(box.x), y = bounded(box.y), width = bounded(box.width),
-              height = bounded(box.height);
-    if (width <= 0 || height <= 0) return {};
-    const int dx = static_cast<int>(std::lrint(static_cast<float>(width) * margin_x));
-    const int dy = static_cast<int>(std::lrint(static_cast<float>(height) * margin_y));
-    const int x0 = std::max(x - dx, 0), y0 = std::max(y - dy, 0);
-    const int x1 = std::min(x + width + dx, frame_width),
-              y1 = std::min(y + height + dy, frame_height);
-    if (x1 <= x0 || y1 <= y0) return {};
-    return {x0, y0, x1 - x0, y1 - y0};
+    return clamped(box, frame_width, frame_height, margin_x, margin_y);
 }
 
 Rect Model::crop_of(const Rect& face, int frame_width, int frame_height) const noexcept {

@@ -42,13 +42,6 @@ Status check(const Weights& weights) noexcept {
     return Status::ok;
 }
 
-int heads_of(const Weights& weights) noexcept {
-    int count = 0;
-    for (int h = 0; h < max_heads; ++h)
-        if (weights.heads[h] != nullptr) count = h + 1;
-    return count;
-}
-
 }  // namespace
 
 struct Engine::Impl {
@@ -101,7 +94,7 @@ Engine::Impl* Engine::Impl::place(Arena& arena, const Config& config,
     const Kernels& kernels = kernels_for(config.isa);
     self->config = config;
     self->kernels = &kernels;
-    self->head_count = heads_of(weights);
+    self->head_count = weights.head_count();
     const auto pixels =
         static_cast<std::size_t>(config.max_width) * static_cast<std::size_t>(config.max_height);
     const auto faces = static_cast<std::size_t>(config.max_faces) + 1;

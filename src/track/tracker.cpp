@@ -118,8 +118,7 @@ Tracker::Impl* Tracker::Impl::place(Arena& arena, const TrackerConfig& config,
     Impl measured{};
     Impl* const self = memory != nullptr ? new (memory) Impl{} : &measured;
     self->config = config;
-    for (int h = 0; h < max_heads; ++h)
-        if (weights.heads[h] != nullptr) self->head_count = h + 1;
+    self->head_count = weights.head_count();
     const auto room = static_cast<std::size_t>(config.max_tracks);
     const auto head_room = static_cast<std::size_t>(self->head_count);
     self->tracks = arena.take<Track>(room);

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <numeric>
 
+#include "base/geometry.h"
 #include "host/draw/font.h"
 
 namespace mien::host {
@@ -206,12 +207,6 @@ Label sized_label(std::vector<std::string> lines, const Rect& box, int width, in
     return label;
 }
 
-double overlap(const Rect& a, const Rect& b) {
-    const int w = std::min(a.x + a.width, b.x + b.width) - std::max(a.x, b.x);
-    const int h = std::min(a.y + a.height, b.y + b.height) - std::max(a.y, b.y);
-    return w > 0 && h > 0 ? static_cast<double>(w) * h : 0;
-}
-
 int box_thickness(const Rect& box, int width, int height) {
     const int for_picture = std::max(2, std::max(width, height) / 450),
               for_face = std::max(1, box.width / 20);
@@ -229,9 +224,9 @@ struct Placing {
 double placing_cost(const Placing& placing, const Rect& area, const Rect& own, int preference) {
     const double pixels = static_cast<double>(area.width) * area.height;
     double cost = 0.06 * preference;
-    for (const Rect& other : placing.taken) cost += 6 * overlap(area, other) / pixels;
+    for (const Rect& other : placing.taken) cost += 6 * common_area(area, other) / pixels;
     for (const FaceReport& face : placing.faces) {
-        const double covered = overlap(area, face.box);
+        const double covered = common_area(area, face.box);
         // The first pixel is the worst: there a line of the box strikes through the text.
         if (covered > 0) cost += 0.3 + (face.box == own ? 0.9 : 1.4) * covered / pixels;
     }

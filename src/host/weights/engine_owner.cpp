@@ -2,24 +2,16 @@
 // Loading of weights and the engine's memory on the heap (see engine_owner.h).
 #include "host/weights/engine_owner.h"
 
-#include <algorithm>
-#include <chrono>
 #include <cstring>
-#include <new>
 #include <nlohmann/json.hpp>
 
+#include "host/clock.h"
 #include "host/weights/embedded_weights.h"
 
 namespace mien::host {
 namespace {
 
 using Bytes = std::span<const std::uint8_t>;
-
-std::uint64_t clock_ns() {
-    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
-                                          std::chrono::steady_clock::now().time_since_epoch())
-                                          .count());
-}
 
 // Opens `view` (Cascade or Model) on the chosen weights; `storage` keeps the bytes of a file.
 template <class View>
@@ -84,7 +76,7 @@ std::unique_ptr<EngineOwner> EngineOwner::sharing_weights() const {
     other->emotion_ = emotion_;
     other->gender_ = gender_;
     other->info_ = info_;
-    other->config_ = config_;
+    other->engine_ = std::make_unique<OwnedEngine>(other->weights(), engine_->config());
     return other;
 }
 
@@ -103,50 +95,19 @@ Result<> EngineOwner::load(const EngineSetup& setup) {
     if (cascade_) info_.cascade_name = weights_name(cascade_.meta());
     info_.emotion = head_info(emotion_);
     info_.gender = head_info(gender_);
-    config_ = setup.config;
-    if (config_.clock_ns == nullptr) config_.clock_ns = clock_ns;
+    Config config = setup.config;
+    if (config.clock_ns == nullptr) config.clock_ns = monotonic_ns;
     // Checked now, so that a wrong option is reported before the first image is decoded.
-    if (Engine::required_bytes(config_, weights()) == 0)
+    if (Engine::required_bytes(config, weights()) == 0)
         return Error::usage("an engine option is out of range");
+    engine_ = std::make_unique<OwnedEngine>(weights(), config);
     return {};
-}
-
-Result<> EngineOwner::rebuild() {
-    const std::size_t needed = Engine::required_bytes(config_, weights());
-    if (needed == 0) return Error::input("too large for the engine");
-    engine_ = Engine();
-    if (needed > memory_bytes_) {
-        memory_.reset();  // before the new block, so that both are never held at once
-        memory_bytes_ = 0;
-        memory_.reset(new (std::nothrow) std::byte[needed]);
-        if (memory_ == nullptr)
-            return Error::memory("not enough memory: the engine needs " +
-                                 std::to_string(needed >> 20) + " MiB for it");
-        memory_bytes_ = needed;
-    }
-    const Status status =
-        Engine::create(config_, weights(), {memory_.get(), memory_bytes_}, engine_);
-    if (status != Status::ok) return Error::internal(message(status));
-    return {};
-}
-
-Result<> EngineOwner::prepare(int width, int height) {
-    if (engine_ && width <= config_.max_width && height <= config_.max_height) return {};
-    const auto pixels = [](int w, int h) { return static_cast<double>(w) * h; };
-    const int union_width = engine_ ? std::max(config_.max_width, width) : width;
-    const int union_height = engine_ ? std::max(config_.max_height, height) : height;
-    // Room for portrait and landscape alike, unless that would mean memory for an image much larger
-    // than either.
-    const bool keep_both = pixels(union_width, union_height) <= 2 * pixels(width, height);
-    config_.max_width = keep_both ? union_width : width;
-    config_.max_height = keep_both ? union_height : height;
-    return rebuild();
 }
 
 void EngineOwner::take(const Frame& frame, std::span<const Face> faces, ImageReport& report) const {
     report.width = frame.width;
     report.height = frame.height;
-    report.faces_dropped = engine_.faces_dropped();
+    report.faces_dropped = engine().faces_dropped();
     report.faces.clear();
     for (const Face& face : faces) {
         const auto copy = [&face](Head head) {
@@ -163,7 +124,7 @@ void EngineOwner::take(const Frame& frame, std::span<const Face> faces, ImageRep
             emotion_.crop_of(face.box, frame.width, frame.height),
             {face[Head::emotion].map.begin(), face[Head::emotion].map.end()}};
     }
-    const Timings& t = engine_.timings();
+    const Timings& t = engine().timings();
     report.times.gray = milliseconds(t.gray);
     report.times.detect = milliseconds(t.detect);
     report.times.crop = milliseconds(t.crop);
@@ -171,54 +132,34 @@ void EngineOwner::take(const Frame& frame, std::span<const Face> faces, ImageRep
     report.times.gender = milliseconds(t.heads[1]);
 }
 
-Result<> EngineOwner::search(const Frame& frame, bool read, ImageReport& report) {
-    if (const Result<> done = prepare(frame.width, frame.height); !done) return done.error();
-    for (;;) {
-        std::span<const Face> faces;
-        const Status status = read ? engine_.process(frame, faces) : engine_.detect(frame, faces);
-        if (status != Status::ok) return Error::internal(message(status));
-        const int more_faces = engine_.faces_dropped(),
-                  more_candidates = engine_.detector_stats().candidates_dropped;
-        if (more_faces == 0 && more_candidates == 0) {
-            take(frame, faces, report);
-            return {};
-        }
-        // The counts may themselves be cut, hence the doubling; the engine's limits end it.
-        if (more_faces > 0)
-            config_.max_faces = std::max(config_.max_faces * 2, config_.max_faces + more_faces);
-        if (more_candidates > 0)
-            config_.max_candidates =
-                std::max(config_.max_candidates * 2, config_.max_candidates + more_candidates);
-        if (const Result<> done = rebuild(); !done)
-            return Error::memory(
-                "too many candidates for faces; more neighbors or a larger step give fewer");
+Result<> EngineOwner::finish(const Frame& frame, std::span<const Face> faces,
+                             ImageReport& report) const {
+    switch (engine_->status()) {
+        case Status::ok: take(frame, faces, report); return {};
+        case Status::frame_too_large: return Error::input(engine_->error());
+        case Status::too_small: return Error::memory(engine_->error());
+        default: return Error::internal(engine_->error());
     }
 }
 
 Result<> EngineOwner::process(const Frame& frame, ImageReport& report) {
-    return search(frame, true, report);
+    const std::span<const Face> faces = engine_->process(frame);
+    return finish(frame, faces, report);
 }
 
 Result<> EngineOwner::detect(const Frame& frame, ImageReport& report) {
-    return search(frame, false, report);
+    const std::span<const Face> faces = engine_->detect(frame);
+    return finish(frame, faces, report);
 }
 
 Result<> EngineOwner::classify_crop(const Frame& frame, ImageReport& report) {
-    if (const Result<> done = prepare(frame.width, frame.height); !done) return done.error();
-    Face face;
-    const Status status = engine_.classify_crop(frame, face);
-    if (status != Status::ok) return Error::internal(message(status));
-    take(frame, {&face, 1}, report);
-    return {};
+    const Face face = engine_->classify_crop(frame);
+    return finish(frame, {&face, 1}, report);
 }
 
 Result<> EngineOwner::classify(const Frame& frame, const Rect& box, ImageReport& report) {
-    if (const Result<> done = prepare(frame.width, frame.height); !done) return done.error();
-    Face face;
-    const Status status = engine_.classify(frame, box, face);
-    if (status != Status::ok) return Error::internal(message(status));
-    take(frame, {&face, 1}, report);
-    return {};
+    const Face face = engine_->classify(frame, box);
+    return finish(frame, {&face, 1}, report);
 }
 
 }  // namespace mien::host

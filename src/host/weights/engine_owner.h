@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Owns what the engine borrows: the weights' bytes, the memory and the engine itself, for programs
-// with a heap. Grows for larger images and for images with very many candidates, so that nothing is
-// ever dropped.
+// The engine of the programs: weights from files or from inside the program, on top of OwnedEngine,
+// whose memory grows so that nothing is ever dropped.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +10,7 @@
 #include "host/files/file_io.h"
 #include "host/files/result.h"
 #include "host/results/report.h"
-#include "mien/mien.hpp"
+#include "mien/owned.hpp"
 
 namespace mien::host {
 
@@ -58,31 +57,26 @@ public:
     Result<> classify(const Frame& frame, const Rect& box, ImageReport& report);
 
     const EngineInfo& info() const { return info_; }
-    const Engine& engine() const { return engine_; }
+    const Engine& engine() const { return engine_->engine(); }
     // All of them, as engines and trackers take them.
     Weights weights() const { return {.cascade = cascade(), .heads = {emotion(), gender()}}; }
     const Cascade* cascade() const { return cascade_ ? &cascade_ : nullptr; }
     const Model* emotion() const { return emotion_ ? &emotion_ : nullptr; }
     const Model* gender() const { return gender_ ? &gender_ : nullptr; }
-    std::size_t memory_bytes() const { return memory_bytes_; }
+    std::size_t memory_bytes() const { return engine_->memory_bytes(); }
 
 private:
     EngineOwner() = default;
     Result<> load(const EngineSetup& setup);
-    Result<> prepare(int width, int height);
-    Result<> rebuild();
-    Result<> search(const Frame& frame, bool read, ImageReport& report);
-    // Copies the result of the engine's last call.
+    // Copies the result of the engine's last call, or gives its error a kind.
+    Result<> finish(const Frame& frame, std::span<const Face> faces, ImageReport& report) const;
     void take(const Frame& frame, std::span<const Face> faces, ImageReport& report) const;
 
     ByteVector cascade_bytes_, emotion_bytes_, gender_bytes_;  // empty for embedded weights
     Cascade cascade_;
     Model emotion_, gender_;
     EngineInfo info_;
-    Config config_;
-    std::unique_ptr<std::byte[]> memory_;
-    std::size_t memory_bytes_ = 0;
-    Engine engine_;
+    std::unique_ptr<OwnedEngine> engine_;
 };
 
 }  // namespace mien::host

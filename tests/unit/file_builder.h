@@ -88,6 +88,7 @@ struct NetworkBuilder {
         std::uint32_t name = 0;
     };
     std::uint32_t height = 8, width = 8, channels = 1, classes = 2, softmax = 1;
+    std::uint32_t task = 0, input_multiple = 0;
     float scale = 1.0f / 127.5f, offset = -1, quant = 1.0f / 127, margin_x = 0, margin_y = 0;
     std::vector<Layer> layers;
     std::vector<std::int8_t> weights;
@@ -122,7 +123,8 @@ struct NetworkBuilder {
             .put(margin_y)
             .put(classes)
             .put(softmax)
-            .zeros(8);
+            .put(task)
+            .put(input_multiple);
         for (const Layer& l : layers) {
             layr.put(l.op)
                 .put(l.activation)
@@ -163,6 +165,52 @@ struct NetworkBuilder {
                                        {"LABL", labl.data},
                                        {"META", {'{', '}'}},
                                        {"TEST", tests}});
+    }
+
+    // Two maps, at strides 2 and 4, of an RGB input whose sides are multiples of 4: a stem, a
+    // depthwise result, a pool, and a 3x3 result.
+    static NetworkBuilder of_maps(std::uint32_t seed) {
+        Random random(seed);
+        NetworkBuilder b;
+        b.height = 8;
+        b.width = 12;
+        b.channels = 3;
+        b.classes = b.softmax = 0;
+        b.task = 1;
+        b.input_multiple = 4;
+        Layer stem{.op = 1, .activation = 1, .kernel_h = 3, .kernel_w = 3, .stride_y = 2};
+        stem.stride_x = 2;
+        stem.pad_top = stem.pad_left = 1;
+        stem.out_h = 4;
+        stem.out_w = 6;
+        stem.out_c = 5;
+        b.layers.push_back(stem);
+        b.weigh(5 * 9 * 3, 5, random, 0.0015f);
+        Layer fine{.op = 2, .output = 1, .kernel_h = 3, .kernel_w = 3};
+        fine.pad_top = fine.pad_left = fine.pad_bottom = fine.pad_right = 1;
+        fine.input = 1;
+        fine.out_h = 4;
+        fine.out_w = 6;
+        fine.out_c = 5;
+        fine.quant = 0;
+        b.layers.push_back(fine);
+        b.weigh(9 * 5, 5, random, 0.01f);
+        Layer pool{.op = 3, .kernel_h = 2, .kernel_w = 2, .stride_y = 2, .stride_x = 2};
+        pool.input = 1;
+        pool.out_h = 2;
+        pool.out_w = 3;
+        pool.out_c = 5;
+        b.layers.push_back(pool);
+        Layer coarse{.op = 1, .output = 1, .kernel_h = 3, .kernel_w = 3};
+        coarse.pad_top = coarse.pad_left = coarse.pad_bottom = coarse.pad_right = 1;
+        coarse.input = 3;
+        coarse.out_h = 2;
+        coarse.out_w = 3;
+        coarse.out_c = 2;
+        coarse.quant = 0;
+        b.layers.push_back(coarse);
+        b.weigh(2 * 9 * 5, 2, random, 0.01f);
+        return b;
     }
 
     // Every op once: 9x9 RGB, conv, depthwise, pools, relu, add, and a head.

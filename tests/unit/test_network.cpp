@@ -21,13 +21,13 @@ struct PlacedNetwork {
     std::unique_ptr<std::byte[]> memory;
     Network network;
 
-    PlacedNetwork(const Model& model, Isa isa) {
+    PlacedNetwork(const Model& model, Isa isa, InputSize input = {}) {
         Arena measure;
-        network.place(measure, model, kernels_for(isa));
+        network.place(measure, model, kernels_for(isa), input);
         const std::size_t size = measure.required_bytes();
         memory = std::make_unique<std::byte[]>(size);
         Arena arena(memory.get(), size);
-        network.place(arena, model, kernels_for(isa));
+        network.place(arena, model, kernels_for(isa), input);
         CHECK(arena.ok());
     }
 };
@@ -221,6 +221,121 @@ TEST_CASE(
         check_model(NetworkBuilder::every_op(seed).build(), "every_op");
         check_model(NetworkBuilder::with_gap_head(seed).build(), "with_gap_head");
     }
+}
+
+namespace {
+
+// What a layer of a network of maps must give: plain sums over the tensor that it reads, whose
+// values an observer has copied.
+std::vector<float> plain_map(const ModelAccess& access, const LayerView& l, const TensorShape& in,
+                             const std::vector<int>& values) {
+    const TensorShape out = ModelAccess::shape_of(l, in);
+    std::vector<float> map;
+    for (int y = 0; y < out.height; ++y)
+        for (int x = 0; x < out.width; ++x)
+            for (int n = 0; n < out.channels; ++n) {
+                int sum = access.bias(l, n);
+                for (int ky = 0; ky < l.kernel_h; ++ky)
+                    for (int kx = 0; kx < l.kernel_w; ++kx)
+                        for (int c = 0; c < in.channels; ++c) {
+                            const int row = y * l.stride_y + ky - l.pad_top,
+                                      column = x * l.stride_x + kx - l.pad_left,
+                                      tap = ky * l.kernel_w + kx;
+                            const bool inside =
+                                row >= 0 && row < in.height && column >= 0 && column < in.width;
+                            const bool own = l.op != LayerOp::depthwise || c == n;
+                            if (!inside || !own) continue;
+                            const int weight =
+                                l.op == LayerOp::depthwise
+                                    ? access.weights(l)[tap * in.channels + c]
+                                    : access.weights(
+                                          l)[(n * l.kernel_h * l.kernel_w + tap) * in.channels + c];
+                            sum += weight * values[static_cast<std::size_t>(
+                                                (row * in.width + column) * in.channels + c)];
+                        }
+                map.push_back(static_cast<float>(sum) * access.scale(l, n));
+            }
+    return map;
+}
+
+struct TensorCopies {
+    std::vector<std::vector<int>> values = {{}};  // by tensor
+    static void after_layer(void* context, const Network& network, int layer) {
+        auto& self = *static_cast<TensorCopies*>(context);
+        self.values.emplace_back();
+        if (network.result(layer).values != nullptr) return;
+        const Map map = to_map(network.output(layer));
+        for (Eigen::Index i = 0; i < map.size(); ++i)
+            self.values.back().push_back(static_cast<int>(map.data()[i]));
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a network of maps gives them at every size of its input, on every instruction set") {
+    const ByteVector file = NetworkBuilder::of_maps(7).build();
+    Model model;
+    REQUIRE(Model::open(file, model) == Status::ok);
+    CHECK(model.task() == Task::maps);
+    CHECK(model.class_count() == 0);
+    const ModelAccess access{model};
+    for (const InputSize refused : {InputSize{10, 8}, {0, 8}, {-4, 4}, {1 << 20, 4}})
+        CHECK(!access.accepts(refused));
+    for (const InputSize size : {InputSize{}, {4, 4}, {20, 36}, {44, 4}}) {
+        REQUIRE(access.accepts(size));
+        const Shapes shapes(model, size);
+        const ByteVector image = test_picture(3, shapes.of[0].elements());
+        std::vector<float> first;
+        for (const Isa isa : isas()) {
+            PlacedNetwork placed(model, isa, size);
+            CHECK(placed.network.input_shape() == shapes.of[0]);
+            TensorCopies copies;
+            const Network::Observer observer = {TensorCopies::after_layer, &copies};
+            placed.network.run(image.data(), nullptr, &observer);
+            std::vector<float> all;
+            for (const int layer : {1, 3}) {
+                const LayerView l = access.layer(layer);
+                const Network::Result result = placed.network.result(layer);
+                REQUIRE(result.shape == shapes.of[layer + 1]);
+                const std::vector<float> got(result.values,
+                                             result.values + result.shape.elements());
+                CHECK(got == plain_map(access, l, shapes.of[l.input],
+                                       copies.values[static_cast<std::size_t>(l.input)]));
+                all.insert(all.end(), got.begin(), got.end());
+            }
+            CHECK(placed.network.result(0).values == nullptr);
+            if (first.empty()) first = all;
+            CHECK_MESSAGE(first == all, isa_name(isa));
+        }
+    }
+}
+
+TEST_CASE("a network of maps is refused as a head, and when its file contradicts itself") {
+    const ByteVector file = NetworkBuilder::of_maps(7).build();
+    Model model;
+    REQUIRE(Model::open(file, model) == Status::ok);
+    Engine engine;
+    std::vector<std::byte> memory(1 << 20);
+    CHECK(Engine::required_bytes({}, {.heads = {&model}}) == 0);
+    CHECK(Engine::create({}, {.heads = {&model}}, memory, engine) == Status::wrong_kind);
+    const auto refused = [](auto&& spoil) {
+        NetworkBuilder b = NetworkBuilder::of_maps(7);
+        spoil(b);
+        const ByteVector bytes = b.build();
+        Model bad;
+        return Model::open(bytes, bad) == Status::bad_file;
+    };
+    CHECK(refused([](NetworkBuilder& b) { b.input_multiple = 5; }));  // 8 x 12 is no multiple
+    CHECK(refused([](NetworkBuilder& b) { b.task = 2; }));
+    CHECK(refused([](NetworkBuilder& b) { b.classes = 2; }));
+    CHECK(refused([](NetworkBuilder& b) { b.softmax = 1; }));
+    CHECK(refused([](NetworkBuilder& b) { b.layers[2].input = 2; }));  // reads a result
+    CHECK(refused([](NetworkBuilder& b) {  // the last layer is no result
+        b.layers[3].output = 0;
+        b.layers[3].quant = 1;
+    }));
+    CHECK(refused([](NetworkBuilder& b) { b.layers[1].activation = 1; }));
+    CHECK(refused([](NetworkBuilder& b) { b.layers[1].quant = 1; }));
 }
 
 TEST_CASE("shipped networks agree with Eigen and reproduce their test vectors") {

@@ -5,6 +5,7 @@
 #include <immintrin.h>
 
 #include "kernels/tables.h"
+#include "kernels/x86.h"
 
 namespace mien {
 namespace {
@@ -15,19 +16,15 @@ struct V {
     using I32 = __m512i;
     using F32 = __m512;
 
-    static U16 load16(const std::uint16_t* p) noexcept {
-        return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-    }
+    static U16 load16(const std::uint16_t* p) noexcept { return load256(p); }
     static U16 add16(U16 a, U16 b) noexcept { return _mm256_add_epi16(a, b); }
     static U16 sub16(U16 a, U16 b) noexcept { return _mm256_sub_epi16(a, b); }
     static U16 times16(U16 a, std::int32_t b) noexcept {
         return _mm256_mullo_epi16(a, _mm256_set1_epi16(static_cast<short>(b)));
     }
     static U16 load_columns(const std::uint16_t* const* windows, std::ptrdiff_t from) noexcept {
-        return _mm256_inserti128_si256(
-            _mm256_castsi128_si256(
-                _mm_loadu_si128(reinterpret_cast<const __m128i*>(windows[0] + from))),
-            _mm_loadu_si128(reinterpret_cast<const __m128i*>(windows[8] + from)), 1);
+        return _mm256_inserti128_si256(_mm256_castsi128_si256(load128(windows[0] + from)),
+                                       load128(windows[8] + from), 1);
     }
     static void widen(U16 v, I32 (&out)[parts]) noexcept { out[0] = _mm512_cvtepi16_epi32(v); }
 

@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: MIT
 // How are many windows evaluated at once? Rows of neighbouring windows, and batches of gathered
 // ones, written once over the vector types V of the file that includes this one, inside an
-// anonymous namespace. Beside what stage_body.inl wants, V provides:
-//   load_columns(windows, from): eight elements at windows[0] + from, and with 16 lanes eight at
-//   windows[8] + from
-//   load_float(const float*), store(float*, F32)
+// anonymous namespace.
 
 #include "kernels/detect/stage_body.inl"
+
+template <class T>
+concept BatchVector =
+    requires(const std::uint16_t* const* windows, std::ptrdiff_t from, typename T::U16 columns,
+             const float* norms, float* out, typename T::F32 f) {
+        // Eight elements at windows[0] + from, and with 16 lanes eight at windows[8] + from.
+        columns = T::load_columns(windows, from);
+        f = T::load_float(norms);
+        T::store(out, f);
+    };
+static_assert(BatchVector<V>);
 
 // Which windows does the scan visit? After a window that fails in stage 0 the next one is skipped,
 // so within a run of failing windows every second one is visited. For each (skip the first?, 8

@@ -5,6 +5,7 @@
 #include <immintrin.h>
 
 #include "kernels/tables.h"
+#include "kernels/x86.h"
 
 namespace mien {
 namespace {
@@ -15,9 +16,7 @@ struct V {
     using I32 = __m128i;
     using F32 = __m128;
 
-    static U16 load16(const std::uint16_t* p) noexcept {
-        return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-    }
+    static U16 load16(const std::uint16_t* p) noexcept { return load128(p); }
     static U16 add16(U16 a, U16 b) noexcept { return _mm_add_epi16(a, b); }
     static U16 sub16(U16 a, U16 b) noexcept { return _mm_sub_epi16(a, b); }
     static U16 times16(U16 a, std::int32_t b) noexcept {
@@ -32,9 +31,7 @@ struct V {
     }
 
     static I32 zero() noexcept { return _mm_setzero_si128(); }
-    static I32 load(const std::uint32_t* p) noexcept {
-        return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-    }
+    static I32 load(const std::uint32_t* p) noexcept { return load128(p); }
     static I32 add(I32 a, I32 b) noexcept { return _mm_add_epi32(a, b); }
     static I32 sub(I32 a, I32 b) noexcept { return _mm_sub_epi32(a, b); }
     static F32 to_float(I32 a) noexcept { return _mm_cvtepi32_ps(a); }

@@ -2,16 +2,25 @@
 // How does a unit of windows pass a stage? The stump detector's innermost loops, written once over
 // the vector types V of the file that includes this one, inside an anonymous namespace. A unit is
 // V::lanes neighbouring windows (1, 8, 16 or 32), which live and die together; its 32-bit values
-// take V::parts vectors of V::lanes / V::parts lanes. V provides:
-//   U16: V::lanes 16-bit integers; load16(const uint16_t*); add16, sub16(U16, U16); times16(U16,
-//   int32_t)
-//   I32, F32: one part; zero(); load(const uint32_t*); add, sub(I32, I32); to_float(I32); splat,
-//   mul, add(F32)
-//   widen(U16, I32 (&)[parts]): with sign
-//   choose(I32 sum, F32 value, float threshold, int32_t gain): sum + (value < threshold ? gain : 0)
-//   at_least(I32, int32_t): one bit a lane; lane(F32, int)
-//   normalise(sums, squares, area, F32& norm): one bit a lane whose variance is high enough; norm =
-//   1 / deviation
+// take V::parts vectors of V::lanes / V::parts lanes.
+
+// U16: V::lanes 16-bit integers; I32, F32: one part.
+template <class T>
+concept StageVector =
+    requires(const std::uint16_t* low, const std::uint32_t* sums, typename T::U16 value,
+             typename T::I32 (&wide)[T::parts], typename T::I32 sum, typename T::F32 f,
+             std::uint32_t lane_bits, float threshold, std::int32_t integer, double area) {
+        value = T::sub16(T::add16(T::load16(low), value), T::times16(value, integer));
+        T::widen(value, wide);  // with sign
+        sum = T::sub(T::add(T::zero(), T::load(sums)), sum);
+        f = T::add(T::mul(T::to_float(sum), T::splat(threshold)), f);
+        sum = T::choose(sum, f, threshold, integer);  // sum + (f < threshold ? integer : 0)
+        lane_bits = T::at_least(sum, integer);
+        threshold = T::lane(f, 0);
+        // Of sums and squares: which windows have enough variance; f = 1 / deviation.
+        lane_bits = T::normalise(sum, sum, area, f);
+    };
+static_assert(StageVector<V>);
 
 constexpr int unit_lanes = V::lanes;
 constexpr int parts = V::parts;

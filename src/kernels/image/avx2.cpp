@@ -5,19 +5,10 @@
 #include <immintrin.h>
 
 #include "kernels/tables.h"
+#include "kernels/x86.h"
 
 namespace mien {
 namespace {
-
-inline __m256i load256(const void* p) noexcept {
-    return _mm256_loadu_si256(static_cast<const __m256i*>(p));
-}
-inline __m128i load128(const void* p) noexcept {
-    return _mm_loadu_si128(static_cast<const __m128i*>(p));
-}
-inline void store256(void* p, __m256i v) noexcept {
-    _mm256_storeu_si256(static_cast<__m256i*>(p), v);
-}
 
 struct V {
     static constexpr int block = 32;

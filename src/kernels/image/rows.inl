@@ -1,8 +1,19 @@
 // SPDX-License-Identifier: MIT
 // Rows of pixels, once for every instruction set: whole blocks, then one more that ends where the
 // row ends and computes some pixels twice. Rows shorter than a block go one by one, so that nothing
-// outside of a row is touched. The file that includes this defines V: the number of pixels of a
-// block and what happens to one block.
+// outside of a row is touched.
+
+// What happens to one block of T::block pixels.
+template <class T>
+concept RowVector = requires(const std::uint8_t* pixels, std::uint8_t* out,
+                             const std::int16_t* weights, std::int16_t* columns, std::int16_t w) {
+    T::template gray<3, 0>(pixels, out);
+    T::template every_second<0>(pixels, out);
+    T::linear_columns(pixels, weights, columns);
+    T::linear_rows(columns, columns, w, w, out);
+    requires T::block > 0;
+};
+static_assert(RowVector<V>);
 
 template <class Block, class Single>
 inline void sweep(int count, Block block, Single single) noexcept {

@@ -5,14 +5,10 @@
 #include <immintrin.h>
 
 #include "kernels/tables.h"
+#include "kernels/x86.h"
 
 namespace mien {
 namespace {
-
-inline __m128i load128(const void* p) noexcept {
-    return _mm_loadu_si128(static_cast<const __m128i*>(p));
-}
-inline void store128(void* p, __m128i v) noexcept { _mm_storeu_si128(static_cast<__m128i*>(p), v); }
 
 struct V {
     static constexpr int block = 16;

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: MIT
 // Average pooling of 2x2 windows that lie inside the input, eight channels at a time; all others by
-// the plain loop. Included inside an anonymous namespace that has
-//     V::average8(a, b, c, d, lift, out)   out[i] = max(rne((a[i] + b[i] + c[i] + d[i]) / 4),
-//                                          -127), all stored as x ^ lift
-// A quarter rounded to nearest even, in integers: (s + 1 + (s >> 2 & 1)) >> 2. The same as
-// docs/QUANTISATION.md's float, which is exact for 1 / 4.
+// the plain loop.
+
+// out[i] = max(rne((a[i] + b[i] + c[i] + d[i]) / 4), -127), all stored as x ^ lift. A quarter is
+// rounded to nearest even in integers: (s + 1 + (s >> 2 & 1)) >> 2. That is what the float of
+// docs/QUANTISATION.md gives, which is exact for 1 / 4.
+template <class T>
+concept AverageVector = requires(const std::int8_t* bytes, std::uint8_t lift, std::int8_t* out) {
+    T::average8(bytes, bytes, bytes, bytes, lift, out);
+};
+static_assert(AverageVector<V>);
 
 void average_pool(const PoolArgs& args) noexcept {
     const bool inside = args.pad_top == 0 && args.pad_left == 0 &&

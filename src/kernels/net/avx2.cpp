@@ -5,25 +5,10 @@
 #include <immintrin.h>
 
 #include "kernels/tables.h"
+#include "kernels/x86.h"
 
 namespace mien {
 namespace {
-
-inline __m256i load256(const void* p) noexcept {
-    return _mm256_loadu_si256(static_cast<const __m256i*>(p));
-}
-inline __m128i load128(const void* p) noexcept {
-    return _mm_loadu_si128(static_cast<const __m128i*>(p));
-}
-inline __m128i load64(const void* p) noexcept {
-    return _mm_loadl_epi64(static_cast<const __m128i*>(p));
-}
-
-inline __m256i broadcast4(const std::int8_t* p) noexcept {
-    std::int32_t v;
-    __builtin_memcpy(&v, p, sizeof v);
-    return _mm256_set1_epi32(v);
-}
 
 // f32(acc) * scale, rounded to nearest even, as int32; the packs that follow saturate it.
 inline __m256i scaled(__m256i acc, __m256 scale) noexcept {
@@ -45,7 +30,9 @@ inline __m256i dot4(__m256i acc, __m256i a, __m256i magnitude, __m256i w) noexce
 struct V {
     static constexpr int bytes = 32;
     using U8 = __m256i;
+    using Acc = __m256i;
     using I32 = __m256i;
+    using I16 = __m256i;
     using F32 = __m256;
     struct Act {
         __m256i value, magnitude;
@@ -54,19 +41,18 @@ struct V {
     // Convolution.
     static constexpr int vectors = 1, pixels_of_one_block = 8, pixels_of_two_blocks = 4;
     using Weights = __m256i;
-    using Words32 = __m256i;
-    static I32 load_bias(const std::int32_t* p) noexcept { return load256(p); }
+    static Acc load_bias(const std::int32_t* p) noexcept { return load256(p); }
     static F32 load_scale(const float* p) noexcept { return _mm256_loadu_ps(p); }
     static Weights load_weights(const std::int8_t* p) noexcept { return load256(p); }
     template <bool unsigned_input>
     static Act broadcast(const std::int8_t* p) noexcept {
-        return prepare<unsigned_input>(broadcast4(p));
+        return prepare<unsigned_input>(_mm256_set1_epi32(load32(p)));
     }
     template <bool unsigned_input>
-    static I32 dot(I32 acc, const Act& a, Weights w) noexcept {
+    static Acc dot(Acc acc, const Act& a, Weights w) noexcept {
         return dot4<unsigned_input>(acc, a.value, a.magnitude, w);
     }
-    static Words32 scaled(I32 acc, F32 scale) noexcept { return mien::scaled(acc, scale); }
+    static I32 scaled(Acc acc, F32 scale) noexcept { return mien::scaled(acc, scale); }
     // packs works within 128-bit halves: (first.lo, second.lo | first.hi, second.hi); put the
     // quarters back in order.
     static __m128i to_bytes(__m256i first, __m256i second, std::int8_t low) noexcept {
@@ -75,25 +61,23 @@ struct V {
             _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)),
             _mm_set1_epi8(low));
     }
-    static void store8(std::int8_t* p, const Words32 (&v)[1], std::int8_t low,
-                       std::uint8_t) noexcept {
-        _mm_storel_epi64(reinterpret_cast<__m128i*>(p), to_bytes(v[0], v[0], low));
+    static void store_clamped8(std::int8_t* p, const I32 (&v)[1], std::int8_t low,
+                               std::uint8_t) noexcept {
+        store64(p, to_bytes(v[0], v[0], low));
     }
-    static void store16(std::int8_t* p, const Words32 (&v)[2], std::int8_t low,
-                        std::uint8_t) noexcept {
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(p), to_bytes(v[0], v[1], low));
+    static void store_clamped16(std::int8_t* p, const I32 (&v)[2], std::int8_t low,
+                                std::uint8_t) noexcept {
+        store128(p, to_bytes(v[0], v[1], low));
     }
 
     // Depthwise.
 
-    static U8 load8(const std::int8_t* p) noexcept { return load256(p); }
-    static void store8(std::int8_t* p, U8 v) noexcept {
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v);
-    }
+    static U8 load(const std::int8_t* p) noexcept { return load256(p); }
+    static void store(std::int8_t* p, U8 v) noexcept { store256(p, v); }
     static void store_part(std::int8_t* p, U8 v, int count) noexcept {
-        if (count == bytes) return store8(p, v);
+        if (count == bytes) return store(p, v);
         alignas(32) std::int8_t all[bytes];
-        store8(all, v);
+        store(all, v);
         __builtin_memcpy(p, all, static_cast<std::size_t>(count));
     }
     static U8 low8(U8 a, U8 b) noexcept { return _mm256_unpacklo_epi8(a, b); }
@@ -104,12 +88,10 @@ struct V {
     static Act prepare(U8 v) noexcept {
         return {v, nonnegative ? v : _mm256_abs_epi8(v)};
     }
-    static I32 load32(const std::int32_t* p) noexcept { return load256(p); }
-    static F32 loadf(const float* p) noexcept { return _mm256_loadu_ps(p); }
-    static I32 requantise(I32 a, F32 a_scale, I32 b, F32 b_scale) noexcept {
+    static I16 requantise(Acc a, F32 a_scale, Acc b, F32 b_scale) noexcept {
         return _mm256_packs_epi32(scaled(a, a_scale), scaled(b, b_scale));
     }
-    static U8 pack_bytes(I32 front, I32 back, std::int8_t low, std::uint8_t) noexcept {
+    static U8 pack_bytes(I16 front, I16 back, std::int8_t low, std::uint8_t) noexcept {
         return _mm256_max_epi8(_mm256_packs_epi16(front, back), _mm256_set1_epi8(low));
     }
 };
@@ -163,7 +145,7 @@ inline void depthwise16(const DepthwiseArgs& args, const std::int8_t* field, int
         _mm256_packs_epi32(scaled(low_acc, low_scale), scaled(high_acc, high_scale));
     const __m128i bytes =
         _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm_max_epi8(bytes, _mm_set1_epi8(args.low)));
+    store128(out, _mm_max_epi8(bytes, _mm_set1_epi8(args.low)));
 }
 
 // Eight outputs of one pixel.
@@ -188,7 +170,7 @@ inline void depthwise8(const DepthwiseArgs& args, const std::int8_t* field, int 
     const __m128i words =
         _mm_packs_epi32(_mm256_castsi256_si128(values), _mm256_extracti128_si256(values, 1));
     const __m128i bytes = _mm_max_epi8(_mm_packs_epi16(words, words), _mm_set1_epi8(args.low));
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(out), bytes);
+    store64(out, bytes);
 }
 
 #include "kernels/net/depthwise3_body.inl"
@@ -252,13 +234,11 @@ void max_pool_rows(const PoolArgs& args) noexcept {
                             _mm256_xor_si256(load_part(in + ix * args.channels, count), flip));
                 best = _mm256_xor_si256(best, flip);
                 if (count == 32)
-                    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + n), best);
+                    store256(out + n, best);
                 else if (count == 16)
-                    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + n),
-                                     _mm256_castsi256_si128(best));
+                    store128(out + n, _mm256_castsi256_si128(best));
                 else
-                    _mm_storel_epi64(reinterpret_cast<__m128i*>(out + n),
-                                     _mm256_castsi256_si128(best));
+                    store64(out + n, _mm256_castsi256_si128(best));
                 n += count;
             }
         }
@@ -279,7 +259,7 @@ void max_pool3(const PoolArgs& args) noexcept {
                 const __m128i v = load128(rows[i / 3] + columns[i % 3]);
                 best = lifted ? _mm_max_epu8(best, v) : _mm_max_epi8(best, v);
             }
-            _mm_storeu_si128(reinterpret_cast<__m128i*>(out), best);
+            store128(out, best);
         } else {
             for (int n = 0; n < channels; n += 32) {
                 __m256i best = load256(rows[0] + columns[0] + n);
@@ -288,7 +268,7 @@ void max_pool3(const PoolArgs& args) noexcept {
                     const __m256i v = load256(rows[i / 3] + columns[i % 3] + n);
                     best = lifted ? _mm256_max_epu8(best, v) : _mm256_max_epi8(best, v);
                 }
-                _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + n), best);
+                store256(out + n, best);
             }
         }
     };
@@ -348,11 +328,9 @@ void add_avx2(const AddArgs& args) noexcept {
         std::int8_t* out = args.output + y * args.output_row;
         int i = 0;
         for (; i + 32 <= args.row_bytes; i += 32)
-            _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i),
-                                sum(load256(a + i), load256(b + i)));
+            store256(out + i, sum(load256(a + i), load256(b + i)));
         for (; i < args.row_bytes; i += 8)  // rows are whole groups of eight channels
-            _mm_storel_epi64(reinterpret_cast<__m128i*>(out + i),
-                             _mm256_castsi256_si128(sum(_mm256_castsi128_si256(load64(a + i)),
+            store64(out + i, _mm256_castsi256_si128(sum(_mm256_castsi128_si256(load64(a + i)),
                                                         _mm256_castsi128_si256(load64(b + i)))));
     }
 }
@@ -380,8 +358,8 @@ void sum_positions_avx2(const SumArgs& args) noexcept {
                 if (++count == 256) flush();
             }
         flush();
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(args.sums + c), low);
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(args.sums + c + 8), high);
+        store256(args.sums + c, low);
+        store256(args.sums + c + 8, high);
     }
     if (c == args.channels) return;
     SumArgs rest = args;

@@ -6,17 +6,12 @@
 #include <immintrin.h>
 
 #include "kernels/tables.h"
+#include "kernels/x86.h"
 
 namespace mien {
 namespace {
 
 constexpr int conv_block = 16;
-
-inline std::int32_t load_quad(const std::int8_t* p) noexcept {
-    std::int32_t v;
-    __builtin_memcpy(&v, p, sizeof v);
-    return v;
-}
 
 // acc += the dot products of four unsigned bytes of `a` with four signed bytes of `w`. As assembly,
 // because g++ 12 wraps the intrinsic in register moves: they cost a quarter of the speed.
@@ -135,7 +130,7 @@ inline void conv_tile(const ConvArgs& args, const Tile& tile) noexcept {
                 w[b] = _mm512_loadu_si512(weights + static_cast<std::size_t>(b) * tile.block_bytes);
             MIEN_UNROLL
             for (int p = 0; p < pixels; ++p) {
-                const __m512i a = _mm512_set1_epi32(load_quad(run + k + p * at.step));
+                const __m512i a = _mm512_set1_epi32(load32(run + k + p * at.step));
                 MIEN_UNROLL
                 for (int b = 0; b < blocks; ++b) acc[p][b] = dot4(acc[p][b], a, w[b]);
             }
@@ -161,17 +156,13 @@ inline void conv_tile(const ConvArgs& args, const Tile& tile) noexcept {
             if (blocks == 4 || args.output_pixel == blocks * conv_block) {
                 _mm512_storeu_si512(out, bytes);
             } else if constexpr (blocks == 2) {
-                _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_castsi512_si256(bytes));
-                _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + args.output_pixel),
-                                    _mm512_extracti64x4_epi64(bytes, 1));
+                store256(out, _mm512_castsi512_si256(bytes));
+                store256(out + args.output_pixel, _mm512_extracti64x4_epi64(bytes, 1));
             } else {
-                _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm512_castsi512_si128(bytes));
-                _mm_storeu_si128(reinterpret_cast<__m128i*>(out + args.output_pixel),
-                                 _mm512_extracti32x4_epi32(bytes, 1));
-                _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 2 * args.output_pixel),
-                                 _mm512_extracti32x4_epi32(bytes, 2));
-                _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 3 * args.output_pixel),
-                                 _mm512_extracti32x4_epi32(bytes, 3));
+                store128(out, _mm512_castsi512_si128(bytes));
+                store128(out + args.output_pixel, _mm512_extracti32x4_epi32(bytes, 1));
+                store128(out + 2 * args.output_pixel, _mm512_extracti32x4_epi32(bytes, 2));
+                store128(out + 3 * args.output_pixel, _mm512_extracti32x4_epi32(bytes, 3));
             }
         }
     } else {
@@ -179,10 +170,9 @@ inline void conv_tile(const ConvArgs& args, const Tile& tile) noexcept {
         for (int p = 0; p < pixels; ++p) MIEN_UNROLL
         for (int b = 0; b < blocks; ++b) {
             const __m128i bytes = _mm512_cvtsepi32_epi8(scaled(acc[p][b], scale[b]));
-            _mm_storeu_si128(reinterpret_cast<__m128i*>(tile.out + p * args.output_pixel + tile.n +
-                                                        b * conv_block),
-                             _mm_xor_si128(_mm_max_epi8(bytes, _mm_set1_epi8(args.low)),
-                                           _mm_set1_epi8(static_cast<char>(args.output_lift))));
+            store128(tile.out + p * args.output_pixel + tile.n + b * conv_block,
+                     _mm_xor_si128(_mm_max_epi8(bytes, _mm_set1_epi8(args.low)),
+                                   _mm_set1_epi8(static_cast<char>(args.output_lift))));
         }
     }
 }
@@ -192,7 +182,7 @@ inline void conv_tile(const ConvArgs& args, const Tile& tile) noexcept {
 template <Shape shape, int pixels>
 inline void conv_tile8(const ConvArgs& args, const Tile& tile) noexcept {
     __m256i acc[pixels];
-    const __m256i bias = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(args.bias + tile.n));
+    const __m256i bias = load256(args.bias + tile.n);
     MIEN_UNROLL
     for (int p = 0; p < pixels; ++p) acc[p] = bias;
     const Geometry<shape> at(args);
@@ -200,10 +190,10 @@ inline void conv_tile8(const ConvArgs& args, const Tile& tile) noexcept {
     for (int ky = 0; ky < at.kernel_h; ++ky) {
         const std::int8_t* run = tile.field + ky * args.input_row;
         for (int k = 0; k < at.run_bytes; k += 4, weights += 64) {
-            const __m256i w = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weights));
+            const __m256i w = load256(weights);
             MIEN_UNROLL
             for (int p = 0; p < pixels; ++p)
-                acc[p] = dot4(acc[p], _mm256_set1_epi32(load_quad(run + k + p * at.step)), w);
+                acc[p] = dot4(acc[p], _mm256_set1_epi32(load32(run + k + p * at.step)), w);
         }
     }
     const __m256 scale = _mm256_loadu_ps(args.scale + tile.n);
@@ -225,23 +215,21 @@ inline void conv_tile8(const ConvArgs& args, const Tile& tile) noexcept {
             const __m128i front = _mm256_castsi256_si128(bytes),
                           back = _mm256_extracti128_si256(bytes, 1);
             if (args.output_pixel == 8) {
-                _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), bytes);
+                store256(out, bytes);
             } else {
-                _mm_storel_epi64(reinterpret_cast<__m128i*>(out), front);
-                _mm_storel_epi64(reinterpret_cast<__m128i*>(out + args.output_pixel),
-                                 _mm_unpackhi_epi64(front, front));
-                _mm_storel_epi64(reinterpret_cast<__m128i*>(out + 2 * args.output_pixel), back);
-                _mm_storel_epi64(reinterpret_cast<__m128i*>(out + 3 * args.output_pixel),
-                                 _mm_unpackhi_epi64(back, back));
+                store64(out, front);
+                store64(out + args.output_pixel, _mm_unpackhi_epi64(front, front));
+                store64(out + 2 * args.output_pixel, back);
+                store64(out + 3 * args.output_pixel, _mm_unpackhi_epi64(back, back));
             }
         }
     } else {
         MIEN_UNROLL
         for (int p = 0; p < pixels; ++p) {
             const __m128i bytes = _mm256_cvtsepi32_epi8(scaled(acc[p], scale));
-            _mm_storel_epi64(reinterpret_cast<__m128i*>(tile.out + p * args.output_pixel + tile.n),
-                             _mm_xor_si128(_mm_max_epi8(bytes, _mm256_castsi256_si128(low)),
-                                           _mm256_castsi256_si128(up)));
+            store64(tile.out + p * args.output_pixel + tile.n,
+                    _mm_xor_si128(_mm_max_epi8(bytes, _mm256_castsi256_si128(low)),
+                                  _mm256_castsi256_si128(up)));
         }
     }
 }
@@ -327,12 +315,13 @@ void conv(const ConvArgs& args) noexcept {
 struct V {
     static constexpr int bytes = 64;
     using U8 = __m512i;
-    using I32 = __m512i;
+    using Acc = __m512i;
+    using I16 = __m512i;
     using F32 = __m512;
     using Act = __m512i;
 
-    static U8 load8(const std::int8_t* p) noexcept { return _mm512_loadu_si512(p); }
-    static void store8(std::int8_t* p, U8 v) noexcept { _mm512_storeu_si512(p, v); }
+    static U8 load(const std::int8_t* p) noexcept { return _mm512_loadu_si512(p); }
+    static void store(std::int8_t* p, U8 v) noexcept { _mm512_storeu_si512(p, v); }
     static void store_part(std::int8_t* p, U8 v, int count) noexcept {
         _mm512_mask_storeu_epi8(p, ~std::uint64_t{0} >> (64 - count), v);
     }
@@ -347,15 +336,15 @@ struct V {
     using Weights = const std::int8_t*;  // read by the instruction itself
     static Weights load_weights(const std::int8_t* p) noexcept { return p; }
     template <bool unsigned_input>
-    static I32 dot(I32 acc, Act a, Weights w) noexcept {
+    static Acc dot(Acc acc, Act a, Weights w) noexcept {
         return dot4(acc, a, w);
     }
-    static I32 load32(const std::int32_t* p) noexcept { return _mm512_loadu_si512(p); }
-    static F32 loadf(const float* p) noexcept { return _mm512_loadu_ps(p); }
-    static I32 requantise(I32 a, F32 a_scale, I32 b, F32 b_scale) noexcept {
+    static Acc load_bias(const std::int32_t* p) noexcept { return _mm512_loadu_si512(p); }
+    static F32 load_scale(const float* p) noexcept { return _mm512_loadu_ps(p); }
+    static I16 requantise(Acc a, F32 a_scale, Acc b, F32 b_scale) noexcept {
         return _mm512_packs_epi32(scaled(a, a_scale), scaled(b, b_scale));
     }
-    static U8 pack_bytes(I32 front, I32 back, std::int8_t low, std::uint8_t output_lift) noexcept {
+    static U8 pack_bytes(I16 front, I16 back, std::int8_t low, std::uint8_t output_lift) noexcept {
         return to_bytes512(front, back, low, output_lift);
     }
 };

@@ -7,25 +7,23 @@
 #include <immintrin.h>
 
 #include "kernels/tables.h"
+#include "kernels/x86.h"
 
 namespace mien {
 namespace {
 
-inline __m256i load256(const void* p) noexcept {
-    return _mm256_loadu_si256(static_cast<const __m256i*>(p));
-}
-
 struct V {
     static constexpr int bytes = 32;
     using U8 = __m256i;
+    using Acc = __m256i;
     using I32 = __m256i;
+    using I16 = __m256i;
     using F32 = __m256;
     using Act = __m256i;
     using Weights = __m256i;
-    using Words32 = __m256i;
 
     template <bool>
-    static I32 dot(I32 acc, Act a, Weights w) noexcept {
+    static Acc dot(Acc acc, Act a, Weights w) noexcept {
 #if MIEN_VNNI_EVEX
         return _mm256_dpbusd_epi32(acc, a, w);
 #else
@@ -34,19 +32,17 @@ struct V {
     }
     static Weights load_weights(const std::int8_t* p) noexcept { return load256(p); }
     // f32(acc) * scale, rounded to nearest even, as int32; the packs that follow saturate it.
-    static Words32 scaled(I32 acc, F32 scale) noexcept {
+    static I32 scaled(Acc acc, F32 scale) noexcept {
         return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(acc), scale));
     }
 
     // Convolution.
     static constexpr int vectors = 1, pixels_of_one_block = 8, pixels_of_two_blocks = 4;
-    static I32 load_bias(const std::int32_t* p) noexcept { return load256(p); }
+    static Acc load_bias(const std::int32_t* p) noexcept { return load256(p); }
     static F32 load_scale(const float* p) noexcept { return _mm256_loadu_ps(p); }
     template <bool>
     static Act broadcast(const std::int8_t* p) noexcept {
-        std::int32_t v;
-        __builtin_memcpy(&v, p, sizeof v);
-        return _mm256_set1_epi32(v);
+        return _mm256_set1_epi32(load32(p));
     }
     static __m128i to_bytes(__m256i first, __m256i second, std::int8_t low,
                             std::uint8_t lift) noexcept {
@@ -56,24 +52,22 @@ struct V {
         return _mm_xor_si128(_mm_max_epi8(all, _mm_set1_epi8(low)),
                              _mm_set1_epi8(static_cast<char>(lift)));
     }
-    static void store8(std::int8_t* p, const Words32 (&v)[1], std::int8_t low,
-                       std::uint8_t lift) noexcept {
-        _mm_storel_epi64(reinterpret_cast<__m128i*>(p), to_bytes(v[0], v[0], low, lift));
+    static void store_clamped8(std::int8_t* p, const I32 (&v)[1], std::int8_t low,
+                               std::uint8_t lift) noexcept {
+        store64(p, to_bytes(v[0], v[0], low, lift));
     }
-    static void store16(std::int8_t* p, const Words32 (&v)[2], std::int8_t low,
-                        std::uint8_t lift) noexcept {
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(p), to_bytes(v[0], v[1], low, lift));
+    static void store_clamped16(std::int8_t* p, const I32 (&v)[2], std::int8_t low,
+                                std::uint8_t lift) noexcept {
+        store128(p, to_bytes(v[0], v[1], low, lift));
     }
 
     // Depthwise.
-    static U8 load8(const std::int8_t* p) noexcept { return load256(p); }
-    static void store8(std::int8_t* p, U8 v) noexcept {
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v);
-    }
+    static U8 load(const std::int8_t* p) noexcept { return load256(p); }
+    static void store(std::int8_t* p, U8 v) noexcept { store256(p, v); }
     static void store_part(std::int8_t* p, U8 v, int count) noexcept {
-        if (count == bytes) return store8(p, v);
+        if (count == bytes) return store(p, v);
         alignas(32) std::int8_t all[bytes];
-        store8(all, v);
+        store(all, v);
         __builtin_memcpy(p, all, static_cast<std::size_t>(count));
     }
     static U8 low8(U8 a, U8 b) noexcept { return _mm256_unpacklo_epi8(a, b); }
@@ -84,12 +78,10 @@ struct V {
     static Act prepare(U8 v) noexcept {
         return v;
     }
-    static I32 load32(const std::int32_t* p) noexcept { return load256(p); }
-    static F32 loadf(const float* p) noexcept { return _mm256_loadu_ps(p); }
-    static I32 requantise(I32 a, F32 a_scale, I32 b, F32 b_scale) noexcept {
+    static I16 requantise(Acc a, F32 a_scale, Acc b, F32 b_scale) noexcept {
         return _mm256_packs_epi32(scaled(a, a_scale), scaled(b, b_scale));
     }
-    static U8 pack_bytes(I32 front, I32 back, std::int8_t low, std::uint8_t lift) noexcept {
+    static U8 pack_bytes(I16 front, I16 back, std::int8_t low, std::uint8_t lift) noexcept {
         const __m256i all = _mm256_max_epi8(_mm256_packs_epi16(front, back), _mm256_set1_epi8(low));
         return _mm256_xor_si256(all, _mm256_set1_epi8(static_cast<char>(lift)));
     }
@@ -112,8 +104,7 @@ void depthwise(const DepthwiseArgs& args) noexcept {
                 for (int tap = 0; tap < args.kernel_h * args.kernel_w; ++tap) {
                     const std::int8_t* in = field + tap / args.kernel_w * args.input_row +
                                             tap % args.kernel_w * args.channels + n;
-                    const __m128i bytes = _mm_xor_si128(
-                        _mm_loadl_epi64(reinterpret_cast<const __m128i*>(in)), in_lift);
+                    const __m128i bytes = _mm_xor_si128(load64(in), in_lift);
                     const __m256i pairs = load256(args.weights + (tap / 2 * args.channels + n) * 2);
                     const __m256i w = tap % 2 == 0
                                           ? _mm256_srai_epi32(_mm256_slli_epi32(pairs, 16), 16)
@@ -121,7 +112,7 @@ void depthwise(const DepthwiseArgs& args) noexcept {
                     acc = _mm256_add_epi32(acc, _mm256_mullo_epi32(_mm256_cvtepi8_epi32(bytes), w));
                 }
                 const __m256i values[1] = {V::scaled(acc, _mm256_loadu_ps(args.scale + n))};
-                V::store8(out + n, values, args.low, args.output_lift);
+                V::store_clamped8(out + n, values, args.low, args.output_lift);
             }
         }
 }

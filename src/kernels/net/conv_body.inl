@@ -4,12 +4,25 @@
 // its own.)
 //
 // Packed weights come in blocks of eight channels, [kernel_h][run_bytes / 4][8][4]; a block takes
-// V::vectors vectors. V provides: I32 (accumulators of one vector's channels), F32, Weights, Act;
-//   load_bias, load_scale(p); load_weights(p); broadcast<unsigned_input>(four bytes at p) -> Act;
-//   dot<unsigned_input>(I32, Act, Weights) -> I32; scaled(I32, F32) -> Words32 (32-bit integers,
-//   not yet clamped);
-//   store8(p, Words32[vectors], low, lift), store16(p, Words32[2 * vectors], low, lift): saturated,
-//   not below `low`, lifted.
+// V::vectors vectors.
+
+// Acc: accumulators of one vector's channels; I32: their 32-bit outputs, not yet clamped; F32: their
+// scales. Act: four input bytes for every lane.
+template <class T>
+concept ConvVector = requires(
+    const std::int8_t* bytes, const std::int32_t* bias, const float* scale, std::int8_t* out,
+    const typename T::I32 (&one_block)[T::vectors],
+    const typename T::I32 (&two_blocks)[2 * T::vectors], typename T::Acc acc,
+    typename T::I32 values, std::int8_t low, std::uint8_t lift) {
+    acc = T::load_bias(bias);
+    acc = T::template dot<true>(acc, T::template broadcast<true>(bytes), T::load_weights(bytes));
+    values = T::scaled(acc, T::load_scale(scale));
+    // Saturated, not below `low`, lifted.
+    T::store_clamped8(out, one_block, low, lift);
+    T::store_clamped16(out, two_blocks, low, lift);
+    requires T::pixels_of_one_block > 0 && T::pixels_of_two_blocks > 0;
+};
+static_assert(ConvVector<V>);
 
 constexpr int conv_block = 8;
 
@@ -18,10 +31,10 @@ template <bool unsigned_input, int pixels, int blocks>
 inline void conv_tile(const ConvArgs& args, const std::int8_t* field, const std::int8_t* weights,
                       std::size_t block_bytes, int n, std::int8_t* out) noexcept {
     constexpr int vectors = V::vectors * blocks, lanes = conv_block / V::vectors;
-    V::I32 acc[pixels][vectors];
+    V::Acc acc[pixels][vectors];
     MIEN_UNROLL
     for (int v = 0; v < vectors; ++v) {
-        const V::I32 bias = V::load_bias(args.bias + n + v * lanes);
+        const V::Acc bias = V::load_bias(args.bias + n + v * lanes);
         MIEN_UNROLL
         for (int p = 0; p < pixels; ++p) acc[p][v] = bias;
     }
@@ -46,15 +59,15 @@ inline void conv_tile(const ConvArgs& args, const std::int8_t* field, const std:
     }
     MIEN_UNROLL
     for (int p = 0; p < pixels; ++p) {
-        typename V::Words32 values[vectors];
+        typename V::I32 values[vectors];
         MIEN_UNROLL
         for (int v = 0; v < vectors; ++v)
             values[v] = V::scaled(acc[p][v], V::load_scale(args.scale + n + v * lanes));
         std::int8_t* const to = out + p * args.output_pixel + n;
         if constexpr (blocks == 2)
-            V::store16(to, values, args.low, args.output_lift);
+            V::store_clamped16(to, values, args.low, args.output_lift);
         else
-            V::store8(to, values, args.low, args.output_lift);
+            V::store_clamped8(to, values, args.low, args.output_lift);
     }
 }
 

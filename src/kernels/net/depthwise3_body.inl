@@ -13,12 +13,25 @@
 // 16 q + 8 h bytes is then q groups, and with h = 1 two planes further (planes 2 and 3 continue in
 // planes 0 and 1 of the next group). Packing four accumulators of the planes 0 to 3 back to bytes
 // restores the order of the flattened row.
-//
-// V provides: bytes (16, 32 or 64); U8, I32, F32; load8(p), store8(p, U8), low8, high8(U8, U8),
-// low16, high16(U8, U8): unpack within 16 bytes; prepare<unsigned inputs>(U8) -> Act;
-//   load_weights(p); dot<unsigned inputs>(I32, Act, Weights); load32(p), loadf(p); requantise(I32
-//   a, F32 scale of a, I32 b, F32 scale of b) -> 16-bit words,
-//   pack_bytes(words, words, low, lift) -> U8; store_part(p, U8, count)
+
+// U8: V::bytes bytes; Acc: a quarter of their channels as 32-bit sums; I16: half of them.
+template <class T>
+concept Depthwise3Vector =
+    requires(const std::int8_t* bytes, const std::int32_t* bias, const float* scale,
+             std::int8_t* out, typename T::U8 v, typename T::Acc acc, typename T::I16 half,
+             std::int8_t low, std::uint8_t lift, int count) {
+        requires T::bytes == 16 || T::bytes == 32 || T::bytes == 64;
+        v = T::load(bytes);
+        v = T::low16(T::low8(v, v), T::high8(v, v));  // unpack within 16 bytes
+        v = T::high16(v, v);
+        acc = T::load_bias(bias);
+        acc = T::template dot<true>(acc, T::template prepare<true>(v), T::load_weights(bytes));
+        half = T::requantise(acc, T::load_scale(scale), acc, T::load_scale(scale));
+        v = T::pack_bytes(half, half, low, lift);  // saturated, not below `low`, lifted
+        T::store(out, v);
+        T::store_part(out, v, count);
+    };
+static_assert(Depthwise3Vector<V>);
 
 constexpr int vector_floats = V::bytes / 4;
 
@@ -89,14 +102,14 @@ inline void depthwise3_tile(const std::int8_t* planes, std::size_t plane_bytes, 
                             std::uint8_t output_lift) noexcept {
     const auto* const biases = reinterpret_cast<const std::int32_t*>(phase + phase_weights);
     const auto* const scales = reinterpret_cast<const float*>(phase + phase_weights + 4 * V::bytes);
-    V::I32 words[2][2][vectors];  // [planes 0 and 1, planes 2 and 3][top, bottom]
+    V::I16 rounded[2][2][vectors];  // [planes 0 and 1, planes 2 and 3][top, bottom]
     MIEN_UNROLL
     for (int pair = 0; pair < 2; ++pair) {
-        V::I32 acc[2][2][vectors];  // [plane][top, bottom]
+        V::Acc acc[2][2][vectors];  // [plane][top, bottom]
         MIEN_UNROLL
         for (int k = 0; k < 2; ++k) {
             const int j = 2 * pair + k;
-            const V::I32 bias = V::load32(biases + j * vector_floats);
+            const V::Acc bias = V::load_bias(biases + j * vector_floats);
             MIEN_UNROLL
             for (int v = 0; v < vectors; ++v) acc[k][0][v] = acc[k][1][v] = bias;
             MIEN_UNROLL
@@ -109,7 +122,7 @@ inline void depthwise3_tile(const std::int8_t* planes, std::size_t plane_bytes, 
                 MIEN_UNROLL
                 for (int v = 0; v < vectors; ++v) {
                     const V::Act act =
-                        V::template prepare<unsigned_input>(V::load8(from + v * distance));
+                        V::template prepare<unsigned_input>(V::load(from + v * distance));
                     acc[k][0][v] =
                         V::template dot<unsigned_input>(acc[k][0][v], act, V::load_weights(w));
                     acc[k][1][v] = V::template dot<unsigned_input>(acc[k][1][v], act,
@@ -117,17 +130,17 @@ inline void depthwise3_tile(const std::int8_t* planes, std::size_t plane_bytes, 
                 }
             }
         }
-        const V::F32 scale0 = V::loadf(scales + 2 * pair * vector_floats),
-                     scale1 = V::loadf(scales + (2 * pair + 1) * vector_floats);
+        const V::F32 scale0 = V::load_scale(scales + 2 * pair * vector_floats),
+                     scale1 = V::load_scale(scales + (2 * pair + 1) * vector_floats);
         MIEN_UNROLL
         for (int r = 0; r < 2; ++r) MIEN_UNROLL
         for (int v = 0; v < vectors; ++v)
-            words[pair][r][v] = V::requantise(acc[0][r][v], scale0, acc[1][r][v], scale1);
+            rounded[pair][r][v] = V::requantise(acc[0][r][v], scale0, acc[1][r][v], scale1);
     }
     MIEN_UNROLL
     for (int v = 0; v < vectors; ++v) {
-        top[v] = V::pack_bytes(words[0][0][v], words[1][0][v], low, output_lift);
-        bottom[v] = V::pack_bytes(words[0][1][v], words[1][1][v], low, output_lift);
+        top[v] = V::pack_bytes(rounded[0][0][v], rounded[1][0][v], low, output_lift);
+        bottom[v] = V::pack_bytes(rounded[0][1][v], rounded[1][1][v], low, output_lift);
     }
 }
 
@@ -143,14 +156,14 @@ void depthwise3(const DepthwiseArgs& args) noexcept {
         const std::int8_t *const row1 = row0 + args.input_row, *const row2 = row1 + args.input_row;
         const std::int8_t* const row3 = two_rows ? row2 + args.input_row : row2;
         for (int i = 0; i < needed; i += V::bytes) {
-            const V::U8 a = V::load8(row0 + i), b = V::load8(row1 + i), c = V::load8(row2 + i),
-                        d = V::load8(row3 + i);
+            const V::U8 a = V::load(row0 + i), b = V::load(row1 + i), c = V::load(row2 + i),
+                        d = V::load(row3 + i);
             const V::U8 ab_low = V::low8(a, b), ab_high = V::high8(a, b), cd_low = V::low8(c, d),
                         cd_high = V::high8(c, d);
-            V::store8(planes + i, V::low16(ab_low, cd_low));
-            V::store8(planes + plane_bytes + i, V::high16(ab_low, cd_low));
-            V::store8(planes + 2 * plane_bytes + i, V::low16(ab_high, cd_high));
-            V::store8(planes + 3 * plane_bytes + i, V::high16(ab_high, cd_high));
+            V::store(planes + i, V::low16(ab_low, cd_low));
+            V::store(planes + plane_bytes + i, V::high16(ab_low, cd_low));
+            V::store(planes + 2 * plane_bytes + i, V::low16(ab_high, cd_high));
+            V::store(planes + 3 * plane_bytes + i, V::high16(ab_high, cd_high));
         }
         std::int8_t *const out0 = args.output + y * args.output_row, *const out1 =
                                                                          out0 + args.output_row;
@@ -163,8 +176,8 @@ void depthwise3(const DepthwiseArgs& args) noexcept {
                                                          V::bytes, packed, top, bottom, args.low,
                                                          args.output_lift);
                 for (int v = 0; v < 2; ++v) {
-                    V::store8(out0 + i + v * V::bytes, top[v]);
-                    if (two_rows) V::store8(out1 + i + v * V::bytes, bottom[v]);
+                    V::store(out0 + i + v * V::bytes, top[v]);
+                    if (two_rows) V::store(out1 + i + v * V::bytes, bottom[v]);
                 }
             }
         for (; i < flat; i += V::bytes) {

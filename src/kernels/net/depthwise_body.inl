@@ -2,25 +2,32 @@
 // Any depthwise kernel, eight channels and up to four pixels at a time, two taps at once; written
 // once over the vector type V of the file that includes this one, inside an anonymous namespace:
 // NEON and SIMD128.
-//
-// V provides: Words32 (32-bit integers of four channels), F32, Taps (the weights of two taps, of
-// eight channels);
-//   load_words(p), load_scale(p), load_taps(p); add_taps(Words32 (&acc)[2], first, second, Taps):
-//   eight channels at `first` times the
-//   first tap and at `second` times the second one are added; scaled_words(Words32, F32) ->
-//   Words32;
-//   store8(p, Words32[2], low, lift): saturated, not below `low`.
+
+// I32: 32-bit integers of four channels; F32: their scales; Taps: the weights of two taps, of eight
+// channels.
+template <class T>
+concept DepthwiseVector =
+    requires(const std::int8_t* first, const std::int8_t* second, const std::int16_t* taps,
+             const std::int32_t* bias, const float* scale, std::int8_t* out,
+             typename T::I32 (&acc)[2], std::int8_t low, std::uint8_t lift) {
+        acc[0] = T::load_i32(bias);
+        // Eight channels at `first` times the first tap and at `second` times the second one.
+        T::add_taps(acc, first, second, T::load_taps(taps));
+        acc[0] = T::scaled(acc[0], T::load_scale(scale));
+        T::store_clamped8(out, acc, low, lift);  // saturated, not below `low`
+    };
+static_assert(DepthwiseVector<V>);
 
 template <int pixels>
 inline void depthwise_tile(const DepthwiseArgs& args, const std::int8_t* field, int n,
                            std::int8_t* out) noexcept {
     const int taps = args.kernel_h * args.kernel_w;
     const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(args.stride_x) * args.channels;
-    V::Words32 acc[pixels][2];
+    V::I32 acc[pixels][2];
     MIEN_UNROLL
     for (int p = 0; p < pixels; ++p) {
-        acc[p][0] = V::load_words(args.bias + n);
-        acc[p][1] = V::load_words(args.bias + n + 4);
+        acc[p][0] = V::load_i32(args.bias + n);
+        acc[p][1] = V::load_i32(args.bias + n + 4);
     }
     const std::int8_t* tap = field + n;
     int kx = 0;
@@ -45,9 +52,8 @@ inline void depthwise_tile(const DepthwiseArgs& args, const std::int8_t* field, 
     const V::F32 scale0 = V::load_scale(args.scale + n), scale1 = V::load_scale(args.scale + n + 4);
     MIEN_UNROLL
     for (int p = 0; p < pixels; ++p) {
-        const V::Words32 values[2] = {V::scaled_words(acc[p][0], scale0),
-                                      V::scaled_words(acc[p][1], scale1)};
-        V::store8(out + p * args.channels + n, values, args.low, 0);
+        const V::I32 values[2] = {V::scaled(acc[p][0], scale0), V::scaled(acc[p][1], scale1)};
+        V::store_clamped8(out + p * args.channels + n, values, args.low, 0);
     }
 }
 

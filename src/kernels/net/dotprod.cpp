@@ -11,40 +11,41 @@ namespace {
 struct V {
     static constexpr int bytes = 16;
     using U8 = int8x16_t;
+    using Acc = int32x4_t;
     using I32 = int32x4_t;
+    using I16 = int16x8_t;
     using F32 = float32x4_t;
     using Act = int8x16_t;
     using Weights = int8x16_t;
-    using Words32 = int32x4_t;
 
     template <bool unsigned_input>
-    static I32 dot(I32 acc, Act a, Weights w) noexcept {
+    static Acc dot(Acc acc, Act a, Weights w) noexcept {
         return vdotq_s32(acc, w, a);
     }
     static Weights load_weights(const std::int8_t* p) noexcept { return vld1q_s8(p); }
-    static Words32 scaled(I32 acc, F32 scale) noexcept { return scaled_neon(acc, scale); }
+    static I32 scaled(Acc acc, F32 scale) noexcept { return scaled_neon(acc, scale); }
 
     // Convolution.
     static constexpr int vectors = 2, pixels_of_one_block = 8, pixels_of_two_blocks = 4;
-    static I32 load_bias(const std::int32_t* p) noexcept { return vld1q_s32(p); }
+    static Acc load_bias(const std::int32_t* p) noexcept { return vld1q_s32(p); }
     static F32 load_scale(const float* p) noexcept { return vld1q_f32(p); }
     template <bool unsigned_input>
     static Act broadcast(const std::int8_t* p) noexcept {
         const int8x8_t half = broadcast_neon(p);
         return vcombine_s8(half, half);
     }
-    static void store8(std::int8_t* p, const Words32 (&v)[2], std::int8_t low,
-                       std::uint8_t) noexcept {
+    static void store_clamped8(std::int8_t* p, const I32 (&v)[2], std::int8_t low,
+                               std::uint8_t) noexcept {
         store8_neon(p, v, low);
     }
-    static void store16(std::int8_t* p, const Words32 (&v)[4], std::int8_t low,
-                        std::uint8_t) noexcept {
+    static void store_clamped16(std::int8_t* p, const I32 (&v)[4], std::int8_t low,
+                                std::uint8_t) noexcept {
         store16_neon(p, v, low);
     }
 
     // Depthwise.
-    static U8 load8(const std::int8_t* p) noexcept { return vld1q_s8(p); }
-    static void store8(std::int8_t* p, U8 v) noexcept { vst1q_s8(p, v); }
+    static U8 load(const std::int8_t* p) noexcept { return vld1q_s8(p); }
+    static void store(std::int8_t* p, U8 v) noexcept { vst1q_s8(p, v); }
     // rows are whole groups of eight channels
     static void store_part(std::int8_t* p, U8 v, int count) noexcept {
         if (count == bytes)
@@ -64,15 +65,11 @@ struct V {
     static Act prepare(U8 v) noexcept {
         return v;
     }
-    static I32 load32(const std::int32_t* p) noexcept { return vld1q_s32(p); }
-    static F32 loadf(const float* p) noexcept { return vld1q_f32(p); }
-    static I32 requantise(I32 a, F32 a_scale, I32 b, F32 b_scale) noexcept {
-        return vreinterpretq_s32_s16(
-            vcombine_s16(vqmovn_s32(scaled(a, a_scale)), vqmovn_s32(scaled(b, b_scale))));
+    static I16 requantise(Acc a, F32 a_scale, Acc b, F32 b_scale) noexcept {
+        return vcombine_s16(vqmovn_s32(scaled(a, a_scale)), vqmovn_s32(scaled(b, b_scale)));
     }
-    static U8 pack_bytes(I32 front, I32 back, std::int8_t low, std::uint8_t) noexcept {
-        const int8x16_t all = vcombine_s8(vqmovn_s16(vreinterpretq_s16_s32(front)),
-                                          vqmovn_s16(vreinterpretq_s16_s32(back)));
+    static U8 pack_bytes(I16 front, I16 back, std::int8_t low, std::uint8_t) noexcept {
+        const int8x16_t all = vcombine_s8(vqmovn_s16(front), vqmovn_s16(back));
         return vmaxq_s8(all, vdupq_n_s8(low));
     }
 };

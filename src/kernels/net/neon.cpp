@@ -11,16 +11,16 @@ namespace {
 struct V {
     // Of each of four channels the sum over the first and over the second pair of every four bytes:
     // added up at the end.
-    struct I32 {
+    struct Acc {
         int32x4_t low, high;  // channels 0, 0, 1, 1 and 2, 2, 3, 3
     };
+    using I32 = int32x4_t;
     using F32 = float32x4_t;
     using Act = int8x8_t;
     using Weights = int8x16_t;
-    using Words32 = int32x4_t;
     static constexpr int vectors = 2, pixels_of_one_block = 4, pixels_of_two_blocks = 2;
 
-    static I32 load_bias(const std::int32_t* p) noexcept {
+    static Acc load_bias(const std::int32_t* p) noexcept {
         const int32x4x2_t spread = vzipq_s32(vld1q_s32(p), vdupq_n_s32(0));
         return {spread.val[0], spread.val[1]};
     }
@@ -31,21 +31,21 @@ struct V {
         return broadcast_neon(p);
     }
     template <bool unsigned_input>
-    static I32 dot(I32 acc, Act a, Weights w) noexcept {
+    static Acc dot(Acc acc, Act a, Weights w) noexcept {
         return {vpadalq_s16(acc.low, vmull_s8(vget_low_s8(w), a)),
                 vpadalq_s16(acc.high, vmull_s8(vget_high_s8(w), a))};
     }
-    static Words32 scaled(const I32& acc, F32 scale) noexcept {
+    static I32 scaled(const Acc& acc, F32 scale) noexcept {
         const int32x2_t low = vpadd_s32(vget_low_s32(acc.low), vget_high_s32(acc.low));
         const int32x2_t high = vpadd_s32(vget_low_s32(acc.high), vget_high_s32(acc.high));
         return scaled_neon(vcombine_s32(low, high), scale);
     }
-    static void store8(std::int8_t* p, const Words32 (&v)[2], std::int8_t low,
-                       std::uint8_t) noexcept {
+    static void store_clamped8(std::int8_t* p, const I32 (&v)[2], std::int8_t low,
+                               std::uint8_t) noexcept {
         store8_neon(p, v, low);
     }
-    static void store16(std::int8_t* p, const Words32 (&v)[4], std::int8_t low,
-                        std::uint8_t) noexcept {
+    static void store_clamped16(std::int8_t* p, const I32 (&v)[4], std::int8_t low,
+                                std::uint8_t) noexcept {
         store16_neon(p, v, low);
     }
 
@@ -53,19 +53,19 @@ struct V {
     struct Taps {
         int8x8_t first, second;
     };
-    static Words32 load_words(const std::int32_t* p) noexcept { return vld1q_s32(p); }
+    static I32 load_i32(const std::int32_t* p) noexcept { return vld1q_s32(p); }
     static Taps load_taps(const std::int16_t* p) noexcept {
         const int16x8x2_t both = vld2q_s16(p);
         return {vmovn_s16(both.val[0]), vmovn_s16(both.val[1])};
     }
-    static void add_taps(Words32 (&acc)[2], const std::int8_t* first, const std::int8_t* second,
+    static void add_taps(I32 (&acc)[2], const std::int8_t* first, const std::int8_t* second,
                          const Taps& w) noexcept {
         const int16x8_t sum =
             vmlal_s8(vmull_s8(vld1_s8(first), w.first), vld1_s8(second), w.second);
         acc[0] = vaddw_s16(acc[0], vget_low_s16(sum));
         acc[1] = vaddw_s16(acc[1], vget_high_s16(sum));
     }
-    static Words32 scaled_words(Words32 acc, F32 scale) noexcept { return scaled_neon(acc, scale); }
+    static I32 scaled(I32 v, F32 scale) noexcept { return scaled_neon(v, scale); }
 
     static void average8(const std::int8_t* a, const std::int8_t* b, const std::int8_t* c,
                          const std::int8_t* d, std::uint8_t, std::int8_t* out) noexcept {

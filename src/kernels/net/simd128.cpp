@@ -10,16 +10,16 @@ namespace mien {
 namespace {
 
 struct V {
+    using Acc = v128_t;
     using I32 = v128_t;
     using F32 = v128_t;
     struct Act {
         v128_t first, second;  // the first and the second pair of four inputs, in every 32-bit lane
     };
     using Weights = Act;  // of four channels
-    using Words32 = v128_t;
     static constexpr int vectors = 2, pixels_of_one_block = 4, pixels_of_two_blocks = 2;
 
-    static I32 load_bias(const std::int32_t* p) noexcept { return wasm_v128_load(p); }
+    static Acc load_bias(const std::int32_t* p) noexcept { return wasm_v128_load(p); }
     static F32 load_scale(const float* p) noexcept { return wasm_v128_load(p); }
     static Weights load_weights(const std::int8_t* p) noexcept {
         const v128_t a = wasm_i16x8_load8x8(p), b = wasm_i16x8_load8x8(p + 8);
@@ -32,22 +32,22 @@ struct V {
                 wasm_i32x4_shuffle(wide, wide, 1, 1, 1, 1)};
     }
     template <bool unsigned_input>
-    static I32 dot(I32 acc, const Act& a, const Weights& w) noexcept {
+    static Acc dot(Acc acc, const Act& a, const Weights& w) noexcept {
         return wasm_i32x4_add(wasm_i32x4_add(acc, wasm_i32x4_dot_i16x8(a.first, w.first)),
                               wasm_i32x4_dot_i16x8(a.second, w.second));
     }
-    static Words32 scaled(I32 acc, F32 scale) noexcept {
+    static I32 scaled(Acc acc, F32 scale) noexcept {
         return wasm_i32x4_trunc_sat_f32x4(
             wasm_f32x4_nearest(wasm_f32x4_mul(wasm_f32x4_convert_i32x4(acc), scale)));
     }
-    static void store8(std::int8_t* p, const Words32 (&v)[2], std::int8_t low,
-                       std::uint8_t) noexcept {
+    static void store_clamped8(std::int8_t* p, const I32 (&v)[2], std::int8_t low,
+                               std::uint8_t) noexcept {
         const v128_t words = wasm_i16x8_narrow_i32x4(v[0], v[1]);
         wasm_v128_store64_lane(
             p, wasm_i8x16_max(wasm_i8x16_narrow_i16x8(words, words), wasm_i8x16_splat(low)), 0);
     }
-    static void store16(std::int8_t* p, const Words32 (&v)[4], std::int8_t low,
-                        std::uint8_t) noexcept {
+    static void store_clamped16(std::int8_t* p, const I32 (&v)[4], std::int8_t low,
+                                std::uint8_t) noexcept {
         const v128_t all = wasm_i8x16_narrow_i16x8(wasm_i16x8_narrow_i32x4(v[0], v[1]),
                                                    wasm_i16x8_narrow_i32x4(v[2], v[3]));
         wasm_v128_store(p, wasm_i8x16_max(all, wasm_i8x16_splat(low)));
@@ -57,11 +57,11 @@ struct V {
     struct Taps {
         v128_t low, high;  // of four channels each, both taps of a channel side by side
     };
-    static Words32 load_words(const std::int32_t* p) noexcept { return wasm_v128_load(p); }
+    static I32 load_i32(const std::int32_t* p) noexcept { return wasm_v128_load(p); }
     static Taps load_taps(const std::int16_t* p) noexcept {
         return {wasm_v128_load(p), wasm_v128_load(p + 8)};
     }
-    static void add_taps(Words32 (&acc)[2], const std::int8_t* first, const std::int8_t* second,
+    static void add_taps(I32 (&acc)[2], const std::int8_t* first, const std::int8_t* second,
                          const Taps& w) noexcept {
         const v128_t a = wasm_v128_load64_zero(first), b = wasm_v128_load64_zero(second);
         const v128_t pairs =
@@ -71,7 +71,6 @@ struct V {
         acc[1] = wasm_i32x4_add(acc[1],
                                 wasm_i32x4_dot_i16x8(wasm_i16x8_extend_high_i8x16(pairs), w.high));
     }
-    static Words32 scaled_words(Words32 acc, F32 scale) noexcept { return scaled(acc, scale); }
 
     static void average8(const std::int8_t* a, const std::int8_t* b, const std::int8_t* c,
                          const std::int8_t* d, std::uint8_t, std::int8_t* out) noexcept {

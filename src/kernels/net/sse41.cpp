@@ -5,18 +5,17 @@
 #include <immintrin.h>
 
 #include "kernels/tables.h"
+#include "kernels/x86.h"
 
 namespace mien {
 namespace {
 
-inline __m128i load128(const void* p) noexcept {
-    return _mm_loadu_si128(static_cast<const __m128i*>(p));
-}
-
 struct V {
     static constexpr int bytes = 16;
     using U8 = __m128i;
+    using Acc = __m128i;
     using I32 = __m128i;
+    using I16 = __m128i;
     using F32 = __m128;
     struct Act {
         __m128i value, magnitude;
@@ -29,65 +28,57 @@ struct V {
         return {v, unsigned_input ? v : _mm_abs_epi8(v)};
     }
     template <bool unsigned_input>
-    static I32 dot(I32 acc, const Act& a, __m128i w) noexcept {
+    static Acc dot(Acc acc, const Act& a, __m128i w) noexcept {
         const __m128i pairs = unsigned_input
                                   ? _mm_maddubs_epi16(a.value, w)
                                   : _mm_maddubs_epi16(a.magnitude, _mm_sign_epi8(w, a.value));
         return _mm_add_epi32(acc, _mm_madd_epi16(pairs, _mm_set1_epi16(1)));
     }
     // f32(acc) * scale, rounded to nearest even, as int32; the packs that follow saturate it.
-    static I32 scaled(I32 acc, F32 scale) noexcept {
+    static I32 scaled(Acc acc, F32 scale) noexcept {
         return _mm_cvtps_epi32(_mm_mul_ps(_mm_cvtepi32_ps(acc), scale));
     }
 
     // Convolution.
     static constexpr int vectors = 2, pixels_of_one_block = 4, pixels_of_two_blocks = 2;
     using Weights = __m128i;
-    using Words32 = __m128i;
-    static I32 load_bias(const std::int32_t* p) noexcept { return load128(p); }
+    static Acc load_bias(const std::int32_t* p) noexcept { return load128(p); }
     static F32 load_scale(const float* p) noexcept { return _mm_loadu_ps(p); }
     static Weights load_weights(const std::int8_t* p) noexcept { return load128(p); }
     template <bool unsigned_input>
     static Act broadcast(const std::int8_t* p) noexcept {
-        std::int32_t v;
-        __builtin_memcpy(&v, p, sizeof v);
-        return prepare<unsigned_input>(_mm_set1_epi32(v));
+        return prepare<unsigned_input>(_mm_set1_epi32(load32(p)));
     }
-    static void store8(std::int8_t* p, const Words32 (&v)[2], std::int8_t low,
-                       std::uint8_t) noexcept {
+    static void store_clamped8(std::int8_t* p, const I32 (&v)[2], std::int8_t low,
+                               std::uint8_t) noexcept {
         const __m128i words = _mm_packs_epi32(v[0], v[1]);
-        _mm_storel_epi64(reinterpret_cast<__m128i*>(p),
-                         _mm_max_epi8(_mm_packs_epi16(words, words), _mm_set1_epi8(low)));
+        store64(p, _mm_max_epi8(_mm_packs_epi16(words, words), _mm_set1_epi8(low)));
     }
-    static void store16(std::int8_t* p, const Words32 (&v)[4], std::int8_t low,
-                        std::uint8_t) noexcept {
+    static void store_clamped16(std::int8_t* p, const I32 (&v)[4], std::int8_t low,
+                                std::uint8_t) noexcept {
         const __m128i all =
             _mm_packs_epi16(_mm_packs_epi32(v[0], v[1]), _mm_packs_epi32(v[2], v[3]));
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_max_epi8(all, _mm_set1_epi8(low)));
+        store128(p, _mm_max_epi8(all, _mm_set1_epi8(low)));
     }
 
     // Depthwise.
-    static U8 load8(const std::int8_t* p) noexcept { return load128(p); }
-    static void store8(std::int8_t* p, U8 v) noexcept {
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(p), v);
-    }
+    static U8 load(const std::int8_t* p) noexcept { return load128(p); }
+    static void store(std::int8_t* p, U8 v) noexcept { store128(p, v); }
     // rows are whole groups of eight channels
     static void store_part(std::int8_t* p, U8 v, int count) noexcept {
         if (count == bytes)
-            store8(p, v);
+            store(p, v);
         else
-            _mm_storel_epi64(reinterpret_cast<__m128i*>(p), v);
+            store64(p, v);
     }
     static U8 low8(U8 a, U8 b) noexcept { return _mm_unpacklo_epi8(a, b); }
     static U8 high8(U8 a, U8 b) noexcept { return _mm_unpackhi_epi8(a, b); }
     static U8 low16(U8 a, U8 b) noexcept { return _mm_unpacklo_epi16(a, b); }
     static U8 high16(U8 a, U8 b) noexcept { return _mm_unpackhi_epi16(a, b); }
-    static I32 load32(const std::int32_t* p) noexcept { return load128(p); }
-    static F32 loadf(const float* p) noexcept { return _mm_loadu_ps(p); }
-    static I32 requantise(I32 a, F32 a_scale, I32 b, F32 b_scale) noexcept {
+    static I16 requantise(Acc a, F32 a_scale, Acc b, F32 b_scale) noexcept {
         return _mm_packs_epi32(scaled(a, a_scale), scaled(b, b_scale));
     }
-    static U8 pack_bytes(I32 front, I32 back, std::int8_t low, std::uint8_t) noexcept {
+    static U8 pack_bytes(I16 front, I16 back, std::int8_t low, std::uint8_t) noexcept {
         return _mm_max_epi8(_mm_packs_epi16(front, back), _mm_set1_epi8(low));
     }
 
@@ -95,15 +86,14 @@ struct V {
                          const std::int8_t* d, std::uint8_t lift, std::int8_t* out) noexcept {
         const __m128i flip = _mm_set1_epi8(static_cast<char>(lift)), one = _mm_set1_epi16(1);
         const auto words = [&](const std::int8_t* p) {
-            return _mm_cvtepi8_epi16(
-                _mm_xor_si128(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)), flip));
+            return _mm_cvtepi8_epi16(_mm_xor_si128(load64(p), flip));
         };
         const __m128i sum =
             _mm_add_epi16(_mm_add_epi16(words(a), words(b)), _mm_add_epi16(words(c), words(d)));
         const __m128i odd = _mm_and_si128(_mm_srai_epi16(sum, 2), one);
         const __m128i mean = _mm_srai_epi16(_mm_add_epi16(_mm_add_epi16(sum, one), odd), 2);
         const __m128i bytes8 = _mm_max_epi8(_mm_packs_epi16(mean, mean), _mm_set1_epi8(-127));
-        _mm_storel_epi64(reinterpret_cast<__m128i*>(out), _mm_xor_si128(bytes8, flip));
+        store64(out, _mm_xor_si128(bytes8, flip));
     }
 };
 

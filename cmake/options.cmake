@@ -63,6 +63,12 @@ target_compile_options(mien_options INTERFACE
     $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>>
   $<$<COMPILE_LANGUAGE:CXX,C>:-ffp-contract=off -ffunction-sections -fdata-sections>)
 target_link_options(mien_options INTERFACE $<$<PLATFORM_ID:Linux>:-Wl,--gc-sections>)
+# 32-bit x86 computes by x87 unless told otherwise, with more digits and so with other bits. SSE2 is
+# in all of its processors since 2001 (Pentium 4).
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|i.86" AND CMAKE_SIZEOF_VOID_P EQUAL 4)
+  target_compile_options(mien_options INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX,C>:-msse2 -mfpmath=sse>)
+endif()
 if(MIEN_SANITIZE STREQUAL "thread")
   set(mien_sanitizers thread)
   set(MIEN_SANITIZE ON)

@@ -11,6 +11,10 @@
 
 namespace mien {
 
+// Every float operation is rounded to float, or instruction sets would not give the same bits; x87,
+// i686's default, rounds to more. (16: as 0, but for half precision.)
+static_assert(__FLT_EVAL_METHOD__ == 0 || __FLT_EVAL_METHOD__ == 16, "build with -mfpmath=sse");
+
 // Which of these exist depends on the processor that is built for (CMakeLists.txt); dispatch.cpp
 // names those.
 extern const NetKernels net_scalar, net_sse41, net_avx2, net_avxvnni, net_avx512, net_neon,

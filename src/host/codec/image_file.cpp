@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "host/codec/png_writer.h"
-#include "host/eval/inflate.h"
+#include "host/codec/inflate.h"
 
 namespace {
 

@@ -8,7 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/crc32.h"
-#include "host/eval/inflate.h"
+#include "host/codec/inflate.h"
 
 namespace mien::host {
 namespace {

@@ -322,18 +322,24 @@ TEST_CASE("add saturates on every instruction set") {
     for (const Kernels& kernels : tables()) {
         Random random(14);
         for (const int row_bytes : {8, 24, 32, 40, 136})
-            for (const std::int8_t low : {std::int8_t{-127}, std::int8_t{0}}) {
+            for (const auto& [low, b_lifted] : {std::pair{std::int8_t{-127}, false},
+                                                {std::int8_t{0}, false},
+                                                {std::int8_t{-127}, true},
+                                                {std::int8_t{0}, true}}) {
                 const int rows = 3;
                 GuardedBuffer a(static_cast<std::size_t>(row_bytes * rows)), b(a.size()),
                     out(a.size());
                 fill(a.bytes(), a.size(), random, false);
                 fill(b.bytes(), b.size(), random, false);
                 const std::uint8_t lift = kernels.net.lift,
+                                   b_lift = b_lifted ? lift : std::uint8_t{0},
                                    output_lift = low == 0 ? std::uint8_t{0} : lift;
                 flip(a, lift);
+                flip(b, b_lift);
                 kernels.net.add({a.bytes(), b.bytes(), row_bytes, row_bytes, rows, row_bytes,
-                                 out.bytes(), row_bytes, low, lift, 0, output_lift});
+                                 out.bytes(), row_bytes, low, lift, b_lift, output_lift});
                 flip(a, lift);
+                flip(b, b_lift);
                 flip(out, output_lift);
                 int wrong = 0;
                 for (std::size_t i = 0; i < a.size(); ++i)

@@ -56,6 +56,41 @@ bool read_token(const ServeSetup& setup, std::string& token, int& code) {
     return true;
 }
 
+void add_limit_options(CLI::App& app, ServeSetup& setup) {
+    const char* group = "Limits";
+    serve::Limits& limits = setup.service.limits;
+    app.add_option("--max-body", setup.body_mib, "Largest request, MiB")
+        ->check(CLI::Range(0.001, 256.0))
+        ->type_name("MIB")
+        ->group(group);
+    app.add_option("--max-pixels", setup.megapixels, "Largest image, millions of pixels")
+        ->check(CLI::Range(0.001, 134.0))
+        ->type_name("COUNT")
+        ->group(group);
+    app.add_option("--max-images", limits.images, "Images in one request")
+        ->check(CLI::Range(1, 256))
+        ->type_name("COUNT")
+        ->group(group);
+    app.add_option("--max-connections", limits.connections, "Connections at once")
+        ->check(CLI::Range(1, 10000))
+        ->type_name("COUNT")
+        ->group(group);
+    app.add_option("--header-timeout", limits.header_seconds,
+                   "Seconds for a header, and until an idle connection is closed")
+        ->check(CLI::Range(1, 3600))
+        ->type_name("SECONDS")
+        ->group(group);
+    app.add_option("--body-timeout", limits.body_seconds, "Seconds for a body")
+        ->check(CLI::Range(1, 3600))
+        ->type_name("SECONDS")
+        ->group(group);
+    app.add_option("--grace", limits.grace_seconds,
+                   "Seconds to finish requests when stopping; then they are cut off")
+        ->check(CLI::Range(0, 3600))
+        ->type_name("SECONDS")
+        ->group(group);
+}
+
 bool parse(int argc, char** argv, ServeSetup& setup, int& code) {
     CLI::App app(
         "Finds faces over HTTP, with a page at /, until Ctrl-C or SIGTERM. Only this "
@@ -88,37 +123,7 @@ bool parse(int argc, char** argv, ServeSetup& setup, int& code) {
         ->check(CLI::Range(0.0, 1e6))
         ->type_name("RATE");
     add_serve_camera_options(app, setup.camera);
-    const char* limits = "Limits";
-    app.add_option("--max-body", setup.body_mib, "Largest request, MiB")
-        ->check(CLI::Range(0.001, 256.0))
-        ->type_name("MIB")
-        ->group(limits);
-    app.add_option("--max-pixels", setup.megapixels, "Largest image, millions of pixels")
-        ->check(CLI::Range(0.001, 134.0))
-        ->type_name("COUNT")
-        ->group(limits);
-    app.add_option("--max-images", service.limits.images, "Images in one request")
-        ->check(CLI::Range(1, 256))
-        ->type_name("COUNT")
-        ->group(limits);
-    app.add_option("--max-connections", service.limits.connections, "Connections at once")
-        ->check(CLI::Range(1, 10000))
-        ->type_name("COUNT")
-        ->group(limits);
-    app.add_option("--header-timeout", service.limits.header_seconds,
-                   "Seconds for a header, and until an idle connection is closed")
-        ->check(CLI::Range(1, 3600))
-        ->type_name("SECONDS")
-        ->group(limits);
-    app.add_option("--body-timeout", service.limits.body_seconds, "Seconds for a body")
-        ->check(CLI::Range(1, 3600))
-        ->type_name("SECONDS")
-        ->group(limits);
-    app.add_option("--grace", service.limits.grace_seconds,
-                   "Seconds to finish requests when stopping; then they are cut off")
-        ->check(CLI::Range(0, 3600))
-        ->type_name("SECONDS")
-        ->group(limits);
+    add_limit_options(app, setup);
     app.add_flag("-q,--quiet", setup.quiet, "Do not log requests");
     add_weights_options(app, setup.engine, true);
     add_detector_options(app, setup.engine);

@@ -20,15 +20,53 @@ include(cmake/embed.cmake)
 find_path(STB_INCLUDE_DIR stb/stb_image.h REQUIRED)
 find_package(nlohmann_json REQUIRED)
 
+# One JPEG decoder for all that is read: libjpeg-turbo, as a static library where there is one, so
+# that the programs can be copied to other machines. Tried out, for there are other libjpegs, and
+# libraries of other processors.
+if(MIEN_TURBOJPEG)
+  find_path(MIEN_JPEG_INCLUDE_DIR jpeglib.h)
+  find_path(MIEN_JPEG_CONFIG_DIR jconfig.h PATH_SUFFIXES ${CMAKE_LIBRARY_ARCHITECTURE})
+  find_library(MIEN_JPEG_LIBRARY NAMES libjpeg.a jpeg)
+endif()
+if(MIEN_TURBOJPEG AND MIEN_JPEG_INCLUDE_DIR AND MIEN_JPEG_CONFIG_DIR AND MIEN_JPEG_LIBRARY)
+  include(CheckCXXSourceCompiles)
+  set(CMAKE_REQUIRED_INCLUDES ${MIEN_JPEG_INCLUDE_DIR} ${MIEN_JPEG_CONFIG_DIR})
+  set(CMAKE_REQUIRED_LIBRARIES ${MIEN_JPEG_LIBRARY})
+  check_cxx_source_compiles("
+    #include <cstdio>
+    #include <jpeglib.h>
+    #ifndef LIBJPEG_TURBO_VERSION
+    #error another libjpeg
+    #endif
+    int main() { jpeg_decompress_struct info{}; jpeg_create_decompress(&info); }"
+    MIEN_HAS_TURBOJPEG)
+  unset(CMAKE_REQUIRED_INCLUDES)
+  unset(CMAKE_REQUIRED_LIBRARIES)
+endif()
+
 file(GLOB host_sources CONFIGURE_DEPENDS src/host/*/*.cpp)
+if(MIEN_TURBOJPEG AND MIEN_HAS_TURBOJPEG)
+  set(turbo ON)
+  list(FILTER host_sources EXCLUDE REGEX "/jpeg_stb\\.cpp$")
+else()
+  set(turbo OFF)
+  list(FILTER host_sources EXCLUDE REGEX "/jpeg_turbo\\.cpp$")
+  message(STATUS "No libjpeg-turbo for ${CMAKE_SYSTEM_PROCESSOR}: stb_image decodes JPEG, several"
+                 " times slower, and its pixels differ by a level or two")
+endif()
 add_library(mien_host STATIC ${host_sources})
 mien_embed(mien_host mien::host::embedded_weights FILES
   weights/haarcascade_frontalface_default.mien weights/emotion.mien weights/gender.mien)
-# stb_image's implementation is compiled in this file: hostile JPEGs can make its integers overflow,
-# which -fwrapv defines; and g++ 12 thinks that it reads a context before setting it.
-set_source_files_properties(src/host/codec/image_file.cpp PROPERTIES
+# stb_image's implementation is compiled in these files: hostile images can make its integers
+# overflow, which -fwrapv defines; and g++ 12 thinks that it reads a context before setting it.
+set_source_files_properties(src/host/codec/image_file.cpp src/host/codec/jpeg_stb.cpp PROPERTIES
   COMPILE_OPTIONS "-fwrapv;$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>")
 target_include_directories(mien_host PUBLIC src)
 target_include_directories(mien_host SYSTEM PRIVATE ${STB_INCLUDE_DIR})
 target_link_libraries(mien_host PUBLIC mien PRIVATE mien_options nlohmann_json::nlohmann_json)
+if(turbo)
+  target_include_directories(mien_host SYSTEM PRIVATE
+    ${MIEN_JPEG_INCLUDE_DIR} ${MIEN_JPEG_CONFIG_DIR})
+  target_link_libraries(mien_host PRIVATE ${MIEN_JPEG_LIBRARY})
+endif()
 mien_unity(mien_host)

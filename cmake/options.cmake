@@ -14,7 +14,7 @@ set(MIEN_SANITIZE OFF CACHE STRING
     "ON: AddressSanitizer and UndefinedBehaviorSanitizer; thread: ThreadSanitizer; OFF")
 set_property(CACHE MIEN_SANITIZE PROPERTY STRINGS OFF ON thread)
 option(MIEN_TURBOJPEG
-       "Motion JPEG by libjpeg-turbo where it is found; else by the decoder of image files" ON)
+       "JPEG by libjpeg-turbo where it is found; else by stb_image" ON)
 option(MIEN_FFMPEG "`mien video` reads films by FFmpeg's libraries" OFF)
 option(MIEN_SERVE "`mien serve`, where the headers of Boost.Beast are found" ON)
 option(MIEN_EXPLAIN "`mien explain` and `mien report`, where Eigen is found" ON)

@@ -3,7 +3,7 @@
 find_package(CLI11 REQUIRED)
 
 # Cameras, films and the loop. What is optional is off in programs that are to be copied to other
-# machines, except libjpeg-turbo, which is taken as a static library where there is one.
+# machines.
 file(GLOB live_sources CONFIGURE_DEPENDS src/video/*.cpp src/camera/*.cpp src/live/*.cpp)
 add_library(mien_live STATIC ${live_sources})
 # g++ 12 sees overruns in std::vector::insert that are not there (its bug 105329 and others).
@@ -11,18 +11,6 @@ target_compile_options(mien_live PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-
 target_link_libraries(mien_live
   PUBLIC mien_host PRIVATE mien_options nlohmann_json::nlohmann_json)
 mien_unity(mien_live)
-if(MIEN_TURBOJPEG)
-  find_path(MIEN_JPEG_INCLUDE_DIR jpeglib.h PATH_SUFFIXES ${CMAKE_LIBRARY_ARCHITECTURE})
-  find_library(MIEN_JPEG_LIBRARY NAMES libjpeg.a jpeg)
-  if(MIEN_JPEG_INCLUDE_DIR AND MIEN_JPEG_LIBRARY)
-    target_compile_definitions(mien_live PRIVATE MIEN_HAS_TURBOJPEG=1)
-    target_include_directories(mien_live SYSTEM PRIVATE ${MIEN_JPEG_INCLUDE_DIR})
-    target_link_libraries(mien_live PRIVATE ${MIEN_JPEG_LIBRARY})
-  else()
-    message(STATUS
-      "libjpeg-turbo not found: motion JPEG is decoded by stb_image, several times slower")
-  endif()
-endif()
 if(MIEN_FFMPEG OR MIEN_SDL2)
   find_package(PkgConfig REQUIRED)
 endif()

@@ -16,6 +16,8 @@ set -u
 cd "$(dirname "$0")/.."
 jobs=${JOBS:-$(nproc)}
 photos="tests/data/photos/astronaut.jpg tests/data/photos/astronaut_320.png tests/data/photos/grace_hopper.jpg"
+# The same without JPEG, for a program whose decoder is another than the native one's.
+photos_as_png="build/emulation/astronaut.png tests/data/photos/astronaut_320.png build/emulation/grace_hopper.png"
 engine_tests=$(cat tests/unit/engine_tests)
 networks="weights/emotion.mien weights/emotion-mini_XCEPTION.mien weights/gender.mien $(echo tests/data/models/*.mien)"
 
@@ -44,6 +46,9 @@ qemu_of() { # TARGET: the emulator's name, empty when there is none
 build_of() { case $1 in x86_64) echo build/check ;; *) echo "build/$1" ;; esac; }
 offered() { # COMMAND...: the instruction sets that the program says it has, sorted, in one line
     "$@" verify weights/emotion.mien 2>/dev/null | cut -d ' ' -f 1 | sort | xargs
+}
+decoder_of() { # COMMAND...: libjpeg-turbo or stb_image; versions of libjpeg-turbo give the same pixels
+    "$@" --version | sed -n 's/^JPEG *\([^ ]*\).*/\1/p'
 }
 without_times() { sed 's/"timing_ms":{[^}]*},//'; }
 
@@ -78,11 +83,16 @@ test_model() { # TARGET MODEL SETS BUILT
         unit="${count:-0} unit tests"
     fi
     for network in $networks; do run $emulator "$build/mien" verify "$network"; done
+    native=build/emulation/native
+    [ "$(decoder_of $emulator "$build/mien")" = "$(decoder_of build/check/mien)" ] || {
+        photos=$photos_as_png native=build/emulation/native_png
+        unit="$unit, photos as PNG"
+    }
     for set in $have; do
         $emulator "$build/mien" image $photos --json --isa "$set" 2>"$scratch/output" | without_times >"$scratch/result.json"
-        cmp "$scratch/result.json" build/emulation/native.json || { fail "--isa $set: image --json differs from the native result"; cat "$scratch/output"; }
-        run $emulator "$build/mien" image tests/data/photos/astronaut.jpg --isa "$set" --out "$scratch/drawn.png" -y
-        cmp "$scratch/drawn.png" build/emulation/native.png || fail "--isa $set: the drawn picture differs from the native one"
+        cmp "$scratch/result.json" $native.json || { fail "--isa $set: image --json differs from the native result"; cat "$scratch/output"; }
+        run $emulator "$build/mien" image ${photos%% *} --isa "$set" --out "$scratch/drawn.png" -y
+        cmp "$scratch/drawn.png" $native.png || fail "--isa $set: the drawn picture differs from the native one"
     done
     tested="$have, $unit"
 }
@@ -139,6 +149,14 @@ echo "built:$targets, $(($(date +%s) - start)) s"
 mkdir -p build/emulation
 build/check/mien image $photos --json | without_times >build/emulation/native.json
 build/check/mien image tests/data/photos/astronaut.jpg --out build/emulation/native.png -y >/dev/null
+python=python3
+python3 -c "import PIL" 2>/dev/null || python=/usr/bin/python3  # the distribution's, which tools/setup.sh serves
+$python -c "
+from PIL import Image
+for name in 'astronaut', 'grace_hopper':
+    Image.open(f'tests/data/photos/{name}.jpg').save(f'build/emulation/{name}.png')" || exit 1
+build/check/mien image $photos_as_png --json | without_times >build/emulation/native_png.json
+build/check/mien image build/emulation/astronaut.png --out build/emulation/native_png.png -y >/dev/null
 
 # The longest jobs first, as many at a time as there are processors.
 for target in s390x riscv64 armhf aarch64 x86_64; do

@@ -30,7 +30,7 @@ MAY_INCLUDE = {
     "host/codec": {"base", "image", "host/files"},
     "host/draw": {"base", "host/files", "host/codec", "host/results"},
     "host/eval": {"base", "host/files", "host/codec", "host/results"},
-    "video": {"base", "host"},
+    "video": {"base", "host", "image"},
     "camera": {"base", "host", "video"},
     "live": {"base", "host", "video"},
     "report": {"base", "host", "explain"},

@@ -15,7 +15,9 @@ packages="g++ cmake make libjpeg-dev libstb-dev libcli11-dev nlohmann-json3-dev"
 optional="libboost-dev libeigen3-dev"
 
 # TARGET...: the compilers, and the libraries beside them, that build programs for other processors.
+targets=""
 for_targets() {
+    targets="$targets $*"
     for target in "$@"; do
         case $target in
             aarch64) optional="$optional g++-aarch64-linux-gnu" ;;
@@ -61,6 +63,8 @@ absent() { # PACKAGE...: those that are not installed
             printf ' %s' "$package"
     done
 }
+# shellcheck disable=SC2086
+[ -z "$targets" ] || trap 'sh "$(dirname "$0")/foreign_jpeg.sh" $targets' EXIT
 # Nothing to do (and no password to ask for) when everything is there.
 # shellcheck disable=SC2086
 missing=$(absent $packages) wanted=$(absent $optional)

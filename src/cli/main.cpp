@@ -11,6 +11,7 @@
 #include "cli/options.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
+#include "host/codec/jpeg.h"
 #include "host/weights/embedded_weights.h"
 #include "host/weights/engine_owner.h"
 #include "mien/mien.hpp"
@@ -45,7 +46,7 @@ std::string help_text() {
     for (const Verb& verb : verbs) text += "  " + cli::padded(verb.name, 10) + verb.summary + "\n";
     text +=
         "\n  mien VERB --help   options of a verb, with their defaults\n  mien --version     "
-        "version, instruction set, compiler, weights\n\n";
+        "version, instruction set, compiler, weights, JPEG decoder\n\n";
     text += "For example: mien image photo.jpg --out result.png\n\n";
     return text + cli::exit_code_help;
 }
@@ -63,7 +64,8 @@ std::string version_text() {
            isa_name(resolve_isa(Isa::best)) + "\ncompiler      " + cli::compiler_name() +
            "\ndetector      " + embedded_name<Cascade>(host::embedded_cascade()) +
            "\nexpression    " + embedded_name<Model>(host::embedded_emotion()) +
-           "\ngender        " + embedded_name<Model>(host::embedded_gender()) + "\n";
+           "\ngender        " + embedded_name<Model>(host::embedded_gender()) + "\nJPEG          " +
+           host::jpeg_library() + "\n";
 }
 
 int say(const std::string& text) {

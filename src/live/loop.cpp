@@ -5,6 +5,7 @@
 #include <cmath>
 #include <new>
 
+#include "host/codec/jpeg.h"
 #include "host/draw/heatmap.h"
 
 namespace mien::live {
@@ -194,9 +195,8 @@ private:
         for (const TrackedFace& face : result.faces) {
             if (face.missed <= shown_missed) reports_.push_back(drawn_face(face, options_.style));
         }
-        const std::size_t row = 3 * static_cast<std::size_t>(result.width);
-        const host::Canvas canvas{picture_.data(), result.width, result.height,
-                                  static_cast<std::ptrdiff_t>(row)};
+        const std::ptrdiff_t row = 3 * std::ptrdiff_t{result.width};
+        const host::Canvas canvas{picture_.data(), result.width, result.height, row};
         for (const TrackedFace& face : result.faces) {
             if (options_.explain && face.missed == 0 && owner_.emotion() != nullptr)
                 draw_face_map(canvas, face, *owner_.emotion());
@@ -204,9 +204,11 @@ private:
         host::annotate(canvas, reports_, owner_.info(), options_.style);
         if (outputs_.window != nullptr)
             outputs_.window->show(picture_.data(), result.width, result.height);
-        if (!jpeg || !video::encode_jpeg(picture_.data(), result.width, result.height, row,
-                                         jpeg_quality, jpeg_))
-            return;
+        if (!jpeg) return;
+        const Frame drawn{picture_.data(), result.width, result.height, row, PixelFormat::rgb24};
+        const host::JpegSettings settings{
+            .quality = jpeg_quality, .full_color = false, .fast = true};
+        if (!host::encode_jpeg(drawn, settings, jpeg_)) return;
         if (outputs_.feed != nullptr) outputs_.feed->publish_picture({jpeg_.begin(), jpeg_.end()});
         if (outputs_.recorder != nullptr && !outcome_.recording_failed) {
             if (const host::Result<> done =

@@ -27,6 +27,7 @@
 
 #include "base/crc32.h"
 #include "host/codec/image_file.h"
+#include "host/codec/jpeg.h"
 #include "host/draw/draw.h"
 #include "host/draw/heatmap.h"
 #include "host/results/report.h"
@@ -557,6 +558,7 @@ NB_MODULE(_engine, module) {
     using mien::PixelFormat;
     module.doc() = "The engine, for mien/*.py. Nothing here is an interface to rely on.";
     module.attr("version") = MIEN_VERSION;
+    module.attr("jpeg_library") = host::jpeg_library();
     nb::exception<WeightsProblem>(module, "WeightsProblem");
     nb::exception<PictureProblem>(module, "PictureProblem");
 #ifdef MIEN_HAS_EXPLAIN

@@ -4,25 +4,25 @@
 #include <algorithm>
 #include <cstring>
 
+#include "image/yuv.h"
+
 namespace mien::video {
+
+using host::JpegPixels;
+
 namespace {
 
-std::uint8_t byte(int v) { return static_cast<std::uint8_t>(std::clamp(v, 0, 255)); }
-
-// BT.601, 16 bits of fraction. Cameras use Y from 16 to 235, JPEG all of 0 to 255.
-struct Yuv {
-    int gain, offset, rv, gu, gv, bu;
-};
-constexpr Yuv video_range = {76309, 16, 104597, -25675, -53279, 132201};
-constexpr Yuv full_range = {65536, 0, 91881, -22554, -46802, 116130};
-
-void put(std::uint8_t* out, const Yuv& k, int y, int u, int v) {
-    const int base = (y - k.offset) * k.gain + (1 << 15);
-    u -= 128;
-    v -= 128;
-    out[0] = byte((base + k.rv * v) >> 16);
-    out[1] = byte((base + k.gu * u + k.gv * v) >> 16);
-    out[2] = byte((base + k.bu * u) >> 16);
+// YCbCr of JPEG, where Y has all of 0 to 255; the bits that libjpeg gives.
+void ycbcr_to_rgb(int y, int cb, int cr, std::uint8_t* out) {
+    const int luma = (y << 16) + (1 << 15);
+    cb -= 128;
+    cr -= 128;
+    const auto byte = [](int value) {
+        return static_cast<std::uint8_t>(std::clamp(value >> 16, 0, 255));
+    };
+    out[0] = byte(luma + 91881 * cr);
+    out[1] = byte(luma - 22554 * cb - 46802 * cr);
+    out[2] = byte(luma + 116130 * cb);
 }
 
 }  // namespace
@@ -48,22 +48,26 @@ host::Result<> Decoder::decode_picture(const Packet& packet, Frame& frame) {
         frame = image_.frame();
         return {};
     }
-    const JpegPixels wanted = options_.engine_wants_color ? JpegPixels::rgb
-                              : options_.picture_wanted   ? JpegPixels::ycbcr
-                                                          : JpegPixels::gray;
-    if (const host::Result<> done = decode_jpeg(packet.bytes, wanted, options_.jpeg_scale, jpeg_);
-        !done)
+    host::JpegRequest request;
+    request.pixels = options_.engine_wants_color ? JpegPixels::rgb
+                     : options_.picture_wanted   ? JpegPixels::ycbcr
+                                                 : JpegPixels::gray;
+    request.scale = options_.jpeg_scale;
+    request.limits.max_pixels = max_pixels;
+    request.limits.max_side = max_side;
+    if (const host::Result<> done = host::decode_jpeg(packet.bytes, request, jpeg_); !done)
         return done.error();
+    if (!jpeg_.damage.empty()) return host::Error::input("damaged JPEG: " + jpeg_.damage);
     const auto width = static_cast<std::ptrdiff_t>(jpeg_.width);
     switch (jpeg_.kind) {
         case JpegPixels::gray:
-            frame = {jpeg_.pixels.data(), jpeg_.width, jpeg_.height, width, PixelFormat::gray8};
+            frame = {jpeg_.pixels.get(), jpeg_.width, jpeg_.height, width, PixelFormat::gray8};
             break;
         case JpegPixels::rgb:
-            frame = {jpeg_.pixels.data(), jpeg_.width, jpeg_.height, 3 * width, PixelFormat::rgb24};
+            frame = {jpeg_.pixels.get(), jpeg_.width, jpeg_.height, 3 * width, PixelFormat::rgb24};
             break;
         case JpegPixels::ycbcr:
-            plane_.resize(jpeg_.pixels.size() / 3);
+            plane_.resize(jpeg_.bytes() / 3);
             for (std::size_t i = 0; i < plane_.size(); ++i) plane_[i] = jpeg_.pixels[3 * i];
             frame = {plane_.data(), jpeg_.width, jpeg_.height, width, PixelFormat::gray8};
             break;
@@ -147,12 +151,12 @@ void Decoder::picture(std::vector<std::uint8_t>& out) const {
         return;
     }
     if (packet_.layout == PixelLayout::jpeg) {
-        const std::uint8_t* p = jpeg_.pixels.data();
+        const std::uint8_t* p = jpeg_.pixels.get();
         for (std::size_t i = 0; i < w * h; ++i, to += 3) {
             if (jpeg_.kind == JpegPixels::gray)
                 to[0] = to[1] = to[2] = p[i];
             else
-                put(to, full_range, p[3 * i], p[3 * i + 1], p[3 * i + 2]);
+                ycbcr_to_rgb(p[3 * i], p[3 * i + 1], p[3 * i + 2], to);
         }
         return;
     }
@@ -166,19 +170,19 @@ void Decoder::picture(std::vector<std::uint8_t>& out) const {
         for (std::size_t x = 0; x < w; ++x, to += 3) {
             switch (packet_.layout) {
                 case PixelLayout::yuyv:
-                    put(to, video_range, line[2 * x], line[4 * (x / 2) + 1], line[4 * (x / 2) + 3]);
+                    yuv_to_rgb(line[2 * x], line[4 * (x / 2) + 1], line[4 * (x / 2) + 3], to);
                     break;
                 case PixelLayout::uyvy:
-                    put(to, video_range, line[2 * x + 1], line[4 * (x / 2)], line[4 * (x / 2) + 2]);
+                    yuv_to_rgb(line[2 * x + 1], line[4 * (x / 2)], line[4 * (x / 2) + 2], to);
                     break;
                 case PixelLayout::nv12: {
                     const std::uint8_t* pair = second + (y / 2) * stride + 2 * (x / 2);
-                    put(to, video_range, line[x], pair[0], pair[1]);
+                    yuv_to_rgb(line[x], pair[0], pair[1], to);
                     break;
                 }
                 case PixelLayout::yu12:
-                    put(to, video_range, line[x], second[(y / 2) * chroma + x / 2],
-                        third[(y / 2) * chroma + x / 2]);
+                    yuv_to_rgb(line[x], second[(y / 2) * chroma + x / 2],
+                               third[(y / 2) * chroma + x / 2], to);
                     break;
                 case PixelLayout::rgb24: std::memcpy(to, line + 3 * x, 3); break;
                 case PixelLayout::bgr24:

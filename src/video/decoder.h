@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "host/codec/image_file.h"
+#include "host/codec/jpeg.h"
 #include "host/files/result.h"
 #include "mien/mien.hpp"
-#include "video/jpeg.h"
 #include "video/source.h"
 
 namespace mien::video {
@@ -38,7 +38,7 @@ private:
     DecoderOptions options_;
     Packet packet_;
     Frame frame_;
-    JpegPicture jpeg_;
+    host::JpegPicture jpeg_;
     host::Image image_;
     std::vector<std::uint8_t> plane_;  // the gray of a JPEG in color; NV12 made of YU12
 };

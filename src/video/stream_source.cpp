@@ -12,7 +12,7 @@
 #include <cstring>
 #include <vector>
 
-#include "video/jpeg.h"
+#include "video/jpeg_splitter.h"
 #include "video/source.h"
 
 namespace mien::video {

@@ -1,65 +1,24 @@
 // SPDX-License-Identifier: MIT
-// Pixels from and to picture files by stb_image (see image_file.h). inspect_image() has judged size
-// and completeness before any call of the decoder here; a bound on single allocations stops the
-// rest (streams that inflate too far).
+// Which decoder or writer does an image file go to (see image_file.h)? inspect_image() has judged
+// size and completeness before any of them is called. PNG, BMP and GIF are decoded by stb_image.
 #include "host/codec/image_file.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
-#include "host/codec/png_writer.h"
 #include "host/codec/inflate.h"
+#include "host/codec/jpeg.h"
+#include "host/codec/png_writer.h"
 
-namespace {
-
-// Largest block that the decoder may ask for, set for each picture from its size.
-thread_local std::size_t allocation_limit = 0;
-
-// Cleared: the decoder reads tables and coefficients that a hostile file never sets, and the
-// picture must neither depend on what was in memory before nor show it.
-void* limited_malloc(std::size_t bytes) {
-    return bytes <= allocation_limit ? std::calloc(bytes, 1) : nullptr;
-}
-void* limited_realloc(void* block, std::size_t bytes) {
-    return bytes <= allocation_limit ? std::realloc(block, bytes) : nullptr;
-}
-
-}  // namespace
-
-#define STBI_MALLOC(size) limited_malloc(size)
-#define STBI_REALLOC(block, size) limited_realloc(block, size)
-#define STBI_FREE(block) std::free(block)
-// bad input is no reason to end the program
-#define STBI_ASSERT(condition) static_cast<void>(sizeof(condition))
-#define STBI_ONLY_JPEG
 #define STBI_ONLY_PNG
 #define STBI_ONLY_BMP
 #define STBI_ONLY_GIF
-#define STBI_NO_STDIO
-#define STBI_NO_LINEAR
-#define STBI_NO_HDR
-#define STBI_FAILURE_USERMSG
-#define STB_IMAGE_STATIC
-#define STB_IMAGE_IMPLEMENTATION
-#define STBI_WRITE_NO_STDIO
-#define STB_IMAGE_WRITE_STATIC
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-// Third-party headers with unused functions and old habits; their warnings are not ours.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-function"
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
-#include <stb/stb_image.h>
-#include <stb/stb_image_write.h>
-#pragma GCC diagnostic pop
+#include "host/codec/stb_settings.h"
 
 namespace mien::host {
 namespace {
 
 using Bytes = std::span<const std::uint8_t>;
-
-// above 90 the writer keeps full colour resolution, which thin coloured lines need
-constexpr int jpeg_quality = 92;
 
 const char* type_name(ImageType type) {
     switch (type) {
@@ -72,16 +31,13 @@ const char* type_name(ImageType type) {
     return "picture";
 }
 
-// Of the file's kind, not of memory: the next image may be smaller.
-Error no_memory() { return Error::input("not enough memory for its pixels"); }
-
 std::size_t pixel_count(int width, int height) {
     return static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
 }
 
 Result<Image> new_image(int width, int height) {
     Image image;
-    image.pixels.reset(static_cast<std::uint8_t*>(std::malloc(pixel_count(width, height) * 3)));
+    image.pixels = new_pixels(pixel_count(width, height) * 3);
     image.width = width;
     image.height = height;
     if (!image.pixels) return no_memory();
@@ -126,27 +82,15 @@ Result<Image> to_rgb(const PixelBuffer& source, int width, int height, int chann
     return image;
 }
 
-// The decoder's own words, made to fit into a line of ours.
-Error decoder_error(ImageType type) {
-    const char* reason = stbi_failure_reason();
-    if (reason == nullptr) reason = "unknown reason";
-    if (std::strcmp(reason, "Out of memory") == 0) return no_memory();
-    return Error::input(std::string("damaged ") + type_name(type) + " file (" + reason + ")");
-}
-
 Result<Image> decode_by_stb(Bytes bytes, const ImageHeader& header) {
-    // 16 bytes a pixel hold any layout that the decoder goes through (16-bit RGBA is 8) with room
-    // for doubling.
-    allocation_limit = pixel_count(header.width, header.height) * 16 + (std::size_t{1} << 20);
-    // A JPEG is asked for as RGB, which spares a pass; of the others the alpha must be seen.
-    const int wanted = header.type == ImageType::jpeg ? 3 : 0;
+    limit_allocations(header);
     int width = 0, height = 0, channels = 0;
     PixelBuffer pixels(stbi_load_from_memory(bytes.data(), static_cast<int>(bytes.size()), &width,
-                                             &height, &channels, wanted));
-    if (!pixels) return decoder_error(header.type);
+                                             &height, &channels, 0));
+    if (!pixels) return stb_error(type_name(header.type));
     if (width != header.width || height != header.height)
         return Error::input("damaged file (two sizes in it)");
-    if (wanted == 0 && channels != 3) return to_rgb(pixels, width, height, channels);
+    if (channels != 3) return to_rgb(pixels, width, height, channels);
     Image image;
     image.pixels = std::move(pixels);
     image.width = width;
@@ -154,11 +98,20 @@ Result<Image> decode_by_stb(Bytes bytes, const ImageHeader& header) {
     return image;
 }
 
-void append_bytes(void* context, void* data, int size) {
-    const auto* first = static_cast<const std::uint8_t*>(data);
-    auto* out = static_cast<ByteVector*>(context);
-    if (size == 1) return out->push_back(*first);  // as the JPEG writer gives nearly all of them
-    out->insert(out->end(), first, first + size);
+Result<Image> decode_photo(Bytes bytes, const ImageHeader& header, const ImageLimits& limits,
+                           std::string& note) {
+    JpegPicture picture;
+    JpegRequest request;
+    request.limits = limits;
+    if (const Result<> done = decode_jpeg(bytes, request, picture); !done) return done.error();
+    if (picture.width != header.width || picture.height != header.height)
+        return Error::input("damaged file (two sizes in it)");
+    if (!picture.damage.empty()) note = "damaged, part of it is guessed: " + picture.damage;
+    Image image;
+    image.pixels = std::move(picture.pixels);
+    image.width = picture.width;
+    image.height = picture.height;
+    return image;
 }
 
 }  // namespace
@@ -170,11 +123,13 @@ Result<DecodedImage> decode_image(Bytes bytes, const ImageLimits& limits) {
     }
     const Result<ImageHeader> header = inspect_image(bytes, limits);
     if (!header) return header.error();
-    Result<Image> image =
-        header->type == ImageType::pnm ? decode_pnm(bytes, *header) : decode_by_stb(bytes, *header);
+    DecodedImage result;
+    Result<Image> image = header->type == ImageType::jpeg
+                              ? decode_photo(bytes, *header, limits, result.note)
+                          : header->type == ImageType::pnm ? decode_pnm(bytes, *header)
+                                                           : decode_by_stb(bytes, *header);
     if (image) image = apply_orientation(std::move(*image), header->orientation);
     if (!image) return image.error();
-    DecodedImage result;
     result.image = std::move(*image);
     if (header->animated) result.note = "animation: only its first frame is used";
     return result;
@@ -231,7 +186,6 @@ Result<ImageFormat> format_of_name(const std::string& path) {
 }
 
 Result<ByteVector> encode_image(const Frame& frame, ImageFormat format) {
-    const int channels = frame.format == PixelFormat::gray8 ? 1 : 3;
     if (frame.format != PixelFormat::gray8 && frame.format != PixelFormat::rgb24)
         return Error::output("cannot write this pixel format");
     if (frame.width > 65535 || frame.height > 65535) {
@@ -239,12 +193,8 @@ Result<ByteVector> encode_image(const Frame& frame, ImageFormat format) {
             return Error::output("too large for a JPEG file; write PNG");
     }
     if (format == ImageFormat::png) return write_png(frame);
-    if (frame.stride_bytes != std::ptrdiff_t{frame.width} * channels)
-        return Error::output("cannot write rows with gaps as JPEG");
     ByteVector bytes;
-    if (stbi_write_jpg_to_func(append_bytes, &bytes, frame.width, frame.height, channels,
-                               frame.data, jpeg_quality) == 0)
-        return Error::memory("not enough memory for the JPEG file");
+    if (const Result<> done = encode_jpeg(frame, {}, bytes); !done) return done.error();
     return bytes;
 }
 

@@ -6,11 +6,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
 #include <span>
 #include <string>
 
+#include "host/codec/image.h"
 #include "host/codec/image_header.h"
 #include "host/files/file_io.h"
 #include "host/files/result.h"
@@ -18,29 +17,11 @@
 
 namespace mien::host {
 
-struct FreeDeleter {
-    void operator()(std::uint8_t* p) const noexcept { std::free(p); }
-};
-// from malloc, so never cleared in vain
-using PixelBuffer = std::unique_ptr<std::uint8_t[], FreeDeleter>;
-
-// Packed RGB, 3 bytes a pixel.
-struct Image {
-    PixelBuffer pixels;
-    int width = 0;
-    int height = 0;
-
-    std::size_t row_bytes() const { return static_cast<std::size_t>(width) * 3; }
-    Frame frame() const {
-        return {pixels.get(), width, height, static_cast<std::ptrdiff_t>(row_bytes()),
-                PixelFormat::rgb24};
-    }
-};
-
 struct DecodedImage {
     Image image;
-    std::string
-        note;  // what the user may want to know though it is no error: "animation: only its first frame is used"
+    // What the user may want to know though it is no error: "animation: only its first frame is
+    // used".
+    std::string note;
 };
 
 // Decodes JPEG (also CMYK), PNG, BMP, GIF (first frame) and PNM (P5, P6), and turns the picture as

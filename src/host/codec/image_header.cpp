@@ -39,22 +39,6 @@ Error corrupt(const char* type, const char* what) {
 }
 Error unsupported(std::string what) { return Error::input("cannot read " + std::move(what)); }
 
-Result<> check_size(std::uint64_t width, std::uint64_t height, const ImageLimits& limits,
-                    const char* type) {
-    if (width == 0 || height == 0) return corrupt(type, "a side is zero");
-    // The sides come first: they are below 2^41, and the limit on them keeps the product from
-    // overflowing.
-    const auto max_side = static_cast<std::uint64_t>(limits.max_side);
-    const bool side_ok = width <= max_side && height <= max_side;
-    if (side_ok && width * height <= limits.max_pixels) return {};
-    const std::string size = std::to_string(width) + " x " + std::to_string(height) + " pixels";
-    if (!side_ok)
-        return Error::input("too large: " + size + ", the limit is " + std::to_string(max_side) +
-                            " a side");
-    return Error::input("too large: " + size + ", the limit is " +
-                        std::to_string(limits.max_pixels / 1000000) + " million");
-}
-
 // ---- JPEG ----
 
 Result<> read_jpeg_frame(std::uint8_t marker, Bytes segment, const ImageLimits& limits,
@@ -406,6 +390,25 @@ Error not_a_picture(Bytes bytes) {
 }
 
 }  // namespace
+
+Result<> check_size(std::uint64_t width, std::uint64_t height, const ImageLimits& limits,
+                    const char* type) {
+    if (width == 0 || height == 0) return corrupt(type, "a side is zero");
+    // The sides come first: they are below 2^41, and the limit on them keeps the product from
+    // overflowing.
+    const auto max_side = static_cast<std::uint64_t>(limits.max_side);
+    const bool side_ok = width <= max_side && height <= max_side;
+    if (side_ok && width * height <= limits.max_pixels) return {};
+    const std::string size = std::to_string(width) + " x " + std::to_string(height) + " pixels";
+    if (!side_ok)
+        return Error::input("too large: " + size + ", the limit is " + std::to_string(max_side) +
+                            " a side");
+    return Error::input("too large: " + size + ", the limit is " +
+                        std::to_string(limits.max_pixels / 1000000) + " million");
+}
+
+// Of the file's kind, not of memory: the next image may be smaller.
+Error no_memory() { return Error::input("not enough memory for its pixels"); }
 
 Result<ImageHeader> inspect_image(Bytes bytes, const ImageLimits& limits) {
     using namespace std::string_view_literals;

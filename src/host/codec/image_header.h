@@ -36,6 +36,11 @@ struct ImageHeader {
 // damaged structure, sizes over the limits.
 Result<ImageHeader> inspect_image(std::span<const std::uint8_t> bytes, const ImageLimits& limits);
 
+// What every decoder says of sizes that are zero or over the limits, and without memory.
+Result<> check_size(std::uint64_t width, std::uint64_t height, const ImageLimits& limits,
+                    const char* type);
+Error no_memory();
+
 // Orientation tag of a TIFF block (the inside of EXIF); 1 when there is none or it makes no sense.
 int exif_orientation(std::span<const std::uint8_t> tiff);
 

@@ -5,6 +5,7 @@ import numpy as np
 import numpy.typing as npt
 
 version: str
+jpeg_library: str
 has_explain: bool
 explain_methods: Tuple[str, ...]
 

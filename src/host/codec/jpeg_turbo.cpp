@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT
+// JPEG by libjpeg-turbo (see jpeg.h). Its errors arrive by longjmp: the functions that call setjmp
+// hold no object with a destructor, and their callers allocate and clean up.
+#include <csetjmp>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "host/codec/jpeg.h"
+
+// clang-format off: they need FILE and size_t, and jerror.h needs jpeglib.h
+#include <jpeglib.h>
+#include <jerror.h>
+// clang-format on
+
+#ifndef LIBJPEG_TURBO_VERSION
+#error "this libjpeg is not libjpeg-turbo; configure with -DMIEN_TURBOJPEG=OFF"
+#endif
+#define MIEN_TEXT(version) #version
+#define MIEN_VERSION_TEXT(version) MIEN_TEXT(version)
+
+namespace mien::host {
+namespace {
+
+// Each scan of a progressive JPEG is a pass over the whole image; an attack has thousands
+// (image_header.cpp has the same limit).
+constexpr int max_scans = 300;
+
+struct Errors {
+    jpeg_error_mgr manager;  // first: libjpeg passes its address around
+    std::jmp_buf escape;
+    bool guessed;   // pixels are guessed: data ended too early or was out of step
+    bool bad_code;  // there are codes that mean nothing, so nothing behind them can be trusted
+    char text[JMSG_LENGTH_MAX];
+};
+Errors& errors_of(j_common_ptr info) { return *reinterpret_cast<Errors*>(info->err); }
+
+void on_error(j_common_ptr info) {
+    Errors& errors = errors_of(info);
+    info->err->format_message(info, errors.text);
+    std::longjmp(errors.escape, 1);
+}
+
+// Warnings that change no pixel: stray bytes between markers, and headers that break a rule which
+// the decoder does not need.
+bool is_harmless(int code) {
+    return code == JWRN_EXTRANEOUS_DATA || code == JWRN_JFIF_MAJOR || code == JWRN_ADOBE_XFORM ||
+           code == JWRN_NOT_SEQUENTIAL || code == JWRN_BOGUS_PROGRESSION;
+}
+
+void on_message(j_common_ptr info, int level) {
+    const int code = info->err->msg_code;
+    if (level >= 0 || is_harmless(code)) return;
+    Errors& errors = errors_of(info);
+    if (!errors.guessed) info->err->format_message(info, errors.text);
+    errors.guessed = true;
+    errors.bad_code = errors.bad_code || code == JWRN_HUFF_BAD_CODE;
+}
+
+void print_nothing(j_common_ptr) {}
+
+jpeg_error_mgr* quiet(Errors& errors) {
+    jpeg_std_error(&errors.manager);
+    errors.manager.error_exit = on_error;
+    errors.manager.emit_message = on_message;
+    errors.manager.output_message = print_nothing;
+    errors.guessed = errors.bad_code = false;
+    errors.text[0] = '\0';
+    return &errors.manager;
+}
+
+void on_progress(j_common_ptr info) {
+    const auto* decompress = reinterpret_cast<j_decompress_ptr>(info);
+    if (!info->is_decompressor || decompress->input_scan_number <= max_scans) return;
+    std::snprintf(errors_of(info).text, JMSG_LENGTH_MAX, "too many scans");
+    std::longjmp(errors_of(info).escape, 1);
+}
+
+// Settles what will be decoded: afterwards `info` has the size of the result.
+bool read_header(jpeg_decompress_struct& info, Errors& errors, std::span<const std::uint8_t> bytes,
+                 const JpegRequest& request) {
+    if (setjmp(errors.escape) != 0) return false;
+    jpeg_create_decompress(&info);
+    jpeg_mem_src(&info, bytes.data(), static_cast<unsigned long>(bytes.size()));
+    jpeg_read_header(&info, TRUE);
+    const J_COLOR_SPACE stored = info.jpeg_color_space;
+    if (stored == JCS_CMYK || stored == JCS_YCCK)
+        info.out_color_space = JCS_CMYK;
+    else if (stored == JCS_GRAYSCALE && request.pixels != JpegPixels::rgb)
+        info.out_color_space = JCS_GRAYSCALE;
+    else if (stored == JCS_YCbCr && request.pixels == JpegPixels::gray)
+        info.out_color_space = JCS_GRAYSCALE;
+    else if (stored == JCS_YCbCr && request.pixels == JpegPixels::ycbcr)
+        info.out_color_space = JCS_YCbCr;
+    else
+        info.out_color_space = JCS_RGB;
+    info.scale_num = 1;
+    info.scale_denom = static_cast<unsigned>(request.scale);
+    info.dct_method = JDCT_ISLOW;
+    jpeg_calc_output_dimensions(&info);
+    return true;
+}
+
+// `cmyk` is room for a row of 4 bytes per pixel, if that is what libjpeg gives; else null.
+bool read_pixels(jpeg_decompress_struct& info, Errors& errors, std::uint8_t* out,
+                 std::size_t row_bytes, std::uint8_t* cmyk) {
+    if (setjmp(errors.escape) != 0) return false;
+    jpeg_start_decompress(&info);
+    while (info.output_scanline < info.output_height) {
+        std::uint8_t* const row = out + row_bytes * info.output_scanline;
+        JSAMPROW line = cmyk != nullptr ? cmyk : row;
+        jpeg_read_scanlines(&info, &line, 1);
+        if (cmyk == nullptr) continue;
+        // As Adobe stores it, which everybody follows: 255 is no ink. Rounded to nearest.
+        for (std::size_t x = 0; x < info.output_width; ++x) {
+            const unsigned black = cmyk[4 * x + 3];
+            for (std::size_t c = 0; c < 3; ++c)
+                row[3 * x + c] = static_cast<std::uint8_t>((cmyk[4 * x + c] * black + 127) / 255);
+        }
+    }
+    jpeg_finish_decompress(&info);
+    return true;
+}
+
+bool write_pixels(jpeg_compress_struct& info, Errors& errors, const Frame& frame,
+                  const JpegSettings& settings, unsigned char*& data, unsigned long& bytes) {
+    if (setjmp(errors.escape) != 0) return false;
+    jpeg_create_compress(&info);
+    const bool gray = frame.format == PixelFormat::gray8;
+    info.image_width = static_cast<JDIMENSION>(frame.width);
+    info.image_height = static_cast<JDIMENSION>(frame.height);
+    info.input_components = gray ? 1 : 3;
+    info.in_color_space = gray ? JCS_GRAYSCALE : JCS_RGB;
+    jpeg_mem_dest(&info, &data, &bytes);
+    jpeg_set_defaults(&info);
+    jpeg_set_quality(&info, settings.quality, TRUE);
+    if (settings.full_color) info.comp_info[0].h_samp_factor = info.comp_info[0].v_samp_factor = 1;
+    info.dct_method = settings.fast ? JDCT_FASTEST : JDCT_ISLOW;
+    jpeg_start_compress(&info, TRUE);
+    while (info.next_scanline < info.image_height) {
+        const std::uint8_t* const row =
+            frame.data + static_cast<std::ptrdiff_t>(info.next_scanline) * frame.stride_bytes;
+        JSAMPROW line = const_cast<JSAMPROW>(row);
+        jpeg_write_scanlines(&info, &line, 1);
+    }
+    jpeg_finish_compress(&info);
+    return true;
+}
+
+// Frees what libjpeg holds, on every way out.
+struct Decompress {
+    jpeg_decompress_struct info{};
+    jpeg_progress_mgr progress{};
+    Errors errors;
+
+    Decompress() {
+        info.err = quiet(errors);
+        progress.progress_monitor = on_progress;
+    }
+    ~Decompress() { jpeg_destroy_decompress(&info); }
+    Decompress(const Decompress&) = delete;
+    Decompress& operator=(const Decompress&) = delete;
+
+    Error refused() const {
+        return Error::input(std::string("damaged JPEG file (") + errors.text + ")");
+    }
+};
+
+}  // namespace
+
+const char* jpeg_library() { return "libjpeg-turbo " MIEN_VERSION_TEXT(LIBJPEG_TURBO_VERSION); }
+
+Result<> decode_jpeg(std::span<const std::uint8_t> bytes, const JpegRequest& request,
+                     JpegPicture& out) {
+    Decompress jpeg;
+    jpeg_decompress_struct& info = jpeg.info;
+    if (!read_header(info, jpeg.errors, bytes, request)) return jpeg.refused();
+    info.progress = &jpeg.progress;  // not before: jpeg_create_decompress() clears it
+    if (const Result<> done =
+            check_size(info.image_width, info.image_height, request.limits, "JPEG");
+        !done)
+        return done;
+    out.width = static_cast<int>(info.output_width);
+    out.height = static_cast<int>(info.output_height);
+    out.kind = info.out_color_space == JCS_GRAYSCALE ? JpegPixels::gray
+               : info.out_color_space == JCS_YCbCr   ? JpegPixels::ycbcr
+                                                     : JpegPixels::rgb;
+    if (out.bytes() > out.capacity) {
+        out.capacity = 0;
+        out.pixels.reset();  // before the new block, so that both are never held at once
+        out.pixels = new_pixels(out.bytes());
+        if (!out.pixels) return no_memory();
+        out.capacity = out.bytes();
+    }
+    const std::size_t width = info.output_width;
+    PixelBuffer cmyk;
+    if (info.out_color_space == JCS_CMYK) {
+        cmyk = new_pixels(4 * width);
+        if (!cmyk) return no_memory();
+    }
+    const std::size_t row_bytes = out.kind == JpegPixels::gray ? width : 3 * width;
+    if (!read_pixels(info, jpeg.errors, out.pixels.get(), row_bytes, cmyk.get())) {
+        if (jpeg.errors.manager.msg_code == JERR_OUT_OF_MEMORY) return no_memory();
+        return jpeg.refused();
+    }
+    if (jpeg.errors.bad_code) return jpeg.refused();
+    out.damage = jpeg.errors.guessed ? jpeg.errors.text : "";
+    return {};
+}
+
+Result<> encode_jpeg(const Frame& frame, const JpegSettings& settings, ByteVector& out) {
+    jpeg_compress_struct info{};
+    Errors errors;
+    info.err = quiet(errors);
+    unsigned char* data = nullptr;
+    unsigned long bytes = 0;
+    const bool done = write_pixels(info, errors, frame, settings, data, bytes);
+    if (done) out.assign(data, data + bytes);
+    jpeg_destroy_compress(&info);
+    std::free(data);
+    if (!done) return Error::output(errors.text);
+    return {};
+}
+
+}  // namespace mien::host

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// How stb_image is built into the files that include it: as functions of that file alone, on bytes
+// in memory, with a bound on each allocation. The size of an image and whether it is whole has been
+// judged before (image_header.h); the bound stops the rest, such as streams that inflate too far.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "host/codec/image_header.h"
+
+namespace mien::host {
+namespace {
+
+// Largest block that the decoder may ask for, set for each image from its size.
+thread_local std::size_t allocation_limit = 0;
+
+// 16 bytes per pixel hold any layout that the decoder goes through (16-bit RGBA is 8) with room for
+// doubling.
+void limit_allocations(const ImageHeader& header) {
+    allocation_limit =
+        static_cast<std::size_t>(header.width) * static_cast<std::size_t>(header.height) * 16 +
+        (std::size_t{1} << 20);
+}
+
+// Cleared: the decoder reads tables and coefficients that a hostile file never sets, and the image
+// must neither depend on what was in memory before nor show it.
+void* limited_malloc(std::size_t bytes) {
+    return bytes <= allocation_limit ? std::calloc(bytes, 1) : nullptr;
+}
+[[maybe_unused]] void* limited_realloc(void* block, std::size_t bytes) {
+    return bytes <= allocation_limit ? std::realloc(block, bytes) : nullptr;
+}
+
+}  // namespace
+}  // namespace mien::host
+
+#define STBI_MALLOC(size) mien::host::limited_malloc(size)
+#define STBI_REALLOC(block, size) mien::host::limited_realloc(block, size)
+#define STBI_FREE(block) std::free(block)
+// bad input is no reason to end the program
+#define STBI_ASSERT(condition) static_cast<void>(sizeof(condition))
+#define STBI_NO_STDIO
+#define STBI_NO_LINEAR
+#define STBI_NO_HDR
+#define STBI_FAILURE_USERMSG
+#define STB_IMAGE_STATIC
+#define STB_IMAGE_IMPLEMENTATION
+// Third-party headers with unused functions and old habits; their warnings are not ours.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+#include <stb/stb_image.h>
+#pragma GCC diagnostic pop
+
+namespace mien::host {
+namespace {
+
+// The decoder's own words, made to fit into a line of ours.
+Error stb_error(const char* type) {
+    const char* reason = stbi_failure_reason();
+    if (reason == nullptr) reason = "unknown reason";
+    if (std::strcmp(reason, "Out of memory") == 0) return no_memory();
+    return Error::input(std::string("damaged ") + type + " file (" + reason + ")");
+}
+
+}  // namespace
+}  // namespace mien::host

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 #include <utility>
 
 #include "base/bytes.h"
@@ -63,7 +64,7 @@ std::vector<Kernels> tables() {
 }
 
 struct ConvShape {
-    int input_channels, kernel, stride, output_w, output_h, output_channels;
+    int input_channels, kernel_h, kernel_w, stride_y, stride_x, output_w, output_h, output_channels;
     bool nonnegative, relu;
 };
 
@@ -73,15 +74,15 @@ ByteVector pack(const std::vector<std::int8_t>& w, const ConvShape& s, const Con
     const int blocks = round_up(s.output_channels, layout.out_block) / layout.out_block;
     ByteVector out;
     for (int b = 0; b < blocks; ++b)
-        for (int ky = 0; ky < s.kernel; ++ky)
+        for (int ky = 0; ky < s.kernel_h; ++ky)
             for (int k = 0; k < run; k += layout.group)
                 for (int n = 0; n < layout.out_block; ++n)
                     for (int g = 0; g < layout.group; ++g) {
                         const int o = b * layout.out_block + n, at = k + g;
                         int v = 0;
-                        if (o < s.output_channels && at < s.kernel * s.input_channels)
+                        if (o < s.output_channels && at < s.kernel_w * s.input_channels)
                             v = w[static_cast<std::size_t>(
-                                (o * s.kernel + ky) * s.kernel * s.input_channels + at)];
+                                (o * s.kernel_h + ky) * s.kernel_w * s.input_channels + at)];
                         out.push_back(static_cast<std::uint8_t>(v));
                         if (layout.element_bytes == 2) out.push_back(v < 0 ? 255 : 0);
                     }
@@ -89,17 +90,17 @@ ByteVector pack(const std::vector<std::int8_t>& w, const ConvShape& s, const Con
 }
 
 void check_conv(const Kernels& kernels, const ConvShape& s, Random& random) {
-    const int input_w = (s.output_w - 1) * s.stride + s.kernel,
-              input_h = (s.output_h - 1) * s.stride + s.kernel;
+    const int input_w = (s.output_w - 1) * s.stride_x + s.kernel_w,
+              input_h = (s.output_h - 1) * s.stride_y + s.kernel_h;
     const ConvLayout& layout = kernels.net.conv_layout;
-    const int run = round_up(s.kernel * s.input_channels, layout.group);
+    const int run = round_up(s.kernel_w * s.input_channels, layout.group);
     const int padded = round_up(s.output_channels, channel_multiple),
               constants = round_up(padded, layout.out_block);
     const std::ptrdiff_t input_row = std::ptrdiff_t{input_w} * s.input_channels;
     GuardedBuffer input(static_cast<std::size_t>(input_row * input_h) + read_slack);
     fill(input.bytes(), input.size(), random, s.nonnegative);
     std::vector<std::int8_t> w(
-        static_cast<std::size_t>(s.output_channels * s.kernel * s.kernel * s.input_channels));
+        static_cast<std::size_t>(s.output_channels * s.kernel_h * s.kernel_w * s.input_channels));
     fill(w.data(), w.size(), random, false);
     const std::uint8_t lift = s.nonnegative ? std::uint8_t{0} : kernels.net.lift;
     const std::uint8_t output_lift = s.relu ? std::uint8_t{0} : kernels.net.lift;
@@ -112,21 +113,22 @@ void check_conv(const Kernels& kernels, const ConvShape& s, Random& random) {
     for (int n = 0; n < s.output_channels; ++n) {
         bias[static_cast<std::size_t>(n)] = random.between(-100000, 100000);
         scale[static_cast<std::size_t>(n)] =
-            random_scale(random, s.kernel * s.kernel * s.input_channels);
+            random_scale(random, s.kernel_h * s.kernel_w * s.input_channels);
     }
     std::vector<std::int32_t> lifted = bias;
     for (int n = 0; n < s.output_channels && !s.nonnegative; ++n)
-        for (int k = 0; k < s.kernel * s.kernel * s.input_channels; ++k)
+        for (int k = 0; k < s.kernel_h * s.kernel_w * s.input_channels; ++k)
             lifted[static_cast<std::size_t>(n)] -=
-                lift * w[static_cast<std::size_t>(n * s.kernel * s.kernel * s.input_channels + k)];
+                lift *
+                w[static_cast<std::size_t>(n * s.kernel_h * s.kernel_w * s.input_channels + k)];
     const std::ptrdiff_t output_row = std::ptrdiff_t{s.output_w} * padded;
     GuardedBuffer output(static_cast<std::size_t>(output_row * s.output_h));
     std::memset(output.data(), 0x55, output.size());
     const std::int8_t low = s.relu ? 0 : -127;
-    kernels.net.conv({input.bytes(), input_row, s.input_channels, s.kernel, run, s.stride, s.stride,
-                      s.output_h, s.output_w, padded, packed.data(), lifted.data(), scale.data(),
-                      output.bytes(), output_row, padded, low, s.nonnegative || lift != 0,
-                      output_lift});
+    kernels.net.conv({input.bytes(), input_row, s.input_channels, s.kernel_h, run, s.stride_y,
+                      s.stride_x, s.output_h, s.output_w, padded, packed.data(), lifted.data(),
+                      scale.data(), output.bytes(), output_row, padded, low,
+                      s.nonnegative || lift != 0, output_lift});
     flip(input, lift);
     flip(output, output_lift);
     int wrong = 0;
@@ -134,18 +136,18 @@ void check_conv(const Kernels& kernels, const ConvShape& s, Random& random) {
         for (int x = 0; x < s.output_w; ++x)
             for (int n = 0; n < padded; ++n) {
                 std::int64_t acc = bias[static_cast<std::size_t>(n)];
-                for (int ky = 0; n < s.output_channels && ky < s.kernel; ++ky)
-                    for (int k = 0; k < s.kernel * s.input_channels; ++k)
-                        acc += input.bytes()[(y * s.stride + ky) * input_row +
-                                             x * s.stride * s.input_channels + k] *
+                for (int ky = 0; n < s.output_channels && ky < s.kernel_h; ++ky)
+                    for (int k = 0; k < s.kernel_w * s.input_channels; ++k)
+                        acc += input.bytes()[(y * s.stride_y + ky) * input_row +
+                                             x * s.stride_x * s.input_channels + k] *
                                w[static_cast<std::size_t>(
-                                   (n * s.kernel + ky) * s.kernel * s.input_channels + k)];
+                                   (n * s.kernel_h + ky) * s.kernel_w * s.input_channels + k)];
                 wrong += output.bytes()[y * output_row + x * padded + n] !=
                          reference_requantise(acc, scale[static_cast<std::size_t>(n)], low);
             }
     CHECK_MESSAGE(wrong == 0, isa_name(kernels.isa), " conv in ", s.input_channels, " kernel ",
-                  s.kernel, " stride ", s.stride, " out ", s.output_w, "x", s.output_h, "x",
-                  s.output_channels);
+                  s.kernel_h, "x", s.kernel_w, " stride ", s.stride_y, "x", s.stride_x, " out ",
+                  s.output_w, "x", s.output_h, "x", s.output_channels);
 }
 
 }  // namespace
@@ -158,14 +160,28 @@ TEST_CASE("convolutions equal the reference on every instruction set") {
                 for (const int stride : {1, 2})
                     for (const int output_w : {1, 3, 4, 5, 8, 9, 11, 12, 21})
                         for (const int output_channels : {1, 7, 8, 9, 16, 24, 33, 64, 120})
-                            check_conv(
-                                kernels,
-                                {input_channels, kernel, stride, output_w, 2, output_channels,
-                                 random.between(0, 1) == 1, random.between(0, 1) == 1},
-                                random);
-        check_conv(kernels, {128, 1, 1, 4, 4, 128, false, false}, random);
-        check_conv(kernels, {128, 7, 1, 1, 1, 16, false, false}, random);
-        check_conv(kernels, {3, 7, 2, 13, 5, 16, true, true}, random);
+                            check_conv(kernels,
+                                       {input_channels, kernel, kernel, stride, stride, output_w, 2,
+                                        output_channels, random.between(0, 1) == 1,
+                                        random.between(0, 1) == 1},
+                                       random);
+        check_conv(kernels, {128, 1, 1, 1, 1, 4, 4, 128, false, false}, random);
+        check_conv(kernels, {128, 7, 7, 1, 1, 1, 1, 16, false, false}, random);
+        check_conv(kernels, {3, 7, 7, 2, 2, 13, 5, 16, true, true}, random);
+        // Neither kernels nor strides need to be square.
+        for (const int input_channels : {1, 3, 16})
+            for (const int output_w : {1, 5, 12})
+                for (const int output_channels : {7, 24, 64}) {
+                    const bool nonnegative = random.between(0, 1) == 1;
+                    check_conv(kernels,
+                               {input_channels, 5, 3, 2, 1, output_w, 2, output_channels,
+                                nonnegative, true},
+                               random);
+                    check_conv(kernels,
+                               {input_channels, 1, 4, 1, 3, output_w, 3, output_channels,
+                                nonnegative, false},
+                               random);
+                }
     }
 }
 
@@ -173,13 +189,14 @@ TEST_CASE("depthwise convolutions equal the reference on every instruction set")
     for (const Kernels& kernels : tables()) {
         Random random(12);
         for (const int channels : {8, 16, 24, 32, 40, 64, 72, 128})
-            for (const int kernel : {1, 2, 3, 5})
-                for (const int stride : {1, 2})
+            for (const auto& [kernel_h, kernel_w] :
+                 {std::pair{1, 1}, {2, 2}, {3, 3}, {5, 5}, {1, 3}, {5, 2}, {3, 4}})
+                for (const auto& [stride_y, stride_x] : {std::pair{1, 1}, {2, 2}, {1, 2}, {3, 1}})
                     for (const int output_w : {1, 2, 3, 5, 8, 17}) {
-                        const int output_h = random.between(1, 3), taps = kernel * kernel,
+                        const int output_h = random.between(1, 3), taps = kernel_h * kernel_w,
                                   pairs = (taps + 1) / 2;
-                        const int input_w = (output_w - 1) * stride + kernel,
-                                  input_h = (output_h - 1) * stride + kernel;
+                        const int input_w = (output_w - 1) * stride_x + kernel_w,
+                                  input_h = (output_h - 1) * stride_y + kernel_h;
                         const std::ptrdiff_t input_row = std::ptrdiff_t{input_w} * channels,
                                              output_row = std::ptrdiff_t{output_w} * channels;
                         GuardedBuffer input(static_cast<std::size_t>(input_row * input_h) +
@@ -206,7 +223,9 @@ TEST_CASE("depthwise convolutions equal the reference on every instruction set")
                             low == 0 ? std::uint8_t{0} : kernels.net.lift;
                         flip(input, lift);
                         const Depthwise3* const fast =
-                            kernel == 3 && stride == 1 ? kernels.net.depthwise3 : nullptr;
+                            kernel_h == 3 && kernel_w == 3 && stride_y == 1 && stride_x == 1
+                                ? kernels.net.depthwise3
+                                : nullptr;
                         GuardedBuffer packed3(fast != nullptr ? fast->packed_bytes(channels) : 1);
                         GuardedBuffer scratch(
                             fast != nullptr
@@ -217,10 +236,10 @@ TEST_CASE("depthwise convolutions equal the reference on every instruction set")
                                        lift, packed3.data());
                         kernels.net.depthwise({input.bytes(),
                                                input_row,
-                                               kernel,
-                                               kernel,
-                                               stride,
-                                               stride,
+                                               kernel_h,
+                                               kernel_w,
+                                               stride_y,
+                                               stride_x,
                                                output_h,
                                                output_w,
                                                channels,
@@ -245,14 +264,17 @@ TEST_CASE("depthwise convolutions equal the reference on every instruction set")
                                     for (int t = 0; t < taps; ++t)
                                         acc +=
                                             w[static_cast<std::size_t>(t * channels + c)] *
-                                            input.bytes()[(y * stride + t / kernel) * input_row +
-                                                          (x * stride + t % kernel) * channels + c];
+                                            input
+                                                .bytes()[(y * stride_y + t / kernel_w) * input_row +
+                                                         (x * stride_x + t % kernel_w) * channels +
+                                                         c];
                                     wrong += output.bytes()[y * output_row + x * channels + c] !=
                                              reference_requantise(
                                                  acc, scale[static_cast<std::size_t>(c)], low);
                                 }
                         CHECK_MESSAGE(wrong == 0, isa_name(kernels.isa), " depthwise ", channels,
-                                      " kernel ", kernel, " stride ", stride, " width ", output_w);
+                                      " kernel ", kernel_h, "x", kernel_w, " stride ", stride_y,
+                                      "x", stride_x, " width ", output_w);
                     }
     }
 }
@@ -261,38 +283,50 @@ TEST_CASE("pooling equals the reference on every instruction set") {
     for (const Kernels& kernels : tables()) {
         Random random(13);
         for (const int channels : {8, 16, 24, 32, 40, 64, 128})
-            for (const int kernel : {2, 3})
+            for (const auto& [kernel_h, kernel_w] : {std::pair{2, 2}, {3, 3}, {3, 2}, {1, 3}})
                 for (const int size : {1, 2, 5, 8, 9})
-                    for (const auto& places : {std::pair{0, 1}, {0, 2}, {0, 3}, {1, 1}, {1, 2}}) {
-                        const int pad = places.first, stride = places.second;
-                        const int output = (size + 2 * pad - kernel) / stride + 1;
-                        if (size + 2 * pad < kernel || (output - 1) * stride - pad >= size)
+                    for (const auto& [pad, stride_y, stride_x] : {std::tuple{0, 1, 1},
+                                                                  {0, 2, 2},
+                                                                  {0, 3, 3},
+                                                                  {1, 1, 1},
+                                                                  {1, 2, 2},
+                                                                  {0, 1, 2},
+                                                                  {1, 2, 1}}) {
+                        // No window may lie beside the map alone.
+                        const int width = size + 3;
+                        if (pad >= std::min(kernel_h, kernel_w) || size + 2 * pad < kernel_h ||
+                            width + 2 * pad < kernel_w)
                             continue;
-                        const std::ptrdiff_t input_row = std::ptrdiff_t{size} * channels,
-                                             output_row = std::ptrdiff_t{output} * channels;
+                        const int output_h = (size + 2 * pad - kernel_h) / stride_y + 1,
+                                  output_w = (width + 2 * pad - kernel_w) / stride_x + 1;
+                        if ((output_h - 1) * stride_y - pad >= size ||
+                            (output_w - 1) * stride_x - pad >= width)
+                            continue;
+                        const std::ptrdiff_t input_row = std::ptrdiff_t{width} * channels,
+                                             output_row = std::ptrdiff_t{output_w} * channels;
                         GuardedBuffer input(static_cast<std::size_t>(input_row * size) +
                                             read_slack);
                         fill(input.bytes(), input.size(), random, false);
                         flip(input, kernels.net.lift);
                         for (const bool maximum : {true, false}) {
-                            GuardedBuffer out(static_cast<std::size_t>(output_row * output));
+                            GuardedBuffer out(static_cast<std::size_t>(output_row * output_h));
                             const PoolArgs args = {
-                                input.bytes(), input_row,   size,       size,
-                                kernel,        kernel,      stride,     stride,
-                                pad,           pad,         output,     output,
+                                input.bytes(), input_row,   size,       width,
+                                kernel_h,      kernel_w,    stride_y,   stride_x,
+                                pad,           pad,         output_h,   output_w,
                                 channels,      out.bytes(), output_row, kernels.net.lift};
                             (maximum ? kernels.net.max_pool : kernels.net.avg_pool)(args);
                             flip(out, kernels.net.lift);
                             int wrong = 0;
-                            for (int y = 0; y < output; ++y)
-                                for (int x = 0; x < output; ++x)
+                            for (int y = 0; y < output_h; ++y)
+                                for (int x = 0; x < output_w; ++x)
                                     for (int c = 0; c < channels; ++c) {
                                         int best = -127, sum = 0, count = 0;
-                                        for (int ky = 0; ky < kernel; ++ky)
-                                            for (int kx = 0; kx < kernel; ++kx) {
-                                                const int iy = y * stride - pad + ky,
-                                                          ix = x * stride - pad + kx;
-                                                if (iy < 0 || iy >= size || ix < 0 || ix >= size)
+                                        for (int ky = 0; ky < kernel_h; ++ky)
+                                            for (int kx = 0; kx < kernel_w; ++kx) {
+                                                const int iy = y * stride_y - pad + ky,
+                                                          ix = x * stride_x - pad + kx;
+                                                if (iy < 0 || iy >= size || ix < 0 || ix >= width)
                                                     continue;
                                                 const int v = static_cast<std::int8_t>(
                                                     input.bytes()[iy * input_row + ix * channels +
@@ -311,8 +345,9 @@ TEST_CASE("pooling equals the reference on every instruction set") {
                                                  expected;
                                     }
                             CHECK_MESSAGE(wrong == 0, isa_name(kernels.isa),
-                                          maximum ? " max" : " avg", " pool ", size, " stride ",
-                                          stride, " channels ", channels);
+                                          maximum ? " max" : " avg", " pool ", size, " kernel ",
+                                          kernel_h, "x", kernel_w, " stride ", stride_y, "x",
+                                          stride_x, " channels ", channels);
                         }
                     }
     }

@@ -71,7 +71,7 @@ camera-vm: ## the camera against real V4L2 drivers in a virtual machine
 	sh tests/camera_vm.sh
 
 page-check: all ## the page of mien serve in headless Chromium; its screenshots in build/page-shots
-	$$(sh tests/page_venv.sh) tests/e2e/test_page.py --mien build/release/mien --shots build/page-shots
+	$$(sh tests/page_venv.sh) -m pytest -q tests/e2e/test_page.py --mien build/release/mien --shots build/page-shots
 
 container-check: ## build the container, run it as docs/SERVICE.md says, and see what it may do (docker or podman; minutes)
 	sh tests/container.sh

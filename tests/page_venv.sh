@@ -6,15 +6,15 @@
 set -eu
 cd "$(dirname "$0")/.."
 command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { echo "skipped: chromium is not installed" >&2; exit 77; }
-works() { "$1" -c "import playwright.sync_api, numpy, PIL, requests" 2>/dev/null; }
+works() { "$1" -c "import playwright.sync_api, numpy, PIL, requests, pytest" 2>/dev/null; }
 if [ -n "${PAGE_PYTHON:-}" ]; then
-    works "$PAGE_PYTHON" || { echo "page_venv: $PAGE_PYTHON lacks playwright, numpy, pillow or requests" >&2; exit 1; }
+    works "$PAGE_PYTHON" || { echo "page_venv: $PAGE_PYTHON lacks playwright, numpy, pillow, requests or pytest" >&2; exit 1; }
     echo "$PAGE_PYTHON"
     exit
 fi
 venv=$PWD/build/page-venv
 # Pinned: a new playwright must not change what the tests see.
-packages="playwright==1.65.2 numpy==2.4.6 pillow==13.0.0 requests==2.32.5"
+packages="playwright==1.65.2 numpy==2.4.6 pillow==13.0.0 requests==2.32.5 pytest==9.0.1"
 if [ "$(cat "$venv/packages" 2>/dev/null)" != "$packages" ] || ! works "$venv/bin/python"; then
     rm -rf "$venv"
     mkdir -p build

@@ -8,7 +8,7 @@ mien=${1:-build/release/mien}
 python=$(sh tests/page_venv.sh)
 echo "page: $(cat src/serve/page/page.html src/serve/page/page.css src/serve/page/page.js src/serve/page/device.js | wc -c) bytes (page.html, page.css, page.js, device.js), gzipped $(cat src/serve/page/page.html src/serve/page/page.css src/serve/page/page.js src/serve/page/device.js | gzip -9 | wc -c)"
 echo "load average: $(cut -d' ' -f1 /proc/loadavg)"
-"$python" tests/e2e/test_page.py --mien "$mien"
+"$python" -m pytest -q -s tests/e2e/test_page.py --mien "$mien"
 "$mien" serve --listen 127.0.0.1:8096 -q 2>/dev/null &
 service=$!
 trap 'kill $service 2>/dev/null || true' EXIT

@@ -2,28 +2,21 @@
 # SPDX-License-Identifier: MIT
 """Does mien see the same pixels in a JPEG as Pillow? Where both decode by libjpeg-turbo, every byte must be equal.
 
-Run as a test: `test_decoders.py --mien PROGRAM`; exit 77: nothing to compare. The images hold no
-face, so that `mien image --out` writes the decoded pixels as they are.
+The images hold no face, so that `mien image --out` writes the decoded pixels as they are.
 """
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
-try:
-    from PIL import Image, ImageOps, features
-except ModuleNotFoundError:
-    # tools/setup.sh installs Pillow for the distribution's own interpreter.
-    system = "/usr/bin/python3"
-    if os.path.exists(system) and "MIEN_NO_PILLOW" not in os.environ:
-        os.execve(system, [system, *sys.argv], {**os.environ, "MIEN_NO_PILLOW": "1"})
-    print("skipped: Pillow is not installed")
-    sys.exit(77)
+import pytest
+
+PIL = pytest.importorskip("PIL", reason="Pillow is not installed")
+from PIL import Image, ImageOps, features  # noqa: E402
+
+MIEN = os.environ["MIEN_TOOL"]
 
 
 def picture(width: int, height: int, mode: str = "RGB") -> Image.Image:
@@ -59,8 +52,7 @@ def cases() -> dict[str, bytes]:
     restarts = encoded(picture(90, 70), quality=85, restart_marker_blocks=2)
     if b"\xff\xdd" in restarts:
         found["restart markers"] = restarts
-    else:  # tests/wheel compares them in any case
-        print("skipped: this Pillow writes no restart markers")
+    # Else this Pillow writes no restart markers; tests/wheel compares them in any case.
     for orientation in range(1, 9):
         exif = Image.Exif()
         exif[0x0112] = orientation
@@ -72,43 +64,23 @@ def upright(jpeg: bytes) -> Image.Image:
     return ImageOps.exif_transpose(Image.open(io.BytesIO(jpeg))).convert("RGB")
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--mien", required=True)
-    program = parser.parse_args().mien
-    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
-    decoder = next(line.split(None, 1)[1]
-                   for line in version.stdout.splitlines() if line.startswith("JPEG"))
+@pytest.fixture(scope="module", autouse=True)
+def same_decoder() -> None:
+    version = subprocess.run([MIEN, "--version"], capture_output=True, text=True, check=True)
+    decoder = next(line.split(None, 1)[1] for line in version.stdout.splitlines() if line.startswith("JPEG"))
     if not decoder.startswith("libjpeg-turbo"):
-        print(f"skipped: {decoder} decodes JPEG here; its pixels differ by a level or two")
-        return 77
+        pytest.skip(f"{decoder} decodes JPEG here; its pixels differ by a level or two")
     if not features.check_feature("libjpeg_turbo"):
-        print("skipped: Pillow is not built with libjpeg-turbo")
-        return 77
-    failures = 0
-    tried = cases()
-    with tempfile.TemporaryDirectory() as folder:
-        for name, jpeg in tried.items():
-            expected = upright(jpeg)
-            source, seen = Path(folder, "in.jpg"), Path(folder, "seen.png")
-            source.write_bytes(jpeg)
-            done = subprocess.run([program, "image", source, "-o", seen, "-y"],
-                                  capture_output=True, text=True)
-            if done.returncode != 0 or "guessed" in done.stderr:
-                print(f"FAILED: {name}: exit {done.returncode}: {done.stderr.strip()}")
-                failures += 1
-                continue
-            got = Image.open(seen).convert("RGB")
-            if got.size != expected.size or got.tobytes() != expected.tobytes():
-                off = [abs(a - b) for a, b in zip(got.tobytes(), expected.tobytes())]
-                print(f"FAILED: {name}: {len(off) - off.count(0)} of {len(off)} values differ, "
-                      f"by up to {max(off)}")
-                failures += 1
-    theirs = features.version_feature("libjpeg_turbo")
-    print(f"{decoder} here, libjpeg-turbo {theirs} in Pillow: {len(tried)} images, "
-          f"{failures} differ")
-    return 1 if failures else 0
+        pytest.skip("Pillow is not built with libjpeg-turbo")
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@pytest.mark.parametrize(("name", "jpeg"), cases().items(), ids=lambda value: value if isinstance(value, str) else "")
+def test_pixels_are_pillows(name: str, jpeg: bytes, tmp_path: Path) -> None:
+    source, seen = tmp_path / "in.jpg", tmp_path / "seen.png"
+    source.write_bytes(jpeg)
+    done = subprocess.run([MIEN, "image", source, "-o", seen, "-y"], capture_output=True, text=True)
+    assert done.returncode == 0 and "guessed" not in done.stderr, done.stderr
+    expected, got = upright(jpeg), Image.open(seen).convert("RGB")
+    assert got.size == expected.size
+    off = [abs(a - b) for a, b in zip(got.tobytes(), expected.tobytes())]
+    assert max(off) == 0, f"{len(off) - off.count(0)} of {len(off)} values differ, by up to {max(off)}"

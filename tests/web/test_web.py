@@ -296,12 +296,10 @@ def browser_tests(arguments: argparse.Namespace, folder: Path) -> None:
         assert Path(waiting.value.path()).read_bytes()[:4] == b"\x89PNG"
         page.locator("#camera").click()
         expect(page.locator("#live-bars .bars")).to_be_visible(timeout=20000)
-        time.sleep(2)
+        page.wait_for_function("() => Number(document.body.dataset.frames) > 4", timeout=60000)
         memory = page.evaluate("() => document.body.dataset.memory")
         frames = int(page.evaluate("() => document.body.dataset.frames"))
-        time.sleep(4)
-        after = int(page.evaluate("() => document.body.dataset.frames"))
-        assert after > frames + 4, (frames, after)
+        page.wait_for_function(f"() => Number(document.body.dataset.frames) > {frames + 8}", timeout=60000)
         assert page.evaluate("() => document.body.dataset.memory") == memory, "memory grows with the frames"
         print("webcam on this device:", page.evaluate("() => document.body.dataset.fps + ' pictures a second, ' + document.body.dataset.latency + ' ms each'"))
         page.evaluate("() => document.getElementById('video').srcObject.getVideoTracks()[0].dispatchEvent(new Event('ended'))")

@@ -12,6 +12,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "host/clock.h"
+
 namespace mien::camera {
 namespace {
 
@@ -359,7 +361,7 @@ public:
         if (const int error = device_.call(VIDIOC_STREAMON, &type); error != 0)
             return start_error(error);
         streaming_ = true;
-        last_frame_ns_ = video::monotonic_ns();
+        last_frame_ns_ = host::monotonic_ns();
         return {};
     }
 
@@ -396,7 +398,7 @@ public:
                                       std::to_string(needed_) + " bytes): has the format changed?");
         }
         bad_frames_ = 0;
-        last_frame_ns_ = video::monotonic_ns();
+        last_frame_ns_ = host::monotonic_ns();
         const auto* data = static_cast<const std::uint8_t*>(mappings_[index].memory) + begin;
         packet = {mode_.layout, {data, used},       mode_.width, mode_.height,
                   mode_.stride, stamp(buffer.info), number_};
@@ -567,7 +569,7 @@ private:
         return video::Next::wait;
     }
     bool stalled() const {
-        return video::monotonic_ns() - last_frame_ns_ >
+        return host::monotonic_ns() - last_frame_ns_ >
                static_cast<std::uint64_t>(request_.stall_ms) * 1'000'000u;
     }
     std::string stall_text() const {
@@ -587,7 +589,7 @@ private:
     }
     // The driver's time stamp if it is of our clock and plausible, else now.
     static std::uint64_t stamp(const v4l2_buffer& buffer) {
-        const std::uint64_t now = video::monotonic_ns();
+        const std::uint64_t now = host::monotonic_ns();
         const bool monotonic =
             (buffer.flags & V4L2_BUF_FLAG_TIMESTAMP_MASK) == V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC;
         const std::uint64_t given =
@@ -628,7 +630,7 @@ public:
         first_number_ = number_ + 1;
         camera_.reset();
         wait_ms_ = first_wait_ms;
-        retry_ns_ = video::monotonic_ns() + static_cast<std::uint64_t>(wait_ms_) * 1'000'000u;
+        retry_ns_ = host::monotonic_ns() + static_cast<std::uint64_t>(wait_ms_) * 1'000'000u;
         last_text_ = "-";
         return video::Next::wait;
     }
@@ -641,7 +643,7 @@ private:
     static constexpr int first_wait_ms = 500, last_wait_ms = 10000;
 
     bool try_open(int timeout_ms) {
-        const std::uint64_t now = video::monotonic_ns();
+        const std::uint64_t now = host::monotonic_ns();
         if (now < retry_ns_) {
             calls_.wait(
                 -1, static_cast<int>(std::min<std::uint64_t>(static_cast<std::uint64_t>(timeout_ms),

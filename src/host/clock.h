@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The one clock for durations: it never goes back, whatever happens to the time of day.
+// The one clock for durations: it never goes back, whatever happens to the time of day. On Linux it
+// is CLOCK_MONOTONIC, by which drivers stamp the frames of cameras.
 #pragma once
 
 #include <chrono>

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <new>
 
+#include "host/clock.h"
 #include "host/codec/jpeg.h"
 #include "host/draw/heatmap.h"
 
@@ -23,7 +24,7 @@ class TrackerOwner {
 public:
     TrackerOwner(const TrackerConfig& config, const host::EngineOwner& weights, bool explain)
         : config_(config), weights_(weights) {
-        config_.engine.clock_ns = video::monotonic_ns;
+        config_.engine.clock_ns = host::monotonic_ns;
         config_.engine.class_maps = explain;
     }
     host::Result<> prepare(const Frame& frame) {
@@ -70,11 +71,11 @@ public:
                options.jpeg_scale}) {}
 
     LoopOutcome run() {
-        statistics_.begin_ns = video::monotonic_ns();
+        statistics_.begin_ns = host::monotonic_ns();
         const double cpu_before = cpu_seconds_now();
         while (step()) {
         }
-        statistics_.end_ns = video::monotonic_ns();
+        statistics_.end_ns = host::monotonic_ns();
         statistics_.cpu_seconds = cpu_seconds_now() - cpu_before;
         statistics_.dropped = source_.dropped();
         statistics_.sample_memory();
@@ -100,7 +101,7 @@ private:
         if (options_.max_frames > 0 && statistics_.frames >= options_.max_frames)
             return end(LoopEnd::limit);
         if (options_.max_seconds > 0 &&
-            ms(video::monotonic_ns() - statistics_.begin_ns) > options_.max_seconds * 1e3)
+            ms(host::monotonic_ns() - statistics_.begin_ns) > options_.max_seconds * 1e3)
             return end(LoopEnd::limit);
         video::Packet packet;
         switch (source_.next(packet, outputs_.window != nullptr ? 20 : wait_ms)) {
@@ -113,7 +114,7 @@ private:
     }
 
     bool use(const video::Packet& packet) {
-        const std::uint64_t begin = video::monotonic_ns();
+        const std::uint64_t begin = host::monotonic_ns();
         Frame frame;
         if (const host::Result<> done = decoder_.decode(packet, frame); !done) {
             // Says it once, counts the rest: a loose cable would fill a log otherwise.
@@ -125,14 +126,14 @@ private:
             return true;
         }
         damaged_ = 0;
-        const std::uint64_t decoded = video::monotonic_ns();
+        const std::uint64_t decoded = host::monotonic_ns();
         if (const host::Result<> done = tracking_.prepare(frame); !done)
             return end(LoopEnd::engine_failed, done.error().text);
         FrameResult result;
         if (const Status status = tracking_.tracker().process(frame, packet.time_ns, result.faces);
             status != Status::ok)
             return end(LoopEnd::engine_failed, message(status));
-        const std::uint64_t now = video::monotonic_ns();
+        const std::uint64_t now = host::monotonic_ns();
         const TrackerStats& stats = tracking_.tracker().stats();
         result.number = packet.number;
         result.time_ns = packet.time_ns;

@@ -25,6 +25,41 @@ void ycbcr_to_rgb(int y, int cb, int cr, std::uint8_t* out) {
     out[2] = byte(luma + 116130 * cb);
 }
 
+// Is the size possible, and are all rows there?
+host::Result<> check_plain(const Packet& packet, std::size_t row, std::size_t stride) {
+    if (packet.width < 1 || packet.height < 1 || packet.width > max_side ||
+        packet.height > max_side ||
+        static_cast<std::uint64_t>(packet.width) * static_cast<std::uint64_t>(packet.height) >
+            max_pixels) {
+        return host::Error::input("a frame cannot be " + std::to_string(packet.width) + " x " +
+                                  std::to_string(packet.height) + " pixels");
+    }
+    const std::size_t needed = packet_bytes(packet.layout, packet.width, packet.height, stride);
+    // The last row need not be padded.
+    if (stride < row || packet.bytes.size() + (stride - row) < needed)
+        return host::Error::input("short frame: " + std::to_string(packet.bytes.size()) + " of " +
+                                  std::to_string(needed) + " bytes");
+    return {};
+}
+
+// NV12 of the upper left width x height pixels (both even) of YU12, which has two chroma planes.
+void interleave_chroma(const Packet& yu12, int width, int height, std::vector<std::uint8_t>& out) {
+    const auto w = static_cast<std::size_t>(width), h = static_cast<std::size_t>(height),
+               rows = static_cast<std::size_t>(yu12.height);
+    const std::size_t stride = yu12.stride, chroma = (stride + 1) / 2;
+    const std::uint8_t *luma = yu12.bytes.data(), *u = luma + stride * rows,
+                       *v = u + chroma * ((rows + 1) / 2);
+    out.resize(w * h * 3 / 2);
+    for (std::size_t y = 0; y < h; ++y) std::memcpy(out.data() + y * w, luma + y * stride, w);
+    std::uint8_t* to = out.data() + w * h;
+    for (std::size_t y = 0; y < h / 2; ++y) {
+        for (std::size_t x = 0; x < w / 2; ++x) {
+            *to++ = u[y * chroma + x];
+            *to++ = v[y * chroma + x];
+        }
+    }
+}
+
 }  // namespace
 
 host::Result<> Decoder::decode(const Packet& packet, Frame& frame) {
@@ -76,25 +111,12 @@ host::Result<> Decoder::decode_picture(const Packet& packet, Frame& frame) {
 }
 
 host::Result<> Decoder::decode_plain(const Packet& packet, Frame& frame) {
-    if (packet.width < 1 || packet.height < 1 || packet.width > max_side ||
-        packet.height > max_side ||
-        static_cast<std::uint64_t>(packet.width) * static_cast<std::uint64_t>(packet.height) >
-            max_pixels) {
-        return host::Error::input("a frame cannot be " + std::to_string(packet.width) + " x " +
-                                  std::to_string(packet.height) + " pixels");
-    }
     const std::size_t row = row_bytes(packet.layout, packet.width);
-    const std::size_t stride = packet.stride != 0 ? packet.stride : row;
-    const std::size_t needed = packet_bytes(packet.layout, packet.width, packet.height, stride);
-    // The last row need not be padded.
-    if (stride < row || packet.bytes.size() + (stride - row) < needed)
-        return host::Error::input("short frame: " + std::to_string(packet.bytes.size()) + " of " +
-                                  std::to_string(needed) + " bytes");
-    packet_.stride = stride;
-    const auto step = static_cast<std::ptrdiff_t>(stride);
+    packet_.stride = packet.stride != 0 ? packet.stride : row;
+    if (const host::Result<> done = check_plain(packet, row, packet_.stride); !done) return done;
     const int even_width = packet.width & ~1, even_height = packet.height & ~1;
-    const std::uint8_t* data = packet.bytes.data();
-    frame = {data, packet.width, packet.height, step, PixelFormat::gray8};
+    frame = {packet.bytes.data(), packet.width, packet.height,
+             static_cast<std::ptrdiff_t>(packet_.stride), PixelFormat::gray8};
     switch (packet.layout) {
         case PixelLayout::yuyv:
         case PixelLayout::uyvy:
@@ -112,27 +134,12 @@ host::Result<> Decoder::decode_plain(const Packet& packet, Frame& frame) {
                 frame.width = even_width;
             }
             break;
-        case PixelLayout::yu12: {
-            if (!options_.engine_wants_color || even_width == 0 || even_height == 0) break;
-            const auto w = static_cast<std::size_t>(even_width),
-                       h = static_cast<std::size_t>(even_height);
-            const std::size_t chroma = (stride + 1) / 2,
-                              rows = (static_cast<std::size_t>(packet.height) + 1) / 2;
-            const std::uint8_t *u = data + stride * static_cast<std::size_t>(packet.height),
-                               *v = u + chroma * rows;
-            plane_.resize(w * h * 3 / 2);
-            for (std::size_t y = 0; y < h; ++y)
-                std::memcpy(plane_.data() + y * w, data + y * stride, w);
-            std::uint8_t* out = plane_.data() + w * h;
-            for (std::size_t y = 0; y < h / 2; ++y) {
-                for (std::size_t x = 0; x < w / 2; ++x) {
-                    *out++ = u[y * chroma + x];
-                    *out++ = v[y * chroma + x];
-                }
+        case PixelLayout::yu12:
+            if (options_.engine_wants_color && even_width > 0 && even_height > 0) {
+                interleave_chroma(packet_, even_width, even_height, plane_);
+                frame = {plane_.data(), even_width, even_height, even_width, PixelFormat::nv12};
             }
-            frame = {plane_.data(), even_width, even_height, even_width, PixelFormat::nv12};
             break;
-        }
         default: break;
     }
     return {};

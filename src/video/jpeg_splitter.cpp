@@ -22,76 +22,85 @@ void JpegSplitter::add(std::span<const std::uint8_t> bytes) {
 }
 
 std::span<const std::uint8_t> JpegSplitter::next() {
-    const auto have = [&](std::size_t n) { return at_ + n <= buffer_.size(); };
-    const auto give_up = [&] {  // no picture begins where it seemed to
-        skipped_ += 2;
-        begin_ += 2;
-        at_ = begin_;
-        state_ = State::start;
-    };
-    for (;;) {
+    while (state_ != State::whole) {
         if (state_ != State::start && at_ - begin_ > max_picture_bytes) give_up();
-        switch (state_) {
-            case State::start: {
-                while (have(2) && !(buffer_[at_] == 0xff && buffer_[at_ + 1] == marker_soi)) ++at_;
-                skipped_ += at_ - begin_;
-                begin_ = at_;
-                if (!have(2)) return {};
-                at_ += 2;
-                state_ = State::marker;
-                break;
-            }
-            case State::marker: {
-                if (!have(2)) return {};
-                if (buffer_[at_] != 0xff) {
-                    give_up();
-                    break;
-                }
-                const std::uint8_t marker = buffer_[at_ + 1];
-                if (marker == 0xff) {
-                    ++at_;
-                } else if (marker == marker_eoi) {
-                    at_ += 2;
-                    const std::span<const std::uint8_t> picture(buffer_.data() + begin_,
-                                                                at_ - begin_);
-                    begin_ = at_;
-                    state_ = State::start;
-                    return picture;
-                } else if (marker == marker_soi || marker == 0) {
-                    give_up();
-                } else if (stands_alone(marker)) {
-                    at_ += 2;
-                } else {
-                    state_ = State::segment;
-                }
-                break;
-            }
-            case State::segment: {
-                if (!have(4)) return {};
-                const std::size_t length = std::size_t{buffer_[at_ + 2]} << 8 | buffer_[at_ + 3];
-                if (length < 2) {
-                    give_up();
-                    break;
-                }
-                if (!have(2 + length)) return {};
-                state_ = buffer_[at_ + 1] == marker_sos ? State::scan : State::marker;
-                at_ += 2 + length;
-                break;
-            }
-            case State::scan: {
-                while (have(2) && (buffer_[at_] != 0xff || buffer_[at_ + 1] == 0 ||
-                                   is_restart(buffer_[at_ + 1]))) {
-                    const auto* found = static_cast<const std::uint8_t*>(
-                        std::memchr(buffer_.data() + at_ + 1, 0xff, buffer_.size() - at_ - 1));
-                    at_ = found != nullptr ? static_cast<std::size_t>(found - buffer_.data())
-                                           : buffer_.size();
-                }
-                if (!have(2)) return {};
-                state_ = State::marker;
-                break;
-            }
-        }
+        if (!step()) return {};
     }
+    const std::span<const std::uint8_t> picture(buffer_.data() + begin_, at_ - begin_);
+    begin_ = at_;
+    state_ = State::start;
+    return picture;
+}
+
+bool JpegSplitter::step() {
+    switch (state_) {
+        case State::start: return find_start();
+        case State::marker: return read_marker();
+        case State::segment: return skip_segment();
+        case State::scan: return skip_scan();
+        case State::whole: break;
+    }
+    return true;
+}
+
+void JpegSplitter::give_up() {
+    skipped_ += 2;
+    begin_ += 2;
+    at_ = begin_;
+    state_ = State::start;
+}
+
+bool JpegSplitter::find_start() {
+    while (has(2) && !(buffer_[at_] == 0xff && buffer_[at_ + 1] == marker_soi)) ++at_;
+    skipped_ += at_ - begin_;
+    begin_ = at_;
+    if (!has(2)) return false;
+    at_ += 2;
+    state_ = State::marker;
+    return true;
+}
+
+bool JpegSplitter::read_marker() {
+    if (!has(2)) return false;
+    const std::uint8_t marker = buffer_[at_ + 1];
+    if (buffer_[at_] != 0xff || marker == marker_soi || marker == 0) {
+        give_up();
+    } else if (marker == 0xff) {  // padding
+        ++at_;
+    } else if (marker == marker_eoi) {
+        at_ += 2;
+        state_ = State::whole;
+    } else if (stands_alone(marker)) {
+        at_ += 2;
+    } else {
+        state_ = State::segment;
+    }
+    return true;
+}
+
+bool JpegSplitter::skip_segment() {
+    if (!has(4)) return false;
+    const std::size_t length = std::size_t{buffer_[at_ + 2]} << 8 | buffer_[at_ + 3];
+    if (length < 2) {
+        give_up();
+        return true;
+    }
+    if (!has(2 + length)) return false;
+    state_ = buffer_[at_ + 1] == marker_sos ? State::scan : State::marker;
+    at_ += 2 + length;
+    return true;
+}
+
+bool JpegSplitter::skip_scan() {
+    while (has(2) &&
+           (buffer_[at_] != 0xff || buffer_[at_ + 1] == 0 || is_restart(buffer_[at_ + 1]))) {
+        const auto* found = static_cast<const std::uint8_t*>(
+            std::memchr(buffer_.data() + at_ + 1, 0xff, buffer_.size() - at_ - 1));
+        at_ = found != nullptr ? static_cast<std::size_t>(found - buffer_.data()) : buffer_.size();
+    }
+    if (!has(2)) return false;
+    state_ = State::marker;
+    return true;
 }
 
 }  // namespace mien::video

@@ -2,7 +2,6 @@
 #include "video/source.h"
 
 #include <array>
-#include <ctime>
 
 namespace mien::video {
 namespace {
@@ -71,13 +70,6 @@ std::size_t packet_bytes(PixelLayout layout, int width, int height, std::size_t 
     if (layout == PixelLayout::nv12) return row * h + row * ((h + 1) / 2);
     if (layout == PixelLayout::yu12) return row * h + 2 * ((row + 1) / 2) * ((h + 1) / 2);
     return row * h;
-}
-
-std::uint64_t monotonic_ns() {
-    struct timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u +
-           static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 }  // namespace mien::video

@@ -76,8 +76,6 @@ constexpr int max_side = 1 << 15;  // of the engine's frames
 // of a frame of a film: 8192 x 8192
 constexpr std::uint64_t max_pixels = std::uint64_t{1} << 26;
 
-std::uint64_t monotonic_ns();
-
 // ---- streams: raw pixels, motion JPEG, YUV4MPEG2 ----
 
 struct StreamOptions {

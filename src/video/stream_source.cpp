@@ -12,6 +12,7 @@
 #include <cstring>
 #include <vector>
 
+#include "host/clock.h"
 #include "video/jpeg_splitter.h"
 #include "video/source.h"
 
@@ -253,7 +254,7 @@ private:
     }
 
     std::uint64_t stamp() const {
-        return options_.live ? monotonic_ns()
+        return options_.live ? host::monotonic_ns()
                              : static_cast<std::uint64_t>(
                                    std::llround(static_cast<double>(number_) * 1e9 / fps_));
     }

@@ -558,7 +558,7 @@ NB_MODULE(_engine, module) {
     using mien::PixelFormat;
     module.doc() = "The engine, for mien/*.py. Nothing here is an interface to rely on.";
     module.attr("version") = MIEN_VERSION;
-    module.attr("jpeg_library") = host::jpeg_library();
+    module.attr("jpeg_library") = mien::host::jpeg_library();
     nb::exception<WeightsProblem>(module, "WeightsProblem");
     nb::exception<PictureProblem>(module, "PictureProblem");
 #ifdef MIEN_HAS_EXPLAIN

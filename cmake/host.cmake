@@ -21,8 +21,8 @@ find_path(STB_INCLUDE_DIR stb/stb_image.h REQUIRED)
 find_package(nlohmann_json REQUIRED)
 
 # One JPEG decoder for all that is read: libjpeg-turbo, as a static library where there is one, so
-# that the programs can be copied to other machines. Tried out, for there are other libjpegs, and
-# libraries of other processors.
+# that the programs can be copied to other machines. Tried out, for there are other libjpegs,
+# libraries of other processors, and static ones that a Python module cannot hold.
 if(MIEN_TURBOJPEG)
   find_path(MIEN_JPEG_INCLUDE_DIR jpeglib.h)
   find_path(MIEN_JPEG_CONFIG_DIR jconfig.h PATH_SUFFIXES ${CMAKE_LIBRARY_ARCHITECTURE})
@@ -32,16 +32,31 @@ if(MIEN_TURBOJPEG AND MIEN_JPEG_INCLUDE_DIR AND MIEN_JPEG_CONFIG_DIR AND MIEN_JP
   include(CheckCXXSourceCompiles)
   set(CMAKE_REQUIRED_INCLUDES ${MIEN_JPEG_INCLUDE_DIR} ${MIEN_JPEG_CONFIG_DIR})
   set(CMAKE_REQUIRED_LIBRARIES ${MIEN_JPEG_LIBRARY})
+  if(MIEN_BUILD_PYTHON AND CMAKE_SYSTEM_NAME STREQUAL "Linux")
+    set(CMAKE_REQUIRED_FLAGS -fPIC)
+    set(CMAKE_REQUIRED_LINK_OPTIONS -shared -Wl,--exclude-libs,ALL)
+  endif()
   check_cxx_source_compiles("
     #include <cstdio>
     #include <jpeglib.h>
     #ifndef LIBJPEG_TURBO_VERSION
     #error another libjpeg
     #endif
-    int main() { jpeg_decompress_struct info{}; jpeg_create_decompress(&info); }"
-    MIEN_HAS_TURBOJPEG)
-  unset(CMAKE_REQUIRED_INCLUDES)
-  unset(CMAKE_REQUIRED_LIBRARIES)
+    int main() {
+      jpeg_decompress_struct in{};
+      jpeg_create_decompress(&in);
+      jpeg_mem_src(&in, nullptr, 0);
+      jpeg_read_header(&in, TRUE);
+      jpeg_start_decompress(&in);
+      jpeg_read_scanlines(&in, nullptr, 1);
+      jpeg_compress_struct out{};
+      jpeg_create_compress(&out);
+      jpeg_start_compress(&out, TRUE);
+      jpeg_write_scanlines(&out, nullptr, 1);
+    }" MIEN_HAS_TURBOJPEG)
+  foreach(name INCLUDES LIBRARIES FLAGS LINK_OPTIONS)
+    unset(CMAKE_REQUIRED_${name})
+  endforeach()
 endif()
 
 file(GLOB host_sources CONFIGURE_DEPENDS src/host/*/*.cpp)

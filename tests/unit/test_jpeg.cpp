@@ -194,3 +194,17 @@ TEST_CASE("jpeg: wrong codes are refused, missing data is mentioned") {
     if (is_turbo) CHECK(shown->note.find("damaged") != std::string::npos);
     CHECK(std::abs(shown->image.pixels[3 * 10] - 50) < 12);
 }
+
+TEST_CASE("jpeg: bytes that no pixel needs are mentioned for photos, and are no damage") {
+    ByteVector jpeg = small_jpeg();
+    const JpegPicture whole = decoded(jpeg);
+    CHECK(whole.leftover.empty());
+    jpeg.insert(jpeg.end() - 2, 40, 0x55);
+    const JpegPicture padded = decoded(jpeg);
+    CHECK(equal(padded, whole));
+    CHECK(padded.damage.empty());
+    CHECK(padded.leftover.empty() == !is_turbo);
+    const auto photo = decode_image(jpeg);
+    REQUIRE(photo);
+    CHECK(photo->note == (is_turbo ? "may be damaged (" + padded.leftover + ")" : ""));
+}

@@ -344,7 +344,7 @@ def test_no_foreign_libraries() -> None:
     from mien import _engine
 
     data = Path(_engine.__file__).read_bytes()
-    assert b"libstdc++.so" not in data and b"libjpeg" not in data
+    assert b"libstdc++.so" not in data and b"libjpeg.so" not in data
     ctypes.CDLL(_engine.__file__)
 
 

@@ -106,7 +106,10 @@ Result<Image> decode_photo(Bytes bytes, const ImageHeader& header, const ImageLi
     if (const Result<> done = decode_jpeg(bytes, request, picture); !done) return done.error();
     if (picture.width != header.width || picture.height != header.height)
         return Error::input("damaged file (two sizes in it)");
-    if (!picture.damage.empty()) note = "damaged, part of it is guessed: " + picture.damage;
+    if (!picture.damage.empty())
+        note = "damaged, part of it is guessed (" + picture.damage + ")";
+    else if (!picture.leftover.empty())
+        note = "may be damaged (" + picture.leftover + ")";
     Image image;
     image.pixels = std::move(picture.pixels);
     image.width = picture.width;

@@ -40,6 +40,9 @@ struct JpegPicture {
     JpegPixels kind = JpegPixels::rgb;
     // Not empty: part of the data was missing or wrong, and the decoder guessed pixels.
     std::string damage;
+    // Not empty: bytes of a scan that no pixel needed. Cameras pad; in a photo it is a sign that the
+    // data is out of step. Only libjpeg-turbo tells.
+    std::string leftover;
 
     std::size_t bytes() const {
         return static_cast<std::size_t>(width) * static_cast<std::size_t>(height) *

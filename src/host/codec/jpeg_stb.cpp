@@ -68,6 +68,7 @@ Result<> decode_jpeg(std::span<const std::uint8_t> bytes, const JpegRequest& req
         return Error::input("damaged file (two sizes in it)");
     out.kind = JpegPixels::rgb;
     out.damage.clear();
+    out.leftover.clear();
     out.width = (width + request.scale - 1) / request.scale;
     out.height = (height + request.scale - 1) / request.scale;
     if (request.scale == 1) {

@@ -4,7 +4,10 @@
 #include <csetjmp>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <iterator>
 #include <string>
+#include <string_view>
 
 #include "host/codec/jpeg.h"
 
@@ -26,22 +29,46 @@ namespace {
 // (image_header.cpp has the same limit).
 constexpr int max_scans = 300;
 
+// libjpeg's messages by code; "%s" or "%d" stand for parameters. Together with the error manager
+// below they keep the file of jpeg_std_error() out of the program: it prints to stderr, and in
+// static libraries built for programs alone that cannot be linked into a Python module.
+#define JCOPYRIGHT_SHORT ""  // of a header that is not installed
+#define JVERSION ""
+constexpr const char* messages[] = {
+#define JMESSAGE(code, text) text,
+#include <jerror.h>
+};
+
 struct Errors {
     jpeg_error_mgr manager;  // first: libjpeg passes its address around
     std::jmp_buf escape;
     bool guessed;   // pixels are guessed: data ended too early or was out of step
     bool bad_code;  // there are codes that mean nothing, so nothing behind them can be trusted
     char text[JMSG_LENGTH_MAX];
+    char leftover[JMSG_LENGTH_MAX];  // not empty: bytes that no pixel needed
 };
 Errors& errors_of(j_common_ptr info) { return *reinterpret_cast<Errors*>(info->err); }
 
+void format_message(j_common_ptr info, char* out) {
+    const auto code = static_cast<std::size_t>(info->err->msg_code);
+    const char* text = messages[code < std::size(messages) ? code : std::size_t{JMSG_NOMESSAGE}];
+    const std::string_view prefix = "Corrupt JPEG data: ";  // ours say "damaged"
+    if (std::string_view(text).starts_with(prefix)) text += prefix.size();
+    const auto& values = info->err->msg_parm;
+    if (std::strstr(text, "%s") != nullptr)
+        std::snprintf(out, JMSG_LENGTH_MAX, text, values.s);
+    else
+        std::snprintf(out, JMSG_LENGTH_MAX, text, values.i[0], values.i[1], values.i[2],
+                      values.i[3], values.i[4], values.i[5], values.i[6], values.i[7]);
+}
+
 void on_error(j_common_ptr info) {
     Errors& errors = errors_of(info);
-    info->err->format_message(info, errors.text);
+    format_message(info, errors.text);
     std::longjmp(errors.escape, 1);
 }
 
-// Warnings that change no pixel: stray bytes between markers, and headers that break a rule which
+// Warnings that change no pixel: stray bytes before a marker, and headers that break a rule which
 // the decoder does not need.
 bool is_harmless(int code) {
     return code == JWRN_EXTRANEOUS_DATA || code == JWRN_JFIF_MAJOR || code == JWRN_ADOBE_XFORM ||
@@ -50,22 +77,33 @@ bool is_harmless(int code) {
 
 void on_message(j_common_ptr info, int level) {
     const int code = info->err->msg_code;
-    if (level >= 0 || is_harmless(code)) return;
+    if (level >= 0) return;
     Errors& errors = errors_of(info);
-    if (!errors.guessed) info->err->format_message(info, errors.text);
+    const bool in_scan =
+        info->is_decompressor && reinterpret_cast<j_decompress_ptr>(info)->input_scan_number > 0;
+    if (code == JWRN_EXTRANEOUS_DATA && in_scan) format_message(info, errors.leftover);
+    if (is_harmless(code)) return;
+    if (!errors.guessed) format_message(info, errors.text);
     errors.guessed = true;
     errors.bad_code = errors.bad_code || code == JWRN_HUFF_BAD_CODE;
 }
 
 void print_nothing(j_common_ptr) {}
 
+void reset_messages(j_common_ptr info) {
+    info->err->num_warnings = 0;
+    info->err->msg_code = 0;
+}
+
 jpeg_error_mgr* quiet(Errors& errors) {
-    jpeg_std_error(&errors.manager);
+    errors.manager = {};
     errors.manager.error_exit = on_error;
     errors.manager.emit_message = on_message;
     errors.manager.output_message = print_nothing;
+    errors.manager.format_message = format_message;
+    errors.manager.reset_error_mgr = reset_messages;
     errors.guessed = errors.bad_code = false;
-    errors.text[0] = '\0';
+    errors.text[0] = errors.leftover[0] = '\0';
     return &errors.manager;
 }
 
@@ -205,6 +243,7 @@ Result<> decode_jpeg(std::span<const std::uint8_t> bytes, const JpegRequest& req
     }
     if (jpeg.errors.bad_code) return jpeg.refused();
     out.damage = jpeg.errors.guessed ? jpeg.errors.text : "";
+    out.leftover = jpeg.errors.leftover;
     return {};
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Does mien see the same pixels in a JPEG as Pillow? Where both decode by libjpeg-turbo, every byte must be equal.
+"""Does mien see the same pixels in a JPEG as Pillow? Where both decode by libjpeg-turbo, every byte
+must be equal; stb_image may be a few levels off.
 
 The images hold no face, so that `mien image --out` writes the decoded pixels as they are.
 """
@@ -64,23 +65,26 @@ def upright(jpeg: bytes) -> Image.Image:
     return ImageOps.exif_transpose(Image.open(io.BytesIO(jpeg))).convert("RGB")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def same_decoder() -> None:
-    version = subprocess.run([MIEN, "--version"], capture_output=True, text=True, check=True)
-    decoder = next(line.split(None, 1)[1] for line in version.stdout.splitlines() if line.startswith("JPEG"))
-    if not decoder.startswith("libjpeg-turbo"):
-        pytest.skip(f"{decoder} decodes JPEG here; its pixels differ by a level or two")
+@pytest.fixture(scope="module")
+def decoder() -> str:
     if not features.check_feature("libjpeg_turbo"):
         pytest.skip("Pillow is not built with libjpeg-turbo")
+    version = subprocess.run([MIEN, "--version"], capture_output=True, text=True, check=True)
+    return next(line.split()[1] for line in version.stdout.splitlines() if line.startswith("JPEG"))
 
 
-@pytest.mark.parametrize(("name", "jpeg"), cases().items(), ids=lambda value: value if isinstance(value, str) else "")
-def test_pixels_are_pillows(name: str, jpeg: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "jpeg"), cases().items(),
+                         ids=lambda value: value if isinstance(value, str) else "")
+def test_pixels_are_pillows(name: str, jpeg: bytes, decoder: str, tmp_path: Path) -> None:
     source, seen = tmp_path / "in.jpg", tmp_path / "seen.png"
     source.write_bytes(jpeg)
     done = subprocess.run([MIEN, "image", source, "-o", seen, "-y"], capture_output=True, text=True)
-    assert done.returncode == 0 and "guessed" not in done.stderr, done.stderr
+    assert done.returncode == 0 and "damaged" not in done.stderr, done.stderr
     expected, got = upright(jpeg), Image.open(seen).convert("RGB")
     assert got.size == expected.size
     off = [abs(a - b) for a, b in zip(got.tobytes(), expected.tobytes())]
-    assert max(off) == 0, f"{len(off) - off.count(0)} of {len(off)} values differ, by up to {max(off)}"
+    differ = f"{len(off) - off.count(0)} of {len(off)} values differ, by up to {max(off)}"
+    if decoder == "libjpeg-turbo":
+        assert max(off) == 0, differ
+    else:  # stb_image; beside the right edge of 4:2:2 it takes the wrong neighbor's color
+        assert sum(off) < len(off) and (max(off) <= 3 or "4:2:2" in name), differ

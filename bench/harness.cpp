@@ -206,11 +206,11 @@ const Cascade& default_cascade() {
     return cascade;
 }
 const Model& default_emotion() {
-    static const Model model = opened<Model>(host::embedded_emotion(), "emotion");
+    static const Model model = opened<Model>(host::embedded_network(Head::emotion), "emotion");
     return model;
 }
 const Model& default_gender() {
-    static const Model model = opened<Model>(host::embedded_gender(), "gender");
+    static const Model model = opened<Model>(host::embedded_network(Head::gender), "gender");
     return model;
 }
 

@@ -55,7 +55,9 @@ int main(int argc, char** argv) {
     if (detector_work)
         need(Cascade::open(host::embedded_cascade(), cascade));
     else
-        need(Model::open(emotion_work ? host::embedded_emotion() : host::embedded_gender(), model));
+        need(Model::open(emotion_work ? host::embedded_network(Head::emotion)
+                                      : host::embedded_network(Head::gender),
+                         model));
     const Cascade* used_cascade = detector_work ? &cascade : nullptr;
     const Model* emotion = emotion_work ? &model : nullptr;
     const Model* gender = gender_work ? &model : nullptr;

@@ -14,12 +14,14 @@ void add_weights_options(CLI::App& app, EngineOptions& options, bool with_cascad
     host::EngineSetup& setup = options.setup;
     setup.cascade.use = with_cascade;
     const char* group = "Weights (default: those inside the program)";
-    app.add_option("--emotion", setup.emotion.path, "Expression network, a .mien file")
-        ->type_name("FILE")
-        ->group(group);
-    app.add_option("--gender", setup.gender.path, "Gender network, a .mien file")
-        ->type_name("FILE")
-        ->group(group);
+    for (const Head head : named_heads) {
+        std::string title = host::head_title(head);
+        title[0] = static_cast<char>(title[0] - 'a' + 'A');
+        app.add_option(std::string("--") + head_name(head), setup.heads[head].path,
+                       title + " network, a .mien file")
+            ->type_name("FILE")
+            ->group(group);
+    }
     if (with_cascade) {
         app.add_option("--cascade", setup.cascade.path, "Face detector, a .mien file")
             ->type_name("FILE")
@@ -107,7 +109,7 @@ std::unique_ptr<host::EngineOwner> open_engine(EngineOptions& options, int& exit
         return nullptr;
     }
     if (!find_isa(options.isa, options.setup.config.isa)) return nullptr;
-    if (options.no_gender) options.setup.gender.use = false;
+    if (options.no_gender) options.setup.heads[Head::gender].use = false;
     if (options.setup.cascade.use && options.threads != 1) {
         options.pool = std::make_unique<ThreadPool>(options.threads);
         options.setup.config.executor = options.pool->executor();

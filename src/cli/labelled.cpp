@@ -24,15 +24,14 @@ std::unique_ptr<host::EngineOwner> open_network(const LabelledOptions& options, 
     engine_options.isa = options.isa;
     engine_options.threads = 1;
     engine_options.setup.cascade.use = false;
-    engine_options.setup.emotion.use = !options.gender;
-    engine_options.setup.gender.use = options.gender;
-    (options.gender ? engine_options.setup.gender : engine_options.setup.emotion).path =
-        options.model;
+    for (const Head head : named_heads)
+        engine_options.setup.heads[head].use = head == options.head();
+    engine_options.setup.heads[options.head()].path = options.model;
     return open_engine(engine_options, exit_code);
 }
 
 const host::HeadInfo& head_of(const LabelledOptions& options, const host::EngineOwner& engine) {
-    return options.gender ? engine.info().gender : engine.info().emotion;
+    return engine.info()[options.head()];
 }
 
 int read_faces(const LabelledOptions& options, host::LabelledFaces& faces,
@@ -51,8 +50,7 @@ int read_faces(const LabelledOptions& options, host::LabelledFaces& faces,
         host::ImageReport report;
         if (const host::Result<> done = engine.classify_crop(*frame, report); !done)
             return complain(faces.name(i), done.error());
-        const host::FaceReport& face = report.faces[0];
-        visit(i, (options.gender ? face.gender : face.emotion).probabilities);
+        visit(i, report.faces[0][options.head()].probabilities);
     }
     show_progress("");
     return exit_done;

@@ -18,6 +18,8 @@ namespace mien::cli {
 struct LabelledOptions {
     std::string data, model, split = "all", isa = "best";
     bool gender = false, json = false, overwrite = false, quiet = false;
+
+    Head head() const { return gender ? Head::gender : Head::emotion; }
 };
 // --model, --gender and --split.
 void add_network_options(CLI::App& app, LabelledOptions& options);

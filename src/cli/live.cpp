@@ -131,11 +131,6 @@ bool write_patiently(std::string_view text) {
     return true;
 }
 
-bool wants_color(const host::EngineOwner& engine) {
-    return (engine.emotion() != nullptr && engine.emotion()->input_channels() == 3) ||
-           (engine.gender() != nullptr && engine.gender()->input_channels() == 3);
-}
-
 live::LoopOptions loop_options(const LiveOptions& options, const std::string& name) {
     live::LoopOptions loop;
     loop.source_name = name;
@@ -155,8 +150,8 @@ live::LoopOptions loop_options(const LiveOptions& options, const std::string& na
 }
 
 host::Result<> check_style(const LiveOptions& options, const host::EngineOwner& engine) {
-    if (options.style != "explain" ||
-        (engine.emotion() != nullptr && engine.emotion()->class_map_size().count() > 0))
+    const Model* const model = engine.model(Head::emotion);
+    if (options.style != "explain" || (model != nullptr && model->class_map_size().count() > 0))
         return {};
     return host::Error::usage(
         "the expression network does not end in a mean over positions, so it has no class "
@@ -183,7 +178,7 @@ int open_all(const LiveOptions& options, const std::string& name, const host::En
     if (!options.mjpeg.empty()) {
         if (const int code = out.view.start(options.mjpeg); code != exit_done) return code;
     }
-    auto source = open(wants_color(engine));
+    auto source = open(engine.wants_color());
     if (!source) return complain(name == "-" ? "standard input" : name, source.error());
     out.source = std::move(*source);
     out.view.announce();

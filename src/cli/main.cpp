@@ -60,12 +60,17 @@ std::string embedded_name(std::span<const std::uint8_t> bytes) {
 }
 
 std::string version_text() {
+    std::string networks;
+    for (const Head head : named_heads) {
+        const auto bytes = host::embedded_network(head);
+        if (!bytes.empty())
+            networks +=
+                cli::padded(host::head_title(head), 14) + embedded_name<Model>(bytes) + "\n";
+    }
     return std::string("mien ") + version() + "\ninstructions  " +
            isa_name(resolve_isa(Isa::best)) + "\ncompiler      " + cli::compiler_name() +
-           "\ndetector      " + embedded_name<Cascade>(host::embedded_cascade()) +
-           "\nexpression    " + embedded_name<Model>(host::embedded_emotion()) +
-           "\ngender        " + embedded_name<Model>(host::embedded_gender()) + "\nJPEG          " +
-           host::jpeg_library() + "\n";
+           "\ndetector      " + embedded_name<Cascade>(host::embedded_cascade()) + "\n" + networks +
+           "JPEG          " + host::jpeg_library() + "\n";
 }
 
 int say(const std::string& text) {

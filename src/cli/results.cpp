@@ -36,6 +36,11 @@ std::string reading_cell(const host::Reading& reading, const host::HeadInfo& hea
            format(" %3d %%", percent);
 }
 
+struct Column {
+    Head head;
+    std::size_t width;  // of its labels
+};
+
 std::string count_of_faces(std::size_t count) {
     return count == 1 ? "1 face" : std::to_string(count) + " faces";
 }
@@ -51,19 +56,22 @@ std::string face_table(const host::ImageReport& report, const host::EngineInfo& 
         (found ? count_of_faces(report.faces.size()) : "no face found") +
         format(", %d x %d pixels, %.0f ms\n", report.width, report.height, report.times.total);
     if (!found) return text;
-    const bool emotion = !info.emotion.labels.empty(), gender = !info.gender.labels.empty();
-    const std::size_t emotion_width = longest(info.emotion.labels, 4),
-                      gender_width = longest(info.gender.labels, 4);
+    std::vector<Column> columns;
+    for (const Head head : named_heads) {
+        if (!info[head].labels.empty()) columns.push_back({head, longest(info[head].labels, 4)});
+    }
     text += "    #      x      y         size";
-    if (emotion) text += "  " + padded("expression", gender ? emotion_width + 6 : 0);
-    if (gender) text += "  gender";
+    for (const Column& column : columns) {
+        const bool last = &column == &columns.back();
+        text += "  " + padded(host::head_title(column.head), last ? 0 : column.width + 6);
+    }
     text += '\n';
     int number = 0;
     for (const host::FaceReport& face : report.faces) {
         const std::string size = format("%d x %d", face.box.width, face.box.height);
         text += format("%5d  %5d  %5d  %11s", ++number, face.box.x, face.box.y, size.c_str());
-        if (emotion) text += "  " + reading_cell(face.emotion, info.emotion, emotion_width, color);
-        if (gender) text += "  " + reading_cell(face.gender, info.gender, gender_width, color);
+        for (const auto& [head, width] : columns)
+            text += "  " + reading_cell(face[head], info[head], width, color);
         text += '\n';
     }
     return text;
@@ -81,16 +89,17 @@ std::string score_list(const host::ImageReport& report, const host::EngineInfo& 
                                            report.faces.size(), face.box.x, face.box.y,
                                            face.box.width, face.box.height);
         }
-        const std::vector<float>& p = face.emotion.probabilities;
+        const std::vector<float>& p = face[Head::emotion].probabilities;
         if (p.empty()) continue;
         std::vector<std::size_t> order(p.size());
         std::iota(order.begin(), order.end(), std::size_t{0});
         std::stable_sort(order.begin(), order.end(),
                          [&p](std::size_t a, std::size_t b) { return p[a] > p[b]; });
         for (const std::size_t i : order) {
-            text += info.emotion.labels[i] + format(" (score = %.5f)\n", static_cast<double>(p[i]));
+            text += info[Head::emotion].labels[i] +
+                    format(" (score = %.5f)\n", static_cast<double>(p[i]));
         }
-        text += "The expression of the person is " + info.emotion.labels[order[0]] + "\n";
+        text += "The expression of the person is " + info[Head::emotion].labels[order[0]] + "\n";
     }
     return text;
 }

@@ -43,7 +43,7 @@ struct BenchOptions {
 
 // Milliseconds of one step, one entry per repetition.
 struct Series {
-    const char* name;
+    std::string name;
     std::vector<double> values;
 
     double at(double share) const {
@@ -63,13 +63,22 @@ struct BenchResult {
     // found in the image; per-face steps are over max(faces, 1) faces
     int faces = 0;
     Series gray{"gray", {}}, detect{"detect", {}}, crop{"crop per face", {}},
-        emotion{"emotion per face", {}}, gender{"gender per face", {}}, total{"whole image", {}};
+        total{"whole image", {}};
+    host::PerHead<Series> heads;
     std::int64_t windows = 0;
     std::size_t memory_bytes = 0;
     std::string isa;
 
-    std::vector<const Series*> series() const {
-        return {&gray, &detect, &crop, &emotion, &gender, &total};
+    BenchResult() {
+        for (const Head head : named_heads)
+            heads[head].name = std::string(head_name(head)) + " per face";
+    }
+    // In the order in which they are printed.
+    std::vector<Series*> series() {
+        std::vector<Series*> list = {&gray, &detect, &crop};
+        for (const Head head : named_heads) list.push_back(&heads[head]);
+        list.push_back(&total);
+        return list;
     }
 };
 
@@ -133,8 +142,8 @@ host::Result<> run_once(host::EngineOwner& engine, const host::Image& image, Ben
     }
     const double count = std::max(1, result.faces);
     result.crop.values.push_back(per_face->crop / count);
-    result.emotion.values.push_back(per_face->emotion / count);
-    result.gender.values.push_back(per_face->gender / count);
+    for (const Head head : named_heads)
+        result.heads[head].values.push_back(per_face->heads[head] / count);
     return {};
 }
 
@@ -171,7 +180,7 @@ double windows_a_second(const BenchResult& result) {
 
 // ---- output ----
 
-std::string bench_text(const BenchResult& result, const host::EngineOwner& engine, int repeat) {
+std::string bench_text(BenchResult& result, const host::EngineOwner& engine, int repeat) {
     std::string text = processor_name() + ", " + result.isa + ", " + compiler_name() + ", mien " +
                        version() + "\n";
     text +=
@@ -180,17 +189,16 @@ std::string bench_text(const BenchResult& result, const host::EngineOwner& engin
                result.faces == 0 ? " (a box in the middle stands in)" : "", repeat);
     text += "step              minimum    median   95th pct\n";
     for (const Series* series : result.series()) {
-        text += format("%-15s %9.3f %9.3f %10.3f", series->name, series->minimum(),
+        text += format("%-15s %9.3f %9.3f %10.3f", series->name.c_str(), series->minimum(),
                        series->median(), series->p95());
         if (series == &result.detect)
             text += format("   %.1f million windows/s (%lld)", windows_a_second(result) * 1e-6,
                            static_cast<long long>(result.windows));
-        if (series == &result.emotion && engine.emotion())
-            text += format("   %.2f GMAC/s",
-                           billions_a_second(macs_of(engine.emotion()), result.emotion));
-        if (series == &result.gender && engine.gender())
-            text += format("   %.2f GMAC/s",
-                           billions_a_second(macs_of(engine.gender()), result.gender));
+        for (const Head head : named_heads) {
+            if (series == &result.heads[head] && engine.model(head) != nullptr)
+                text += format("   %.2f GMAC/s",
+                               billions_a_second(macs_of(engine.model(head)), *series));
+        }
         text += '\n';
     }
     return text + format("\nengine memory %.2f MiB, peak of the process %.1f MiB\n",
@@ -200,36 +208,36 @@ std::string bench_text(const BenchResult& result, const host::EngineOwner& engin
 
 double micro(double value) { return std::round(value * 1e4) / 1e4; }
 
-Json bench_json(const BenchResult& result, const host::EngineOwner& engine,
-                const BenchOptions& options) {
+Json bench_json(BenchResult& result, const host::EngineOwner& engine, const BenchOptions& options) {
     Json steps = Json::object();
-    const char* keys[] = {"gray", "detect", "crop_per_face", "emotion_per_face", "gender_per_face",
-                          "total"};
+    std::vector<std::string> keys = {"gray", "detect", "crop_per_face"};
+    for (const Head head : named_heads) keys.push_back(std::string(head_name(head)) + "_per_face");
+    keys.emplace_back("total");
     std::size_t i = 0;
     for (const Series* series : result.series()) {
         steps[keys[i++]] = {{"min", micro(series->minimum())},
                             {"median", micro(series->median())},
                             {"p95", micro(series->p95())}};
     }
-    return {{"schema", 1},
-            {"version", version()},
-            {"processor", processor_name()},
-            {"isa", result.isa},
-            {"compiler", compiler_name()},
-            {"picture", result.generated ? "generated" : options.photo},
-            {"width", result.width},
-            {"height", result.height},
-            {"faces", result.faces},
-            {"repeat", options.repeat},
-            {"ms", std::move(steps)},
-            {"windows", result.windows},
-            {"windows_per_second", std::round(windows_a_second(result))},
-            {"emotion_gmac_per_second",
-             micro(billions_a_second(macs_of(engine.emotion()), result.emotion))},
-            {"gender_gmac_per_second",
-             micro(billions_a_second(macs_of(engine.gender()), result.gender))},
-            {"engine_bytes", result.memory_bytes},
-            {"peak_rss_bytes", static_cast<std::int64_t>(peak_memory_kib()) * 1024}};
+    Json json = {{"schema", 1},
+                 {"version", version()},
+                 {"processor", processor_name()},
+                 {"isa", result.isa},
+                 {"compiler", compiler_name()},
+                 {"picture", result.generated ? "generated" : options.photo},
+                 {"width", result.width},
+                 {"height", result.height},
+                 {"faces", result.faces},
+                 {"repeat", options.repeat},
+                 {"ms", std::move(steps)},
+                 {"windows", result.windows},
+                 {"windows_per_second", std::round(windows_a_second(result))}};
+    for (const Head head : named_heads)
+        json[std::string(head_name(head)) + "_gmac_per_second"] =
+            micro(billions_a_second(macs_of(engine.model(head)), result.heads[head]));
+    json["engine_bytes"] = result.memory_bytes;
+    json["peak_rss_bytes"] = static_cast<std::int64_t>(peak_memory_kib()) * 1024;
+    return json;
 }
 
 int bench(BenchOptions& options) {
@@ -247,9 +255,7 @@ int bench(BenchOptions& options) {
     for (int i = 0; i < options.repeat + warm_up; ++i) {
         if (interrupted()) return exit_interrupted;
         if (i == warm_up) {
-            for (Series* series : {&result.gray, &result.detect, &result.crop, &result.emotion,
-                                   &result.gender, &result.total})
-                series->values.clear();
+            for (Series* series : result.series()) series->values.clear();
         }
         if (const host::Result<> done = run_once(*engine, *image, result); !done)
             return complain(options.photo.empty() ? "generated image" : options.photo,

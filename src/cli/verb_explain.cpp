@@ -21,14 +21,15 @@
 #include "host/codec/image_file.h"
 #include "host/eval/labelled_faces.h"
 #include "host/files/batch.h"
+#include "host/results/face_json.h"
 #include "host/results/json.h"
 #include "report/sheet.h"
 
 namespace mien::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
 using explain::Method;
+using host::Json;
 
 struct ExplainOptions {
     EngineOptions engine;
@@ -48,10 +49,6 @@ struct Question {
     int place = explain::usual_place;
     std::unique_ptr<explain::Explainer> explainer, shuffled;
 };
-
-const host::Reading& reading_of(const host::FaceReport& face, Head head) {
-    return head == Head::emotion ? face.emotion : face.gender;
-}
 
 // A face with one question, before and after the maps.
 struct Row {
@@ -90,6 +87,7 @@ private:
     void occlude(std::vector<Row>& rows) const;
     void explain_face(Row& row);
     std::string answer_text(const Row& row) const;
+    host::FaceReport asked_of(const host::FaceReport& face) const;
     Json json_of(const std::string& path, const host::ImageReport& report,
                  const std::vector<Row>& rows) const;
     std::string text_of(const std::string& path, const host::ImageReport& report,
@@ -106,7 +104,7 @@ private:
 Row ExplainRun::make_row(const std::string& path, const Frame& frame,
                          const host::ImageReport& report, std::size_t f, Question& question) const {
     const host::FaceReport& face = report.faces[f];
-    const host::Reading& reading = reading_of(face, question.head);
+    const host::Reading& reading = face[question.head];
     Row row;
     row.face = f;
     row.question = &question;
@@ -168,7 +166,7 @@ int ExplainRun::run(const std::string& path) {
                 return fail(path, done.error());
         }
         for (Question& question : questions_) {
-            if (reading_of(report.faces[f], question.head).known())
+            if (report.faces[f][question.head].known())
                 rows.push_back(make_row(path, frame, report, f, question));
         }
     }
@@ -233,20 +231,22 @@ std::string ExplainRun::answer_text(const Row& row) const {
                                    : label(reading.best()) + ", explained: " + label(asked);
 }
 
+// The face with the readings that are explained, and no others.
+host::FaceReport ExplainRun::asked_of(const host::FaceReport& face) const {
+    host::FaceReport asked{face.box, face.neighbors};
+    for (const Question& question : questions_) asked[question.head] = face[question.head];
+    return asked;
+}
+
 Json ExplainRun::json_of(const std::string& path, const host::ImageReport& report,
                          const std::vector<Row>& rows) const {
     Json faces = Json::array();
     for (std::size_t f = 0; f < report.faces.size(); ++f) {
-        const Rect& box = report.faces[f].box;
-        Json face = {
-            {"box", {{"x", box.x}, {"y", box.y}, {"width", box.width}, {"height", box.height}}}};
+        Json face;
+        host::put_face(face, asked_of(report.faces[f]), engine_.info());
         for (const Row& row : rows) {
             if (row.face != f) continue;
-            const std::vector<std::string>& labels = row.question->info->labels;
-            Json probabilities;
-            for (std::size_t k = 0; k < labels.size(); ++k) {
-                probabilities[labels[k]] = row.probabilities[k];
-            }
+            const host::HeadInfo& info = *row.question->info;
             Json maps = Json::array();
             for (const report::MapOfMethod& map : row.shown.maps) {
                 Json entry = {{"method", explain::method_name(map.method)},
@@ -258,17 +258,12 @@ Json ExplainRun::json_of(const std::string& path, const host::ImageReport& repor
                 entry["values"] = map.map.values;
                 maps.push_back(std::move(entry));
             }
-            face[head_name(row.question->head)] = {
-                {"label", labels[host::Reading{row.probabilities}.best()]},
-                {"class", labels[static_cast<std::size_t>(row.class_index)]},
-                {"probabilities", std::move(probabilities)},
-                {"crop",
-                 {{"x", row.crop.x},
-                  {"y", row.crop.y},
-                  {"width", row.crop.width},
-                  {"height", row.crop.height}}},
-                {"forward_ms", std::round(row.forward_ms * 1e3) / 1e3},
-                {"maps", std::move(maps)}};
+            Json& reading = face[head_name(row.question->head)];
+            reading["class"] = info.labels[static_cast<std::size_t>(row.class_index)];
+            reading["probabilities"] = host::probabilities_json(row.probabilities, info, false);
+            reading["crop"] = host::box_json(row.crop);
+            reading["forward_ms"] = std::round(row.forward_ms * 1e3) / 1e3;
+            reading["maps"] = std::move(maps);
         }
         faces.push_back(std::move(face));
     }
@@ -362,17 +357,12 @@ bool read_methods(const ExplainOptions& options, std::vector<Method>& methods) {
 bool read_questions(const ExplainOptions& options, const host::EngineOwner& engine,
                     std::vector<Question>& questions) {
     std::vector<std::string> classes, layers;
-    for (const Head head : {Head::emotion, Head::gender}) {
-        const Model* const model = head == Head::emotion ? engine.emotion() : engine.gender();
+    for (const Head head : named_heads) {
+        const Model* const model = engine.model(head);
         if (model == nullptr || (options.head != "both" && options.head != head_name(head)))
             continue;
-        Question question{head,
-                          model,
-                          head == Head::emotion ? &engine.info().emotion : &engine.info().gender,
-                          -1,
-                          explain::usual_place,
-                          nullptr,
-                          nullptr};
+        Question question{head,    model,  &engine.info()[head], -1, explain::usual_place,
+                          nullptr, nullptr};
         const auto from = options.integers ? explain::WeightsFrom::integers
                                            : explain::WeightsFrom::twin_or_integers;
         question.explainer = std::make_unique<explain::Explainer>(*model, from);
@@ -463,8 +453,10 @@ int run(ExplainOptions& options) {
     if (!options.out.empty() && !to_folder) code = check_out(options);
     if (code != exit_done) return code;
     options.engine.setup.cascade.use = !options.crops;
-    if (options.head == "emotion") options.engine.setup.gender.use = false;
-    if (options.head == "gender") options.engine.setup.emotion.use = false;
+    for (const Head head : named_heads) {
+        if (options.head != "both" && options.head != head_name(head))
+            options.engine.setup.heads[head].use = false;
+    }
     const std::unique_ptr<host::EngineOwner> engine = open_engine(options.engine, code);
     if (!engine) return code;
     if (!read_questions(options, *engine, questions)) return exit_usage;

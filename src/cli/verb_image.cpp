@@ -218,11 +218,10 @@ int PhotoRun::dump_crops(const std::string& path, const host::Image& image,
             if (const host::Result<> done = engine_.classify(image.frame(), face.box, again); !done)
                 return fail(path, done.error());
         }
-        for (const Head head : {Head::emotion, Head::gender}) {
+        for (const Head head : named_heads) {
             const Frame crop = engine_.engine().last_crop(head);
             if (crop.data == nullptr) continue;
-            const std::string name = stem + format(".face%d.%s.png", number,
-                                                   head == Head::emotion ? "emotion" : "gender");
+            const std::string name = stem + format(".face%d.%s.png", number, head_name(head));
             const int code = write_picture(host::joined_path(options_.crop_folder, name), crop,
                                            host::ImageFormat::png);
             if (code != exit_done) return code;

@@ -76,7 +76,7 @@ int show_mistakes(const ReportOptions& options, explain::Method method, host::La
         return page.samples[a].confidence() > page.samples[b].confidence();
     });
     wrong.resize(std::min(wrong.size(), static_cast<std::size_t>(options.mistakes)));
-    explain::Explainer explainer(options.gender ? *engine.gender() : *engine.emotion());
+    explain::Explainer explainer(*engine.model(options.head()));
     for (const std::size_t i : wrong) {
         if (interrupted()) return exit_interrupted;
         const auto frame = faces.picture(rows[i]);
@@ -86,8 +86,7 @@ int show_mistakes(const ReportOptions& options, explain::Method method, host::La
         report::Mistake mistake;
         mistake.sample = i;
         mistake.face = report::tile_of(*frame, mistake_side);
-        explainer.look(
-            engine.engine().last_crop(options.gender ? Head::gender : Head::emotion).data);
+        explainer.look(engine.engine().last_crop(options.head()).data);
         report::MapOfMethod map;
         map.method = method;
         if (explainer.explain(method, page.samples[i].answer(), explain::usual_place, map.map))

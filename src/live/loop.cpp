@@ -66,7 +66,7 @@ public:
           statistics_(statistics),
           tracking_(options.tracker, owner, options.explain),
           decoder_(
-              {wants_color(owner),
+              {owner.wants_color(),
                outputs.recorder != nullptr || outputs.feed != nullptr || outputs.window != nullptr,
                options.jpeg_scale}) {}
 
@@ -84,10 +84,6 @@ public:
     }
 
 private:
-    static bool wants_color(const host::EngineOwner& owner) {
-        return (owner.emotion() != nullptr && owner.emotion()->input_channels() == 3) ||
-               (owner.gender() != nullptr && owner.gender()->input_channels() == 3);
-    }
     bool end(LoopEnd why, std::string error = {}) {
         outcome_.end = why;
         outcome_.error = std::move(error);
@@ -199,8 +195,8 @@ private:
         const std::ptrdiff_t row = 3 * std::ptrdiff_t{result.width};
         const host::Canvas canvas{picture_.data(), result.width, result.height, row};
         for (const TrackedFace& face : result.faces) {
-            if (options_.explain && face.missed == 0 && owner_.emotion() != nullptr)
-                draw_face_map(canvas, face, *owner_.emotion());
+            if (options_.explain && face.missed == 0 && owner_.model(Head::emotion) != nullptr)
+                draw_face_map(canvas, face, *owner_.model(Head::emotion));
         }
         host::annotate(canvas, reports_, owner_.info(), options_.style);
         if (outputs_.window != nullptr)
@@ -250,8 +246,10 @@ host::FaceReport drawn_face(const TrackedFace& face, host::Style style) {
     host::FaceReport report;
     report.box = face.box;
     report.neighbors = face.neighbors;
-    report.emotion = drawn_reading(face[Head::emotion]);
-    if (style == host::Style::gender) report.gender = drawn_reading(face[Head::gender]);
+    for (const Head head : named_heads) {
+        if (head == Head::emotion || style == host::Style::gender)
+            report[head] = drawn_reading(face[head]);
+    }
     return report;
 }
 

@@ -5,28 +5,32 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "host/results/face_json.h"
 #include "host/results/json.h"
 #include "live/loop.h"
 
 namespace mien::live {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using host::Json;
 
 double rounded(double v, double digits) { return std::round(v * digits) / digits; }
 double milliseconds(double v) { return rounded(v, 1e3); }
 
-Json scores(std::span<const float> values, const host::HeadInfo& head) {
-    Json json = Json::object();
-    for (std::size_t i = 0; i < values.size() && i < head.labels.size(); ++i)
-        json[head.labels[i]] = rounded(static_cast<double>(values[i]), 1e6);
-    return json;
+host::FaceReport report_of(const TrackedFace& face) {
+    host::FaceReport report;
+    report.box = face.box;
+    report.neighbors = face.neighbors;
+    for (const Head head : named_heads) {
+        const TrackedReading reading = face[head];
+        if (reading.label < 0) continue;
+        report[head].probabilities.assign(reading.probabilities.begin(),
+                                          reading.probabilities.end());
+        report[head].label = reading.label;
+    }
+    return report;
 }
-Json reading_json(const TrackedReading& reading, const host::HeadInfo& head) {
-    return {{"label", head.labels.at(static_cast<std::size_t>(reading.label))},
-            {"smoothed", scores(reading.smoothed, head)},
-            {"probabilities", scores(reading.probabilities, head)}};
-}
+
 Json percentiles(const Histogram& h) {
     return {{"mean", milliseconds(h.mean())},
             {"p50", milliseconds(h.at(0.5))},
@@ -61,19 +65,15 @@ std::string frame_json(const FrameResult& result, const std::string& source,
                        const host::EngineInfo& info) {
     Json faces = Json::array();
     for (const TrackedFace& face : result.faces) {
-        Json json = {{"id", face.id},
-                     {"box",
-                      {{"x", face.box.x},
-                       {"y", face.box.y},
-                       {"width", face.box.width},
-                       {"height", face.box.height}}},
-                     {"neighbors", face.neighbors},
-                     {"missed", face.missed},
-                     {"age", face.age}};
-        if (face[Head::emotion].label >= 0)
-            json["emotion"] = reading_json(face[Head::emotion], info.emotion);
-        if (face[Head::gender].label >= 0)
-            json["gender"] = reading_json(face[Head::gender], info.gender);
+        Json json = {{"id", face.id}};
+        host::put_face(json, report_of(face), info);
+        json["missed"] = face.missed;
+        json["age"] = face.age;
+        for (const Head head : named_heads) {
+            if (face[head].label >= 0)
+                json[head_name(head)]["smoothed"] =
+                    host::probabilities_json(face[head].smoothed, info[head]);
+        }
         faces.push_back(std::move(json));
     }
     Json times = {{"decode", milliseconds(result.decode_ms)},
@@ -110,11 +110,11 @@ std::string frame_line(const FrameResult& result, const host::EngineInfo& info, 
         if (face.missed > 0) line += " (not seen)";
         if (const TrackedReading& r = face[Head::emotion]; r.label >= 0) {
             const auto i = static_cast<std::size_t>(r.label);
-            line += " " + info.emotion.labels.at(i) +
+            line += " " + info[Head::emotion].labels.at(i) +
                     print(" %.0f %%", 100 * static_cast<double>(r.probabilities[i]));
         }
         if (const TrackedReading& r = face[Head::gender]; r.label >= 0)
-            line += " " + info.gender.labels.at(static_cast<std::size_t>(r.label));
+            line += " " + info[Head::gender].labels.at(static_cast<std::size_t>(r.label));
     }
     if (line.size() > width) line.resize(width);
     // half a letter

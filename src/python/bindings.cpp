@@ -160,12 +160,15 @@ nb::tuple report_tuple(const host::ImageReport& report) {
     nb::list faces;
     for (const host::FaceReport& face : report.faces) {
         faces.append(nb::make_tuple(face.box.x, face.box.y, face.box.width, face.box.height,
-                                    face.neighbors, probabilities_tuple(face.emotion.probabilities),
-                                    probabilities_tuple(face.gender.probabilities)));
+                                    face.neighbors,
+                                    probabilities_tuple(face[Head::emotion].probabilities),
+                                    probabilities_tuple(face[Head::gender].probabilities)));
     }
     const host::StepTimes& t = report.times;
-    return nb::make_tuple(report.width, report.height, report.faces_dropped,
-                          nb::make_tuple(t.gray, t.detect, t.crop, t.emotion, t.gender), faces);
+    return nb::make_tuple(
+        report.width, report.height, report.faces_dropped,
+        nb::make_tuple(t.gray, t.detect, t.crop, t.heads[Head::emotion], t.heads[Head::gender]),
+        faces);
 }
 
 // ---- the engine ----
@@ -189,10 +192,10 @@ Isa isa_of(const std::string& name) {
 }
 
 const Model& model_of(const host::EngineOwner& owner, Head head) {
-    const Model* model = head == Head::emotion ? owner.emotion() : owner.gender();
+    const Model* model = owner.model(head);
     if (model == nullptr)
-        throw nb::value_error(head == Head::emotion ? "the engine has no emotion network"
-                                                    : "the engine has no gender network");
+        throw nb::value_error(
+            (std::string("the engine has no ") + head_name(head) + " network").c_str());
     return *model;
 }
 
@@ -208,8 +211,8 @@ public:
             if (path) choice.path = *path;
         };
         choose(options.cascade, setup.cascade);
-        choose(options.emotion, setup.emotion);
-        choose(options.gender, setup.gender);
+        choose(options.emotion, setup.heads[Head::emotion]);
+        choose(options.gender, setup.heads[Head::gender]);
         setup.config.detector = {options.scale_factor, options.min_neighbors, options.min_size,
                                  options.max_size};
         setup.config.detect_width = options.detect_width;
@@ -285,8 +288,7 @@ public:
         }
         if (!done) throw PictureProblem(done.error().text);
         host::FaceReport& face = report.faces.at(0);
-        out.probabilities =
-            std::move((head == Head::emotion ? face.emotion : face.gender).probabilities);
+        out.probabilities = std::move(face[head].probabilities);
         out.crop = box ? model.crop_of(*box, pixels.frame.width, pixels.frame.height)
                        : Rect{0, 0, pixels.frame.width, pixels.frame.height};
         return out;
@@ -312,8 +314,7 @@ public:
         {
             nb::gil_scoped_release release;
             const std::lock_guard lock(explain_mutex_);
-            std::unique_ptr<explain::Explainer>& explainer =
-                explainers_[head == Head::emotion ? 0 : 1];
+            std::unique_ptr<explain::Explainer>& explainer = explainers_[head];
             if (explainer == nullptr) explainer = std::make_unique<explain::Explainer>(model);
             if (!layer.empty()) place = explainer->place_of(layer);
             if (place != explain::no_place) {
@@ -363,7 +364,7 @@ private:
     std::vector<std::unique_ptr<host::EngineOwner>> free_;
 #ifdef MIEN_HAS_EXPLAIN
     std::mutex explain_mutex_;
-    std::unique_ptr<explain::Explainer> explainers_[2];
+    host::PerHead<std::unique_ptr<explain::Explainer>> explainers_;
 #endif
 };
 
@@ -386,8 +387,7 @@ std::string fingerprint_of(const host::EngineOwner& owner) {
         text += digits;
     };
     add(owner.cascade());
-    add(owner.emotion());
-    add(owner.gender());
+    for (const Head head : named_heads) add(owner.model(head));
     return text;
 }
 
@@ -522,13 +522,11 @@ void annotate(const Paper& paper, const SharedEngine& engine, const std::vector<
         if (boxes[i].size() != 4) throw nb::value_error("a box has four numbers");
         host::FaceReport face;
         face.box = {boxes[i][0], boxes[i][1], boxes[i][2], boxes[i][3]};
-        face.emotion.probabilities = emotion[i];
-        face.gender.probabilities = gender[i];
-        if ((face.emotion.known() &&
-             face.emotion.probabilities.size() != info.emotion.labels.size()) ||
-            (face.gender.known() &&
-             face.gender.probabilities.size() != info.gender.labels.size())) {
-            throw nb::value_error("the readings are of another engine");
+        face[Head::emotion].probabilities = emotion[i];
+        face[Head::gender].probabilities = gender[i];
+        for (const Head head : named_heads) {
+            if (face[head].known() && face[head].probabilities.size() != info[head].labels.size())
+                throw nb::value_error("the readings are of another engine");
         }
         faces.push_back(std::move(face));
     }
@@ -654,8 +652,9 @@ NB_MODULE(_engine, module) {
         .def("info", [](const SharedEngine& self) {
             const mien::host::EngineOwner& owner = self.root();
             return nb::make_tuple(
-                owner.info().cascade_name, head_tuple(owner.emotion(), owner.info().emotion),
-                head_tuple(owner.gender(), owner.info().gender),
+                owner.info().cascade_name,
+                head_tuple(owner.model(mien::Head::emotion), owner.info()[mien::Head::emotion]),
+                head_tuple(owner.model(mien::Head::gender), owner.info()[mien::Head::gender]),
                 mien::isa_name(mien::resolve_isa(self.config().isa)), fingerprint_of(owner));
         });
 

@@ -43,12 +43,16 @@ void Metrics::image(const host::ImageReport& report) {
     const std::lock_guard lock(mutex_);
     ++images_;
     faces_ += report.faces.size();
-    const std::pair<const char*, double> steps[] = {
-        {"decode", t.decode},   {"gray", t.gray},     {"detect", t.detect}, {"crop", t.crop},
-        {"emotion", t.emotion}, {"gender", t.gender}, {"draw", t.draw},     {"encode", t.encode}};
-    for (const auto& [name, ms] : steps) {
+    const auto count = [this](const char* name, double ms) {
         if (ms > 0) steps_[name].add(ms / 1e3);
-    }
+    };
+    count("decode", t.decode);
+    count("gray", t.gray);
+    count("detect", t.detect);
+    count("crop", t.crop);
+    for (const Head head : named_heads) count(head_name(head), t.heads[head]);
+    count("draw", t.draw);
+    count("encode", t.encode);
 }
 
 void Metrics::queued(double seconds) {

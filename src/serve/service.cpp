@@ -161,8 +161,8 @@ void Service::describe_models(const host::EngineOwner& weights) {
                                          {"height", model->input_height()},
                                          {"channels", model->input_channels()}}}});
     };
-    add_network("emotion", weights.emotion(), weights.info().emotion);
-    add_network("gender", weights.gender(), weights.info().gender);
+    for (const Head head : named_heads)
+        add_network(head_name(head), weights.model(head), weights.info()[head]);
     models_ = std::move(short_list);
     models_answer_ = dump(
         {{"schema", host::json_schema}, {"mien", version()}, {"models", std::move(long_list)}});
@@ -396,7 +396,9 @@ Answer Service::analyze_all(const Plan& plan, std::span<const Picture> pictures,
         ++answer.record.images;
         answer.record.faces += static_cast<int>(analysis.report.faces.size());
         for (host::FaceReport& face : analysis.report.faces) {
-            if (!plan.explain) face.emotion_map = {};
+            for (const Head head : named_heads) {
+                if (!plan.explain) face[head].map = {};
+            }
         }
         Json json = host::json_of(analysis.report, engine.info());
         if (!analysis.note.empty()) json["note"] = analysis.note;

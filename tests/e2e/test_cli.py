@@ -147,6 +147,21 @@ def test_help_and_version(mien: Runner) -> None:
     assert version.startswith("mien 0.") and "instructions" in version and "compiler" in version
 
 
+def test_faces_are_those_of_the_golden_file(mien: Runner) -> None:
+    golden = json.loads((PHOTOS.parent.parent / "golden" / "faces.json").read_text())
+    photo, faces = PHOTOS / golden["photo"], golden["faces"]
+    assert json.loads(mien("image", photo, "--json").stdout)["faces"] == faces
+    # A frame of a film has more members, but the same ones.
+    (mien.folder / "film").mkdir()
+    shutil.copy(photo, mien.folder / "film" / photo.name)
+    frame = json.loads(mien("video", "film", "--json", "-q").stdout.splitlines()[0])
+    assert len(frame["faces"]) == len(faces) > 0
+    for live, face in zip(frame["faces"], faces):
+        for name, value in face.items():
+            assert live[name] == value or live[name] == {
+                **value, "smoothed": live[name]["smoothed"]}
+
+
 def test_usage_errors(mien: Runner) -> None:
     mien.write("a.png", plain_png(40, 40))
     mien.fails(code=2, words=("verb",))

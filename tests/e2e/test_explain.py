@@ -62,6 +62,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_golden_faces() -> None:
+    # The faces of tests/golden/faces.json with more members; probabilities are not rounded here.
+    golden = json.loads((TESTS / "golden" / "faces.json").read_text())
+    photo = PHOTOS / golden["photo"]
+    explained = json.loads(mien("explain", photo, "--json", "--method", "cam").stdout)["faces"]
+    for face, wanted in zip(explained, golden["faces"], strict=True):
+        for name, value in wanted.items():
+            if name in ("box", "neighbors"):
+                assert face[name] == value
+                continue
+            assert face[name]["label"] == value["label"]
+            rounded = {label: round(p, 6) for label, p in face[name]["probabilities"].items()}
+            assert rounded == value["probabilities"]
+
+
 def test_numbers(folder: Path) -> None:
     every = "cam grad-cam guided guided-cam gradient occlusion original-cam original-guided".split()
     result = json.loads(mien("explain", PHOTOS / "montage.jpg", "--json", "--method", "all", "--sanity").stdout)
@@ -237,10 +252,10 @@ def test_service() -> None:
                 return json.load(answer)["images"][0]
 
         plain, mapped = ask(""), ask("?explain=1")
-        assert all("map" not in face["emotion"] for face in plain["faces"])
         for face in mapped["faces"]:
-            m = face["emotion"].pop("map")
-            assert len(m["values"]) == m["width"] * m["height"] > 1 and m["crop"]["width"] > 10
+            for head in ("emotion", "gender"):
+                m = face[head].pop("map")
+                assert len(m["values"]) == m["width"] * m["height"] > 1 and m["crop"]["width"] > 10
         assert plain["faces"] == mapped["faces"]
         program = json.loads(mien("explain", PHOTOS / "montage.jpg", "--json", "--method", "cam", "--head", "emotion").stdout)["faces"]
         values = [face["emotion"]["maps"][0] for face in program]

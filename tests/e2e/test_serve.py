@@ -214,6 +214,10 @@ def test_original() -> None:
 
 def test_analyze() -> None:
     with Service() as service:
+        golden = json.loads((PHOTOS.parent.parent / "golden" / "faces.json").read_text())
+        small = (PHOTOS / golden["photo"]).read_bytes()
+        status, headers, data = service.post("/v1/analyze", ("image", golden["photo"], small))
+        assert status == 200 and json.loads(data)["images"][0]["faces"] == golden["faces"], data
         wanted = faces_by_cli(PHOTOS / "astronaut.jpg")
         assert wanted
         for body, content_type in ((PHOTO, "image/jpeg"), (PHOTO, "application/octet-stream"), multipart(("image", "a.jpg", PHOTO)), multipart(("file", None, PHOTO))):

@@ -23,6 +23,6 @@ TEST_CASE("embedded weights are the files of weights/") {
         CHECK(file.type == "application/octet-stream");
         CHECK(host::find_resource(files, file.path) == &file);
     }
-    CHECK(host::embedded_emotion().data() == files[1].bytes.data());
+    CHECK(host::embedded_network(Head::emotion).data() == files[1].bytes.data());
     CHECK(host::find_resource(files, "emotion") == nullptr);
 }

@@ -16,18 +16,19 @@ namespace {
 
 EngineInfo info_of_two_heads() {
     EngineInfo info;
-    info.emotion = {"e", {"angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"}};
-    info.gender = {"g", {"woman", "man"}};
+    info[Head::emotion] = {"e",
+                           {"angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"}};
+    info[Head::gender] = {"g", {"woman", "man"}};
     return info;
 }
 
 FaceReport face_at(int x, int y, int side, std::size_t emotion, std::size_t gender) {
     FaceReport face;
     face.box = {x, y, side, side};
-    face.emotion.probabilities.assign(7, 0.02f);
-    face.emotion.probabilities[emotion] = 0.88f;
-    face.gender.probabilities.assign(2, 0.1f);
-    face.gender.probabilities[gender] = 0.9f;
+    face[Head::emotion].probabilities.assign(7, 0.02f);
+    face[Head::emotion].probabilities[emotion] = 0.88f;
+    face[Head::gender].probabilities.assign(2, 0.1f);
+    face[Head::gender].probabilities[gender] = 0.9f;
     return face;
 }
 
@@ -180,6 +181,6 @@ TEST_CASE("colors of the boxes") {
     CHECK(box_color(face_at(0, 0, 9, 3, 1), info, Style::emotion) == Color{224, 224, 0});
     CHECK(box_color(face_at(0, 0, 9, 6, 1), info, Style::emotion) == Color{0, 224, 0});
     FaceReport no_gender_head = face_at(0, 0, 9, 0, 0);
-    no_gender_head.gender.probabilities.clear();
+    no_gender_head[Head::gender].probabilities.clear();
     CHECK(box_color(no_gender_head, info, Style::gender) == Color{224, 0, 0});
 }

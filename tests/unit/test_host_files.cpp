@@ -8,9 +8,12 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "host/codec/image_file.h"
 #include "host/files/batch.h"
 #include "host/files/file_io.h"
+#include "host/results/face_json.h"
 #include "host/results/json.h"
+#include "host/weights/engine_owner.h"
 
 using namespace mien;
 using namespace mien::host;
@@ -115,17 +118,53 @@ TEST_CASE("a folder without images is a problem") {
     CHECK(expand_inputs(arguments).problems.size() == 1);
 }
 
+TEST_CASE("a face as JSON is that of the golden file") {
+    const auto read = [](const char* name) {
+        const auto bytes = read_file(std::string(MIEN_TEST_DATA) + name, 1 << 20);
+        REQUIRE(bytes);
+        return *bytes;
+    };
+    const ByteVector text = read("/../golden/faces.json");
+    const Json golden = Json::parse(text);
+    const auto photo =
+        decode_image(read(("/photos/" + golden["photo"].get<std::string>()).c_str()));
+    REQUIRE(photo);
+    const auto engine = EngineOwner::create({});
+    REQUIRE(engine);
+    ImageReport report;
+    REQUIRE((*engine)->process(photo->image.frame(), report));
+    Json faces = Json::array();
+    for (const FaceReport& face : report.faces) {
+        Json json;
+        put_face(json, face, (*engine)->info());
+        faces.push_back(json);
+    }
+    CHECK(faces.dump(1) == golden["faces"].dump(1));
+}
+
+TEST_CASE("the label of a reading need not be the most probable class") {
+    EngineInfo info;
+    info[Head::emotion] = {"e", {"happy", "sad"}};
+    FaceReport face;
+    face[Head::emotion] = {{0.25f, 0.75f}, 0, {}};
+    Json json;
+    put_face(json, face, info);
+    CHECK(json["emotion"]["label"] == "happy");
+    CHECK_FALSE(json.contains("gender"));
+}
+
 TEST_CASE("the shape of the JSON") {
     EngineInfo info;
     info.cascade_name = "cascade";
-    info.emotion = {"e", {"happy", "sad"}};
-    info.gender = {"g", {"woman", "man"}};
+    info[Head::emotion] = {"e", {"happy", "sad"}};
+    info[Head::gender] = {"g", {"woman", "man"}};
     ImageReport report;
     report.source = "bad \xff name";
     report.width = 10;
     report.height = 20;
     report.times.decode = 1.23456;
-    report.faces.push_back({{1, 2, 3, 4}, 7, {{0.25f, 0.75f}}, {}});
+    report.faces.push_back({{1, 2, 3, 4}, 7});
+    report.faces[0][Head::emotion].probabilities = {0.25f, 0.75f};
     const std::string line = to_json(report, info);
     CHECK(line.find('\n') == std::string::npos);
     const auto json = nlohmann::json::parse(line);

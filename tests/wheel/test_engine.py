@@ -35,6 +35,11 @@ def test_json_is_that_of_the_tool(engine: mien.Engine, tool: str, photo: Path) -
     assert ours["faces"]
 
 
+def test_faces_are_those_of_the_golden_file(engine: mien.Engine) -> None:
+    golden = json.loads((ROOT / "tests" / "golden" / "faces.json").read_text())
+    assert [face.to_dict() for face in engine.analyze(PHOTOS / golden["photo"])] == golden["faces"]
+
+
 def test_every_view_gives_the_same_faces(engine: mien.Engine, montage: Path) -> None:
     rgb = mien.read_picture(montage)
     expected = engine.analyze(rgb).faces

@@ -161,13 +161,11 @@ std::string with_percent(std::string_view label, float probability) {
 
 std::vector<std::string> label_lines(const FaceReport& face, const EngineInfo& info) {
     std::vector<std::string> lines;
-    if (face.emotion.known()) {
-        lines.push_back(
-            with_percent(best_label(face.emotion, info.emotion), face.emotion.best_probability()));
-    }
-    if (face.gender.known()) {
-        lines.push_back(
-            with_percent(best_label(face.gender, info.gender), face.gender.best_probability()));
+    for (const Head head : named_heads) {
+        const Reading& reading = face[head];
+        if (reading.known())
+            lines.push_back(
+                with_percent(best_label(reading, info[head]), reading.best_probability()));
     }
     return lines;
 }
@@ -282,13 +280,14 @@ Rect best_place(const Placing& placing, const Rect& box, int label_width, int la
 }  // namespace
 
 Color box_color(const FaceReport& face, const EngineInfo& info, Style style) {
-    if (style == Style::gender && face.gender.known()) {
-        return color_of(best_label(face.gender, info.gender), gender_colors, no_gender);
-    }
-    if (!face.emotion.known()) return no_gender;
+    const Reading& gender = face[Head::gender];
+    if (style == Style::gender && gender.known())
+        return color_of(best_label(gender, info[Head::gender]), gender_colors, no_gender);
+    const Reading& emotion = face[Head::emotion];
+    if (!emotion.known()) return no_gender;
     const Color full =
-        color_of(best_label(face.emotion, info.emotion), emotion_colors, other_emotion);
-    const float p = std::clamp(face.emotion.best_probability(), 0.0f, 1.0f);
+        color_of(best_label(emotion, info[Head::emotion]), emotion_colors, other_emotion);
+    const float p = std::clamp(emotion.best_probability(), 0.0f, 1.0f);
     const auto scaled = [p](std::uint8_t v) {
         return static_cast<std::uint8_t>(std::lround(p * static_cast<float>(v)));
     };

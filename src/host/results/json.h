@@ -13,9 +13,8 @@ namespace mien::host {
 
 constexpr int json_schema = 1;
 
-// {"schema":1,"source":..,"width":..,"height":..,"models":{..},"timing_ms":{..},"faces":[{"box":{..},"neighbors":..,
-// "emotion":{"label":..,"probabilities":{..},"map":{..}},"gender":{..}}]}. A head that is off has
-// no key, nor does a map that was not made. No newline at the end.
+// {"schema":1,"source":..,"width":..,"height":..,"models":{..},"timing_ms":{..},"faces":[..]}, each
+// face as put_face() writes it (face_json.h). No newline at the end.
 std::string to_json(const ImageReport& report, const EngineInfo& info);
 // The same as a value, to be part of a larger one.
 nlohmann::ordered_json json_of(const ImageReport& report, const EngineInfo& info);

@@ -3,6 +3,7 @@
 // drawing and service are made from them.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <string>
 #include <vector>
@@ -11,8 +12,34 @@
 
 namespace mien::host {
 
+// One value per head.
+template <class T>
+class PerHead {
+public:
+    T& operator[](Head head) { return values_[static_cast<std::size_t>(head)]; }
+    const T& operator[](Head head) const { return values_[static_cast<std::size_t>(head)]; }
+
+private:
+    std::array<T, max_heads> values_{};
+};
+
+// What people call a head: the title of a column, the name of an option's group.
+inline const char* head_title(Head head) {
+    return head == Head::emotion ? "expression" : head_name(head);
+}
+
+// Where the most probable class is supported (Engine::class_map), if the engine was asked for it.
+struct FaceMap {
+    int width = 0, height = 0;
+    Rect crop;  // of the image, which it covers
+    std::vector<float> values;
+};
+
+// What a head answered about a face.
 struct Reading {
     std::vector<float> probabilities;  // one per class; empty without that network
+    int label = -1;                    // the class to name; -1: the most probable
+    FaceMap map = {};                  // empty: none
 
     bool known() const { return !probabilities.empty(); }
     // Index of the most probable class; the first of equals.
@@ -26,35 +53,32 @@ struct Reading {
     float best_probability() const { return known() ? probabilities[best()] : 0; }
 };
 
-// Where the most probable class is supported (Engine::class_map), if the engine was asked for it.
-struct FaceMap {
-    int width = 0, height = 0;
-    Rect crop;  // of the image, which it covers
-    std::vector<float> values;
-};
-
 struct FaceReport {
     Rect box;
     int neighbors = 0;
-    Reading emotion;
-    Reading gender;
-    FaceMap emotion_map = {};  // empty: none
+    PerHead<Reading> readings = {};
+
+    Reading& operator[](Head head) { return readings[head]; }
+    const Reading& operator[](Head head) const { return readings[head]; }
 };
 
-// What each head calls its classes, and the weights it comes from.
+// What a head calls its classes, and the weights it comes from.
 struct HeadInfo {
     std::string model_name;  // empty: the head is off
     std::vector<std::string> labels;
 };
 struct EngineInfo {
     std::string cascade_name;
-    HeadInfo emotion, gender;
+    PerHead<HeadInfo> heads;
+
+    HeadInfo& operator[](Head head) { return heads[head]; }
+    const HeadInfo& operator[](Head head) const { return heads[head]; }
 };
 
 struct StepTimes {
     // ms
-    double decode = 0, gray = 0, detect = 0, crop = 0, emotion = 0, gender = 0, draw = 0,
-           encode = 0, total = 0;
+    double decode = 0, gray = 0, detect = 0, crop = 0, draw = 0, encode = 0, total = 0;
+    PerHead<double> heads;
 };
 
 struct ImageReport {

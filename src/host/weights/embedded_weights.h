@@ -4,9 +4,11 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "host/files/resource.h"
+#include "mien/mien.hpp"
 
 namespace mien::host {
 
@@ -16,11 +18,11 @@ std::span<const Resource> embedded_weights() noexcept;
 inline std::span<const std::uint8_t> embedded_cascade() noexcept {
     return find_resource(embedded_weights(), "haarcascade_frontalface_default.mien")->bytes;
 }
-inline std::span<const std::uint8_t> embedded_emotion() noexcept {
-    return find_resource(embedded_weights(), "emotion.mien")->bytes;
-}
-inline std::span<const std::uint8_t> embedded_gender() noexcept {
-    return find_resource(embedded_weights(), "gender.mien")->bytes;
+// The network of a head: weights/HEAD.mien. Empty if the program has none.
+inline std::span<const std::uint8_t> embedded_network(Head head) noexcept {
+    const Resource* const file =
+        find_resource(embedded_weights(), std::string(head_name(head)) + ".mien");
+    return file != nullptr ? file->bytes : std::span<const std::uint8_t>();
 }
 
 }  // namespace mien::host

@@ -2,6 +2,7 @@
 // Loading of weights and the engine's memory on the heap (see engine_owner.h).
 #include "host/weights/engine_owner.h"
 
+#include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -73,8 +74,7 @@ Result<std::unique_ptr<EngineOwner>> EngineOwner::create(const EngineSetup& setu
 std::unique_ptr<EngineOwner> EngineOwner::sharing_weights() const {
     std::unique_ptr<EngineOwner> other(new EngineOwner());
     other->cascade_ = cascade_;
-    other->emotion_ = emotion_;
-    other->gender_ = gender_;
+    other->models_ = models_;
     other->info_ = info_;
     other->engine_ = std::make_unique<OwnedEngine>(other->weights(), engine_->config());
     return other;
@@ -85,16 +85,16 @@ Result<> EngineOwner::load(const EngineSetup& setup) {
             open_weights(setup.cascade, embedded_cascade(), cascade_bytes_, cascade_);
         !done)
         return done.error();
-    if (const Result<> done =
-            open_weights(setup.emotion, embedded_emotion(), emotion_bytes_, emotion_);
-        !done)
-        return done.error();
-    if (const Result<> done = open_weights(setup.gender, embedded_gender(), gender_bytes_, gender_);
-        !done)
-        return done.error();
+    for (const Head head : named_heads) {
+        WeightsChoice choice = setup.heads[head];
+        const Bytes embedded = embedded_network(head);
+        if (choice.path.empty() && embedded.empty()) choice.use = false;
+        Model& model = models_[head];
+        if (const Result<> done = open_weights(choice, embedded, model_bytes_[head], model); !done)
+            return done.error();
+        info_[head] = head_info(model);
+    }
     if (cascade_) info_.cascade_name = weights_name(cascade_.meta());
-    info_.emotion = head_info(emotion_);
-    info_.gender = head_info(gender_);
     Config config = setup.config;
     if (config.clock_ns == nullptr) config.clock_ns = monotonic_ns;
     // Checked now, so that a wrong option is reported before the first image is decoded.
@@ -104,32 +104,46 @@ Result<> EngineOwner::load(const EngineSetup& setup) {
     return {};
 }
 
+Weights EngineOwner::weights() const {
+    Weights weights;
+    weights.cascade = cascade();
+    for (const Head head : named_heads) weights.heads[static_cast<int>(head)] = model(head);
+    return weights;
+}
+
+bool EngineOwner::wants_color() const {
+    return std::any_of(std::begin(named_heads), std::end(named_heads), [this](Head head) {
+        return model(head) != nullptr && model(head)->input_channels() == 3;
+    });
+}
+
 void EngineOwner::take(const Frame& frame, std::span<const Face> faces, ImageReport& report) const {
     report.width = frame.width;
     report.height = frame.height;
     report.faces_dropped = engine().faces_dropped();
     report.faces.clear();
     for (const Face& face : faces) {
-        const auto copy = [&face](Head head) {
-            const std::span<const float> scores = face[head].probabilities;
-            return Reading{{scores.begin(), scores.end()}};
-        };
-        report.faces.push_back(
-            {face.box, face.neighbors, copy(Head::emotion), copy(Head::gender), {}});
-        if (face[Head::emotion].map.empty()) continue;
-        const MapSize size = emotion_.class_map_size();
-        report.faces.back().emotion_map = {
-            size.width,
-            size.height,
-            emotion_.crop_of(face.box, frame.width, frame.height),
-            {face[Head::emotion].map.begin(), face[Head::emotion].map.end()}};
+        FaceReport& copy = report.faces.emplace_back();
+        copy.box = face.box;
+        copy.neighbors = face.neighbors;
+        for (const Head head : named_heads) {
+            const auto [probabilities, map] = face[head];
+            copy[head].probabilities.assign(probabilities.begin(), probabilities.end());
+            if (map.empty()) continue;
+            const Model& model = models_[head];
+            const MapSize size = model.class_map_size();
+            copy[head].map = {size.width,
+                              size.height,
+                              model.crop_of(face.box, frame.width, frame.height),
+                              {map.begin(), map.end()}};
+        }
     }
     const Timings& t = engine().timings();
     report.times.gray = milliseconds(t.gray);
     report.times.detect = milliseconds(t.detect);
     report.times.crop = milliseconds(t.crop);
-    report.times.emotion = milliseconds(t.heads[0]);
-    report.times.gender = milliseconds(t.heads[1]);
+    for (const Head head : named_heads)
+        report.times.heads[head] = milliseconds(t.heads[static_cast<int>(head)]);
 }
 
 Result<> EngineOwner::finish(const Frame& frame, std::span<const Face> faces,

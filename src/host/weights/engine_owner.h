@@ -21,7 +21,8 @@ struct WeightsChoice {
 };
 
 struct EngineSetup {
-    WeightsChoice cascade, emotion, gender;
+    WeightsChoice cascade;
+    PerHead<WeightsChoice> heads;
     Config config;  // max_width, max_height, max_faces and max_candidates are where it starts
 };
 
@@ -58,11 +59,13 @@ public:
 
     const EngineInfo& info() const { return info_; }
     const Engine& engine() const { return engine_->engine(); }
-    // All of them, as engines and trackers take them.
-    Weights weights() const { return {.cascade = cascade(), .heads = {emotion(), gender()}}; }
     const Cascade* cascade() const { return cascade_ ? &cascade_ : nullptr; }
-    const Model* emotion() const { return emotion_ ? &emotion_ : nullptr; }
-    const Model* gender() const { return gender_ ? &gender_ : nullptr; }
+    // Null for a head that is off.
+    const Model* model(Head head) const { return models_[head] ? &models_[head] : nullptr; }
+    // All of them, as engines and trackers take them.
+    Weights weights() const;
+    // Whether a network reads colors; else gray frames do.
+    bool wants_color() const;
     std::size_t memory_bytes() const { return engine_->memory_bytes(); }
 
 private:
@@ -72,9 +75,10 @@ private:
     Result<> finish(const Frame& frame, std::span<const Face> faces, ImageReport& report) const;
     void take(const Frame& frame, std::span<const Face> faces, ImageReport& report) const;
 
-    ByteVector cascade_bytes_, emotion_bytes_, gender_bytes_;  // empty for embedded weights
+    ByteVector cascade_bytes_;
+    PerHead<ByteVector> model_bytes_;  // empty for embedded weights
     Cascade cascade_;
-    Model emotion_, gender_;
+    PerHead<Model> models_;
     EngineInfo info_;
     std::unique_ptr<OwnedEngine> engine_;
 };

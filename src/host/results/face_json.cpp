@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+#include "host/results/face_json.h"
+
+#include <cmath>
+#include <utility>
+
+namespace mien::host {
+namespace {
+
+double rounded_to(float value, double digits) {
+    return std::round(static_cast<double>(value) * digits) / digits;
+}
+
+Json map_json(const FaceMap& map) {
+    Json values = Json::array();
+    for (const float v : map.values) values.push_back(rounded_to(v, 1e4));
+    return {{"width", map.width},
+            {"height", map.height},
+            {"crop", box_json(map.crop)},
+            {"values", std::move(values)}};
+}
+
+Json reading_json(const Reading& reading, const HeadInfo& head) {
+    const std::size_t label =
+        reading.label >= 0 ? static_cast<std::size_t>(reading.label) : reading.best();
+    Json json = {{"label", head.labels.at(label)},
+                 {"probabilities", probabilities_json(reading.probabilities, head)}};
+    if (!reading.map.values.empty()) json["map"] = map_json(reading.map);
+    return json;
+}
+
+}  // namespace
+
+Json box_json(const Rect& box) {
+    return {{"x", box.x}, {"y", box.y}, {"width", box.width}, {"height", box.height}};
+}
+
+Json probabilities_json(std::span<const float> probabilities, const HeadInfo& head, bool rounded) {
+    Json json = Json::object();
+    for (std::size_t i = 0; i < probabilities.size() && i < head.labels.size(); ++i) {
+        if (rounded)
+            json[head.labels[i]] = rounded_to(probabilities[i], 1e6);
+        else
+            json[head.labels[i]] = probabilities[i];
+    }
+    return json;
+}
+
+void put_face(Json& json, const FaceReport& face, const EngineInfo& info) {
+    json["box"] = box_json(face.box);
+    json["neighbors"] = face.neighbors;
+    for (const Head head : named_heads) {
+        if (face[head].known()) json[head_name(head)] = reading_json(face[head], info[head]);
+    }
+}
+
+}  // namespace mien::host

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <tuple>
 #include <utility>
 
 #include "base/bytes.h"
@@ -62,6 +61,12 @@ std::vector<Kernels> tables() {
 #endif
     return all;
 }
+
+// Of a kernel or a stride. Structured bindings would not do: clang 14 cannot capture them, and the
+// checks are lambdas.
+struct Pair {
+    int y, x;
+};
 
 struct ConvShape {
     int input_channels, kernel_h, kernel_w, stride_y, stride_x, output_w, output_h, output_channels;
@@ -189,14 +194,13 @@ TEST_CASE("depthwise convolutions equal the reference on every instruction set")
     for (const Kernels& kernels : tables()) {
         Random random(12);
         for (const int channels : {8, 16, 24, 32, 40, 64, 72, 128})
-            for (const auto& [kernel_h, kernel_w] :
-                 {std::pair{1, 1}, {2, 2}, {3, 3}, {5, 5}, {1, 3}, {5, 2}, {3, 4}})
-                for (const auto& [stride_y, stride_x] : {std::pair{1, 1}, {2, 2}, {1, 2}, {3, 1}})
+            for (const Pair kernel : {Pair{1, 1}, {2, 2}, {3, 3}, {5, 5}, {1, 3}, {5, 2}, {3, 4}})
+                for (const Pair stride : {Pair{1, 1}, {2, 2}, {1, 2}, {3, 1}})
                     for (const int output_w : {1, 2, 3, 5, 8, 17}) {
-                        const int output_h = random.between(1, 3), taps = kernel_h * kernel_w,
+                        const int output_h = random.between(1, 3), taps = kernel.y * kernel.x,
                                   pairs = (taps + 1) / 2;
-                        const int input_w = (output_w - 1) * stride_x + kernel_w,
-                                  input_h = (output_h - 1) * stride_y + kernel_h;
+                        const int input_w = (output_w - 1) * stride.x + kernel.x,
+                                  input_h = (output_h - 1) * stride.y + kernel.y;
                         const std::ptrdiff_t input_row = std::ptrdiff_t{input_w} * channels,
                                              output_row = std::ptrdiff_t{output_w} * channels;
                         GuardedBuffer input(static_cast<std::size_t>(input_row * input_h) +
@@ -223,7 +227,7 @@ TEST_CASE("depthwise convolutions equal the reference on every instruction set")
                             low == 0 ? std::uint8_t{0} : kernels.net.lift;
                         flip(input, lift);
                         const Depthwise3* const fast =
-                            kernel_h == 3 && kernel_w == 3 && stride_y == 1 && stride_x == 1
+                            kernel.y == 3 && kernel.x == 3 && stride.y == 1 && stride.x == 1
                                 ? kernels.net.depthwise3
                                 : nullptr;
                         GuardedBuffer packed3(fast != nullptr ? fast->packed_bytes(channels) : 1);
@@ -236,10 +240,10 @@ TEST_CASE("depthwise convolutions equal the reference on every instruction set")
                                        lift, packed3.data());
                         kernels.net.depthwise({input.bytes(),
                                                input_row,
-                                               kernel_h,
-                                               kernel_w,
-                                               stride_y,
-                                               stride_x,
+                                               kernel.y,
+                                               kernel.x,
+                                               stride.y,
+                                               stride.x,
                                                output_h,
                                                output_w,
                                                channels,
@@ -265,16 +269,16 @@ TEST_CASE("depthwise convolutions equal the reference on every instruction set")
                                         acc +=
                                             w[static_cast<std::size_t>(t * channels + c)] *
                                             input
-                                                .bytes()[(y * stride_y + t / kernel_w) * input_row +
-                                                         (x * stride_x + t % kernel_w) * channels +
+                                                .bytes()[(y * stride.y + t / kernel.x) * input_row +
+                                                         (x * stride.x + t % kernel.x) * channels +
                                                          c];
                                     wrong += output.bytes()[y * output_row + x * channels + c] !=
                                              reference_requantise(
                                                  acc, scale[static_cast<std::size_t>(c)], low);
                                 }
                         CHECK_MESSAGE(wrong == 0, isa_name(kernels.isa), " depthwise ", channels,
-                                      " kernel ", kernel_h, "x", kernel_w, " stride ", stride_y,
-                                      "x", stride_x, " width ", output_w);
+                                      " kernel ", kernel.y, "x", kernel.x, " stride ", stride.y,
+                                      "x", stride.x, " width ", output_w);
                     }
     }
 }
@@ -283,24 +287,26 @@ TEST_CASE("pooling equals the reference on every instruction set") {
     for (const Kernels& kernels : tables()) {
         Random random(13);
         for (const int channels : {8, 16, 24, 32, 40, 64, 128})
-            for (const auto& [kernel_h, kernel_w] : {std::pair{2, 2}, {3, 3}, {3, 2}, {1, 3}})
+            for (const Pair kernel : {Pair{2, 2}, {3, 3}, {3, 2}, {1, 3}})
                 for (const int size : {1, 2, 5, 8, 9})
-                    for (const auto& [pad, stride_y, stride_x] : {std::tuple{0, 1, 1},
-                                                                  {0, 2, 2},
-                                                                  {0, 3, 3},
-                                                                  {1, 1, 1},
-                                                                  {1, 2, 2},
-                                                                  {0, 1, 2},
-                                                                  {1, 2, 1}}) {
+                    for (const auto& places : {std::pair{0, Pair{1, 1}},
+                                               {0, {2, 2}},
+                                               {0, {3, 3}},
+                                               {1, {1, 1}},
+                                               {1, {2, 2}},
+                                               {0, {1, 2}},
+                                               {1, {2, 1}}}) {
+                        const int pad = places.first;
+                        const Pair stride = places.second;
                         // No window may lie beside the map alone.
                         const int width = size + 3;
-                        if (pad >= std::min(kernel_h, kernel_w) || size + 2 * pad < kernel_h ||
-                            width + 2 * pad < kernel_w)
+                        if (pad >= std::min(kernel.y, kernel.x) || size + 2 * pad < kernel.y ||
+                            width + 2 * pad < kernel.x)
                             continue;
-                        const int output_h = (size + 2 * pad - kernel_h) / stride_y + 1,
-                                  output_w = (width + 2 * pad - kernel_w) / stride_x + 1;
-                        if ((output_h - 1) * stride_y - pad >= size ||
-                            (output_w - 1) * stride_x - pad >= width)
+                        const int output_h = (size + 2 * pad - kernel.y) / stride.y + 1,
+                                  output_w = (width + 2 * pad - kernel.x) / stride.x + 1;
+                        if ((output_h - 1) * stride.y - pad >= size ||
+                            (output_w - 1) * stride.x - pad >= width)
                             continue;
                         const std::ptrdiff_t input_row = std::ptrdiff_t{width} * channels,
                                              output_row = std::ptrdiff_t{output_w} * channels;
@@ -312,7 +318,7 @@ TEST_CASE("pooling equals the reference on every instruction set") {
                             GuardedBuffer out(static_cast<std::size_t>(output_row * output_h));
                             const PoolArgs args = {
                                 input.bytes(), input_row,   size,       width,
-                                kernel_h,      kernel_w,    stride_y,   stride_x,
+                                kernel.y,      kernel.x,    stride.y,   stride.x,
                                 pad,           pad,         output_h,   output_w,
                                 channels,      out.bytes(), output_row, kernels.net.lift};
                             (maximum ? kernels.net.max_pool : kernels.net.avg_pool)(args);
@@ -322,10 +328,10 @@ TEST_CASE("pooling equals the reference on every instruction set") {
                                 for (int x = 0; x < output_w; ++x)
                                     for (int c = 0; c < channels; ++c) {
                                         int best = -127, sum = 0, count = 0;
-                                        for (int ky = 0; ky < kernel_h; ++ky)
-                                            for (int kx = 0; kx < kernel_w; ++kx) {
-                                                const int iy = y * stride_y - pad + ky,
-                                                          ix = x * stride_x - pad + kx;
+                                        for (int ky = 0; ky < kernel.y; ++ky)
+                                            for (int kx = 0; kx < kernel.x; ++kx) {
+                                                const int iy = y * stride.y - pad + ky,
+                                                          ix = x * stride.x - pad + kx;
                                                 if (iy < 0 || iy >= size || ix < 0 || ix >= width)
                                                     continue;
                                                 const int v = static_cast<std::int8_t>(
@@ -346,8 +352,8 @@ TEST_CASE("pooling equals the reference on every instruction set") {
                                     }
                             CHECK_MESSAGE(wrong == 0, isa_name(kernels.isa),
                                           maximum ? " max" : " avg", " pool ", size, " kernel ",
-                                          kernel_h, "x", kernel_w, " stride ", stride_y, "x",
-                                          stride_x, " channels ", channels);
+                                          kernel.y, "x", kernel.x, " stride ", stride.y, "x",
+                                          stride.x, " channels ", channels);
                         }
                     }
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,10 @@ CONSUMER = """cmake_minimum_required(VERSION 3.22)
 project(consumer LANGUAGES C CXX)
 {take_mien}
 add_executable(consumer example.cpp)
-target_link_libraries(consumer PRIVATE mien::mien)
+{link}
+add_executable(readme readme.cpp)
+target_link_libraries(readme PRIVATE mien::mien)
+target_compile_options(readme PRIVATE -Wall -Wextra -Wshadow -Wconversion -Werror)
 add_executable(consumer_c example_c.c)
 target_link_libraries(consumer_c PRIVATE mien::mien_shared)
 file(WRITE ${{CMAKE_BINARY_DIR}}/weights_dir "${{mien_WEIGHTS_DIR}}")
@@ -25,11 +29,27 @@ if(MIEN_UNITY OR MIEN_WERROR OR MIEN_INSTALL OR MIEN_BUILD_TOOL)
   message(FATAL_ERROR "meant for those who build mien itself")
 endif()
 """
-FIND_PACKAGE = "find_package(mien 0.2 REQUIRED)"
-FETCH_CONTENT = """include(FetchContent)
-FetchContent_Declare(mien SOURCE_DIR {root})
-FetchContent_MakeAvailable(mien)"""
-ADD_SUBDIRECTORY = "add_subdirectory({root} mien)"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The code of a page, as a reader would copy it."""
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S)
+
+
+FIND_PACKAGE, FETCH_CONTENT, ADD_SUBDIRECTORY, LINK = blocks("docs/EMBEDDING.md", "cmake")
+README_PROGRAM = """#include <cstdint>
+#include <cstdio>
+#include <mien/owned.hpp>
+#include <vector>
+
+int main() {
+    const int width = 2000, height = 1500;  // larger than the configuration's default
+    const std::vector<std::uint8_t> image(3 * width * height, 90);
+    const std::uint8_t* const pixels = image.data();
+%s
+    return engine.status() == mien::Status::ok ? 0 : 1;
+}
+"""
 
 
 def run(command: list[str], **kwargs) -> str:
@@ -51,7 +71,11 @@ class Consumers:
         source.mkdir()
         shutil.copy(ROOT / "docs" / "example.cpp", source)
         shutil.copy(ROOT / "tests" / "tools" / "example_c.c", source)
-        (source / "CMakeLists.txt").write_text(CONSUMER.format(take_mien=take_mien))
+        snippet = blocks("README.md", "cpp")[0]
+        (source / "readme.cpp").write_text(README_PROGRAM % snippet)
+        (source / "CMakeLists.txt").write_text(CONSUMER.format(take_mien=take_mien, link=LINK))
+        (source / "third_party").mkdir()
+        (source / "third_party" / "mien").symlink_to(ROOT)
         run(["cmake", "-S", str(source), "-B", str(build), f"-DCMAKE_CXX_COMPILER={self.cxx}",
              f"-DCMAKE_C_COMPILER={self.cc}", *options])
         weights_dir = pathlib.Path((build / "weights_dir").read_text())
@@ -64,6 +88,8 @@ class Consumers:
         run(["cmake", "--build", str(build), "-j", "2"])
         for program in ("consumer", "consumer_c"):
             print(f"{name}:", run([str(build / program), str(weights)]).strip())
+        (self.work / name / "weights").symlink_to(weights)  # which the README's program opens
+        run([str(build / "readme")], cwd=self.work / name)
 
     def build_by_pkg_config(self, pkg_config: str, prefix: pathlib.Path) -> None:
         pc_dir = next(prefix.rglob("mien.pc")).parent
@@ -107,8 +133,9 @@ def main() -> int:
         # is added as a subdirectory, so one build tests both.
         short = ("-DMIEN_SCALAR_ONLY=ON", "-DCMAKE_BUILD_TYPE=None")
         weights = ROOT / "weights"
-        consumers.build("FetchContent", FETCH_CONTENT.format(root=ROOT), weights, *short)
-        consumers.configure("add_subdirectory", ADD_SUBDIRECTORY.format(root=ROOT), weights, *short)
+        consumers.build("FetchContent", FETCH_CONTENT, weights,
+                        f"-DFETCHCONTENT_SOURCE_DIR_MIEN={ROOT}", *short)
+        consumers.configure("add_subdirectory", ADD_SUBDIRECTORY, weights, *short)
     return 0
 
 

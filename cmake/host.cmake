@@ -70,8 +70,11 @@ else()
                  " times slower, and its pixels differ by a level or two")
 endif()
 add_library(mien_host STATIC ${host_sources})
-mien_embed(mien_host mien::host::embedded_weights FILES
-  weights/haarcascade_frontalface_default.mien weights/emotion.mien weights/gender.mien)
+# Inside the programs: the cascade and HEAD.mien for each head. HEAD-NAME.mien is another network for
+# that head, which lies beside them.
+file(GLOB weights CONFIGURE_DEPENDS weights/*.mien)
+list(FILTER weights EXCLUDE REGEX "-[^/]*$")
+mien_embed(mien_host mien::host::embedded_weights FILES ${weights})
 # stb_image's implementation is compiled in these files: hostile images can make its integers
 # overflow, which -fwrapv defines; and g++ 12 thinks that it reads a context before setting it.
 set_source_files_properties(src/host/codec/image_file.cpp src/host/codec/jpeg_stb.cpp PROPERTIES

@@ -7,9 +7,9 @@ if(TARGET mien_tool)
   install(TARGETS mien_tool RUNTIME)
 endif()
 set(mien_weights_dir ${CMAKE_INSTALL_DATADIR}/mien)
-install(FILES weights/haarcascade_frontalface_default.mien weights/emotion.mien
-  weights/emotion-large.mien weights/emotion-mini_XCEPTION.mien weights/gender.mien
-  DESTINATION ${mien_weights_dir})
+install(DIRECTORY weights/ DESTINATION ${mien_weights_dir} FILES_MATCHING
+  PATTERN "*.mien"
+  PATTERN float EXCLUDE)
 install(FILES LICENSE THIRD_PARTY.md TYPE DOC)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/mien)

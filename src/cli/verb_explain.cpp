@@ -31,10 +31,12 @@ namespace {
 using explain::Method;
 using host::Json;
 
+constexpr const char* every_head = "all";
+
 struct ExplainOptions {
     EngineOptions engine;
     std::vector<std::string> inputs, methods = {"cam", "grad-cam", "guided", "guided-cam"};
-    std::string out, class_name, layer, head = "both";
+    std::string out, class_name, layer, head = every_head;
     bool json = false, overwrite = false, quiet = false, crops = false, sanity = false,
          integers = false;
     int seed = 1;
@@ -359,8 +361,7 @@ bool read_questions(const ExplainOptions& options, const host::EngineOwner& engi
     std::vector<std::string> classes, layers;
     for (const Head head : named_heads) {
         const Model* const model = engine.model(head);
-        if (model == nullptr || (options.head != "both" && options.head != head_name(head)))
-            continue;
+        if (model == nullptr) continue;
         Question question{head,    model,  &engine.info()[head], -1, explain::usual_place,
                           nullptr, nullptr};
         const auto from = options.integers ? explain::WeightsFrom::integers
@@ -454,7 +455,7 @@ int run(ExplainOptions& options) {
     if (code != exit_done) return code;
     options.engine.setup.cascade.use = !options.crops;
     for (const Head head : named_heads) {
-        if (options.head != "both" && options.head != head_name(head))
+        if (options.head != every_head && options.head != head_name(head))
             options.engine.setup.heads[head].use = false;
     }
     const std::unique_ptr<host::EngineOwner> engine = open_engine(options.engine, code);
@@ -500,8 +501,13 @@ int run_explain(int argc, char** argv) {
         ->type_name("NAME,...");
     app.add_option("--class", options.class_name, "Explain this class instead of the predicted one")
         ->type_name("NAME");
-    app.add_option("--head", options.head, "emotion, gender or both")
-        ->check(CLI::IsMember({"emotion", "gender", "both"}))
+    std::vector<std::string> heads;
+    for (const Head head : named_heads) heads.emplace_back(head_name(head));
+    heads.emplace_back(every_head);
+    app.add_option("--head", options.head,
+                   "Which networks to ask: " + CLI::detail::join(heads, ", "))
+        ->transform(CLI::Transformer(std::map<std::string, std::string>{{"both", every_head}}))
+        ->check(CLI::IsMember(heads))
         ->type_name("NAME");
     app.add_option("--layer", options.layer,
                    "Where Grad-CAM and the original's methods look; `mien info` lists the layers")

@@ -75,7 +75,7 @@ LoopOutcome run_loop(video::Source& source, const host::EngineOwner& owner,
                      const LoopOptions& options, const Outputs& outputs, Statistics& statistics);
 
 // {"schema":1,"source":..,"frame":..,"time_s":..,"width":..,"height":..,"dropped":..,"timing_ms":{..},"faces":[{"id":..,"box":{..},"missed":..,
-//  "emotion":{"label":..,"smoothed":{..},"probabilities":{..}},"gender":{..}}]}, one line, no
+//  HEAD:{"label":..,"probabilities":{..},"smoothed":{..}},..}]}, one line, no
 //  newline.
 std::string frame_json(const FrameResult& result, const std::string& source,
                        const host::EngineInfo& info);

@@ -108,13 +108,14 @@ std::string frame_line(const FrameResult& result, const host::EngineInfo& info, 
         first = false;
         line += print("#%u", face.id);
         if (face.missed > 0) line += " (not seen)";
-        if (const TrackedReading& r = face[Head::emotion]; r.label >= 0) {
+        for (const Head head : named_heads) {
+            const TrackedReading r = face[head];
+            if (r.label < 0) continue;
             const auto i = static_cast<std::size_t>(r.label);
-            line += " " + info[Head::emotion].labels.at(i) +
-                    print(" %.0f %%", 100 * static_cast<double>(r.probabilities[i]));
+            line += " " + info[head].labels.at(i);
+            if (head == Head::emotion)
+                line += print(" %.0f %%", 100 * static_cast<double>(r.probabilities[i]));
         }
-        if (const TrackedReading& r = face[Head::gender]; r.label >= 0)
-            line += " " + info[Head::gender].labels.at(static_cast<std::size_t>(r.label));
     }
     if (line.size() > width) line.resize(width);
     // half a letter

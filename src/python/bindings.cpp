@@ -154,28 +154,36 @@ nb::object probabilities_tuple(std::span<const float> values) {
     return tuple;
 }
 
-// (width, height, dropped, (gray, detect, crop, emotion, gender), [(x, y, w, h, neighbors, emotion
-// or None, gender or None)])
+// One object per head.
+template <class Make>
+nb::list by_head(Make make) {
+    nb::list list;
+    for (const Head head : named_heads) list.append(make(head));
+    return list;
+}
+
+// (width, height, dropped, (gray, detect, crop, times by head), [(x, y, w, h, neighbors, readings
+// by head: probabilities or None)])
 nb::tuple report_tuple(const host::ImageReport& report) {
     nb::list faces;
     for (const host::FaceReport& face : report.faces) {
-        faces.append(nb::make_tuple(face.box.x, face.box.y, face.box.width, face.box.height,
-                                    face.neighbors,
-                                    probabilities_tuple(face[Head::emotion].probabilities),
-                                    probabilities_tuple(face[Head::gender].probabilities)));
+        faces.append(nb::make_tuple(
+            face.box.x, face.box.y, face.box.width, face.box.height, face.neighbors,
+            by_head([&](Head head) { return probabilities_tuple(face[head].probabilities); })));
     }
     const host::StepTimes& t = report.times;
     return nb::make_tuple(
         report.width, report.height, report.faces_dropped,
-        nb::make_tuple(t.gray, t.detect, t.crop, t.heads[Head::emotion], t.heads[Head::gender]),
+        nb::make_tuple(t.gray, t.detect, t.crop, by_head([&](Head head) { return t.heads[head]; })),
         faces);
 }
 
 // ---- the engine ----
 
 struct Options {
-    // a path; empty: inside the module; none: off
-    std::optional<std::string> cascade, emotion, gender;
+    // A path; empty: inside the module; none: off.
+    std::optional<std::string> cascade;
+    std::vector<std::optional<std::string>> networks;  // by head
     double scale_factor = 1.3;
     int min_neighbors = 5, min_size = 0, max_size = 0, detect_width = 0, threads = 1;
     std::string isa = "best";
@@ -211,8 +219,10 @@ public:
             if (path) choice.path = *path;
         };
         choose(options.cascade, setup.cascade);
-        choose(options.emotion, setup.heads[Head::emotion]);
-        choose(options.gender, setup.heads[Head::gender]);
+        if (options.networks.size() != std::size(named_heads))
+            throw nb::value_error("there is one network per head");
+        for (const Head head : named_heads)
+            choose(options.networks[static_cast<std::size_t>(head)], setup.heads[head]);
         setup.config.detector = {options.scale_factor, options.min_neighbors, options.min_size,
                                  options.max_size};
         setup.config.detect_width = options.detect_width;
@@ -422,7 +432,7 @@ public:
             last_id_ = std::max(last_id_, id_base_ + face.id);
             list.append(nb::make_tuple(id_base_ + face.id, face.box.x, face.box.y, face.box.width,
                                        face.box.height, face.neighbors, face.missed, face.age,
-                                       reading(face[Head::emotion]), reading(face[Head::gender])));
+                                       by_head([&](Head head) { return reading(face[head]); })));
         }
         return nb::make_tuple(pixels.frame.width, pixels.frame.height, tracker_.stats().full, list);
     }
@@ -508,13 +518,12 @@ host::Canvas canvas_of(const Paper& paper) {
 }
 
 using FaceTuple = std::vector<int>;
+using FaceReadings = std::vector<std::vector<float>>;  // probabilities by head; empty: not read
 
-// Paints boxes and labels as `mien image --out` does: boxes [x, y, w, h], one or two lines of text
-// each.
+// Paints boxes and labels as `mien image --out` does: boxes [x, y, w, h], a line of text per head.
 void annotate(const Paper& paper, const SharedEngine& engine, const std::vector<FaceTuple>& boxes,
-              const std::vector<std::vector<float>>& emotion,
-              const std::vector<std::vector<float>>& gender, bool by_emotion) {
-    if (boxes.size() != emotion.size() || boxes.size() != gender.size())
+              const std::vector<FaceReadings>& readings, bool by_emotion) {
+    if (boxes.size() != readings.size())
         throw nb::value_error("boxes and readings differ in number");
     const host::EngineInfo& info = engine.root().info();
     std::vector<host::FaceReport> faces;
@@ -522,9 +531,10 @@ void annotate(const Paper& paper, const SharedEngine& engine, const std::vector<
         if (boxes[i].size() != 4) throw nb::value_error("a box has four numbers");
         host::FaceReport face;
         face.box = {boxes[i][0], boxes[i][1], boxes[i][2], boxes[i][3]};
-        face[Head::emotion].probabilities = emotion[i];
-        face[Head::gender].probabilities = gender[i];
+        if (readings[i].size() != std::size(named_heads))
+            throw nb::value_error("a face has one reading per head");
         for (const Head head : named_heads) {
+            face[head].probabilities = readings[i][static_cast<std::size_t>(head)];
             if (face[head].known() && face[head].probabilities.size() != info[head].labels.size())
                 throw nb::value_error("the readings are of another engine");
         }
@@ -557,6 +567,11 @@ NB_MODULE(_engine, module) {
     module.doc() = "The engine, for mien/*.py. Nothing here is an interface to rely on.";
     module.attr("version") = MIEN_VERSION;
     module.attr("jpeg_library") = mien::host::jpeg_library();
+    const auto name = [](const char* text) { return nb::str(text); };
+    module.attr("heads") =
+        nb::tuple(by_head([&](mien::Head h) { return name(mien::head_name(h)); }));
+    module.attr("head_titles") =
+        nb::tuple(by_head([&](mien::Head h) { return name(mien::host::head_title(h)); }));
     nb::exception<WeightsProblem>(module, "WeightsProblem");
     nb::exception<PictureProblem>(module, "PictureProblem");
 #ifdef MIEN_HAS_EXPLAIN
@@ -582,15 +597,15 @@ NB_MODULE(_engine, module) {
         .def(
             "__init__",
             [](SharedEngine* self, std::optional<std::string> cascade,
-               std::optional<std::string> emotion, std::optional<std::string> gender,
-               double scale_factor, int min_neighbors, int min_size, int max_size, int detect_width,
-               int threads, const std::string& isa) {
-                new (self) SharedEngine({std::move(cascade), std::move(emotion), std::move(gender),
-                                         scale_factor, min_neighbors, min_size, max_size,
-                                         detect_width, threads, isa});
+               std::vector<std::optional<std::string>> networks, double scale_factor,
+               int min_neighbors, int min_size, int max_size, int detect_width, int threads,
+               const std::string& isa) {
+                new (self)
+                    SharedEngine({std::move(cascade), std::move(networks), scale_factor,
+                                  min_neighbors, min_size, max_size, detect_width, threads, isa});
             },
-            "cascade"_a.none(), "emotion"_a.none(), "gender"_a.none(), "scale_factor"_a,
-            "min_neighbors"_a, "min_size"_a, "max_size"_a, "detect_width"_a, "threads"_a, "isa"_a)
+            "cascade"_a.none(), "networks"_a, "scale_factor"_a, "min_neighbors"_a, "min_size"_a,
+            "max_size"_a, "detect_width"_a, "threads"_a, "isa"_a)
         .def("process",
              [format](SharedEngine& self, const Array& array, int f) {
                  return self.run(array, format(f),
@@ -651,11 +666,11 @@ NB_MODULE(_engine, module) {
 #endif
         .def("info", [](const SharedEngine& self) {
             const mien::host::EngineOwner& owner = self.root();
-            return nb::make_tuple(
-                owner.info().cascade_name,
-                head_tuple(owner.model(mien::Head::emotion), owner.info()[mien::Head::emotion]),
-                head_tuple(owner.model(mien::Head::gender), owner.info()[mien::Head::gender]),
-                mien::isa_name(mien::resolve_isa(self.config().isa)), fingerprint_of(owner));
+            return nb::make_tuple(owner.info().cascade_name, by_head([&](mien::Head head) {
+                                      return head_tuple(owner.model(head), owner.info()[head]);
+                                  }),
+                                  mien::isa_name(mien::resolve_isa(self.config().isa)),
+                                  fingerprint_of(owner));
         });
 
     nb::class_<SharedTracker>(module, "Tracker")

@@ -11,10 +11,12 @@ install -m 644 build/wasm/src/web/mien.wasm "$npm/mien.wasm"
 install -m 644 build/wasm-simd/src/web/mien.wasm "$npm/mien-simd.wasm"
 cp src/web/mien.js src/web/mien.d.ts src/web/package.json LICENSE THIRD_PARTY.md "$npm"
 cp docs/BROWSER.md "$npm/README.md"
-heads=$(sed -n 's/^const HEADS = \[\(.*\)\];.*/\1/p' src/web/mien.js)
-[ -n "$heads" ] || { echo "assemble: no list of heads in src/web/mien.js" >&2; exit 1; }
-for file in haarcascade_frontalface_default $(echo "$heads" | tr -d "',"); do
-    cp "weights/$file.mien" "$npm"
+# The weights that are inside the programs, too: those without a variant in their name.
+weights=
+for file in weights/*.mien; do
+    case $file in *-*) continue ;; esac
+    cp "$file" "$npm"
+    weights="$weights'${file#weights/}', "
 done
 cp "$npm"/*.wasm "$npm"/*.mien "$npm/mien.js" "$web"
 cp src/serve/page/page.css src/serve/page/page.js src/serve/page/device.js src/serve/page/device-worker.js src/web/sw.js "$web"
@@ -22,5 +24,5 @@ cp src/serve/page/page.css src/serve/page/page.js src/serve/page/device.js src/s
 sed 's/<html lang="en">/<html lang="en" data-static>/' src/serve/page/page.html > "$web/index.html"
 # The service worker keeps these files under a name that changes with them.
 stamp=$(cat "$web"/* | sha256sum | cut -c1-16)
-sed -i "s/'mien-cache'/'mien-$stamp'/; s/^const HEADS = \[\];/const HEADS = [$heads];/" "$web/sw.js"
+sed -i "s/'mien-cache'/'mien-$stamp'/; s/^const WEIGHTS = \[\];/const WEIGHTS = [${weights%, }];/" "$web/sw.js"
 echo "$npm: $(cat "$npm"/*.wasm "$npm"/*.mien "$npm"/mien.js | wc -c) bytes with both modules; a page loads $(cat "$npm"/mien-simd.wasm "$npm"/*.mien "$npm"/mien.js | wc -c), gzipped $(for f in "$npm"/mien-simd.wasm "$npm"/*.mien "$npm"/mien.js; do gzip -9c "$f"; done | wc -c)"

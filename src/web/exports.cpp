@@ -156,6 +156,7 @@ MIEN_EXPORT(mien_web_label)(std::int32_t head, std::int32_t i)->const char* {
     mien_label(engine, head, i, text, sizeof text);
     return text;
 }
+MIEN_EXPORT(mien_web_head_name)(std::int32_t head)->const char* { return mien_head_name(head); }
 MIEN_EXPORT(mien_web_message)(std::int32_t status)->const char* { return mien_message(status); }
 MIEN_EXPORT(mien_web_version)()->const char* { return mien_version(); }
 MIEN_EXPORT(mien_web_isa)()->const char* {

@@ -5,7 +5,10 @@ export type PixelFormat = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7;
 
 type File = string | URL | ArrayBuffer | ArrayBufferView;
 
-export interface Options {
+/** The questions that networks answer about a face, in the order of the engine. */
+export type Head = 'emotion' | 'gender';
+
+export type Options = {
   /** Size of the largest image, 640 x 480; larger ones open the engine again. */
   maxWidth?: number;
   maxHeight?: number;
@@ -27,9 +30,7 @@ export interface Options {
   wasm?: File | object;
   /** Weights; null leaves a network (or the detector) out. */
   cascade?: File | null;
-  emotion?: File | null;
-  gender?: File | null;
-}
+} & {readonly [head in Head]?: File | null};
 
 export interface Reading {
   readonly label: string;
@@ -39,12 +40,10 @@ export interface Reading {
 }
 
 /** Written again by the next call: copy what is to be kept. */
-export interface Face {
+export type Face = {
   readonly box: {readonly x: number, readonly y: number, readonly width: number, readonly height: number};
   readonly neighbors: number;
-  readonly emotion: Reading | null;
-  readonly gender: Reading | null;
-}
+} & {readonly [head in Head]: Reading | null};
 
 export interface Pixels {
   data: Uint8Array | Uint8ClampedArray;

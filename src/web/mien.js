@@ -16,7 +16,6 @@ export const GRAY8 = 0, RGB24 = 1, BGR24 = 2, RGBA32 = 3, BGRA32 = 4, YUYV = 5, 
 const PIXEL_BYTES = [1, 3, 3, 4, 4, 2, 2, 1];  // by format
 const LARGEST = 8192;  // of 8192 by 8192 pixels all addresses stay below 2 GB
 const CASCADE = 'haarcascade_frontalface_default.mien';
-const HEADS = ['emotion', 'gender'];  // by their number in the engine; the weights are NAME.mien. The one list here
 
 // The smallest module that has a vector instruction: () -> v128, i32.const 0, i8x16.splat.
 const PROBE = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 8, 1, 6, 0, 65, 0, 253, 15, 11]);
@@ -49,6 +48,18 @@ async function bytesOf(url) {
   return new Uint8Array(await answer.arrayBuffer());
 }
 
+function textAt(memory, place) {
+  const bytes = new Uint8Array(memory.buffer);
+  return new TextDecoder().decode(bytes.slice(place, bytes.indexOf(0, place)));
+}
+
+// The names of the heads, by their number in the engine; the weights of each are NAME.mien.
+function headsOf(code) {
+  const names = [];
+  for (let name; (name = textAt(code.memory, code.mien_web_head_name(names.length)));) names.push(name);
+  return names;
+}
+
 /** Loads the module and the weights, and opens an engine for images up to maxWidth x maxHeight. */
 export async function load(options = {}) {
   if (typeof WebAssembly !== 'object') throw new MienError('This browser has no WebAssembly.');
@@ -56,9 +67,9 @@ export async function load(options = {}) {
   const simd = options.simd ?? hasSimd();
   const part = (given, name) => given === null ? null : given === undefined ? bytesOf(new URL(name, base)) :
     typeof given === 'string' || given instanceof URL ? bytesOf(new URL(given, base)) : given;
-  const [code, cascade, ...networks] = await Promise.all([
-    part(options.wasm, simd ? 'mien-simd.wasm' : 'mien.wasm'), part(options.cascade, CASCADE),
-    ...HEADS.map(name => part(options[name], name + '.mien'))]);
+  const cascade = part(options.cascade, CASCADE);
+  cascade?.catch?.(() => {});  // told below, once the module is there
+  const code = await part(options.wasm, simd ? 'mien-simd.wasm' : 'mien.wasm');
   let instance;
   try {
     const module = code instanceof WebAssembly.Module ? code : await WebAssembly.compile(code);
@@ -68,7 +79,8 @@ export async function load(options = {}) {
       throw new MienError("The page's content security policy forbids WebAssembly; it needs script-src 'wasm-unsafe-eval'.", {cause: error});
     throw new MienError('The WebAssembly module cannot be used: ' + error.message, {cause: error});
   }
-  return new Mien(instance, [cascade, ...networks], options);
+  const networks = headsOf(instance.exports).map(name => part(options[name], name + '.mien'));
+  return new Mien(instance, await Promise.all([cascade, ...networks]), options);
 }
 
 /** One head's answer: label, and the probability of each label, in the order of `labels`. */
@@ -84,7 +96,7 @@ class Reading {
 }
 
 export class Mien {
-  #code; #memory; #bytes; #words; #floats; #heads; #pool = []; #lists = []; #room; #options; #capacity;
+  #code; #memory; #bytes; #words; #floats; #heads; #labels; #pool = []; #readings = []; #lists = []; #room; #options; #capacity;
 
   constructor(instance, files, options) {
     this.#code = instance.exports;
@@ -102,7 +114,8 @@ export class Mien {
       if (!Number.isFinite(options[name])) throw new MienError(`${name} is no number`);
       this.#options[name] = options[name];
     }
-    this.#heads = HEADS.map(() => []);
+    this.#heads = headsOf(this.#code);
+    this.#labels = this.#heads.map(() => []);
     this.resize(options.maxWidth ?? 640, options.maxHeight ?? 480);
   }
 
@@ -116,7 +129,7 @@ export class Mien {
   get emotions() { return this.labels('emotion'); }
   get genders() { return this.labels('gender'); }
   /** The labels of a head, 'emotion' for example; none without its network. */
-  labels(head) { return this.#heads[HEADS.indexOf(head)] ?? []; }
+  labels(head) { return this.#labels[this.#heads.indexOf(head)] ?? []; }
 
   /** For other sizes of images: the engine is opened again. Takes memory where they are larger; the only call that does. */
   resize(maxWidth, maxHeight) {
@@ -133,15 +146,15 @@ export class Mien {
     this.#capacity = [maxWidth, maxHeight];
     const place = this.#code.mien_web_pixels();
     this.#room = this.#bytes.subarray(place, place + maxWidth * maxHeight * 4);
-    this.#heads = HEADS.map((name, head) => {
+    this.#labels = this.#heads.map((name, head) => {
       const labels = [];
       for (let text; labels.length < 64 && (text = this.#text(this.#code.mien_web_label(head, labels.length)));) labels.push(text);
       return labels;
     });
-    this.#pool.length = this.#lists.length = 0;
+    this.#pool.length = this.#readings.length = this.#lists.length = 0;
   }
 
-  /** Faces of an image, each with box, neighbors, emotion and gender. ImageData, or a canvas, or {data, width, height, format?, stride?}. */
+  /** Faces of an image, each with box, neighbors and a reading by the name of each head. ImageData, or a canvas, or {data, width, height, format?, stride?}. */
   process(picture) { return this.#run(0, picture); }
   /** Boxes only. */
   detect(picture) { return this.#run(1, picture); }
@@ -196,9 +209,8 @@ export class Mien {
     let word = this.#code.mien_web_faces() >> 2;
     while (this.#pool.length < count) {
       this.#pool.push({box: {x: 0, y: 0, width: 0, height: 0}, neighbors: 0,
-                       ...Object.fromEntries(HEADS.map(name => [name, null])),
-                       readings: this.#heads.map(labels => new Reading(labels))});
-      Object.defineProperty(this.#pool.at(-1), 'readings', {enumerable: false});
+                       ...Object.fromEntries(this.#heads.map(name => [name, null]))});
+      this.#readings.push(this.#labels.map(labels => new Reading(labels)));
     }
     const step = this.#code.mien_web_face_words(), first = this.#code.mien_web_reading_word();
     for (let i = 0; i < count; i++, word += step) {
@@ -208,9 +220,9 @@ export class Mien {
       face.box.width = words[word + 2];
       face.box.height = words[word + 3];
       face.neighbors = words[word + 4];
-      for (let h = 0; h < HEADS.length; h++) {
+      for (let h = 0; h < this.#heads.length; h++) {
         const at = word + first + 2 * h;
-        face[HEADS[h]] = this.#read(face.readings[h], words[at], words[at + 1]);
+        face[this.#heads[h]] = this.#read(this.#readings[i][h], words[at], words[at + 1]);
       }
     }
     return this.#lists[count] ??= this.#pool.slice(0, count);  // one list for each count: an array that shrinks and grows takes memory
@@ -233,10 +245,5 @@ export class Mien {
     throw new MienError(this.#text(this.#code.mien_web_message(status)));
   }
 
-  #text(place) {
-    const bytes = new Uint8Array(this.#memory.buffer);
-    let end = place;
-    while (bytes[end] !== 0) end++;
-    return new TextDecoder().decode(bytes.slice(place, end));
-  }
+  #text(place) { return textAt(this.#memory, place); }
 }

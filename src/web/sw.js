@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The page without a network: its files are kept at the first visit. `make web` puts a name that changes with the files for 'mien-cache'.
 const CACHE = 'mien-cache';
-const HEADS = [];  // `make web` puts those of mien.js here
+const WEIGHTS = [];  // `make web` puts the names of their files here
 const FILES = ['./', 'index.html', 'page.css', 'page.js', 'device.js', 'device-worker.js', 'mien.js', 'mien.wasm', 'mien-simd.wasm',
-               'haarcascade_frontalface_default.mien', ...HEADS.map(name => name + '.mien')];
+               ...WEIGHTS];
 
 addEventListener('install', event => event.waitUntil(caches.open(CACHE).then(cache => cache.addAll(FILES)).then(() => skipWaiting())));
 addEventListener('activate', event => event.waitUntil(

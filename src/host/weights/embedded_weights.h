@@ -12,7 +12,7 @@
 
 namespace mien::host {
 
-// The files of weights/ that CMakeLists.txt names.
+// The files of weights/ that cmake/host.cmake chooses.
 std::span<const Resource> embedded_weights() noexcept;
 
 inline std::span<const std::uint8_t> embedded_cascade() noexcept {

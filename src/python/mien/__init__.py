@@ -16,11 +16,11 @@ from typing import List, Sequence
 from ._engine import version as __version__
 from .engine import Engine, Picture, default_engine, read_picture, write_picture
 from .errors import Error, PictureError, WeightsError
-from .results import Box, Explanation, Face, Reading, Result, TrackedFace, TrackedReading
+from .results import HEADS, Box, Explanation, Face, Reading, Result, TrackedFace, TrackedReading
 from .tracker import Tracker
 
 __all__ = [
-    "Box", "Engine", "Error", "Explanation", "Face", "Picture", "PictureError", "Reading", "Result", "TrackedFace", "TrackedReading", "Tracker",
+    "HEADS", "Box", "Engine", "Error", "Explanation", "Face", "Picture", "PictureError", "Reading", "Result", "TrackedFace", "TrackedReading", "Tracker",
     "WeightsError", "__version__", "analyze", "classify", "default_engine", "detect_faces", "explain", "read_picture", "write_picture",
 ]
 

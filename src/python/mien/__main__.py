@@ -7,21 +7,28 @@ import argparse
 import sys
 from typing import List, Optional
 
-from . import Engine, Error, Result, __version__, write_picture
+from . import HEADS, Engine, Error, Result, __version__, _engine, write_picture
 from .engine import read_picture
 
 
 def table(result: Result) -> str:
     count = "no face found" if not result.faces else "1 face" if len(result) == 1 else f"{len(result)} faces"
     lines = [f"{result.source}: {count}, {result.width} x {result.height} pixels, {result.timing_ms['total']:.0f} ms"]
+    columns = []  # head, title, width of its labels
+    for head, title in zip(HEADS, _engine.head_titles):
+        labels = [label for face in result if head in face.readings
+                  for label in face.readings[head].probabilities]
+        if labels:
+            columns.append((head, title, max(4, *map(len, labels))))
     if result.faces:
-        lines.append("    #      x      y         size  expression      gender")
+        titles = "".join(f"  {title:<{width + 6}}" for _, title, width in columns)
+        lines.append(f"    #      x      y         size{titles}".rstrip())
     for number, face in enumerate(result, 1):
         size = f"{face.box.width} x {face.box.height}"
         line = f"{number:5d}  {face.box.x:5d}  {face.box.y:5d}  {size:>11}"
-        for reading, width in ((face.emotion, 8), (face.gender, 5)):
-            if reading is not None:
-                line += f"  {reading.label:<{width}} {reading.probability * 100:3.0f} %"
+        for head, _, width in columns:
+            reading = face.readings[head]
+            line += f"  {reading.label:<{width}} {reading.probability * 100:3.0f} %"
         lines.append(line)
     return "\n".join(lines)
 

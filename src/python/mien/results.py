@@ -10,12 +10,15 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional
 
+from . import _engine
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
 SCHEMA = 1
-TIMING_KEYS = ("decode", "gray", "detect", "crop", "emotion", "gender", "draw", "encode", "total")
+HEADS = _engine.heads  # what the networks answer: "emotion", "gender"
+TIMING_KEYS = ("decode", "gray", "detect", "crop", *HEADS, "draw", "encode", "total")
 
 
 class Box(NamedTuple):
@@ -48,33 +51,32 @@ class Reading:
 def _row(face: "Face | TrackedFace") -> Dict[str, Any]:
     """The part of a table's row that all faces have."""
     row: Dict[str, Any] = {**face.box._asdict(), "neighbors": face.neighbors}
-    for name, reading in (("emotion", face.emotion), ("gender", face.gender)):
-        if reading is not None:
-            row[name] = reading.label
-            row.update({f"{name}_{label}": p for label, p in reading.probabilities.items()})
+    for head, reading in face.readings.items():
+        row[head] = reading.label
+        row.update({f"{head}_{label}": p for label, p in reading.probabilities.items()})
     return row
-
-
-def _with_readings(result: Dict[str, Any], emotion: "Optional[Reading | TrackedReading]", gender: "Optional[Reading | TrackedReading]") -> Dict[str, Any]:
-    if emotion is not None:
-        result["emotion"] = emotion.to_dict()
-    if gender is not None:
-        result["gender"] = gender.to_dict()
-    return result
 
 
 @dataclass(slots=True)
 class Face:
-    """`neighbors`: how many windows of the detector agreed on the box. A reading is None when its network is off."""
+    """`neighbors`: how many windows of the detector agreed on the box. `readings` are by head, in
+    the order of `mien.HEADS`, without those whose network is off."""
 
     box: Box
     neighbors: int
-    emotion: Optional[Reading] = None
-    gender: Optional[Reading] = None
+    readings: Dict[str, Reading] = field(default_factory=dict)
+
+    @property
+    def emotion(self) -> Optional[Reading]:
+        return self.readings.get("emotion")
+
+    @property
+    def gender(self) -> Optional[Reading]:
+        return self.readings.get("gender")
 
     def to_dict(self) -> Dict[str, Any]:
-        result: Dict[str, Any] = {"box": self.box.to_dict(), "neighbors": self.neighbors}
-        return _with_readings(result, self.emotion, self.gender)
+        return {"box": self.box.to_dict(), "neighbors": self.neighbors,
+                **{head: reading.to_dict() for head, reading in self.readings.items()}}
 
 
 @dataclass(slots=True)
@@ -138,12 +140,20 @@ class TrackedFace:
     neighbors: int
     missed: int
     age: int
-    emotion: Optional[TrackedReading] = None
-    gender: Optional[TrackedReading] = None
+    readings: Dict[str, TrackedReading] = field(default_factory=dict)
+
+    @property
+    def emotion(self) -> Optional[TrackedReading]:
+        return self.readings.get("emotion")
+
+    @property
+    def gender(self) -> Optional[TrackedReading]:
+        return self.readings.get("gender")
 
     def to_dict(self) -> Dict[str, Any]:
-        result: Dict[str, Any] = {"id": self.id, "box": self.box.to_dict(), "neighbors": self.neighbors, "missed": self.missed, "age": self.age}
-        return _with_readings(result, self.emotion, self.gender)
+        return {"id": self.id, "box": self.box.to_dict(), "neighbors": self.neighbors,
+                "missed": self.missed, "age": self.age,
+                **{head: reading.to_dict() for head, reading in self.readings.items()}}
 
     def to_row(self) -> Dict[str, Any]:
         """Flat, for a table with a row for each face and frame; the label is the smoothed one."""

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import time
-from typing import Any, List, Optional
+from typing import Any, List, Optional, Tuple
 
 from . import _engine
 from .engine import Engine, Picture, _called, default_engine
-from .results import Box, TrackedFace, TrackedReading
+from .results import HEADS, Box, TrackedFace, TrackedReading
 
 SMOOTHING = {"none": 0, "mode": 1, "average": 2}
 
@@ -44,13 +44,12 @@ class Tracker:
         self._tracker.reset()
 
     def _face(self, raw: Any) -> TrackedFace:
-        number, x, y, width, height, neighbors, missed, age, emotion, gender = raw
-        labels = self.engine.emotion_labels, self.engine.gender_labels
-        return TrackedFace(number, Box(x, y, width, height), neighbors, missed, age, _reading(labels[0], emotion), _reading(labels[1], gender))
+        number, x, y, width, height, neighbors, missed, age, readings = raw
+        return TrackedFace(number, Box(x, y, width, height), neighbors, missed, age, {
+            head: _reading(self.engine.labels(head), reading)
+            for head, reading in zip(HEADS, readings) if reading is not None})
 
 
-def _reading(labels: Any, raw: Any) -> Optional[TrackedReading]:
-    if raw is None:
-        return None
+def _reading(labels: Tuple[str, ...], raw: Any) -> TrackedReading:
     label, probabilities, smoothed = raw
     return TrackedReading(labels[label], dict(zip(labels, probabilities or ())), dict(zip(labels, smoothed or ())))

@@ -7,22 +7,20 @@ from typing import Sequence
 
 import pyarrow as pa
 
-from ..results import TIMING_KEYS
+from ..engine import Engine
+from ..results import HEADS, TIMING_KEYS
 
 
 def _reading(labels: Sequence[str]) -> pa.DataType:
     return pa.struct([("label", pa.string()), ("probabilities", pa.struct([(label, pa.float64()) for label in labels]))])
 
 
-def schema_of(emotion_labels: Sequence[str], gender_labels: Sequence[str]) -> pa.Schema:
+def schema_of(engine: Engine) -> pa.Schema:
     face = [("box", pa.struct([(key, pa.int32()) for key in ("x", "y", "width", "height")])), ("neighbors", pa.int32())]
-    if emotion_labels:
-        face.append(("emotion", _reading(emotion_labels)))
-    if gender_labels:
-        face.append(("gender", _reading(gender_labels)))
+    face += [(head, _reading(engine.labels(head))) for head in HEADS if engine.labels(head)]
     return pa.schema([
         ("schema", pa.int32()), ("source", pa.string()), ("error", pa.string()), ("width", pa.int32()), ("height", pa.int32()),
-        ("models", pa.struct([(key, pa.string()) for key in ("cascade", "emotion", "gender")])),
+        ("models", pa.struct([(key, pa.string()) for key in ("cascade", *HEADS)])),
         ("timing_ms", pa.struct([(key, pa.float64()) for key in TIMING_KEYS])),
         ("faces", pa.list_(pa.struct(face))),
     ])

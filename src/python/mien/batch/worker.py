@@ -46,7 +46,7 @@ class Context:
         self.engine = Engine(**run.options)
         if self.engine.fingerprint != run.weights:
             raise plan.InputError(f"{output}: was begun with other weights than those of the worker on {socket.gethostname()}")
-        self.schema = schema_of(self.engine.emotion_labels, self.engine.gender_labels)
+        self.schema = schema_of(self.engine)
         self._plan = pq.ParquetFile(self.output / plan.PLAN)
         self._lock = threading.Lock()
         self._zip = zipfile.ZipFile(run.input) if run.kind == "zip" else None

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _engine
-from ..engine import Engine, read_picture
+from ..engine import Engine, only, read_picture
 from ._pixels import draw_rectangle, gray_of
 
 __all__ = ["Classifier", "Detector", "apply_offsets", "detect_faces", "draw_bounding_box", "draw_text", "get_colors", "get_labels", "load_detection_model",
@@ -50,8 +50,8 @@ class Detector:
         key = float(scaleFactor), int(minNeighbors), max(minSize), min(maxSize)
         engine = self._engines.get(key)
         if engine is None:
-            engine = Engine(cascade=self._cascade, emotion=False, gender=False, format="bgr", scale_factor=key[0], min_neighbors=key[1], min_size=key[2],
-                            max_size=key[3])
+            engine = Engine(cascade=self._cascade, **only(), format="bgr", scale_factor=key[0],
+                            min_neighbors=key[1], min_size=key[2], max_size=key[3])
             self._engines[key] = engine
         boxes = engine.detect_faces(image)
         return np.array(boxes, dtype=np.int32) if boxes else ()
@@ -87,7 +87,7 @@ class Classifier:
         self._engine, self._head, self._v2 = engine, head, v2
         height, width, channels = engine.input_shape(head)
         self.input_shape = (None, height, width, channels)
-        self.labels = engine.emotion_labels if head == "emotion" else engine.gender_labels
+        self.labels = engine.labels(head)
 
     def predict(self, x: Any, batch_size: Optional[int] = None, verbose: Any = 0, steps: Any = None) -> npt.NDArray[np.float32]:
         faces = np.asarray(x, dtype=np.float32)
@@ -98,9 +98,7 @@ class Classifier:
         rows = []
         for face in bytes_:
             read = self._engine.classify(face[:, :, 0] if face.shape[2] == 1 else face, format="gray" if face.shape[2] == 1 else "rgb")
-            reading = read.emotion if self._head == "emotion" else read.gender
-            assert reading is not None
-            rows.append(list(reading.probabilities.values()))
+            rows.append(list(read.readings[self._head].probabilities.values()))
         return np.array(rows, dtype=np.float32).reshape(len(rows), len(self.labels))
 
     __call__ = predict
@@ -119,14 +117,14 @@ def load_model(filepath: Optional[str] = None, compile: bool = False, kind: Opti
     path: Union[str, bool]
     if kind == "gender":
         path = True if filepath in (None, "mien") else str(filepath)
-        return Classifier(Engine(cascade=False, emotion=False, gender=path), "gender", v2=False)
+        return Classifier(Engine(cascade=False, **only("gender", path)), "gender", v2=False)
     if filepath is None or os.path.basename(filepath) == _ORIGINAL_EMOTION:
         path = "mini_XCEPTION"
     else:
         path = True if filepath == "mien" else filepath
-    engine = Engine(cascade=False, emotion=path, gender=False)
+    engine = Engine(cascade=False, **only("emotion", path))
     if kind is None and len(engine.emotion_labels) == 2:
-        return Classifier(Engine(cascade=False, emotion=False, gender=path), "gender", v2=False)
+        return Classifier(Engine(cascade=False, **only("gender", path)), "gender", v2=False)
     return Classifier(engine, "emotion", v2=True)
 
 

@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 import numpy as np
 import numpy.typing as npt
 
-from ..engine import Engine, read_picture
+from ..engine import Engine, only, read_picture
 from ._pixels import draw_rectangle, gray_of
 
 __all__ = ["FER", "Video"]
@@ -58,7 +58,7 @@ class FER:
             raise ValueError("offsets must be a tuple or list of length 2")
         default = cascade_file is None or os.path.basename(cascade_file) == "haarcascade_frontalface_default.xml"
         emotion: Union[str, bool] = "mini_XCEPTION" if weights == "fer" else True if weights == "mien" else weights
-        self._engine = Engine(cascade=True if default else str(cascade_file), emotion=emotion, gender=False, format="bgr", scale_factor=scale_factor,
+        self._engine = Engine(cascade=True if default else str(cascade_file), **only("emotion", emotion), format="bgr", scale_factor=scale_factor,
                               min_neighbors=min_neighbors, min_size=min_face_size)
         self._offsets = offsets
         self.emotions: List[Dict[str, Any]] = []

@@ -266,7 +266,7 @@ typedef struct mien_tracked_face {
     int32_t x, y, width, height;
     int32_t neighbors;
     int32_t missed;    /* frames since it was found; 0: found in this one */
-    uint32_t age;      /* frames since it was found first */
+    uint32_t frames;   /* since it was found first; 0: in this one */
     uint32_t reserved; /* 0 */
     uint64_t read_ns;  /* time stamp of the frame that the networks read last */
 } mien_tracked_face;

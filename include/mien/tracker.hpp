@@ -56,7 +56,7 @@ struct TrackedFace {
     Rect box;              // where the detector found it last
     int neighbors = 0;
     int missed = 0;             // frames since then; 0: found in this one
-    std::uint32_t age = 0;      // frames since it was found first
+    std::uint32_t frames = 0;   // since it was found first; 0: in this one
     std::uint64_t read_ns = 0;  // time stamp of the frame that the networks read last
     // By Head, as many as the engine has.
     std::span<const TrackedReading> readings;

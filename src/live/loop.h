@@ -74,9 +74,10 @@ struct LoopOutcome {
 LoopOutcome run_loop(video::Source& source, const host::EngineOwner& owner,
                      const LoopOptions& options, const Outputs& outputs, Statistics& statistics);
 
-// {"schema":1,"source":..,"frame":..,"time_s":..,"width":..,"height":..,"dropped":..,"timing_ms":{..},"faces":[{"id":..,"box":{..},"missed":..,
-//  HEAD:{"label":..,"probabilities":{..},"smoothed":{..}},..}]}, one line, no
-//  newline.
+// {"schema":1,"source":..,"frame":..,"time_s":..,"width":..,"height":..,"dropped":..,
+// "full_search":..,"timing_ms":{..},"faces":[{"id":..,"missed":..,"frames":..,"age":..,"box":{..},
+// "neighbors":..,HEAD:{"label":..,"probabilities":{..},"smoothed":{..}},..}]}, one line without
+// newline.
 std::string frame_json(const FrameResult& result, const std::string& source,
                        const host::EngineInfo& info);
 // "12.3 fps  14 ms  2 faces: #1 happy 93 % woman, #2 neutral 80 % man", cut to `width` letters.

@@ -65,10 +65,12 @@ std::string frame_json(const FrameResult& result, const std::string& source,
                        const host::EngineInfo& info) {
     Json faces = Json::array();
     for (const TrackedFace& face : result.faces) {
-        Json json = {{"id", face.id}};
+        // "age" is the old name of "frames". A head of that name takes it over: readings come last.
+        Json json = {{"id", face.id},
+                     {"missed", face.missed},
+                     {"frames", face.frames},
+                     {"age", face.frames}};
         host::put_face(json, report_of(face), info);
-        json["missed"] = face.missed;
-        json["age"] = face.age;
         for (const Head head : named_heads) {
             if (face[head].label >= 0)
                 json[head_name(head)]["smoothed"] =

@@ -432,8 +432,8 @@ int mien_tracked_face_at_sized(const mien_tracker* tracker, size_t i, mien_track
     if (tracker == nullptr || i >= tracker->faces.size()) return MIEN_BAD_ARGUMENT;
     const mien::TrackedFace& f = tracker->faces[i];
     const mien_tracked_face value = {
-        0,           f.id,     f.box.x, f.box.y, f.box.width, f.box.height,
-        f.neighbors, f.missed, f.age,   0,       f.read_ns};
+        0,           f.id,     f.box.x,  f.box.y, f.box.width, f.box.height,
+        f.neighbors, f.missed, f.frames, 0,       f.read_ns};
     return write(value, face, bytes) ? MIEN_OK : MIEN_BAD_ARGUMENT;
 }
 

@@ -431,7 +431,7 @@ public:
         for (const TrackedFace& face : faces) {
             last_id_ = std::max(last_id_, id_base_ + face.id);
             list.append(nb::make_tuple(id_base_ + face.id, face.box.x, face.box.y, face.box.width,
-                                       face.box.height, face.neighbors, face.missed, face.age,
+                                       face.box.height, face.neighbors, face.missed, face.frames,
                                        by_head([&](Head head) { return reading(face[head]); })));
         }
         return nb::make_tuple(pixels.frame.width, pixels.frame.height, tracker_.stats().full, list);

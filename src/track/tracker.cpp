@@ -271,7 +271,7 @@ void Tracker::Impl::follow() noexcept {
                 best = &candidate;
             }
         }
-        ++face.age;
+        ++face.frames;
         if (best != nullptr)
             found(track, *best);
         else
@@ -287,7 +287,7 @@ void Tracker::Impl::search_everywhere() noexcept {
     const bool only = config.full_every == 1;
     if (only) {
         for (int i = 0; i < track_count; ++i) {
-            ++tracks[i].face.age;
+            ++tracks[i].face.frames;
             ++tracks[i].face.missed;
         }
     }

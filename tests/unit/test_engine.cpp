@@ -636,7 +636,7 @@ TEST_CASE("the C interface follows faces") {
         mien_tracked_reading reading;
         REQUIRE(mien_tracked_face_at(tracker, 0, &face) == MIEN_OK);
         CHECK(face.id == 1);
-        CHECK(face.age == i);
+        CHECK(face.frames == i);
         REQUIRE(mien_tracked_reading_at(tracker, 0, MIEN_EMOTION, &reading) == MIEN_OK);
         REQUIRE(reading.label >= 0);
         char text[16];
@@ -774,7 +774,7 @@ TEST_CASE("tracker: no heap after create") {
     const long calls = heap_calls - before;
     CHECK(calls == 0);
     CHECK(faces.size() == 1);
-    CHECK(faces[0].age == 29);
+    CHECK(faces[0].frames == 29);
     std::vector<float> map(faces[0][Head::emotion].map.size());
     REQUIRE(map.size() == weights.emotion.class_map_size().count());
     REQUIRE(tracker.engine()->class_map(Head::emotion, faces[0][Head::emotion].label, map) ==

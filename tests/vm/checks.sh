@@ -6,7 +6,7 @@
 faces_of() {
     sed -n 's/.*"faces"://p' "$1" | awk '{ n = split($0, face, /[{]"id":/)
         for (i = 2; i <= n; i++) if (face[i] !~ /"missed":[1-9]/) { sub(/[],}]*$/, "", face[i]); print face[i] } }' |
-        sed -e 's/^[0-9]*,//' -e 's/"missed":[0-9]*,"age":[0-9]*,//g' -e 's/"smoothed":{[^}]*},//g' | sort -u
+        sed -e 's/^[0-9]*,//' -e 's/"missed":[0-9]*,"frames":[0-9]*,"age":[0-9]*,//g' -e 's/,"smoothed":{[^}]*}//g' | sort -u
 }
 same_faces() { # NAME CAMERA VIDEO: every face of the camera is one of the film
     faces_of "$2" >/tmp/camera.faces

@@ -8,6 +8,7 @@ import ctypes
 import json
 import pickle
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -254,7 +255,7 @@ def test_tracker_keeps_numbers() -> None:
         faces = tracker.process(moved, number / 30)
         assert len(faces) == 1
         seen.add(faces[0].id)
-    assert seen == {1} and faces[0].age == 11
+    assert seen == {1} and faces[0].frames == faces[0].age == 11
     assert faces[0].emotion.label == "happy" and abs(sum(faces[0].emotion.smoothed.values()) - 1) < 1e-3
     assert json.dumps(faces[0].to_dict())
     row = faces[0].to_row()
@@ -372,6 +373,12 @@ def test_types(tmp_path: Path) -> None:
     ours = subprocess.run([*mypy, *package], capture_output=True, text=True, check=False, cwd=sources.parent,
                           env={"MYPYPATH": str(sources.parent), "PATH": "/usr/bin:/bin"})
     assert ours.returncode == 0, ours.stdout
+
+
+def test_version_is_that_of_the_headers() -> None:
+    header = (ROOT / "include" / "mien" / "version.h").read_text()
+    numbers = [re.search(rf"VERSION_{part} +([0-9]+)", header) for part in ("MAJOR", "MINOR", "PATCH")]
+    assert mien.__version__ == ".".join(number[1] for number in numbers if number)
 
 
 def test_stub_names_what_the_module_has() -> None:

@@ -133,14 +133,19 @@ class TrackedReading:
 
 @dataclass(slots=True)
 class TrackedFace:
-    """`id` counts from 1 and is never used again; `missed`: frames since the face was found last; `age`: since it was first."""
+    """`id` counts from 1 and is never used again; `missed`: frames since the face was found last;
+    `frames`: since it was first. `age` is the old name of `frames`, there until a head is called so."""
 
     id: int
     box: Box
     neighbors: int
     missed: int
-    age: int
+    frames: int
     readings: Dict[str, TrackedReading] = field(default_factory=dict)
+
+    @property
+    def age(self) -> int:
+        return self.frames
 
     @property
     def emotion(self) -> Optional[TrackedReading]:
@@ -151,13 +156,14 @@ class TrackedFace:
         return self.readings.get("gender")
 
     def to_dict(self) -> Dict[str, Any]:
-        return {"id": self.id, "box": self.box.to_dict(), "neighbors": self.neighbors,
-                "missed": self.missed, "age": self.age,
+        return {"id": self.id, "missed": self.missed, "frames": self.frames, "age": self.frames,
+                "box": self.box.to_dict(), "neighbors": self.neighbors,
                 **{head: reading.to_dict() for head, reading in self.readings.items()}}
 
     def to_row(self) -> Dict[str, Any]:
         """Flat, for a table with a row for each face and frame; the label is the smoothed one."""
-        return {"id": self.id, "missed": self.missed, "age": self.age, **_row(self)}
+        return {"id": self.id, "missed": self.missed, "frames": self.frames, "age": self.frames,
+                **_row(self)}
 
 
 @dataclass(slots=True)

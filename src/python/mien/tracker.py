@@ -44,8 +44,8 @@ class Tracker:
         self._tracker.reset()
 
     def _face(self, raw: Any) -> TrackedFace:
-        number, x, y, width, height, neighbors, missed, age, readings = raw
-        return TrackedFace(number, Box(x, y, width, height), neighbors, missed, age, {
+        number, x, y, width, height, neighbors, missed, frames, readings = raw
+        return TrackedFace(number, Box(x, y, width, height), neighbors, missed, frames, {
             head: _reading(self.engine.labels(head), reading)
             for head, reading in zip(HEADS, readings) if reading is not None})
 

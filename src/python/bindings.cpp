@@ -558,41 +558,39 @@ void draw_map(const Paper& paper, const FaceTuple& area,
                    is_signed);
 }
 
-}  // namespace
-}  // namespace mien::python
+// ---- the module ----
 
-NB_MODULE(_engine, module) {
-    using namespace mien::python;
-    using mien::PixelFormat;
+constexpr auto format = [](int number) { return static_cast<PixelFormat>(number); };
+
+std::optional<Rect> box_of(const std::optional<std::vector<int>>& box) {
+    if (!box) return {};
+    if (box->size() != 4) throw nb::value_error("a box has four numbers: x, y, width, height");
+    return Rect{(*box)[0], (*box)[1], (*box)[2], (*box)[3]};
+}
+
+void define_facts(nb::module_& module) {
     module.doc() = "The engine, for mien/*.py. Nothing here is an interface to rely on.";
     module.attr("version") = MIEN_VERSION;
-    module.attr("jpeg_library") = mien::host::jpeg_library();
+    module.attr("jpeg_library") = host::jpeg_library();
     const auto name = [](const char* text) { return nb::str(text); };
-    module.attr("heads") =
-        nb::tuple(by_head([&](mien::Head h) { return name(mien::head_name(h)); }));
+    module.attr("heads") = nb::tuple(by_head([&](Head h) { return name(head_name(h)); }));
     module.attr("head_titles") =
-        nb::tuple(by_head([&](mien::Head h) { return name(mien::host::head_title(h)); }));
+        nb::tuple(by_head([&](Head h) { return name(host::head_title(h)); }));
     nb::exception<WeightsProblem>(module, "WeightsProblem");
     nb::exception<PictureProblem>(module, "PictureProblem");
 #ifdef MIEN_HAS_EXPLAIN
     module.attr("has_explain") = true;
     nb::list methods;
-    for (const auto method : mien::explain::all_methods)
-        methods.append(nb::str(mien::explain::method_name(method)));
+    for (const auto method : explain::all_methods)
+        methods.append(nb::str(explain::method_name(method)));
     module.attr("explain_methods") = nb::tuple(methods);
 #else
     module.attr("has_explain") = false;
     module.attr("explain_methods") = nb::make_tuple();
 #endif
+}
 
-    const auto format = [](int number) { return static_cast<PixelFormat>(number); };
-    const auto box_of =
-        [](const std::optional<std::vector<int>>& box) -> std::optional<mien::Rect> {
-        if (!box) return {};
-        if (box->size() != 4) throw nb::value_error("a box has four numbers: x, y, width, height");
-        return mien::Rect{(*box)[0], (*box)[1], (*box)[2], (*box)[3]};
-    };
-
+void define_engine(nb::module_& module) {
     nb::class_<SharedEngine>(module, "Engine")
         .def(
             "__init__",
@@ -607,45 +605,44 @@ NB_MODULE(_engine, module) {
             "cascade"_a.none(), "networks"_a, "scale_factor"_a, "min_neighbors"_a, "min_size"_a,
             "max_size"_a, "detect_width"_a, "threads"_a, "isa"_a)
         .def("process",
-             [format](SharedEngine& self, const Array& array, int f) {
-                 return self.run(array, format(f),
-                                 [](SharedEngine::Lease& engine, const mien::Frame& frame,
-                                    mien::host::ImageReport& report) {
-                                     return engine->process(frame, report);
-                                 });
-             })
-        .def("detect",
-             [format](SharedEngine& self, const Array& array, int f) {
+             [](SharedEngine& self, const Array& array, int f) {
                  return self.run(
                      array, format(f),
-                     [](SharedEngine::Lease& engine, const mien::Frame& frame,
-                        mien::host::ImageReport& report) { return engine->detect(frame, report); });
+                     [](SharedEngine::Lease& engine, const Frame& frame,
+                        host::ImageReport& report) { return engine->process(frame, report); });
              })
-        .def("classify",
-             [format](SharedEngine& self, const Array& array, int f, int x, int y, int width,
-                      int height) {
-                 return self.run(array, format(f),
-                                 [=](SharedEngine::Lease& engine, const mien::Frame& frame,
-                                     mien::host::ImageReport& report) {
-                                     return engine->classify(frame, {x, y, width, height}, report);
-                                 });
+        .def("detect",
+             [](SharedEngine& self, const Array& array, int f) {
+                 return self.run(
+                     array, format(f),
+                     [](SharedEngine::Lease& engine, const Frame& frame,
+                        host::ImageReport& report) { return engine->detect(frame, report); });
              })
+        .def(
+            "classify",
+            [](SharedEngine& self, const Array& array, int f, int x, int y, int width, int height) {
+                return self.run(array, format(f),
+                                [=](SharedEngine::Lease& engine, const Frame& frame,
+                                    host::ImageReport& report) {
+                                    return engine->classify(frame, {x, y, width, height}, report);
+                                });
+            })
         .def("classify_crop",
-             [format](SharedEngine& self, const Array& array, int f) {
+             [](SharedEngine& self, const Array& array, int f) {
                  return self.run(array, format(f),
-                                 [](SharedEngine::Lease& engine, const mien::Frame& frame,
-                                    mien::host::ImageReport& report) {
+                                 [](SharedEngine::Lease& engine, const Frame& frame,
+                                    host::ImageReport& report) {
                                      return engine->classify_crop(frame, report);
                                  });
              })
         .def(
             "network_input",
-            [format, box_of](SharedEngine& self, const Array& array, int f,
-                             const std::optional<std::vector<int>>& box, int head) {
-                const auto which = static_cast<mien::Head>(head);
+            [](SharedEngine& self, const Array& array, int f,
+               const std::optional<std::vector<int>>& box, int head) {
+                const auto which = static_cast<Head>(head);
                 const std::vector<std::uint8_t> seen =
                     self.look(array, format(f), box_of(box), which).pixels;
-                const mien::Model& model = model_of(self.root(), which);
+                const Model& model = model_of(self.root(), which);
                 auto pixels = std::make_unique<std::uint8_t[]>(seen.size());
                 std::memcpy(pixels.get(), seen.data(), seen.size());
                 return owned(std::move(pixels), static_cast<std::size_t>(model.input_height()),
@@ -656,30 +653,31 @@ NB_MODULE(_engine, module) {
 #ifdef MIEN_HAS_EXPLAIN
         .def(
             "explain",
-            [format, box_of](SharedEngine& self, const Array& array, int f,
-                             const std::optional<std::vector<int>>& box, int head,
-                             const std::string& method, int label, const std::string& layer) {
-                return self.explain(array, format(f), box_of(box), static_cast<mien::Head>(head),
-                                    method, label, layer);
+            [](SharedEngine& self, const Array& array, int f,
+               const std::optional<std::vector<int>>& box, int head, const std::string& method,
+               int label, const std::string& layer) {
+                return self.explain(array, format(f), box_of(box), static_cast<Head>(head), method,
+                                    label, layer);
             },
             "array"_a, "format"_a, "box"_a.none(), "head"_a, "method"_a, "label"_a, "layer"_a)
 #endif
         .def("info", [](const SharedEngine& self) {
-            const mien::host::EngineOwner& owner = self.root();
-            return nb::make_tuple(owner.info().cascade_name, by_head([&](mien::Head head) {
+            const host::EngineOwner& owner = self.root();
+            return nb::make_tuple(owner.info().cascade_name, by_head([&](Head head) {
                                       return head_tuple(owner.model(head), owner.info()[head]);
                                   }),
-                                  mien::isa_name(mien::resolve_isa(self.config().isa)),
-                                  fingerprint_of(owner));
+                                  isa_name(resolve_isa(self.config().isa)), fingerprint_of(owner));
         });
+}
 
+void define_tracker(nb::module_& module) {
     nb::class_<SharedTracker>(module, "Tracker")
         .def("__init__",
              [](SharedTracker* self, std::shared_ptr<SharedEngine> engine, int smoothing,
                 float average_weight, int max_tracks, int full_every, std::uint64_t cycle_ns,
                 std::uint64_t lost_ns, int keep_neighbors) {
-                 mien::TrackerConfig config;
-                 config.smoothing = static_cast<mien::Smoothing>(smoothing);
+                 TrackerConfig config;
+                 config.smoothing = static_cast<Smoothing>(smoothing);
                  config.average_weight = average_weight;
                  config.max_tracks = max_tracks;
                  config.full_every = full_every;
@@ -689,25 +687,36 @@ NB_MODULE(_engine, module) {
                  new (self) SharedTracker(std::move(engine), config);
              })
         .def("process",
-             [format](SharedTracker& self, const Array& array, int f, std::uint64_t time_ns) {
+             [](SharedTracker& self, const Array& array, int f, std::uint64_t time_ns) {
                  return self.process(array, format(f), time_ns);
              })
         .def("reset", &SharedTracker::reset, nb::call_guard<nb::gil_scoped_release>());
+}
 
+void define_images(nb::module_& module) {
     module.def("decode", &decode);
-    module.def("encode", [format](const Array& array, int f, bool jpeg) {
-        return encode(array, format(f), jpeg);
-    });
+    module.def("encode",
+               [](const Array& array, int f, bool jpeg) { return encode(array, format(f), jpeg); });
     module.def("annotate", &annotate);
     module.def("draw_map", &draw_map);
     module.def("draw_text", [](const Paper& paper, int left, int top, const std::string& text,
                                float size, int r, int g, int b) {
-        mien::host::draw_text(canvas_of(paper), left, top, text, size,
-                              {static_cast<std::uint8_t>(r), static_cast<std::uint8_t>(g),
-                               static_cast<std::uint8_t>(b)});
+        host::draw_text(canvas_of(paper), left, top, text, size,
+                        {static_cast<std::uint8_t>(r), static_cast<std::uint8_t>(g),
+                         static_cast<std::uint8_t>(b)});
     });
     module.def("text_size", [](const std::string& text, float size) {
-        const mien::host::TextSize t = mien::host::text_size(text, size);
+        const host::TextSize t = host::text_size(text, size);
         return nb::make_tuple(t.width, t.height);
     });
+}
+
+}  // namespace
+}  // namespace mien::python
+
+NB_MODULE(_engine, module) {
+    mien::python::define_facts(module);
+    mien::python::define_engine(module);
+    mien::python::define_tracker(module);
+    mien::python::define_images(module);
 }

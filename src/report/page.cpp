@@ -302,9 +302,79 @@ std::string curves(const Page& page) {
     return out + "</div></section>\n";
 }
 
+// The images of one group: how many, how many were read right, and per class how many have that
+// label, were read so, and went in or out of it.
+struct GroupCounts {
+    std::int64_t images = 0, right = 0;
+    std::vector<std::int64_t> labelled, answered, changed;
+};
+
+// Those whose property has the value number `value`; -1: those that are not in the table.
+GroupCounts count_group(const Page& page, const Property& property, int value) {
+    const std::size_t n = page.labels.size();
+    GroupCounts counts;
+    for (auto* list : {&counts.labelled, &counts.answered, &counts.changed}) list->resize(n);
+    for (std::size_t i = 0; i < page.samples.size(); ++i) {
+        if (property.of_sample[i] != value) continue;
+        const Sample& sample = page.samples[i];
+        const auto label = static_cast<std::size_t>(sample.label),
+                   answer = static_cast<std::size_t>(sample.answer());
+        ++counts.images;
+        ++counts.labelled[label];
+        ++counts.answered[answer];
+        if (answer == label) {
+            ++counts.right;
+        } else {
+            ++counts.changed[label];
+            ++counts.changed[answer];
+        }
+    }
+    return counts;
+}
+
+std::string group_row(const std::string& name, const GroupCounts& counts) {
+    const Interval range = wilson(counts.right, counts.images);
+    const double total = static_cast<double>(counts.images);
+    std::string out = "<tr><th scope=\"row\">" + name +
+                      text("</th><td>%lld</td><td>", static_cast<long long>(counts.images)) +
+                      percent(static_cast<double>(counts.right) / total) + "</td><td>" +
+                      percent(range.low) + " to " + percent(range.high) + "</td>";
+    for (std::size_t k = 0; k < counts.labelled.size(); ++k) {
+        const auto labelled = static_cast<double>(counts.labelled[k]),
+                   answered = static_cast<double>(counts.answered[k]);
+        const double difference = answered - labelled;
+        // McNemar: of the images that went in or out, a fair coin would send as many each way.
+        const bool marked =
+            std::fabs(difference) > 2 * std::sqrt(static_cast<double>(counts.changed[k]));
+        out += text("<td%s>%.0f &rarr; %.0f (%+.1f)</td>", marked ? " class=\"low\"" : "",
+                    100 * labelled / total, 100 * answered / total, 100 * difference / total);
+    }
+    return out + "</tr>";
+}
+
+std::string group_table(const Page& page, const Property& property) {
+    const std::string name = escaped(property.name);
+    std::string out =
+        "<h3>" + name +
+        "</h3>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Groups by " +
+        name + "\"><table><thead><tr><th scope=\"col\">" + name +
+        "</th><th scope=\"col\">images</th><th scope=\"col\">accuracy</th><th "
+        "scope=\"col\">95 % range</th>";
+    for (const std::string& label : page.labels)
+        out += "<th scope=\"col\">" + escaped(label) + "</th>";
+    out += "</tr></thead><tbody>";
+    const auto add = [&](const std::string& value, int number) {
+        const GroupCounts counts = count_group(page, property, number);
+        if (counts.images > 0) out += group_row(value, counts);
+    };
+    for (std::size_t v = 0; v < property.values.size(); ++v)
+        add(escaped(property.values[v]), static_cast<int>(v));
+    add("(not in the table)", -1);
+    return out + "</tbody></table></div>\n";
+}
+
 std::string groups(const Page& page) {
     if (page.properties.empty()) return {};
-    const std::size_t n = page.labels.size();
     std::string out =
         "<section aria-labelledby=\"groups\"><h2 id=\"groups\">Groups</h2>\n<p class=\"note\">Is "
         "the network as good for everybody, and does it say a word more often of one group than "
@@ -313,57 +383,7 @@ std::string groups(const Page& page) {
         "%), and the difference. A difference is marked where it is more than twice its "
         "standard error: then the property itself, or what goes with it, is read as that "
         "class.</p>";
-    for (const Property& property : page.properties) {
-        out +=
-            "<h3>" + escaped(property.name) +
-            "</h3>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Groups by " +
-            escaped(property.name) + "\"><table><thead><tr><th scope=\"col\">" +
-            escaped(property.name) +
-            "</th><th scope=\"col\">images</th><th scope=\"col\">accuracy</th><th "
-            "scope=\"col\">95 % range</th>";
-        for (const std::string& label : page.labels)
-            out += "<th scope=\"col\">" + escaped(label) + "</th>";
-        out += "</tr></thead><tbody>";
-        for (std::size_t v = 0; v <= property.values.size(); ++v) {
-            const bool unknown = v == property.values.size();
-            const int wanted = unknown ? -1 : static_cast<int>(v);
-            std::vector<std::int64_t> labelled(n), answered(n), changed(n);
-            std::int64_t count = 0, hits = 0;
-            for (std::size_t i = 0; i < page.samples.size(); ++i) {
-                if (property.of_sample[i] != wanted) continue;
-                const Sample& sample = page.samples[i];
-                ++count;
-                hits += sample.answer() == sample.label;
-                ++labelled[static_cast<std::size_t>(sample.label)];
-                ++answered[static_cast<std::size_t>(sample.answer())];
-                if (sample.answer() != sample.label) {
-                    ++changed[static_cast<std::size_t>(sample.label)];
-                    ++changed[static_cast<std::size_t>(sample.answer())];
-                }
-            }
-            if (count == 0) continue;
-            const Interval range = wilson(hits, count);
-            const double total = static_cast<double>(count);
-            out += "<tr><th scope=\"row\">" +
-                   (unknown ? std::string("(not in the table)") : escaped(property.values[v])) +
-                   text("</th><td>%lld</td><td>", static_cast<long long>(count)) +
-                   percent(static_cast<double>(hits) / total) + "</td><td>" + percent(range.low) +
-                   " to " + percent(range.high) + "</td>";
-            for (std::size_t k = 0; k < n; ++k) {
-                const double difference = static_cast<double>(answered[k] - labelled[k]);
-                // McNemar: of the images that went in or out, a fair coin would send as many each
-                // way.
-                const bool marked =
-                    std::fabs(difference) > 2 * std::sqrt(static_cast<double>(changed[k]));
-                out +=
-                    text("<td%s>%.0f &rarr; %.0f (%+.1f)</td>", marked ? " class=\"low\"" : "",
-                         100 * static_cast<double>(labelled[k]) / total,
-                         100 * static_cast<double>(answered[k]) / total, 100 * difference / total);
-            }
-            out += "</tr>";
-        }
-        out += "</tbody></table></div>\n";
-    }
+    for (const Property& property : page.properties) out += group_table(page, property);
     return out + "</section>\n";
 }
 

@@ -56,6 +56,54 @@ FloatTwin float_twin(const Model& model) {
     return twin;
 }
 
+FloatNetwork::Weights FloatNetwork::weights_of(const ModelAccess& access, const LayerView& l,
+                                               const FloatTwin& twin) {
+    Weights w;
+    const TensorShape in = access.tensor_shape(l.input);
+    if (l.has_weights()) {
+        const bool depthwise = l.op == LayerOp::depthwise;
+        const Index rows = depthwise ? at(l.kernel_h) * l.kernel_w : at(l.out_c);
+        const Index columns = depthwise ? at(l.out_c) : at(l.kernel_h) * l.kernel_w * in.channels;
+        using Signed = Eigen::Matrix<std::int8_t, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+        w.kernel = Eigen::Map<const Signed>(access.weights(l), rows, columns).cast<double>();
+        w.bias.resize(l.out_c);
+        for (int c = 0; c < l.out_c; ++c) w.bias(c) = static_cast<double>(access.bias(l, c));
+        if (twin) {
+            for (Index k = 0; k < w.kernel.size(); ++k)
+                w.kernel.data()[k] = static_cast<double>(load_f32(
+                    twin.weights.data() + 4 * (l.weight_offset + static_cast<std::size_t>(k))));
+            for (int c = 0; c < l.out_c; ++c)
+                w.bias(c) = static_cast<double>(load_f32(
+                    twin.biases.data() + 4 * (l.bias_index + static_cast<std::size_t>(c))));
+        }
+    }
+    if (l.has_scale()) {
+        w.scale.resize(l.out_c);
+        // Global pooling has one scale for all channels. With real numbers all that is left of
+        // the scales is the mean over positions.
+        const bool pools = l.op == LayerOp::global_avg_pool || l.op == LayerOp::conv_gap;
+        const int positions = l.op == LayerOp::conv_gap ? l.out_h * l.out_w : in.height * in.width;
+        for (int c = 0; c < l.out_c; ++c)
+            w.scale(c) = twin ? (pools ? 1.0 / static_cast<double>(positions) : 1.0)
+                              : static_cast<double>(
+                                    access.scale(l, l.op == LayerOp::global_avg_pool ? 0 : c));
+    }
+    return w;
+}
+
+void FloatNetwork::look_before_pooling() {
+    if (last_map_ > 0 && layers_[static_cast<std::size_t>(last_map_) - 1].op == LayerOp::conv) {
+        const LayerView& maker = layers_[static_cast<std::size_t>(last_map_) - 1];
+        const TensorShape features = shape(maker.input);
+        const bool pooled =
+            static_cast<std::size_t>(last_map_) < layers_.size() &&
+            layers_[static_cast<std::size_t>(last_map_)].op == LayerOp::global_avg_pool;
+        if (pooled && maker.activation == Activation::none && maker.out_c == model_.class_count() &&
+            maker.input > 0 && features.height * features.width > 1)
+            last_map_ = maker.input;
+    }
+}
+
 FloatNetwork::FloatNetwork(const Model& model, WeightsFrom from) : model_(model) {
     const ModelAccess access{model};
     const FloatTwin twin = from == WeightsFrom::integers ? FloatTwin{} : float_twin(model);
@@ -67,55 +115,12 @@ FloatNetwork::FloatNetwork(const Model& model, WeightsFrom from) : model_(model)
     for (int i = 0; i < model.layer_count(); ++i) {
         const LayerView l = access.layer(i);
         layers_.push_back(l);
-        Weights w;
+        weights_.push_back(weights_of(access, l, twin));
         const TensorShape in = access.tensor_shape(l.input);
-        if (l.has_weights()) {
-            const bool depthwise = l.op == LayerOp::depthwise;
-            const Index rows = depthwise ? at(l.kernel_h) * l.kernel_w : at(l.out_c);
-            const Index columns =
-                depthwise ? at(l.out_c) : at(l.kernel_h) * l.kernel_w * in.channels;
-            using Signed =
-                Eigen::Matrix<std::int8_t, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-            w.kernel = Eigen::Map<const Signed>(access.weights(l), rows, columns).cast<double>();
-            w.bias.resize(l.out_c);
-            for (int c = 0; c < l.out_c; ++c) w.bias(c) = static_cast<double>(access.bias(l, c));
-            if (twin) {
-                for (Index k = 0; k < w.kernel.size(); ++k)
-                    w.kernel.data()[k] = static_cast<double>(load_f32(
-                        twin.weights.data() + 4 * (l.weight_offset + static_cast<std::size_t>(k))));
-                for (int c = 0; c < l.out_c; ++c)
-                    w.bias(c) = static_cast<double>(load_f32(
-                        twin.biases.data() + 4 * (l.bias_index + static_cast<std::size_t>(c))));
-            }
-        }
-        if (l.has_scale()) {
-            w.scale.resize(l.out_c);
-            // Global pooling has one scale for all channels. With real numbers all that is left of
-            // the scales is the mean over positions.
-            const bool pools = l.op == LayerOp::global_avg_pool || l.op == LayerOp::conv_gap;
-            const int positions =
-                l.op == LayerOp::conv_gap ? l.out_h * l.out_w : in.height * in.width;
-            for (int c = 0; c < l.out_c; ++c)
-                w.scale(c) = twin ? (pools ? 1.0 / static_cast<double>(positions) : 1.0)
-                                  : static_cast<double>(
-                                        access.scale(l, l.op == LayerOp::global_avg_pool ? 0 : c));
-        }
-        weights_.push_back(std::move(w));
         if (in.height * in.width > 1 && l.output_shape().height * l.output_shape().width == 1)
             last_map_ = l.input;
     }
-    // Where pooling takes the mean of a convolution with a channel for each class, the features are
-    // what that convolution reads, as for conv_gap, which is the same in one layer.
-    if (last_map_ > 0 && layers_[static_cast<std::size_t>(last_map_) - 1].op == LayerOp::conv) {
-        const LayerView& maker = layers_[static_cast<std::size_t>(last_map_) - 1];
-        const TensorShape features = access.tensor_shape(maker.input);
-        const bool pooled =
-            static_cast<std::size_t>(last_map_) < count &&
-            layers_[static_cast<std::size_t>(last_map_)].op == LayerOp::global_avg_pool;
-        if (pooled && maker.activation == Activation::none && maker.out_c == model.class_count() &&
-            maker.input > 0 && features.height * features.width > 1)
-            last_map_ = maker.input;
-    }
+    look_before_pooling();
     for (int p = 0; p < 256; ++p)
         input_table_[p] = static_cast<double>(
             (static_cast<double>(p) * static_cast<double>(access.input_scale()) +
@@ -237,20 +242,21 @@ void FloatNetwork::run_layer(int i) {
         case LayerOp::global_avg_pool: out = x.colwise().sum().cwiseProduct(w.scale); break;
     }
     if (l.activation == Activation::relu) out = out.cwiseMax(0.0);
-    // Pooling and then a product is the same as a product at each position and then pooling.
-    if (l.output == LayerOutput::floats && l.op == LayerOp::conv && l.input > 0) {
-        const LayerView& before = layers_[static_cast<std::size_t>(l.input) - 1];
-        if (before.op == LayerOp::global_avg_pool && l.kernel_h == 1 && l.kernel_w == 1) {
-            const TensorShape map = shape(before.input);
-            const Map pooled = values_[static_cast<std::size_t>(before.input)].array().rowwise() *
-                               (weights_[static_cast<std::size_t>(l.input) - 1].scale.array() *
-                                static_cast<double>(map.height * map.width));
-            score_map_.noalias() = pooled * w.kernel.transpose();
-            score_map_.rowwise() += w.bias;
-            score_map_.array().rowwise() *= w.scale.array();
-            score_map_shape_ = {map.height, map.width, l.out_c};
-        }
-    }
+    if (l.output == LayerOutput::floats) score_each_position(l, w);
+}
+
+void FloatNetwork::score_each_position(const LayerView& l, const Weights& w) {
+    if (l.op != LayerOp::conv || l.input <= 0 || l.kernel_h != 1 || l.kernel_w != 1) return;
+    const LayerView& before = layers_[static_cast<std::size_t>(l.input) - 1];
+    if (before.op != LayerOp::global_avg_pool) return;
+    const TensorShape map = shape(before.input);
+    const Map pooled = values_[static_cast<std::size_t>(before.input)].array().rowwise() *
+                       (weights_[static_cast<std::size_t>(l.input) - 1].scale.array() *
+                        static_cast<double>(map.height * map.width));
+    score_map_.noalias() = pooled * w.kernel.transpose();
+    score_map_.rowwise() += w.bias;
+    score_map_.array().rowwise() *= w.scale.array();
+    score_map_shape_ = {map.height, map.width, l.out_c};
 }
 
 void FloatNetwork::backward(int tensor, const Map& seed, Rule rule) {

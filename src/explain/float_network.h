@@ -94,7 +94,15 @@ private:
         Map kernel;
         Eigen::RowVectorXd bias, scale;
     };
+    static Weights weights_of(const ModelAccess& access, const LayerView& layer,
+                              const FloatTwin& twin);
+    // Where pooling takes the mean of a convolution with a channel for each class, the features are
+    // what that convolution reads, as for conv_gap, which is the same in one layer.
+    void look_before_pooling();
     void run_layer(int i);
+    // The score map of a head that pools and then multiplies: multiplying at each position and then
+    // pooling is the same.
+    void score_each_position(const LayerView& layer, const Weights& weights);
     void back_layer(int i, Rule rule);
     void clear_gradients(int tensor);
     Map gather(const LayerView& layer, const Map& input) const;  // im2col

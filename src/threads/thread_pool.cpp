@@ -7,7 +7,6 @@
 #include <condition_variable>
 #include <mutex>
 #include <new>
-#include <system_error>
 #include <thread>
 
 namespace mien {
@@ -75,8 +74,8 @@ ThreadPool::ThreadPool(int threads) noexcept : impl_(new(std::nothrow) Impl) {
     try {
         for (; impl_->helper_count < wanted - 1; ++impl_->helper_count)
             impl_->helpers[impl_->helper_count] = std::thread([impl = impl_] { impl->help(); });
-    } catch (const std::system_error&) {
-        // As many as there are.
+    } catch (...) {
+        // No thread or no memory for it: as many as there are.
     }
 }
 

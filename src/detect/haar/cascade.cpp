@@ -54,6 +54,57 @@ CascadeFeature CascadeAccess::feature(std::uint32_t i) const noexcept {
     return feature;
 }
 
+bool CascadeAccess::valid_features(const Cascade& c, int weight_count) noexcept {
+    const CascadeAccess access{c};
+    for (int i = 0; i < c.feature_count_; ++i) {
+        const std::uint8_t* p = c.features_.data() + static_cast<std::size_t>(i) * feature_bytes;
+        const int count = p[0] & ~tilted_flag;
+        if (count < 1 || count > 3) return false;
+        for (int r = 0; r < count; ++r)
+            if (p[5 + r * 5] >= weight_count) return false;
+        const CascadeFeature feature = access.feature(static_cast<std::uint32_t>(i));
+        for (int r = 0; r < feature.count; ++r)
+            if (!valid_rectangle(feature.rects[r], feature.tilted, c.window_width_,
+                                 c.window_height_))
+                return false;
+    }
+    return true;
+}
+
+bool CascadeAccess::valid_stages(const Cascade& c) noexcept {
+    const auto tree_count = static_cast<std::uint32_t>(c.tree_count_);
+    std::uint32_t next_tree = 0;
+    for (int s = 0; s < c.stage_count_; ++s) {
+        const CascadeStage stage = CascadeAccess{c}.stage(s);
+        if (stage.first_tree != next_tree || stage.tree_count == 0 ||
+            stage.tree_count > tree_count - next_tree || !is_finite(stage.threshold))
+            return false;
+        next_tree += stage.tree_count;
+    }
+    return next_tree == tree_count;
+}
+
+bool CascadeAccess::valid_trees(const Cascade& c) noexcept {
+    const CascadeAccess access{c};
+    const auto node_count = static_cast<std::uint32_t>(c.node_count_),
+               leaf_count = static_cast<std::uint32_t>(c.leaf_count_);
+    std::uint32_t next_node = 0, next_leaf = 0;
+    for (std::uint32_t t = 0; t < static_cast<std::uint32_t>(c.tree_count_); ++t) {
+        const CascadeTree tree = access.tree(t);
+        if (tree.first_node != next_node || tree.first_leaf != next_leaf || tree.node_count == 0 ||
+            tree.node_count > 32767 || tree.node_count > node_count - next_node ||
+            tree.node_count + 1 > leaf_count - next_leaf ||
+            (!c.stumps_only_ && load_u32(c.trees_.data() + t * tree_bytes + 12) != 0))
+            return false;
+        if (!valid_tree(access, tree, static_cast<std::uint32_t>(c.feature_count_))) return false;
+        next_node += tree.node_count;
+        next_leaf += tree.node_count + 1;
+    }
+    for (std::uint32_t i = 0; i < leaf_count; ++i)
+        if (!is_finite(access.leaf(i))) return false;
+    return next_node == node_count && next_leaf == leaf_count;
+}
+
 Status CascadeAccess::open(std::span<const std::uint8_t> file, Cascade& out) noexcept {
     Container container;
     if (const Status status = Container::open(file, "CASC", container); status != Status::ok)
@@ -88,46 +139,10 @@ Status CascadeAccess::open(std::span<const std::uint8_t> file, Cascade& out) noe
     if (c.stumps_only_) c.tree_count_ = c.node_count_;
 
     const CascadeAccess access{c};
-    for (int i = 0; i < c.feature_count_; ++i) {
-        const std::uint8_t* p = c.features_.data() + static_cast<std::size_t>(i) * feature_bytes;
-        const int count = p[0] & ~tilted_flag;
-        if (count < 1 || count > 3) return Status::bad_file;
-        for (int r = 0; r < count; ++r)
-            if (p[5 + r * 5] >= weight_count) return Status::bad_file;
-        const CascadeFeature feature = access.feature(static_cast<std::uint32_t>(i));
-        for (int r = 0; r < feature.count; ++r)
-            if (!valid_rectangle(feature.rects[r], feature.tilted, c.window_width_,
-                                 c.window_height_))
-                return Status::bad_file;
-        c.has_tilted_ = c.has_tilted_ || feature.tilted;
-    }
-    std::uint32_t next_tree = 0, next_node = 0, next_leaf = 0;
-    const auto tree_count = static_cast<std::uint32_t>(c.tree_count_),
-               node_count = static_cast<std::uint32_t>(c.node_count_),
-               leaf_count = static_cast<std::uint32_t>(c.leaf_count_);
-    for (int s = 0; s < c.stage_count_; ++s) {
-        const CascadeStage stage = access.stage(s);
-        if (stage.first_tree != next_tree || stage.tree_count == 0 ||
-            stage.tree_count > tree_count - next_tree || !is_finite(stage.threshold))
-            return Status::bad_file;
-        next_tree += stage.tree_count;
-    }
-    if (next_tree != tree_count) return Status::bad_file;
-    for (std::uint32_t t = 0; t < tree_count; ++t) {
-        const CascadeTree tree = access.tree(t);
-        if (tree.first_node != next_node || tree.first_leaf != next_leaf || tree.node_count == 0 ||
-            tree.node_count > 32767 || tree.node_count > node_count - next_node ||
-            tree.node_count + 1 > leaf_count - next_leaf ||
-            (!c.stumps_only_ && load_u32(c.trees_.data() + t * tree_bytes + 12) != 0))
-            return Status::bad_file;
-        if (!valid_tree(access, tree, static_cast<std::uint32_t>(c.feature_count_)))
-            return Status::bad_file;
-        next_node += tree.node_count;
-        next_leaf += tree.node_count + 1;
-    }
-    if (next_node != node_count || next_leaf != leaf_count) return Status::bad_file;
-    for (std::uint32_t i = 0; i < leaf_count; ++i)
-        if (!is_finite(access.leaf(i))) return Status::bad_file;
+    if (!valid_features(c, weight_count) || !valid_stages(c) || !valid_trees(c))
+        return Status::bad_file;
+    for (int i = 0; i < c.feature_count_; ++i)
+        c.has_tilted_ = c.has_tilted_ || access.feature(static_cast<std::uint32_t>(i)).tilted;
     if (c.stumps_only_) StumpTable::prepare(c, c.early_stages_, c.middle_stages_, c.stump_kinds_);
     out = c;
     return Status::ok;

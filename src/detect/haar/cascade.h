@@ -71,6 +71,12 @@ struct CascadeAccess {
     [[nodiscard]] int middle_stages() const noexcept { return cascade.middle_stages_; }
 
     static Status open(std::span<const std::uint8_t> file, Cascade& out) noexcept;
+
+private:
+    // The rules of docs/FILE_FORMAT.md for a cascade whose sections have the right sizes.
+    static bool valid_features(const Cascade& cascade, int weight_count) noexcept;
+    static bool valid_stages(const Cascade& cascade) noexcept;
+    static bool valid_trees(const Cascade& cascade) noexcept;
 };
 
 }  // namespace mien

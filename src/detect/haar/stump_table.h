@@ -28,6 +28,10 @@ struct IntegralLayout {
 
 class StumpTable {
 public:
+    StumpTable() = default;
+    StumpTable(const StumpTable&) = delete;  // its table points to it
+    StumpTable& operator=(const StumpTable&) = delete;
+
     // Stages before early_stages run on rows of neighboring windows, those before middle_stages on
     // batches of gathered ones, the rest on batches of what is left then (detect.h); and how many
     // stumps of each kind the early and the other stages have. Asked once, when a cascade of stumps

@@ -53,6 +53,7 @@ if(MIEN_SERVE AND MIEN_BOOST_INCLUDE_DIR)
     src/web/mien.js ${wasm_dir}/mien.wasm ${wasm_dir}/mien-simd.wasm)
   mien_embed(mien_serve mien::serve::live_files FILES ${page_dir}/live.html ${page_dir}/live.css)
   target_compile_definitions(mien_serve PUBLIC MIEN_HAS_SERVE=1)
+  target_compile_options(mien_serve PRIVATE $<$<CONFIG:Release>:-Os>)  # it waits for the engine
   target_include_directories(mien_serve SYSTEM PUBLIC ${MIEN_BOOST_INCLUDE_DIR})
   target_link_libraries(mien_serve
     PUBLIC mien_host Threads::Threads PRIVATE mien_options nlohmann_json::nlohmann_json)

@@ -5,7 +5,7 @@
 #   sh tools/foreign_jpeg.sh aarch64|armhf|riscv64|s390x...
 #
 # Needs no root and installs nothing: apt's lists for that processor are kept apart, too. Where the
-# distribution has no such package, it says so; the build then takes stb_image.
+# package cannot be had, it prints so and succeeds; the build then takes stb_image.
 set -eu
 cd "$(dirname "$0")/.."
 for target in "$@"; do
@@ -24,7 +24,7 @@ for target in "$@"; do
         (cd "$scratch" && apt-get -q -o APT::Architecture="$architecture" \
             -o APT::Architectures::="$architecture" -o Dir::State::Lists="$scratch/lists" \
             -o Dir::Cache="$scratch/cache" -o APT::Sandbox::User="$(id -un)" \
-            -o Acquire::Languages=none "$@")
+            -o Acquire::Languages=none -o Acquire::Retries=0 -o Acquire::http::Timeout=20 "$@")
     }
     foreign_apt update >"$scratch/log" 2>&1 || true  # one list of several may fail
     for package in libjpeg62-turbo-dev libjpeg-turbo8-dev; do
@@ -35,7 +35,7 @@ for target in "$@"; do
         dpkg-deb -x "$scratch"/*.deb "$foreign"
         echo "libjpeg-turbo for $target: in build/foreign" >&2
     else
-        echo "no libjpeg-turbo for $target in this distribution: stb_image decodes JPEG there" >&2
+        echo "no libjpeg-turbo for $target from this distribution: stb_image decodes JPEG there" >&2
     fi
     rm -rf "$scratch"
 done

@@ -11,13 +11,13 @@ usage() {
 }
 # A distribution may lack the optional packages: what needs them is then left out or skipped.
 # The first two are headers: Boost.Beast for `mien serve`, Eigen for `mien explain`.
-packages="g++ cmake make libjpeg-dev libstb-dev libcli11-dev nlohmann-json3-dev"
+packages="g++ cmake make libstb-dev libcli11-dev nlohmann-json3-dev"
 optional="libboost-dev libeigen3-dev"
+# libjpeg-turbo, without which stb_image decodes JPEG; several packages bring it.
+[ -e /usr/include/jpeglib.h ] || optional="$optional libjpeg-dev"
 
 # TARGET...: the compilers, and the libraries beside them, that build programs for other processors.
-targets=""
 for_targets() {
-    targets="$targets $*"
     for target in "$@"; do
         case $target in
             aarch64) optional="$optional g++-aarch64-linux-gnu" ;;
@@ -63,8 +63,6 @@ absent() { # PACKAGE...: those that are not installed
             printf ' %s' "$package"
     done
 }
-# shellcheck disable=SC2086
-[ -z "$targets" ] || trap 'sh "$(dirname "$0")/foreign_jpeg.sh" $targets' EXIT
 # Nothing to do (and no password to ask for) when everything is there.
 # shellcheck disable=SC2086
 missing=$(absent $packages) wanted=$(absent $optional)

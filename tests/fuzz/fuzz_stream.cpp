@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Can any bytes on standard input or from a camera crash the splitter of streams or the decoder of
-// camera JPEGs? The first byte chooses.
+// camera JPEGs? The first byte chooses which, and the scale of JPEGs.
 #include <unistd.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <utility>
 #include <vector>
 
 #include "video/decoder.h"
@@ -13,9 +14,11 @@
 
 namespace {
 
-void decode(const mien::video::Packet& packet) {
-    for (const bool colour : {false, true}) {
-        mien::video::Decoder decoder({colour, true, 1});
+// As gray, as YCbCr to draw on, and as RGB.
+void decode(const mien::video::Packet& packet, int jpeg_scale) {
+    constexpr std::pair<bool, bool> wanted[] = {{false, false}, {false, true}, {true, true}};
+    for (const auto& [color, picture] : wanted) {
+        mien::video::Decoder decoder({color, picture, jpeg_scale});
         mien::Frame frame;
         if (!decoder.decode(packet, frame)) continue;
         if (frame.width < 1 || frame.height < 1) std::abort();
@@ -33,9 +36,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     using namespace mien::video;
     if (size < 1 || size > 60000) return 0;  // a pipe holds 64 KiB without a reader
     const std::uint8_t kind = data[0];
+    const int jpeg_scale = 1 << (kind / 2 % 4);
     const std::span<const std::uint8_t> bytes(data + 1, size - 1);
     if (kind % 2 == 0) {
-        decode({PixelLayout::jpeg, bytes, 0, 0, 0, 0, 0});
+        decode({PixelLayout::jpeg, bytes, 0, 0, 0, 0, 0}, jpeg_scale);
         return 0;
     }
     int ends[2];
@@ -51,7 +55,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (int frames = 0; frames < 8; ++frames) {
         Packet packet;
         if ((*source)->next(packet, 0) != Next::packet) break;
-        decode(packet);
+        decode(packet, jpeg_scale);
     }
     return 0;
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import ctypes
+import io
 import json
 import pickle
 import os
@@ -21,6 +22,7 @@ import pytest
 from conftest import PHOTOS, ROOT
 
 import mien
+from mien import _engine
 
 
 def without_times(result: dict) -> dict:
@@ -345,10 +347,25 @@ def test_command(tool: str, montage: Path, tmp_path: Path) -> None:
     assert run("--out", "no/such/folder.png", str(montage)).returncode == 1
 
 
+def test_jpeg_pixels_are_those_of_pillow_and_opencv(engine: mien.Engine, montage: Path) -> None:
+    Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    cv2 = pytest.importorskip("cv2", reason="opencv-python-headless is not installed")
+    if not _engine.jpeg_library.startswith("libjpeg-turbo"):
+        pytest.skip(f"{_engine.jpeg_library} decodes JPEG here")
+    restarts, progressive = io.BytesIO(), io.BytesIO()
+    Image.open(montage).save(restarts, "JPEG", restart_marker_blocks=2)
+    Image.open(montage).save(progressive, "JPEG", progressive=True)
+    jpegs = [path.read_bytes() for path in sorted(PHOTOS.glob("*.jpg"))]
+    for jpeg in (*jpegs, restarts.getvalue(), progressive.getvalue()):
+        pixels, theirs = mien.read_picture(jpeg), Image.open(io.BytesIO(jpeg)).convert("RGB")
+        bgr = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+        assert np.array_equal(pixels, np.asarray(theirs))
+        assert np.array_equal(pixels[:, :, ::-1], bgr)
+        assert engine.analyze(jpeg).faces == engine.analyze(theirs).faces
+
+
 def test_no_foreign_libraries() -> None:
     """The module needs nothing but the C library: no libstdc++, no libjpeg."""
-    from mien import _engine
-
     data = Path(_engine.__file__).read_bytes()
     assert b"libstdc++.so" not in data and b"libjpeg.so" not in data
     ctypes.CDLL(_engine.__file__)
@@ -382,8 +399,6 @@ def test_version_is_that_of_the_headers() -> None:
 
 
 def test_stub_names_what_the_module_has() -> None:
-    from mien import _engine
-
     stub = ast.parse((Path(mien.__file__).parent / "_engine.pyi").read_text())
     assert (Path(mien.__file__).parent / "py.typed").exists()
 

@@ -28,7 +28,7 @@ elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|i.86")
   mien_kernels("-mavx2;-mavxvnni" net/avxvnni.cpp)
   set(avx512_flags -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni)
   # g++ 12 takes the undefined operands inside its own AVX-512 headers for a fault.
-  list(APPEND avx512_flags -Wno-uninitialized -Wno-maybe-uninitialized)
+  list(APPEND avx512_flags -Wno-uninitialized $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   mien_kernels("${avx512_flags}" net/avx512.cpp detect/avx512.cpp)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
   mien_kernels("" net/neon.cpp detect/neon.cpp image/neon.cpp)

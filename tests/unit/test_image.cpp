@@ -118,9 +118,9 @@ TEST_CASE("crops of the channel orders are those of RGB") {
             CHECK(resized(other.frame(), part, 3, 12, 6) == resized(rgb.frame(), part, 3, 12, 6));
     }
     const Picture gray(PixelFormat::gray8, 31, 17, 8);
-    const ByteVector one = resized(gray.frame(), gray.all(), 1, 12, 6),
+    const ByteVector single = resized(gray.frame(), gray.all(), 1, 12, 6),
                      three = resized(gray.frame(), gray.all(), 3, 12, 6);
-    for (std::size_t i = 0; i < three.size(); ++i) CHECK(three[i] == one[i / 3]);
+    for (std::size_t i = 0; i < three.size(); ++i) CHECK(three[i] == single[i / 3]);
 }
 
 TEST_CASE("levels are resized as OpenCV does") {

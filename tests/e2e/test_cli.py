@@ -454,7 +454,6 @@ def test_second_interrupt_ends_at_once(mien: Runner) -> None:
     wait_until(lambda: handles(process.pid, signal.SIGINT) and cpu_seconds(process.pid) > 0.5)
     process.send_signal(signal.SIGINT)
     wait_until(lambda: delivered(process.pid, signal.SIGINT))
-    assert process.poll() is None, "the first interrupt lets the image be finished"
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 130
     # Had it not ended at once, the image would have been finished and written.

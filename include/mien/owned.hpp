@@ -46,7 +46,8 @@ public:
     OwnedEngine& operator=(const OwnedEngine&) = delete;
 
     // Of the constructor, or of the last call: frame_too_large for a frame that no engine can have,
-    // too_small when memory or room for candidates is exhausted, else the engine's. Once weights could not be loaded, every call fails.
+    // too_small when memory or room for candidates is exhausted, else the engine's. Once weights
+    // could not be loaded, every call fails.
     [[nodiscard]] Status status() const { return status_; }
     // One line; empty when status() is ok.
     [[nodiscard]] const std::string& error() const { return error_; }

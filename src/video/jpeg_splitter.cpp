@@ -3,14 +3,12 @@
 
 #include <cstring>
 
+#include "host/codec/jpeg_markers.h"
+
 namespace mien::video {
-namespace {
 
-constexpr std::uint8_t marker_soi = 0xd8, marker_eoi = 0xd9, marker_sos = 0xda;
-bool is_restart(std::uint8_t marker) { return marker >= 0xd0 && marker <= 0xd7; }
-bool stands_alone(std::uint8_t marker) { return is_restart(marker) || marker == 0x01; }
-
-}  // namespace
+using host::is_restart, host::stands_alone;
+using host::marker_eoi, host::marker_soi, host::marker_sos;
 
 void JpegSplitter::add(std::span<const std::uint8_t> bytes) {
     if (begin_ > 0) {

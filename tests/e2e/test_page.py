@@ -141,7 +141,8 @@ def test_page(tmp_path: Path, shots: Path) -> None:
         assert reached[-1] == "camera" and "files" in reached and "skip" in reached, reached
         page.keyboard.press("Enter")
         expect(page.locator("#live-bars .bars")).to_be_visible(timeout=20000)
-        page.wait_for_function("() => Number(document.body.dataset.frames) > 8 && document.body.dataset.fps", timeout=60000)
+        page.wait_for_function(
+            "() => Number(document.body.dataset.frames) > 8 && document.body.dataset.fps", timeout=60000)
         figures = page.evaluate("() => [document.body.dataset.fps, document.body.dataset.latency]")
         print(f"webcam: {figures[0]} images per second, {figures[1]} ms from image to result")
         expect(page.locator("#live-bars .top").first).to_be_visible()

@@ -488,7 +488,8 @@ class Work:
 
     def _ask(self) -> None:
         try:
-            self.answers.append(self.service.ask("POST", "/v1/analyze?annotate=1", self._image(self.side), Content_Type="image/x-portable-graymap"))
+            self.answers.append(self.service.ask("POST", "/v1/analyze?annotate=1", self._image(self.side),
+                                                 Content_Type="image/x-portable-graymap"))
         except (ConnectionError, http.client.HTTPException):
             self.answers.append(None)
 
@@ -576,7 +577,8 @@ def bad_inputs() -> list[tuple[str, str]]:
         answers = service.raw(models * 5 + models.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
         rows.append(("with `--rate`: more requests than allowed", "429" if b"HTTP/1.1 429 " in answers else first_status(answers)))
     with BusyService("-q") as service:
-        rows.append(("more images than engines and waiting places", str(service.post("/v1/analyze", ("image", "a.jpg", PHOTO))[0])))
+        status = service.post("/v1/analyze", ("image", "a.jpg", PHOTO))[0]
+        rows.append(("more images than engines and waiting places", str(status)))
     return sorted(rows, key=lambda row: (row[1] == "closed", row[1]))
 
 
@@ -627,7 +629,8 @@ def test_slow_clients() -> None:
             link.sendall(b"POST /v1/analyze HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 100\r\n\r\nabc")
         two = service.raw(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert two.count(b"HTTP/1.1 200 OK") == 2 and two.index(b'"status"') < two.index(b'"models"')
-        wait_until(lambda: [figure(service, "mien_" + name) for name in ("body_bytes", "requests_in_flight", "connections")] == [0, 1, 1])
+        names = ("mien_body_bytes", "mien_requests_in_flight", "mien_connections")
+        wait_until(lambda: [figure(service, name) for name in names] == [0, 1, 1])
 
 
 def test_page_headers() -> None:
@@ -847,7 +850,8 @@ def test_stop_and_restart() -> None:
     work.thread.join(600)
     answer = work.answers[0]
     assert answer and answer[0] == 200
-    assert png_size(base64.b64decode(json.loads(answer[2])["images"][0]["annotated"]["base64"])) == (work.side, work.side)
+    annotated = json.loads(answer[2])["images"][0]["annotated"]["base64"]
+    assert png_size(base64.b64decode(annotated)) == (work.side, work.side)
     assert service.process.wait(60) == 0
     assert idle.recv(10) == b""
     port = service.port
@@ -890,7 +894,8 @@ def test_everything_described_was_asked() -> None:
 
 if __name__ == "__main__":  # the table of docs/SERVICE.md
     if len(sys.argv) != 2:
-        sys.exit("usage: python3 tests/e2e/test_serve.py PROGRAM: prints each bad input and its status, as docs/SERVICE.md shows them")
+        sys.exit("usage: python3 tests/e2e/test_serve.py PROGRAM\n"
+                 "prints each bad input and its status, as docs/SERVICE.md shows them")
     MIEN = os.path.abspath(sys.argv[1])
     print("| sent | answer |\n|---|---|")
     for what, answered in bad_inputs():

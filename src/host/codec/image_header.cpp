@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/crc32.h"
+#include "host/codec/jpeg_markers.h"
 
 namespace mien::host {
 namespace {
@@ -85,7 +86,7 @@ std::size_t skip_scan(Bytes bytes, std::size_t pos) {
         if (pos + 1 >= bytes.size()) return bytes.size();
         const std::uint8_t next = bytes[pos + 1];
         // a stuffed 0xff, or a restart mark
-        const bool is_data = next == 0 || (next >= 0xd0 && next <= 0xd7);
+        const bool is_data = next == 0 || is_restart(next);
         if (!is_data && next != 0xff) return pos;
         pos += next == 0xff ? 1 : 2;
     }
@@ -100,16 +101,16 @@ Result<std::size_t> read_jpeg_segment(Bytes bytes, std::size_t pos, std::uint8_t
     if (length < 2) return corrupt("JPEG", "bad segment length");
     if (length > bytes.size() - pos) return cut_short("JPEG");
     const Bytes segment = bytes.subspan(pos + 2, length - 2);
-    const bool is_frame =
-        marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
+    const bool is_frame = marker >= 0xc0 && marker <= 0xcf && marker != marker_dht &&
+                          marker != 0xc8 && marker != 0xcc;
     if (is_frame) {
         if (const Result<> done = read_jpeg_frame(marker, segment, limits, header); !done)
             return done.error();
-    } else if (marker == 0xc4) {
+    } else if (marker == marker_dht) {
         if (const Result<> done = check_huffman_tables(segment); !done) return done.error();
     } else if (marker == 0xe1 && has_at(segment, 0, std::string_view("Exif\0\0", 6))) {
         header.orientation = exif_orientation(segment.subspan(6));
-    } else if (marker == 0xda) {
+    } else if (marker == marker_sos) {
         if (header.width == 0) return corrupt("JPEG", "no size before the picture data");
         if (++scans > max_jpeg_scans) return corrupt("JPEG", "too many scans");
         return skip_scan(bytes, pos + length);
@@ -127,9 +128,9 @@ Result<ImageHeader> inspect_jpeg(Bytes bytes, const ImageLimits& limits) {
         while (pos < bytes.size() && bytes[pos] == 0xff) ++pos;
         if (pos >= bytes.size()) return cut_short("JPEG");
         const std::uint8_t marker = bytes[pos++];
-        if (marker == 0xd9) break;
+        if (marker == marker_eoi) break;
         // markers without a segment
-        if (marker <= 0x01 || (marker >= 0xd0 && marker <= 0xd8)) continue;
+        if (marker == 0 || marker == marker_soi || stands_alone(marker)) continue;
         const Result<std::size_t> next =
             read_jpeg_segment(bytes, pos, marker, limits, header, scans);
         if (!next) return next.error();

@@ -71,7 +71,6 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|i.86" AND CMAKE_SIZEOF_VOID_P EQ
 endif()
 if(MIEN_SANITIZE STREQUAL "thread")
   set(mien_sanitizers thread)
-  set(MIEN_SANITIZE ON)
 elseif(MIEN_SANITIZE)
   set(mien_sanitizers address,undefined)
 endif()

@@ -35,6 +35,7 @@ class Op:
     bias: Optional[np.ndarray] = None
     relu: bool = False
     logits: bool = False
+    unsigned: bool = False  # all eight bits for what a ReLU lets through
 
     @property
     def output_shape(self) -> Tuple[int, int, int]:
@@ -57,6 +58,8 @@ class Op:
             y = ins[0] + ins[1]
         elif self.op == mien.RELU:
             y = np.maximum(x, 0)
+        elif self.op == mien.UPSAMPLE2:
+            y = tensor_ops.upsample2(x)
         else:
             assert self.op == mien.GLOBAL_AVG_POOL
             y = x.mean(axis=(1, 2), keepdims=True)
@@ -68,6 +71,9 @@ class FloatNet:
     input_shape: Tuple[int, int, int]
     ops: List[Op]
     softmax: bool
+    maps: bool = False            # results are maps, at any size of input that `multiple` allows
+    multiple: int = 0
+    unsigned_input: bool = False  # all eight bits for inputs that are never negative
 
     def last_uses(self) -> Dict[int, int]:
         """For each tensor the last op that reads it."""
@@ -75,13 +81,19 @@ class FloatNet:
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """Real input [N, h, w, c] to logits [N, classes]."""
+        return self.results(x)[len(self.ops) - 1].reshape(len(x), -1)
+
+    def results(self, x: np.ndarray) -> Dict[int, np.ndarray]:
+        """Real input [N, h, w, c] to what each op with results makes."""
         values, last_use = {0: x}, self.last_uses()
+        results: Dict[int, np.ndarray] = {}
         for i, op in enumerate(self.ops):
-            values[i + 1] = op.run([values[t] for t in op.inputs])
+            made = op.run([values[t] for t in op.inputs])
+            (results if op.logits else values)[i if op.logits else i + 1] = made
             for t in op.inputs:
                 if last_use[t] == i:
                     values.pop(t, None)
-        return values[len(self.ops)].reshape(len(x), -1)
+        return results
 
     @property
     def macs(self) -> int:

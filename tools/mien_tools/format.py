@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
@@ -25,10 +25,14 @@ LARGEST_FACTOR = 1e18
 LARGEST_OUTPUT = 2147483000.0  # of a sum times its scale, before it is clamped to a byte
 NO_TENSOR = 0xFFFF
 
-CONV, DEPTHWISE, MAX_POOL, AVG_POOL, ADD, RELU, GLOBAL_AVG_POOL, CONV_GAP = range(1, 9)
-OP_NAMES = ("", "conv", "depthwise", "max_pool", "avg_pool", "add", "relu", "global_avg_pool", "conv_gap")
+(CONV, DEPTHWISE, MAX_POOL, AVG_POOL, ADD, RELU, GLOBAL_AVG_POOL, CONV_GAP,
+ UPSAMPLE2) = range(1, 10)
+OP_NAMES = ("", "conv", "depthwise", "max_pool", "avg_pool", "add", "relu", "global_avg_pool",
+            "conv_gap", "upsample2")
 WITH_WEIGHTS = (CONV, DEPTHWISE, CONV_GAP)
 POOLS = (MAX_POOL, AVG_POOL)
+READS_UNSIGNED = (CONV, MAX_POOL)
+MAPS_MAX_MULTIPLE, MAX_LEVELS, FACE_CHANNELS = 1024, 8, 16
 
 Shape = Tuple[int, int, int]
 
@@ -47,7 +51,7 @@ class Layer:
     input: int
     size: Tuple[int, int, int]  # height, width, channels of the record
     relu: bool = False
-    logits: bool = False
+    logits: bool = False  # a result: sums times scale, as floats
     kernel: Tuple[int, int] = (1, 1)
     stride: Tuple[int, int] = (1, 1)
     pads: tensor_ops.Pads = (0, 0, 0, 0)  # top, left, bottom, right
@@ -58,6 +62,7 @@ class Layer:
     float_weights: Optional[np.ndarray] = None  # float32, of the float original: the file's float twin, in all layers or in none
     float_bias: Optional[np.ndarray] = None
     quant: float = 0.0
+    unsigned: bool = False  # makes bytes of 0..255
 
     @property
     def op_name(self) -> str:
@@ -83,6 +88,22 @@ class TestVector:
 
 
 @dataclass
+class FaceLevel:
+    layer: int   # makes a map of FACE_CHANNELS floats per cell
+    stride: int  # pixels of the input per cell
+
+
+@dataclass
+class FaceDetector:
+    """What a network of maps means as a face detector; docs/DETECTOR.md."""
+
+    levels: List[FaceLevel]
+    min_score: float
+    overlap: float                          # of two boxes, beyond which the lower score goes
+    crop: List[Tuple[float, float]]         # the five landmarks in the crop's square, -0.5..0.5
+
+
+@dataclass
 class Network:
     input_shape: Shape
     input_scale: float
@@ -95,6 +116,10 @@ class Network:
     margin_y: float = 0.0
     meta: Dict[str, Any] = field(default_factory=dict)
     tests: List[TestVector] = field(default_factory=list)
+    maps: bool = False            # several results that are maps, no classes
+    multiple: int = 0             # maps: the input's sides may be any multiple of it; 0: one size
+    unsigned_input: bool = False
+    face: Optional[FaceDetector] = None
 
     @property
     def class_count(self) -> int:
@@ -102,6 +127,21 @@ class Network:
 
     def tensor_shape(self, t: int) -> Shape:
         return self.input_shape if t == 0 else self.layers[t - 1].output_shape
+
+    def at_size(self, height: int, width: int) -> "Network":
+        """The same network of maps with another size of the input recorded, without test vectors."""
+        net = replace(self, input_shape=(height, width, self.input_shape[2]), layers=[], tests=[])
+        for layer in self.layers:
+            h, w, _ = net.tensor_shape(layer.input)
+            if layer.op in WITH_WEIGHTS or layer.op in POOLS:
+                h, w = tensor_ops.output_size((h, w), layer.kernel, layer.stride, layer.pads)
+            elif layer.op == UPSAMPLE2:
+                h, w = 2 * h, 2 * w
+            net.layers.append(replace(layer, size=(h, w, layer.size[2])))
+        return net
+
+    def tensor_unsigned(self, t: int) -> bool:
+        return self.unsigned_input if t == 0 else self.layers[t - 1].unsigned
 
 
 @dataclass
@@ -228,10 +268,11 @@ def _factor(v: float) -> bool:
 
 # ---------------------------------------------------------------- networks
 
-def largest_sums(layer: Layer) -> np.ndarray:
+def largest_sums(layer: Layer, unsigned_input: bool = False) -> np.ndarray:
     """For each output channel, what |sum| can never exceed; int64."""
     axes = (0, 1) if layer.op == DEPTHWISE else (1, 2, 3)
-    total = np.abs(layer.weights.astype(np.int64)).sum(axis=axes) * 127 + np.abs(layer.bias.astype(np.int64))
+    magnitude = np.abs(layer.weights.astype(np.int64)).sum(axis=axes)
+    total = magnitude * (255 if unsigned_input else 127) + np.abs(layer.bias.astype(np.int64))
     return total * (layer.size[0] * layer.size[1] if layer.op == CONV_GAP else 1)
 
 
@@ -240,8 +281,13 @@ def check_network(net: Network) -> None:
     h, w, c = net.input_shape
     if not (1 <= h <= 1024 and 1 <= w <= 1024 and c in (1, 3)):
         raise FormatError(f"an input of {h} x {w} x {c}")
-    if not 1 <= net.class_count <= MAX_CLASSES:
-        raise FormatError(f"{net.class_count} classes")
+    if net.maps:
+        if net.class_count or net.softmax:
+            raise FormatError("a network of maps with classes")
+        if not 0 <= net.multiple <= MAPS_MAX_MULTIPLE or net.multiple and (h % net.multiple or w % net.multiple):
+            raise FormatError(f"an input of {h} x {w} in steps of {net.multiple}")
+    elif not 1 <= net.class_count <= MAX_CLASSES or net.multiple:
+        raise FormatError(f"{net.class_count} classes, steps of {net.multiple}")
     if not (abs(net.input_scale) <= LARGEST_FACTOR and abs(net.input_offset) <= LARGEST_FACTOR and _factor(net.input_quant)
             and net.input_quant >= 1 / LARGEST_FACTOR):
         raise FormatError("input scale, offset or quant is out of range")
@@ -255,11 +301,31 @@ def check_network(net: Network) -> None:
             raise FormatError(f"layer {i} '{layer.name}': {problem}")
     if len(net.tests) > MAX_TESTS:
         raise FormatError(f"{len(net.tests)} test vectors")
+    if net.face is not None:
+        _check_face(net, net.face)
+
+
+def _check_face(net: Network, face: FaceDetector) -> None:
+    if not net.maps or net.input_shape[2] != 3:
+        raise FormatError("a face detector that is no network of maps of an RGB image")
+    if not 1 <= len(face.levels) <= MAX_LEVELS or not 0 < face.min_score <= 1 or not 0 <= face.overlap <= 1:
+        raise FormatError("levels, score or overlap of the face detector")
+    if len(face.crop) != 5 or not all(abs(v) <= 4 for point in face.crop for v in point):
+        raise FormatError("the face detector's crop")
+    x, y = np.float32(face.crop).T
+    if not np.square(x - x.mean()).sum() + np.square(y - y.mean()).sum() > 1e-6:
+        raise FormatError("the face detector's crop")
+    for level in face.levels:
+        if not 0 <= level.layer < len(net.layers) or not net.layers[level.layer].logits:
+            raise FormatError(f"level of the face detector: layer {level.layer} makes no map")
+        h, w, c = net.layers[level.layer].output_shape
+        if c != FACE_CHANNELS or (h * level.stride, w * level.stride) != net.input_shape[:2]:
+            raise FormatError(f"level of the face detector: {h} x {w} x {c} at stride {level.stride}")
 
 
 def _layer_problem(net: Network, i: int, layer: Layer) -> str:
     op, (oh, ow, oc) = layer.op, layer.size
-    if not CONV <= op <= CONV_GAP:
+    if not CONV <= op <= UPSAMPLE2:
         return f"op {op}"
     if not 0 <= layer.input <= i or (op == ADD) != (layer.input2 is not None) or (op == ADD and not 0 <= layer.input2 <= i):
         return "an input that is not made before it"
@@ -284,18 +350,18 @@ def _layer_problem(net: Network, i: int, layer: Layer) -> str:
         return "number of channels"
     if op in (RELU, ADD) and layer.size != (ih, iw, ic) or op == ADD and layer.size != net.tensor_shape(layer.input2):
         return "shapes differ"
+    if op == UPSAMPLE2 and layer.size != (2 * ih, 2 * iw, ic):
+        return "shape"
     if op == GLOBAL_AVG_POOL and (layer.size != (1, 1, ic) or ih * iw > 1 << 16):
         return "shape"
     if layer.relu and op not in (CONV, DEPTHWISE, ADD):
         return "an activation where its op has none"
-    last = i == len(net.layers) - 1
-    if layer.logits != last or (op == CONV_GAP and not last):
-        return "logits come from the last layer and no other"
-    if last:
-        if op != CONV_GAP and (op != CONV or (oh, ow) != (1, 1)):
-            return "logits come from a conv with a 1 x 1 output or conv_gap"
-        if layer.relu or oc != net.class_count or layer.quant != 0:
-            return "activation, channels or quant of the logits"
+    problem = _output_problem(net, i, layer)
+    if problem:
+        return problem
+    if layer.logits:
+        if layer.relu or layer.quant != 0:
+            return "activation or quant of a result"
     elif not _factor(layer.quant):
         return "quant is not a positive number"
     if op == GLOBAL_AVG_POOL or op in WITH_WEIGHTS:
@@ -311,11 +377,35 @@ def _layer_problem(net: Network, i: int, layer: Layer) -> str:
             return "biases"
         if (weights == -128).any():
             return "a weight of -128"
-        if (largest_sums(layer) >= 1 << 31).any():
+        largest = largest_sums(layer, net.tensor_unsigned(layer.input))
+        if (largest >= 1 << 31).any():
             return "its sums may overflow 32 bits"
-        if not layer.logits and (largest_sums(layer) * np.asarray(scales, np.float64) >= LARGEST_OUTPUT).any():
+        if not layer.logits and (largest * np.asarray(scales, np.float64) >= LARGEST_OUTPUT).any():
             return "a scale far too large for its sums"
     return ""
+
+
+def _output_problem(net: Network, i: int, layer: Layer) -> str:
+    """Which layers make results, and which unsigned bytes."""
+    last, inputs = i == len(net.layers) - 1, [layer.input] + [layer.input2] * (layer.input2 is not None)
+    if any(t > 0 and net.layers[t - 1].logits for t in inputs):
+        return "reads a result"
+    if any(net.tensor_unsigned(t) for t in inputs) and layer.op not in READS_UNSIGNED:
+        return "reads unsigned bytes, which only conv and max_pool can"
+    if layer.op == MAX_POOL:
+        if layer.unsigned != net.tensor_unsigned(layer.input):
+            return "signed and unsigned bytes differ"
+    elif layer.unsigned and (layer.op not in (CONV, DEPTHWISE) or not layer.relu or layer.logits):
+        return "unsigned bytes without a ReLU"
+    if net.maps:
+        if layer.op in (CONV_GAP, GLOBAL_AVG_POOL) or layer.logits and layer.op not in (CONV, DEPTHWISE):
+            return "an op that a network of maps has not"
+        return "a network of maps ends with a map" if last and not layer.logits else ""
+    if layer.logits != last or layer.op == CONV_GAP and not last:
+        return "logits come from the last layer and no other"
+    if last and layer.op != CONV_GAP and (layer.op != CONV or layer.size[:2] != (1, 1)):
+        return "logits come from a conv with a 1 x 1 output or conv_gap"
+    return "channels of the logits" if last and layer.size[2] != net.class_count else ""
 
 
 def encode_network(net: Network) -> bytes:
@@ -332,7 +422,8 @@ def encode_network(net: Network) -> bytes:
             scales += layer.scale.tolist()
         name_offset = len(names)
         names += _text_bytes(layer.name)
-        records += struct.pack("<4B4B4B5HHIIIfI20x", layer.op, layer.relu, layer.logits, 0, *layer.kernel, *layer.stride, *layer.pads,
+        output = 2 if layer.unsigned else int(layer.logits)
+        records += struct.pack("<4B4B4B5HHIIIfI20x", layer.op, layer.relu, output, 0, *layer.kernel, *layer.stride, *layer.pads,
                                layer.input, NO_TENSOR if layer.input2 is None else layer.input2, *layer.size, 0,
                                offset, first_bias, first_scale, layer.quant, name_offset)
     twin: Dict[str, bytes] = {}
@@ -349,9 +440,15 @@ def encode_network(net: Network) -> bytes:
         tests += pixels + bytes(_align(len(pixels), 4) - len(pixels))
         tests += np.asarray(test.layer_crcs, "<u4").tobytes()
         tests += np.asarray(test.logits, "<f4").tobytes() + np.asarray(test.probabilities, "<f4").tobytes()
+    if net.face is not None:
+        face = net.face
+        twin["FACE"] = struct.pack("<IIff", len(face.levels), 0, face.min_score, face.overlap)
+        twin["FACE"] += struct.pack("<10f", *(v for point in face.crop for v in point))
+        twin["FACE"] += b"".join(struct.pack("<II", level.layer, level.stride) for level in face.levels)
     return write_container(b"NETW", {
-        "INPT": struct.pack("<3I5fIIII", *net.input_shape, net.input_scale, net.input_offset, net.input_quant, net.margin_x,
-                            net.margin_y, net.class_count, int(net.softmax), 0, 0),
+        "INPT": struct.pack("<3I5fIIBBHI", *net.input_shape, net.input_scale, net.input_offset, net.input_quant, net.margin_x,
+                            net.margin_y, net.class_count, int(net.softmax), int(net.maps),
+                            int(net.unsigned_input), 0, net.multiple),
         "LAYR": records,
         "WGHT": bytes(weights),
         "BIAS": np.asarray(biases, "<i4").tobytes(),
@@ -370,13 +467,15 @@ def decode_network(data: bytes) -> Network:
     inpt, layr, names = sections["INPT"], sections["LAYR"], sections["NAME"]
     if len(inpt) != INPUT_BYTES or len(layr) % LAYER_BYTES or len(sections["BIAS"]) % 4 or len(sections["SCAL"]) % 4:
         raise FormatError("a section of a wrong size")
-    h, w, c, scale, offset, quant, margin_x, margin_y, classes, score, zero1, zero2 = struct.unpack("<3I5fIIII", inpt)
-    if score > 1 or zero1 or zero2 or not 1 <= classes <= MAX_CLASSES:
+    (h, w, c, scale, offset, quant, margin_x, margin_y, classes, score, task, unsigned, zero,
+     multiple) = struct.unpack("<3I5fIIBBHI", inpt)
+    if score > 1 or task > 1 or unsigned > 1 or zero or classes > MAX_CLASSES or (classes == 0) != (task == 1):
         raise FormatError("INPT is damaged")
-    labels = _strings(sections["LABL"], "LABL")
+    labels = _strings(sections["LABL"], "LABL") if classes or sections["LABL"] else []
     if len(labels) != classes:
         raise FormatError(f"{len(labels)} labels for {classes} classes")
-    net = Network((h, w, c), scale, offset, quant, labels, [], score == 1, margin_x, margin_y, _decode_meta(sections["META"]))
+    net = Network((h, w, c), scale, offset, quant, labels, [], score == 1, margin_x, margin_y, _decode_meta(sections["META"]),
+                  maps=task == 1, multiple=multiple, unsigned_input=unsigned == 1)
     wght = np.frombuffer(sections["WGHT"], np.int8)
     bias, scal = np.frombuffer(sections["BIAS"], "<i4"), np.frombuffer(sections["SCAL"], "<f4")
     # An optional part: one that does not fit is no twin, as in src/explain.
@@ -390,10 +489,10 @@ def decode_network(data: bytes) -> Network:
         (op, act, out, zero, kh, kw, sy, sx, top, left, bottom, right, in1, in2, oh, ow, oc, zero2, w_at, b_at, s_at, quant,
          name_at) = struct.unpack("<4B4B4B5HHIIIfI20x", record)
         end = names.find(b"\0", name_at)
-        if act > 1 or out > 1 or zero or zero2 or any(record[44:]) or name_at >= len(names) or end < 0:
+        if act > 1 or out > 2 or zero or zero2 or any(record[44:]) or name_at >= len(names) or end < 0:
             raise FormatError(f"layer {i} is damaged")
         layer = Layer(names[name_at:end].decode("utf-8", "replace"), op, in1, (oh, ow, oc), act == 1, out == 1, (kh, kw), (sy, sx),
-                      (top, left, bottom, right), None if in2 == NO_TENSOR else in2, quant=quant)
+                      (top, left, bottom, right), None if in2 == NO_TENSOR else in2, quant=quant, unsigned=out == 2)
         if in1 > i:
             raise FormatError(f"layer {i} takes a tensor that is not made before it")
         if op in WITH_WEIGHTS:
@@ -411,9 +510,22 @@ def decode_network(data: bytes) -> Network:
                 raise FormatError(f"layer {i}: scales outside of their section")
             layer.scale = scal[s_at:s_at + size]
         net.layers.append(layer)
+    if "FACE" in sections:
+        net.face = _decode_face(sections["FACE"])
     check_network(net)
     _decode_tests(net, sections["TEST"])
     return net
+
+
+def _decode_face(data: bytes) -> FaceDetector:
+    if len(data) < 56:
+        raise FormatError("FACE is cut")
+    count, zero, min_score, overlap = struct.unpack_from("<IIff", data)
+    if zero or not 1 <= count <= MAX_LEVELS or len(data) != 56 + 8 * count:
+        raise FormatError("FACE is damaged")
+    crop = struct.unpack_from("<10f", data, 16)
+    levels = [FaceLevel(*struct.unpack_from("<II", data, 56 + 8 * i)) for i in range(count)]
+    return FaceDetector(levels, min_score, overlap, list(zip(crop[::2], crop[1::2])))
 
 
 def _decode_tests(net: Network, data: bytes) -> None:

@@ -65,7 +65,7 @@ def groups_of(net: FloatNet) -> List[int]:
         return t
 
     for i, op in enumerate(net.ops):
-        if op.op in (mien.ADD, mien.MAX_POOL, mien.AVG_POOL, mien.RELU):
+        if op.op in (mien.ADD, mien.MAX_POOL, mien.AVG_POOL, mien.RELU, mien.UPSAMPLE2):
             for t in op.inputs:
                 a, b = sorted((find(t), find(i + 1)))
                 parent[b] = a
@@ -332,10 +332,11 @@ def quantize(net: FloatNet, pixels: np.ndarray, input_scale: float, input_offset
     """The integer network. `pixels` uint8 [N, h, w, c] are the calibration images."""
     options = options or Options()
     ends = np.float32(input_offset), np.float32(255) * np.float32(input_scale) + np.float32(input_offset)
-    input_quant = max(float(max(abs(e) for e in ends)) / 127, 1e-9)
+    top_step = 255 if net.unsigned_input else 127
+    input_quant = max(float(max(abs(e) for e in ends)) / top_step, 1e-9)
     input_quant = float(np.float32(input_quant))
     result = mien.Network(net.input_shape, float(np.float32(input_scale)), float(np.float32(input_offset)), input_quant, labels, [],
-                          net.softmax)
+                          net.softmax, maps=net.maps, multiple=net.multiple, unsigned_input=net.unsigned_input)
     steps = _choose_steps(net, pixels, result, options, progress)
 
     table = reference.input_table(result)
@@ -346,7 +347,7 @@ def quantize(net: FloatNet, pixels: np.ndarray, input_scale: float, input_offset
         note = (lambda done, total, i=i: progress(f"layer {i + 1} of {len(net.ops)}", done, total)) if progress else (lambda *_: None)
         s_in, shift_in = steps[op.inputs[0]].step, steps[op.inputs[0]].shift
         layer = mien.Layer(op.name, op.op, op.inputs[0], op.size, op.relu, op.logits, op.kernel, op.stride, op.pads,
-                           op.inputs[1] if len(op.inputs) > 1 else None)
+                           op.inputs[1] if len(op.inputs) > 1 else None, unsigned=op.unsigned)
         if not op.logits:
             layer.quant = float(np.float32(steps[i + 1].step.max()))
         if op.weights is not None:
@@ -358,7 +359,7 @@ def quantize(net: FloatNet, pixels: np.ndarray, input_scale: float, input_offset
             h, w, _ = net.input_shape if op.inputs[0] == 0 else net.ops[op.inputs[0] - 1].output_shape
             layer.scale = np.array([s_in[0] / (h * w * steps[i + 1].step[0])], np.float32)
         result.layers.append(layer)
-        if i + 1 < len(net.ops):
+        if not op.logits:
             xf[i + 1] = _in_chunks(lambda *ins: op.run(list(ins)), [xf[t] for t in op.inputs])
             xq[i + 1] = _in_chunks(lambda *ins: reference.integer_layer(layer, *ins), [xq[t] for t in op.inputs])
         for t in op.inputs:
@@ -379,7 +380,7 @@ def _shiftable(net: FloatNet, groups: List[int], t: int) -> bool:
         return False
     maker = net.ops[t - 1]
     readers = [op for op in net.ops if t in op.inputs]
-    return maker.weights is not None and not maker.relu and all(op.weights is not None and not any(op.pads) for op in readers)
+    return maker.weights is not None and not maker.relu and not maker.logits and all(op.weights is not None and not any(op.pads) for op in readers)
 
 
 def _choose_steps(net: FloatNet, pixels: np.ndarray, result: mien.Network, options: Options, progress: Progress) -> List[Steps]:
@@ -389,13 +390,15 @@ def _choose_steps(net: FloatNet, pixels: np.ndarray, result: mien.Network, optio
     variance: Dict[int, np.ndarray] = {}
     values: Dict[int, np.ndarray] = {0: reference.scale_pixels(pixels, result.input_scale, result.input_offset)}
     last_use = net.last_uses()
-    for i, op in enumerate(net.ops[:-1]):
+    for i, op in enumerate(net.ops):
+        if op.logits:
+            continue
         x = values[i + 1] = _in_chunks(lambda *ins: op.run(list(ins)), [values[t] for t in op.inputs])
         for t in op.inputs:
             if last_use[t] == i:
                 values.pop(t, None)
         if progress:
-            progress("ranges", i + 1, len(net.ops) - 1)
+            progress("ranges", i + 1, len(net.ops))
         readers = [other for other in net.ops if i + 1 in other.inputs]
         if readers and all(other.op == mien.MAX_POOL for other in readers):
             continue  # what a saturated value loses, the pool would not have let through (or loses it just the same)
@@ -409,6 +412,9 @@ def _choose_steps(net: FloatNet, pixels: np.ndarray, result: mien.Network, optio
         g = groups[t]
         shape = net.input_shape if t == 0 else net.ops[t - 1].output_shape
         shift = np.zeros(shape[2])
+        if t > 0 and net.ops[t - 1].logits:  # a result
+            steps.append(Steps(np.ones(shape[2]), shift))
+            continue
         if g == 0:  # pixels have fixed ends, and so has what is tied to them
             steps.append(Steps(np.full(shape[2], result.input_quant), shift))
             continue
@@ -416,7 +422,7 @@ def _choose_steps(net: FloatNet, pixels: np.ndarray, result: mien.Network, optio
         if options.shift and _shiftable(net, groups, t):
             shift, reach = -(low[g] + high[g]) / 2, (high[g] - low[g]) / 2
         top = max(float(reach.max()), 1e-12)
-        finest = np.maximum(reach / top, 1e-4) * top / 127  # a channel that is (almost) never used keeps some room
+        finest = np.maximum(reach / top, 1e-4) * top / (255 if t > 0 and net.ops[t - 1].unsigned else 127)  # a channel that is (almost) never used keeps some room
         if options.equalize is not None:
             step = (finest / finest.max()) ** options.equalize * finest.max()
         elif g not in chosen:

@@ -100,29 +100,33 @@ def scale_pixels(pixels: np.ndarray, scale: float, offset: float) -> np.ndarray:
 # ---------------------------------------------------------------- .mien, integer
 
 def input_table(net: mien.Network) -> np.ndarray:
-    """int8 [256]: what each pixel value becomes."""
+    """int8 or uint8 [256]: what each pixel value becomes."""
     x = np.arange(256, dtype=np.float32) * np.float32(net.input_scale) + np.float32(net.input_offset)
     q = np.rint(x * (np.float32(1) / np.float32(net.input_quant)))
+    if net.unsigned_input:
+        return np.clip(q, 0, 255).astype(np.uint8)
     return np.clip(q, -127, 127).astype(np.int8)
 
 
 def _sums(layer: mien.Layer, x: np.ndarray) -> np.ndarray:
     """int64 [N, oh, ow, out]: bias + sum of products. Floats do the work where that is exact: no partial
     sum, in whatever order, can be larger than what largest_sums() says."""
-    limit = int(mien.largest_sums(layer).max())
+    limit = int(mien.largest_sums(layer, x.dtype == np.uint8).max())
     work = np.float32 if limit < 1 << 24 else np.float64
     function = tensor_ops.depthwise if layer.op == mien.DEPTHWISE else tensor_ops.conv
     acc = function(x.astype(work), layer.weights.astype(work), layer.stride, layer.pads)
     return acc.astype(np.int64) + layer.bias.astype(np.int64)
 
 
-def _requantize(v: np.ndarray, scale: np.ndarray, relu: bool) -> np.ndarray:
+def _requantize(v: np.ndarray, scale: np.ndarray, relu: bool, unsigned: bool = False) -> np.ndarray:
     q = np.rint(v.astype(np.float32) * scale.astype(np.float32))
+    if unsigned:
+        return np.clip(q, 0, 255).astype(np.uint8)
     return np.clip(q, 0 if relu else -127, 127).astype(np.int8)
 
 
 def integer_layer(layer: mien.Layer, x: np.ndarray, x2: Optional[np.ndarray] = None) -> np.ndarray:
-    """int8 [N, h, w, c] to int8, or to float32 [N, 1, 1, classes] for the logits."""
+    """int8 or uint8 [N, h, w, c] to int8 or uint8, or to float32 for results."""
     if layer.op == mien.CONV_GAP:
         acc = _sums(layer, x).sum(axis=(1, 2), keepdims=True)
         return acc.astype(np.float32) * layer.scale
@@ -130,7 +134,7 @@ def integer_layer(layer: mien.Layer, x: np.ndarray, x2: Optional[np.ndarray] = N
         acc = _sums(layer, x)
         if layer.logits:
             return acc.astype(np.float32) * layer.scale
-        return _requantize(acc, layer.scale, layer.relu)
+        return _requantize(acc, layer.scale, layer.relu, layer.unsigned)
     if layer.op == mien.MAX_POOL:
         return tensor_ops.max_pool(x, layer.kernel, layer.stride, layer.pads)
     if layer.op == mien.AVG_POOL:
@@ -142,28 +146,43 @@ def integer_layer(layer: mien.Layer, x: np.ndarray, x2: Optional[np.ndarray] = N
         return np.clip(total, 0 if layer.relu else -127, 127).astype(np.int8)
     if layer.op == mien.RELU:
         return np.maximum(x, 0)
+    if layer.op == mien.UPSAMPLE2:
+        return tensor_ops.upsample2(x)
     assert layer.op == mien.GLOBAL_AVG_POOL
     return _requantize(x.astype(np.int64).sum(axis=(1, 2), keepdims=True), layer.scale, False)
 
 
-def integer_forward(net: mien.Network, pixels: np.ndarray, batch: int = 64,
-                    observer: Optional[Callable[[int, int, np.ndarray], None]] = None,
-                    progress: Optional[Callable[[int, int], None]] = None) -> np.ndarray:
-    """uint8 [N, h, w, c] to float32 logits [N, classes]. observer(layer, first image, output) sees every layer."""
-    table = input_table(net)
+Observer = Callable[[int, int, np.ndarray], None]
+
+
+def integer_results(net: mien.Network, pixels: np.ndarray, observer: Optional[Observer] = None,
+                    first: int = 0) -> Dict[int, np.ndarray]:
+    """uint8 [N, h, w, c] to what each layer with floats makes, float32 [N, oh, ow, channels].
+    h and w are the file's, or others that a network of maps accepts. observer(layer, first image,
+    output) sees every layer."""
     last_use = {t: i for i, layer in enumerate(net.layers) for t in (layer.input, layer.input2)}
+    values = {0: input_table(net)[pixels]}
+    results: Dict[int, np.ndarray] = {}
+    for i, layer in enumerate(net.layers):
+        x2 = None if layer.input2 is None else values[layer.input2]
+        made = integer_layer(layer, values[layer.input], x2)
+        (results if layer.logits else values)[i if layer.logits else i + 1] = made
+        if observer:
+            observer(i, first, made)
+        for t in (layer.input, layer.input2):
+            if last_use.get(t) == i:
+                values.pop(t, None)
+    return results
+
+
+def integer_forward(net: mien.Network, pixels: np.ndarray, batch: int = 64,
+                    observer: Optional[Observer] = None,
+                    progress: Optional[Callable[[int, int], None]] = None) -> np.ndarray:
+    """uint8 [N, h, w, c] to float32 logits [N, classes] of a classifier."""
     logits = np.zeros((len(pixels), net.class_count), np.float32)
     for start in range(0, len(pixels), batch):
-        values = {0: table[pixels[start:start + batch]]}
-        for i, layer in enumerate(net.layers):
-            x2 = None if layer.input2 is None else values[layer.input2]
-            values[i + 1] = integer_layer(layer, values[layer.input], x2)
-            if observer:
-                observer(i, start, values[i + 1])
-            for t in (layer.input, layer.input2):
-                if last_use.get(t) == i:
-                    values.pop(t, None)
-        logits[start:start + batch] = values[len(net.layers)].reshape(-1, net.class_count)
+        results = integer_results(net, pixels[start:start + batch], observer, start)
+        logits[start:start + batch] = results[len(net.layers) - 1].reshape(-1, net.class_count)
         if progress:
             progress(min(start + batch, len(pixels)), len(pixels))
     return logits
@@ -194,11 +213,13 @@ def scores(net: mien.Network, logits: np.ndarray) -> np.ndarray:
 
 
 def layer_checksums(net: mien.Network, pixels: np.ndarray) -> Tuple[List[int], np.ndarray]:
-    """For one image [h, w, c]: the CRC-32 of each layer's output, and the logits."""
+    """For one image [h, w, c]: the CRC-32 of each layer's output, and the logits (none of maps)."""
     crcs: List[int] = []
 
     def note(_: int, __: int, value: np.ndarray) -> None:
-        crcs.append(zlib.crc32(value.astype("<f4" if value.dtype.kind == "f" else np.int8).tobytes()))
+        stored = value.astype("<f4") if value.dtype.kind == "f" else value
+        crcs.append(zlib.crc32(np.ascontiguousarray(stored).tobytes()))
 
-    logits = integer_forward(net, pixels[None], observer=note)[0]
+    results = integer_results(net, pixels[None], note)
+    logits = np.zeros(0, np.float32) if net.maps else results[len(net.layers) - 1].reshape(-1)
     return crcs, logits

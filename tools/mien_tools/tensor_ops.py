@@ -85,7 +85,7 @@ def depthwise(x: np.ndarray, w: np.ndarray, stride: Tuple[int, int], pads: Pads)
 def max_pool(x: np.ndarray, kernel: Tuple[int, int], stride: Tuple[int, int], pads: Pads) -> np.ndarray:
     """Padded positions do not count."""
     out_size = output_size(x.shape[1:3], kernel, stride, pads)
-    low = np.iinfo(x.dtype).min if x.dtype.kind == "i" else -np.inf
+    low = np.iinfo(x.dtype).min if x.dtype.kind in "iu" else -np.inf
     x = pad(x, pads, low)
     out = None
     for _, _, rows, cols in _slices(kernel, stride, out_size):
@@ -94,6 +94,11 @@ def max_pool(x: np.ndarray, kernel: Tuple[int, int], stride: Tuple[int, int], pa
         else:
             np.maximum(out, x[:, rows, cols], out=out)
     return out
+
+
+def upsample2(x: np.ndarray) -> np.ndarray:
+    """Every pixel twice in both directions."""
+    return x.repeat(2, axis=1).repeat(2, axis=2)
 
 
 def pool_counts(size: Tuple[int, int], kernel: Tuple[int, int], stride: Tuple[int, int], pads: Pads) -> np.ndarray:

@@ -176,8 +176,7 @@ def convert(args: argparse.Namespace) -> int:
     options = quantize.Options(range_method=args.range)
     if args.plain:
         options = quantize.Options(range_method=args.range, equalize=0, shift=False, refit=False, rounding="nearest")
-    calibration.update(range=options.range_method, channel_steps=options.equalize is None, shift=options.shift, refit=options.refit,
-                       rounding=options.rounding)
+    calibration.update(options.described())
     progress = Progress()
     net = quantize.quantize(float_net, pixels, args.input_scale, args.input_offset, labels, options, progress)
     progress.close()

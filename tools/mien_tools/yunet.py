@@ -16,6 +16,7 @@ from typing import Dict, List, Tuple
 import numpy as np
 
 from . import format as mien
+from . import quantize
 from .errors import ModelError, UnreadableError
 from .fold import FloatNet, Op
 
@@ -23,6 +24,7 @@ BRANCHES = (("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10))  # the order of a 
 FIRST_STRIDE = 8
 RECORDED = 64  # side of the input that the file records; test vectors have this size
 PADS = (1, 1, 1, 1)
+OPTIONS = quantize.Options(range_method="max")
 
 
 @dataclass
@@ -209,7 +211,7 @@ def fold(arrays: Arrays, path: str, side: int = RECORDED) -> Tuple[FloatNet, Lis
 
     half = side // 2
     at = add(Op("stem", mien.CONV, [0], (half, half, arrays.stem_bias.size), (3, 3), (2, 2), PADS,
-                arrays.stem[..., ::-1], arrays.stem_bias, relu=True))  # blue, green, red to ours
+                arrays.stem[..., ::-1], arrays.stem_bias, relu=True, unsigned=True))  # blue, green, red to ours
     levels = len(arrays.neck)
     first = len(arrays.stages) - levels
     maps: List[int] = []
@@ -236,4 +238,4 @@ def fold(arrays: Arrays, path: str, side: int = RECORDED) -> Tuple[FloatNet, Lis
             ("pointwise", 0), ("pointwise_bias", 0), ("depthwise", 2), ("depthwise_bias", 0))))
         layer = unit(f"head{level}", maps[level], joined, result=True) - 1
         faces.append(mien.FaceLevel(layer, FIRST_STRIDE << level))
-    return FloatNet((side, side, 3), ops, False, maps=True, multiple=multiple), faces
+    return FloatNet((side, side, 3), ops, False, maps=True, multiple=multiple, unsigned_input=True), faces

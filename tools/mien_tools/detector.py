@@ -114,3 +114,14 @@ def detect(net: mien.Network, pixels: np.ndarray, sizes: List[Tuple[int, int]] =
     every = join(found)
     return [Face(float(every.score[i]), *(float(v) for v in every.box[i]), every.landmarks[i])
             for i in suppress(every, net.face.overlap)]
+
+
+def similarity(template: np.ndarray, landmarks: np.ndarray) -> Tuple[float, float, Tuple[float, float]]:
+    """a, b and the image of (0, 0) of the map (u, v) -> (a u - b v, b u + a v) + center that takes the
+    points of `template` to `landmarks` [5, 2] with the least squared error."""
+    t, l = np.asarray(template, np.float64), np.asarray(landmarks, np.float64)
+    (tx, ty), (lx, ly) = (t - t.mean(axis=0)).T, (l - l.mean(axis=0)).T
+    n = float((tx * tx + ty * ty).sum())
+    a, b = float((tx * lx + ty * ly).sum()) / n, float((tx * ly - ty * lx).sum()) / n
+    (mx, my), (cx, cy) = t.mean(axis=0), l.mean(axis=0)
+    return a, b, (float(cx - (a * mx - b * my)), float(cy - (b * mx + a * my)))

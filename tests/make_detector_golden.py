@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Writes tests/golden/detector.inc: what weights/detector.mien finds in tests/data/photos/astronaut_320.png and in parts of it,
+computed by the numpy reference. Needs numpy and Pillow; run again when the weights or docs/DETECTOR.md change."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import List, Tuple
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "tools"))
+
+from mien_tools import detector, image, pictures  # noqa: E402
+from mien_tools import format as mien  # noqa: E402
+
+# Part (x, y, width, height), gray, sizes (width, height) searched (none: its own), lowest score.
+CASES: List[Tuple[Tuple[int, int, int, int], bool, List[Tuple[int, int]], float]] = [
+    ((0, 0, 320, 320), False, [], 0.6),
+    ((0, 0, 320, 320), True, [], 0.6),
+    ((0, 0, 320, 320), False, [], 0.02),
+    ((60, 0, 133, 101), False, [], 0.1),                 # padded on both sides, the face cut
+    ((100, 20, 96, 64), False, [], 0.05),                # no padding
+    ((0, 0, 320, 320), False, [(640, 640)], 0.3),
+    ((0, 0, 320, 320), False, [(320, 320), (160, 160)], 0.05),
+    ((20, 10, 251, 203), False, [(377, 305), (125, 101)], 0.05),
+    ((0, 200, 31, 17), False, [], 0.01),                 # smaller than one cell of the coarsest level
+]
+
+
+def number(value: float) -> str:
+    return float(np.float32(value)).hex() + "f"
+
+
+def main() -> int:
+    net = mien.decode_network((HERE.parent / "weights" / "detector.mien").read_bytes())
+    photo = pictures.read_picture(str(HERE / "data" / "photos" / "astronaut_320.png"))
+    faces, cases = [], []
+    for (x, y, w, h), gray, sizes, score in CASES:
+        part = photo[y:y + h, x:x + w]
+        if gray:
+            part = np.repeat(image.rgb_to_gray(part)[..., None], 3, axis=2)
+        found = detector.detect(net, part, [(height, width) for width, height in sizes], score)
+        texts = [f"{{{a}, {b}}}" for a, b in sizes] + ["{0, 0}"] * (2 - len(sizes))
+        cases.append(f"    {{{{{x}, {y}, {w}, {h}}}, {str(gray).lower()}, {len(sizes)}, {{{', '.join(texts)}}}, {number(score)}, "
+                     f"{len(faces)}, {len(found)}}},")
+        for face in found:
+            values = [face.score, face.x, face.y, face.width, face.height, *face.landmarks.ravel().tolist()]
+            faces.append("    {" + ", ".join(number(v) for v in values) + "},")
+    lines = ["// Made by tests/make_detector_golden.py from weights/detector.mien. Do not edit.", "",
+             "inline constexpr DetectorGolden detector_golden[] = {",
+             "    // part, gray, number of sizes, sizes (none: its own), lowest score, first face, faces", *cases, "};", "",
+             "inline constexpr float detector_golden_faces[][15] = {",
+             "    // score, x, y, width, height, five landmarks, before they are rounded and clipped", *faces, "};"]
+    (HERE / "golden" / "detector.inc").write_text("\n".join(lines) + "\n")
+    print(f"{len(cases)} cases, {len(faces)} faces")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

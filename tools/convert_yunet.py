@@ -110,7 +110,7 @@ def report(net: mien.Network, arrays: yunet.Arrays, tiles: np.ndarray) -> None:
     print(f"{'layer':<22}{'op':<16}{'output':>14}{'bytes':>10}{'step':>12}{'weights':>9}")
     for layer in net.layers:
         size = " x ".join(str(v) for v in layer.output_shape)
-        kind = "floats" if layer.logits else "unsigned" if layer.unsigned else "signed"
+        kind = "floats" if layer.logits else "bytes"
         print(f"{layer.name[:21]:<22}{layer.op_name + ('+relu' if layer.relu else ''):<16}{size:>14}{kind:>10}"
               f"{'' if layer.logits else f'{layer.quant:.6g}':>12}{0 if layer.weights is None else layer.weights.size:>9}")
     float_net, levels = yunet.fold(arrays, net.meta["name"], tiles.shape[1])

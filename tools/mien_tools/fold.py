@@ -35,7 +35,6 @@ class Op:
     bias: Optional[np.ndarray] = None
     relu: bool = False
     logits: bool = False
-    unsigned: bool = False  # all eight bits for what a ReLU lets through
 
     @property
     def output_shape(self) -> Tuple[int, int, int]:

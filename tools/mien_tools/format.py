@@ -61,7 +61,6 @@ class Layer:
     float_weights: Optional[np.ndarray] = None  # float32, of the float original: the file's float twin, in all layers or in none
     float_bias: Optional[np.ndarray] = None
     quant: float = 0.0
-    unsigned: bool = False  # makes bytes of 0..255
 
     @property
     def op_name(self) -> str:
@@ -142,9 +141,6 @@ class Network:
                 h, w = 2 * h, 2 * w
             net.layers.append(replace(layer, size=(h, w, layer.size[2])))
         return net
-
-    def tensor_unsigned(self, t: int) -> bool:
-        return self.unsigned_input if t == 0 else self.layers[t - 1].unsigned
 
 
 @dataclass
@@ -380,7 +376,7 @@ def _layer_problem(net: Network, i: int, layer: Layer) -> str:
             return "biases"
         if (weights == -128).any():
             return "a weight of -128"
-        largest = largest_sums(layer, net.tensor_unsigned(layer.input))
+        largest = largest_sums(layer, net.unsigned_input and layer.input == 0)
         if (largest >= 1 << 31).any():
             return "its sums may overflow 32 bits"
         if not layer.logits and (largest * np.asarray(scales, np.float64) >= LARGEST_OUTPUT).any():
@@ -389,14 +385,12 @@ def _layer_problem(net: Network, i: int, layer: Layer) -> str:
 
 
 def _output_problem(net: Network, i: int, layer: Layer) -> str:
-    """Which layers make results, and which unsigned bytes."""
+    """Which layers make results, and which read them or the image's bytes."""
     last, inputs = i == len(net.layers) - 1, [layer.input] + [layer.input2] * (layer.input2 is not None)
     if any(t > 0 and net.layers[t - 1].logits for t in inputs):
         return "reads a result"
-    if any(net.tensor_unsigned(t) for t in inputs) and layer.op != CONV:
-        return "reads unsigned bytes, which only conv can"
-    if layer.unsigned and (layer.op != CONV or not layer.relu or layer.logits):
-        return "unsigned bytes come from conv with ReLU alone"
+    if net.unsigned_input and 0 in inputs and layer.op != CONV:
+        return "reads the image's unsigned bytes, which only conv can"
     if net.maps:
         if layer.op in (CONV_GAP, GLOBAL_AVG_POOL) or layer.logits and layer.op not in (CONV, DEPTHWISE):
             return "an op that a network of maps has not"
@@ -422,8 +416,7 @@ def encode_network(net: Network) -> bytes:
             scales += layer.scale.tolist()
         name_offset = len(names)
         names += _text_bytes(layer.name)
-        output = 2 if layer.unsigned else int(layer.logits)
-        records += struct.pack("<4B4B4B5HHIIIfI20x", layer.op, layer.relu, output, 0, *layer.kernel, *layer.stride, *layer.pads,
+        records += struct.pack("<4B4B4B5HHIIIfI20x", layer.op, layer.relu, layer.logits, 0, *layer.kernel, *layer.stride, *layer.pads,
                                layer.input, NO_TENSOR if layer.input2 is None else layer.input2, *layer.size, 0,
                                offset, first_bias, first_scale, layer.quant, name_offset)
     twin: Dict[str, bytes] = {}
@@ -489,10 +482,10 @@ def decode_network(data: bytes) -> Network:
         (op, act, out, zero, kh, kw, sy, sx, top, left, bottom, right, in1, in2, oh, ow, oc, zero2, w_at, b_at, s_at, quant,
          name_at) = struct.unpack("<4B4B4B5HHIIIfI20x", record)
         end = names.find(b"\0", name_at)
-        if act > 1 or out > 2 or zero or zero2 or any(record[44:]) or name_at >= len(names) or end < 0:
+        if act > 1 or out > 1 or zero or zero2 or any(record[44:]) or name_at >= len(names) or end < 0:
             raise FormatError(f"layer {i} is damaged")
         layer = Layer(names[name_at:end].decode("utf-8", "replace"), op, in1, (oh, ow, oc), act == 1, out == 1, (kh, kw), (sy, sx),
-                      (top, left, bottom, right), None if in2 == NO_TENSOR else in2, quant=quant, unsigned=out == 2)
+                      (top, left, bottom, right), None if in2 == NO_TENSOR else in2, quant=quant)
         if in1 > i:
             raise FormatError(f"layer {i} takes a tensor that is not made before it")
         if op in WITH_WEIGHTS:

@@ -352,7 +352,7 @@ def quantize(net: FloatNet, pixels: np.ndarray, input_scale: float, input_offset
         note = (lambda done, total, i=i: progress(f"layer {i + 1} of {len(net.ops)}", done, total)) if progress else (lambda *_: None)
         s_in, shift_in = steps[op.inputs[0]].step, steps[op.inputs[0]].shift
         layer = mien.Layer(op.name, op.op, op.inputs[0], op.size, op.relu, op.logits, op.kernel, op.stride, op.pads,
-                           op.inputs[1] if len(op.inputs) > 1 else None, unsigned=op.unsigned)
+                           op.inputs[1] if len(op.inputs) > 1 else None)
         if not op.logits:
             layer.quant = float(np.float32(steps[i + 1].step.max()))
         if op.weights is not None:
@@ -427,7 +427,7 @@ def _choose_steps(net: FloatNet, pixels: np.ndarray, result: mien.Network, optio
         if options.shift and _shiftable(net, groups, t):
             shift, reach = -(low[g] + high[g]) / 2, (high[g] - low[g]) / 2
         top = max(float(reach.max()), 1e-12)
-        finest = np.maximum(reach / top, 1e-4) * top / (255 if t > 0 and net.ops[t - 1].unsigned else 127)  # a channel that is (almost) never used keeps some room
+        finest = np.maximum(reach / top, 1e-4) * top / 127  # a channel that is (almost) never used keeps some room
         if options.equalize is not None:
             step = (finest / finest.max()) ** options.equalize * finest.max()
         elif g not in chosen:

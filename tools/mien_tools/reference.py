@@ -118,15 +118,13 @@ def _sums(layer: mien.Layer, x: np.ndarray) -> np.ndarray:
     return acc.astype(np.int64) + layer.bias.astype(np.int64)
 
 
-def _requantize(v: np.ndarray, scale: np.ndarray, relu: bool, unsigned: bool = False) -> np.ndarray:
+def _requantize(v: np.ndarray, scale: np.ndarray, relu: bool) -> np.ndarray:
     q = np.rint(v.astype(np.float32) * scale.astype(np.float32))
-    if unsigned:
-        return np.clip(q, 0, 255).astype(np.uint8)
     return np.clip(q, 0 if relu else -127, 127).astype(np.int8)
 
 
 def integer_layer(layer: mien.Layer, x: np.ndarray, x2: Optional[np.ndarray] = None) -> np.ndarray:
-    """int8 or uint8 [N, h, w, c] to int8 or uint8, or to float32 for results."""
+    """int8 [N, h, w, c] (or uint8, the image) to int8, or to float32 for results."""
     if layer.op == mien.CONV_GAP:
         acc = _sums(layer, x).sum(axis=(1, 2), keepdims=True)
         return acc.astype(np.float32) * layer.scale
@@ -134,7 +132,7 @@ def integer_layer(layer: mien.Layer, x: np.ndarray, x2: Optional[np.ndarray] = N
         acc = _sums(layer, x)
         if layer.logits:
             return acc.astype(np.float32) * layer.scale
-        return _requantize(acc, layer.scale, layer.relu, layer.unsigned)
+        return _requantize(acc, layer.scale, layer.relu)
     if layer.op == mien.MAX_POOL:
         return tensor_ops.max_pool(x, layer.kernel, layer.stride, layer.pads)
     if layer.op == mien.AVG_POOL:

@@ -211,7 +211,7 @@ def fold(arrays: Arrays, path: str, side: int = RECORDED) -> Tuple[FloatNet, Lis
 
     half = side // 2
     at = add(Op("stem", mien.CONV, [0], (half, half, arrays.stem_bias.size), (3, 3), (2, 2), PADS,
-                arrays.stem[..., ::-1], arrays.stem_bias, relu=True, unsigned=True))  # blue, green, red to ours
+                arrays.stem[..., ::-1], arrays.stem_bias, relu=True))  # blue, green, red to ours
     levels = len(arrays.neck)
     first = len(arrays.stages) - levels
     maps: List[int] = []

@@ -6,6 +6,7 @@ computed by the numpy reference. Needs numpy and Pillow; run again when the weig
 from __future__ import annotations
 
 import sys
+import zlib
 from pathlib import Path
 from typing import List, Tuple
 
@@ -31,8 +32,14 @@ CASES: List[Tuple[Tuple[int, int, int, int], bool, List[Tuple[int, int]], float]
 ]
 
 
+# Of the face in the whole photo: gray, width, height, margins.
+CROPS: List[Tuple[bool, int, int, float, float]] = [(True, 48, 48, 0, 0), (False, 40, 56, 0.25, -0.125)]
+
+
 def number(value: float) -> str:
-    return float(np.float32(value)).hex() + "f"
+    text = float(np.float32(value)).hex()
+    mantissa, exponent = text.split("p")
+    return f"{mantissa.rstrip('0').rstrip('.')}p{exponent}f"
 
 
 def main() -> int:
@@ -50,11 +57,19 @@ def main() -> int:
         for face in found:
             values = [face.score, face.x, face.y, face.width, face.height, *face.landmarks.ravel().tolist()]
             faces.append("    {" + ", ".join(number(v) for v in values) + "},")
+    best = detector.detect(net, photo)[0]
+    a, b, center = detector.similarity(np.float32(net.face.crop), best.landmarks)
+    crops = []
+    for gray, w, h, margin_x, margin_y in CROPS:
+        cut = detector.crop(image.rgb_to_gray(photo) if gray else photo, a, b, center, h, w, margin_x, margin_y)
+        crops.append(f"    {{{str(gray).lower()}, {w}, {h}, {number(margin_x)}, {number(margin_y)}, {zlib.crc32(cut.tobytes()):#010x}}},")
     lines = ["// Made by tests/make_detector_golden.py from weights/detector.mien. Do not edit.", "",
              "inline constexpr DetectorGolden detector_golden[] = {",
              "    // part, gray, number of sizes, sizes (none: its own), lowest score, first face, faces", *cases, "};", "",
              "inline constexpr float detector_golden_faces[][15] = {",
-             "    // score, x, y, width, height, five landmarks, before they are rounded and clipped", *faces, "};"]
+             "    // score, x, y, width, height, five landmarks, before they are rounded and clipped", *faces, "};", "",
+             "inline constexpr TurnedCropGolden turned_crop_golden[] = {  // of the first face: gray, width, height, margins, crc",
+             *crops, "};"]
     (HERE / "golden" / "detector.inc").write_text("\n".join(lines) + "\n")
     print(f"{len(cases)} cases, {len(faces)} faces")
     return 0

@@ -6,9 +6,10 @@
   mien image --detector net --json PHOTOS > net.jsonl
   fit_crops.py haar.jsonl net.jsonl
 
-Uses faces that both find. The answer is the mean place of each landmark in Haar's square, as docs/DETECTOR.md uses it, with
-what is left between the square that follows from it and Haar's. Exit status: 0 done, 2 wrong usage, 3 a file cannot be
-read, 4 not results of mien, or too few faces."""
+Uses faces that both find. Prints the mean place of each landmark in Haar's square, and what is left between the square that
+follows from it and Haar's; then CROP, for a square that is larger than Haar's and a little higher: the expression network
+reads that better (docs/DETECTOR.md). Exit status: 0 done, 2 wrong usage, 3 a file cannot be read, 4 not results of mien, or
+too few faces."""
 
 from __future__ import annotations
 
@@ -32,6 +33,8 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     parser = errors.Parser(prog="fit_crops", description=__doc__.split("\n\n")[0])
     parser.add_argument("haar", help="results of the Haar detector, one JSON object per line")
     parser.add_argument("net", help="results of the network on the same photos, with landmarks")
+    parser.add_argument("--scale", type=float, default=1.2, help="side of the crop in sides of Haar's square (1.2)")
+    parser.add_argument("--up", type=float, default=0.03, help="how far its center lies above Haar's, in the same unit (0.03)")
     return parser.parse_args(arguments)
 
 
@@ -97,6 +100,10 @@ def residuals(template: np.ndarray, squares: np.ndarray, landmarks: np.ndarray) 
     return np.array(offsets), np.array(sides), np.array(angles)
 
 
+def listed(points: np.ndarray) -> str:
+    return ", ".join(f"({x:.4f}, {y:.4f})" for x, y in points + 0.0)
+
+
 def main() -> int:
     args = parse_arguments(None)
     try:
@@ -106,12 +113,13 @@ def main() -> int:
     if len(squares) < FEWEST:
         raise errors.ModelError(args.net, f"{len(squares)} faces that both find, {FEWEST} or more are needed")
     template = fit(squares, landmarks)
-    print("CROP = (" + ", ".join(f"({x:.4f}, {y:.4f})" for x, y in template + 0.0) + ")")
+    print(f"in Haar's square: {listed(template)}")
     offsets, sides, angles = residuals(template, squares, landmarks)
     print(f"{len(squares)} faces; of Haar's side: center off by {offsets.mean(axis=0)[0]:+.3f}, {offsets.mean(axis=0)[1]:+.3f} on "
           f"average, {np.median(np.abs(offsets), axis=0)[0]:.3f}, {np.median(np.abs(offsets), axis=0)[1]:.3f} in the median; "
           f"side {100 * (np.exp(np.median(sides)) - 1):+.1f} %, median error {100 * np.median(np.abs(sides)):.1f} %; "
           f"turned by {np.median(np.abs(angles)):.1f} degrees in the median")
+    print(f"CROP = ({listed((template + (0, args.up)) / args.scale)})")
     return 0
 
 

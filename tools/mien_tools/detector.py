@@ -118,10 +118,41 @@ def detect(net: mien.Network, pixels: np.ndarray, sizes: List[Tuple[int, int]] =
 
 def similarity(template: np.ndarray, landmarks: np.ndarray) -> Tuple[float, float, Tuple[float, float]]:
     """a, b and the image of (0, 0) of the map (u, v) -> (a u - b v, b u + a v) + center that takes the
-    points of `template` to `landmarks` [5, 2] with the least squared error."""
-    t, l = np.asarray(template, np.float64), np.asarray(landmarks, np.float64)
-    (tx, ty), (lx, ly) = (t - t.mean(axis=0)).T, (l - l.mean(axis=0)).T
-    n = float((tx * tx + ty * ty).sum())
-    a, b = float((tx * lx + ty * ly).sum()) / n, float((tx * ly - ty * lx).sum()) / n
-    (mx, my), (cx, cy) = t.mean(axis=0), l.mean(axis=0)
-    return a, b, (float(cx - (a * mx - b * my)), float(cy - (b * mx + a * my)))
+    points of `template` to `landmarks` [5, 2] with the least squared error. Sums in the order of the points."""
+    points = [(float(tx), float(ty), float(lx), float(ly)) for (tx, ty), (lx, ly) in zip(template, landmarks)]
+    mean_tx, mean_ty, mean_lx, mean_ly = (sum(column) / len(points) for column in zip(*points))
+    n = a = b = 0.0
+    for tx, ty, lx, ly in points:
+        tx, ty, lx, ly = tx - mean_tx, ty - mean_ty, lx - mean_lx, ly - mean_ly
+        n += tx * tx + ty * ty
+        a += tx * lx + ty * ly
+        b += tx * ly - ty * lx
+    a, b = a / n, b / n
+    return a, b, (mean_lx - (a * mean_tx - b * mean_ty), mean_ly - (b * mean_tx + a * mean_ty))
+
+
+def crop(pixels: np.ndarray, a: float, b: float, center: Tuple[float, float], height: int, width: int,
+         margin_x: float = 0, margin_y: float = 0) -> np.ndarray:
+    """What a head sees of a face: uint8 [height, width] or [height, width, 3], cut from an image [h, w] or
+    [h, w, 3] as docs/DETECTOR.md defines it, in fixed point with 16 bits."""
+    wide, high = 1.0 + 2.0 * float(f32(margin_x)), 1.0 + 2.0 * float(f32(margin_y))
+    step_u, step_v = wide / width, high / height
+    u, v = (0.5 / width - 0.5) * wide, (0.5 / height - 0.5) * high
+
+    def fixed(pixel: float) -> int:
+        return int(np.floor(np.clip(pixel, -2.0 ** 30, 2.0 ** 30) * 65536.0 + 0.5))
+
+    i, j = np.arange(width, dtype=np.int64), np.arange(height, dtype=np.int64)[:, None]
+    x = fixed(center[0] + (a * u - b * v) - 0.5) + i * fixed(a * step_u) + j * fixed(-(b * step_v))
+    y = fixed(center[1] + (b * u + a * v) - 0.5) + i * fixed(b * step_u) + j * fixed(a * step_v)
+    left, top = x >> 16, y >> 16
+    wx, wy = (x & 65535) >> 5, (y & 65535) >> 5
+    h, w = pixels.shape[:2]
+    if pixels.ndim == 3:
+        wx, wy = wx[..., None], wy[..., None]
+    source = pixels.astype(np.int64)
+    x0, x1 = np.clip(left, 0, w - 1), np.clip(left + 1, 0, w - 1)
+    y0, y1 = np.clip(top, 0, h - 1), np.clip(top + 1, 0, h - 1)
+    upper = source[y0, x0] * (2048 - wx) + source[y0, x1] * wx
+    lower = source[y1, x0] * (2048 - wx) + source[y1, x1] * wx
+    return ((upper * (2048 - wy) + lower * wy + (1 << 21)) >> 22).astype(np.uint8)

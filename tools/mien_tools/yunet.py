@@ -29,9 +29,9 @@ OPTIONS = quantize.Options(range_method="max")
 
 @dataclass
 class Unit:
-    pointwise: np.ndarray        # [out][1][1][in]
+    pointwise: np.ndarray  # [out][1][1][in]
     pointwise_bias: np.ndarray
-    depthwise: np.ndarray        # [3][3][out]
+    depthwise: np.ndarray  # [3][3][out]
     depthwise_bias: np.ndarray
 
 
@@ -39,25 +39,35 @@ class Unit:
 class Arrays:
     """A network as it was found, in float64; the stem's inputs in the order blue, green, red."""
 
-    stem: np.ndarray                       # [out][3][3][3]
+    stem: np.ndarray  # [out][3][3][3]
     stem_bias: np.ndarray
-    stages: List[List[Unit]]               # the first has the units behind the stem
-    neck: List[Unit]                       # fine to coarse
-    heads: List[Dict[str, Unit]]           # fine to coarse, by branch
+    stages: List[List[Unit]]  # the first has the units behind the stem
+    neck: List[Unit]  # fine to coarse
+    heads: List[Dict[str, Unit]]  # fine to coarse, by branch
 
     @property
     def parameters(self) -> int:
         units = [u for stage in self.stages for u in stage] + self.neck
         units += [unit for head in self.heads for unit in head.values()]
-        return self.stem.size + self.stem_bias.size + sum(
-            a.size for u in units for a in (u.pointwise, u.pointwise_bias, u.depthwise, u.depthwise_bias))
+        return (
+            self.stem.size
+            + self.stem_bias.size
+            + sum(
+                a.size
+                for u in units
+                for a in (u.pointwise, u.pointwise_bias, u.depthwise, u.depthwise_bias)
+            )
+        )
 
 
 # ---------------------------------------------------------------- files
 
+
 def _unit(path: str, name: str, found: Dict[str, np.ndarray], taps_first: bool) -> Unit:
     """From four flat arrays; all shapes follow from the sizes of the biases."""
-    parts = [found.get(f"{name}.{part}") for part in ("pw_weight", "pw_bias", "dw_weight", "dw_bias")]
+    parts = [
+        found.get(f"{name}.{part}") for part in ("pw_weight", "pw_bias", "dw_weight", "dw_bias")
+    ]
     if any(part is None for part in parts):
         raise ModelError(path, f"arrays of '{name}' are missing")
     pw, pw_bias, dw, dw_bias = (part.astype(np.float64).ravel() for part in parts)
@@ -80,22 +90,31 @@ def _assemble(path: str, found: Dict[str, np.ndarray], taps_first: bool) -> Arra
         raise ModelError(path, f"a stem of {stem.shape}")
 
     def numbered(pattern: str) -> List[str]:
-        units = {m.group(1): int(m.group(2)) for m in (re.match(pattern, name) for name in found) if m}
+        units = {
+            m.group(1): int(m.group(2)) for m in (re.match(pattern, name) for name in found) if m
+        }
         return sorted(units, key=units.__getitem__)
 
     def unit(name: str) -> Unit:
         return _unit(path, name, found, taps_first)
 
-    stages = [[unit(name) for name in numbered(rf"({re.escape(stage)}\.unit(\d+))\.pw_weight")]
-              for stage in numbered(r"(backbone\.model(\d+))\.unit\d+\.pw_weight")]
+    stages = [
+        [unit(name) for name in numbered(rf"({re.escape(stage)}\.unit(\d+))\.pw_weight")]
+        for stage in numbered(r"(backbone\.model(\d+))\.unit\d+\.pw_weight")
+    ]
     neck = [unit(name) for name in numbered(r"(neck\.(\d+))\.pw_weight")]
-    heads = [{branch: unit(f"head.{branch}.{level}") for branch, _ in BRANCHES} for level in range(len(neck))]
+    heads = [
+        {branch: unit(f"head.{branch}.{level}") for branch, _ in BRANCHES}
+        for level in range(len(neck))
+    ]
     if len(neck) < 1 or len(stages) < len(neck) + 2 or not all(stages):
         raise ModelError(path, f"{len(stages)} stages and {len(neck)} levels")
     for head in heads:
         for branch, channels in BRANCHES:
             if head[branch].pointwise_bias.size != channels:
-                raise ModelError(path, f"branch '{branch}' with {head[branch].pointwise_bias.size} channels")
+                raise ModelError(
+                    path, f"branch '{branch}' with {head[branch].pointwise_bias.size} channels"
+                )
     return Arrays(stem, stem_bias.astype(np.float64), stages, neck, heads)
 
 
@@ -107,18 +126,25 @@ def read_library(data: bytes, path: str) -> Arrays:
     except ImportError:
         raise UnreadableError(path, "reading a library needs pyelftools") from None
     found: Dict[str, np.ndarray] = {}
-    names = ((r"backbone__model0_pw_(weight|bias)", r"backbone.model0.stem_\1"),
-             (r"backbone__model(\d+)_dp(\d*)_([pd]w_\w+)", r"backbone.model\1.unit0\2.\3"),
-             (r"neck__lateral_convs__(\d+)_([pd]w_\w+)", r"neck.\1.\2"),
-             (r"bbox_head__multi_level_(\w+?)__(\d+)_([pd]w_\w+)", r"head.\1.\2.\3"))
+    names = (
+        (r"backbone__model0_pw_(weight|bias)", r"backbone.model0.stem_\1"),
+        (r"backbone__model(\d+)_dp(\d*)_([pd]w_\w+)", r"backbone.model\1.unit0\2.\3"),
+        (r"neck__lateral_convs__(\d+)_([pd]w_\w+)", r"neck.\1.\2"),
+        (r"bbox_head__multi_level_(\w+?)__(\d+)_([pd]w_\w+)", r"head.\1.\2.\3"),
+    )
     try:
         elf = ELFFile(io.BytesIO(data))
         table = elf.get_section_by_name(".dynsym")
         for symbol in table.iter_symbols() if table is not None else ():
             for pattern, name in names:
                 if re.fullmatch(pattern, symbol.name):
-                    at, size = next(elf.address_offsets(symbol["st_value"], symbol["st_size"])), symbol["st_size"]
-                    found[re.sub(pattern, name, symbol.name)] = np.frombuffer(data, "<f4", size // 4, at)
+                    at, size = (
+                        next(elf.address_offsets(symbol["st_value"], symbol["st_size"])),
+                        symbol["st_size"],
+                    )
+                    found[re.sub(pattern, name, symbol.name)] = np.frombuffer(
+                        data, "<f4", size // 4, at
+                    )
     except (ELFError, StopIteration, ValueError, KeyError, UnicodeDecodeError):
         raise UnreadableError(path, "not a library that can be read") from None
     stem, bias = found.get("backbone.model0.stem_weight"), found.get("backbone.model0.stem_bias")
@@ -151,14 +177,18 @@ def read_onnx(data: bytes, path: str) -> Arrays:
         convs.append((node.input[0], constants[node.input[1]], constants[node.input[2]]))
     if len(convs) < 3 or convs[0][1].shape[1:] != (3, 3, 3):
         raise ModelError(path, "does not begin as a YuNet")
-    found = {"backbone.model0.stem_weight": convs[0][1].transpose(0, 2, 3, 1),
-             "backbone.model0.stem_bias": convs[0][2]}
+    found = {
+        "backbone.model0.stem_weight": convs[0][1].transpose(0, 2, 3, 1),
+        "backbone.model0.stem_bias": convs[0][2],
+    }
     # Pairs of convolutions are units. Their names in training give the place; where an exporter
     # has lost them, the first convolution of each pair keeps its own.
     weights = {node.output[0]: node.input[1] for node in graph.node if node.op_type == "Conv"}
-    patterns = ((r"backbone\.model(\d+)\.conv(\d+)\.conv1\.weight", r"backbone.model\1.unit\2"),
-                (r"neck\.lateral_convs\.(\d+)\.conv1\.weight", r"neck.\1"),
-                (r"bbox_head\.multi_level_(\w+)\.(\d+)\.conv1\.weight", r"head.\1.\2"))
+    patterns = (
+        (r"backbone\.model(\d+)\.conv(\d+)\.conv1\.weight", r"backbone.model\1.unit\2"),
+        (r"neck\.lateral_convs\.(\d+)\.conv1\.weight", r"neck.\1"),
+        (r"bbox_head\.multi_level_(\w+)\.(\d+)\.conv1\.weight", r"head.\1.\2"),
+    )
     for node in graph.node:
         if node.op_type != "Conv" or constants[node.input[1]].shape[1:] != (1, 3, 3):
             continue
@@ -179,6 +209,7 @@ def read(data: bytes, path: str) -> Arrays:
 
 
 # ---------------------------------------------------------------- layers
+
 
 def fold(arrays: Arrays, path: str, side: int = RECORDED) -> Tuple[FloatNet, List[mien.FaceLevel]]:
     """The network on RGB images of any size in steps of its coarsest stride. The four branches of a
@@ -201,17 +232,50 @@ def fold(arrays: Arrays, path: str, side: int = RECORDED) -> Tuple[FloatNet, Lis
         if u.pointwise.shape[3] != c:
             raise ModelError(path, f"'{name}' wants {u.pointwise.shape[3]} channels, {c} are there")
         size = (h, w, u.pointwise_bias.size)
-        middle = add(Op(f"{name}/pointwise", mien.CONV, [source], size, weights=u.pointwise, bias=u.pointwise_bias))
-        return add(Op(f"{name}/depthwise", mien.DEPTHWISE, [middle], size, (3, 3), pads=PADS, weights=u.depthwise,
-                      bias=u.depthwise_bias, relu=not result, logits=result))
+        middle = add(
+            Op(
+                f"{name}/pointwise",
+                mien.CONV,
+                [source],
+                size,
+                weights=u.pointwise,
+                bias=u.pointwise_bias,
+            )
+        )
+        return add(
+            Op(
+                f"{name}/depthwise",
+                mien.DEPTHWISE,
+                [middle],
+                size,
+                (3, 3),
+                pads=PADS,
+                weights=u.depthwise,
+                bias=u.depthwise_bias,
+                relu=not result,
+                logits=result,
+            )
+        )
 
     def pool(name: str, source: int) -> int:
         h, w, c = shape(source)
         return add(Op(name, mien.MAX_POOL, [source], (h // 2, w // 2, c), (2, 2), (2, 2)))
 
     half = side // 2
-    at = add(Op("stem", mien.CONV, [0], (half, half, arrays.stem_bias.size), (3, 3), (2, 2), PADS,
-                arrays.stem[..., ::-1], arrays.stem_bias, relu=True))  # blue, green, red to ours
+    at = add(
+        Op(
+            "stem",
+            mien.CONV,
+            [0],
+            (half, half, arrays.stem_bias.size),
+            (3, 3),
+            (2, 2),
+            PADS,
+            arrays.stem[..., ::-1],
+            arrays.stem_bias,
+            relu=True,
+        )
+    )  # blue, green, red to ours
     levels = len(arrays.neck)
     first = len(arrays.stages) - levels
     maps: List[int] = []
@@ -227,15 +291,34 @@ def fold(arrays: Arrays, path: str, side: int = RECORDED) -> Tuple[FloatNet, Lis
         raise ModelError(path, f"its finest level has a stride of {side // shape(maps[0])[0]}")
     for level in range(levels - 1, -1, -1):
         if level < levels - 1:
-            up = add(Op(f"neck{level}/upsample", mien.UPSAMPLE2, [maps[level + 1]],
-                        tuple(v * f for v, f in zip(shape(maps[level + 1]), (2, 2, 1)))))
-            maps[level] = add(Op(f"neck{level}/add", mien.ADD, [maps[level], up], shape(maps[level])))
+            up = add(
+                Op(
+                    f"neck{level}/upsample",
+                    mien.UPSAMPLE2,
+                    [maps[level + 1]],
+                    tuple(v * f for v, f in zip(shape(maps[level + 1]), (2, 2, 1))),
+                )
+            )
+            maps[level] = add(
+                Op(f"neck{level}/add", mien.ADD, [maps[level], up], shape(maps[level]))
+            )
         maps[level] = unit(f"neck{level}", maps[level], arrays.neck[level])
     faces: List[mien.FaceLevel] = []
     for level, head in enumerate(arrays.heads):
         units = [head[branch] for branch, _ in BRANCHES]
-        joined = Unit(*(np.concatenate([getattr(u, part) for u in units], axis=axis) for part, axis in (
-            ("pointwise", 0), ("pointwise_bias", 0), ("depthwise", 2), ("depthwise_bias", 0))))
+        joined = Unit(
+            *(
+                np.concatenate([getattr(u, part) for u in units], axis=axis)
+                for part, axis in (
+                    ("pointwise", 0),
+                    ("pointwise_bias", 0),
+                    ("depthwise", 2),
+                    ("depthwise_bias", 0),
+                )
+            )
+        )
         layer = unit(f"head{level}", maps[level], joined, result=True) - 1
         faces.append(mien.FaceLevel(layer, FIRST_STRIDE << level))
-    return FloatNet((side, side, 3), ops, False, maps=True, multiple=multiple, unsigned_input=True), faces
+    return FloatNet(
+        (side, side, 3), ops, False, maps=True, multiple=multiple, unsigned_input=True
+    ), faces

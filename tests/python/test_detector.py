@@ -614,7 +614,7 @@ def test_a_library_becomes_a_file(library: Path, photos: Path, tmp_path: Path) -
         and net.meta["calibration"]["count"] == 2
         and net.meta["task"] == "faces"
     )
-    assert net.face.min_score == f32(0.7) and len(net.tests) == 2
+    assert net.face.min_score == f32(0.7) and len(net.tests) == 1
     for test in net.tests:
         assert reference.layer_checksums(net, test.pixels)[0] == test.layer_crcs
     again = run(library, "-o", tmp_path / "out.mien", "--calibrate", photos)

@@ -24,7 +24,8 @@ BRANCHES = (("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10))  # the order of a 
 FIRST_STRIDE = 8
 RECORDED = 64  # side of the input that the file records; test vectors have this size
 PADS = (1, 1, 1, 1)
-OPTIONS = quantize.Options(range_method="max")
+# Fitting weights again, as for classifiers, lowers all scores; strong edges need the whole range.
+OPTIONS = quantize.Options(range_method="max", refit=False)
 
 
 @dataclass

@@ -90,6 +90,11 @@ struct Rect {
     friend bool operator==(const Rect&, const Rect&) = default;
 };
 
+struct Point {
+    float x = 0, y = 0;
+    friend bool operator==(const Point&, const Point&) = default;
+};
+
 // All of a frame, as a rectangle.
 [[nodiscard]] constexpr Rect bounds(const Frame& frame) noexcept {
     return {0, 0, frame.width, frame.height};
@@ -177,6 +182,8 @@ public:
     // 0: the input has exactly the size above. Else its sides may be any multiple of this number,
     // chosen when the network is placed in memory.
     [[nodiscard]] int input_multiple() const noexcept { return input_multiple_; }
+    // True for a network of maps that is a face detector (section FACE of the file).
+    [[nodiscard]] bool finds_faces() const noexcept { return !face_.empty(); }
     // 0 unless task() is Task::classify.
     [[nodiscard]] int class_count() const noexcept { return class_count_; }
     // Empty when i is out of range.
@@ -198,9 +205,10 @@ public:
 private:
     friend struct ModelAccess;
     std::span<const std::uint8_t> bytes_, input_, layers_, weights_, biases_, scales_, names_,
-        labels_, tests_;
+        labels_, tests_, face_;
     std::string_view meta_;
     Task task_ = Task::classify;
+    bool input_unsigned_ = false;
     int input_multiple_ = 0;
     int input_width_ = 0, input_height_ = 0, input_channels_ = 0, class_count_ = 0,
         layer_count_ = 0, test_count_ = 0;

@@ -239,6 +239,12 @@ void FloatNetwork::run_layer(int i) {
         }
         case LayerOp::add: out = x + values_[static_cast<std::size_t>(l.input2)]; break;
         case LayerOp::relu: out = x.cwiseMax(0.0); break;
+        case LayerOp::upsample2: {
+            out.resize(positions, in.channels);
+            for (Index o = 0; o < positions; ++o)
+                out.row(o) = x.row(o / l.out_w / 2 * in.width + o % l.out_w / 2);
+            break;
+        }
         case LayerOp::global_avg_pool: out = x.colwise().sum().cwiseProduct(w.scale); break;
     }
     if (l.activation == Activation::relu) out = out.cwiseMax(0.0);
@@ -340,6 +346,10 @@ void FloatNetwork::back_layer(int i, Rule rule) {
             gradients_[static_cast<std::size_t>(l.input2)] += g;
             break;
         case LayerOp::relu: dx += g; break;
+        case LayerOp::upsample2:
+            for (Index o = 0; o < positions; ++o)
+                dx.row(o / l.out_w / 2 * in.width + o % l.out_w / 2) += g.row(o);
+            break;
         case LayerOp::global_avg_pool: dx.rowwise() += g.row(0).cwiseProduct(w.scale); break;
     }
 }

@@ -56,6 +56,7 @@ const char* op_name(LayerOp op) noexcept {
         case LayerOp::relu: return "relu";
         case LayerOp::global_avg_pool: return "global_avg_pool";
         case LayerOp::conv_gap: return "conv_gap";
+        case LayerOp::upsample2: return "upsample2";
     }
     return "unknown";
 }
@@ -99,6 +100,7 @@ TensorShape ModelAccess::shape_of(const LayerView& layer, TensorShape in) noexce
         case LayerOp::conv_gap: return {1, 1, layer.out_c};
         case LayerOp::add:
         case LayerOp::relu: return {in.height, in.width, layer.out_c};
+        case LayerOp::upsample2: return {2 * in.height, 2 * in.width, layer.out_c};
         case LayerOp::conv:
         case LayerOp::depthwise:
         case LayerOp::max_pool:
@@ -125,6 +127,12 @@ bool ModelAccess::accepts(InputSize size) const noexcept {
         if (out.height < 1 || out.width < 1 || out.elements() > max_tensor_elements) return false;
         if (l.op == LayerOp::add && shapes.of[l.input2] != in) return false;
         if (pools(l.op) && !touches(l, in, out)) return false;
+    }
+    for (int i = 0; model.finds_faces() && i < level_count(); ++i) {
+        const TensorShape map = shapes.of[level(i).layer + 1];
+        if (map.height * level(i).stride != size.height ||
+            map.width * level(i).stride != size.width)
+            return false;
     }
     return shapes.of[0].elements() <= max_tensor_elements;
 }
@@ -163,9 +171,12 @@ bool ModelAccess::valid_layer(int index, const LayerView& layer) const noexcept 
     if (p[3] != 0 || load_u16(p + 22) != 0 ||
         std::any_of(p + 44, p + 64, [](std::uint8_t b) { return b != 0; }))
         return false;
-    if (p[0] < 1 || p[0] > 8 || p[1] > 1 || p[2] > 1 || layer.name.data() == nullptr) return false;
+    if (p[0] < 1 || p[0] > 9 || p[1] > 1 || p[2] > 1 || layer.name.data() == nullptr) return false;
     if (layer.input > index ||
         (layer.op == LayerOp::add ? layer.input2 > index : layer.input2 != no_tensor))
+        return false;
+    if (input_unsigned() && (layer.input == 0 || layer.input2 == 0) &&
+        (layer.op != LayerOp::conv || layer.output == LayerOutput::floats))
         return false;
     const TensorShape in = tensor_shape(layer.input), out = {layer.out_h, layer.out_w, layer.out_c};
     if (out.height < 1 || out.width < 1 || out.channels < 1 || out.elements() > max_tensor_elements)
@@ -196,6 +207,9 @@ bool ModelAccess::valid_layer(int index, const LayerView& layer) const noexcept 
             break;
         case LayerOp::relu:
             if (out != in) return false;
+            break;
+        case LayerOp::upsample2:
+            if (out != shape_of(layer, in) || out.channels != in.channels) return false;
             break;
         case LayerOp::add:
             if (out != in || out != tensor_shape(layer.input2)) return false;
@@ -265,13 +279,51 @@ bool ModelAccess::valid_weights(const LayerView& layer) const noexcept {
             magnitude += v < 0 ? -v : v;
         }
         const std::int64_t bias_value = bias(layer, static_cast<int>(c));
-        const std::int64_t largest = magnitude * 127 + (bias_value < 0 ? -bias_value : bias_value);
+        const int byte = input_unsigned() && layer.input == 0 ? 256 : 127;
+        const std::int64_t largest = magnitude * byte + (bias_value < 0 ? -bias_value : bias_value);
         if (largest > INT32_MAX / positions) return false;
         // An output that large would be a thousand times beyond its range; conversions may rely on
         // it fitting in 32 bits.
         if (layer.output != LayerOutput::floats &&
             static_cast<double>(largest) * static_cast<double>(scale(layer, static_cast<int>(c))) >=
                 2147483000.0)
+            return false;
+    }
+    return true;
+}
+
+// Levels that lie on a grid over the input at every size, and a crop that five points define.
+bool ModelAccess::valid_face() const noexcept {
+    constexpr std::size_t head = 56;
+    const std::span<const std::uint8_t> face = model.face_;
+    if (model.task_ != Task::maps || model.input_channels_ != 3 || face.size() < head) return false;
+    const std::uint32_t levels = load_u32(face.data());
+    if (levels < 1 || levels > max_levels || face.size() != head + 8 * std::size_t{levels} ||
+        load_u32(face.data() + 4) != 0)
+        return false;
+    if (!(min_score() > 0 && min_score() <= 1) || !(overlap() >= 0 && overlap() <= 1)) return false;
+    double mean_x = 0, mean_y = 0, spread = 0;
+    for (int i = 0; i < landmarks; ++i) {
+        const Point p = crop_landmark(i);
+        if (!(p.x >= -4 && p.x <= 4 && p.y >= -4 && p.y <= 4)) return false;
+        mean_x += static_cast<double>(p.x) / landmarks;
+        mean_y += static_cast<double>(p.y) / landmarks;
+    }
+    for (int i = 0; i < landmarks; ++i) {
+        const double x = crop_landmark(i).x - mean_x, y = crop_landmark(i).y - mean_y;
+        spread += x * x + y * y;
+    }
+    if (!(spread > 1e-6)) return false;
+    for (std::uint32_t i = 0; i < levels; ++i) {
+        const std::uint8_t* p = face.data() + head + 8 * std::size_t{i};
+        const std::uint32_t index = load_u32(p), stride = load_u32(p + 4);
+        if (index >= static_cast<std::uint32_t>(model.layer_count_) || stride < 1 ||
+            stride > static_cast<std::uint32_t>(max_side))
+            return false;
+        const LayerView l = layer(static_cast<int>(index));
+        if (l.output != LayerOutput::floats || l.out_c != level_channels ||
+            l.out_h * static_cast<int>(stride) != model.input_height_ ||
+            l.out_w * static_cast<int>(stride) != model.input_width_)
             return false;
     }
     return true;
@@ -314,13 +366,15 @@ Status ModelAccess::open(std::span<const std::uint8_t> file, Model& out) noexcep
     const std::uint8_t* p = m.input_.data();
     const std::uint32_t height = load_u32(p), width = load_u32(p + 4), channels = load_u32(p + 8),
                         classes = load_u32(p + 32);
-    const std::uint32_t task = load_u32(p + 40), multiple = load_u32(p + 44);
+    const std::uint32_t task = p[40], multiple = load_u32(p + 44);
     const bool maps = task == static_cast<std::uint32_t>(Task::maps);
-    if (task > 1 || (maps ? classes != 0 || load_u32(p + 36) != 0 || multiple > max_side
-                          : classes < 1 || multiple != 0))
+    if (task > 1 || p[41] > 1 || load_u16(p + 42) != 0 ||
+        (maps ? classes != 0 || load_u32(p + 36) != 0 || multiple > max_side
+              : classes < 1 || multiple != 0))
         return Status::bad_file;
     if (multiple > 0 && (height % multiple != 0 || width % multiple != 0)) return Status::bad_file;
     m.task_ = static_cast<Task>(task);
+    m.input_unsigned_ = p[41] == 1;
     m.input_multiple_ = static_cast<int>(multiple);
     if (height < 1 || height > max_side || width < 1 || width > max_side ||
         (channels != 1 && channels != 3) || classes > max_classes || load_u32(p + 36) > 1)
@@ -351,6 +405,7 @@ Status ModelAccess::open(std::span<const std::uint8_t> file, Model& out) noexcep
     if (tests > max_tests || m.tests_.size() - 4 != tests * access.test_vector_bytes())
         return Status::bad_file;
     m.test_count_ = static_cast<int>(tests);
+    if (container.find("FACE", m.face_) && !access.valid_face()) return Status::bad_file;
     out = m;
     return Status::ok;
 }

@@ -20,6 +20,7 @@ enum class LayerOp : std::uint8_t {
     relu = 6,
     global_avg_pool = 7,
     conv_gap = 8,
+    upsample2 = 9,
 };
 [[nodiscard]] const char* op_name(LayerOp op) noexcept;
 
@@ -98,6 +99,8 @@ struct ModelAccess {
         return load_f32(model.scales_.data() +
                         (layer.scale_index + static_cast<std::size_t>(channel)) * 4);
     }
+    // Bytes of tensor 0 are 0..255; only convolutions with bytes as output read it then.
+    [[nodiscard]] bool input_unsigned() const noexcept { return model.input_unsigned_; }
     [[nodiscard]] float input_scale() const noexcept { return model.input_scale_; }
     [[nodiscard]] float input_offset() const noexcept { return model.input_offset_; }
     [[nodiscard]] float input_quant() const noexcept { return model.input_quant_; }
@@ -111,12 +114,33 @@ struct ModelAccess {
     };
     [[nodiscard]] TestVector test_vector(int i) const noexcept;
 
+    // Section FACE, of a model for which Model::finds_faces() holds.
+    struct FaceLevel {
+        int layer, stride;
+    };
+    static constexpr int max_levels = 8, level_channels = 16, landmarks = 5;
+    [[nodiscard]] int level_count() const noexcept {
+        return static_cast<int>(load_u32(model.face_.data()));
+    }
+    [[nodiscard]] FaceLevel level(int i) const noexcept {
+        const std::uint8_t* p = model.face_.data() + 56 + 8 * static_cast<std::size_t>(i);
+        return {static_cast<int>(load_u32(p)), static_cast<int>(load_u32(p + 4))};
+    }
+    [[nodiscard]] float min_score() const noexcept { return load_f32(model.face_.data() + 8); }
+    [[nodiscard]] float overlap() const noexcept { return load_f32(model.face_.data() + 12); }
+    // Where landmark i lies in the square of the crop.
+    [[nodiscard]] Point crop_landmark(int i) const noexcept {
+        const std::uint8_t* p = model.face_.data() + 16 + 8 * static_cast<std::size_t>(i);
+        return {load_f32(p), load_f32(p + 4)};
+    }
+
     static Status open(std::span<const std::uint8_t> file, Model& out) noexcept;
 
 private:
     [[nodiscard]] bool valid_layer(int index, const LayerView& layer) const noexcept;
     [[nodiscard]] bool valid_output(int index, const LayerView& layer) const noexcept;
     [[nodiscard]] bool valid_weights(const LayerView& layer) const noexcept;
+    [[nodiscard]] bool valid_face() const noexcept;
     [[nodiscard]] std::size_t test_vector_bytes() const noexcept;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <new>
 
 namespace mien {
 namespace {
@@ -83,6 +84,7 @@ struct Network::Plan {
             entries[t].tensor.shape = shape;
             entries[t].tensor.pixel_bytes =
                 t == 0 ? shape.channels : round_up(shape.channels, channel_multiple);
+            entries[t].tensor.is_unsigned = t == 0 && access.input_unsigned();
             entries[t].born = entries[t].dies = t - 1;
         }
         for (int i = 0; i < model.layer_count(); ++i) {
@@ -94,7 +96,10 @@ struct Network::Plan {
         }
         for (int t = 0; t < count; ++t) {
             Tensor& tensor = entries[t].tensor;
-            tensor.lift = tensor.nonnegative ? std::uint8_t{0} : lift;
+            if (tensor.is_unsigned)  // as the kernels' other operand is signed or not
+                tensor.lift = lift != 0 ? std::uint8_t{0} : std::uint8_t{0x80};
+            else
+                tensor.lift = tensor.nonnegative ? std::uint8_t{0} : lift;
             tensor.row_bytes =
                 std::ptrdiff_t{tensor.border_left + tensor.shape.width + tensor.border_right} *
                 tensor.pixel_bytes;
@@ -121,6 +126,7 @@ private:
             case LayerOp::relu: return true;
             case LayerOp::max_pool:
             case LayerOp::avg_pool:
+            case LayerOp::upsample2:
             case LayerOp::global_avg_pool: return entries[layer.input].tensor.nonnegative;
             case LayerOp::conv_gap: return false;
         }
@@ -177,8 +183,10 @@ void Network::place(Arena& arena, const Model& model, const Kernels& kernels,
     model_ = model;
     const Shapes shapes(model, size);
     kernels_ = &kernels;
-    tensors_ = arena.take<Tensor>(static_cast<std::size_t>(model.layer_count()) + 1);
-    steps_ = arena.take<Step>(static_cast<std::size_t>(model.layer_count()));
+    const auto layers = static_cast<std::size_t>(model.layer_count());
+    tensors_ = arena.take<Tensor>(layers + 1);
+    steps_ = arena.take<Step>(layers);
+    constants_ = arena.take<Constants>(layers);
     logits_ = arena.take<float>(static_cast<std::size_t>(model.class_count()));
     place_tensors(arena, shapes);
     std::size_t scratch_bytes = 0;
@@ -192,111 +200,203 @@ void Network::place(Arena& arena, const Model& model, const Kernels& kernels,
     scratch_ = arena.take<std::int8_t>(scratch_bytes);
     if (scratch_ != nullptr) std::memset(scratch_, 0, scratch_bytes);
     for (int i = 0; i < model.layer_count(); ++i) place_layer(arena, i, shapes);
+    if (tensors_ == nullptr || steps_ == nullptr || constants_ == nullptr ||
+        tensors_[0].memory == nullptr)
+        return;  // only measured
+    set_shapes(shapes);
 
     const ModelAccess access{model_};
-    const float inverse_quant = 1.0f / access.input_quant();
+    const Tensor& input = tensors_[0];
+    const float inverse_quant = 1.0f / access.input_quant(), low = input.is_unsigned ? 0 : -127.0f,
+                high = input.is_unsigned ? 255.0f : 127.0f;
+    table_flips_ = true;
     for (int p = 0; p < 256; ++p) {
         const float x = static_cast<float>(p) * access.input_scale() + access.input_offset();
-        input_table_[p] =
-            static_cast<std::int8_t>(round_clamped(x * inverse_quant, -127.0f) ^ kernels.net.lift);
+        const long value = std::lrint(std::clamp(x * inverse_quant, low, high));
+        input_table_[p] = static_cast<std::uint8_t>(static_cast<std::uint8_t>(value) ^ input.lift);
+        table_flips_ = table_flips_ && input_table_[p] == (p ^ input.lift);
     }
 }
 
 void Network::place_tensors(Arena& arena, const Shapes& shapes) noexcept {
     const Plan plan(model_, shapes, kernels_->net.lift);
     std::int8_t* const memory = arena.take<std::int8_t>(plan.total);
-    if (tensors_ == nullptr || memory == nullptr) return;
+    if (tensors_ == nullptr) return;
     // kernels may read (and ignore) bytes past a tensor: let them be defined
-    std::memset(memory, 0, plan.total);
+    if (memory != nullptr) std::memset(memory, 0, plan.total);
     for (int t = 0; t < plan.count; ++t) {
         const Plan::Entry& entry = plan.entries[t];
         tensors_[t] = entry.tensor;
-        if (entry.bytes == 0) continue;  // a result lies elsewhere
-        tensors_[t].data = memory + entry.offset +
-                           entry.tensor.border_top * entry.tensor.row_bytes +
-                           entry.tensor.border_left * entry.tensor.pixel_bytes;
+        // a result lies elsewhere
+        if (memory != nullptr && entry.bytes > 0) tensors_[t].memory = memory + entry.offset;
     }
     tensors_[plan.count] = {};
 }
 
+void Network::resize(InputSize size) noexcept {
+    if (size.width == tensors_[0].shape.width && size.height == tensors_[0].shape.height) return;
+    set_shapes(Shapes(model_, size));
+}
+
+// A smaller input makes every tensor smaller, so that each has room where the largest one lies.
+void Network::set_shapes(const Shapes& shapes) noexcept {
+    for (int t = 0; t < model_.layer_count(); ++t) {
+        Tensor& tensor = tensors_[t];
+        if (tensor.memory == nullptr) continue;
+        tensor.shape = shapes.of[t];
+        tensor.row_bytes =
+            std::ptrdiff_t{tensor.border_left + tensor.shape.width + tensor.border_right} *
+            tensor.pixel_bytes;
+        tensor.data = tensor.memory + tensor.border_top * tensor.row_bytes +
+                      tensor.border_left * tensor.pixel_bytes;
+    }
+    for (int i = 0; i < model_.layer_count(); ++i) set_step(i, shapes);
+}
+
 void Network::place_layer(Arena& arena, int index, const Shapes& shapes) noexcept {
-    const ModelAccess access{model_};
     const LayerView layer = layer_at(index, shapes);
     // While measuring there are no tensors: what a layer needs follows from shapes alone.
-    Tensor in = {}, out = {};
-    if (tensors_ != nullptr && steps_ != nullptr) {
+    Tensor in = {};
+    if (tensors_ != nullptr) {
         in = tensors_[layer.input];
-        out = tensors_[index + 1];
     } else {
         in.shape = shapes.of[layer.input];
         in.pixel_bytes =
             layer.input == 0 ? in.shape.channels : round_up(in.shape.channels, channel_multiple);
-        out.pixel_bytes = round_up(layer.out_c, channel_multiple);
     }
-    Step step = {};
-    step.op = layer.op;
-    step.output = layer.output;
+    Constants constants = {};
     if (layer.output == LayerOutput::floats && model_.task() == Task::maps) {
-        step.map = {receptive_field(in, layer),
-                    in.row_bytes,
-                    in.pixel_bytes,
-                    in.shape.channels,
-                    arena.take<float>(shapes.of[index + 1].elements()),
-                    in.lift,
-                    layer};
+        place_map(arena, layer, in, constants);
+        constants.values = arena.take<float>(shapes.of[index + 1].elements());
     } else if (layer.output == LayerOutput::floats) {
-        const auto terms = static_cast<std::size_t>(layer.kernel_h * layer.kernel_w) *
-                           static_cast<std::size_t>(in.shape.channels);
-        step.head = {receptive_field(in, layer),
-                     in.row_bytes,
-                     in.pixel_bytes,
-                     in.shape.channels,
-                     layer.kernel_h,
-                     layer.kernel_w,
-                     layer.stride_y,
-                     layer.stride_x,
-                     layer.out_h,
-                     layer.out_w,
-                     layer.out_c,
-                     access.weights(layer),
-                     arena.take<std::int32_t>(terms),
-                     in.lift,
-                     layer};
+        constants.sums =
+            arena.take<std::int32_t>(static_cast<std::size_t>(layer.kernel_h * layer.kernel_w) *
+                                     static_cast<std::size_t>(in.shape.channels));
     } else {
         switch (layer.op) {
-            case LayerOp::conv: place_conv(arena, layer, in, out, step); break;
-            case LayerOp::depthwise: place_depthwise(arena, layer, in, out, step); break;
-            case LayerOp::max_pool:
-            case LayerOp::avg_pool:
-                step.pool = {in.data,        in.row_bytes,   in.shape.height, in.shape.width,
-                             layer.kernel_h, layer.kernel_w, layer.stride_y,  layer.stride_x,
-                             layer.pad_top,  layer.pad_left, layer.out_h,     layer.out_w,
-                             in.pixel_bytes, out.data,       out.row_bytes,   in.lift};
-                break;
-            case LayerOp::add:
+            case LayerOp::conv: place_conv(arena, layer, in, constants); break;
+            case LayerOp::depthwise: place_depthwise(arena, layer, in, constants); break;
             case LayerOp::relu: {
-                const int row_bytes = layer.out_w * in.pixel_bytes;
-                Tensor second = layer.op == LayerOp::add && tensors_ != nullptr
-                                    ? tensors_[layer.input2]
-                                    : Tensor{};
-                if (layer.op == LayerOp::relu) {  // max(x + 0, 0), with one row of zeros
-                    second.data = arena.take<std::int8_t>(static_cast<std::size_t>(row_bytes));
-                    if (second.data != nullptr)
-                        std::memset(second.data, 0, static_cast<std::size_t>(row_bytes));
-                }
-                step.add = {in.data,          second.data, in.row_bytes, second.row_bytes,
-                            layer.out_h,      row_bytes,   out.data,     out.row_bytes,
-                            low_limit(layer), in.lift,     second.lift,  out.lift};
+                const auto row = static_cast<std::size_t>(layer.out_w * in.pixel_bytes);
+                constants.zeros = arena.take<std::int8_t>(row);
+                if (constants.zeros != nullptr) std::memset(constants.zeros, 0, row);
                 break;
             }
             case LayerOp::global_avg_pool:
-                step.average = {in, out.data, access.scale(layer, 0), out.lift,
-                                arena.take<std::int32_t>(static_cast<std::size_t>(in.pixel_bytes))};
+                constants.sums = arena.take<std::int32_t>(static_cast<std::size_t>(in.pixel_bytes));
                 break;
-            case LayerOp::conv_gap: break;  // always a result
+            case LayerOp::max_pool:
+            case LayerOp::avg_pool:
+            case LayerOp::add:
+            case LayerOp::upsample2:
+            case LayerOp::conv_gap: break;
         }
     }
-    if (steps_ != nullptr) steps_[index] = step;
+    if (constants_ != nullptr) constants_[index] = constants;
+}
+
+// Where a layer reads and writes at these shapes.
+void Network::set_step(int index, const Shapes& shapes) noexcept {
+    const ModelAccess access{model_};
+    const LayerView layer = layer_at(index, shapes);
+    const Constants& constants = constants_[index];
+    const Tensor &in = tensors_[layer.input], &out = tensors_[index + 1];
+    steps_[index] = {};
+    Step& step = steps_[index];
+    step.op = layer.op;
+    step.output = layer.output;
+    const std::int8_t* const field = receptive_field(in, layer);
+    if (layer.output == LayerOutput::floats && model_.task() == Task::maps) {
+        step.map = {field,
+                    in.row_bytes,
+                    in.pixel_bytes,
+                    in.shape.channels,
+                    reinterpret_cast<const std::int16_t*>(constants.weights),
+                    constants.bias,
+                    constants.scale,
+                    round_up(layer.out_c, channel_multiple),
+                    constants.values,
+                    in.lift,
+                    layer};
+        return;
+    }
+    if (layer.output == LayerOutput::floats) {
+        step.head = {field,          in.row_bytes,   in.pixel_bytes, in.shape.channels,
+                     layer.kernel_h, layer.kernel_w, layer.stride_y, layer.stride_x,
+                     layer.out_h,    layer.out_w,    layer.out_c,    access.weights(layer),
+                     constants.sums, in.lift,        layer};
+        return;
+    }
+    switch (layer.op) {
+        case LayerOp::conv:
+            step.conv = {field,
+                         in.row_bytes,
+                         in.pixel_bytes,
+                         layer.kernel_h,
+                         round_up(layer.kernel_w * in.pixel_bytes, kernels_->net.conv_layout.group),
+                         layer.stride_y,
+                         layer.stride_x,
+                         layer.out_h,
+                         layer.out_w,
+                         out.pixel_bytes,
+                         constants.weights,
+                         constants.bias,
+                         constants.scale,
+                         out.data,
+                         out.row_bytes,
+                         out.pixel_bytes,
+                         low_limit(layer),
+                         in.seen_unsigned(),
+                         out.lift};
+            break;
+        case LayerOp::depthwise:
+            step.depthwise = {field,
+                              in.row_bytes,
+                              layer.kernel_h,
+                              layer.kernel_w,
+                              layer.stride_y,
+                              layer.stride_x,
+                              layer.out_h,
+                              layer.out_w,
+                              out.pixel_bytes,
+                              reinterpret_cast<const std::int16_t*>(constants.weights),
+                              constants.bias,
+                              constants.scale,
+                              out.data,
+                              out.row_bytes,
+                              low_limit(layer),
+                              in.seen_unsigned(),
+                              in.lift,
+                              out.lift,
+                              constants.packed3,
+                              scratch_};
+            break;
+        case LayerOp::max_pool:
+        case LayerOp::avg_pool:
+            step.pool = {in.data,        in.row_bytes,   in.shape.height, in.shape.width,
+                         layer.kernel_h, layer.kernel_w, layer.stride_y,  layer.stride_x,
+                         layer.pad_top,  layer.pad_left, layer.out_h,     layer.out_w,
+                         in.pixel_bytes, out.data,       out.row_bytes,   in.lift};
+            break;
+        case LayerOp::add:
+        case LayerOp::relu: {
+            Tensor second = {};  // relu: max(x + 0, 0), with one row of zeros
+            if (layer.op == LayerOp::add)
+                second = tensors_[layer.input2];
+            else
+                second.data = constants.zeros;
+            step.add = {in.data,          second.data,   in.row_bytes,
+                        second.row_bytes, layer.out_h,   layer.out_w * in.pixel_bytes,
+                        out.data,         out.row_bytes, low_limit(layer),
+                        in.lift,          second.lift,   out.lift};
+            break;
+        }
+        case LayerOp::global_avg_pool:
+            step.average = {in, out.data, access.scale(layer, 0), out.lift, constants.sums};
+            break;
+        case LayerOp::upsample2: step.upsample = {in, out}; break;
+        case LayerOp::conv_gap: break;  // always a result
+    }
 }
 
 namespace {
@@ -333,8 +433,8 @@ void fill_constants(const ModelAccess& access, const LayerView& layer, int padde
 
 }  // namespace
 
-void Network::place_conv(Arena& arena, const LayerView& layer, const Tensor& in, const Tensor& out,
-                         Step& step) noexcept {
+void Network::place_conv(Arena& arena, const LayerView& layer, const Tensor& in,
+                         Constants& constants) noexcept {
     const ConvLayout& layout = kernels_->net.conv_layout;
     const int run = round_up(layer.kernel_w * in.pixel_bytes, layout.group);
     const int padded = round_up(round_up(layer.out_c, channel_multiple), layout.out_block),
@@ -346,25 +446,9 @@ void Network::place_conv(Arena& arena, const LayerView& layer, const Tensor& in,
         arena.take<std::byte>(elements * static_cast<std::size_t>(layout.element_bytes));
     auto* const bias = arena.take<std::int32_t>(static_cast<std::size_t>(padded));
     auto* const scale = arena.take<float>(static_cast<std::size_t>(padded));
-    step.conv = {receptive_field(in, layer),
-                 in.row_bytes,
-                 in.pixel_bytes,
-                 layer.kernel_h,
-                 run,
-                 layer.stride_y,
-                 layer.stride_x,
-                 layer.out_h,
-                 layer.out_w,
-                 out.pixel_bytes,
-                 packed,
-                 bias,
-                 scale,
-                 out.data,
-                 out.row_bytes,
-                 out.pixel_bytes,
-                 low_limit(layer),
-                 in.nonnegative || in.lift != 0,
-                 out.lift};
+    constants.weights = packed;
+    constants.bias = bias;
+    constants.scale = scale;
     if (packed == nullptr || bias == nullptr || scale == nullptr) return;
     const ModelAccess access{model_};
     if (layout.element_bytes == 1)
@@ -373,48 +457,33 @@ void Network::place_conv(Arena& arena, const LayerView& layer, const Tensor& in,
         pack_conv(access, layer, in, layout, run, blocks, reinterpret_cast<std::int16_t*>(packed));
     fill_constants(access, layer, padded, bias, scale);
     if (in.lift == 0) return;
+    const auto offset = static_cast<std::uint32_t>(in.seen_offset());
     const std::ptrdiff_t terms =
         std::ptrdiff_t{layer.kernel_h} * layer.kernel_w * in.shape.channels;
     for (int n = 0; n < layer.out_c; ++n) {
         const std::int8_t* w = access.weights(layer) + n * terms;
         std::uint32_t sum = 0;  // modulo 2^32, as the kernel adds
         for (std::ptrdiff_t k = 0; k < terms; ++k) sum += static_cast<std::uint32_t>(w[k]);
-        bias[n] = static_cast<std::int32_t>(static_cast<std::uint32_t>(bias[n]) - sum * in.lift);
+        bias[n] = static_cast<std::int32_t>(static_cast<std::uint32_t>(bias[n]) + sum * offset);
     }
 }
 
 void Network::place_depthwise(Arena& arena, const LayerView& layer, const Tensor& in,
-                              const Tensor& out, Step& step) noexcept {
+                              Constants& constants) noexcept {
     const int taps = layer.kernel_h * layer.kernel_w, pairs = (taps + 1) / 2,
-              padded = out.pixel_bytes;
+              padded = round_up(layer.out_c, channel_multiple);
     auto* const packed = arena.take<std::int16_t>(static_cast<std::size_t>(pairs * 2) *
                                                   static_cast<std::size_t>(padded));
     auto* const bias = arena.take<std::int32_t>(static_cast<std::size_t>(padded));
     auto* const scale = arena.take<float>(static_cast<std::size_t>(padded));
-    step.depthwise = {receptive_field(in, layer),
-                      in.row_bytes,
-                      layer.kernel_h,
-                      layer.kernel_w,
-                      layer.stride_y,
-                      layer.stride_x,
-                      layer.out_h,
-                      layer.out_w,
-                      padded,
-                      packed,
-                      bias,
-                      scale,
-                      out.data,
-                      out.row_bytes,
-                      low_limit(layer),
-                      in.nonnegative || in.lift != 0,
-                      in.lift,
-                      out.lift,
-                      nullptr,
-                      scratch_};
+    constants.weights = reinterpret_cast<std::byte*>(packed);
+    constants.bias = bias;
+    constants.scale = scale;
     const Depthwise3* const fast = kernels_->net.depthwise3;
     const bool is3 = fast != nullptr && layer.kernel_h == 3 && layer.kernel_w == 3 &&
                      layer.stride_y == 1 && layer.stride_x == 1;
     auto* const packed3 = is3 ? arena.take<std::byte>(fast->packed_bytes(padded)) : nullptr;
+    constants.packed3 = packed3;
     if (packed == nullptr || bias == nullptr || scale == nullptr || (is3 && packed3 == nullptr))
         return;
     const ModelAccess access{model_};
@@ -426,20 +495,61 @@ void Network::place_depthwise(Arena& arena, const LayerView& layer, const Tensor
                 real ? w[std::ptrdiff_t{tap} * layer.out_c + c] : std::int16_t{0};
         }
     fill_constants(access, layer, padded, bias, scale);
-    if (!is3) return;
-    fast->pack(w, layer.out_c, padded, bias, scale, in.lift, packed3);
-    step.depthwise.packed3 = packed3;
+    if (is3) fast->pack(w, layer.out_c, padded, bias, scale, in.lift, packed3);
+}
+
+void Network::place_map(Arena& arena, const LayerView& layer, const Tensor& in,
+                        Constants& constants) noexcept {
+    const int terms = layer.kernel_h * layer.kernel_w *
+                      (layer.op == LayerOp::depthwise ? 1 : in.shape.channels),
+              padded = round_up(layer.out_c, channel_multiple);
+    auto* const packed = arena.take<std::int16_t>(static_cast<std::size_t>(terms) *
+                                                  static_cast<std::size_t>(padded));
+    auto* const bias = arena.take<std::int32_t>(static_cast<std::size_t>(padded));
+    auto* const scale = arena.take<float>(static_cast<std::size_t>(padded));
+    constants.weights = reinterpret_cast<std::byte*>(packed);
+    constants.bias = bias;
+    constants.scale = scale;
+    if (packed == nullptr || bias == nullptr || scale == nullptr) return;
+    const ModelAccess access{model_};
+    const std::int8_t* w = access.weights(layer);
+    for (std::ptrdiff_t t = 0; t < terms; ++t)
+        for (std::ptrdiff_t n = 0; n < padded; ++n) {
+            const std::ptrdiff_t at =
+                layer.op == LayerOp::depthwise ? t * layer.out_c + n : n * terms + t;
+            packed[t * padded + n] = n < layer.out_c ? w[at] : std::int16_t{0};
+        }
+    fill_constants(access, layer, padded, bias, scale);
 }
 
 // ----------------------------------------------------------------------- running
 
 void Network::run(const std::uint8_t* pixels, float* scores, const Observer* observer) noexcept {
+    const TensorShape shape = input_shape();
+    const InputRoom room = input_room();
+    const auto row =
+        static_cast<std::size_t>(shape.width) * static_cast<std::size_t>(shape.channels);
+    for (int y = 0; y < shape.height; ++y, pixels += row)
+        std::memcpy(room.data + y * room.stride, pixels, row);
+    run_in_place(shape.width, shape.height, scores, observer);
+}
+
+void Network::run_in_place(int width, int height, float* scores,
+                           const Observer* observer) noexcept {
     const Tensor& input = tensors_[0];
     clear_border(input);
-    const std::ptrdiff_t row_values = std::ptrdiff_t{input.shape.width} * input.pixel_bytes;
-    for (int y = 0; y < input.shape.height; ++y, pixels += row_values) {
-        std::int8_t* out = input.data + y * input.row_bytes;
-        for (std::ptrdiff_t i = 0; i < row_values; ++i) out[i] = input_table_[pixels[i]];
+    const InputRoom room = input_room();
+    const std::ptrdiff_t given = std::ptrdiff_t{width} * input.pixel_bytes,
+                         all = std::ptrdiff_t{input.shape.width} * input.pixel_bytes;
+    for (int y = 0; y < input.shape.height; ++y) {
+        std::uint8_t* const row = room.data + y * room.stride;
+        const std::ptrdiff_t kept = y < height ? given : 0;
+        if (!table_flips_) {
+            for (std::ptrdiff_t i = 0; i < kept; ++i) row[i] = input_table_[row[i]];
+        } else if (input.lift != 0) {
+            for (std::ptrdiff_t i = 0; i < kept; ++i) row[i] ^= std::uint8_t{0x80};
+        }
+        std::memset(row + kept, input_table_[0], static_cast<std::size_t>(all - kept));
     }
     const int count = model_.layer_count();
     for (int i = 0; i < count; ++i) {
@@ -470,6 +580,7 @@ void Network::run_step(const Step& step) noexcept {
         case LayerOp::add:
         case LayerOp::relu: kernels_->net.add(step.add); break;
         case LayerOp::global_avg_pool: run_global_average(step.average); break;
+        case LayerOp::upsample2: run_upsample(step.upsample); break;
         case LayerOp::conv_gap: break;  // always a result
     }
 }
@@ -498,35 +609,49 @@ void Network::run_head(const HeadArgs& args) noexcept {
     }
 }
 
-// Plain loops: results are small next to the layers before them.
+// Eight channels at a time, written so that compilers vectorize it.
 void Network::run_map(const MapArgs& args) noexcept {
     const LayerView& l = args.layer;
-    const ModelAccess access{model_};
     const bool depthwise = l.op == LayerOp::depthwise;
-    const std::int8_t* const w = access.weights(l);
     const int inputs = depthwise ? 1 : args.input_channels;
     float* out = args.values;
     for (int y = 0; y < l.out_h; ++y)
         for (int x = 0; x < l.out_w; ++x)
-            for (int n = 0; n < l.out_c; ++n) {
+            for (int n = 0; n < args.padded; n += channel_multiple) {
                 const std::int8_t* const field = args.input + y * l.stride_y * args.input_row +
                                                  std::ptrdiff_t{x} * l.stride_x * args.input_pixel +
                                                  (depthwise ? n : 0);
-                std::int32_t sum = access.bias(l, n);
+                const std::int16_t* w = args.weights + n;
+                std::int32_t sums[channel_multiple];
+                std::memcpy(sums, args.bias + n, sizeof sums);
                 for (int ky = 0; ky < l.kernel_h; ++ky)
                     for (int kx = 0; kx < l.kernel_w; ++kx) {
                         const std::int8_t* const pixel =
                             field + ky * args.input_row + std::ptrdiff_t{kx} * args.input_pixel;
-                        const std::ptrdiff_t tap = std::ptrdiff_t{ky} * l.kernel_w + kx;
-                        const std::int8_t* const taps =
-                            depthwise
-                                ? w + tap * l.out_c + n
-                                : w + (std::ptrdiff_t{n} * l.kernel_h * l.kernel_w + tap) * inputs;
-                        for (int c = 0; c < inputs; ++c)
-                            sum += taps[c] * static_cast<std::int8_t>(pixel[c] ^ args.lift);
+                        for (int c = 0; c < inputs; ++c, w += args.padded)
+                            for (int i = 0; i < channel_multiple; ++i)
+                                sums[i] += w[i] * static_cast<std::int8_t>(
+                                                      pixel[depthwise ? i : c] ^ args.lift);
                     }
-                *out++ = static_cast<float>(sum) * access.scale(l, n);
+                const int count = std::min(l.out_c - n, channel_multiple);
+                for (int i = 0; i < count; ++i)
+                    *out++ = static_cast<float>(sums[i]) * args.scale[n + i];
             }
+}
+
+void Network::run_upsample(const UpsampleArgs& args) noexcept {
+    const Tensor &in = args.input, &out = args.output;
+    const auto pixel = static_cast<std::size_t>(in.pixel_bytes);
+    for (int y = 0; y < in.shape.height; ++y) {
+        const std::int8_t* from = in.data + y * in.row_bytes;
+        std::int8_t* const row = out.data + 2 * y * out.row_bytes;
+        std::int8_t* to = row;
+        for (int x = 0; x < in.shape.width; ++x, from += pixel, to += 2 * pixel) {
+            std::memcpy(to, from, pixel);
+            std::memcpy(to + pixel, from, pixel);
+        }
+        std::memcpy(row + out.row_bytes, row, static_cast<std::size_t>(to - row));
+    }
 }
 
 Network::Result Network::result(int layer) const noexcept {

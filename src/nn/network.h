@@ -18,10 +18,22 @@ struct Tensor {
     int pixel_bytes;
     int border_top, border_left, border_bottom, border_right;
     std::ptrdiff_t row_bytes;
-    std::int8_t* data;  // pixel (0, 0), inside the border
-    bool nonnegative;   // no value of it can be negative
-    // 0x80 if stored lifted (kernels/net.h), else 0; Observers always see values
+    std::int8_t* data;    // pixel (0, 0), inside the border
+    std::int8_t* memory;  // first byte of the border
+    bool nonnegative;     // no value of it can be negative
+    // 0x80 if a value v is stored as v ^ 0x80, else 0; Observers always see values. Of signed values
+    // that is "lifted" (kernels/net.h); unsigned ones become signed bytes, less by 128.
     std::uint8_t lift;
+    bool is_unsigned;  // values are 0..255, else -127..127
+
+    // What kernels see is unsigned.
+    [[nodiscard]] bool seen_unsigned() const noexcept {
+        return is_unsigned ? lift == 0 : nonnegative || lift != 0;
+    }
+    // Value less what kernels see.
+    [[nodiscard]] std::int32_t seen_offset() const noexcept {
+        return lift == 0 ? 0 : is_unsigned ? 128 : -128;
+    }
 };
 
 class Network {
@@ -37,14 +49,31 @@ public:
 
     // Takes its memory from the arena and packs the weights; while the arena only measures, nothing
     // is written.
-    // `size` is one that ModelAccess::accepts().
+    // `size` is one that ModelAccess::accepts(), the largest that resize() can be given.
     void place(Arena& arena, const Model& model, const Kernels& kernels,
                InputSize size = {}) noexcept;
+
+    // Another size of the input for the runs that follow, one that ModelAccess::accepts(), neither
+    // wider nor higher than that of place().
+    void resize(InputSize size) noexcept;
 
     // pixels: height x width x channels bytes of the input. scores: one float per class; null for a
     // network of maps.
     void run(const std::uint8_t* pixels, float* scores,
              const Observer* observer = nullptr) noexcept;
+
+    // The same for a caller who writes the pixels where the network reads them: packed pixels, row
+    // y at data + y * stride. run_in_place() takes width x height of them; the rest of the input is
+    // 0. They are gone after the run.
+    struct InputRoom {
+        std::uint8_t* data;
+        std::ptrdiff_t stride;
+    };
+    [[nodiscard]] InputRoom input_room() const noexcept {
+        return {reinterpret_cast<std::uint8_t*>(tensors_[0].data), tensors_[0].row_bytes};
+    }
+    void run_in_place(int width, int height, float* scores,
+                      const Observer* observer = nullptr) noexcept;
 
     // What layer i, one with LayerOutput::floats, made last: height x width x channels floats, in
     // this order. Valid until the next run.
@@ -71,6 +100,17 @@ private:
     // A layer as the file has it, with the output size that it has here.
     LayerView layer_at(int index, const Shapes& shapes) const noexcept;
 
+    // What a layer keeps in memory whatever the size of the input; null what it does not need.
+    struct Constants {
+        std::byte* weights;  // packed for the kernel
+        std::int32_t* bias;
+        float* scale;
+        std::byte* packed3;  // Depthwise3
+        std::int32_t* sums;  // scratch of a head or of a mean
+        std::int8_t* zeros;  // a row, of relu
+        float* values;       // of a map, as large as it gets
+    };
+
     // conv_gap, and a convolution with a single position: both end in logits
     struct HeadArgs {
         const std::int8_t* input;  // first byte of the receptive field of position (0, 0)
@@ -94,9 +134,16 @@ private:
         const std::int8_t* input;  // first byte of the receptive field of position (0, 0)
         std::ptrdiff_t input_row;
         int input_pixel, input_channels;
+        const std::int16_t* weights;  // [tap][input channel, 1 if depthwise][padded]
+        const std::int32_t* bias;     // [padded]
+        const float* scale;
+        int padded;  // output channels
         float* values;
         std::uint8_t lift;  // of the input
         LayerView layer;
+    };
+    struct UpsampleArgs {
+        Tensor input, output;
     };
     struct Step {
         LayerOp op;
@@ -109,27 +156,35 @@ private:
             HeadArgs head;
             MapArgs map;
             AverageArgs average;
+            UpsampleArgs upsample;
         };
     };
 
     void place_tensors(Arena& arena, const Shapes& shapes) noexcept;
     void place_layer(Arena& arena, int index, const Shapes& shapes) noexcept;
-    void place_conv(Arena& arena, const LayerView& layer, const Tensor& in, const Tensor& out,
-                    Step& step) noexcept;
-    void place_depthwise(Arena& arena, const LayerView& layer, const Tensor& in, const Tensor& out,
-                         Step& step) noexcept;
+    void place_conv(Arena& arena, const LayerView& layer, const Tensor& in,
+                    Constants& constants) noexcept;
+    void place_depthwise(Arena& arena, const LayerView& layer, const Tensor& in,
+                         Constants& constants) noexcept;
+    void place_map(Arena& arena, const LayerView& layer, const Tensor& in,
+                   Constants& constants) noexcept;
+    void set_shapes(const Shapes& shapes) noexcept;
+    void set_step(int index, const Shapes& shapes) noexcept;
     void run_step(const Step& step) noexcept;
     void run_head(const HeadArgs& args) noexcept;
     void run_map(const MapArgs& args) noexcept;
+    void run_upsample(const UpsampleArgs& args) noexcept;
     void run_global_average(const AverageArgs& args) noexcept;
 
     Model model_;
     const Kernels* kernels_ = nullptr;
-    Tensor* tensors_ = nullptr;  // layer_count + 1
-    Step* steps_ = nullptr;      // layer_count
+    Tensor* tensors_ = nullptr;       // layer_count + 1
+    Step* steps_ = nullptr;           // layer_count
+    Constants* constants_ = nullptr;  // layer_count
     float* logits_ = nullptr;
-    std::int8_t* scratch_ = nullptr;     // of the depthwise kernels
-    std::int8_t input_table_[256] = {};  // pixel -> quantized input
+    std::int8_t* scratch_ = nullptr;      // of the depthwise kernels
+    std::uint8_t input_table_[256] = {};  // pixel -> quantized input, as it is stored
+    bool table_flips_ = false;            // the table is p -> p ^ the input's lift
 };
 
 // exp(x) for x <= 0, relative error below 1e-15, the same bits on every platform (std::exp is not).

@@ -398,7 +398,7 @@ def test_an_unsigned_image_is_exact() -> None:
     mien.check_network(net)
     assert (
         mien.largest_sums(layer, True)[0]
-        == int(np.abs(layer.weights[0].astype(int)).sum()) * 255 + 900
+        == int(np.abs(layer.weights[0].astype(int)).sum()) * 256 + 900
     )
 
 

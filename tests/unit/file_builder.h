@@ -89,6 +89,8 @@ struct NetworkBuilder {
     };
     std::uint32_t height = 8, width = 8, channels = 1, classes = 2, softmax = 1;
     std::uint32_t task = 0, input_multiple = 0;
+    bool input_unsigned = false;
+    ByteVector face;  // section FACE; none when empty
     float scale = 1.0f / 127.5f, offset = -1, quant = 1.0f / 127, margin_x = 0, margin_y = 0;
     std::vector<Layer> layers;
     std::vector<std::int8_t> weights;
@@ -123,7 +125,9 @@ struct NetworkBuilder {
             .put(margin_y)
             .put(classes)
             .put(softmax)
-            .put(task)
+            .put(static_cast<std::uint8_t>(task))
+            .put(std::uint8_t{input_unsigned})
+            .put(std::uint16_t{0})
             .put(input_multiple);
         for (const Layer& l : layers) {
             layr.put(l.op)
@@ -156,15 +160,12 @@ struct NetworkBuilder {
         for (const auto s : scales) scal.put(s);
         name.text("layer");
         for (std::uint32_t i = 0; i < classes; ++i) labl.text("class" + std::to_string(i));
-        return make_container("NETW", {{"INPT", inpt.data},
-                                       {"LAYR", layr.data},
-                                       {"WGHT", wght.data},
-                                       {"BIAS", bias.data},
-                                       {"SCAL", scal.data},
-                                       {"NAME", name.data},
-                                       {"LABL", labl.data},
-                                       {"META", {'{', '}'}},
-                                       {"TEST", tests}});
+        std::vector<std::pair<std::string, ByteVector>> sections = {
+            {"INPT", inpt.data}, {"LAYR", layr.data},  {"WGHT", wght.data},
+            {"BIAS", bias.data}, {"SCAL", scal.data},  {"NAME", name.data},
+            {"LABL", labl.data}, {"META", {'{', '}'}}, {"TEST", tests}};
+        if (!face.empty()) sections.emplace_back("FACE", face);
+        return make_container("NETW", sections);
     }
 
     // Two maps, at strides 2 and 4, of an RGB input whose sides are multiples of 4: a stem, a
@@ -210,6 +211,24 @@ struct NetworkBuilder {
         coarse.quant = 0;
         b.layers.push_back(coarse);
         b.weigh(2 * 9 * 5, 2, random, 0.01f);
+        return b;
+    }
+
+    // The same of unsigned bytes, with the coarse tensor added to the fine one for a third map.
+    static NetworkBuilder of_unsigned_maps(std::uint32_t seed) {
+        NetworkBuilder b = of_maps(seed);
+        Random random(seed + 1);
+        b.input_unsigned = true;
+        b.scale = b.quant = 1;
+        b.offset = 0;
+        Layer up{.op = 9, .input = 3, .out_h = 4, .out_w = 6, .out_c = 5};
+        b.layers.push_back(up);
+        Layer sum{.op = 5, .input = 1, .input2 = 5, .out_h = 4, .out_w = 6, .out_c = 5};
+        b.layers.push_back(sum);
+        Layer map{.op = 1, .output = 1, .input = 6, .out_h = 4, .out_w = 6, .out_c = 3};
+        map.quant = 0;
+        b.layers.push_back(map);
+        b.weigh(3 * 5, 3, random, 0.01f);
         return b;
     }
 

@@ -71,6 +71,7 @@ struct Pair {
 struct ConvShape {
     int input_channels, kernel_h, kernel_w, stride_y, stride_x, output_w, output_h, output_channels;
     bool nonnegative, relu;
+    bool is_unsigned = false;  // bytes 0..255, stored as Network stores an image
 };
 
 // Packs canonical weights as Network does; kept apart from it on purpose.
@@ -103,11 +104,20 @@ void check_conv(const Kernels& kernels, const ConvShape& s, Random& random) {
               constants = round_up(padded, layout.out_block);
     const std::ptrdiff_t input_row = std::ptrdiff_t{input_w} * s.input_channels;
     GuardedBuffer input(static_cast<std::size_t>(input_row * input_h) + read_slack);
-    fill(input.bytes(), input.size(), random, s.nonnegative);
+    fill(input.bytes(), input.size(), random, s.nonnegative && !s.is_unsigned);
+    const auto value = [&](std::ptrdiff_t at) {
+        return s.is_unsigned ? int{input.data()[at]} : int{input.bytes()[at]};
+    };
+    for (std::size_t i = 0; s.is_unsigned && i < input.size(); i += 3)
+        input.data()[i] = random.between(0, 1) == 1 ? 255 : 128;
     std::vector<std::int8_t> w(
         static_cast<std::size_t>(s.output_channels * s.kernel_h * s.kernel_w * s.input_channels));
     fill(w.data(), w.size(), random, false);
-    const std::uint8_t lift = s.nonnegative ? std::uint8_t{0} : kernels.net.lift;
+    const bool keeps_unsigned = s.is_unsigned && kernels.net.lift != 0;
+    const std::uint8_t lift = keeps_unsigned  ? std::uint8_t{0}
+                              : s.is_unsigned ? std::uint8_t{0x80}
+                              : s.nonnegative ? std::uint8_t{0}
+                                              : kernels.net.lift;
     const std::uint8_t output_lift = s.relu ? std::uint8_t{0} : kernels.net.lift;
     flip(input, lift);
     const ByteVector packed_bytes = pack(w, s, layout, run);
@@ -121,10 +131,10 @@ void check_conv(const Kernels& kernels, const ConvShape& s, Random& random) {
             random_scale(random, s.kernel_h * s.kernel_w * s.input_channels);
     }
     std::vector<std::int32_t> lifted = bias;
-    for (int n = 0; n < s.output_channels && !s.nonnegative; ++n)
+    for (int n = 0; n < s.output_channels; ++n)
         for (int k = 0; k < s.kernel_h * s.kernel_w * s.input_channels; ++k)
             lifted[static_cast<std::size_t>(n)] -=
-                lift *
+                (s.is_unsigned ? -lift : lift) *
                 w[static_cast<std::size_t>(n * s.kernel_h * s.kernel_w * s.input_channels + k)];
     const std::ptrdiff_t output_row = std::ptrdiff_t{s.output_w} * padded;
     GuardedBuffer output(static_cast<std::size_t>(output_row * s.output_h));
@@ -133,7 +143,7 @@ void check_conv(const Kernels& kernels, const ConvShape& s, Random& random) {
     kernels.net.conv({input.bytes(), input_row, s.input_channels, s.kernel_h, run, s.stride_y,
                       s.stride_x, s.output_h, s.output_w, padded, packed.data(), lifted.data(),
                       scale.data(), output.bytes(), output_row, padded, low,
-                      s.nonnegative || lift != 0, output_lift});
+                      s.is_unsigned ? keeps_unsigned : s.nonnegative || lift != 0, output_lift});
     flip(input, lift);
     flip(output, output_lift);
     int wrong = 0;
@@ -143,8 +153,8 @@ void check_conv(const Kernels& kernels, const ConvShape& s, Random& random) {
                 std::int64_t acc = bias[static_cast<std::size_t>(n)];
                 for (int ky = 0; n < s.output_channels && ky < s.kernel_h; ++ky)
                     for (int k = 0; k < s.kernel_w * s.input_channels; ++k)
-                        acc += input.bytes()[(y * s.stride_y + ky) * input_row +
-                                             x * s.stride_x * s.input_channels + k] *
+                        acc += value((y * s.stride_y + ky) * input_row +
+                                     x * s.stride_x * s.input_channels + k) *
                                w[static_cast<std::size_t>(
                                    (n * s.kernel_h + ky) * s.kernel_w * s.input_channels + k)];
                 wrong += output.bytes()[y * output_row + x * padded + n] !=
@@ -173,6 +183,14 @@ TEST_CASE("convolutions equal the reference on every instruction set") {
         check_conv(kernels, {128, 1, 1, 1, 1, 4, 4, 128, false, false}, random);
         check_conv(kernels, {128, 7, 7, 1, 1, 1, 1, 16, false, false}, random);
         check_conv(kernels, {3, 7, 7, 2, 2, 13, 5, 16, true, true}, random);
+        for (const int channels : {1, 3})
+            for (const int stride : {1, 2})
+                for (const int output_w : {1, 5, 8, 13, 24})
+                    for (const int output_channels : {5, 16, 40})
+                        check_conv(kernels,
+                                   {channels, 3, 3, stride, stride, output_w, 3, output_channels,
+                                    false, random.between(0, 1) == 1, true},
+                                   random);
         // Neither kernels nor strides need to be square.
         for (const int input_channels : {1, 3, 16})
             for (const int output_w : {1, 5, 12})

@@ -58,8 +58,9 @@ public:
         for (Eigen::Index i = 0; i < input.size(); ++i) {
             const float x =
                 static_cast<float>(pixels[i]) * access_.input_scale() + access_.input_offset();
-            input.data()[i] =
-                std::clamp(std::nearbyint(x / access_.input_quant()), -127.0f, 127.0f);
+            const float step = std::nearbyint(x / access_.input_quant());
+            input.data()[i] = access_.input_unsigned() ? std::clamp(step, 0.0f, 255.0f)
+                                                       : std::clamp(step, -127.0f, 127.0f);
         }
         maps_ = {input};
         quants_ = {access_.input_quant()};
@@ -161,6 +162,11 @@ private:
                                quants_[static_cast<std::size_t>(l.input2)]);
                 break;
             case LayerOp::relu: out = in.cwiseMax(0.0f); break;
+            case LayerOp::upsample2:
+                out = Map(l.out_h * l.out_w, l.out_c);
+                for (int i = 0; i < l.out_h * l.out_w; ++i)
+                    out.row(i) = in.row(i / l.out_w / 2 * shape.width + i % l.out_w / 2);
+                break;
             case LayerOp::global_avg_pool:
                 out = Map(in.colwise().mean()) *
                       (access_.scale(l, 0) * out_quant * static_cast<float>(in.rows()) / in_quant);
@@ -168,12 +174,15 @@ private:
         }
         if (l.activation == Activation::relu) out = out.cwiseMax(0.0f);
         if (l.output == LayerOutput::floats) {
-            for (int n = 0; n < l.out_c; ++n) {
+            const float* got = network.result(index).values;
+            for (Eigen::Index i = 0; i < out.size(); ++i) {
                 const double error =
-                    std::abs(network.logits()[n] - out(0, n)) / (1e-3 + std::abs(out(0, n)));
+                    std::abs(got[i] - out.data()[i]) / (1e-3 + std::abs(out.data()[i]));
                 // Within a thousandth: scaled so that this is the half that int8 outputs may be off.
                 worst_ = std::max(worst_, error * 500);
             }
+            maps_.emplace_back();
+            quants_.push_back(0);
             return;
         }
         const Map got = to_map(network.output(index));
@@ -206,8 +215,11 @@ void check_model(const ByteVector& file, const std::string& name) {
             CHECK_MESSAGE(opinion.worst() <= 0.502, name, " ", isa_name(isa), " is off by ",
                           opinion.worst(), " steps");
             all.insert(all.end(), scores.begin(), scores.end());
-            all.insert(all.end(), placed.network.logits(),
-                       placed.network.logits() + model.class_count());
+            for (int i = 0; i < model.layer_count(); ++i) {
+                const Network::Result result = placed.network.result(i);
+                if (result.values != nullptr)
+                    all.insert(all.end(), result.values, result.values + result.shape.elements());
+            }
         }
         if (first.empty()) first = all;
         CHECK_MESSAGE(first == all, name, " ", isa_name(isa));
@@ -274,39 +286,89 @@ struct TensorCopies {
 }  // namespace
 
 TEST_CASE("a network of maps gives them at every size of its input, on every instruction set") {
-    const ByteVector file = NetworkBuilder::of_maps(7).build();
-    Model model;
-    REQUIRE(Model::open(file, model) == Status::ok);
-    CHECK(model.task() == Task::maps);
-    CHECK(model.class_count() == 0);
-    const ModelAccess access{model};
-    for (const InputSize refused : {InputSize{10, 8}, {0, 8}, {-4, 4}, {1 << 20, 4}})
-        CHECK(!access.accepts(refused));
-    for (const InputSize size : {InputSize{}, {4, 4}, {20, 36}, {44, 4}}) {
-        REQUIRE(access.accepts(size));
-        const Shapes shapes(model, size);
-        const ByteVector image = test_picture(3, shapes.of[0].elements());
-        std::vector<float> first;
-        for (const Isa isa : isas()) {
-            PlacedNetwork placed(model, isa, size);
-            CHECK(placed.network.input_shape() == shapes.of[0]);
-            TensorCopies copies;
-            const Network::Observer observer = {TensorCopies::after_layer, &copies};
-            placed.network.run(image.data(), nullptr, &observer);
-            std::vector<float> all;
-            for (const int layer : {1, 3}) {
-                const LayerView l = access.layer(layer);
-                const Network::Result result = placed.network.result(layer);
-                REQUIRE(result.shape == shapes.of[layer + 1]);
-                const std::vector<float> got(result.values,
-                                             result.values + result.shape.elements());
-                CHECK(got == plain_map(access, l, shapes.of[l.input],
-                                       copies.values[static_cast<std::size_t>(l.input)]));
-                all.insert(all.end(), got.begin(), got.end());
+    for (const bool is_unsigned : {false, true}) {
+        const ByteVector file = is_unsigned ? NetworkBuilder::of_unsigned_maps(7).build()
+                                            : NetworkBuilder::of_maps(7).build();
+        Model model;
+        REQUIRE(Model::open(file, model) == Status::ok);
+        CHECK(model.task() == Task::maps);
+        CHECK(model.class_count() == 0);
+        const ModelAccess access{model};
+        for (const InputSize refused : {InputSize{10, 8}, {0, 8}, {-4, 4}, {1 << 20, 4}})
+            CHECK(!access.accepts(refused));
+        for (const InputSize size : {InputSize{12, 8}, {4, 4}, {20, 36}, {44, 4}}) {
+            REQUIRE(access.accepts(size));
+            const Shapes shapes(model, size);
+            const ByteVector image = test_picture(3, shapes.of[0].elements());
+            std::vector<float> first;
+            for (const Isa isa : isas()) {
+                PlacedNetwork placed(model, isa, size);
+                CHECK(placed.network.input_shape() == shapes.of[0]);
+                TensorCopies copies;
+                const Network::Observer observer = {TensorCopies::after_layer, &copies};
+                placed.network.run(image.data(), nullptr, &observer);
+                std::vector<float> all;
+                for (int layer = 0; layer < model.layer_count(); ++layer) {
+                    const LayerView l = access.layer(layer);
+                    const Network::Result result = placed.network.result(layer);
+                    CHECK((result.values != nullptr) == (l.output == LayerOutput::floats));
+                    if (result.values == nullptr) continue;
+                    REQUIRE(result.shape == shapes.of[layer + 1]);
+                    const std::vector<float> got(result.values,
+                                                 result.values + result.shape.elements());
+                    CHECK(got == plain_map(access, l, shapes.of[l.input],
+                                           copies.values[static_cast<std::size_t>(l.input)]));
+                    all.insert(all.end(), got.begin(), got.end());
+                }
+                if (first.empty()) first = all;
+                CHECK_MESSAGE(first == all, isa_name(isa));
             }
-            CHECK(placed.network.result(0).values == nullptr);
-            if (first.empty()) first = all;
-            CHECK_MESSAGE(first == all, isa_name(isa));
+        }
+    }
+}
+
+TEST_CASE("a network that was resized computes what one placed at that size does") {
+    for (const char* name : {"maps", "detector"}) {
+        const ByteVector file = std::string_view(name) == "maps"
+                                    ? NetworkBuilder::of_unsigned_maps(7).build()
+                                    : read_file(weights_path("detector.mien"));
+        Model model;
+        REQUIRE(Model::open(file, model) == Status::ok);
+        const int step = model.input_multiple();
+        for (const Isa isa : isas()) {
+            PlacedNetwork large(model, isa, {5 * step, 4 * step});
+            for (const auto& [w, h] : {std::pair{5, 1}, {1, 1}, {2, 4}, {5, 4}, {3, 2}}) {
+                const InputSize size = {w * step, h * step};
+                PlacedNetwork own(model, isa, size);
+                const Shapes shapes(model, size);
+                // All of the image, or a part of it beside zeros.
+                for (const int cut : {0, 3}) {
+                    ByteVector image = test_picture(3, shapes.of[0].elements());
+                    const int width = size.width - cut, height = size.height - cut;
+                    large.network.resize(size);
+                    REQUIRE(large.network.input_shape() == shapes.of[0]);
+                    const Network::InputRoom room = large.network.input_room();
+                    for (int y = 0; y < size.height; ++y)
+                        for (int x = 0; x < size.width; ++x)
+                            for (int c = 0; c < 3; ++c) {
+                                std::uint8_t& p =
+                                    image[static_cast<std::size_t>((y * size.width + x) * 3 + c)];
+                                room.data[y * room.stride + x * 3 + c] = p;
+                                if (x >= width || y >= height) p = 0;
+                            }
+                    own.network.run(image.data(), nullptr);
+                    large.network.run_in_place(width, height, nullptr);
+                    bool same = true;
+                    for (int i = 0; i < model.layer_count(); ++i) {
+                        const Network::Result a = own.network.result(i),
+                                              b = large.network.result(i);
+                        same = same && a.shape == b.shape &&
+                               std::equal(a.values, a.values + a.shape.elements(), b.values);
+                    }
+                    CHECK_MESSAGE(same, name, " ", isa_name(isa), " ", size.width, " x ",
+                                  size.height);
+                }
+            }
         }
     }
 }
@@ -337,6 +399,22 @@ TEST_CASE("a network of maps is refused as a head, and when its file contradicts
     }));
     CHECK(refused([](NetworkBuilder& b) { b.layers[1].activation = 1; }));
     CHECK(refused([](NetworkBuilder& b) { b.layers[1].quant = 1; }));
+    const auto unsigned_refused = [](auto&& spoil) {
+        NetworkBuilder b = NetworkBuilder::of_unsigned_maps(7);
+        spoil(b);
+        const ByteVector bytes = b.build();
+        Model bad;
+        return Model::open(bytes, bad) == Status::bad_file;
+    };
+    CHECK(unsigned_refused([](NetworkBuilder& b) { b.layers[4].out_h = 2; }));
+    CHECK(unsigned_refused([](NetworkBuilder& b) { b.layers[4].stride_x = 2; }));
+    CHECK(unsigned_refused([](NetworkBuilder& b) { b.layers[4].activation = 1; }));
+    CHECK(unsigned_refused([](NetworkBuilder& b) { b.layers[0].output = 1; }));  // of the image
+    CHECK(unsigned_refused([](NetworkBuilder& b) {
+        b.layers[2] = {.op = 3, .kernel_h = 4, .kernel_w = 4, .stride_y = 4, .stride_x = 4};
+        b.layers[2].out_h = 2;
+        b.layers[2].out_w = b.layers[2].out_c = 3;  // a pool of the image
+    }));
 }
 
 TEST_CASE("shipped networks agree with Eigen and reproduce their test vectors") {

@@ -271,7 +271,7 @@ def largest_sums(layer: Layer, unsigned_input: bool = False) -> np.ndarray:
     """For each output channel, what |sum| can never exceed; int64."""
     axes = (0, 1) if layer.op == DEPTHWISE else (1, 2, 3)
     magnitude = np.abs(layer.weights.astype(np.int64)).sum(axis=axes)
-    total = magnitude * (255 if unsigned_input else 127) + np.abs(layer.bias.astype(np.int64))
+    total = magnitude * (256 if unsigned_input else 127) + np.abs(layer.bias.astype(np.int64))
     return total * (layer.size[0] * layer.size[1] if layer.op == CONV_GAP else 1)
 
 
@@ -389,8 +389,8 @@ def _output_problem(net: Network, i: int, layer: Layer) -> str:
     last, inputs = i == len(net.layers) - 1, [layer.input] + [layer.input2] * (layer.input2 is not None)
     if any(t > 0 and net.layers[t - 1].logits for t in inputs):
         return "reads a result"
-    if net.unsigned_input and 0 in inputs and layer.op != CONV:
-        return "reads the image's unsigned bytes, which only conv can"
+    if net.unsigned_input and 0 in inputs and (layer.op != CONV or layer.logits):
+        return "reads the image's unsigned bytes, which only conv with bytes as output can"
     if net.maps:
         if layer.op in (CONV_GAP, GLOBAL_AVG_POOL) or layer.logits and layer.op not in (CONV, DEPTHWISE):
             return "an op that a network of maps has not"

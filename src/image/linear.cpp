@@ -8,86 +8,10 @@
 #include <cmath>
 #include <cstring>
 
-#include "image/gray.h"
-#include "image/yuv.h"
+#include "image/readers.h"
 
 namespace mien {
 namespace {
-
-// ---- readers: pixel x of row y of the part, as `channels` bytes
-
-struct GrayReader {
-    static constexpr int channels = 1;
-    const std::uint8_t* data;
-    std::ptrdiff_t stride;
-
-    struct Row {
-        const std::uint8_t* pixels;
-        void read(int x, std::uint8_t* out) const noexcept { *out = pixels[x]; }
-    };
-    [[nodiscard]] Row row(int y) const noexcept { return {data + y * stride}; }
-};
-
-template <int pixel_bytes>
-struct PackedReader {
-    static constexpr int channels = 3;
-    const std::uint8_t* data;
-    std::ptrdiff_t stride;
-    ChannelOrder order;
-
-    struct Row {
-        const std::uint8_t* pixels;
-        ChannelOrder order;
-        void read(int x, std::uint8_t* out) const noexcept {
-            const std::uint8_t* const p = pixels + std::ptrdiff_t{x} * pixel_bytes;
-            out[0] = p[order.red];
-            out[1] = p[order.green];
-            out[2] = p[order.blue];
-        }
-    };
-    [[nodiscard]] Row row(int y) const noexcept { return {data + y * stride, order}; }
-};
-
-// YUYV and UYVY: two pixels in four bytes. A part may start at an odd column, so columns are those
-// of the frame.
-template <int luma, int chroma>
-struct Yuv422Reader {
-    static constexpr int channels = 3;
-    const std::uint8_t* data;  // of the frame's first column
-    std::ptrdiff_t stride;
-    int first;  // column of the part
-
-    struct Row {
-        const std::uint8_t* pixels;
-        int first;
-        void read(int x, std::uint8_t* out) const noexcept {
-            const std::ptrdiff_t column = first + x;
-            const std::uint8_t* const uv = pixels + column / 2 * 4 + chroma;
-            yuv_to_rgb(pixels[2 * column + luma], uv[0], uv[2], out);
-        }
-    };
-    [[nodiscard]] Row row(int y) const noexcept { return {data + y * stride, first}; }
-};
-
-struct Nv12Reader {
-    static constexpr int channels = 3;
-    const std::uint8_t *luma, *chroma;  // of the frame
-    std::ptrdiff_t stride;
-    int first, top;  // column and row of the part
-
-    struct Row {
-        const std::uint8_t *luma, *chroma;
-        int first;
-        void read(int x, std::uint8_t* out) const noexcept {
-            const std::ptrdiff_t column = first + x;
-            const std::uint8_t* const uv = chroma + column / 2 * 2;
-            yuv_to_rgb(luma[column], uv[0], uv[1], out);
-        }
-    };
-    [[nodiscard]] Row row(int y) const noexcept {
-        return {luma + (top + y) * stride, chroma + (top + y) / 2 * stride, first};
-    }
-};
 
 // ---- coordinates
 
@@ -141,18 +65,21 @@ void make_taps(int width, int source_width, int channels, const LinearScratch& s
 // ---- the resize
 
 template <class Reader>
-void copy(const Reader& reader, int width, int height, std::uint8_t* out) noexcept {
-    for (int y = 0; y < height; ++y) {
+void copy(const Reader& reader, int width, int height, std::uint8_t* out,
+          std::ptrdiff_t row_bytes) noexcept {
+    for (int y = 0; y < height; ++y, out += row_bytes) {
         const auto row = reader.row(y);
-        for (int x = 0; x < width; ++x, out += Reader::channels) row.read(x, out);
+        for (int x = 0; x < width; ++x) row.read(x, out + std::ptrdiff_t{x} * Reader::channels);
     }
 }
 
 // Where both sides are halved, OpenCV takes the mean of four.
 template <class Reader>
-void halve(const Reader& reader, int width, int height, std::uint8_t* out) noexcept {
-    for (int y = 0; y < height; ++y) {
+void halve(const Reader& reader, int width, int height, std::uint8_t* first,
+           std::ptrdiff_t row_bytes) noexcept {
+    for (int y = 0; y < height; ++y, first += row_bytes) {
         const auto top = reader.row(2 * y), bottom = reader.row(2 * y + 1);
+        std::uint8_t* out = first;
         for (int x = 0; x < width; ++x, out += Reader::channels) {
             std::uint8_t four[4][Reader::channels];
             top.read(2 * x, four[0]);
@@ -191,10 +118,12 @@ void gather(const GrayReader::Row& row, int, int width, int right_step, const st
 
 template <class Reader>
 void resize(const Reader& reader, int source_width, int source_height, int width, int height,
-            const ImageKernels& kernels, const LinearScratch& scratch, std::uint8_t* out) noexcept {
-    if (source_width == width && source_height == height) return copy(reader, width, height, out);
+            const ImageKernels& kernels, const LinearScratch& scratch, std::uint8_t* out,
+            std::ptrdiff_t row_bytes) noexcept {
+    if (source_width == width && source_height == height)
+        return copy(reader, width, height, out, row_bytes);
     if (source_width == 2 * width && source_height == 2 * height)
-        return halve(reader, width, height, out);
+        return halve(reader, width, height, out, row_bytes);
     make_taps(width, source_width, Reader::channels, scratch);
     const double scale = inverse_scale(height, source_height);
     const int right_step = source_width > 1 ? 1 : 0, values = width * Reader::channels;
@@ -209,7 +138,7 @@ void resize(const Reader& reader, int source_width, int source_height, int width
         kernels.linear_columns(scratch.pairs, scratch.weights, values, scratch.rows[slot]);
         return scratch.rows[slot];
     };
-    for (int y = 0; y < height; ++y, out += values) {
+    for (int y = 0; y < height; ++y, out += row_bytes) {
         const Position at = linear_position(y, scale);
         // Unlike columns, border rows keep their two weights; only the row numbers are clamped.
         const std::int16_t* const top = columns_of(std::clamp(at.index, 0, source_height - 1));
@@ -232,29 +161,12 @@ void LinearScratch::place(Arena& arena, int width, int channels) noexcept {
 }
 
 void resize_linear(const Frame& frame, const Rect& part, int channels, int width, int height,
-                   const ImageKernels& kernels, const LinearScratch& scratch,
-                   std::uint8_t* out) noexcept {
-    const auto run = [&](const auto& reader) {
-        resize(reader, part.width, part.height, width, height, kernels, scratch, out);
-    };
-    const std::ptrdiff_t stride = frame.stride_bytes;
-    const std::uint8_t* const row = frame.data + part.y * stride;
-    const std::uint8_t* const first = row + std::ptrdiff_t{part.x} * bytes_per_pixel(frame.format);
-    const ChannelOrder order = channel_order(frame.format);
-    switch (frame.format) {
-        case PixelFormat::gray8:
-            if (channels == 1) return run(GrayReader{first, stride});
-            return run(PackedReader<1>{first, stride, order});
-        case PixelFormat::rgb24:
-        case PixelFormat::bgr24: return run(PackedReader<3>{first, stride, order});
-        case PixelFormat::rgba32:
-        case PixelFormat::bgra32: return run(PackedReader<4>{first, stride, order});
-        case PixelFormat::yuyv: return run(Yuv422Reader<0, 1>{row, stride, part.x});
-        case PixelFormat::uyvy: return run(Yuv422Reader<1, 0>{row, stride, part.x});
-        case PixelFormat::nv12:
-            return run(
-                Nv12Reader{frame.data, frame.data + frame.height * stride, stride, part.x, part.y});
-    }
+                   const ImageKernels& kernels, const LinearScratch& scratch, std::uint8_t* out,
+                   std::ptrdiff_t row_bytes) noexcept {
+    if (row_bytes == 0) row_bytes = std::ptrdiff_t{width} * channels;
+    with_reader(frame, part, channels, [&](const auto& reader) {
+        resize(reader, part.width, part.height, width, height, kernels, scratch, out, row_bytes);
+    });
 }
 
 }  // namespace mien

@@ -25,10 +25,10 @@ struct LinearScratch {
 };
 
 // `part` lies inside of the frame and is not empty. `channels` is 1 (the frame is gray8) or 3: R,
-// G, B of a frame of any format, gray giving R = G = B and YUV what COLOR_YUV2RGB_* gives. `out` is
-// packed.
+// G, B of a frame of any format, gray giving R = G = B and YUV what COLOR_YUV2RGB_* gives. Rows of
+// `out` are `row_bytes` apart, or packed if that is 0.
 void resize_linear(const Frame& frame, const Rect& part, int channels, int width, int height,
-                   const ImageKernels& kernels, const LinearScratch& scratch,
-                   std::uint8_t* out) noexcept;
+                   const ImageKernels& kernels, const LinearScratch& scratch, std::uint8_t* out,
+                   std::ptrdiff_t row_bytes = 0) noexcept;
 
 }  // namespace mien

@@ -17,7 +17,7 @@ MAY_INCLUDE = {
     "base": set(),
     "kernels": {"base"},
     "image": {"base", "kernels"},
-    "detect": {"base", "kernels", "image"},
+    "detect": {"base", "kernels", "image", "nn"},
     "nn": {"base", "kernels"},
     "pipeline": {"base", "kernels", "image", "detect", "nn"},
     "track": {"base", "kernels", "image"},

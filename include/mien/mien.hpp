@@ -225,10 +225,11 @@ inline constexpr Head named_heads[] = {Head::emotion, Head::gender};
 // The enumerator's own name: "emotion", "gender"; "" for a head without one.
 [[nodiscard]] MIEN_CPP_API const char* head_name(Head head) noexcept;
 
-// What an engine works with: views that outlive it. Any may be null. Without a detector only
-// classify() works; a head without network gives no reading.
+// What an engine works with: views that outlive it. Any may be null, and one of the detectors must
+// be. Without both only classify() works; a head without network gives no reading.
 struct Weights {
     const Cascade* cascade = nullptr;    // the Haar detector
+    const Model* detector = nullptr;     // the other detector, a network that finds_faces()
     const Model* heads[max_heads] = {};  // by Head; task() is Task::classify
     // One more than the last head with a network.
     [[nodiscard]] int head_count() const noexcept {
@@ -241,13 +242,16 @@ struct Weights {
     }
 };
 
-// Options of detectMultiScale, with its meaning. Defaults are those of the face_classification
-// demos.
+// Options of a search. For Haar they are those of detectMultiScale, with its meaning; defaults are
+// those of the face_classification demos.
 struct DetectorOptions {
-    double scale_factor = 1.3;  // > 1; step from one window size to the next
-    int min_neighbors = 5;      // 0: raw candidates, ungrouped
-    int min_size = 0;           // smallest face, pixels of the frame; 0: the cascade's window
-    int max_size = 0;           // largest face; 0: the frame
+    double scale_factor = 1.3;  // Haar: > 1; step from one window size to the next
+    int min_neighbors = 5;      // Haar; 0: raw candidates, ungrouped
+    // Smallest face, pixels of the frame; 0: the cascade's window, or no limit. Of the network's
+    // boxes the longer side counts.
+    int min_size = 0;
+    int max_size = 0;     // largest face; 0: the frame
+    float min_score = 0;  // network: 0 to 1; 0: the default in its file
 };
 
 inline constexpr int max_frame_side = 1 << 15;
@@ -270,8 +274,12 @@ struct Config {
     int max_height = 480;
     // > 0: a wider frame is shrunk to this width for detection only; crops keep full size.
     int detect_width = 0;
-    int max_faces = 256;         // further faces are dropped and counted in Engine::faces_dropped()
-    int max_candidates = 16384;  // room for candidate windows of one frame
+    // Network, > 0: a frame whose longer side is shorter is enlarged to that side for detection, at
+    // most twice and not beyond detect_width. Finds smaller faces; 640 is good for photos.
+    int enlarge_to = 0;
+    int max_faces = 256;  // further faces are dropped and counted in Engine::faces_dropped()
+    int max_candidates =
+        16384;  // room for candidates of one frame: windows, or cells of the network
     Isa isa = Isa::best;
     bool class_maps = false;  // fill Reading::map
     // None: everything runs on the calling thread. Results do not depend on it.
@@ -298,14 +306,19 @@ struct Face {
         const auto h = static_cast<std::size_t>(head);
         return h < readings.size() ? readings[h] : Reading{};
     }
+    float score = 0;  // network: 0 to 1
+    // Network: the person's right eye, left eye, tip of the nose, right and left corner of the
+    // mouth, in pixels of the frame, perhaps outside of it. Else empty. Valid like readings.
+    std::span<const Point> landmarks;
 };
 
-// What the Haar detector did in the last call.
+// What the detector did in the last call.
 struct DetectorStats {
-    int levels = 0;            // of the pyramid
-    std::int64_t windows = 0;  // positions, all levels
-    int candidates = 0;        // windows that passed every stage
-    // Beyond Config::max_candidates: boxes may then differ from OpenCV's.
+    int levels = 0;            // Haar: of the pyramid
+    std::int64_t windows = 0;  // Haar: positions, all levels
+    int candidates = 0;        // windows that passed every stage, or cells that reached min_score
+    // Beyond Config::max_candidates: Haar's boxes may then differ from OpenCV's; the network leaves
+    // out those of the lowest scores.
     int candidates_dropped = 0;
 };
 
@@ -335,11 +348,14 @@ public:
     [[nodiscard]] static std::size_t required_bytes(const Config& config,
                                                     const Weights& weights) noexcept;
     // Builds the engine inside `memory` (any alignment). The memory and the views of `weights` must
-    // outlive it. wrong_kind: a head whose task() is not Task::classify.
+    // outlive it. wrong_kind: a head whose task() is not Task::classify, or a detector that does not
+    // find faces.
     static Status create(const Config& config, const Weights& weights, std::span<std::byte> memory,
                          Engine& out) noexcept;
 
-    // Faces of the frame in a fixed order (that of OpenCV's single-threaded detectMultiScale).
+    // Faces of the frame in a fixed order: Haar's is that of OpenCV's single-threaded
+    // detectMultiScale, the network's is the score, best first. Where there are landmarks, a head
+    // sees the face turned upright (docs/DETECTOR.md, "The crop").
     Status process(const Frame& frame, std::span<const Face>& faces) noexcept;
     // Boxes only, no networks, with the options of create().
     Status detect(const Frame& frame, std::span<const Face>& faces) noexcept;

@@ -1,14 +1,25 @@
 // SPDX-License-Identifier: MIT
-// What every detector answers with.
+// What the detectors answer with.
 #pragma once
+
+#include <span>
 
 #include "mien/mien.hpp"
 
 namespace mien {
 
+// Haar.
 struct Detection {
     Rect box;
-    int neighbors;  // Haar: merged windows
+    int neighbors;  // merged windows
+};
+
+// Either detector; what one has not is 0 or empty.
+struct FoundFace {
+    Rect box;  // not empty
+    int neighbors;
+    float score;
+    std::span<const Point> landmarks;
 };
 
 }  // namespace mien

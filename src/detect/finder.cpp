@@ -12,10 +12,39 @@ struct SearchSize {
     int width, height;
     bool shrunk;
 };
-SearchSize search_size(const Rect& area, int detect_width) noexcept {
-    if (detect_width <= 0 || area.width <= detect_width) return {area.width, area.height, false};
-    const double scaled = static_cast<double>(area.height) * detect_width / area.width;
+SearchSize search_size(int width, int height, int detect_width) noexcept {
+    if (detect_width <= 0 || width <= detect_width) return {width, height, false};
+    const double scaled = static_cast<double>(height) * detect_width / width;
     return {detect_width, std::max(static_cast<int>(std::lrint(scaled)), 1), true};
+}
+
+// enlarge_to means: enlarge what is smaller until its longer side has that length, at most twice,
+// and never beyond detect_width.
+FaceNet::Size net_size(int width, int height, int detect_width, int enlarge_to) noexcept {
+    const SearchSize size = search_size(width, height, detect_width);
+    const int longer = std::max(width, height), target = std::min(enlarge_to, 2 * longer);
+    if (size.shrunk || target <= longer) return {size.width, size.height};
+    const auto enlarged = [&](int side) {
+        return static_cast<int>(std::floor(static_cast<double>(side) * target / longer + 0.5));
+    };
+    const FaceNet::Size larger = {enlarged(width), enlarged(height)};
+    return detect_width > 0 && larger.width > detect_width ? FaceNet::Size{width, height} : larger;
+}
+
+// Beyond this shorter side, a quarter of the image is searched as well: for faces that fill it.
+constexpr int quarter_beyond = 400;
+int quarter(int side) noexcept { return (side + 2) / 4; }
+
+// Sides of what is searched at most, of any frame that the engine takes. A shrunk area is
+// detect_width wide; a portrait one may then be as high as the limit allows.
+FaceNet::Size largest_size(const Config& config, bool enlarges) noexcept {
+    const bool shrinks = config.detect_width > 0 && config.detect_width < config.max_width;
+    const int width = shrinks ? config.detect_width : config.max_width, height = config.max_height;
+    if (!enlarges) return {width, height};
+    const int longer = config.detect_width > 0 ? std::min(config.enlarge_to, config.detect_width)
+                                               : config.enlarge_to;
+    return {std::max(width, std::min(2 * width, longer)),
+            std::max(height, std::min(2 * height, config.enlarge_to))};
 }
 
 int rescale(int v, int to, int from) noexcept {
@@ -24,48 +53,77 @@ int rescale(int v, int to, int from) noexcept {
 
 }  // namespace
 
+bool Finder::fits(const Config& config, const Weights& weights) noexcept {
+    return weights.detector == nullptr ||
+           FaceNet::fits(*weights.detector, largest_size(config, true));
+}
+
 void Finder::place(Arena& arena, const Config& config, const Weights& weights,
                    const Kernels& kernels) noexcept {
-    if (weights.cascade == nullptr) return;
-    kind_ = Kind::haar;
+    if (weights.cascade == nullptr && weights.detector == nullptr) return;
+    kind_ = weights.detector != nullptr ? Kind::net : Kind::haar;
     kernels_ = &kernels;
     detect_width_ = config.detect_width;
+    enlarge_to_ = config.enlarge_to;
     max_faces_ = config.max_faces;
-    moved_ = arena.take<Detection>(static_cast<std::size_t>(config.max_faces));
-    // A shrunk area is detect_width wide; a portrait one may then be as high as the limit allows.
-    const bool may_shrink = config.detect_width > 0 && config.detect_width < config.max_width;
-    const int width = may_shrink ? config.detect_width : config.max_width;
-    if (may_shrink) {
-        shrink_scratch_.place(arena, width, 1);
-        shrunk_ = arena.take<std::uint8_t>(static_cast<std::size_t>(width) *
-                                           static_cast<std::size_t>(config.max_height));
+    const auto faces = static_cast<std::size_t>(config.max_faces);
+    found_ = arena.take<FoundFace>(faces);
+    if (kind_ == Kind::net) {
+        landmarks_ = arena.take<Point>(faces * FaceNet::landmark_count);
+        net_.place(arena, *weights.detector, largest_size(config, true), config.max_candidates,
+                   kernels);
+        return;
+    }
+    const FaceNet::Size largest = largest_size(config, false);
+    if (largest.width < config.max_width) {
+        shrink_scratch_.place(arena, largest.width, 1);
+        shrunk_ = arena.take<std::uint8_t>(static_cast<std::size_t>(largest.width) *
+                                           static_cast<std::size_t>(largest.height));
     }
     haar_.place(arena, *weights.cascade,
-                {width, config.max_height, config.max_candidates, config.executor, false}, kernels);
+                {largest.width, largest.height, config.max_candidates, config.executor, false},
+                kernels);
 }
 
-std::span<const Detection> Finder::find(const Frame&, GrayView gray, const Rect& area,
-                                        const DetectorOptions& options) noexcept {
-    dropped_ = 0;
-    if (kind_ == Kind::none) return {};
-    return find_haar(gray, area, options);
+DetectorStats Finder::stats() const noexcept {
+    if (kind_ != Kind::net) return haar_.stats();
+    DetectorStats stats;
+    stats.candidates = net_.candidates();
+    stats.candidates_dropped = net_.candidates_dropped();
+    return stats;
 }
 
-std::span<const Detection> Finder::find_haar(GrayView gray, const Rect& area,
-                                             const DetectorOptions& options) noexcept {
-    const SearchSize size = search_size(area, detect_width_);
+Status Finder::find(const Frame& frame, GrayView gray, const Rect& area,
+                    const DetectorOptions& options, std::span<const FoundFace>& found) noexcept {
+    count_ = dropped_ = 0;
+    found = {};
+    if (kind_ == Kind::haar) find_haar(gray, area, options);
+    if (kind_ == Kind::net) {
+        const Status status = find_net(frame, area, options);
+        if (status != Status::ok) return status;
+    }
+    found = {found_, static_cast<std::size_t>(count_)};
+    return Status::ok;
+}
+
+void Finder::add(const FoundFace& face) noexcept {
+    if (count_ == max_faces_)
+        ++dropped_;
+    else
+        found_[count_++] = face;
+}
+
+void Finder::find_haar(GrayView gray, const Rect& area, const DetectorOptions& options) noexcept {
+    const SearchSize size = search_size(area.width, area.height, detect_width_);
     if (size.shrunk) {
         resize_linear({gray.data, area.width, area.height, gray.stride_bytes, PixelFormat::gray8},
                       {0, 0, area.width, area.height}, 1, size.width, size.height, kernels_->image,
                       shrink_scratch_, shrunk_);
         gray = {shrunk_, size.width};
     }
-    const std::span<const Detection> found =
-        haar_.detect(gray.data, gray.stride_bytes, size.width, size.height, options);
-    const auto kept = std::min(found.size(), static_cast<std::size_t>(max_faces_));
-    dropped_ = static_cast<int>(found.size() - kept);
-    for (std::size_t i = 0; i < kept; ++i) {
-        Rect box = found[i].box;
+    for (const Detection& detection :
+         haar_.detect(gray.data, gray.stride_bytes, size.width, size.height, options)) {
+        Rect box = detection.box;
         if (size.shrunk) {
             const int right = rescale(box.x + box.width, area.width, size.width),
                       bottom = rescale(box.y + box.height, area.height, size.height);
@@ -76,9 +134,41 @@ std::span<const Detection> Finder::find_haar(GrayView gray, const Rect& area,
         }
         box.x += area.x;
         box.y += area.y;
-        moved_[i] = {box, found[i].neighbors};
+        add({box, detection.neighbors, 0, {}});
     }
-    return {moved_, kept};
+}
+
+Status Finder::find_net(const Frame& frame, const Rect& area,
+                        const DetectorOptions& options) noexcept {
+    FaceNet::Size sizes[2] = {net_size(area.width, area.height, detect_width_, enlarge_to_), {}};
+    std::size_t count = 1;
+    if (std::min(sizes[0].width, sizes[0].height) > quarter_beyond)
+        sizes[count++] = {quarter(sizes[0].width), quarter(sizes[0].height)};
+    std::span<const FaceNet::Candidate> candidates;
+    const Status status =
+        net_.find(frame, area, std::span(sizes).first(count), options.min_score, candidates);
+    if (status != Status::ok) return status;
+    // Whole pixels inside the area; a box without any is no face of this area.
+    const auto edge = [](float v, int end) {
+        return static_cast<int>(std::clamp(std::floor(v + 0.5f), 0.0f, static_cast<float>(end)));
+    };
+    for (const FaceNet::Candidate& c : candidates) {
+        const int left = edge(c.x, area.width), right = edge(c.x + c.width, area.width),
+                  top = edge(c.y, area.height), bottom = edge(c.y + c.height, area.height);
+        if (right <= left || bottom <= top) continue;
+        const Rect box = {area.x + left, area.y + top, right - left, bottom - top};
+        const int longer = std::max(box.width, box.height);
+        if (longer < options.min_size || (options.max_size > 0 && longer > options.max_size))
+            continue;
+        Point* const points =
+            landmarks_ + std::ptrdiff_t{std::min(count_, max_faces_ - 1)} * FaceNet::landmark_count;
+        if (count_ < max_faces_)
+            for (int k = 0; k < FaceNet::landmark_count; ++k)
+                points[k] = {c.landmarks[k].x + static_cast<float>(area.x),
+                             c.landmarks[k].y + static_cast<float>(area.y)};
+        add({box, 0, c.score, {points, FaceNet::landmark_count}});
+    }
+    return Status::ok;
 }
 
 }  // namespace mien

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The seam between the engine and its detectors. A detector has a room of its own (detect/haar/);
-// this class holds the one that an engine has and knows what it wants of a frame. Another detector
-// adds a member here, a case in place() and find(), and its search for the tracker (track/).
+// The seam between the engine and its detectors. A detector has a room of its own (detect/haar/,
+// detect/net/); this class holds the one that an engine has and knows what it wants of a frame.
+// Another detector adds a member here, a case in place() and find(), and its search for the tracker
+// (track/).
 #pragma once
 
 #include <cstdint>
@@ -10,6 +11,7 @@
 #include "base/arena.h"
 #include "detect/detection.h"
 #include "detect/haar/detector.h"
+#include "detect/net/face_net.h"
 #include "image/gray.h"
 #include "image/linear.h"
 #include "kernels/kernels.h"
@@ -19,7 +21,10 @@ namespace mien {
 
 class Finder {
 public:
-    // Takes its memory from the arena; while the arena only measures, nothing is written.
+    // False when no frame of that size can be searched with these weights.
+    [[nodiscard]] static bool fits(const Config& config, const Weights& weights) noexcept;
+    // Takes its memory from the arena; while the arena only measures, nothing is written. fits()
+    // holds.
     void place(Arena& arena, const Config& config, const Weights& weights,
                const Kernels& kernels) noexcept;
 
@@ -28,32 +33,33 @@ public:
     [[nodiscard]] bool wants_gray() const noexcept { return kind_ == Kind::haar; }
 
     // Faces inside `area` of a valid frame no larger than Config::max_width x max_height; `area` is
-    // not empty and lies inside. `gray` is the gray of that area. Boxes are in pixels of the frame.
-    // Valid until the next call.
-    [[nodiscard]] std::span<const Detection> find(const Frame& frame, GrayView gray,
-                                                  const Rect& area,
-                                                  const DetectorOptions& options) noexcept;
+    // not empty and lies inside. `gray` is the gray of that area, if wanted. Boxes are in pixels of
+    // the frame. Valid until the next call. unsupported: see FaceNet::find().
+    Status find(const Frame& frame, GrayView gray, const Rect& area, const DetectorOptions& options,
+                std::span<const FoundFace>& found) noexcept;
 
     // Faces of the last call beyond Config::max_faces.
     [[nodiscard]] int dropped() const noexcept { return dropped_; }
-    [[nodiscard]] const DetectorStats& stats() const noexcept { return haar_.stats(); }
+    [[nodiscard]] DetectorStats stats() const noexcept;
 
 private:
-    enum class Kind : std::uint8_t { none, haar };
+    enum class Kind : std::uint8_t { none, haar, net };
 
-    std::span<const Detection> find_haar(GrayView gray, const Rect& area,
-                                         const DetectorOptions& options) noexcept;
+    void find_haar(GrayView gray, const Rect& area, const DetectorOptions& options) noexcept;
+    Status find_net(const Frame& frame, const Rect& area, const DetectorOptions& options) noexcept;
+    // Takes a face, if there is room for it.
+    void add(const FoundFace& face) noexcept;
 
     Kind kind_ = Kind::none;
     HaarDetector haar_;
-    // Config::detect_width: a wider area is shrunk to it before the search.
-    int detect_width_ = 0;
+    FaceNet net_;
+    int detect_width_ = 0, enlarge_to_ = 0;  // of Config
     std::uint8_t* shrunk_ = nullptr;
     LinearScratch shrink_scratch_;
     const Kernels* kernels_ = nullptr;
-    Detection* moved_ = nullptr;  // [max_faces] boxes in pixels of the frame
-    int max_faces_ = 0;
-    int dropped_ = 0;
+    FoundFace* found_ = nullptr;  // [max_faces] boxes in pixels of the frame
+    Point* landmarks_ = nullptr;  // [max_faces][FaceNet::landmark_count]
+    int max_faces_ = 0, count_ = 0, dropped_ = 0;
 };
 
 }  // namespace mien

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "image/gray.h"
 #include "image/linear.h"
@@ -21,5 +22,19 @@ namespace mien {
 void cut_crop(const Frame& frame, GrayView gray, const Rect& rect, const Model& model,
               const ImageKernels& kernels, const LinearScratch& scratch,
               std::uint8_t* pixels) noexcept;
+
+// A square of a frame: its point (u, v), each from -0.5 to 0.5, lies at (x + a u - b v, y + b u + a
+// v).
+struct Similarity {
+    double a, b, x, y;
+};
+
+// Where the crop of a face lies, by its landmarks; false when they do not say.
+[[nodiscard]] bool fit_square(const Model& detector, std::span<const Point> landmarks,
+                              Similarity& square) noexcept;
+
+// As cut_crop(), of a turned square grown by the margins. Beyond the frame its edge is repeated.
+void cut_square(const Frame& frame, GrayView gray, const Similarity& square, float margin_x,
+                float margin_y, const Model& model, std::uint8_t* pixels) noexcept;
 
 }  // namespace mien

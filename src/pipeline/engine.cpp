@@ -21,19 +21,27 @@ namespace {
 bool valid(const DetectorOptions& options) noexcept {
     // Below 1.001 a pyramid would have thousands of levels.
     return options.scale_factor >= 1.001 && options.scale_factor <= 1e6 &&
-           options.min_neighbors >= 0 && options.min_size >= 0 && options.max_size >= 0;
+           options.min_neighbors >= 0 && options.min_size >= 0 && options.max_size >= 0 &&
+           options.min_score >= 0 && options.min_score <= 1;
 }
 
 bool valid(const Config& config) noexcept {
     return valid(config.detector) && config.max_width >= 1 && config.max_width <= max_frame_side &&
            config.max_height >= 1 && config.max_height <= max_frame_side &&
-           config.detect_width >= 0 && config.max_faces >= 1 && config.max_faces <= 1 << 20 &&
-           config.max_candidates >= 1 && config.max_candidates <= 1 << 24 &&
-           config.executor.threads >= 1 && config.executor.threads <= HaarDetector::max_threads;
+           config.detect_width >= 0 && config.enlarge_to >= 0 &&
+           config.enlarge_to <= max_frame_side && config.max_faces >= 1 &&
+           config.max_faces <= 1 << 20 && config.max_candidates >= 1 &&
+           config.max_candidates <= 1 << 24 && config.executor.threads >= 1 &&
+           config.executor.threads <= HaarDetector::max_threads;
 }
 
 Status check(const Weights& weights) noexcept {
-    if (weights.cascade != nullptr && !*weights.cascade) return Status::bad_argument;
+    if (weights.cascade != nullptr && (!*weights.cascade || weights.detector != nullptr))
+        return Status::bad_argument;
+    if (weights.detector != nullptr) {
+        if (!*weights.detector) return Status::bad_argument;
+        if (!weights.detector->finds_faces()) return Status::wrong_kind;
+    }
     for (const Model* model : weights.heads) {
         if (model == nullptr) continue;
         if (!*model) return Status::bad_argument;
@@ -58,6 +66,7 @@ struct Engine::Impl {
 
     Config config;
     Finder finder;
+    Model detector;    // where landmarks lie in a crop; empty without network
     HeadState* heads;  // [head_count]; one without model is idle
     int head_count;
     std::uint8_t* gray;  // max_width * max_height
@@ -77,8 +86,10 @@ struct Engine::Impl {
     }
     [[nodiscard]] Status check(const Frame& frame) const noexcept;
     GrayView gray_part(const Frame& frame, const Rect& area) noexcept;
-    std::span<const Face> find(const Frame& frame, GrayView view, const Rect& area,
-                               const DetectorOptions& options) noexcept;
+    Status find(const Frame& frame, GrayView view, const Rect& area, const DetectorOptions& options,
+                std::span<const Face>& found) noexcept;
+    bool cut(const Frame& frame, GrayView view, const Face& face, bool margins,
+             HeadState& head) noexcept;
     void read_face(const Frame& frame, GrayView view, int index, bool margins) noexcept;
     Status classify(const Frame& frame, const Rect& box, bool margins, Face& face) noexcept;
 };
@@ -102,6 +113,7 @@ Engine::Impl* Engine::Impl::place(Arena& arena, const Config& config,
     self->faces = arena.take<Face>(faces);
     self->readings = arena.take<Reading>(faces * static_cast<std::size_t>(self->head_count));
     self->finder.place(arena, config, weights, kernels);
+    if (weights.detector != nullptr) self->detector = *weights.detector;
     self->heads = arena.take<HeadState>(static_cast<std::size_t>(self->head_count));
     for (int h = 0; h < self->head_count; ++h) {
         HeadState measured_head{};
@@ -122,7 +134,8 @@ Engine::Impl* Engine::Impl::place(Arena& arena, const Config& config,
 }
 
 std::size_t Engine::required_bytes(const Config& config, const Weights& weights) noexcept {
-    if (!valid(config) || mien::check(weights) != Status::ok) return 0;
+    if (!valid(config) || mien::check(weights) != Status::ok || !Finder::fits(config, weights))
+        return 0;
     Arena arena;
     Impl::place(arena, config, weights);
     return arena.required_bytes();
@@ -156,16 +169,35 @@ GrayView Engine::Impl::gray_part(const Frame& frame, const Rect& area) noexcept 
     return view;
 }
 
-std::span<const Face> Engine::Impl::find(const Frame& frame, GrayView view, const Rect& area,
-                                         const DetectorOptions& options) noexcept {
+Status Engine::Impl::find(const Frame& frame, GrayView view, const Rect& area,
+                          const DetectorOptions& options, std::span<const Face>& out) noexcept {
     const std::uint64_t start = now();
-    const std::span<const Detection> found = finder.find(frame, view, area, options);
+    std::span<const FoundFace> found;
+    const Status status = finder.find(frame, view, area, options, found);
     stats = finder.stats();
     faces_dropped = finder.dropped();
     for (std::size_t i = 0; i < found.size(); ++i)
-        faces[i] = {found[i].box, found[i].neighbors, {}};
+        faces[i] = {found[i].box, found[i].neighbors, {}, found[i].score, found[i].landmarks};
     timings.detect += now() - start;
-    return {faces, found.size()};
+    out = {faces, found.size()};
+    return status;
+}
+
+// What the network of a head sees of a face, into head.pixels; false when nothing of it is there.
+bool Engine::Impl::cut(const Frame& frame, GrayView view, const Face& face, bool margins,
+                       HeadState& head) noexcept {
+    const float margin_x = margins ? head.model.margin_x() : 0,
+                margin_y = margins ? head.model.margin_y() : 0;
+    Similarity square;
+    if (!face.landmarks.empty() && fit_square(detector, face.landmarks, square)) {
+        cut_square(frame, view, square, margin_x, margin_y, head.model, head.pixels);
+        return true;
+    }
+    const Rect rect = crop_rect(face.box, margin_x, margin_y, frame.width, frame.height);
+    // margins below zero can leave nothing of a box at the frame's edge
+    if (rect.width == 0) return false;
+    cut_crop(frame, view, rect, head.model, kernels->image, head.scratch, head.pixels);
+    return true;
 }
 
 void Engine::Impl::read_face(const Frame& frame, GrayView view, int index, bool margins) noexcept {
@@ -177,11 +209,7 @@ void Engine::Impl::read_face(const Frame& frame, GrayView view, int index, bool 
         Reading& result = *new (results + h) Reading{};
         if (!head.model) continue;
         const std::uint64_t start = now();
-        const Rect rect = crop_rect(face.box, margins ? head.model.margin_x() : 0,
-                                    margins ? head.model.margin_y() : 0, frame.width, frame.height);
-        // margins below zero can leave nothing of a box at the frame's edge
-        if (rect.width == 0) continue;
-        cut_crop(frame, view, rect, head.model, kernels->image, head.scratch, head.pixels);
+        if (!cut(frame, view, face, margins, head)) continue;
         const std::uint64_t cut = now();
         const auto classes = static_cast<std::size_t>(head.model.class_count());
         float* const scores = head.scores + static_cast<std::size_t>(index) * classes;
@@ -219,9 +247,9 @@ Status Engine::detect(const Frame& frame, const Rect& area, const DetectorOption
     impl_->timings = {};
     const std::uint64_t start = impl_->now();
     const GrayView view = impl_->finder.wants_gray() ? impl_->gray_part(frame, inside) : GrayView{};
-    faces = impl_->find(frame, view, inside, options);
+    const Status status = impl_->find(frame, view, inside, options, faces);
     impl_->timings.total = impl_->now() - start;
-    return Status::ok;
+    return status;
 }
 
 Status Engine::process(const Frame& frame, std::span<const Face>& faces) noexcept {
@@ -230,8 +258,11 @@ Status Engine::process(const Frame& frame, std::span<const Face>& faces) noexcep
     if (const Status status = impl_->check(frame); status != Status::ok) return status;
     impl_->timings = {};
     const std::uint64_t start = impl_->now();
-    const GrayView view = impl_->gray_part(frame, bounds(frame));
-    faces = impl_->find(frame, view, bounds(frame), impl_->config.detector);
+    const bool gray_first = impl_->finder.wants_gray();
+    GrayView view = gray_first ? impl_->gray_part(frame, bounds(frame)) : GrayView{};
+    const Status status = impl_->find(frame, view, bounds(frame), impl_->config.detector, faces);
+    if (status != Status::ok) return status;
+    if (!gray_first && !faces.empty()) view = impl_->gray_part(frame, bounds(frame));
     for (std::size_t i = 0; i < faces.size(); ++i)
         impl_->read_face(frame, view, static_cast<int>(i), true);
     impl_->timings.total = impl_->now() - start;
@@ -243,7 +274,7 @@ Status Engine::Impl::classify(const Frame& frame, const Rect& box, bool margins,
     timings = {};
     const std::uint64_t start = now();
     const int spare = config.max_faces;
-    faces[spare] = {box, 0, {}};
+    faces[spare] = {box, 0, {}, 0, {}};
     read_face(frame, gray_part(frame, bounds(frame)), spare, margins);
     face = faces[spare];
     timings.total = now() - start;

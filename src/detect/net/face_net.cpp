@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+// The arithmetic is that of docs/DETECTOR.md: single floats unless it says otherwise, each
+// operation rounded on its own.
+#include "detect/net/face_net.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/bytes.h"
+
+namespace mien {
+namespace {
+
+using Candidate = FaceNet::Candidate;
+
+// Channels of a cell.
+enum Channel { of_class = 0, of_object = 1, center = 2, side = 4, landmark = 6 };
+constexpr float largest_exponent = 8;  // of a box's side: e^8 cells
+
+double sigmoid(double x) noexcept {
+    const double e = portable_exp(-std::abs(x));
+    return x >= 0 ? 1 / (1 + e) : e / (1 + e);
+}
+
+// No class or object value below this gives a score that rounds to `min_score` or more.
+float least_value(float min_score) noexcept {
+    const double m = static_cast<double>(min_score) * (1 - 0x1p-23), square = m * m;
+    return static_cast<float>(std::log(square / (1 - square)) - 0.01);
+}
+
+bool before(const Candidate& a, const Candidate& b) noexcept {
+    return a.score != b.score ? a.score > b.score : a.order < b.order;
+}
+
+bool suppresses(const Candidate& a, const Candidate& b, float overlap) noexcept {
+    const float w = std::min(a.x + a.width, b.x + b.width) - std::max(a.x, b.x),
+                h = std::min(a.y + a.height, b.y + b.height) - std::max(a.y, b.y);
+    const float common = std::max(w, 0.0f) * std::max(h, 0.0f);
+    return common > overlap * ((a.width * a.height + b.width * b.height) - common);
+}
+
+}  // namespace
+
+InputSize FaceNet::padded(const Model& model, Size size) noexcept {
+    return {round_up(size.width, model.input_multiple()),
+            round_up(size.height, model.input_multiple())};
+}
+
+bool FaceNet::fits(const Model& model, Size largest) noexcept {
+    return model.finds_faces() && largest.width >= 1 && largest.height >= 1 &&
+           largest.width <= max_frame_side && largest.height <= max_frame_side &&
+           ModelAccess{model}.accepts(padded(model, largest));
+}
+
+void FaceNet::place(Arena& arena, const Model& model, Size largest, int max_candidates,
+                    const Kernels& kernels) noexcept {
+    kernels_ = &kernels;
+    const InputSize input = padded(model, largest);
+    network_.place(arena, model, kernels, input);
+    scratch_.place(arena, input.width, 3);
+    max_candidates_ = max_candidates;
+    room_ = arena.take<Candidate>(static_cast<std::size_t>(max_candidates));
+}
+
+Status FaceNet::find(const Frame& frame, const Rect& area, std::span<const Size> sizes,
+                     float min_score, std::span<const Candidate>& found) noexcept {
+    found = {};
+    seen_ = kept_ = 0;
+    const Model& model = network_.model();
+    const ModelAccess access{model};
+    if (min_score == 0) min_score = access.min_score();
+    const float least = least_value(min_score);
+    for (const Size size : sizes) {
+        const InputSize input = padded(model, size);
+        if (!access.accepts(input)) return Status::unsupported;
+        network_.resize(input);
+        const Network::InputRoom room = network_.input_room();
+        resize_linear(frame, area, 3, size.width, size.height, kernels_->image, scratch_, room.data,
+                      room.stride);
+        network_.run_in_place(size.width, size.height, nullptr);
+        const float scale_x = static_cast<float>(area.width) / static_cast<float>(size.width),
+                    scale_y = static_cast<float>(area.height) / static_cast<float>(size.height);
+        for (int i = 0; i < access.level_count(); ++i) {
+            const ModelAccess::FaceLevel level = access.level(i);
+            decode(network_.result(level.layer), level.stride, scale_x, scale_y, min_score, least);
+        }
+    }
+    found = choose();
+    return Status::ok;
+}
+
+void FaceNet::decode(const Network::Result& map, int stride, float scale_x, float scale_y,
+                     float min_score, float least) noexcept {
+    const float* v = map.values;
+    const auto s = static_cast<float>(stride);
+    for (int row = 0; row < map.shape.height; ++row)
+        for (int column = 0; column < map.shape.width; ++column, v += map.shape.channels) {
+            if (v[of_class] < least || v[of_object] < least) continue;
+            Candidate c;
+            c.score = static_cast<float>(std::sqrt(sigmoid(static_cast<double>(v[of_class])) *
+                                                   sigmoid(static_cast<double>(v[of_object]))));
+            if (!(c.score >= min_score)) continue;
+            const auto x = static_cast<float>(column), y = static_cast<float>(row);
+            const auto length = [&](float logarithm) {
+                const float bounded = std::clamp(logarithm, -largest_exponent, largest_exponent);
+                return static_cast<float>(portable_exp(static_cast<double>(bounded))) * s;
+            };
+            const float width = length(v[side]), height = length(v[side + 1]);
+            c.x = ((x + v[center]) * s - width * 0.5f) * scale_x;
+            c.y = ((y + v[center + 1]) * s - height * 0.5f) * scale_y;
+            c.width = width * scale_x;
+            c.height = height * scale_y;
+            for (int k = 0; k < landmark_count; ++k)
+                c.landmarks[k] = {(x + v[landmark + 2 * k]) * s * scale_x,
+                                  (y + v[landmark + 2 * k + 1]) * s * scale_y};
+            c.order = static_cast<std::uint32_t>(seen_++);
+            keep(c);
+        }
+}
+
+// The best that there is room for: once that is full, a heap with the worst on top.
+void FaceNet::keep(const Candidate& candidate) noexcept {
+    if (kept_ < max_candidates_) {
+        room_[kept_++] = candidate;
+        if (kept_ == max_candidates_) std::make_heap(room_, room_ + kept_, before);
+        return;
+    }
+    if (!before(candidate, room_[0])) return;
+    std::pop_heap(room_, room_ + kept_, before);
+    room_[kept_ - 1] = candidate;
+    std::push_heap(room_, room_ + kept_, before);
+}
+
+// Best first; a box stays unless one that stays overlaps it too much.
+std::span<const Candidate> FaceNet::choose() noexcept {
+    const float overlap = ModelAccess{network_.model()}.overlap();
+    std::sort(room_, room_ + kept_, before);
+    int chosen = 0;
+    for (int i = 0; i < kept_; ++i) {
+        const bool goes = std::any_of(room_, room_ + chosen, [&](const Candidate& better) {
+            return suppresses(better, room_[i], overlap);
+        });
+        if (!goes) room_[chosen++] = room_[i];
+    }
+    return {room_, static_cast<std::size_t>(chosen)};
+}
+
+}  // namespace mien

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// Finds faces with a network of maps: from pixels to boxes with a score and five landmarks, as
+// docs/DETECTOR.md defines it.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/arena.h"
+#include "image/linear.h"
+#include "kernels/kernels.h"
+#include "mien/mien.hpp"
+#include "nn/network.h"
+
+namespace mien {
+
+class FaceNet {
+public:
+    // A size at which an image is searched, before it is padded.
+    struct Size {
+        int width, height;
+    };
+    static constexpr int landmark_count = ModelAccess::landmarks;
+
+    // In pixels of the searched part; it may reach beyond it.
+    struct Candidate {
+        float score;
+        std::uint32_t order;  // of all that were found; breaks ties
+        float x, y, width, height;
+        Point landmarks[landmark_count];
+    };
+
+    // False when no network of that shape can be placed at `largest`.
+    [[nodiscard]] static bool fits(const Model& model, Size largest) noexcept;
+
+    // Takes its memory from the arena; while the arena only measures, nothing is written. The model
+    // finds faces. No size of find() is wider or higher than `largest`, for which fits() holds.
+    void place(Arena& arena, const Model& model, Size largest, int max_candidates,
+               const Kernels& kernels) noexcept;
+
+    // Faces of `area`, which is not empty and lies inside of the valid frame, best first; nothing
+    // of them overlaps more than the model allows. `min_score` 0 is the model's own. Valid until
+    // the next call. unsupported: the layers of the network do not fit together at one of the
+    // sizes.
+    Status find(const Frame& frame, const Rect& area, std::span<const Size> sizes, float min_score,
+                std::span<const Candidate>& found) noexcept;
+
+    // Cells of the last call whose score sufficed, and how many of them found no room.
+    [[nodiscard]] int candidates() const noexcept { return seen_; }
+    [[nodiscard]] int candidates_dropped() const noexcept { return seen_ - kept_; }
+
+private:
+    [[nodiscard]] static InputSize padded(const Model& model, Size size) noexcept;
+    void decode(const Network::Result& map, int stride, float scale_x, float scale_y,
+                float min_score, float least) noexcept;
+    void keep(const Candidate& candidate) noexcept;
+    std::span<const Candidate> choose() noexcept;
+
+    Network network_;
+    LinearScratch scratch_;
+    const Kernels* kernels_ = nullptr;
+    Candidate* room_ = nullptr;
+    int max_candidates_ = 0;
+    int seen_ = 0, kept_ = 0;
+};
+
+}  // namespace mien

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: MIT
+// Does the face detector network find what the numpy reference finds, bit for bit, on every
+// instruction set, from every pixel format, and are its limits kept?
+#include <doctest/doctest.h>
+
+#include <memory>
+
+#include "base/crc32.h"
+#include "detect/finder.h"
+#include "detect/net/face_net.h"
+#include "host/codec/image_file.h"
+#include "image/gray.h"
+#include "pipeline/crop.h"
+#include "unit/file_builder.h"
+
+using namespace mien;
+using namespace mien::test;
+
+namespace {
+
+struct DetectorGolden {
+    Rect part;
+    bool gray;
+    int size_count;
+    FaceNet::Size sizes[2];
+    float min_score;
+    int first, count;
+};
+struct TurnedCropGolden {
+    bool gray;
+    int width, height;
+    float margin_x, margin_y;
+    std::uint32_t crc;
+};
+#include "golden/detector.inc"
+
+struct Photo {
+    host::Image image;
+    ByteVector gray;
+
+    Photo() {
+        auto decoded = host::decode_image(read_file(data_path("photos/astronaut_320.png")));
+        REQUIRE(decoded);
+        image = std::move(decoded->image);
+        gray.resize(static_cast<std::size_t>(image.width) * static_cast<std::size_t>(image.height));
+        to_gray(image.frame(), kernels_for(Isa::scalar).image, gray.data());
+    }
+    [[nodiscard]] Frame gray_frame() const {
+        return {gray.data(), image.width, image.height, image.width, PixelFormat::gray8};
+    }
+};
+
+struct PlacedNet {
+    std::unique_ptr<std::byte[]> memory;
+    FaceNet net;
+
+    PlacedNet(const Model& model, Isa isa, FaceNet::Size largest, int max_candidates = 4096) {
+        REQUIRE(FaceNet::fits(model, largest));
+        Arena measure;
+        net.place(measure, model, largest, max_candidates, kernels_for(isa));
+        memory = std::make_unique<std::byte[]>(measure.required_bytes());
+        Arena arena(memory.get(), measure.required_bytes());
+        net = FaceNet{};
+        net.place(arena, model, largest, max_candidates, kernels_for(isa));
+        CHECK(arena.ok());
+    }
+};
+
+struct DetectorFile {
+    ByteVector bytes = read_file(weights_path("detector.mien"));
+    Model model;
+    DetectorFile() { REQUIRE(Model::open(bytes, model) == Status::ok); }
+};
+
+}  // namespace
+
+TEST_CASE("the detector network finds what the numpy reference finds, bit for bit") {
+    const Photo photo;
+    const DetectorFile file;
+    CHECK(file.model.finds_faces());
+    for (const Isa isa : isas()) {
+        PlacedNet placed(file.model, isa, {640, 640});
+        for (const DetectorGolden& golden : detector_golden) {
+            const Frame frame = golden.gray ? photo.gray_frame() : photo.image.frame();
+            const FaceNet::Size own = {golden.part.width, golden.part.height};
+            const std::span<const FaceNet::Size> sizes =
+                golden.size_count == 0
+                    ? std::span(&own, 1)
+                    : std::span(golden.sizes).first(static_cast<std::size_t>(golden.size_count));
+            std::span<const FaceNet::Candidate> found;
+            REQUIRE(placed.net.find(frame, golden.part, sizes, golden.min_score, found) ==
+                    Status::ok);
+            REQUIRE(static_cast<int>(found.size()) == golden.count);
+            for (int i = 0; i < golden.count; ++i) {
+                const FaceNet::Candidate& c = found[static_cast<std::size_t>(i)];
+                const float* const wanted = detector_golden_faces[golden.first + i];
+                float got[15] = {c.score, c.x, c.y, c.width, c.height};
+                for (int k = 0; k < FaceNet::landmark_count; ++k) {
+                    got[5 + 2 * k] = c.landmarks[k].x;
+                    got[6 + 2 * k] = c.landmarks[k].y;
+                }
+                CHECK_MESSAGE(std::equal(got, got + 15, wanted), isa_name(isa), " face ",
+                              golden.first + i);
+            }
+        }
+    }
+}
+
+TEST_CASE("the turned crop of a face equals the numpy reference") {
+    const Photo photo;
+    const DetectorFile file;
+    Point landmarks[FaceNet::landmark_count];
+    for (int k = 0; k < FaceNet::landmark_count; ++k)
+        landmarks[k] = {detector_golden_faces[0][5 + 2 * k], detector_golden_faces[0][6 + 2 * k]};
+    Similarity square{};
+    REQUIRE(fit_square(file.model, landmarks, square));
+    for (const TurnedCropGolden& golden : turned_crop_golden) {
+        NetworkBuilder b = NetworkBuilder::with_gap_head(1);
+        b.height = static_cast<std::uint32_t>(golden.height);
+        b.width = static_cast<std::uint32_t>(golden.width);
+        b.channels = golden.gray ? 1 : 3;
+        b.layers.resize(1);
+        b.layers[0] = {.op = 8, .output = 1, .out_h = static_cast<std::uint16_t>(golden.height)};
+        b.layers[0].out_w = static_cast<std::uint16_t>(golden.width);
+        b.layers[0].out_c = 3;
+        b.layers[0].quant = 0;
+        const ByteVector bytes = b.build();
+        Model model;
+        REQUIRE(Model::open(bytes, model) == Status::ok);
+        const auto size = static_cast<std::size_t>(golden.width * golden.height) * b.channels;
+        GuardedBuffer pixels(size);
+        cut_square(photo.image.frame(), {photo.gray.data(), photo.image.width}, square,
+                   golden.margin_x, golden.margin_y, model, pixels.data());
+        CHECK(crc32(std::span(pixels.data(), size)) == golden.crc);
+    }
+    // Five times the same point says nothing.
+    const Point same[FaceNet::landmark_count] = {};
+    CHECK(!fit_square(file.model, same, square));
+    CHECK(!fit_square(file.model, std::span(landmarks).first(3), square));
+}
+
+TEST_CASE("candidates without room are those of the lowest scores") {
+    const Photo photo;
+    const DetectorFile file;
+    const Frame frame = photo.image.frame();
+    const FaceNet::Size own = {frame.width, frame.height};
+    PlacedNet all(file.model, Isa::best, own), few(file.model, Isa::best, own, 7);
+    std::span<const FaceNet::Candidate> found, best;
+    REQUIRE(all.net.find(frame, bounds(frame), {&own, 1}, 0.02f, found) == Status::ok);
+    REQUIRE(few.net.find(frame, bounds(frame), {&own, 1}, 0.02f, best) == Status::ok);
+    CHECK(few.net.candidates() == all.net.candidates());
+    CHECK(all.net.candidates_dropped() == 0);
+    CHECK(few.net.candidates_dropped() == all.net.candidates() - 7);
+    REQUIRE(best.size() >= 1);
+    REQUIRE(best.size() <= 7);
+    for (std::size_t i = 0; i < best.size(); ++i) CHECK(best[i].score == found[i].score);
+}
+
+TEST_CASE("an engine with the detector network: faces, landmarks, readings and limits") {
+    const Photo photo;
+    const DetectorFile file;
+    const ByteVector emotion_bytes = read_file(weights_path("emotion.mien")),
+                     cascade_bytes =
+                         read_file(weights_path("haarcascade_frontalface_default.mien"));
+    Model emotion;
+    Cascade cascade;
+    REQUIRE(Model::open(emotion_bytes, emotion) == Status::ok);
+    REQUIRE(Cascade::open(cascade_bytes, cascade) == Status::ok);
+    Config config;
+    config.max_width = config.max_height = 640;
+    const auto build = [&](const Weights& weights, std::vector<std::byte>& memory, Engine& out) {
+        memory.resize(std::max<std::size_t>(Engine::required_bytes(config, weights), 1));
+        return Engine::create(config, weights, memory, out);
+    };
+    std::vector<std::byte> memory;
+    Engine engine;
+    // What is no detector, and two at once.
+    CHECK(build({.detector = &emotion}, memory, engine) == Status::wrong_kind);
+    CHECK(build({.heads = {&file.model}}, memory, engine) == Status::wrong_kind);
+    CHECK(build({.cascade = &cascade, .detector = &file.model}, memory, engine) ==
+          Status::bad_argument);
+    const Model none;
+    CHECK(build({.detector = &none}, memory, engine) == Status::bad_argument);
+
+    std::vector<float> first;
+    for (const Isa isa : isas()) {
+        config.isa = isa;
+        REQUIRE(build({.detector = &file.model, .heads = {&emotion}}, memory, engine) ==
+                Status::ok);
+        std::span<const Face> faces;
+        REQUIRE(engine.process(photo.image.frame(), faces) == Status::ok);
+        REQUIRE(faces.size() == 1);
+        const Face& face = faces[0];
+        CHECK(face.score > 0.9f);
+        CHECK(face.neighbors == 0);
+        REQUIRE(face.landmarks.size() == 5);
+        for (const Point& p : face.landmarks) {
+            CHECK(p.x > static_cast<float>(face.box.x));
+            CHECK(p.x < static_cast<float>(face.box.x + face.box.width));
+        }
+        const std::span<const float> scores = face[Head::emotion].probabilities;
+        REQUIRE(scores.size() == static_cast<std::size_t>(emotion.class_count()));
+        std::vector<float> all(scores.begin(), scores.end());
+        for (const Point& p : face.landmarks) all.insert(all.end(), {p.x, p.y});
+        all.push_back(face.score);
+        if (first.empty()) first = all;
+        CHECK_MESSAGE(first == all, isa_name(isa));
+
+        // An area: what a frame of its own would give, moved.
+        const Rect area = {100, 20, 96, 64};
+        DetectorOptions options;
+        options.min_score = 0.05f;
+        REQUIRE(engine.detect(photo.image.frame(), area, options, faces) == Status::ok);
+        std::vector<Rect> boxes;
+        for (const Face& f : faces) boxes.push_back(f.box);
+        REQUIRE(!boxes.empty());
+        Frame part = photo.image.frame();
+        part.data += area.y * part.stride_bytes + area.x * 3;
+        part.width = area.width;
+        part.height = area.height;
+        REQUIRE(engine.detect(part, bounds(part), options, faces) == Status::ok);
+        REQUIRE(faces.size() == boxes.size());
+        for (std::size_t i = 0; i < boxes.size(); ++i)
+            CHECK(boxes[i] == Rect{faces[i].box.x + area.x, faces[i].box.y + area.y,
+                                   faces[i].box.width, faces[i].box.height});
+        // Limits of size and score.
+        options.min_size = 2000;
+        REQUIRE(engine.detect(photo.image.frame(), bounds(photo.image.frame()), options, faces) ==
+                Status::ok);
+        CHECK(faces.empty());
+        options = {};
+        options.min_score = 1;
+        REQUIRE(engine.detect(photo.image.frame(), bounds(photo.image.frame()), options, faces) ==
+                Status::ok);
+        CHECK(faces.empty());
+        options.min_score = 1.5f;
+        CHECK(engine.detect(photo.image.frame(), area, options, faces) == Status::bad_argument);
+    }
+    config.isa = Isa::best;
+    config.max_faces = 2;
+    config.detector.min_score = 0.02f;
+    REQUIRE(build({.detector = &file.model}, memory, engine) == Status::ok);
+    std::span<const Face> faces;
+    REQUIRE(engine.detect(photo.image.frame(), faces) == Status::ok);
+    CHECK(faces.size() == 2);
+    CHECK(engine.faces_dropped() > 0);
+    CHECK(faces[0].score >= faces[1].score);
+    // Frames of any shape: one pixel, a line, one color.
+    for (const auto& [w, h] : {std::pair{1, 1}, {640, 1}, {1, 640}, {33, 500}, {640, 640}}) {
+        const ByteVector pixels(static_cast<std::size_t>(w * h), 90);
+        const Frame flat = {pixels.data(), w, h, w, PixelFormat::gray8};
+        CHECK(engine.detect(flat, faces) == Status::ok);
+    }
+    // The shape of the longest frames; and one whose tensors would be too large.
+    config.max_width = 20000;
+    config.max_height = 20;
+    CHECK(Engine::required_bytes(config, {.detector = &file.model}) > 0);
+    config.max_height = 20000;
+    CHECK(Engine::required_bytes(config, {.detector = &file.model}) == 0);
+}
+
+TEST_CASE("every pixel format gives the faces of its RGB") {
+    const Photo photo;
+    const DetectorFile file;
+    const int width = photo.image.width, height = photo.image.height;
+    PlacedNet placed(file.model, Isa::best, {width, height});
+    const std::uint8_t* const rgb = photo.image.pixels.get();
+    const FaceNet::Size own = {width, height};
+    const auto scores = [&](const Frame& frame) {
+        std::span<const FaceNet::Candidate> found;
+        REQUIRE(placed.net.find(frame, bounds(frame), {&own, 1}, 0.3f, found) == Status::ok);
+        std::vector<float> all;
+        for (const auto& c : found) all.insert(all.end(), {c.score, c.x, c.y, c.width, c.height});
+        REQUIRE(!all.empty());
+        return all;
+    };
+    const std::vector<float> wanted = scores(photo.image.frame());
+    const auto pixels = static_cast<std::size_t>(width * height);
+    ByteVector bgr(3 * pixels), bgra(4 * pixels), rgba(4 * pixels);
+    for (std::size_t i = 0; i < pixels; ++i)
+        for (std::size_t c = 0; c < 3; ++c) {
+            bgr[3 * i + 2 - c] = bgra[4 * i + 2 - c] = rgba[4 * i + c] = rgb[3 * i + c];
+        }
+    CHECK(scores({bgr.data(), width, height, 3 * width, PixelFormat::bgr24}) == wanted);
+    CHECK(scores({bgra.data(), width, height, 4 * width, PixelFormat::bgra32}) == wanted);
+    CHECK(scores({rgba.data(), width, height, 4 * width, PixelFormat::rgba32}) == wanted);
+    // Rows upwards.
+    CHECK(scores({bgr.data() +
+                      3 * static_cast<std::size_t>(width) * static_cast<std::size_t>(height - 1),
+                  width, height, -3 * width, PixelFormat::bgr24}) != wanted);
+}

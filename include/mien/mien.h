@@ -102,13 +102,13 @@ typedef struct mien_config {
     uint32_t isa;           /* MIEN_ISA_BEST */
     double scale_factor;    /* 1.3; > 1 */
     int32_t min_neighbors;  /* 5; 0: raw candidates */
-    int32_t min_size;       /* 0: the cascade's window */
+    int32_t min_size;       /* 0: the cascade's window, or no limit */
     int32_t max_size;       /* 0: the frame */
     int32_t max_width;      /* 640: the largest frame that will come */
     int32_t max_height;     /* 480 */
     int32_t detect_width;   /* 0; else wider frames are shrunk to it for detection */
     int32_t max_faces;      /* 256 */
-    int32_t max_candidates; /* 16384 */
+    int32_t max_candidates; /* 16384: windows, or cells of the network */
     int32_t class_maps;     /* 0; else readings have class activation maps */
     int32_t threads;        /* 1; more need `run`. Results do not depend on it */
     void* run_context;      /* mien_pool_lend() sets threads, run_context and run */
@@ -117,6 +117,9 @@ typedef struct mien_config {
     void (*run)(void* run_context, int count, void (*task)(void* argument, int index),
                 void* argument);
     uint64_t (*clock_ns)(void); /* for mien_timings_of; null: all zero */
+    float min_score;            /* network: 0 to 1; 0: the default in its file */
+    int32_t enlarge_to; /* network: 0; else frames with a shorter longer side are enlarged to
+                                   it for detection, at most twice; 640 is good for photos */
 } mien_config;
 
 /* A `.mien` file in memory; null: none. */
@@ -129,6 +132,7 @@ typedef struct mien_weights {
     uint32_t struct_size;
     mien_file cascade;               /* the Haar detector */
     mien_file heads[MIEN_MAX_HEADS]; /* networks, by head */
+    mien_file detector;              /* a face detector network, instead of the cascade */
 } mien_weights;
 
 typedef struct mien_frame {
@@ -149,12 +153,19 @@ typedef struct mien_detector_options {
     int32_t min_neighbors;
     double scale_factor;
     int32_t min_size, max_size;
+    float min_score;
+    uint32_t reserved; /* 0 */
 } mien_detector_options;
 
 typedef struct mien_face {
     uint32_t struct_size;
     int32_t x, y, width, height;
-    int32_t neighbors; /* Haar: candidate windows merged into this box */
+    int32_t neighbors;       /* Haar: candidate windows merged into this box */
+    float score;             /* network: 0 to 1 */
+    uint32_t landmark_count; /* network: 5; else 0 */
+    float landmarks[5]
+                   [2]; /* x, y: the person's right eye, left eye, tip of the nose, right and left
+                                corner of the mouth, perhaps outside of the frame */
 } mien_face;
 
 /* The answer of one network; counts are 0 without it. */

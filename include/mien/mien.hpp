@@ -367,6 +367,11 @@ public:
     // Reads the face in `box` (clamped to the frame; margins of each model are added). Faces of an
     // earlier process() keep their boxes, but not their readings.
     Status classify(const Frame& frame, const Rect& box, Face& face) noexcept;
+    // Reads a face that a detector network found before: its heads see the turned square of the
+    // landmarks, as in process(). With no landmarks it is classify() of the box. bad_argument: other
+    // than five of them, or an engine without that network.
+    Status classify(const Frame& frame, const Rect& box, std::span<const Point> landmarks,
+                    Face& face) noexcept;
     // Reads the whole frame as one network input, without margins: for images that are face crops
     // already.
     Status classify_crop(const Frame& crop, Face& face) noexcept;

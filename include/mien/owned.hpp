@@ -24,14 +24,25 @@
 
 namespace mien {
 
+// Which detector finds the faces: Weights::cascade or Weights::detector.
+enum class Detector : std::uint8_t { haar, net };
+
 // One per thread or stream, like Engine. Neither copyable nor movable: the engine points into it.
 class OwnedEngine {
 public:
-    // Weights of a folder: haarcascade_frontalface_default.mien and, by head_name(), emotion.mien
-    // and so on; what is not there is left out, but the detector is needed. Look at status().
-    explicit OwnedEngine(const std::string& folder, const Config& config = {}) : config_(config) {
-        if (!load(folder + "/haarcascade_frontalface_default.mien", cascade_, true)) return;
-        weights_.cascade = &cascade_;
+    // Weights of a folder: haarcascade_frontalface_default.mien or detector.mien and, by
+    // head_name(), emotion.mien and so on; what is not there is left out, but the detector is
+    // needed. Look at status().
+    explicit OwnedEngine(const std::string& folder, const Config& config = {},
+                         Detector detector = Detector::haar)
+        : config_(config) {
+        if (detector == Detector::net) {
+            if (!load(folder + "/detector.mien", network_, true)) return;
+            weights_.detector = &network_;
+        } else {
+            if (!load(folder + "/haarcascade_frontalface_default.mien", cascade_, true)) return;
+            weights_.cascade = &cascade_;
+        }
         for (const Head head : named_heads) {
             Model& model = models_[static_cast<int>(head)];
             if (!load(folder + "/" + head_name(head) + ".mien", model, false)) return;
@@ -56,9 +67,9 @@ public:
     // dropped; nothing when they fail. Spans are valid until the next call.
     std::span<const Face> process(const Frame& frame) { return search(frame, true); }
     std::span<const Face> detect(const Frame& frame) { return search(frame, false); }
-    Face classify(const Frame& frame, const Rect& box) {
+    Face classify(const Frame& frame, const Rect& box, std::span<const Point> landmarks = {}) {
         Face face;
-        if (prepare(frame)) set(engine_.classify(frame, box, face));
+        if (prepare(frame)) set(engine_.classify(frame, box, landmarks, face));
         return face;
     }
     Face classify_crop(const Frame& crop) {
@@ -161,7 +172,9 @@ private:
                 config_.max_candidates = grown(config_.max_candidates, candidates_more);
             if (!rebuild()) {
                 fail(Status::too_small,
-                     "too many candidates for faces; more neighbors or a larger step give fewer");
+                     "too many candidates for faces; more neighbors, a larger step or a higher "
+                     "score "
+                     "give fewer");
                 return {};
             }
         }
@@ -169,6 +182,7 @@ private:
 
     std::vector<std::vector<std::uint8_t>> files_;
     Cascade cascade_;
+    Model network_;
     Model models_[max_heads];
     Weights weights_;
     Config config_;

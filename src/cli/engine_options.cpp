@@ -38,7 +38,7 @@ void add_isa_option(CLI::App& app, std::string& isa) {
         ->type_name("NAME");
 }
 
-void add_detector_options(CLI::App& app, EngineOptions& options) {
+void add_detector_options(CLI::App& app, EngineOptions& options, bool with_net) {
     Config& config = options.setup.config;
     const char* group = "Detector";
     app.add_option("--threads", options.threads,
@@ -47,8 +47,30 @@ void add_detector_options(CLI::App& app, EngineOptions& options) {
         ->type_name("COUNT")
         ->group(group);
     const int top = max_frame_side;
+    if (with_net) {
+        app.add_option("--detector", options.detector,
+                       "haar: OpenCV's cascade, the same rectangles; net: a network, finds more "
+                       "faces and their landmarks")
+            ->check(CLI::IsMember({"haar", "net"}))
+            ->type_name("NAME")
+            ->group(group);
+        app.add_option("--net", options.setup.detector.path,
+                       "The network of --detector net, a .mien file")
+            ->type_name("FILE")
+            ->group(group);
+        app.add_option("--min-score", config.detector.min_score,
+                       "Network: lowest score of a face, 0 to 1; 0: the network's own")
+            ->check(CLI::Range(0.0, 1.0))
+            ->type_name("SCORE")
+            ->group(group);
+        app.add_option("--enlarge-to", options.enlarge_to,
+                       "Network: search smaller images at this size, at most doubled; 0: never")
+            ->check(CLI::Range(0, top))
+            ->type_name("PIXELS")
+            ->group(group);
+    }
     app.add_option("--min-face", config.detector.min_size,
-                   "Smallest face in pixels; 0: the detector's window (24)")
+                   "Smallest face in pixels; 0: what the detector can find (Haar: 24)")
         ->check(CLI::Range(0, top))
         ->type_name("PIXELS")
         ->group(group);
@@ -99,6 +121,7 @@ bool find_isa(const std::string& name, Isa& out) {
 
 std::unique_ptr<host::EngineOwner> open_engine(EngineOptions& options, int& exit_code) {
     exit_code = exit_usage;
+    const host::EngineSetup& setup = options.setup;
     const DetectorOptions& detector = options.setup.config.detector;
     if (detector.max_size > 0 && detector.max_size < detector.min_size) {
         complain("--max-face is smaller than --min-face");
@@ -109,6 +132,17 @@ std::unique_ptr<host::EngineOwner> open_engine(EngineOptions& options, int& exit
         return nullptr;
     }
     if (!find_isa(options.isa, options.setup.config.isa)) return nullptr;
+    const bool net = options.detector == "net";
+    if (options.setup.cascade.use && !(net ? setup.cascade : setup.detector).path.empty()) {
+        complain(net ? "--cascade is a file for --detector haar"
+                     : "--net is a file for --detector net");
+        return nullptr;
+    }
+    if (options.setup.cascade.use && net) {
+        options.setup.cascade.use = false;
+        options.setup.detector.use = true;
+        options.setup.config.enlarge_to = options.enlarge_to;
+    }
     if (options.no_gender) options.setup.heads[Head::gender].use = false;
     if (options.setup.cascade.use && options.threads != 1) {
         options.pool = std::make_unique<ThreadPool>(options.threads);

@@ -19,12 +19,15 @@ struct EngineOptions {
     host::EngineSetup setup;
     std::string isa = "best";
     bool no_gender = false;
+    std::string detector = "haar";     // or "net"
+    int enlarge_to = 640;              // Config::enlarge_to, of the detector network
     int threads = 0;                   // 0: one for each processor
     std::unique_ptr<ThreadPool> pool;  // made by open_engine; must outlive the engine
 };
 void add_weights_options(CLI::App& app, EngineOptions& options, bool with_cascade);
 void add_isa_option(CLI::App& app, std::string& isa);
-void add_detector_options(CLI::App& app, EngineOptions& options);
+// `with_net`: the verb can use the detector network, too.
+void add_detector_options(CLI::App& app, EngineOptions& options, bool with_net = false);
 
 // The instruction set of that name; false after printing an error if this build or processor lacks
 // it.

@@ -63,7 +63,7 @@ bool parse_image(int argc, char** argv, PhotoOptions& options, int& exit_code) {
         ->check(CLI::IsMember({"gender", "emotion"}))
         ->type_name("NAME");
     add_common_options(app, options);
-    add_detector_options(app, options.engine);
+    add_detector_options(app, options.engine, true);
     return parse_options(app, argc, argv, exit_code);
 }
 
@@ -215,7 +215,7 @@ int PhotoRun::dump_crops(const std::string& path, const host::Image& image,
     for (const host::FaceReport& face : report.faces) {
         ++number;
         if (options_.detect) {
-            if (const host::Result<> done = engine_.classify(image.frame(), face.box, again); !done)
+            if (const host::Result<> done = engine_.classify(image.frame(), face.box, again, face.landmarks); !done)
                 return fail(path, done.error());
         }
         for (const Head head : named_heads) {

@@ -66,6 +66,7 @@ struct Engine::Impl {
 
     Config config;
     Finder finder;
+    Point spare_landmarks[ModelAccess::landmarks];  // of classify()
     Model detector;    // where landmarks lie in a crop; empty without network
     HeadState* heads;  // [head_count]; one without model is idle
     int head_count;
@@ -91,7 +92,8 @@ struct Engine::Impl {
     bool cut(const Frame& frame, GrayView view, const Face& face, bool margins,
              HeadState& head) noexcept;
     void read_face(const Frame& frame, GrayView view, int index, bool margins) noexcept;
-    Status classify(const Frame& frame, const Rect& box, bool margins, Face& face) noexcept;
+    Status classify(const Frame& frame, const Rect& box, std::span<const Point> landmarks,
+                    bool margins, Face& face) noexcept;
 };
 
 Engine::Impl* Engine::Impl::place(Arena& arena, const Config& config,
@@ -269,12 +271,13 @@ Status Engine::process(const Frame& frame, std::span<const Face>& faces) noexcep
     return Status::ok;
 }
 
-Status Engine::Impl::classify(const Frame& frame, const Rect& box, bool margins,
-                              Face& face) noexcept {
+Status Engine::Impl::classify(const Frame& frame, const Rect& box, std::span<const Point> landmarks,
+                              bool margins, Face& face) noexcept {
     timings = {};
     const std::uint64_t start = now();
     const int spare = config.max_faces;
-    faces[spare] = {box, 0, {}, 0, {}};
+    std::copy(landmarks.begin(), landmarks.end(), spare_landmarks);
+    faces[spare] = {box, 0, {}, 0, {spare_landmarks, landmarks.size()}};
     read_face(frame, gray_part(frame, bounds(frame)), spare, margins);
     face = faces[spare];
     timings.total = now() - start;
@@ -282,19 +285,26 @@ Status Engine::Impl::classify(const Frame& frame, const Rect& box, bool margins,
 }
 
 Status Engine::classify(const Frame& frame, const Rect& box, Face& face) noexcept {
+    return classify(frame, box, {}, face);
+}
+
+Status Engine::classify(const Frame& frame, const Rect& box, std::span<const Point> landmarks,
+                        Face& face) noexcept {
     face = {};
     if (impl_ == nullptr) return Status::bad_argument;
+    if (!landmarks.empty() && (!impl_->detector || landmarks.size() != ModelAccess::landmarks))
+        return Status::bad_argument;
     if (const Status status = impl_->check(frame); status != Status::ok) return status;
     const Rect inside = clamped(box, frame.width, frame.height);
     if (inside.width == 0) return Status::bad_argument;
-    return impl_->classify(frame, inside, true, face);
+    return impl_->classify(frame, inside, landmarks, true, face);
 }
 
 Status Engine::classify_crop(const Frame& crop, Face& face) noexcept {
     face = {};
     if (impl_ == nullptr) return Status::bad_argument;
     if (const Status status = impl_->check(crop); status != Status::ok) return status;
-    return impl_->classify(crop, bounds(crop), false, face);
+    return impl_->classify(crop, bounds(crop), {}, false, face);
 }
 
 DetectorOptions Engine::detector_options() const noexcept {

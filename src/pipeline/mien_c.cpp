@@ -21,6 +21,7 @@ static_assert(MIEN_SMOOTHING_AVERAGE == static_cast<int>(mien::Smoothing::averag
 struct mien_engine {
     mien::Engine engine;
     mien::Cascade cascade;
+    mien::Model detector;
     mien::Model heads[mien::max_heads];
     std::span<const mien::Face> faces;  // of the last call
     mien::Face one;                     // of classify
@@ -29,6 +30,7 @@ struct mien_engine {
 struct mien_tracker {
     mien::Tracker tracker;
     mien::Cascade cascade;
+    mien::Model detector;
     mien::Model heads[mien::max_heads];
     std::span<const mien::TrackedFace> faces;
 };
@@ -67,12 +69,14 @@ mien_config default_config() noexcept {
     c.max_faces = d.max_faces;
     c.max_candidates = d.max_candidates;
     c.threads = 1;
+    c.min_score = d.detector.min_score;
+    c.enlarge_to = d.enlarge_to;
     return c;
 }
 
 mien_detector_options default_options() noexcept {
     const mien::DetectorOptions d;
-    return {0, d.min_neighbors, d.scale_factor, d.min_size, d.max_size};
+    return {0, d.min_neighbors, d.scale_factor, d.min_size, d.max_size, d.min_score, 0};
 }
 
 mien_tracker_config default_tracking() noexcept {
@@ -93,7 +97,8 @@ Status translate(const mien_config* given, mien::Config& out) noexcept {
     mien_config c;
     if (!read(given, default_config(), c)) return Status::bad_argument;
     out = {};
-    out.detector = {c.scale_factor, c.min_neighbors, c.min_size, c.max_size};
+    out.detector = {c.scale_factor, c.min_neighbors, c.min_size, c.max_size, c.min_score};
+    out.enlarge_to = c.enlarge_to;
     out.max_width = c.max_width;
     out.max_height = c.max_height;
     out.detect_width = c.detect_width;
@@ -126,6 +131,7 @@ Status translate(const mien_config* config, const mien_tracker_config* given,
 // The files of mien_weights, opened.
 struct OpenedWeights {
     mien::Cascade cascade;
+    mien::Model detector;
     mien::Model heads[mien::max_heads];
 };
 
@@ -139,6 +145,7 @@ Status open(const mien_weights* given, OpenedWeights& out) noexcept {
     mien_weights w;
     if (!read(given, mien_weights{}, w)) return Status::bad_argument;
     Status status = open_file(w.cascade, out.cascade);
+    if (status == Status::ok) status = open_file(w.detector, out.detector);
     for (int h = 0; h < mien::max_heads && status == Status::ok; ++h)
         status = open_file(w.heads[h], out.heads[h]);
     return status;
@@ -149,6 +156,7 @@ template <class Owner>
 mien::Weights weights_of(const Owner& owner) noexcept {
     mien::Weights weights;
     if (owner.cascade) weights.cascade = &owner.cascade;
+    if (owner.detector) weights.detector = &owner.detector;
     for (int h = 0; h < mien::max_heads; ++h)
         if (owner.heads[h]) weights.heads[h] = &owner.heads[h];
     return weights;
@@ -181,6 +189,7 @@ int create(const OpenedWeights& opened, std::size_t rest_bytes, void* memory, st
     if (!arena.ok()) return MIEN_TOO_SMALL;
     auto* const handle = new (layout.handle) Handle{};
     handle->cascade = opened.cascade;
+    handle->detector = opened.detector;
     std::copy_n(opened.heads, mien::max_heads, handle->heads);
     const Status status = build(*handle, std::span<std::byte>{layout.rest, rest_bytes});
     if (status == Status::ok) *out = handle;
@@ -293,7 +302,7 @@ int mien_detect(mien_engine* engine, const mien_frame* frame, const mien_rect* a
     if (options != nullptr) {
         mien_detector_options o;
         if (!read(options, default_options(), o)) return MIEN_BAD_ARGUMENT;
-        search = {o.scale_factor, o.min_neighbors, o.min_size, o.max_size};
+        search = {o.scale_factor, o.min_neighbors, o.min_size, o.max_size, o.min_score};
     }
     const mien::Rect part = area != nullptr ? translate(*area) : bounds(view);
     return done(engine, engine->engine.detect(view, part, search, engine->faces), count);
@@ -318,7 +327,11 @@ int mien_classify_crop(mien_engine* engine, const mien_frame* crop) {
 int mien_face_at_sized(const mien_engine* engine, size_t i, mien_face* face, size_t bytes) {
     if (engine == nullptr || i >= engine->faces.size()) return MIEN_BAD_ARGUMENT;
     const mien::Face& f = engine->faces[i];
-    const mien_face value = {0, f.box.x, f.box.y, f.box.width, f.box.height, f.neighbors};
+    mien_face value = {0, f.box.x, f.box.y, f.box.width, f.box.height, f.neighbors, f.score, 0, {}};
+    for (const mien::Point& p : f.landmarks) {
+        value.landmarks[value.landmark_count][0] = p.x;
+        value.landmarks[value.landmark_count++][1] = p.y;
+    }
     return write(value, face, bytes) ? MIEN_OK : MIEN_BAD_ARGUMENT;
 }
 

@@ -49,6 +49,12 @@ Json probabilities_json(std::span<const float> probabilities, const HeadInfo& he
 void put_face(Json& json, const FaceReport& face, const EngineInfo& info) {
     json["box"] = box_json(face.box);
     json["neighbors"] = face.neighbors;
+    if (!face.landmarks.empty()) {
+        json["score"] = rounded_to(face.score, 1e6);
+        Json& points = json["landmarks"] = Json::array();
+        for (const Point& p : face.landmarks)
+            points.push_back({rounded_to(p.x, 1e2), rounded_to(p.y, 1e2)});
+    }
     for (const Head head : named_heads) {
         if (face[head].known()) json[head_name(head)] = reading_json(face[head], info[head]);
     }

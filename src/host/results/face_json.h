@@ -20,8 +20,10 @@ Json box_json(const Rect& box);
 Json probabilities_json(std::span<const float> probabilities, const HeadInfo& head,
                         bool rounded = true);
 
-// Adds to `json` the members "box", "neighbors" and, for every head that read the face, its name
-// with {"label", "probabilities"} and, if there is one, "map".
+// Adds to `json` the members "box", "neighbors", of a detector network "score" and "landmarks"
+// ([x, y] of the person's right eye, left eye, nose, right and left corner of the mouth), and, for
+// every head that read the face, its name with {"label", "probabilities"} and, if there is one,
+// "map".
 void put_face(Json& json, const FaceReport& face, const EngineInfo& info);
 
 }  // namespace mien::host

@@ -26,6 +26,7 @@ Json times_json(const StepTimes& t) {
 Json models_json(const EngineInfo& info) {
     Json json = Json::object();
     if (!info.cascade_name.empty()) json["cascade"] = info.cascade_name;
+    if (!info.detector_name.empty()) json["detector"] = info.detector_name;
     for (const Head head : named_heads) {
         if (!info[head].model_name.empty()) json[head_name(head)] = info[head].model_name;
     }

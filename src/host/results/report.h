@@ -57,6 +57,8 @@ struct FaceReport {
     Rect box;
     int neighbors = 0;
     PerHead<Reading> readings = {};
+    float score = 0;                    // detector network
+    std::vector<Point> landmarks = {};  // detector network: five, as Face has them
 
     Reading& operator[](Head head) { return readings[head]; }
     const Reading& operator[](Head head) const { return readings[head]; }
@@ -68,7 +70,8 @@ struct HeadInfo {
     std::vector<std::string> labels;
 };
 struct EngineInfo {
-    std::string cascade_name;
+    std::string cascade_name;   // empty: no Haar detector
+    std::string detector_name;  // empty: no detector network
     PerHead<HeadInfo> heads;
 
     HeadInfo& operator[](Head head) { return heads[head]; }

@@ -18,6 +18,9 @@ std::span<const Resource> embedded_weights() noexcept;
 inline std::span<const std::uint8_t> embedded_cascade() noexcept {
     return find_resource(embedded_weights(), "haarcascade_frontalface_default.mien")->bytes;
 }
+inline std::span<const std::uint8_t> embedded_detector() noexcept {
+    return find_resource(embedded_weights(), "detector.mien")->bytes;
+}
 // The network of a head: weights/HEAD.mien. Empty if the program has none.
 inline std::span<const std::uint8_t> embedded_network(Head head) noexcept {
     const Resource* const file =

@@ -74,6 +74,7 @@ Result<std::unique_ptr<EngineOwner>> EngineOwner::create(const EngineSetup& setu
 std::unique_ptr<EngineOwner> EngineOwner::sharing_weights() const {
     std::unique_ptr<EngineOwner> other(new EngineOwner());
     other->cascade_ = cascade_;
+    other->detector_ = detector_;
     other->models_ = models_;
     other->info_ = info_;
     other->engine_ = std::make_unique<OwnedEngine>(other->weights(), engine_->config());
@@ -85,6 +86,12 @@ Result<> EngineOwner::load(const EngineSetup& setup) {
             open_weights(setup.cascade, embedded_cascade(), cascade_bytes_, cascade_);
         !done)
         return done.error();
+    if (const Result<> done =
+            open_weights(setup.detector, embedded_detector(), detector_bytes_, detector_);
+        !done)
+        return done.error();
+    if (detector_ && !detector_.finds_faces())
+        return Error::weights(setup.detector.path + ": is a network, but no face detector");
     for (const Head head : named_heads) {
         WeightsChoice choice = setup.heads[head];
         const Bytes embedded = embedded_network(head);
@@ -92,9 +99,12 @@ Result<> EngineOwner::load(const EngineSetup& setup) {
         Model& model = models_[head];
         if (const Result<> done = open_weights(choice, embedded, model_bytes_[head], model); !done)
             return done.error();
+        if (model && model.task() != Task::classify)
+            return Error::weights(choice.path + ": is a network that gives no classes");
         info_[head] = head_info(model);
     }
     if (cascade_) info_.cascade_name = weights_name(cascade_.meta());
+    if (detector_) info_.detector_name = weights_name(detector_.meta());
     Config config = setup.config;
     if (config.clock_ns == nullptr) config.clock_ns = monotonic_ns;
     // Checked now, so that a wrong option is reported before the first image is decoded.
@@ -107,14 +117,16 @@ Result<> EngineOwner::load(const EngineSetup& setup) {
 Weights EngineOwner::weights() const {
     Weights weights;
     weights.cascade = cascade();
+    weights.detector = detector();
     for (const Head head : named_heads) weights.heads[static_cast<int>(head)] = model(head);
     return weights;
 }
 
 bool EngineOwner::wants_color() const {
-    return std::any_of(std::begin(named_heads), std::end(named_heads), [this](Head head) {
-        return model(head) != nullptr && model(head)->input_channels() == 3;
-    });
+    return detector() != nullptr ||
+           std::any_of(std::begin(named_heads), std::end(named_heads), [this](Head head) {
+               return model(head) != nullptr && model(head)->input_channels() == 3;
+           });
 }
 
 void EngineOwner::take(const Frame& frame, std::span<const Face> faces, ImageReport& report) const {
@@ -126,6 +138,8 @@ void EngineOwner::take(const Frame& frame, std::span<const Face> faces, ImageRep
         FaceReport& copy = report.faces.emplace_back();
         copy.box = face.box;
         copy.neighbors = face.neighbors;
+        copy.score = face.score;
+        copy.landmarks.assign(face.landmarks.begin(), face.landmarks.end());
         for (const Head head : named_heads) {
             const auto [probabilities, map] = face[head];
             copy[head].probabilities.assign(probabilities.begin(), probabilities.end());
@@ -171,8 +185,9 @@ Result<> EngineOwner::classify_crop(const Frame& frame, ImageReport& report) {
     return finish(frame, {&face, 1}, report);
 }
 
-Result<> EngineOwner::classify(const Frame& frame, const Rect& box, ImageReport& report) {
-    const Face face = engine_->classify(frame, box);
+Result<> EngineOwner::classify(const Frame& frame, const Rect& box, ImageReport& report,
+                               std::span<const Point> landmarks) {
+    const Face face = engine_->classify(frame, box, landmarks);
     return finish(frame, {&face, 1}, report);
 }
 

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "host/files/file_io.h"
@@ -21,7 +22,9 @@ struct WeightsChoice {
 };
 
 struct EngineSetup {
+    // One of the detectors, or neither.
     WeightsChoice cascade;
+    WeightsChoice detector = {.use = false, .path = {}};
     PerHead<WeightsChoice> heads;
     Config config;  // max_width, max_height, max_faces and max_candidates are where it starts
 };
@@ -55,11 +58,14 @@ public:
     // Reads the whole image as one face.
     Result<> classify_crop(const Frame& frame, ImageReport& report);
     // Reads one box again; afterwards engine().last_crop() is the networks' input for it.
-    Result<> classify(const Frame& frame, const Rect& box, ImageReport& report);
+    // `landmarks` are those of the face, if it has any.
+    Result<> classify(const Frame& frame, const Rect& box, ImageReport& report,
+                      std::span<const Point> landmarks = {});
 
     const EngineInfo& info() const { return info_; }
     const Engine& engine() const { return engine_->engine(); }
     const Cascade* cascade() const { return cascade_ ? &cascade_ : nullptr; }
+    const Model* detector() const { return detector_ ? &detector_ : nullptr; }
     // Null for a head that is off.
     const Model* model(Head head) const { return models_[head] ? &models_[head] : nullptr; }
     // All of them, as engines and trackers take them.
@@ -75,9 +81,10 @@ private:
     Result<> finish(const Frame& frame, std::span<const Face> faces, ImageReport& report) const;
     void take(const Frame& frame, std::span<const Face> faces, ImageReport& report) const;
 
-    ByteVector cascade_bytes_;
+    ByteVector cascade_bytes_, detector_bytes_;
     PerHead<ByteVector> model_bytes_;  // empty for embedded weights
     Cascade cascade_;
+    Model detector_;
     PerHead<Model> models_;
     EngineInfo info_;
     std::unique_ptr<OwnedEngine> engine_;

@@ -122,6 +122,9 @@ struct Depthwise3 {
                  const std::int32_t* bias, const float* scale, std::uint8_t input_lift,
                  void* packed) noexcept;
     std::size_t (*scratch_bytes)(int output_w, int channels) noexcept;
+    // The sums times their scales instead of bytes: output_h x output_w x channels floats. For
+    // channels in groups of sixteen; output, output_row, low and output_lift are not used.
+    void (*floats)(const DepthwiseArgs& args, float* values) noexcept;
 };
 
 struct NetKernels {

@@ -192,7 +192,7 @@ void Network::place(Arena& arena, const Model& model, const Kernels& kernels,
     std::size_t scratch_bytes = 0;
     for (int i = 0; i < model.layer_count() && kernels.net.depthwise3 != nullptr; ++i) {
         const LayerView layer = layer_at(i, shapes);
-        if (layer.op == LayerOp::depthwise && layer.output == LayerOutput::bytes)
+        if (layer.op == LayerOp::depthwise)
             scratch_bytes =
                 std::max(scratch_bytes, kernels.net.depthwise3->scratch_bytes(
                                             layer.out_w, round_up(layer.out_c, channel_multiple)));
@@ -216,6 +216,12 @@ void Network::place(Arena& arena, const Model& model, const Kernels& kernels,
         input_table_[p] = static_cast<std::uint8_t>(static_cast<std::uint8_t>(value) ^ input.lift);
         table_flips_ = table_flips_ && input_table_[p] == (p ^ input.lift);
     }
+}
+
+// One for which the instruction set has a kernel of its own.
+bool Network::is_depthwise3(const LayerView& layer) const noexcept {
+    return kernels_->net.depthwise3 != nullptr && layer.op == LayerOp::depthwise &&
+           layer.kernel_h == 3 && layer.kernel_w == 3 && layer.stride_y == 1 && layer.stride_x == 1;
 }
 
 void Network::place_tensors(Arena& arena, const Shapes& shapes) noexcept {
@@ -317,6 +323,8 @@ void Network::set_step(int index, const Shapes& shapes) noexcept {
                     round_up(layer.out_c, channel_multiple),
                     constants.values,
                     in.lift,
+                    in.seen_unsigned(),
+                    constants.packed3,
                     layer};
         return;
     }
@@ -480,8 +488,7 @@ void Network::place_depthwise(Arena& arena, const LayerView& layer, const Tensor
     constants.bias = bias;
     constants.scale = scale;
     const Depthwise3* const fast = kernels_->net.depthwise3;
-    const bool is3 = fast != nullptr && layer.kernel_h == 3 && layer.kernel_w == 3 &&
-                     layer.stride_y == 1 && layer.stride_x == 1;
+    const bool is3 = is_depthwise3(layer);
     auto* const packed3 = is3 ? arena.take<std::byte>(fast->packed_bytes(padded)) : nullptr;
     constants.packed3 = packed3;
     if (packed == nullptr || bias == nullptr || scale == nullptr || (is3 && packed3 == nullptr))
@@ -510,6 +517,10 @@ void Network::place_map(Arena& arena, const LayerView& layer, const Tensor& in,
     constants.weights = reinterpret_cast<std::byte*>(packed);
     constants.bias = bias;
     constants.scale = scale;
+    std::byte* packed3 = nullptr;
+    if (is_depthwise3(layer) && padded % 16 == 0 && layer.out_c == padded)
+        packed3 = arena.take<std::byte>(kernels_->net.depthwise3->packed_bytes(padded));
+    constants.packed3 = packed3;
     if (packed == nullptr || bias == nullptr || scale == nullptr) return;
     const ModelAccess access{model_};
     const std::int8_t* w = access.weights(layer);
@@ -520,6 +531,8 @@ void Network::place_map(Arena& arena, const LayerView& layer, const Tensor& in,
             packed[t * padded + n] = n < layer.out_c ? w[at] : std::int16_t{0};
         }
     fill_constants(access, layer, padded, bias, scale);
+    if (packed3 != nullptr)
+        kernels_->net.depthwise3->pack(w, layer.out_c, padded, bias, scale, in.lift, packed3);
 }
 
 // ----------------------------------------------------------------------- running
@@ -613,6 +626,18 @@ void Network::run_head(const HeadArgs& args) noexcept {
 void Network::run_map(const MapArgs& args) noexcept {
     const LayerView& l = args.layer;
     const bool depthwise = l.op == LayerOp::depthwise;
+    if (args.packed3 != nullptr) {
+        DepthwiseArgs fast = {};
+        fast.input = args.input;
+        fast.input_row = args.input_row;
+        fast.output_h = l.out_h;
+        fast.output_w = l.out_w;
+        fast.channels = args.padded;
+        fast.input_unsigned = args.input_unsigned;
+        fast.packed3 = args.packed3;
+        fast.scratch = scratch_;
+        return kernels_->net.depthwise3->floats(fast, args.values);
+    }
     const int inputs = depthwise ? 1 : args.input_channels;
     float* out = args.values;
     for (int y = 0; y < l.out_h; ++y)

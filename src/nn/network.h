@@ -140,6 +140,8 @@ private:
         int padded;  // output channels
         float* values;
         std::uint8_t lift;  // of the input
+        bool input_unsigned;
+        const void* packed3;  // null: no kernel of its own
         LayerView layer;
     };
     struct UpsampleArgs {
@@ -160,6 +162,7 @@ private:
         };
     };
 
+    [[nodiscard]] bool is_depthwise3(const LayerView& layer) const noexcept;
     void place_tensors(Arena& arena, const Shapes& shapes) noexcept;
     void place_layer(Arena& arena, int index, const Shapes& shapes) noexcept;
     void place_conv(Arena& arena, const LayerView& layer, const Tensor& in,

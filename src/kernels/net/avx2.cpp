@@ -91,6 +91,11 @@ struct V {
     static I16 requantise(Acc a, F32 a_scale, Acc b, F32 b_scale) noexcept {
         return _mm256_packs_epi32(scaled(a, a_scale), scaled(b, b_scale));
     }
+    static void store_floats(float* p, Acc acc, F32 scale, int groups) noexcept {
+        const __m256 values = _mm256_mul_ps(_mm256_cvtepi32_ps(acc), scale);
+        _mm_storeu_ps(p, _mm256_castps256_ps128(values));
+        if (groups > 1) _mm_storeu_ps(p + 16, _mm256_extractf128_ps(values, 1));
+    }
     static U8 pack_bytes(I16 front, I16 back, std::int8_t low, std::uint8_t) noexcept {
         return _mm256_max_epi8(_mm256_packs_epi16(front, back), _mm256_set1_epi8(low));
     }

@@ -344,6 +344,13 @@ struct V {
     static I16 requantise(Acc a, F32 a_scale, Acc b, F32 b_scale) noexcept {
         return _mm512_packs_epi32(scaled(a, a_scale), scaled(b, b_scale));
     }
+    static void store_floats(float* p, Acc acc, F32 scale, int groups) noexcept {
+        const __m512 values = _mm512_mul_ps(_mm512_cvtepi32_ps(acc), scale);
+        _mm_storeu_ps(p, _mm512_castps512_ps128(values));
+        if (groups > 1) _mm_storeu_ps(p + 16, _mm512_extractf32x4_ps(values, 1));
+        if (groups > 2) _mm_storeu_ps(p + 32, _mm512_extractf32x4_ps(values, 2));
+        if (groups > 3) _mm_storeu_ps(p + 48, _mm512_extractf32x4_ps(values, 3));
+    }
     static U8 pack_bytes(I16 front, I16 back, std::int8_t low, std::uint8_t output_lift) noexcept {
         return to_bytes512(front, back, low, output_lift);
     }

@@ -18,8 +18,8 @@
 template <class T>
 concept Depthwise3Vector =
     requires(const std::int8_t* bytes, const std::int32_t* bias, const float* scale,
-             std::int8_t* out, typename T::U8 v, typename T::Acc acc, typename T::I16 half,
-             std::int8_t low, std::uint8_t lift, int count) {
+             std::int8_t* out, float* floats, typename T::U8 v, typename T::Acc acc,
+             typename T::I16 half, std::int8_t low, std::uint8_t lift, int count) {
         requires T::bytes == 16 || T::bytes == 32 || T::bytes == 64;
         v = T::load(bytes);
         v = T::low16(T::low8(v, v), T::high8(v, v));  // unpack within 16 bytes
@@ -28,6 +28,8 @@ concept Depthwise3Vector =
         acc = T::template dot<true>(acc, T::template prepare<true>(v), T::load_weights(bytes));
         half = T::requantise(acc, T::load_scale(scale), acc, T::load_scale(scale));
         v = T::pack_bytes(half, half, low, lift);  // saturated, not below `low`, lifted
+        // Of each four channels their sums times scales, sixteen floats apart, `count` of them.
+        T::store_floats(floats, acc, T::load_scale(scale), count);
         T::store(out, v);
         T::store_part(out, v, count);
     };
@@ -94,44 +96,53 @@ std::size_t depthwise3_scratch_bytes(int output_w, int channels) noexcept {
     return 4 * plane_bytes_of(output_w, channels);
 }
 
-// `vectors` vectors of outputs of the same phase, V::bytes * distance apart, of two output rows.
+// The sums of plane j for `vectors` vectors of outputs of the same phase, `distance` bytes apart, of
+// two output rows.
+template <bool unsigned_input, bool half, int vectors>
+inline void depthwise3_sums(const std::int8_t* planes, std::size_t plane_bytes, int quarters,
+                            std::ptrdiff_t distance, const std::int8_t* phase, int j,
+                            V::Acc (&acc)[2][vectors]) noexcept {
+    const auto* const biases = reinterpret_cast<const std::int32_t*>(phase + phase_weights);
+    const V::Acc bias = V::load_bias(biases + j * vector_floats);
+    MIEN_UNROLL
+    for (int v = 0; v < vectors; ++v) acc[0][v] = acc[1][v] = bias;
+    MIEN_UNROLL
+    for (int kx = 0; kx < 3; ++kx) {
+        const int j2 = half ? j + 2 * (kx & 1) : j,
+                  groups = kx * quarters + (half && kx == 2 ? 1 : 0) + (j2 >> 2);
+        const std::int8_t* from =
+            planes + static_cast<std::size_t>(j2 & 3) * plane_bytes + groups * 16;
+        const std::int8_t* const w = phase + ((j * 3 + kx) * 2) * V::bytes;
+        MIEN_UNROLL
+        for (int v = 0; v < vectors; ++v) {
+            const V::Act act = V::template prepare<unsigned_input>(V::load(from + v * distance));
+            acc[0][v] = V::template dot<unsigned_input>(acc[0][v], act, V::load_weights(w));
+            acc[1][v] =
+                V::template dot<unsigned_input>(acc[1][v], act, V::load_weights(w + V::bytes));
+        }
+    }
+}
+
+inline const float* depthwise3_scales(const std::int8_t* phase, int j) noexcept {
+    return reinterpret_cast<const float*>(phase + phase_weights + 4 * V::bytes) + j * vector_floats;
+}
+
+// The bytes of such outputs.
 template <bool unsigned_input, bool half, int vectors>
 inline void depthwise3_tile(const std::int8_t* planes, std::size_t plane_bytes, int quarters,
                             std::ptrdiff_t distance, const std::int8_t* phase,
                             V::U8 (&top)[vectors], V::U8 (&bottom)[vectors], std::int8_t low,
                             std::uint8_t output_lift) noexcept {
-    const auto* const biases = reinterpret_cast<const std::int32_t*>(phase + phase_weights);
-    const auto* const scales = reinterpret_cast<const float*>(phase + phase_weights + 4 * V::bytes);
     V::I16 rounded[2][2][vectors];  // [planes 0 and 1, planes 2 and 3][top, bottom]
     MIEN_UNROLL
     for (int pair = 0; pair < 2; ++pair) {
         V::Acc acc[2][2][vectors];  // [plane][top, bottom]
         MIEN_UNROLL
-        for (int k = 0; k < 2; ++k) {
-            const int j = 2 * pair + k;
-            const V::Acc bias = V::load_bias(biases + j * vector_floats);
-            MIEN_UNROLL
-            for (int v = 0; v < vectors; ++v) acc[k][0][v] = acc[k][1][v] = bias;
-            MIEN_UNROLL
-            for (int kx = 0; kx < 3; ++kx) {
-                const int j2 = half ? j + 2 * (kx & 1) : j,
-                          groups = kx * quarters + (half && kx == 2 ? 1 : 0) + (j2 >> 2);
-                const std::int8_t* from =
-                    planes + static_cast<std::size_t>(j2 & 3) * plane_bytes + groups * 16;
-                const std::int8_t* const w = phase + ((j * 3 + kx) * 2) * V::bytes;
-                MIEN_UNROLL
-                for (int v = 0; v < vectors; ++v) {
-                    const V::Act act =
-                        V::template prepare<unsigned_input>(V::load(from + v * distance));
-                    acc[k][0][v] =
-                        V::template dot<unsigned_input>(acc[k][0][v], act, V::load_weights(w));
-                    acc[k][1][v] = V::template dot<unsigned_input>(acc[k][1][v], act,
-                                                                   V::load_weights(w + V::bytes));
-                }
-            }
-        }
-        const V::F32 scale0 = V::load_scale(scales + 2 * pair * vector_floats),
-                     scale1 = V::load_scale(scales + (2 * pair + 1) * vector_floats);
+        for (int k = 0; k < 2; ++k)
+            depthwise3_sums<unsigned_input, half>(planes, plane_bytes, quarters, distance, phase,
+                                                  2 * pair + k, acc[k]);
+        const V::F32 scale0 = V::load_scale(depthwise3_scales(phase, 2 * pair)),
+                     scale1 = V::load_scale(depthwise3_scales(phase, 2 * pair + 1));
         MIEN_UNROLL
         for (int r = 0; r < 2; ++r) MIEN_UNROLL
         for (int v = 0; v < vectors; ++v)
@@ -144,27 +155,35 @@ inline void depthwise3_tile(const std::int8_t* planes, std::size_t plane_bytes, 
     }
 }
 
+// The input rows of output rows y and y + 1 into args.scratch, interleaved.
+inline void depthwise3_interleave(const DepthwiseArgs& args, int y) noexcept {
+    const int needed = (args.output_w + 2) * args.channels;
+    const std::size_t plane_bytes = plane_bytes_of(args.output_w, args.channels);
+    const std::int8_t* const row0 = args.input + y * args.input_row;
+    const std::int8_t *const row1 = row0 + args.input_row, *const row2 = row1 + args.input_row;
+    const std::int8_t* const row3 = y + 1 < args.output_h ? row2 + args.input_row : row2;
+    std::int8_t* const planes = args.scratch;
+    for (int i = 0; i < needed; i += V::bytes) {
+        const V::U8 a = V::load(row0 + i), b = V::load(row1 + i), c = V::load(row2 + i),
+                    d = V::load(row3 + i);
+        const V::U8 ab_low = V::low8(a, b), ab_high = V::high8(a, b), cd_low = V::low8(c, d),
+                    cd_high = V::high8(c, d);
+        V::store(planes + i, V::low16(ab_low, cd_low));
+        V::store(planes + plane_bytes + i, V::high16(ab_low, cd_low));
+        V::store(planes + 2 * plane_bytes + i, V::low16(ab_high, cd_high));
+        V::store(planes + 3 * plane_bytes + i, V::high16(ab_high, cd_high));
+    }
+}
+
 template <bool unsigned_input, bool half>
 void depthwise3(const DepthwiseArgs& args) noexcept {
-    const int flat = args.output_w * args.channels, needed = flat + 2 * args.channels;
+    const int flat = args.output_w * args.channels;
     const std::size_t plane_bytes = plane_bytes_of(args.output_w, args.channels);
     const int phases = phases_of(args.channels), quarters = args.channels / 16;
-    std::int8_t* const planes = args.scratch;
+    const std::int8_t* const planes = args.scratch;
     for (int y = 0; y < args.output_h; y += 2) {
         const bool two_rows = y + 1 < args.output_h;
-        const std::int8_t* const row0 = args.input + y * args.input_row;
-        const std::int8_t *const row1 = row0 + args.input_row, *const row2 = row1 + args.input_row;
-        const std::int8_t* const row3 = two_rows ? row2 + args.input_row : row2;
-        for (int i = 0; i < needed; i += V::bytes) {
-            const V::U8 a = V::load(row0 + i), b = V::load(row1 + i), c = V::load(row2 + i),
-                        d = V::load(row3 + i);
-            const V::U8 ab_low = V::low8(a, b), ab_high = V::high8(a, b), cd_low = V::low8(c, d),
-                        cd_high = V::high8(c, d);
-            V::store(planes + i, V::low16(ab_low, cd_low));
-            V::store(planes + plane_bytes + i, V::high16(ab_low, cd_low));
-            V::store(planes + 2 * plane_bytes + i, V::low16(ab_high, cd_high));
-            V::store(planes + 3 * plane_bytes + i, V::high16(ab_high, cd_high));
-        }
+        depthwise3_interleave(args, y);
         std::int8_t *const out0 = args.output + y * args.output_row, *const out1 =
                                                                          out0 + args.output_row;
         int i = 0, phase = 0;
@@ -194,6 +213,39 @@ void depthwise3(const DepthwiseArgs& args) noexcept {
     }
 }
 
+template <bool unsigned_input>
+void depthwise3_float_rows(const DepthwiseArgs& args, float* values) noexcept {
+    const int flat = args.output_w * args.channels;
+    const std::size_t plane_bytes = plane_bytes_of(args.output_w, args.channels);
+    const int phases = phases_of(args.channels), quarters = args.channels / 16;
+    for (int y = 0; y < args.output_h; y += 2, values += 2 * flat) {
+        depthwise3_interleave(args, y);
+        int phase = 0;
+        for (int i = 0; i < flat; i += V::bytes) {
+            const auto* const packed = static_cast<const std::int8_t*>(args.packed3) +
+                                       static_cast<std::size_t>(phase) * phase_bytes;
+            const int groups = (flat - i < V::bytes ? flat - i : V::bytes) / 16;
+            for (int j = 0; j < 4; ++j) {
+                V::Acc acc[2][1];
+                depthwise3_sums<unsigned_input, false>(args.scratch + i, plane_bytes, quarters, 0,
+                                                       packed, j, acc);
+                const V::F32 scale = V::load_scale(depthwise3_scales(packed, j));
+                V::store_floats(values + i + 4 * j, acc[0][0], scale, groups);
+                if (y + 1 < args.output_h)
+                    V::store_floats(values + flat + i + 4 * j, acc[1][0], scale, groups);
+            }
+            phase = phase + 1 == phases ? 0 : phase + 1;
+        }
+    }
+}
+
+void depthwise3_floats(const DepthwiseArgs& args, float* values) noexcept {
+    if (args.input_unsigned)
+        depthwise3_float_rows<true>(args, values);
+    else
+        depthwise3_float_rows<false>(args, values);
+}
+
 void depthwise3_any(const DepthwiseArgs& args) noexcept {
     const bool half = args.channels % 16 != 0;
     if (args.input_unsigned)
@@ -206,4 +258,5 @@ const Depthwise3 depthwise3_functions = {
     .packed_bytes = depthwise3_packed_bytes,
     .pack = depthwise3_pack,
     .scratch_bytes = depthwise3_scratch_bytes,
+    .floats = depthwise3_floats,
 };

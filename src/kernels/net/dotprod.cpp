@@ -68,6 +68,9 @@ struct V {
     static I16 requantise(Acc a, F32 a_scale, Acc b, F32 b_scale) noexcept {
         return vcombine_s16(vqmovn_s32(scaled(a, a_scale)), vqmovn_s32(scaled(b, b_scale)));
     }
+    static void store_floats(float* p, Acc acc, F32 scale, int) noexcept {
+        vst1q_f32(p, vmulq_f32(vcvtq_f32_s32(acc), scale));
+    }
     static U8 pack_bytes(I16 front, I16 back, std::int8_t low, std::uint8_t) noexcept {
         const int8x16_t all = vcombine_s8(vqmovn_s16(front), vqmovn_s16(back));
         return vmaxq_s8(all, vdupq_n_s8(low));

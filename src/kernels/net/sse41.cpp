@@ -78,6 +78,9 @@ struct V {
     static I16 requantise(Acc a, F32 a_scale, Acc b, F32 b_scale) noexcept {
         return _mm_packs_epi32(scaled(a, a_scale), scaled(b, b_scale));
     }
+    static void store_floats(float* p, Acc acc, F32 scale, int) noexcept {
+        _mm_storeu_ps(p, _mm_mul_ps(_mm_cvtepi32_ps(acc), scale));
+    }
     static U8 pack_bytes(I16 front, I16 back, std::int8_t low, std::uint8_t) noexcept {
         return _mm_max_epi8(_mm_packs_epi16(front, back), _mm_set1_epi8(low));
     }

@@ -296,7 +296,9 @@ bool ModelAccess::valid_weights(const LayerView& layer) const noexcept {
 bool ModelAccess::valid_face() const noexcept {
     constexpr std::size_t head = 56;
     const std::span<const std::uint8_t> face = model.face_;
-    if (model.task_ != Task::maps || model.input_channels_ != 3 || face.size() < head) return false;
+    if (model.task_ != Task::maps || model.input_channels_ != 3 || model.input_multiple_ == 0 ||
+        face.size() < head)
+        return false;
     const std::uint32_t levels = load_u32(face.data());
     if (levels < 1 || levels > max_levels || face.size() != head + 8 * std::size_t{levels} ||
         load_u32(face.data() + 4) != 0)

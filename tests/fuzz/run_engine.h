@@ -26,25 +26,33 @@ inline std::vector<std::uint8_t> with_right_checksum(const std::uint8_t* data, s
 }
 
 inline void use(const Cascade* cascade, const Model* model) {
+    const bool finds = model != nullptr && model->finds_faces();
+    Weights weights = {.cascade = cascade};
+    (finds ? weights.detector : weights.heads[0]) = model;
     Config config;
     config.max_width = config.max_height = 96;
     config.max_candidates = 256;
-    const std::size_t bytes =
-        Engine::required_bytes(config, {.cascade = cascade, .heads = {model}});
+    const std::size_t bytes = Engine::required_bytes(config, weights);
     if (bytes == 0 || bytes > (std::size_t{32} << 20)) return;
     const auto memory = std::make_unique<std::byte[]>(bytes);
     Engine engine;
-    if (Engine::create(config, {.cascade = cascade, .heads = {model}}, {memory.get(), bytes},
-                       engine) != Status::ok)
+    if (Engine::create(config, weights, {memory.get(), bytes}, engine) != Status::ok)
         __builtin_trap();
     std::vector<std::uint8_t> pixels(96 * 96);
     for (std::size_t i = 0; i < pixels.size(); ++i)
         pixels[i] = static_cast<std::uint8_t>(i * 2654435761u >> 24);
     const Frame frame = {pixels.data(), 96, 96, 96, PixelFormat::gray8};
+    const Frame part = {pixels.data(), 45, 71, 96, PixelFormat::gray8};
     std::span<const Face> faces;
     Face face;
     if (cascade != nullptr && engine.process(frame, faces) != Status::ok) __builtin_trap();
-    if (model != nullptr && engine.classify_crop(frame, face) != Status::ok) __builtin_trap();
+    if (finds)
+        for (const Frame& searched : {frame, part}) {
+            const Status status = engine.process(searched, faces);
+            if (status != Status::ok && status != Status::unsupported) __builtin_trap();
+        }
+    if (model != nullptr && !finds && engine.classify_crop(frame, face) != Status::ok)
+        __builtin_trap();
 }
 
 }  // namespace mien::fuzz

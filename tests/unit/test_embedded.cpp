@@ -15,7 +15,7 @@ using namespace mien::test;
 
 TEST_CASE("embedded weights are the files of weights/") {
     const auto files = host::embedded_weights();
-    REQUIRE(files.size() == 1 + std::size(named_heads));
+    REQUIRE(files.size() == 2 + std::size(named_heads));
     for (const host::Resource& file : files) {
         CAPTURE(file.path);
         const auto expected = read_file(std::string(MIEN_WEIGHTS "/").append(file.path));
@@ -26,5 +26,6 @@ TEST_CASE("embedded weights are the files of weights/") {
     }
     CHECK_FALSE(host::embedded_cascade().empty());
     for (const Head head : named_heads) CHECK_FALSE(host::embedded_network(head).empty());
+    CHECK_FALSE(host::embedded_detector().empty());
     CHECK(host::find_resource(files, "emotion") == nullptr);
 }

@@ -10,6 +10,8 @@
 #include "detect/net/face_net.h"
 #include "host/codec/image_file.h"
 #include "image/gray.h"
+#include "mien/mien.h"
+#include "mien/owned.hpp"
 #include "pipeline/crop.h"
 #include "unit/file_builder.h"
 
@@ -288,4 +290,175 @@ TEST_CASE("every pixel format gives the faces of its RGB") {
     CHECK(scores({bgr.data() +
                       3 * static_cast<std::size_t>(width) * static_cast<std::size_t>(height - 1),
                   width, height, -3 * width, PixelFormat::bgr24}) != wanted);
+}
+
+TEST_CASE("a face is read again from its landmarks as it was read first") {
+    const Photo photo;
+    const DetectorFile file;
+    Config config;
+    config.enlarge_to = 640;
+    OwnedEngine engine(MIEN_WEIGHTS, config, Detector::net);
+    REQUIRE_MESSAGE(engine.status() == Status::ok, engine.error());
+    const std::span<const Face> faces = engine.process(photo.image.frame());
+    REQUIRE(faces.size() == 1);
+    const Rect box = faces[0].box;
+    const std::vector<Point> landmarks(faces[0].landmarks.begin(), faces[0].landmarks.end());
+    const std::span<const float> scores = faces[0][Head::emotion].probabilities;
+    const std::vector<float> first(scores.begin(), scores.end());
+    REQUIRE(!first.empty());
+    const Face again = engine.classify(photo.image.frame(), box, landmarks);
+    CHECK(std::ranges::equal(again[Head::emotion].probabilities, first));
+    CHECK(again.landmarks.size() == 5);
+    // By its box alone it is another crop.
+    const Face plain = engine.classify(photo.image.frame(), box);
+    CHECK(!std::ranges::equal(plain[Head::emotion].probabilities, first));
+    CHECK(plain.landmarks.empty());
+    (void)engine.classify(photo.image.frame(), box, std::span(landmarks).first(2));
+    CHECK(engine.status() == Status::bad_argument);
+    OwnedEngine haar(MIEN_WEIGHTS);
+    (void)haar.classify(photo.image.frame(), box, landmarks);
+    CHECK(haar.status() == Status::bad_argument);
+}
+
+TEST_CASE("C: a detector network gives score and landmarks, to old callers what they know") {
+    const Photo photo;
+    const DetectorFile file;
+    const ByteVector emotion = read_file(weights_path("emotion.mien"));
+    mien_config config;
+    mien_weights weights;
+    mien_config_init(&config);
+    mien_weights_init(&weights);
+    config.max_width = config.max_height = 320;
+    weights.detector = {file.bytes.data(), file.bytes.size()};
+    weights.heads[MIEN_EMOTION] = {emotion.data(), emotion.size()};
+    std::vector<std::byte> memory(mien_required_bytes(&config, &weights));
+    mien_engine* engine = nullptr;
+    REQUIRE(mien_create(&config, &weights, memory.data(), memory.size(), &engine) == MIEN_OK);
+    mien_frame frame;
+    mien_frame_init(&frame);
+    frame.data = photo.image.pixels.get();
+    frame.width = photo.image.width;
+    frame.height = photo.image.height;
+    frame.stride_bytes = 3 * photo.image.width;
+    frame.format = MIEN_RGB24;
+    std::size_t count = 0;
+    REQUIRE(mien_process(engine, &frame, &count) == MIEN_OK);
+    REQUIRE(count == 1);
+    mien_face face;
+    REQUIRE(mien_face_at(engine, 0, &face) == MIEN_OK);
+    CHECK(face.score == detector_golden_faces[0][0]);
+    REQUIRE(face.landmark_count == 5);
+    for (int k = 0; k < 5; ++k)
+        for (int i = 0; i < 2; ++i)
+            CHECK(face.landmarks[k][i] == detector_golden_faces[0][5 + 2 * k + i]);
+    // The structure as it was before scores: nothing is written past its end.
+    mien_face old;
+    std::memset(&old, 0x55, sizeof old);
+    REQUIRE(mien_face_at_sized(engine, 0, &old, offsetof(mien_face, score)) == MIEN_OK);
+    CHECK(old.width == face.width);
+    std::uint32_t untouched = 0;
+    std::memcpy(&untouched, &old.score, sizeof untouched);
+    CHECK(untouched == 0x55555555u);
+    // A score that only the options ask for; both detectors at once; a classifier as detector.
+    mien_detector_options options;
+    mien_detector_options_init(&options);
+    options.min_score = 0.99f;
+    REQUIRE(mien_detect(engine, &frame, nullptr, &options, &count) == MIEN_OK);
+    CHECK(count == 0);
+    const ByteVector cascade = read_file(weights_path("haarcascade_frontalface_default.mien"));
+    weights.cascade = {cascade.data(), cascade.size()};
+    CHECK(mien_required_bytes(&config, &weights) == 0);
+    CHECK(mien_create(&config, &weights, memory.data(), memory.size(), &engine) ==
+          MIEN_BAD_ARGUMENT);
+    weights.cascade = {nullptr, 0};
+    weights.detector = {emotion.data(), emotion.size()};
+    CHECK(mien_create(&config, &weights, memory.data(), memory.size(), &engine) == MIEN_WRONG_KIND);
+}
+
+namespace {
+
+// A detector file of made-up weights with two levels; a test spoils one of its fields.
+struct FaceBuilder {
+    NetworkBuilder network = NetworkBuilder::of_unsigned_maps(7);
+    std::uint32_t levels = 2, zero = 0, layer[2] = {1, 3}, stride[2] = {2, 4};
+    float min_score = 0.5f, overlap = 0.4f;
+    float crop[10] = {-0.2f, 0, 0.2f, 0, 0, 0.1f, -0.1f, 0.3f, 0.1f, 0.3f};
+
+    FaceBuilder() {
+        Random random(5);
+        for (const std::size_t i : {std::size_t{1}, std::size_t{3}}) {
+            NetworkBuilder::Layer& l = network.layers[i];
+            l.op = 1;
+            l.out_c = 16;
+            l.weight = static_cast<std::uint32_t>(network.weights.size());
+            l.bias = static_cast<std::uint32_t>(network.biases.size());
+            l.scale = static_cast<std::uint32_t>(network.scales.size());
+            for (int k = 0; k < 16 * 9 * 5; ++k)
+                network.weights.push_back(static_cast<std::int8_t>(random.between(-127, 127)));
+            for (int n = 0; n < 16; ++n) {
+                network.biases.push_back(random.between(-2000, 2000));
+                network.scales.push_back(0.0003f);
+            }
+        }
+    }
+    [[nodiscard]] ByteVector build() {
+        ByteWriter face;
+        face.put(levels).put(zero).put(min_score).put(overlap);
+        for (const float v : crop) face.put(v);
+        for (int i = 0; i < 2; ++i) face.put(layer[i]).put(stride[i]);
+        network.face = face.data;
+        return network.build();
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a detector file that contradicts itself is refused, the rest runs at any size") {
+    const auto status = [](auto&& spoil) {
+        FaceBuilder b;
+        spoil(b);
+        const ByteVector bytes = b.build();
+        Model model;
+        return Model::open(bytes, model);
+    };
+    const auto refused = [&](auto&& spoil) { return status(spoil) == Status::bad_file; };
+    CHECK(status([](FaceBuilder&) {}) == Status::ok);
+    CHECK(refused([](FaceBuilder& b) { b.levels = 0; }));
+    CHECK(refused([](FaceBuilder& b) { b.levels = 3; }));  // longer than the section
+    CHECK(refused([](FaceBuilder& b) { b.zero = 1; }));
+    CHECK(refused([](FaceBuilder& b) { b.min_score = 0; }));
+    CHECK(refused([](FaceBuilder& b) { b.min_score = 1.5f; }));
+    CHECK(refused([](FaceBuilder& b) { b.min_score = std::nanf(""); }));
+    CHECK(refused([](FaceBuilder& b) { b.overlap = -1; }));
+    CHECK(refused([](FaceBuilder& b) { b.crop[3] = 5; }));
+    CHECK(refused([](FaceBuilder& b) { b.crop[3] = std::nanf(""); }));
+    CHECK(refused([](FaceBuilder& b) { std::fill_n(b.crop, 10, 0.25f); }));
+    CHECK(refused([](FaceBuilder& b) { b.stride[0] = 4; }));
+    CHECK(refused([](FaceBuilder& b) { b.stride[1] = 0; }));
+    CHECK(refused([](FaceBuilder& b) { b.layer[0] = 0; }));    // makes bytes
+    CHECK(refused([](FaceBuilder& b) { b.layer[0] = 6; }));    // three channels
+    CHECK(refused([](FaceBuilder& b) { b.layer[1] = 100; }));  // not there
+    CHECK(refused([](FaceBuilder& b) { b.network.input_multiple = 0; }));
+
+    FaceBuilder b;
+    const ByteVector bytes = b.build();
+    Model model;
+    REQUIRE(Model::open(bytes, model) == Status::ok);
+    // Random scores: many candidates, at every size the same on every instruction set.
+    std::vector<float> first;
+    for (const Isa isa : isas()) {
+        PlacedNet placed(model, isa, {61, 47});
+        std::vector<float> all;
+        for (const FaceNet::Size size : {FaceNet::Size{61, 47}, {1, 1}, {12, 40}, {33, 2}}) {
+            const ByteVector pixels = test_picture(9, 61 * 47 * 3);
+            const Frame frame = {pixels.data(), size.width, size.height, 61 * 3,
+                                 PixelFormat::rgb24};
+            std::span<const FaceNet::Candidate> found;
+            REQUIRE(placed.net.find(frame, bounds(frame), {&size, 1}, 0.01f, found) == Status::ok);
+            for (const auto& c : found) all.insert(all.end(), {c.score, c.x, c.y, c.width});
+        }
+        CHECK(!all.empty());
+        if (first.empty()) first = all;
+        CHECK_MESSAGE(first == all, isa_name(isa));
+    }
 }

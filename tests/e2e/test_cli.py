@@ -220,6 +220,41 @@ def test_detector_options(mien: Runner) -> None:
     assert all(face["box"]["x"] + face["box"]["width"] <= data["width"] for face in data["faces"])
 
 
+def test_detector_network(mien: Runner) -> None:
+    photo = PHOTOS / "astronaut.jpg"
+    haar = json.loads(mien("image", "--json", photo).stdout)
+    assert "score" not in haar["faces"][0] and "detector" not in haar["models"]
+    result = json.loads(mien("image", "--detector", "net", "--json", photo).stdout)
+    assert "cascade" not in result["models"] and result["models"]["detector"]
+    face, = result["faces"]
+    assert 0.7 <= face["score"] <= 1 and face["neighbors"] == 0
+    box, points = face["box"], face["landmarks"]
+    assert len(points) == 5
+    for x, y in points:
+        assert box["x"] < x < box["x"] + box["width"] and box["y"] < y < box["y"] + box["height"]
+    right_eye, left_eye, nose, right_mouth, left_mouth = points
+    assert right_eye[0] < nose[0] < left_eye[0] and right_mouth[0] < left_mouth[0]
+    assert max(right_eye[1], left_eye[1]) < nose[1] < min(right_mouth[1], left_mouth[1])
+    assert face["emotion"]["label"] == haar["faces"][0]["emotion"]["label"] == "happy"
+    # Its options, and those of the other detector.
+    assert json.loads(mien("image", "--detector", "net", "--min-score", "0.99", "--json", photo).stdout)["faces"] == []
+    small = mien("image", "--detector", "net", "--max-face", "40", "--json", photo)
+    assert json.loads(small.stdout)["faces"] == []
+    for arguments, word in [(["--detector", "mtcnn"], "mtcnn"), (["--detector", "net", "--min-score", "2"], "--min-score"),
+                            (["--detector", "net", "--cascade", "x.mien"], "--cascade"), (["--net", "x.mien"], "--net")]:
+        mien.fails("image", *arguments, photo, code=2, words=(word,))
+
+
+def test_weights_of_the_other_kind(mien: Runner) -> None:
+    photo, weights = PHOTOS / "astronaut.jpg", PHOTOS.parent.parent.parent / "weights"
+    for arguments, words in [
+            (["--detector", "net", "--net", weights / "emotion.mien"], "no face detector"),
+            (["--detector", "net", "--net", weights / "haarcascade_frontalface_default.mien"], "other kind"),
+            (["--emotion", weights / "detector.mien"], "gives no classes"),
+            (["--cascade", weights / "detector.mien"], "other kind")]:
+        mien.fails("image", *arguments, photo, code=4, words=(str(arguments[-1]), words))
+
+
 def test_top_lists_the_scores(mien: Runner) -> None:
     result = mien("image", PHOTOS / "astronaut.jpg", "--top")
     lines = result.stdout.splitlines()

@@ -73,6 +73,22 @@ void copy(const Reader& reader, int width, int height, std::uint8_t* out,
     }
 }
 
+void copy(const PackedReader<3>& reader, int width, int height, std::uint8_t* out,
+          std::ptrdiff_t row_bytes) noexcept {
+    for (int y = 0; y < height; ++y, out += row_bytes) {
+        const std::uint8_t* p = reader.row(y).pixels;
+        if (reader.order.red == 0) {
+            std::memcpy(out, p, 3 * static_cast<std::size_t>(width));
+            continue;
+        }
+        for (std::ptrdiff_t i = 0; i < 3 * std::ptrdiff_t{width}; i += 3) {
+            out[i] = p[i + 2];
+            out[i + 1] = p[i + 1];
+            out[i + 2] = p[i];
+        }
+    }
+}
+
 // Where both sides are halved, OpenCV takes the mean of four.
 template <class Reader>
 void halve(const Reader& reader, int width, int height, std::uint8_t* first,

@@ -300,8 +300,42 @@ void max_pool3(const PoolArgs& args) noexcept {
     }
 }
 
+// Two by two with a stride of two, windows inside the input: the pooling of the detector network.
+template <bool lifted>
+void max_pool2(const PoolArgs& args) noexcept {
+    const auto larger = [](auto a, auto b) {
+        if constexpr (sizeof a == 32)
+            return lifted ? _mm256_max_epu8(a, b) : _mm256_max_epi8(a, b);
+        else
+            return lifted ? _mm_max_epu8(a, b) : _mm_max_epi8(a, b);
+    };
+    const std::ptrdiff_t channels = args.channels;
+    for (int y = 0; y < args.output_h; ++y) {
+        const std::int8_t* top = args.input + 2 * y * args.input_row;
+        const std::int8_t* bottom = top + args.input_row;
+        std::int8_t* out = args.output + y * args.output_row;
+        for (int x = 0; x < args.output_w;
+             ++x, top += 2 * channels, bottom += 2 * channels, out += channels) {
+            if (channels == 16) {  // both pixels are one vector
+                const __m256i both = larger(load256(top), load256(bottom));
+                store128(out,
+                         larger(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1)));
+                continue;
+            }
+            for (std::ptrdiff_t n = 0; n < channels; n += 32)
+                store256(out + n, larger(larger(load256(top + n), load256(bottom + n)),
+                                         larger(load256(top + n + channels),
+                                                load256(bottom + n + channels))));
+        }
+    }
+}
+
 template <bool lifted>
 void max_pool_any(const PoolArgs& args) noexcept {
+    if (args.kernel_h == 2 && args.kernel_w == 2 && args.stride_y == 2 && args.stride_x == 2 &&
+        args.pad_top == 0 && args.pad_left == 0 && 2 * args.output_h <= args.input_h &&
+        2 * args.output_w <= args.input_w && (args.channels == 16 || args.channels % 32 == 0))
+        return max_pool2<lifted>(args);
     if (args.kernel_h == 3 && args.kernel_w == 3) switch (args.channels) {
             case 16: return max_pool3<lifted, 16>(args);
             case 32: return max_pool3<lifted, 32>(args);

@@ -11,10 +11,11 @@ install -m 644 build/wasm/src/web/mien.wasm "$npm/mien.wasm"
 install -m 644 build/wasm-simd/src/web/mien.wasm "$npm/mien-simd.wasm"
 cp src/web/mien.js src/web/mien.d.ts src/web/package.json LICENSE THIRD_PARTY.md "$npm"
 cp docs/BROWSER.md "$npm/README.md"
-# The weights that are inside the programs, too: those without a variant in their name.
+# The weights that are inside the programs, too: those without a variant in their name. The detector
+# network is not one of them as long as mien.js has Haar alone.
 weights=
 for file in weights/*.mien; do
-    case $file in *-*) continue ;; esac
+    case $file in *-* | weights/detector.mien) continue ;; esac
     cp "$file" "$npm"
     weights="$weights'${file#weights/}', "
 done

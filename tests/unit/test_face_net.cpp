@@ -3,6 +3,9 @@
 // instruction set, from every pixel format, and are its limits kept?
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <memory>
 
 #include "base/crc32.h"

@@ -215,7 +215,9 @@ int PhotoRun::dump_crops(const std::string& path, const host::Image& image,
     for (const host::FaceReport& face : report.faces) {
         ++number;
         if (options_.detect) {
-            if (const host::Result<> done = engine_.classify(image.frame(), face.box, again, face.landmarks); !done)
+            if (const host::Result<> done =
+                    engine_.classify(image.frame(), face.box, again, face.landmarks);
+                !done)
                 return fail(path, done.error());
         }
         for (const Head head : named_heads) {

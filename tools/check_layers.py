@@ -20,7 +20,7 @@ MAY_INCLUDE = {
     "detect": {"base", "kernels", "image", "nn"},
     "nn": {"base", "kernels"},
     "pipeline": {"base", "kernels", "image", "detect", "nn"},
-    "track": {"base", "kernels", "image"},
+    "track": {"base", "kernels", "image", "nn", "pipeline"},
     "threads": set(),
     "explain": {"base", "nn"},
     "host": {"base"},  # files beside the rooms, which these may include

@@ -264,7 +264,7 @@ typedef struct mien_tracker_config {
     uint32_t smoothing;     /* MIEN_SMOOTHING_MODE */
     float average_weight;   /* 0.25: of the newest result in MIEN_SMOOTHING_AVERAGE */
     int32_t max_tracks;     /* 32 */
-    int32_t full_every;     /* 0: search all of the first frame only; n: of every n-th */
+    int32_t full_every;     /* 0: all of the first frame, then by cycle_ns; n: of every n-th */
     int32_t keep_neighbors; /* 2 */
     uint64_t cycle_ns;      /* 300 ms: time in which all sizes and positions are searched once */
     uint64_t lost_ns;       /* 500 ms: a face not found for so long is lost */
@@ -280,6 +280,9 @@ typedef struct mien_tracked_face {
     uint32_t frames;   /* since it was found first; 0: in this one */
     uint32_t reserved; /* 0 */
     uint64_t read_ns;  /* time stamp of the frame that the networks read last */
+    float score;       /* this and the following as in mien_face */
+    uint32_t landmark_count;
+    float landmarks[5][2];
 } mien_tracked_face;
 
 typedef struct mien_tracked_reading {

@@ -314,9 +314,10 @@ struct Face {
 
 // What the detector did in the last call.
 struct DetectorStats {
-    int levels = 0;            // Haar: of the pyramid
-    std::int64_t windows = 0;  // Haar: positions, all levels
-    int candidates = 0;        // windows that passed every stage, or cells that reached min_score
+    int levels = 0;  // Haar: of the pyramid
+    // Haar: positions, all levels. Network: pixels that it was given, all sizes, with padding.
+    std::int64_t windows = 0;
+    int candidates = 0;  // windows that passed every stage, or cells that reached min_score
     // Beyond Config::max_candidates: Haar's boxes may then differ from OpenCV's; the network leaves
     // out those of the lowest scores.
     int candidates_dropped = 0;
@@ -395,6 +396,7 @@ public:
     explicit operator bool() const noexcept { return impl_ != nullptr; }
 
 private:
+    friend struct EngineAccess;
     struct Impl;
     Impl* impl_ = nullptr;
 };

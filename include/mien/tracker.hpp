@@ -29,9 +29,10 @@ struct TrackerConfig {
     // Weight of the newest result in an exponential average, 0 < w <= 1.
     float average_weight = 0.25f;
     int max_tracks = 32;
-    // Search all of every n-th frame; 1: of each; 0: only of the first.
+    // Search all of every n-th frame; 1: of each; 0: only of the first, then as cycle_ns says.
     int full_every = 0;
-    // Time in which all sizes and positions are searched once, a part in each frame.
+    // Time in which all sizes and positions are searched once, so that a new face is found. Haar: a
+    // part in each frame. Network: in one frame, or in parts if there is a budget.
     std::uint64_t cycle_ns = 300'000'000;
     std::uint64_t lost_ns = 500'000'000;  // a face not found for so long is lost
     // Work to aim for per frame (needs engine.clock_ns); 0: no limit.
@@ -64,16 +65,21 @@ struct TrackedFace {
         const auto h = static_cast<std::size_t>(head);
         return h < readings.size() ? readings[h] : TrackedReading{};
     }
+    // As those of Face, from where it was found last; the readings are of the face turned upright.
+    // A known face may score 0.2 less than a new one must.
+    float score = 0;
+    std::span<const Point> landmarks;
 };
 
 // What the last call did; times by engine.clock_ns.
 struct TrackerStats {
-    std::int64_t windows = 0;  // looked at
-    // that a full search of this frame would look at (an estimate, 2 % or so)
+    // Looked at: windows (Haar), or pixels that the network was given.
+    std::int64_t windows = 0;
+    // that a full search of this frame would look at (Haar: an estimate, 2 % or so)
     std::int64_t full_windows = 0;
     bool full = false;  // all of the frame was searched
     int searches = 0;   // near known faces
-    int parts = 0;      // of the pyramid
+    int parts = 0;      // of a full search
     // places that a part pointed out and that were looked at closely
     int hints = 0;
     int readings = 0;  // faces given to the networks

@@ -24,6 +24,17 @@ namespace mien {
                    static_cast<double>(b.width) * b.height - both);
 }
 
+// Two boxes that are one face: much overlap, or each middle inside the other box and sizes alike.
+[[nodiscard]] inline bool same_place(const Rect& a, const Rect& b) noexcept {
+    const auto middle_inside = [](const Rect& inner, const Rect& outer) {
+        const int x = inner.x + inner.width / 2, y = inner.y + inner.height / 2;
+        return x >= outer.x && x < outer.x + outer.width && y >= outer.y &&
+               y < outer.y + outer.height;
+    };
+    const bool similar = a.width * 2 > b.width && b.width * 2 > a.width;
+    return overlap(a, b) > 0.45 || (similar && middle_inside(a, b) && middle_inside(b, a));
+}
+
 // The part of `rect`, grown on each side by these fractions of its width and height, that lies
 // inside a frame of that size; all zero when nothing does. Any rectangle is allowed: its numbers
 // are bounded before the arithmetic, so that none overflows.

@@ -192,7 +192,8 @@ std::string bench_text(BenchResult& result, const host::EngineOwner& engine, int
         text += format("%-15s %9.3f %9.3f %10.3f", series->name.c_str(), series->minimum(),
                        series->median(), series->p95());
         if (series == &result.detect)
-            text += format("   %.1f million windows/s (%lld)", windows_a_second(result) * 1e-6,
+            text += format("   %.1f million %s/s (%lld)", windows_a_second(result) * 1e-6,
+                           engine.detector() != nullptr ? "pixels" : "windows",
                            static_cast<long long>(result.windows));
         for (const Head head : named_heads) {
             if (series == &result.heads[head] && engine.model(head) != nullptr)

@@ -31,6 +31,17 @@ FaceNet::Size net_size(int width, int height, int detect_width, int enlarge_to) 
     return detect_width > 0 && larger.width > detect_width ? FaceNet::Size{width, height} : larger;
 }
 
+// The area's shape with that longer side, or as large as `largest` allows.
+FaceNet::Size size_with_side(int width, int height, int side, FaceNet::Size largest) noexcept {
+    const double scale = std::min({static_cast<double>(side) / std::max(width, height),
+                                   static_cast<double>(largest.width) / width,
+                                   static_cast<double>(largest.height) / height});
+    const auto scaled = [&](int length, int limit) {
+        return std::clamp(static_cast<int>(std::floor(length * scale + 0.5)), 1, limit);
+    };
+    return {scaled(width, largest.width), scaled(height, largest.height)};
+}
+
 // Beyond this shorter side, a quarter of the image is searched as well: for faces that fill it.
 constexpr int quarter_beyond = 400;
 int quarter(int side) noexcept { return (side + 2) / 4; }
@@ -70,8 +81,8 @@ void Finder::place(Arena& arena, const Config& config, const Weights& weights,
     found_ = arena.take<FoundFace>(faces);
     if (kind_ == Kind::net) {
         landmarks_ = arena.take<Point>(faces * FaceNet::landmark_count);
-        net_.place(arena, *weights.detector, largest_size(config, true), config.max_candidates,
-                   kernels);
+        largest_ = largest_size(config, true);
+        net_.place(arena, *weights.detector, largest_, config.max_candidates, kernels);
         return;
     }
     const FaceNet::Size largest = largest_size(config, false);
@@ -88,18 +99,20 @@ void Finder::place(Arena& arena, const Config& config, const Weights& weights,
 DetectorStats Finder::stats() const noexcept {
     if (kind_ != Kind::net) return haar_.stats();
     DetectorStats stats;
+    stats.windows = net_.pixels();
     stats.candidates = net_.candidates();
     stats.candidates_dropped = net_.candidates_dropped();
     return stats;
 }
 
 Status Finder::find(const Frame& frame, GrayView gray, const Rect& area,
-                    const DetectorOptions& options, std::span<const FoundFace>& found) noexcept {
+                    const DetectorOptions& options, int side,
+                    std::span<const FoundFace>& found) noexcept {
     count_ = dropped_ = 0;
     found = {};
     if (kind_ == Kind::haar) find_haar(gray, area, options);
     if (kind_ == Kind::net) {
-        const Status status = find_net(frame, area, options);
+        const Status status = find_net(frame, area, options, side);
         if (status != Status::ok) return status;
     }
     found = {found_, static_cast<std::size_t>(count_)};
@@ -138,12 +151,18 @@ void Finder::find_haar(GrayView gray, const Rect& area, const DetectorOptions& o
     }
 }
 
-Status Finder::find_net(const Frame& frame, const Rect& area,
-                        const DetectorOptions& options) noexcept {
-    FaceNet::Size sizes[2] = {net_size(area.width, area.height, detect_width_, enlarge_to_), {}};
-    std::size_t count = 1;
-    if (std::min(sizes[0].width, sizes[0].height) > quarter_beyond)
-        sizes[count++] = {quarter(sizes[0].width), quarter(sizes[0].height)};
+std::size_t Finder::net_sizes(int width, int height,
+                              FaceNet::Size (&sizes)[max_sizes]) const noexcept {
+    sizes[0] = net_size(width, height, detect_width_, enlarge_to_);
+    if (std::min(sizes[0].width, sizes[0].height) <= quarter_beyond) return 1;
+    sizes[1] = {quarter(sizes[0].width), quarter(sizes[0].height)};
+    return 2;
+}
+
+Status Finder::find_net(const Frame& frame, const Rect& area, const DetectorOptions& options,
+                        int side) noexcept {
+    FaceNet::Size sizes[max_sizes] = {size_with_side(area.width, area.height, side, largest_)};
+    const std::size_t count = side > 0 ? 1 : net_sizes(area.width, area.height, sizes);
     std::span<const FaceNet::Candidate> candidates;
     const Status status =
         net_.find(frame, area, std::span(sizes).first(count), options.min_score, candidates);

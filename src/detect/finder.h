@@ -35,8 +35,15 @@ public:
     // Faces inside `area` of a valid frame no larger than Config::max_width x max_height; `area` is
     // not empty and lies inside. `gray` is the gray of that area, if wanted. Boxes are in pixels of
     // the frame. Valid until the next call. unsupported: see FaceNet::find().
+    //
+    // `side` > 0: the network searches the area at one size only, whose longer side is that, or the
+    // longest that it has room for. 0: at the sizes that Config asks for.
     Status find(const Frame& frame, GrayView gray, const Rect& area, const DetectorOptions& options,
-                std::span<const FoundFace>& found) noexcept;
+                int side, std::span<const FoundFace>& found) noexcept;
+
+    // The sizes at which the network searches an area of that size; returns how many.
+    static constexpr std::size_t max_sizes = 2;
+    std::size_t net_sizes(int width, int height, FaceNet::Size (&sizes)[max_sizes]) const noexcept;
 
     // Faces of the last call beyond Config::max_faces.
     [[nodiscard]] int dropped() const noexcept { return dropped_; }
@@ -46,13 +53,15 @@ private:
     enum class Kind : std::uint8_t { none, haar, net };
 
     void find_haar(GrayView gray, const Rect& area, const DetectorOptions& options) noexcept;
-    Status find_net(const Frame& frame, const Rect& area, const DetectorOptions& options) noexcept;
+    Status find_net(const Frame& frame, const Rect& area, const DetectorOptions& options,
+                    int side) noexcept;
     // Takes a face, if there is room for it.
     void add(const FoundFace& face) noexcept;
 
     Kind kind_ = Kind::none;
     HaarDetector haar_;
     FaceNet net_;
+    FaceNet::Size largest_ = {};             // that the network has room for
     int detect_width_ = 0, enlarge_to_ = 0;  // of Config
     std::uint8_t* shrunk_ = nullptr;
     LinearScratch shrink_scratch_;

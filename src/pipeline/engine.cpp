@@ -14,6 +14,7 @@
 #include "mien/mien.hpp"
 #include "nn/network.h"
 #include "pipeline/crop.h"
+#include "pipeline/engine_access.h"
 
 namespace mien {
 namespace {
@@ -88,7 +89,7 @@ struct Engine::Impl {
     [[nodiscard]] Status check(const Frame& frame) const noexcept;
     GrayView gray_part(const Frame& frame, const Rect& area) noexcept;
     Status find(const Frame& frame, GrayView view, const Rect& area, const DetectorOptions& options,
-                std::span<const Face>& found) noexcept;
+                int side, std::span<const Face>& found) noexcept;
     bool cut(const Frame& frame, GrayView view, const Face& face, bool margins,
              HeadState& head) noexcept;
     void read_face(const Frame& frame, GrayView view, int index, bool margins) noexcept;
@@ -172,10 +173,11 @@ GrayView Engine::Impl::gray_part(const Frame& frame, const Rect& area) noexcept 
 }
 
 Status Engine::Impl::find(const Frame& frame, GrayView view, const Rect& area,
-                          const DetectorOptions& options, std::span<const Face>& out) noexcept {
+                          const DetectorOptions& options, int side,
+                          std::span<const Face>& out) noexcept {
     const std::uint64_t start = now();
     std::span<const FoundFace> found;
-    const Status status = finder.find(frame, view, area, options, found);
+    const Status status = finder.find(frame, view, area, options, side, found);
     stats = finder.stats();
     faces_dropped = finder.dropped();
     for (std::size_t i = 0; i < found.size(); ++i)
@@ -241,17 +243,37 @@ Status Engine::detect(const Frame& frame, std::span<const Face>& faces) noexcept
 
 Status Engine::detect(const Frame& frame, const Rect& area, const DetectorOptions& options,
                       std::span<const Face>& faces) noexcept {
+    return EngineAccess{*this}.detect(frame, area, options, 0, faces);
+}
+
+Status EngineAccess::detect(const Frame& frame, const Rect& area, const DetectorOptions& options,
+                            int side, std::span<const Face>& faces) noexcept {
     faces = {};
-    if (impl_ == nullptr || !impl_->finder || !valid(options)) return Status::bad_argument;
-    if (const Status status = impl_->check(frame); status != Status::ok) return status;
+    Engine::Impl* const impl = engine.impl_;
+    if (impl == nullptr || !impl->finder || !valid(options)) return Status::bad_argument;
+    if (const Status status = impl->check(frame); status != Status::ok) return status;
     const Rect inside = clamped(area, frame.width, frame.height);
     if (inside.width == 0) return Status::bad_argument;
-    impl_->timings = {};
-    const std::uint64_t start = impl_->now();
-    const GrayView view = impl_->finder.wants_gray() ? impl_->gray_part(frame, inside) : GrayView{};
-    const Status status = impl_->find(frame, view, inside, options, faces);
-    impl_->timings.total = impl_->now() - start;
+    impl->timings = {};
+    const std::uint64_t start = impl->now();
+    const GrayView view = impl->finder.wants_gray() ? impl->gray_part(frame, inside) : GrayView{};
+    const Status status = impl->find(frame, view, inside, options, side, faces);
+    impl->timings.total = impl->now() - start;
     return status;
+}
+
+EngineAccess::FullSearch EngineAccess::full_search(int frame_width,
+                                                   int frame_height) const noexcept {
+    const Engine::Impl* const impl = engine.impl_;
+    if (impl == nullptr || !impl->detector) return {};
+    FaceNet::Size sizes[Finder::max_sizes];
+    const std::size_t count = impl->finder.net_sizes(frame_width, frame_height, sizes);
+    FullSearch full = {sizes[0].width, sizes[0].height, 0};
+    for (const FaceNet::Size& size : std::span(sizes).first(count)) {
+        const InputSize input = FaceNet::padded(impl->detector, size);
+        full.pixels += std::int64_t{input.width} * input.height;
+    }
+    return full;
 }
 
 Status Engine::process(const Frame& frame, std::span<const Face>& faces) noexcept {
@@ -262,7 +284,7 @@ Status Engine::process(const Frame& frame, std::span<const Face>& faces) noexcep
     const std::uint64_t start = impl_->now();
     const bool gray_first = impl_->finder.wants_gray();
     GrayView view = gray_first ? impl_->gray_part(frame, bounds(frame)) : GrayView{};
-    const Status status = impl_->find(frame, view, bounds(frame), impl_->config.detector, faces);
+    const Status status = impl_->find(frame, view, bounds(frame), impl_->config.detector, 0, faces);
     if (status != Status::ok) return status;
     if (!gray_first && !faces.empty()) view = impl_->gray_part(frame, bounds(frame));
     for (std::size_t i = 0; i < faces.size(); ++i)

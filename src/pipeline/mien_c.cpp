@@ -232,6 +232,15 @@ int done(mien_engine* engine, Status status, std::size_t* count) noexcept {
     return static_cast<int>(status);
 }
 
+// `Out`: mien_face or mien_tracked_face.
+template <class Out>
+void put_landmarks(std::span<const mien::Point> landmarks, Out& out) noexcept {
+    for (const mien::Point& p : landmarks) {
+        out.landmarks[out.landmark_count][0] = p.x;
+        out.landmarks[out.landmark_count++][1] = p.y;
+    }
+}
+
 }  // namespace
 
 const char* mien_version(void) { return mien::version(); }
@@ -328,10 +337,7 @@ int mien_face_at_sized(const mien_engine* engine, size_t i, mien_face* face, siz
     if (engine == nullptr || i >= engine->faces.size()) return MIEN_BAD_ARGUMENT;
     const mien::Face& f = engine->faces[i];
     mien_face value = {0, f.box.x, f.box.y, f.box.width, f.box.height, f.neighbors, f.score, 0, {}};
-    for (const mien::Point& p : f.landmarks) {
-        value.landmarks[value.landmark_count][0] = p.x;
-        value.landmarks[value.landmark_count++][1] = p.y;
-    }
+    put_landmarks(f.landmarks, value);
     return write(value, face, bytes) ? MIEN_OK : MIEN_BAD_ARGUMENT;
 }
 
@@ -444,9 +450,10 @@ int mien_tracked_face_at_sized(const mien_tracker* tracker, size_t i, mien_track
                                size_t bytes) {
     if (tracker == nullptr || i >= tracker->faces.size()) return MIEN_BAD_ARGUMENT;
     const mien::TrackedFace& f = tracker->faces[i];
-    const mien_tracked_face value = {
-        0,           f.id,     f.box.x,  f.box.y, f.box.width, f.box.height,
-        f.neighbors, f.missed, f.frames, 0,       f.read_ns};
+    mien_tracked_face value = {0,           f.id,     f.box.x,  f.box.y, f.box.width, f.box.height,
+                               f.neighbors, f.missed, f.frames, 0,       f.read_ns,   f.score,
+                               0,           {}};
+    put_landmarks(f.landmarks, value);
     return write(value, face, bytes) ? MIEN_OK : MIEN_BAD_ARGUMENT;
 }
 

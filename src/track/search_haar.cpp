@@ -12,8 +12,6 @@ namespace {
 
 // More parts make frames evener, but every part begins with rows that were searched before.
 constexpr int parts_per_cycle = 12;
-// Overlap of two boxes that are one face.
-constexpr double same_box = 0.45;
 
 // Around a known face: how much of the box is added on each side, more after frames without it, and
 // which sizes are searched, as factors of its own.
@@ -25,17 +23,7 @@ constexpr double hint_margin = 0.6, hint_smaller = 0.55, hint_larger = 1.8;
 
 int rounded(double v) noexcept { return static_cast<int>(std::lrint(v)); }
 
-bool middle_inside(const Rect& inner, const Rect& outer) noexcept {
-    const int x = inner.x + inner.width / 2, y = inner.y + inner.height / 2;
-    return x >= outer.x && x < outer.x + outer.width && y >= outer.y && y < outer.y + outer.height;
-}
-
 }  // namespace
-
-bool same_place(const Rect& a, const Rect& b) noexcept {
-    const bool similar = a.width * 2 > b.width && b.width * 2 > a.width;
-    return overlap(a, b) > same_box || (similar && middle_inside(a, b) && middle_inside(b, a));
-}
 
 void HaarSearch::place(Arena& arena, const TrackerConfig& config, const Cascade& cascade,
                        const Kernels& kernels, Engine& engine, TrackerStats& stats) noexcept {

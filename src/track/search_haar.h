@@ -8,7 +8,7 @@
 // of a full search has more than min_neighbors candidates in about three neighboring sizes, so one
 // of these has two.) And in full: the first frame, and every full_every-th.
 //
-// Another detector brings a class with the same members.
+// Another detector brings a class with the same members (track/search.h).
 #pragma once
 
 #include <cstdint>
@@ -19,9 +19,6 @@
 #include "mien/tracker.hpp"
 
 namespace mien {
-
-// The same face seen twice: much overlap, or each middle inside the other box and sizes alike.
-[[nodiscard]] bool same_place(const Rect& a, const Rect& b) noexcept;
 
 class HaarSearch {
 public:
@@ -41,12 +38,11 @@ public:
     [[nodiscard]] std::span<const Face> everywhere() noexcept;
     // A known face that should be at `expected`, after `missed` frames without it.
     [[nodiscard]] std::span<const Face> near_known(const Rect& expected, int missed) noexcept;
-    // Searches as many parts as `elapsed_ns` since the last frame and the budget ask for; returns
-    // places that are none of `known`, valid until the next call.
-    [[nodiscard]] std::span<const Rect> hints(std::uint64_t elapsed_ns,
-                                              std::span<const Rect> known) noexcept;
-    // Around a hint, as strict as a search of the whole frame.
-    [[nodiscard]] std::span<const Face> near_hint(const Rect& hint) noexcept;
+    template <class Take>
+    void look_for_new(std::uint64_t elapsed_ns, std::span<const Rect> known, Take&& take) noexcept {
+        for (const Rect& hint : hints(elapsed_ns, known))
+            for (const Face& face : near_hint(hint)) take(face);
+    }
     // True for a face as clear as a new one must be.
     [[nodiscard]] bool is_clear(const Face& face) const noexcept {
         return face.neighbors > config_.engine.detector.min_neighbors;
@@ -62,6 +58,12 @@ private:
     };
 
     void plan_parts() noexcept;
+    // Searches as many parts as `elapsed_ns` since the last frame and the budget ask for; returns
+    // places that are none of `known`, valid until the next call.
+    [[nodiscard]] std::span<const Rect> hints(std::uint64_t elapsed_ns,
+                                              std::span<const Rect> known) noexcept;
+    // Around a hint, as strict as a search of the whole frame.
+    [[nodiscard]] std::span<const Face> near_hint(const Rect& hint) noexcept;
     std::span<const Face> search(const Rect& area, double min_size, double max_size,
                                  int min_neighbors) noexcept;
     std::span<const Face> search_near(const Rect& box, double grow, double smaller, double larger,

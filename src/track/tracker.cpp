@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Which face is which from frame to frame, and what its readings are over time (mien/tracker.hpp).
-// Where faces are looked for is the search's business (track/search_haar.h).
+// Where faces are looked for is the search's business (track/search.h).
 #include "mien/tracker.hpp"
 
 #include <algorithm>
@@ -12,7 +12,8 @@
 #include "base/geometry.h"
 #include "image/gray.h"
 #include "kernels/kernels.h"
-#include "track/search_haar.h"
+#include "nn/model_file.h"
+#include "track/search.h"
 
 namespace mien {
 namespace {
@@ -56,7 +57,7 @@ struct Tracker::Impl {
 
     TrackerConfig config;
     Engine engine;
-    HaarSearch search;
+    Search search;
     HeadState* heads;  // [head_count]
     int head_count;
     bool gray_is_enough;  // no model wants color
@@ -64,6 +65,7 @@ struct Tracker::Impl {
     TrackedFace* out;
     TrackedReading* readings;  // [max_tracks][head_count], by slot
     Rect* known_boxes;         // [max_tracks] scratch
+    Point* landmarks;          // [max_tracks][landmark_count], by slot; null without network
     bool* slot_used;
     int track_count;
     std::uint32_t next_id;
@@ -96,10 +98,15 @@ struct Tracker::Impl {
 
     void begin_stream() noexcept;
     void follow() noexcept;
-    void search_everywhere() noexcept;
-    void search_hints(std::uint64_t elapsed_ns) noexcept;
-    void take_hint(const Face& face) noexcept;
+    // `only`: nothing else searches for the known ones in this frame.
+    void search_everywhere(bool only) noexcept;
+    // Boxes of the known faces, in known_boxes.
+    std::span<const Rect> known(bool with_missed) noexcept;
+    void look_for_new(std::uint64_t elapsed_ns) noexcept;
+    void take_new(const Face& face) noexcept;
+    void place_face(Track& track, const Face& face) noexcept;
     void found(Track& track, const Face& face) noexcept;
+    void confirm(Track& track, const Face& face) noexcept;
     void add(const Face& face) noexcept;
     void remove(int i) noexcept;
     void remove_lost() noexcept;
@@ -126,8 +133,10 @@ Tracker::Impl* Tracker::Impl::place(Arena& arena, const TrackerConfig& config,
     self->readings = arena.take<TrackedReading>(room * head_room);
     self->known_boxes = arena.take<Rect>(room);
     self->slot_used = arena.take<bool>(room);
-    self->search.place(arena, config, *weights.cascade, kernels_for(config.engine.isa),
-                       self->engine, self->stats);
+    self->landmarks =
+        weights.detector != nullptr ? arena.take<Point>(room * ModelAccess::landmarks) : nullptr;
+    self->search.place(arena, config, weights, kernels_for(config.engine.isa), self->engine,
+                       self->stats);
     self->gray_is_enough = true;
     self->heads = arena.take<HeadState>(head_room);
     for (int h = 0; h < self->head_count; ++h) {
@@ -160,7 +169,7 @@ Tracker::Impl* Tracker::Impl::place(Arena& arena, const TrackerConfig& config,
 }
 
 std::size_t Tracker::required_bytes(const TrackerConfig& config, const Weights& weights) noexcept {
-    if (!valid(config) || weights.cascade == nullptr ||
+    if (!valid(config) || (weights.cascade == nullptr && weights.detector == nullptr) ||
         Engine::required_bytes(config.engine, weights) == 0)
         return 0;
     Arena arena;
@@ -193,6 +202,18 @@ void Tracker::Impl::begin_stream() noexcept {
 
 // ------------------------------------------------------------------------ tracks
 
+void Tracker::Impl::place_face(Track& track, const Face& face) noexcept {
+    TrackedFace& t = track.face;
+    t.box = face.box;
+    t.neighbors = face.neighbors;
+    t.score = face.score;
+    t.landmarks = {};
+    if (landmarks == nullptr || face.landmarks.empty()) return;
+    Point* const own = landmarks + std::ptrdiff_t{track.slot} * ModelAccess::landmarks;
+    std::copy(face.landmarks.begin(), face.landmarks.end(), own);
+    t.landmarks = {own, face.landmarks.size()};
+}
+
 void Tracker::Impl::found(Track& track, const Face& face) noexcept {
     TrackedFace& t = track.face;
     const auto frames_since = static_cast<float>(t.missed + 1);
@@ -204,11 +225,15 @@ void Tracker::Impl::found(Track& track, const Face& face) noexcept {
         0.5f * track.speed_x + 0.5f * moved(face.box.x, face.box.width, t.box.x, t.box.width);
     track.speed_y =
         0.5f * track.speed_y + 0.5f * moved(face.box.y, face.box.height, t.box.y, t.box.height);
-    t.box = face.box;
-    t.neighbors = face.neighbors;
+    place_face(track, face);
     t.missed = 0;
     track.found_ns = now;
     if (search.is_clear(face)) track.clear_ns = now;
+}
+
+// Another search of the same frame has found a known face again.
+void Tracker::Impl::confirm(Track& track, const Face& face) noexcept {
+    if (search.confirms_known() && search.is_clear(face)) track.clear_ns = now;
 }
 
 void Tracker::Impl::add(const Face& face) noexcept {
@@ -217,8 +242,7 @@ void Tracker::Impl::add(const Face& face) noexcept {
     while (slot_used[track.slot]) ++track.slot;
     slot_used[track.slot] = true;
     track.face.id = next_id++;
-    track.face.box = face.box;
-    track.face.neighbors = face.neighbors;
+    place_face(track, face);
     track.found_ns = track.clear_ns = now;
     std::fill_n(readings_of(track), head_count, TrackedReading{});
     track.face.readings = {readings_of(track), static_cast<std::size_t>(head_count)};
@@ -234,9 +258,11 @@ void Tracker::Impl::remove(int i) noexcept {
 
 // Lost: not found for long, never as clear as a new face, or a second box of an older one.
 void Tracker::Impl::remove_lost() noexcept {
+    const std::uint64_t doubt =
+        search.confirms_known() ? std::max(doubt_ns, 2 * config.cycle_ns) : doubt_ns;
     for (int i = track_count - 1; i >= 0; --i) {
         const Track& track = tracks[i];
-        bool gone = now - track.found_ns > config.lost_ns || now - track.clear_ns > doubt_ns;
+        bool gone = now - track.found_ns > config.lost_ns || now - track.clear_ns > doubt;
         for (int k = 0; k < i && !gone; ++k)
             gone = overlap(track.face.box, tracks[k].face.box) > duplicate;
         if (gone) remove(i);
@@ -281,10 +307,8 @@ void Tracker::Impl::follow() noexcept {
 
 // A full search: its faces are given to the known ones, best overlap first; those left over are
 // new.
-void Tracker::Impl::search_everywhere() noexcept {
+void Tracker::Impl::search_everywhere(bool only) noexcept {
     const std::span<const Face> faces = search.everywhere();
-    // nothing else has searched for the known ones in this frame
-    const bool only = config.full_every == 1;
     if (only) {
         for (int i = 0; i < track_count; ++i) {
             ++tracks[i].face.frames;
@@ -303,32 +327,40 @@ void Tracker::Impl::search_everywhere() noexcept {
                 best = i;
             }
         }
-        if (best < 0)
-            add(face);
-        else if (only || tracks[best].face.missed > 0) {
+        if (best < 0) {
+            if (search.may_begin(face)) add(face);
+        } else if (only || tracks[best].face.missed > 0) {
             if (only) --tracks[best].face.missed;
             found(tracks[best], face);
+        } else {
+            confirm(tracks[best], face);
         }
     }
 }
 
-void Tracker::Impl::search_hints(std::uint64_t elapsed_ns) noexcept {
-    for (int i = 0; i < track_count; ++i) known_boxes[i] = tracks[i].face.box;
-    const std::span<const Rect> hints =
-        search.hints(elapsed_ns, {known_boxes, static_cast<std::size_t>(track_count)});
-    for (const Rect& hint : hints)
-        for (const Face& face : search.near_hint(hint)) take_hint(face);
+std::span<const Rect> Tracker::Impl::known(bool with_missed) noexcept {
+    std::size_t count = 0;
+    for (int i = 0; i < track_count; ++i)
+        if (with_missed || tracks[i].face.missed == 0) known_boxes[count++] = tracks[i].face.box;
+    return {known_boxes, count};
+}
+
+void Tracker::Impl::look_for_new(std::uint64_t elapsed_ns) noexcept {
+    search.look_for_new(elapsed_ns, known(!search.confirms_known()),
+                        [this](const Face& face) { take_new(face); });
 }
 
 // A missed face that has come back, possibly not where it was expected; otherwise a new one.
-void Tracker::Impl::take_hint(const Face& face) noexcept {
+void Tracker::Impl::take_new(const Face& face) noexcept {
     Track* back = nullptr;
     bool is_known = false;
     for (int i = 0; i < track_count; ++i) {
         const double o = overlap(face.box, tracks[i].face.box);
-        if (tracks[i].face.missed == 0)
-            is_known = is_known || o > duplicate || same_place(face.box, tracks[i].face.box);
-        else if (o > same_face / 2 && back == nullptr)
+        if (tracks[i].face.missed == 0) {
+            const bool same = o > duplicate || same_place(face.box, tracks[i].face.box);
+            if (same) confirm(tracks[i], face);
+            is_known = is_known || same;
+        } else if (o > same_face / 2 && back == nullptr)
             back = tracks + i;
     }
     if (is_known) return;
@@ -365,7 +397,8 @@ void Tracker::Impl::read_faces() noexcept {
 void Tracker::Impl::read(Track& track) noexcept {
     Face face;
     track.read_frame = frames;
-    if (engine.classify(gray_is_enough ? search.gray() : frame, track.face.box, face) != Status::ok)
+    if (engine.classify(gray_is_enough ? search.gray() : frame, track.face.box,
+                        track.face.landmarks, face) != Status::ok)
         return;
     track.face.read_ns = now;
     for (int h = 0; h < head_count; ++h) smooth(track, h, face[static_cast<Head>(h)].probabilities);
@@ -453,11 +486,12 @@ Status Tracker::process(const Frame& given, std::uint64_t time_ns,
     const bool full = every > 0 ? t.frames % static_cast<std::uint64_t>(every) == 0
                                 : t.frames == 0 && t.config.budget_ns == 0;
     ++t.frames;
-    if (every != 1) t.follow();
-    if (full)
-        t.search_everywhere();
+    const bool only = every == 1 || t.search.prefers_all(t.known(true));
+    if (!only) t.follow();
+    if (full || only)
+        t.search_everywhere(only);
     else
-        t.search_hints(elapsed);
+        t.look_for_new(elapsed);
     t.remove_lost();
     const std::uint64_t reading = t.clock();
     t.stats.detect_ns = reading - searching;

@@ -52,10 +52,12 @@ struct ShippedWeights {
     ByteVector cascade_file = read_file(weights_path("haarcascade_frontalface_default.mien"));
     ByteVector emotion_file = read_file(weights_path("emotion.mien"));
     ByteVector gender_file = read_file(weights_path("gender.mien"));
+    ByteVector detector_file = read_file(weights_path("detector.mien"));
     Cascade cascade;
-    Model emotion, gender;
+    Model emotion, gender, detector;
 
     ShippedWeights() {
+        REQUIRE(Model::open(detector_file, detector) == Status::ok);
         REQUIRE(Cascade::open(cascade_file, cascade) == Status::ok);
         REQUIRE(Model::open(emotion_file, emotion) == Status::ok);
         REQUIRE(Model::open(gender_file, gender) == Status::ok);
@@ -756,30 +758,35 @@ TEST_CASE("the owned engine reads files, grows, and names labels") {
 
 TEST_CASE("tracker: no heap after create") {
 #if MIEN_COUNT_HEAP
-    ShippedWeights weights;
-    TrackerConfig config;
-    config.engine.class_maps = true;
-    std::vector<std::byte> memory(Tracker::required_bytes(config, weights.views()));
-    Tracker tracker;
-    REQUIRE(Tracker::create(config, weights.views(), memory, tracker) == Status::ok);
-    const auto decoded = host::decode_image(read_file(data_path("photos/astronaut_320.png")));
-    REQUIRE(decoded);
-    std::span<const TrackedFace> faces;
-    const long before = heap_calls;
-    for (int n = 0; n < 30; ++n) {
-        if (tracker.process(decoded->image.frame(), static_cast<std::uint64_t>(n) * 33'000'000u,
-                            faces) != Status::ok)
-            break;
+    const ShippedWeights weights;
+    Weights net = weights.views();
+    net.cascade = nullptr;
+    net.detector = &weights.detector;
+    for (const Weights& views : {weights.views(), net}) {
+        TrackerConfig config;
+        config.engine.class_maps = true;
+        std::vector<std::byte> memory(Tracker::required_bytes(config, views));
+        Tracker tracker;
+        REQUIRE(Tracker::create(config, views, memory, tracker) == Status::ok);
+        const auto decoded = host::decode_image(read_file(data_path("photos/astronaut_320.png")));
+        REQUIRE(decoded);
+        std::span<const TrackedFace> faces;
+        const long before = heap_calls;
+        for (int n = 0; n < 30; ++n) {
+            if (tracker.process(decoded->image.frame(), static_cast<std::uint64_t>(n) * 33'000'000u,
+                                faces) != Status::ok)
+                break;
+        }
+        const long calls = heap_calls - before;
+        CHECK(calls == 0);
+        CHECK(faces.size() == 1);
+        CHECK(faces[0].frames == 29);
+        std::vector<float> map(faces[0][Head::emotion].map.size());
+        REQUIRE(map.size() == weights.emotion.class_map_size().count());
+        REQUIRE(tracker.engine()->class_map(Head::emotion, faces[0][Head::emotion].label, map) ==
+                Status::ok);
+        CHECK(std::equal(map.begin(), map.end(), faces[0][Head::emotion].map.begin()));
     }
-    const long calls = heap_calls - before;
-    CHECK(calls == 0);
-    CHECK(faces.size() == 1);
-    CHECK(faces[0].frames == 29);
-    std::vector<float> map(faces[0][Head::emotion].map.size());
-    REQUIRE(map.size() == weights.emotion.class_map_size().count());
-    REQUIRE(tracker.engine()->class_map(Head::emotion, faces[0][Head::emotion].label, map) ==
-            Status::ok);
-    CHECK(std::equal(map.begin(), map.end(), faces[0][Head::emotion].map.begin()));
 #else
     MESSAGE("skipped: this build cannot count calls of the heap");
 #endif

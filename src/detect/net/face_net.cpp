@@ -66,6 +66,7 @@ Status FaceNet::find(const Frame& frame, const Rect& area, std::span<const Size>
                      float min_score, std::span<const Candidate>& found) noexcept {
     found = {};
     seen_ = kept_ = 0;
+    pixels_ = 0;
     const Model& model = network_.model();
     const ModelAccess access{model};
     if (min_score == 0) min_score = access.min_score();
@@ -77,6 +78,7 @@ Status FaceNet::find(const Frame& frame, const Rect& area, std::span<const Size>
         const Network::InputRoom room = network_.input_room();
         resize_linear(frame, area, 3, size.width, size.height, kernels_->image, scratch_, room.data,
                       room.stride);
+        pixels_ += std::int64_t{input.width} * input.height;
         network_.run_in_place(size.width, size.height, nullptr);
         const float scale_x = static_cast<float>(area.width) / static_cast<float>(size.width),
                     scale_y = static_cast<float>(area.height) / static_cast<float>(size.height);

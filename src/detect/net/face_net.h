@@ -48,9 +48,13 @@ public:
     // Cells of the last call whose score sufficed, and how many of them found no room.
     [[nodiscard]] int candidates() const noexcept { return seen_; }
     [[nodiscard]] int candidates_dropped() const noexcept { return seen_ - kept_; }
+    // That the network was given in the last call, at all sizes, with padding.
+    [[nodiscard]] std::int64_t pixels() const noexcept { return pixels_; }
+
+    // What the network is given for an image of that size.
+    [[nodiscard]] static InputSize padded(const Model& model, Size size) noexcept;
 
 private:
-    [[nodiscard]] static InputSize padded(const Model& model, Size size) noexcept;
     void decode(const Network::Result& map, int stride, float scale_x, float scale_y,
                 float min_score, float least) noexcept;
     void keep(const Candidate& candidate) noexcept;
@@ -62,6 +66,7 @@ private:
     Candidate* room_ = nullptr;
     int max_candidates_ = 0;
     int seen_ = 0, kept_ = 0;
+    std::int64_t pixels_ = 0;
 };
 
 }  // namespace mien

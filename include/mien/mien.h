@@ -118,8 +118,11 @@ typedef struct mien_config {
                 void* argument);
     uint64_t (*clock_ns)(void); /* for mien_timings_of; null: all zero */
     float min_score;            /* network: 0 to 1; 0: the default in its file */
-    int32_t enlarge_to; /* network: 0; else frames with a shorter longer side are enlarged to
+    int32_t enlarge_to;   /* network: 0; else frames with a shorter longer side are enlarged to
                                    it for detection, at most twice; 640 is good for photos */
+    int32_t any_rotation; /* network: 0; else the frame is also searched turned by 90, 180 and 270
+                             degrees */
+    int32_t reserved;     /* 0 */
 } mien_config;
 
 /* A `.mien` file in memory; null: none. */

@@ -277,6 +277,9 @@ struct Config {
     // Network, > 0: a frame whose longer side is shorter is enlarged to that side for detection, at
     // most twice and not beyond detect_width. Finds smaller faces; 640 is good for photos.
     int enlarge_to = 0;
+    // Network: search the frame also turned by 90, 180 and 270 degrees, for cameras on their side
+    // and people who lie. Takes four times as long; memory is that of a square frame.
+    bool any_rotation = false;
     int max_faces = 256;  // further faces are dropped and counted in Engine::faces_dropped()
     int max_candidates =
         16384;  // room for candidates of one frame: windows, or cells of the network

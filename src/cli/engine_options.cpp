@@ -68,6 +68,10 @@ void add_detector_options(CLI::App& app, EngineOptions& options, bool with_net) 
             ->check(CLI::Range(0, top))
             ->type_name("PIXELS")
             ->group(group);
+        app.add_flag("--any-rotation", config.any_rotation,
+                     "Network: search images also turned by 90, 180 and 270 degrees; takes four "
+                     "times as long")
+            ->group(group);
     }
     app.add_option("--min-face", config.detector.min_size,
                    "Smallest face in pixels; 0: what the detector can find (Haar: 24)")
@@ -93,6 +97,24 @@ void add_detector_options(CLI::App& app, EngineOptions& options, bool with_net) 
         ->check(CLI::Range(0, top))
         ->type_name("PIXELS")
         ->group(group);
+}
+
+void add_selection_options(CLI::App& app, EngineOptions& options) {
+    host::FaceSelection& selection = options.setup.selection;
+    const char* group = "Detector";
+    app.add_flag("--largest", selection.largest_first,
+                 "List the largest face first, not in reading order (network) or OpenCV's (Haar)")
+        ->group(group);
+    app.add_option("--max-faces", selection.max_faces,
+                   "Keep the largest faces only, at most that many; 0: all")
+        ->check(CLI::Range(0, 1000000))
+        ->type_name("COUNT")
+        ->group(group);
+}
+
+void add_landmarks_option(CLI::App& app, EngineOptions& options) {
+    app.add_flag("--landmarks", options.landmarks,
+                 "Draw eyes, nose and corners of the mouth, of --detector net");
 }
 
 std::span<const Isa> available_isas() {
@@ -137,6 +159,15 @@ std::unique_ptr<host::EngineOwner> open_engine(EngineOptions& options, int& exit
         complain(net ? "--cascade is a file for --detector haar"
                      : "--net is a file for --detector net");
         return nullptr;
+    }
+    if (options.setup.cascade.use && !net) {
+        const char* const alone = options.landmarks                   ? "--landmarks"
+                                  : options.setup.config.any_rotation ? "--any-rotation"
+                                                                      : nullptr;
+        if (alone != nullptr) {
+            complain(std::string(alone) + " needs --detector net");
+            return nullptr;
+        }
     }
     if (options.setup.cascade.use && net) {
         options.setup.cascade.use = false;

@@ -21,6 +21,7 @@ struct EngineOptions {
     bool no_gender = false;
     std::string detector = "haar";     // or "net"
     int enlarge_to = 640;              // Config::enlarge_to, of the detector network
+    bool landmarks = false;            // draw them
     int threads = 0;                   // 0: one for each processor
     std::unique_ptr<ThreadPool> pool;  // made by open_engine; must outlive the engine
 };
@@ -28,6 +29,10 @@ void add_weights_options(CLI::App& app, EngineOptions& options, bool with_cascad
 void add_isa_option(CLI::App& app, std::string& isa);
 // `with_net`: the verb can use the detector network, too.
 void add_detector_options(CLI::App& app, EngineOptions& options, bool with_net = false);
+// Which faces of a single image are wanted, and in which order.
+void add_selection_options(CLI::App& app, EngineOptions& options);
+// Whether drawings show the landmarks of the detector network.
+void add_landmarks_option(CLI::App& app, EngineOptions& options);
 
 // The instruction set of that name; false after printing an error if this build or processor lacks
 // it.

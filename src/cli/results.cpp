@@ -60,7 +60,8 @@ std::string face_table(const host::ImageReport& report, const host::EngineInfo& 
     for (const Head head : named_heads) {
         if (!info[head].labels.empty()) columns.push_back({head, longest(info[head].labels, 4)});
     }
-    text += "    #      x      y         size";
+    const bool scored = !info.detector_name.empty();
+    text += std::string("    #      x      y         size") + (scored ? "  score" : "");
     for (const Column& column : columns) {
         const bool last = &column == &columns.back();
         text += "  " + padded(host::head_title(column.head), last ? 0 : column.width + 6);
@@ -70,6 +71,7 @@ std::string face_table(const host::ImageReport& report, const host::EngineInfo& 
     for (const host::FaceReport& face : report.faces) {
         const std::string size = format("%d x %d", face.box.width, face.box.height);
         text += format("%5d  %5d  %5d  %11s", ++number, face.box.x, face.box.y, size.c_str());
+        if (scored) text += format("   %.2f", static_cast<double>(face.score));
         for (const auto& [head, width] : columns)
             text += "  " + reading_cell(face[head], info[head], width, color);
         text += '\n';

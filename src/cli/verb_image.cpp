@@ -62,8 +62,10 @@ bool parse_image(int argc, char** argv, PhotoOptions& options, int& exit_code) {
     app.add_option("--style", options.style, "Color the boxes by gender or emotion")
         ->check(CLI::IsMember({"gender", "emotion"}))
         ->type_name("NAME");
+    add_landmarks_option(app, options.engine);
     add_common_options(app, options);
     add_detector_options(app, options.engine, true);
+    add_selection_options(app, options.engine);
     return parse_options(app, argc, argv, exit_code);
 }
 
@@ -257,7 +259,8 @@ int PhotoRun::write_drawn(const std::string& path, host::Image& image, host::Ima
     const double start = host::now_ms();
     const host::Style style =
         options_.style == "emotion" ? host::Style::emotion : host::Style::gender;
-    host::annotate(host::canvas_of(image), report.faces, engine_.info(), style);
+    host::annotate(host::canvas_of(image), report.faces, engine_.info(), style,
+                   options_.engine.landmarks);
     const double drawn = host::now_ms();
     host::ImageFormat format{};
     const std::string target = output_path(path, format);

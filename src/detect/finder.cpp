@@ -58,6 +58,10 @@ FaceNet::Size largest_size(const Config& config, bool enlarges) noexcept {
             std::max(height, std::min(2 * height, config.enlarge_to))};
 }
 
+FaceNet::Turns turns_of(const Config& config) noexcept {
+    return config.any_rotation ? FaceNet::Turns::all : FaceNet::Turns::none;
+}
+
 int rescale(int v, int to, int from) noexcept {
     return static_cast<int>(std::lrint(static_cast<double>(v) * to / from));
 }
@@ -66,7 +70,7 @@ int rescale(int v, int to, int from) noexcept {
 
 bool Finder::fits(const Config& config, const Weights& weights) noexcept {
     return weights.detector == nullptr ||
-           FaceNet::fits(*weights.detector, largest_size(config, true));
+           FaceNet::fits(*weights.detector, largest_size(config, true), turns_of(config));
 }
 
 void Finder::place(Arena& arena, const Config& config, const Weights& weights,
@@ -82,7 +86,8 @@ void Finder::place(Arena& arena, const Config& config, const Weights& weights,
     if (kind_ == Kind::net) {
         landmarks_ = arena.take<Point>(faces * FaceNet::landmark_count);
         largest_ = largest_size(config, true);
-        net_.place(arena, *weights.detector, largest_, config.max_candidates, kernels);
+        net_.place(arena, *weights.detector, largest_, turns_of(config), config.max_candidates,
+                   kernels);
         return;
     }
     const FaceNet::Size largest = largest_size(config, false);

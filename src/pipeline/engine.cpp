@@ -273,6 +273,7 @@ EngineAccess::FullSearch EngineAccess::full_search(int frame_width,
         const InputSize input = FaceNet::padded(impl->detector, size);
         full.pixels += std::int64_t{input.width} * input.height;
     }
+    if (impl->config.any_rotation) full.pixels *= 4;
     return full;
 }
 

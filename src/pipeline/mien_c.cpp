@@ -71,6 +71,7 @@ mien_config default_config() noexcept {
     c.threads = 1;
     c.min_score = d.detector.min_score;
     c.enlarge_to = d.enlarge_to;
+    c.any_rotation = d.any_rotation ? 1 : 0;
     return c;
 }
 
@@ -99,6 +100,7 @@ Status translate(const mien_config* given, mien::Config& out) noexcept {
     out = {};
     out.detector = {c.scale_factor, c.min_neighbors, c.min_size, c.max_size, c.min_score};
     out.enlarge_to = c.enlarge_to;
+    out.any_rotation = c.any_rotation != 0;
     out.max_width = c.max_width;
     out.max_height = c.max_height;
     out.detect_width = c.detect_width;

@@ -245,6 +245,60 @@ def test_detector_network(mien: Runner) -> None:
         mien.fails("image", *arguments, photo, code=2, words=(word,))
 
 
+def test_faces_turned_chosen_and_pointed_at(mien: Runner) -> None:
+    photo = PHOTOS / "astronaut.jpg"
+    net = ("image", "--detector", "net", "--json")
+    plain = json.loads(mien(*net, photo).stdout)
+    # The score in the table.
+    table = mien("image", "--detector", "net", photo).stdout.splitlines()
+    assert "score" in table[1] and f"{plain['faces'][0]['score']:.2f}" in table[2]
+    assert "score" not in mien("image", photo).stdout
+    # Upside down, by rows of pixels in reverse order.
+    width, height, channels, rows = read_png((PHOTOS / "astronaut_320.png").read_bytes())
+    assert channels == 3
+    turned = [b"".join(row[i:i + 3] for i in range(len(row) - 3, -1, -3)) for row in reversed(rows)]
+    mien.write("down.png", make_png(width, height, 2, 8, b"".join(b"\0" + row for row in turned)))
+    as_it_is = json.loads(mien(*net, "down.png").stdout)["faces"]
+    found = mien(*net, "--any-rotation", "down.png", "--dump-crop", "turned")
+    face, = json.loads(found.stdout)["faces"]
+    right_eye, left_eye, nose, right_mouth, _ = face["landmarks"]
+    assert right_eye[0] > left_eye[0] and right_eye[1] > nose[1] > right_mouth[1]
+    assert all(other["score"] < face["score"] for other in as_it_is)
+    up = mien(*net, PHOTOS / "astronaut_320.png", "--dump-crop", "upright")
+    same, = json.loads(up.stdout)["faces"]
+    assert abs(face["score"] - same["score"]) < 0.1
+    assert face["emotion"]["label"] == same["emotion"]["label"]
+    crops = [read_png((mien.folder / name).read_bytes())[3]
+             for name in ("turned/down.face1.emotion.png", "upright/astronaut_320.face1.emotion.png")]
+    pairs = list(zip(b"".join(crops[0]), b"".join(crops[1])))
+    assert sum(abs(a - b) for a, b in pairs) / len(pairs) < 12
+    # Which faces, in which order.
+    boxes = {}
+    montage = PHOTOS / "montage.jpg"
+    for options in ((), ("--largest",), ("--max-faces", "2"), ("--largest", "--max-faces", "2")):
+        faces = json.loads(mien(*net, *options, montage).stdout)["faces"]
+        boxes[options] = [tuple(face["box"].values()) for face in faces]
+    every = boxes[()]
+    assert len(every) > 2
+    by_size = sorted(every, key=lambda box: -box[2] * box[3])
+    assert boxes[("--largest",)] == by_size
+    assert boxes[("--largest", "--max-faces", "2")] == by_size[:2]
+    assert boxes[("--max-faces", "2")] == [box for box in every if box in by_size[:2]]
+    haar = json.loads(mien("image", "--largest", "--json", montage).stdout)["faces"]
+    sizes = [face["box"]["width"] for face in haar]
+    assert len(sizes) > 1 and sizes == sorted(sizes, reverse=True)
+    # Landmarks are drawn.
+    mien("image", "--detector", "net", photo, "-o", "plain.png")
+    mien("image", "--detector", "net", "--landmarks", photo, "-o", "dots.png")
+    plain_rows, dotted_rows = (read_png((mien.folder / name).read_bytes())[3] for name in ("plain.png", "dots.png"))
+    for x, y in plain["faces"][0]["landmarks"]:
+        x, y = int(x), int(y)
+        assert plain_rows[y][3 * x:3 * x + 3] != dotted_rows[y][3 * x:3 * x + 3]
+    for option in ("--landmarks", "--any-rotation"):
+        mien.fails("image", option, photo, code=2, words=(option, "--detector net"))
+    mien.fails("image", "--max-faces", "-1", photo, code=2, words=("--max-faces",))
+
+
 def test_weights_of_the_other_kind(mien: Runner) -> None:
     photo, weights = PHOTOS / "astronaut.jpg", PHOTOS.parent.parent.parent / "weights"
     for arguments, words in [

@@ -60,13 +60,13 @@ struct PlacedNet {
     FaceNet net;
 
     PlacedNet(const Model& model, Isa isa, FaceNet::Size largest, int max_candidates = 4096) {
-        REQUIRE(FaceNet::fits(model, largest));
+        REQUIRE(FaceNet::fits(model, largest, FaceNet::Turns::none));
         Arena measure;
-        net.place(measure, model, largest, max_candidates, kernels_for(isa));
+        net.place(measure, model, largest, FaceNet::Turns::none, max_candidates, kernels_for(isa));
         memory = std::make_unique<std::byte[]>(measure.required_bytes());
         Arena arena(memory.get(), measure.required_bytes());
         net = FaceNet{};
-        net.place(arena, model, largest, max_candidates, kernels_for(isa));
+        net.place(arena, model, largest, FaceNet::Turns::none, max_candidates, kernels_for(isa));
         CHECK(arena.ok());
     }
 };
@@ -293,6 +293,71 @@ TEST_CASE("every pixel format gives the faces of its RGB") {
     CHECK(scores({bgr.data() +
                       3 * static_cast<std::size_t>(width) * static_cast<std::size_t>(height - 1),
                   width, height, -3 * width, PixelFormat::bgr24}) != wanted);
+}
+
+TEST_CASE("a photo on its side or upside down gives the faces of the upright one") {
+    const Photo photo;
+    Config config;
+    OwnedEngine upright(MIEN_WEIGHTS, config, Detector::net);
+    config.any_rotation = true;
+    OwnedEngine any(MIEN_WEIGHTS, config, Detector::net);
+    // A part whose sides differ.
+    Frame part = photo.image.frame();
+    part.width = 251;
+    part.height = 203;
+    const std::span<const Face> wanted = upright.process(part);
+    REQUIRE(wanted.size() == 1);
+    const Rect box = wanted[0].box;
+    const std::span<const float> scores = wanted[0][Head::emotion].probabilities;
+    const int w = part.width, h = part.height;
+    for (int turn = 0; turn < 4; ++turn) {
+        CAPTURE(turn);
+        // The part turned counterclockwise; where its pixel (x, y) then is.
+        const bool sideways = turn % 2 != 0;
+        const int width = sideways ? h : w, height = sideways ? w : h;
+        const auto moved = [&](float x, float y) -> Point {
+            const auto fw = static_cast<float>(w), fh = static_cast<float>(h);
+            return turn == 0   ? Point{x, y}
+                   : turn == 1 ? Point{y, fw - x}
+                   : turn == 2 ? Point{fw - x, fh - y}
+                               : Point{fh - y, x};
+        };
+        ByteVector pixels(static_cast<std::size_t>(3 * w * h));
+        for (int y = 0; y < h; ++y)
+            for (int x = 0; x < w; ++x) {
+                const Point center =
+                    moved(static_cast<float>(x) + 0.5f, static_cast<float>(y) + 0.5f);
+                std::copy_n(part.data + y * part.stride_bytes + 3 * x, 3,
+                            pixels.data() + 3 * (static_cast<int>(center.y) * width +
+                                                 static_cast<int>(center.x)));
+            }
+        const Frame turned = {pixels.data(), width, height, 3 * width, PixelFormat::rgb24};
+        const std::span<const Face> faces = any.process(turned);
+        REQUIRE_MESSAGE(any.status() == Status::ok, any.error());
+        REQUIRE(faces.size() == 1);
+        CHECK(faces[0].score == wanted[0].score);
+        const Point a = moved(static_cast<float>(box.x), static_cast<float>(box.y)),
+                    b = moved(static_cast<float>(box.x + box.width),
+                              static_cast<float>(box.y + box.height));
+        CHECK(std::abs(static_cast<float>(faces[0].box.x) - std::min(a.x, b.x)) <= 1);
+        CHECK(std::abs(static_cast<float>(faces[0].box.y) - std::min(a.y, b.y)) <= 1);
+        CHECK(std::abs(faces[0].box.width - (sideways ? box.height : box.width)) <= 1);
+        CHECK(std::abs(faces[0].box.height - (sideways ? box.width : box.height)) <= 1);
+        for (std::size_t k = 0; k < 5; ++k) {
+            const Point at = moved(wanted[0].landmarks[k].x, wanted[0].landmarks[k].y);
+            CHECK(faces[0].landmarks[k].x == doctest::Approx(at.x).epsilon(1e-5));
+            CHECK(faces[0].landmarks[k].y == doctest::Approx(at.y).epsilon(1e-5));
+        }
+        // The crop is upright: the face is read as before, up to the rounding of the landmarks.
+        const std::span<const float> got = faces[0][Head::emotion].probabilities;
+        REQUIRE(got.size() == scores.size());
+        for (std::size_t i = 0; i < scores.size(); ++i) CHECK(std::abs(got[i] - scores[i]) < 0.05f);
+    }
+    // Memory is that of a square; a long frame may then be too large.
+    CHECK(any.memory_bytes() > upright.memory_bytes());
+    config.max_width = 20000;
+    config.max_height = 20;
+    CHECK(Engine::required_bytes(config, any.weights()) == 0);
 }
 
 TEST_CASE("a face is read again from its landmarks as it was read first") {

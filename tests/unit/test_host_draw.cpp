@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "host/draw/draw.h"
@@ -86,10 +87,12 @@ TEST_CASE("nothing is written outside of the canvas") {
                                        {-20, -20},
                                        {w / 2, h / 2}}) {
                 faces.push_back(face_at(x, y, side, 5, 1));
+                faces.back().landmarks = {{static_cast<float>(x), static_cast<float>(y)},
+                                          {1e30f, std::nanf("")}};
             }
         }
         for (const Style style : {Style::gender, Style::emotion})
-            annotate(field.canvas(), faces, info, style);
+            annotate(field.canvas(), faces, info, style, true);
         draw_text(field.canvas(), -15, -15, "cut at the left top", 20, {255, 255, 0});
         draw_text(field.canvas(), w - 10, h - 10, "cut at the right bottom", 20, {0, 0, 255});
         CHECK(field.border_untouched());
@@ -168,9 +171,89 @@ TEST_CASE("labels of neighbors do not cover each other") {
     }
 }
 
+TEST_CASE("in a crowd, tags with numbers cover nothing, and lines join them to their faces") {
+    const EngineInfo info = info_of_two_heads();
+    // Ten rows that leave room beside and between, but not for two lines at each face.
+    std::vector<FaceReport> faces;
+    for (int row = 0; row < 6; ++row)
+        for (int column = 0; column < 10; ++column)
+            faces.push_back(face_at(30 + column * 58 + row % 2 * 20, 40 + row * 70, 26,
+                                    static_cast<std::size_t>(column % 7), 0));
+    // Two that touch.
+    faces.push_back(face_at(560, 440, 26, 1, 1));
+    faces.push_back(face_at(586, 440, 26, 6, 1));
+    const std::vector<Label> labels = place_labels(640, 480, faces, info);
+    int words = 0;
+    for (std::size_t i = 0; i < faces.size(); ++i) {
+        const Label& label = labels[i];
+        CAPTURE(i);
+        REQUIRE(label.lines.size() == 1);
+        CHECK(label.tag);
+        const std::string number = std::to_string(i + 1);
+        CHECK(label.lines[0].substr(0, number.size()) == number);
+        words += label.lines[0] != number;
+        CHECK(label.area.x >= 0);
+        CHECK(label.area.y >= 0);
+        CHECK(label.area.x + label.area.width <= 640);
+        CHECK(label.area.y + label.area.height <= 480);
+        for (std::size_t j = 0; j < faces.size(); ++j) {
+            CHECK_FALSE(overlap(label.area, faces[j].box));
+            if (j != i) CHECK_FALSE(overlap(label.area, labels[j].area));
+        }
+        const int gap_x = std::max({faces[i].box.x - (label.area.x + label.area.width),
+                                    label.area.x - (faces[i].box.x + faces[i].box.width), 0}),
+                  gap_y = std::max({faces[i].box.y - (label.area.y + label.area.height),
+                                    label.area.y - (faces[i].box.y + faces[i].box.height), 0});
+        CHECK(label.led == (std::hypot(gap_x, gap_y) > 0.3 * label.area.height));
+    }
+    CHECK(words > 40);
+}
+
+TEST_CASE("a face in a full corner gets its tag elsewhere, with a line to it") {
+    const EngineInfo info = info_of_two_heads();
+    std::vector<FaceReport> faces;
+    for (int row = 0; row < 5; ++row)
+        for (int column = 0; column < 5; ++column)
+            faces.push_back(face_at(column * 30, row * 30, 30, 3, 1));
+    const std::vector<Label> labels = place_labels(400, 300, faces, info);
+    int led = 0;
+    for (std::size_t i = 0; i < faces.size(); ++i) {
+        led += labels[i].led;
+        for (const FaceReport& face : faces) CHECK_FALSE(overlap(labels[i].area, face.box));
+        if (!labels[i].led) continue;
+        const Rect& box = faces[i].box;
+        CHECK(labels[i].to.x >= static_cast<float>(box.x));
+        CHECK(labels[i].to.x <= static_cast<float>(box.x + box.width));
+        CHECK(labels[i].to.y >= static_cast<float>(box.y));
+        CHECK(labels[i].to.y <= static_cast<float>(box.y + box.height));
+    }
+    CHECK(led > 9);
+}
+
 TEST_CASE("an image without room for letters has no label") {
     const std::vector<FaceReport> faces = {face_at(2, 2, 26, 5, 0)};
     CHECK(place_labels(30, 30, faces, info_of_two_heads())[0].lines.empty());
+}
+
+TEST_CASE("landmarks are drawn where they are, on request") {
+    const EngineInfo info = info_of_two_heads();
+    FaceReport face = face_at(50, 50, 100, 3, 0);
+    face[Head::emotion].probabilities.clear();
+    face[Head::gender].probabilities.clear();
+    face.landmarks = {{80.5f, 90.5f}, {120.5f, 90.5f}};
+    Guarded plain(200, 200), dotted(200, 200);
+    annotate(plain.canvas(), {&face, 1}, info, Style::gender);
+    annotate(dotted.canvas(), {&face, 1}, info, Style::gender, true);
+    const auto green = [](Guarded& g, int x, int y) {
+        const Canvas c = g.canvas();
+        const std::uint8_t* const p = c.pixels + y * c.stride_bytes + 3 * x;
+        return p[0] == 0 && p[1] == 255 && p[2] == 0;
+    };
+    for (const int x : {80, 120}) {
+        CHECK(green(dotted, x, 90));
+        CHECK_FALSE(green(plain, x, 90));
+    }
+    CHECK_FALSE(green(dotted, 100, 90));
 }
 
 TEST_CASE("colors of the boxes") {

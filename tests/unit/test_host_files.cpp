@@ -13,6 +13,7 @@
 #include "host/files/file_io.h"
 #include "host/results/face_json.h"
 #include "host/results/json.h"
+#include "host/results/order.h"
 #include "host/weights/engine_owner.h"
 
 using namespace mien;
@@ -189,4 +190,32 @@ TEST_CASE("the shape of the JSON") {
     CHECK(error["error"] == "b");
     report.faces.clear();
     CHECK(nlohmann::json::parse(to_json(report, info))["faces"].is_array());
+}
+
+TEST_CASE("faces in reading order, largest first, and the largest only") {
+    std::vector<FaceReport> faces;
+    for (const Rect& box : {Rect{300, 12, 40, 40},
+                            {10, 15, 50, 50},
+                            {150, 100, 40, 40},
+                            {20, 105, 30, 40},
+                            {150, 5, 40, 40},
+                            {90, 200, 80, 80}})
+        faces.push_back({.box = box});
+    const auto lefts = [&](const FaceSelection& selection, bool by_reading) {
+        std::vector<FaceReport> chosen = faces;
+        select_faces(selection, by_reading, chosen);
+        std::vector<int> all;
+        for (const FaceReport& face : chosen) all.push_back(face.box.x);
+        return all;
+    };
+    using Lefts = std::vector<int>;
+    CHECK(lefts({}, true) == Lefts{10, 150, 300, 20, 150, 90});
+    CHECK(lefts({}, false) == Lefts{300, 10, 150, 20, 150, 90});
+    CHECK(lefts({.largest_first = true}, true) == Lefts{90, 10, 300, 150, 150, 20});
+    CHECK(lefts({.max_faces = 3}, false) == Lefts{300, 10, 90});
+    CHECK(lefts({.max_faces = 3}, true) == Lefts{10, 300, 90});
+    CHECK(lefts({.largest_first = true, .max_faces = 1}, false) == Lefts{90});
+    CHECK(lefts({.max_faces = 100}, false).size() == faces.size());
+    faces.clear();
+    CHECK(lefts({.largest_first = true, .max_faces = 3}, true).empty());
 }

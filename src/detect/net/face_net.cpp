@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/bytes.h"
 
@@ -46,20 +47,30 @@ InputSize FaceNet::padded(const Model& model, Size size) noexcept {
             round_up(size.height, model.input_multiple())};
 }
 
-bool FaceNet::fits(const Model& model, Size largest) noexcept {
-    return model.finds_faces() && largest.width >= 1 && largest.height >= 1 &&
-           largest.width <= max_frame_side && largest.height <= max_frame_side &&
-           ModelAccess{model}.accepts(padded(model, largest));
+// Turned, a wide image is a high one.
+InputSize FaceNet::largest_input(const Model& model, Size largest, Turns turns) noexcept {
+    const int longer = std::max(largest.width, largest.height);
+    return padded(model, turns == Turns::all ? Size{longer, longer} : largest);
 }
 
-void FaceNet::place(Arena& arena, const Model& model, Size largest, int max_candidates,
+bool FaceNet::fits(const Model& model, Size largest, Turns turns) noexcept {
+    return model.finds_faces() && largest.width >= 1 && largest.height >= 1 &&
+           largest.width <= max_frame_side && largest.height <= max_frame_side &&
+           ModelAccess{model}.accepts(largest_input(model, largest, turns));
+}
+
+void FaceNet::place(Arena& arena, const Model& model, Size largest, Turns turns, int max_candidates,
                     const Kernels& kernels) noexcept {
     kernels_ = &kernels;
-    const InputSize input = padded(model, largest);
+    const InputSize input = largest_input(model, largest, turns);
     network_.place(arena, model, kernels, input);
     scratch_.place(arena, input.width, 3);
     max_candidates_ = max_candidates;
     room_ = arena.take<Candidate>(static_cast<std::size_t>(max_candidates));
+    turns_ = turns;
+    if (turns == Turns::all)
+        upright_ = arena.take<std::uint8_t>(3 * static_cast<std::size_t>(largest.width) *
+                                            static_cast<std::size_t>(largest.height));
 }
 
 Status FaceNet::find(const Frame& frame, const Rect& area, std::span<const Size> sizes,
@@ -72,27 +83,77 @@ Status FaceNet::find(const Frame& frame, const Rect& area, std::span<const Size>
     if (min_score == 0) min_score = access.min_score();
     const float least = least_value(min_score);
     for (const Size size : sizes) {
-        const InputSize input = padded(model, size);
-        if (!access.accepts(input)) return Status::unsupported;
-        network_.resize(input);
-        const Network::InputRoom room = network_.input_room();
-        resize_linear(frame, area, 3, size.width, size.height, kernels_->image, scratch_, room.data,
-                      room.stride);
-        pixels_ += std::int64_t{input.width} * input.height;
-        network_.run_in_place(size.width, size.height, nullptr);
-        const float scale_x = static_cast<float>(area.width) / static_cast<float>(size.width),
-                    scale_y = static_cast<float>(area.height) / static_cast<float>(size.height);
-        for (int i = 0; i < access.level_count(); ++i) {
-            const ModelAccess::FaceLevel level = access.level(i);
-            decode(network_.result(level.layer), level.stride, scale_x, scale_y, min_score, least);
+        View view = {size, 0, static_cast<float>(area.width) / static_cast<float>(size.width),
+                     static_cast<float>(area.height) / static_cast<float>(size.height)};
+        if (turns_ == Turns::all)
+            resize_linear(frame, area, 3, size.width, size.height, kernels_->image, scratch_,
+                          upright_);
+        for (; view.turn < static_cast<int>(turns_); ++view.turn) {
+            const Size seen = view.turn % 2 != 0 ? Size{size.height, size.width} : size;
+            const InputSize input = padded(model, seen);
+            if (!access.accepts(input)) return Status::unsupported;
+            pixels_ += std::int64_t{input.width} * input.height;
+            network_.resize(input);
+            const Network::InputRoom room = network_.input_room();
+            if (turns_ == Turns::all)
+                fill_turned(view);
+            else
+                resize_linear(frame, area, 3, size.width, size.height, kernels_->image, scratch_,
+                              room.data, room.stride);
+            network_.run_in_place(seen.width, seen.height, nullptr);
+            for (int i = 0; i < access.level_count(); ++i) {
+                const ModelAccess::FaceLevel level = access.level(i);
+                decode(network_.result(level.layer), level.stride, view, min_score, least);
+            }
         }
     }
     found = choose();
     return Status::ok;
 }
 
-void FaceNet::decode(const Network::Result& map, int stride, float scale_x, float scale_y,
-                     float min_score, float least) noexcept {
+// Writes the upright image, turned, where the network reads its input.
+void FaceNet::fill_turned(const View& view) noexcept {
+    const int w = view.size.width, h = view.size.height;
+    const std::ptrdiff_t row = std::ptrdiff_t{3} * w, last_row = (h - 1) * row, last = row - 3;
+    // Where the turned image begins; the steps along one of its rows, and from row to row.
+    struct Walk {
+        std::ptrdiff_t begin, along, down;
+        int width, height;
+    };
+    const Walk walks[] = {{0, 3, row, w, h},
+                          {last_row, -row, 3, h, w},
+                          {last_row + last, -3, -row, w, h},
+                          {last, row, -3, h, w}};
+    const Walk& walk = walks[view.turn];
+    const Network::InputRoom room = network_.input_room();
+    for (int y = 0; y < walk.height; ++y) {
+        std::ptrdiff_t from = walk.begin + y * walk.down;
+        std::uint8_t* to = room.data + y * room.stride;
+        for (int x = 0; x < walk.width; ++x, from += walk.along, to += 3)
+            std::copy_n(upright_ + from, 3, to);
+    }
+}
+
+// From pixels of the turned image to those of the upright one.
+void FaceNet::turn_back(const View& view, Candidate& c) noexcept {
+    if (view.turn == 0) return;
+    const auto w = static_cast<float>(view.size.width), h = static_cast<float>(view.size.height);
+    const auto back = [&](Point p) -> Point {
+        switch (view.turn) {
+            case 1: return {p.y, h - p.x};
+            case 2: return {w - p.x, h - p.y};
+            default: return {w - p.y, p.x};
+        }
+    };
+    const Point a = back({c.x, c.y}), b = back({c.x + c.width, c.y + c.height});
+    c.x = std::min(a.x, b.x);
+    c.y = std::min(a.y, b.y);
+    if (view.turn != 2) std::swap(c.width, c.height);
+    for (Point& p : c.landmarks) p = back(p);
+}
+
+void FaceNet::decode(const Network::Result& map, int stride, const View& view, float min_score,
+                     float least) noexcept {
     const float* v = map.values;
     const auto s = static_cast<float>(stride);
     for (int row = 0; row < map.shape.height; ++row)
@@ -107,14 +168,18 @@ void FaceNet::decode(const Network::Result& map, int stride, float scale_x, floa
                 const float bounded = std::clamp(logarithm, -largest_exponent, largest_exponent);
                 return static_cast<float>(portable_exp(static_cast<double>(bounded))) * s;
             };
-            const float width = length(v[side]), height = length(v[side + 1]);
-            c.x = ((x + v[center]) * s - width * 0.5f) * scale_x;
-            c.y = ((y + v[center + 1]) * s - height * 0.5f) * scale_y;
-            c.width = width * scale_x;
-            c.height = height * scale_y;
+            c.width = length(v[side]);
+            c.height = length(v[side + 1]);
+            c.x = (x + v[center]) * s - c.width * 0.5f;
+            c.y = (y + v[center + 1]) * s - c.height * 0.5f;
             for (int k = 0; k < landmark_count; ++k)
-                c.landmarks[k] = {(x + v[landmark + 2 * k]) * s * scale_x,
-                                  (y + v[landmark + 2 * k + 1]) * s * scale_y};
+                c.landmarks[k] = {(x + v[landmark + 2 * k]) * s, (y + v[landmark + 2 * k + 1]) * s};
+            turn_back(view, c);
+            c.x *= view.scale_x;
+            c.y *= view.scale_y;
+            c.width *= view.scale_x;
+            c.height *= view.scale_y;
+            for (Point& p : c.landmarks) p = {p.x * view.scale_x, p.y * view.scale_y};
             c.order = static_cast<std::uint32_t>(seen_++);
             keep(c);
         }

@@ -30,18 +30,22 @@ public:
         Point landmarks[landmark_count];
     };
 
+    // How many times the image is searched at each size: as it is, or also turned clockwise by 90,
+    // 180 and 270 degrees.
+    enum class Turns : std::uint8_t { none = 1, all = 4 };
+
     // False when no network of that shape can be placed at `largest`.
-    [[nodiscard]] static bool fits(const Model& model, Size largest) noexcept;
+    [[nodiscard]] static bool fits(const Model& model, Size largest, Turns turns) noexcept;
 
     // Takes its memory from the arena; while the arena only measures, nothing is written. The model
     // finds faces. No size of find() is wider or higher than `largest`, for which fits() holds.
-    void place(Arena& arena, const Model& model, Size largest, int max_candidates,
+    void place(Arena& arena, const Model& model, Size largest, Turns turns, int max_candidates,
                const Kernels& kernels) noexcept;
 
-    // Faces of `area`, which is not empty and lies inside of the valid frame, best first; nothing
-    // of them overlaps more than the model allows. `min_score` 0 is the model's own. Valid until
-    // the next call. unsupported: the layers of the network do not fit together at one of the
-    // sizes.
+    // Faces of `area`, which is not empty and lies inside of the valid frame, best first, whichever
+    // way up they were found; nothing of them overlaps more than the model allows. `min_score` 0 is
+    // the model's own. Valid until the next call. unsupported: the layers of the network do not fit
+    // together at one of the sizes.
     Status find(const Frame& frame, const Rect& area, std::span<const Size> sizes, float min_score,
                 std::span<const Candidate>& found) noexcept;
 
@@ -55,8 +59,19 @@ public:
     [[nodiscard]] static InputSize padded(const Model& model, Size size) noexcept;
 
 private:
-    void decode(const Network::Result& map, int stride, float scale_x, float scale_y,
-                float min_score, float least) noexcept;
+    // One look at the image: its size there, how many quarter turns clockwise, and the pixels of the
+    // searched part per pixel of it.
+    struct View {
+        Size size;
+        int turn;
+        float scale_x, scale_y;
+    };
+    [[nodiscard]] static InputSize largest_input(const Model& model, Size largest,
+                                                 Turns turns) noexcept;
+    static void turn_back(const View& view, Candidate& candidate) noexcept;
+    void fill_turned(const View& view) noexcept;
+    void decode(const Network::Result& map, int stride, const View& view, float min_score,
+                float least) noexcept;
     void keep(const Candidate& candidate) noexcept;
     std::span<const Candidate> choose() noexcept;
 
@@ -65,6 +80,8 @@ private:
     const Kernels* kernels_ = nullptr;
     Candidate* room_ = nullptr;
     int max_candidates_ = 0;
+    Turns turns_ = Turns::none;
+    std::uint8_t* upright_ = nullptr;  // the image before it is turned, packed; with Turns::all
     int seen_ = 0, kept_ = 0;
     std::int64_t pixels_ = 0;
 };

@@ -211,17 +211,29 @@ int box_thickness(const Rect& box, int width, int height) {
     return std::min(for_picture, for_face);
 }
 
+// ---- where labels go ----
+
+// A leader: the line from a label to its box.
+struct Line {
+    Point a, b;
+};
+
 struct Placing {
     int width, height;  // of the image
     std::span<const FaceReport> faces;
-    std::vector<Rect> taken;  // labels placed so far
+    std::vector<Rect> taken;    // labels placed so far
+    std::vector<Line> leaders;  // of them
 };
+
+Rect grown(const Rect& r, int by) {
+    return {r.x - by, r.y - by, r.width + 2 * by, r.height + 2 * by};
+}
 
 // Costs per pixel of label. Covering another label makes both unreadable, covering a face hides the
 // subject; distance from its own box is the smallest harm.
-double placing_cost(const Placing& placing, const Rect& area, const Rect& own, int preference) {
+double covering_cost(const Placing& placing, const Rect& area, const Rect& own) {
     const double pixels = static_cast<double>(area.width) * area.height;
-    double cost = 0.06 * preference;
+    double cost = 0;
     for (const Rect& other : placing.taken) cost += 6 * common_area(area, other) / pixels;
     for (const FaceReport& face : placing.faces) {
         const double covered = common_area(area, face.box);
@@ -231,15 +243,15 @@ double placing_cost(const Placing& placing, const Rect& area, const Rect& own, i
     return cost;
 }
 
-Rect best_place(const Placing& placing, const Rect& box, int label_width, int label_height) {
-    const int w = label_width, h = label_height, gap = 1;
+struct Spot {
+    int x, y;
+};
+
+// In order of preference: above, below, beside, inside; each with the shifts along that side.
+std::array<Spot, 16> spots_at(const Rect& box, int w, int h, int gap) {
     const int above = box.y - h - gap, below = box.y + box.height + gap;
     const int right_end = box.x + box.width;
-    struct Spot {
-        int x, y;
-    };
-    // In order of preference: above, below, beside, inside; each with the shifts along that side.
-    const Spot spots[] = {
+    return {{
         {box.x, above},
         {right_end - w, above},
         {box.x + (box.width - w) / 2, above},
@@ -256,19 +268,26 @@ Rect best_place(const Placing& placing, const Rect& box, int label_width, int la
         {right_end - w, above - h / 2},
         {box.x + gap, box.y + gap},
         {box.x + gap, box.y + box.height - h - gap},
-    };
+    }};
+}
+
+// Keeps a label inside of the image; where there is room, not right at the border, since a box there
+// would strike the text through.
+Rect inside_image(const Placing& placing, Spot spot, int w, int h, int margin) {
+    const int free_x = placing.width - w, free_y = placing.height - h;
+    const int margin_x = std::min(margin, free_x / 2), margin_y = std::min(margin, free_y / 2);
+    return {std::clamp(spot.x, margin_x, free_x - margin_x),
+            std::clamp(spot.y, margin_y, free_y - margin_y), w, h};
+}
+
+Rect best_place(const Placing& placing, const Rect& box, int w, int h) {
     Rect best;
     double best_cost = 1e30;
     int preference = 0;
-    // Where there is room, not right at the image's border, since a box there would strike the text
-    // through.
     const int margin = box_thickness(box, placing.width, placing.height) + 2;
-    const int free_x = placing.width - w, free_y = placing.height - h;
-    const int margin_x = std::min(margin, free_x / 2), margin_y = std::min(margin, free_y / 2);
-    for (const Spot& spot : spots) {
-        const Rect area = {std::clamp(spot.x, margin_x, free_x - margin_x),
-                           std::clamp(spot.y, margin_y, free_y - margin_y), w, h};
-        const double cost = placing_cost(placing, area, box, preference++);
+    for (const Spot& spot : spots_at(box, w, h, 1)) {
+        const Rect area = inside_image(placing, spot, w, h, margin);
+        const double cost = covering_cost(placing, area, box) + 0.06 * preference++;
         if (cost < best_cost) {
             best_cost = cost;
             best = area;
@@ -276,6 +295,171 @@ Rect best_place(const Placing& placing, const Rect& box, int label_width, int la
     }
     return best;
 }
+
+// ---- crowds ----
+
+// Where a rectangle is nearest to a point.
+Point nearest(const Rect& r, Point p) {
+    return {std::clamp(p.x, static_cast<float>(r.x), static_cast<float>(r.x + r.width)),
+            std::clamp(p.y, static_cast<float>(r.y), static_cast<float>(r.y + r.height))};
+}
+Point middle(const Rect& r) {
+    return {static_cast<float>(r.x) + 0.5f * static_cast<float>(r.width),
+            static_cast<float>(r.y) + 0.5f * static_cast<float>(r.height)};
+}
+float distance(Point a, Point b) { return std::hypot(a.x - b.x, a.y - b.y); }
+
+// Whether a line passes through a rectangle (Liang and Barsky).
+bool crosses(const Line& line, const Rect& r) {
+    const float dx = line.b.x - line.a.x, dy = line.b.y - line.a.y;
+    const float p[4] = {-dx, dx, -dy, dy};
+    const float q[4] = {
+        line.a.x - static_cast<float>(r.x), static_cast<float>(r.x + r.width) - line.a.x,
+        line.a.y - static_cast<float>(r.y), static_cast<float>(r.y + r.height) - line.a.y};
+    float first = 0, last = 1;
+    for (int i = 0; i < 4; ++i) {
+        if (p[i] == 0) {
+            if (q[i] <= 0) return false;
+            continue;
+        }
+        const float t = q[i] / p[i];
+        if (p[i] < 0)
+            first = std::max(first, t);
+        else
+            last = std::min(last, t);
+    }
+    return first < last;
+}
+
+Line leader_of(const Rect& area, const Rect& box) {
+    const Point to = nearest(box, middle(area));
+    return {nearest(area, to), to};
+}
+
+struct TagPlace {
+    Rect area;
+    double cost = 1e30;
+};
+
+// Further than this, in heights of the tag, nobody follows a line.
+constexpr int farthest_tag = 14;
+// Among more faces than these, tags are numbers beside their boxes: nobody reads more, and the time
+// to place them would grow with the third power.
+constexpr std::size_t most_led = 200;
+constexpr double away_cost = 0.12;  // per height of the tag
+constexpr double covers = 4;        // costs from here on mean that something is covered
+
+double tag_cost(const Placing& placing, const Rect& area, const Rect& box) {
+    const Line leader = leader_of(area, box);
+    const double away = static_cast<double>(distance(leader.a, leader.b)) / area.height;
+    const bool led = away > 0.3;
+    double cost = away_cost * away + (led ? 0.25 : 0);
+    const double covered = covering_cost(placing, grown(area, 1), box);
+    if (covered > 0) cost += covers + covered;
+    for (const Line& other : placing.leaders)
+        if (crosses(other, area)) cost += covers;
+    for (const FaceReport& face : placing.faces) {
+        if (face.box == box) continue;
+        if (led && crosses(leader, face.box)) cost += 0.5;
+        // Beside two boxes a tag could be either's.
+        if (common_area(grown(area, area.height / 4), face.box) > 0) cost += 0.2;
+    }
+    if (led)
+        for (const Rect& other : placing.taken)
+            if (crosses(leader, other)) cost += covers;
+    return cost;
+}
+
+TagPlace best_tag_place(const Placing& placing, const Rect& box, int w, int h) {
+    TagPlace best;
+    const int margin = box_thickness(box, placing.width, placing.height) + 2;
+    const int rings = placing.faces.size() <= most_led ? farthest_tag : 0;
+    const auto consider = [&](Spot spot, double preference) {
+        const Rect area = inside_image(placing, spot, w, h, margin);
+        const double cost = tag_cost(placing, area, box) + preference;
+        if (cost < best.cost) best = {area, cost};
+    };
+    double preference = 0;
+    for (const Spot& spot : spots_at(box, w, h, 2)) consider(spot, preference += 0.01);
+    // Then along rectangles around the box, wider and wider; each costs at least its distance.
+    for (int ring = 1; ring <= rings && best.cost > 0.25 + away_cost * ring; ++ring) {
+        const int gap = 2 + ring * h;
+        const int left = box.x - w - gap, right = box.x + box.width + gap;
+        const int above = box.y - h - gap, below = box.y + box.height + gap;
+        for (int x = left; x <= right; x += std::max(1, w / 2)) {
+            consider({x, above}, 0);
+            consider({x, below}, 0);
+        }
+        for (int y = above + h; y < below; y += h) {
+            consider({left, y}, 0);
+            consider({right, y}, 0);
+        }
+    }
+    return best;
+}
+
+// The same size for all: a crowd's faces are of similar importance.
+float tag_text_size(std::span<const FaceReport> faces, int width, int height) {
+    std::vector<int> widths;
+    for (const FaceReport& face : faces) widths.push_back(face.box.width);
+    const auto middle_one = widths.begin() + static_cast<std::ptrdiff_t>(widths.size() / 2);
+    std::nth_element(widths.begin(), middle_one, widths.end());
+    const float picture = std::sqrt(static_cast<float>(width) * static_cast<float>(height)) / 1000;
+    return std::clamp(0.2f * static_cast<float>(*middle_one), std::max(6.5f, 8 * picture),
+                      std::max(9.0f, 16 * picture));
+}
+
+// Large faces choose first: viewers look at them, and their labels are the hardest to move.
+std::vector<std::size_t> by_size(std::span<const FaceReport> faces) {
+    std::vector<std::size_t> order(faces.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        return faces[a].box.width > faces[b].box.width;
+    });
+    return order;
+}
+
+std::vector<Label> place_tags(int width, int height, std::span<const FaceReport> faces,
+                              const EngineInfo& info) {
+    std::vector<Label> labels(faces.size());
+    Placing placing{width, height, faces, {}, {}};
+    const float size = tag_text_size(faces, width, height);
+    for (const std::size_t i : by_size(faces)) {
+        Label& label = labels[i];
+        const std::string number = std::to_string(i + 1);
+        std::string text = number;
+        for (const Head head : named_heads) {
+            if (!faces[i][head].known() || faces.size() > most_led) continue;
+            text += " " + std::string(best_label(faces[i][head], info[head]));
+            break;
+        }
+        TagPlace best;
+        for (const std::string& line : {text, number}) {
+            const TextSize needed = text_size(line, size);
+            if (needed.width > width || needed.height > height) continue;
+            TagPlace place = best_tag_place(placing, faces[i].box, needed.width, needed.height);
+            // The expression is worth some way, and a line of its own.
+            if (line == number && text != number) place.cost += 0.4;
+            if (place.cost >= best.cost) continue;
+            best = place;
+            label.lines = {line};
+        }
+        if (label.lines.empty()) continue;
+        label.size = size;
+        label.area = best.area;
+        label.tag = true;
+        const Line leader = leader_of(label.area, faces[i].box);
+        label.from = leader.a;
+        label.to = leader.b;
+        label.led = distance(leader.a, leader.b) > 0.3f * static_cast<float>(label.area.height);
+        placing.taken.push_back(grown(label.area, 1));
+        if (label.led) placing.leaders.push_back(leader);
+    }
+    return labels;
+}
+
+// So few labels are shown in full, whatever they cover.
+constexpr std::size_t few_faces = 4;
 
 }  // namespace
 
@@ -302,7 +486,7 @@ TextSize text_size(std::string_view text, float size) {
 }
 
 void draw_text(const Canvas& canvas, int left, int top, std::string_view text, float size,
-               Color color) {
+               Color color, Edge drawn_edge) {
     const Pen pen = pen_of(size);
     const TextSize area = text_size(text, size);
     DistanceField field(area.width, area.height);
@@ -331,10 +515,40 @@ void draw_text(const Canvas& canvas, int left, int top, std::string_view text, f
             const float outside = std::clamp(pen.reach() - distance + 0.5f, 0.0f, 1.0f);
             if (outside <= 0) continue;
             const float ink = std::clamp(pen.radius - distance + 0.5f, 0.0f, 1.0f);
-            if (ink < 1) blend(canvas, left + u, top + v, edge, outside);
+            if (ink < 1 && drawn_edge == Edge::drawn)
+                blend(canvas, left + u, top + v, edge, outside);
             blend(canvas, left + u, top + v, color, ink);
         }
     }
+}
+
+void draw_line(const Canvas& canvas, Point a, Point b, float width, Color color) {
+    // Landmarks can be anywhere, and an int cannot.
+    for (const float v : {a.x, a.y, b.x, b.y})
+        if (!(std::abs(v) < 1e6f)) return;
+    const float radius = width / 2, edge = std::max(1.0f, radius / 3), reach = radius + edge + 1;
+    const int left = std::max(0, static_cast<int>(std::floor(std::min(a.x, b.x) - reach))),
+              top = std::max(0, static_cast<int>(std::floor(std::min(a.y, b.y) - reach)));
+    const int right =
+        std::min(canvas.width, static_cast<int>(std::ceil(std::max(a.x, b.x) + reach)));
+    const int bottom =
+        std::min(canvas.height, static_cast<int>(std::ceil(std::max(a.y, b.y) + reach)));
+    const float dx = b.x - a.x, dy = b.y - a.y, length2 = dx * dx + dy * dy;
+    const Color around = contrast_of(color);
+    for (int y = top; y < bottom; ++y) {
+        for (int x = left; x < right; ++x) {
+            const Point p = {static_cast<float>(x) + 0.5f, static_cast<float>(y) + 0.5f};
+            const float along = length2 > 0 ? ((p.x - a.x) * dx + (p.y - a.y) * dy) / length2 : 0;
+            const float t = std::clamp(along, 0.0f, 1.0f);
+            const float away = distance(p, {a.x + t * dx, a.y + t * dy});
+            blend(canvas, x, y, around, std::clamp(radius + edge - away + 0.5f, 0.0f, 1.0f));
+            blend(canvas, x, y, color, std::clamp(radius - away + 0.5f, 0.0f, 1.0f));
+        }
+    }
+}
+
+void draw_dot(const Canvas& canvas, Point center, float radius, Color color) {
+    draw_line(canvas, center, center, 2 * radius, color);
 }
 
 void draw_box(const Canvas& canvas, const Rect& box, int thickness, Color color) {
@@ -346,37 +560,52 @@ void draw_box(const Canvas& canvas, const Rect& box, int thickness, Color color)
 std::vector<Label> place_labels(int width, int height, std::span<const FaceReport> faces,
                                 const EngineInfo& info) {
     std::vector<Label> labels(faces.size());
-    // Large faces choose first: viewers look at them, and their labels are the hardest to move.
-    std::vector<std::size_t> order(faces.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-        return faces[a].box.width > faces[b].box.width;
-    });
-    Placing placing{width, height, faces, {}};
-    for (const std::size_t i : order) {
+    Placing placing{width, height, faces, {}, {}};
+    bool clear = true;
+    for (const std::size_t i : by_size(faces)) {
         labels[i] = sized_label(label_lines(faces[i], info), faces[i].box, width, height);
         if (labels[i].lines.empty()) continue;
         labels[i].area =
             best_place(placing, faces[i].box, labels[i].area.width, labels[i].area.height);
+        clear = clear && covering_cost(placing, labels[i].area, faces[i].box) == 0;
+        if (!clear && faces.size() > few_faces) return place_tags(width, height, faces, info);
         placing.taken.push_back(labels[i].area);
     }
     return labels;
 }
 
 void annotate(const Canvas& canvas, std::span<const FaceReport> faces, const EngineInfo& info,
-              Style style) {
+              Style style, bool landmarks) {
     for (const FaceReport& face : faces) {
-        draw_box(canvas, face.box, box_thickness(face.box, canvas.width, canvas.height),
-                 box_color(face, info, style));
+        const Color color = box_color(face, info, style);
+        draw_box(canvas, face.box, box_thickness(face.box, canvas.width, canvas.height), color);
+        if (!landmarks) continue;
+        const float radius = std::max(1.0f, 0.02f * static_cast<float>(face.box.width));
+        for (const Point& point : face.landmarks) draw_dot(canvas, point, radius, color);
     }
     const std::vector<Label> labels = place_labels(canvas.width, canvas.height, faces, info);
     for (std::size_t i = 0; i < faces.size(); ++i) {
-        int top = labels[i].area.y;
-        for (const std::string& line : labels[i].lines) {
-            draw_text(canvas, labels[i].area.x, top, line, labels[i].size,
-                      box_color(faces[i], info, style));
-            top += text_size(line, labels[i].size).height +
-                   static_cast<int>(std::lround(line_gap * labels[i].size));
+        if (!labels[i].led) continue;
+        draw_line(canvas, labels[i].from, labels[i].to, std::max(1.0f, labels[i].size / 8),
+                  box_color(faces[i], info, style));
+    }
+    for (std::size_t i = 0; i < faces.size(); ++i) {
+        const Label& label = labels[i];
+        const Color color = box_color(faces[i], info, style);
+        if (label.tag) {
+            const Color ink = contrast_of(color);
+            const Rect& r = label.area;
+            fill_rect(canvas, r.x, r.y, r.x + r.width, r.y + r.height, color);
+            fill_ring(canvas, r, 1, 0, ink);
+            for (const std::string& line : label.lines)
+                draw_text(canvas, r.x, r.y, line, label.size, ink, Edge::blank);
+            continue;
+        }
+        int top = label.area.y;
+        for (const std::string& line : label.lines) {
+            draw_text(canvas, label.area.x, top, line, label.size, color);
+            top += text_size(line, label.size).height +
+                   static_cast<int>(std::lround(line_gap * label.size));
         }
     }
 }

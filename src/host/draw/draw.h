@@ -42,9 +42,10 @@ struct TextSize {
 TextSize text_size(std::string_view text, float size);
 
 // Paints `text` so that its ink and edge fill the rectangle (left, top, text_size()). Clipped at
-// the borders.
+// the borders. Without the edge, which keeps its room, where the ground has contrast already.
+enum class Edge { drawn, blank };
 void draw_text(const Canvas& canvas, int left, int top, std::string_view text, float size,
-               Color color);
+               Color color, Edge edge = Edge::drawn);
 
 // Frame around the pixels of `box`: `thickness` inwards, and a thin contrasting line outside.
 // Clipped at the borders.
@@ -55,15 +56,27 @@ struct Label {
     std::vector<std::string> lines;
     float size = 0;  // height of a capital, pixels
     Rect area;
+    bool tag = false;  // of a crowd: on a ground of the box's color
+    // A line joins a label that had to be put away from its box.
+    bool led = false;
+    Point from, to;  // of that line: at the label, at the box
 };
 
 // One label per face (no lines: nothing to write, or no room): inside the image, clear of other
-// labels and of boxes as far as there is room.
+// labels and of boxes as far as there is room. Labels have expression and gender in percent; in a
+// crowd, where those would not all be clear, they are tags with the number of the face, from 1 in
+// the order of `faces`, and its expression, or the number alone.
 std::vector<Label> place_labels(int width, int height, std::span<const FaceReport> faces,
                                 const EngineInfo& info);
 
-// Everything: boxes, then labels.
+// A dot of that radius around a point, with a thin contrasting line. Clipped at the borders.
+void draw_dot(const Canvas& canvas, Point center, float radius, Color color);
+
+// A line with round ends and a thin contrasting edge. Clipped at the borders.
+void draw_line(const Canvas& canvas, Point a, Point b, float width, Color color);
+
+// Everything: boxes, then landmarks if asked for, then labels.
 void annotate(const Canvas& canvas, std::span<const FaceReport> faces, const EngineInfo& info,
-              Style style);
+              Style style, bool landmarks = false);
 
 }  // namespace mien::host

@@ -77,6 +77,7 @@ std::unique_ptr<EngineOwner> EngineOwner::sharing_weights() const {
     other->detector_ = detector_;
     other->models_ = models_;
     other->info_ = info_;
+    other->selection_ = selection_;
     other->engine_ = std::make_unique<OwnedEngine>(other->weights(), engine_->config());
     return other;
 }
@@ -105,6 +106,7 @@ Result<> EngineOwner::load(const EngineSetup& setup) {
     }
     if (cascade_) info_.cascade_name = weights_name(cascade_.meta());
     if (detector_) info_.detector_name = weights_name(detector_.meta());
+    selection_ = setup.selection;
     Config config = setup.config;
     if (config.clock_ns == nullptr) config.clock_ns = monotonic_ns;
     // Checked now, so that a wrong option is reported before the first image is decoded.
@@ -170,14 +172,21 @@ Result<> EngineOwner::finish(const Frame& frame, std::span<const Face> faces,
     }
 }
 
+Result<> EngineOwner::finish_search(const Frame& frame, std::span<const Face> faces,
+                                    ImageReport& report) const {
+    const Result<> done = finish(frame, faces, report);
+    if (done) select_faces(selection_, detector() != nullptr, report.faces);
+    return done;
+}
+
 Result<> EngineOwner::process(const Frame& frame, ImageReport& report) {
     const std::span<const Face> faces = engine_->process(frame);
-    return finish(frame, faces, report);
+    return finish_search(frame, faces, report);
 }
 
 Result<> EngineOwner::detect(const Frame& frame, ImageReport& report) {
     const std::span<const Face> faces = engine_->detect(frame);
-    return finish(frame, faces, report);
+    return finish_search(frame, faces, report);
 }
 
 Result<> EngineOwner::classify_crop(const Frame& frame, ImageReport& report) {

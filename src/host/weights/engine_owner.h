@@ -10,6 +10,7 @@
 
 #include "host/files/file_io.h"
 #include "host/files/result.h"
+#include "host/results/order.h"
 #include "host/results/report.h"
 #include "mien/owned.hpp"
 
@@ -26,6 +27,7 @@ struct EngineSetup {
     WeightsChoice cascade;
     WeightsChoice detector = {.use = false, .path = {}};
     PerHead<WeightsChoice> heads;
+    FaceSelection selection;
     Config config;  // max_width, max_height, max_faces and max_candidates are where it starts
 };
 
@@ -51,7 +53,7 @@ public:
     EngineOwner& operator=(const EngineOwner&) = delete;
 
     // Finds and reads every face. Fills size, faces and the engine's times of `report`, and leaves
-    // the rest unchanged.
+    // the rest unchanged. Faces are those of EngineSetup::selection, the network's in reading order.
     Result<> process(const Frame& frame, ImageReport& report);
     // Finds every face, reads none.
     Result<> detect(const Frame& frame, ImageReport& report);
@@ -79,8 +81,12 @@ private:
     Result<> load(const EngineSetup& setup);
     // Copies the result of the engine's last call, or gives its error a kind.
     Result<> finish(const Frame& frame, std::span<const Face> faces, ImageReport& report) const;
+    // The same for a search, of which some faces may be wanted, in some order.
+    Result<> finish_search(const Frame& frame, std::span<const Face> faces,
+                           ImageReport& report) const;
     void take(const Frame& frame, std::span<const Face> faces, ImageReport& report) const;
 
+    FaceSelection selection_;
     ByteVector cascade_bytes_, detector_bytes_;
     PerHead<ByteVector> model_bytes_;  // empty for embedded weights
     Cascade cascade_;

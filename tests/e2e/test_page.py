@@ -57,6 +57,63 @@ def no_service_is_left() -> Iterator[None]:
         left.kill()
 
 
+def crowd_of(count: int) -> dict:
+    """An answer of the service with so many small faces in five rows, as a detector network gives them."""
+    def face(i: int) -> dict:
+        x, y = 12 + i % 12 * 52, 30 + i // 12 * 90
+        points = [[x + 8, y + 10], [x + 20, y + 10], [x + 14, y + 18], [x + 9, y + 24], [x + 19, y + 24]]
+        emotions = dict.fromkeys(["angry", "disgust", "fear", "happy", "sad", "surprise"], 0.05) | {"neutral": 0.7}
+        return {"box": {"x": x, "y": y, "width": 28, "height": 32}, "neighbors": 0, "score": 0.9, "landmarks": points,
+                "emotion": {"label": "neutral", "probabilities": emotions},
+                "gender": {"label": "woman", "probabilities": {"woman": 0.8, "man": 0.2}}}
+    return {"images": [{"schema": 1, "width": 640, "height": 480, "timing_ms": {"total": 5.0},
+                        "faces": [face(i) for i in range(count)]}]}
+
+
+def test_crowd(shots: Path) -> None:
+    playwright_api = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("chromium is not installed")
+    if b"built without" in subprocess.run([MIEN, "serve", "--listen", "x"], capture_output=True).stderr:
+        pytest.skip("this program was built without the web service")
+    with playwright_api.sync_playwright() as playwright:
+        service, port = start(MIEN)
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.route("**/v1/analyze*", lambda route: route.fulfill(json=crowd_of(57)))
+        page.goto(f"http://127.0.0.1:{port}/")
+        page.set_input_files("#files", str(PHOTOS / "montage.jpg"))
+        playwright_api.expect(page.locator(".face")).to_have_count(57, timeout=20000)
+        # Cards in columns, each with its crop beside its bars, the photo above them.
+        layout = page.evaluate("""() => {
+            const rect = e => { const r = e.getBoundingClientRect(); return {x: r.x, y: r.y, w: r.width, h: r.height}; };
+            return {height: document.querySelector('article').getBoundingClientRect().height, stage: rect(document.querySelector('article .stage')),
+                    cards: [...document.querySelectorAll('.face')].map(rect),
+                    crops: [...document.querySelectorAll('.crop')].map(rect), bars: [...document.querySelectorAll('.face .bars')].map(rect)}; }""")
+        assert layout["height"] < 3600, layout["height"]
+        assert len({round(card["x"]) for card in layout["cards"]}) >= 4
+        for card, crop, bars in zip(layout["cards"], layout["crops"], layout["bars"]):
+            assert crop["x"] + crop["w"] <= bars["x"] and bars["x"] + bars["w"] <= card["x"] + card["w"] + 1
+            assert card["y"] >= layout["stage"]["y"] + layout["stage"]["h"]
+        # Numbers cover neither faces nor each other.
+        tags, boxes = page.evaluate("""() => {
+            const boxes = document.querySelector('article .stage canvas').result.faces.map(({box}) => ({x: 1.5 * box.x, y: 1.5 * box.y, w: 1.5 * box.width, h: 1.5 * box.height}));
+            return [placeTags(boxes, boxes.map(() => ({w: 24, h: 16})), 960, 720, 3), boxes]; }""")
+        def touch(a: dict, b: dict) -> bool:
+            return a["x"] < b["x"] + b["w"] and b["x"] < a["x"] + a["w"] and a["y"] < b["y"] + b["h"] and b["y"] < a["y"] + a["h"]
+        assert len(tags) == 57
+        for i, tag in enumerate(tags):
+            assert not any(touch(tag, box) for box in boxes)
+            assert not any(touch(tag, other) for other in tags[:i])
+        page.screenshot(path=shots / "crowd.png", full_page=True)
+        page.set_viewport_size({"width": 390, "height": 844})
+        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), "a phone scrolls sideways"
+        page.screenshot(path=shots / "crowd-phone.png")
+        browser.close()
+        stop(service)
+
+
 def test_page(tmp_path: Path, shots: Path) -> None:
     playwright_api = pytest.importorskip("playwright.sync_api")
     expect, sync_playwright = playwright_api.expect, playwright_api.sync_playwright
@@ -100,6 +157,17 @@ def test_page(tmp_path: Path, shots: Path) -> None:
         painted = page.evaluate("() => { const c = document.querySelector('article canvas'); return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v > 0); }")
         assert painted, "no box is drawn"
         page.screenshot(path=shots / "photos.png", full_page=True)
+
+        # Five faces are a crowd: numbers in the photo, cards with crops below it.
+        crowd = page.locator("article.crowd")
+        expect(crowd).to_have_count(1)
+        expect(crowd.locator(".face")).to_have_count(5)
+        expect(crowd.locator(".face h3").last).to_contain_text("5: ")
+        page.wait_for_function("""() => [...document.querySelectorAll('article .crop')].every(c => {
+            const {data} = c.getContext('2d').getImageData(0, 0, c.width, c.height);
+            return new Set(data).size > 20; })""")
+        crowd.locator(".face").first.hover()
+        assert page.evaluate("() => document.querySelector('.crowd .stage canvas').chosen") == 0
 
         # Downloads.
         with page.expect_download() as waiting:

@@ -18,7 +18,7 @@ function make(tag, attributes = {}, ...children) {
   element.append(...children);
   return element;
 }
-const percent = p => Math.round(p * 100) + ' %';
+const percent = p => Math.round(p * 100) + '\u00a0%';
 function say(text) { $('said').textContent = text; }
 
 // ---- the service ----
@@ -116,6 +116,36 @@ function drawMap(pen, map, left, above, scale) {
   pen.drawImage(small, left + map.crop.x * scale, above + map.crop.y * scale, map.crop.width * scale, map.crop.height * scale);
 }
 
+const touch = (a, b) => a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
+
+// Where the tags of boxes go: beside the box, or some way off with a line to it, clear of boxes and other tags where there is room.
+// Large boxes choose first.
+function placeTags(boxes, sizes, width, height, gap) {
+  const places = [];
+  for (const i of boxes.map((_, i) => i).sort((a, b) => boxes[b].w - boxes[a].w)) {
+    const box = boxes[i], {w, h} = sizes[i], spots = [];
+    for (let ring = 0; ring < 6; ring++) {
+      const away = gap + ring * h, left = box.x - w - away, right = box.x + box.w + away, above = box.y - h - away, below = box.y + box.h + away;
+      const middle = [box.x + (box.w - w) / 2, box.y + (box.h - h) / 2], end = [box.x + box.w - w, box.y + box.h - h];
+      spots.push([box.x, above], [end[0], above], [middle[0], above], [box.x, below], [end[0], below], [middle[0], below],
+                 [right, box.y], [left, box.y], [right, end[1]], [left, end[1]], [left, above], [right, above], [left, below], [right, below]);
+    }
+    let least = Infinity;
+    spots.forEach(([x, y], order) => {
+      const tag = {x: Math.min(Math.max(gap, x), width - w - gap), y: Math.min(Math.max(gap, y), height - h - gap), w, h};
+      const near = {x: tag.x - gap / 2, y: tag.y - gap / 2, w: w + gap, h: h + gap};
+      const cost = order + 1000 * places.filter(other => other && touch(near, other)).length + 300 * boxes.filter(other => touch(near, other)).length;
+      if (cost < least) {
+        least = cost;
+        places[i] = tag;
+      }
+    });
+  }
+  return places;
+}
+
+const FEW = 4;  // so many faces have their expression beside the box; more have numbers there, and cards
+
 function drawBoxes(canvas, result) {
   const shown = canvas.getBoundingClientRect();
   const ratio = window.devicePixelRatio || 1;
@@ -125,26 +155,82 @@ function drawBoxes(canvas, result) {
   if (!result || !result.width) return;
   const scale = Math.min(canvas.width / result.width, canvas.height / result.height);
   const left = (canvas.width - result.width * scale) / 2, above = (canvas.height - result.height * scale) / 2;
-  const size = Math.round(14 * ratio);
+  const crowd = result.faces.length > FEW, size = Math.round((crowd ? 12 : 14) * ratio);
   pen.font = '600 ' + size + 'px system-ui, sans-serif';
   pen.textBaseline = 'top';
+  const boxes = result.faces.map(({box}) => ({x: left + box.x * scale, y: above + box.y * scale, w: box.width * scale, h: box.height * scale}));
+  const texts = result.faces.map((face, i) => (i + 1) + (crowd ? '' : ' ' + (readings(face)[0]?.label ?? '')));
+  const sizes = texts.map(text => ({w: pen.measureText(text).width + 8 * ratio, h: size + (crowd ? 4 : 6) * ratio}));
   result.faces.forEach((face, i) => {
     for (const {map} of readings(face)) if (map) drawMap(pen, map, left, above, scale);
-    const x = left + face.box.x * scale, y = above + face.box.y * scale, w = face.box.width * scale, h = face.box.height * scale;
-    pen.lineWidth = 5 * ratio;
+    const {x, y, w, h} = boxes[i], thick = crowd && canvas.chosen !== i ? 1.5 : 3;
+    pen.lineWidth = (thick + 2) * ratio;
     pen.strokeStyle = '#000';
     pen.strokeRect(x, y, w, h);
-    pen.lineWidth = 3 * ratio;
-    pen.strokeStyle = '#fff';
+    pen.lineWidth = thick * ratio;
+    pen.strokeStyle = canvas.chosen === i ? '#ffd23f' : '#fff';
     pen.strokeRect(x, y, w, h);
-    const text = (i + 1) + ' ' + (readings(face)[0]?.label ?? '');
-    const wide = pen.measureText(text).width + 8 * ratio, high = size + 6 * ratio;
-    const tx = Math.min(Math.max(0, x), Math.max(0, canvas.width - wide)), ty = y >= high ? y - high : y;
-    pen.fillStyle = '#000c';
-    pen.fillRect(tx, ty, wide, high);
-    pen.fillStyle = '#fff';
-    pen.fillText(text, tx + 4 * ratio, ty + 3 * ratio);
+    if (w < 60 * ratio) return;  // landmarks would hide a small face
+    for (const [px, py] of face.landmarks ?? []) {
+      pen.beginPath();
+      pen.arc(left + px * scale, above + py * scale, 2.5 * ratio, 0, 7);
+      pen.lineWidth = 2 * ratio;
+      pen.strokeStyle = '#000';
+      pen.stroke();
+      pen.fillStyle = '#fff';
+      pen.fill();
+    }
   });
+  placeTags(boxes, sizes, canvas.width, canvas.height, 3 * ratio).forEach((tag, i) => {
+    const box = boxes[i], center = {x: tag.x + tag.w / 2, y: tag.y + tag.h / 2};
+    const to = {x: Math.min(Math.max(center.x, box.x), box.x + box.w), y: Math.min(Math.max(center.y, box.y), box.y + box.h)};
+    const from = {x: Math.min(Math.max(to.x, tag.x), tag.x + tag.w), y: Math.min(Math.max(to.y, tag.y), tag.y + tag.h)};
+    if (Math.hypot(to.x - from.x, to.y - from.y) > 8 * ratio) {
+      for (const [color, width] of [['#000', 3.5], ['#fff', 1.5]]) {
+        pen.strokeStyle = color;
+        pen.lineWidth = width * ratio;
+        pen.beginPath();
+        pen.moveTo(from.x, from.y);
+        pen.lineTo(to.x, to.y);
+        pen.stroke();
+      }
+    }
+    pen.fillStyle = canvas.chosen === i ? '#ffd23f' : '#000c';
+    pen.fillRect(tag.x, tag.y, tag.w, tag.h);
+    pen.fillStyle = canvas.chosen === i ? '#000' : '#fff';
+    pen.fillText(texts[i], tag.x + 4 * ratio, tag.y + (crowd ? 2 : 3) * ratio);
+  });
+}
+
+// The face itself, upright by its eyes, for a look at what was read. An image that the browser cannot show gives none.
+const CROP = 64;
+function drawCrop(canvas, image, result, face) {
+  if (!image.naturalWidth) return;
+  const ratio = window.devicePixelRatio || 1, scale = image.naturalWidth / result.width, {box} = face;
+  canvas.width = canvas.height = CROP * ratio;
+  const pen = canvas.getContext('2d'), side = 1.3 * Math.max(box.width, box.height);
+  let turn = 0;
+  if (face.landmarks) {
+    const [right, left] = face.landmarks;
+    turn = Math.atan2(left[1] - right[1], left[0] - right[0]);
+  }
+  pen.translate(canvas.width / 2, canvas.height / 2);
+  pen.scale(canvas.width / side, canvas.height / side);
+  pen.rotate(-turn);
+  pen.translate(-box.x - box.width / 2, -box.y - box.height / 2);
+  pen.scale(1 / scale, 1 / scale);
+  pen.drawImage(image, 0, 0);
+}
+
+// A face beside its bars; pointing at the card shows where it is in the photo.
+function card(face, i, image, overlay) {
+  const crop = make('canvas', {class: 'crop', 'aria-hidden': 'true'});
+  const choose = chosen => () => { overlay.chosen = chosen; drawBoxes(overlay, overlay.result); };
+  image.decode().catch(() => {}).then(() => drawCrop(crop, image, overlay.result, face));
+  return make('div', {class: 'face', onpointerenter: choose(i), onpointerleave: choose(undefined)}, crop,
+              make('div', {}, make('h3', {}, (i + 1) + ': ' + sentence(face)),
+                   ...(face.score ? [make('p', {class: 'figures'}, 'a face with a score of ' + percent(face.score))] : []),
+                   ...readings(face).slice(0, 1).map(bars)));
 }
 
 function save(blob, name) {
@@ -191,15 +277,16 @@ async function addFile(file) {
     const result = answer.images[0];
     const ms = performance.now() - start;
     canvas.result = result;
+    article.classList.toggle('crowd', result.faces.length > FEW);
     boxes.observe(canvas);
     const found = result.faces.length === 0 ? 'No face found' : result.faces.length === 1 ? '1 face' : result.faces.length + ' faces';
-    say(file.name + ': ' + found + (result.faces.length ? ': ' + result.faces.map(sentence).join('; ') : ''));
+    say(file.name + ': ' + found + (result.faces.length ? ': ' + result.faces.slice(0, FEW).map(sentence).join('; ') + (result.faces.length > FEW ? '; …' : '') : ''));
     const note = make('p', {class: 'error', role: 'status'});
     const picture = make('button', {type: 'button', class: 'plain', onclick: () => downloadPicture(picture, file, note)}, 'Save the image');
     const json = make('button', {type: 'button', class: 'plain',
       onclick: () => save(new Blob([JSON.stringify(answer, null, 2)], {type: 'application/json'}), stem(file.name) + '.faces.json')}, 'Save the JSON');
     side.replaceChildren(make('p', {class: 'figures'}, found + ' · ' + Math.round(ms) + ' ms, of these ' + result.timing_ms.total.toFixed(1) + ' ms of work'),
-                         ...result.faces.flatMap((face, i) => [make('h3', {}, (i + 1) + ': ' + sentence(face)), ...readings(face).slice(0, 1).map(bars)]),
+                         make('div', {class: 'faces'}, ...result.faces.map((face, i) => card(face, i, image, canvas))),
                          make('div', {class: 'buttons'}, picture, json), note);
   } catch (error) {
     side.replaceChildren(make('p', {class: 'error'}, error.message),

@@ -119,12 +119,12 @@ function drawMap(pen, map, left, above, scale) {
 const touch = (a, b) => a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
 
 // Where the tags of boxes go: beside the box, or some way off with a line to it, clear of boxes and other tags where there is room.
-// Large boxes choose first.
+// Large boxes choose first. A tag without such a place is near its box, and `covers`.
 function placeTags(boxes, sizes, width, height, gap) {
   const places = [];
   for (const i of boxes.map((_, i) => i).sort((a, b) => boxes[b].w - boxes[a].w)) {
     const box = boxes[i], {w, h} = sizes[i], spots = [];
-    for (let ring = 0; ring < 6; ring++) {
+    for (let ring = 0; ring < 3; ring++) {
       const away = gap + ring * h, left = box.x - w - away, right = box.x + box.w + away, above = box.y - h - away, below = box.y + box.h + away;
       const middle = [box.x + (box.w - w) / 2, box.y + (box.h - h) / 2], end = [box.x + box.w - w, box.y + box.h - h];
       spots.push([box.x, above], [end[0], above], [middle[0], above], [box.x, below], [end[0], below], [middle[0], below],
@@ -137,7 +137,7 @@ function placeTags(boxes, sizes, width, height, gap) {
       const cost = order + 1000 * places.filter(other => other && touch(near, other)).length + 300 * boxes.filter(other => touch(near, other)).length;
       if (cost < least) {
         least = cost;
-        places[i] = tag;
+        places[i] = {...tag, covers: cost >= 300};
       }
     });
   }
@@ -155,7 +155,7 @@ function drawBoxes(canvas, result) {
   if (!result || !result.width) return;
   const scale = Math.min(canvas.width / result.width, canvas.height / result.height);
   const left = (canvas.width - result.width * scale) / 2, above = (canvas.height - result.height * scale) / 2;
-  const crowd = result.faces.length > FEW, size = Math.round((crowd ? 12 : 14) * ratio);
+  const crowd = result.faces.length > FEW, size = Math.round((!crowd ? 14 : canvas.width < 500 * ratio ? 10 : 12) * ratio);
   pen.font = '600 ' + size + 'px system-ui, sans-serif';
   pen.textBaseline = 'top';
   const boxes = result.faces.map(({box}) => ({x: left + box.x * scale, y: above + box.y * scale, w: box.width * scale, h: box.height * scale}));
@@ -182,6 +182,7 @@ function drawBoxes(canvas, result) {
     }
   });
   placeTags(boxes, sizes, canvas.width, canvas.height, 3 * ratio).forEach((tag, i) => {
+    if (crowd && tag.covers && canvas.chosen !== i) return;  // shown when its card is pointed at
     const box = boxes[i], center = {x: tag.x + tag.w / 2, y: tag.y + tag.h / 2};
     const to = {x: Math.min(Math.max(center.x, box.x), box.x + box.w), y: Math.min(Math.max(center.y, box.y), box.y + box.h)};
     const from = {x: Math.min(Math.max(to.x, tag.x), tag.x + tag.w), y: Math.min(Math.max(to.y, tag.y), tag.y + tag.h)};
@@ -229,7 +230,7 @@ function card(face, i, image, overlay) {
   image.decode().catch(() => {}).then(() => drawCrop(crop, image, overlay.result, face));
   return make('div', {class: 'face', onpointerenter: choose(i), onpointerleave: choose(undefined)}, crop,
               make('div', {}, make('h3', {}, (i + 1) + ': ' + sentence(face)),
-                   ...(face.score ? [make('p', {class: 'figures'}, 'a face with a score of ' + percent(face.score))] : []),
+                   ...(face.score ? [make('p', {class: 'figures'}, 'score ' + percent(face.score))] : []),
                    ...readings(face).slice(0, 1).map(bars)));
 }
 

@@ -14,11 +14,14 @@ extern "C" std::uint8_t __heap_base;  // from the linker: everything from here o
 
 namespace {
 
-// A face as mien.js reads it, in 32-bit words: box, neighbors, then a count and the address of its
+// A face as mien.js reads it, in 32-bit words: box, neighbors, score, landmarks, then a count and the address of its
 // probabilities for each head. mien_web_face_words and mien_web_reading_word say where things are,
 // so that fields can be added.
 struct WebFace {
     std::int32_t x, y, width, height, neighbors;
+    float score;
+    std::int32_t landmark_count;
+    float landmarks[5][2];
     struct {
         std::uint32_t count;
         const float* probabilities;
@@ -66,7 +69,17 @@ void copy_faces() {
         mien_face face;
         if (mien_face_at(engine, i, &face) != MIEN_OK) continue;
         WebFace& out = faces[i];
-        out = {face.x, face.y, face.width, face.height, face.neighbors, {}};
+        out = {face.x,
+               face.y,
+               face.width,
+               face.height,
+               face.neighbors,
+               face.score,
+               static_cast<std::int32_t>(face.landmark_count),
+               {},
+               {}};
+        static_assert(sizeof out.landmarks == sizeof face.landmarks);
+        __builtin_memcpy(out.landmarks, face.landmarks, sizeof out.landmarks);
         for (int h = 0; h < MIEN_MAX_HEADS; ++h) {
             mien_reading reading;
             if (mien_reading_at(engine, i, h, &reading) == MIEN_OK)
@@ -77,13 +90,15 @@ void copy_faces() {
 
 }  // namespace
 
-// Where to write a weights file, before the engine is opened: of the cascade (-1) or of a head;
-// null: no memory.
+// Where to write a weights file, before the engine is opened: of the cascade (-1), the detector
+// network (-2) or a head; null: no memory.
 MIEN_EXPORT(mien_web_weights)(std::int32_t head, std::size_t bytes)->void* {
-    if (head < -1 || head >= MIEN_MAX_HEADS || after_weights != 0) return nullptr;
+    if (head < -2 || head >= MIEN_MAX_HEADS || after_weights != 0) return nullptr;
     if (weights.struct_size == 0) mien_weights_init(&weights);
     void* const place = take(bytes);
-    (head < 0 ? weights.cascade : weights.heads[head]) = {place, bytes};
+    (head == -1   ? weights.cascade
+     : head == -2 ? weights.detector
+                  : weights.heads[head]) = {place, bytes};
     return place;
 }
 
@@ -91,7 +106,8 @@ MIEN_EXPORT(mien_web_weights)(std::int32_t head, std::size_t bytes)->void* {
 // memory.
 MIEN_EXPORT(mien_web_open)
 (std::int32_t max_width, std::int32_t max_height, double scale_factor, std::int32_t min_neighbors,
- std::int32_t min_size, std::int32_t max_size, std::int32_t detect_width, std::int32_t max_faces)
+ std::int32_t min_size, std::int32_t max_size, std::int32_t detect_width, std::int32_t max_faces,
+ double min_score, std::int32_t enlarge_to)
     ->std::int32_t {
     if (after_weights == 0) after_weights = top;
     top = after_weights;
@@ -109,6 +125,8 @@ MIEN_EXPORT(mien_web_open)
     config.max_size = max_size;
     config.detect_width = detect_width;
     config.max_faces = max_faces;
+    config.min_score = static_cast<float>(min_score);
+    config.enlarge_to = enlarge_to;
     if (weights.struct_size == 0) mien_weights_init(&weights);
     const std::size_t bytes = mien_required_bytes(&config, &weights);
     if (bytes == 0) {

@@ -22,6 +22,12 @@ export type Options = {
   /** Wider images are shrunk to this for detection; 0: never. */
   detectWidth?: number;
   maxFaces?: number;
+  /** 'haar', OpenCV's cascade (the default), or 'net', a network that finds more faces, with a score and landmarks. */
+  detector?: 'haar' | 'net';
+  /** Network: lowest score of a face, 0 to 1; 0: its own. */
+  minScore?: number;
+  /** Network: smaller images are searched at this size, at most doubled, 640; 0: never. */
+  enlargeTo?: number;
   /** The folder of the files, that of mien.js. */
   base?: string | URL;
   /** false: the module without vectors, whatever the browser has. */
@@ -30,6 +36,8 @@ export type Options = {
   wasm?: File | object;
   /** Weights; null leaves a network (or the detector) out. */
   cascade?: File | null;
+  /** Weights of detector 'net'. */
+  net?: File;
 } & {readonly [head in Head]?: File | null};
 
 export interface Reading {
@@ -43,6 +51,10 @@ export interface Reading {
 export type Face = {
   readonly box: {readonly x: number, readonly y: number, readonly width: number, readonly height: number};
   readonly neighbors: number;
+  /** With detector 'net': 0 to 1. */
+  readonly score?: number;
+  /** With detector 'net': the person's right eye, left eye, nose, right and left corner of the mouth; pixels, perhaps outside of the image. */
+  readonly landmarks?: readonly (readonly [number, number])[];
 } & {readonly [head in Head]: Reading | null};
 
 export interface Pixels {

@@ -5,7 +5,8 @@
 //   const mien = await load();
 //   for (const face of mien.process(imageData)) console.log(face.box, face.emotion.label);
 //
-// Loads mien-simd.wasm, or mien.wasm where the browser has no vectors, and three files of weights from beside this file. After
+// Loads mien-simd.wasm, or mien.wasm where the browser has no vectors, and three files of weights from beside this file: those of
+// one detector, OpenCV's cascade or with load({detector: 'net'}) a network that finds more faces, and of two heads. After
 // load() images allocate nothing here: results are objects that the next call writes again (copy what you keep).
 
 export class MienError extends Error {
@@ -15,7 +16,7 @@ export class MienError extends Error {
 export const GRAY8 = 0, RGB24 = 1, BGR24 = 2, RGBA32 = 3, BGRA32 = 4, YUYV = 5, UYVY = 6, NV12 = 7;
 const PIXEL_BYTES = [1, 3, 3, 4, 4, 2, 2, 1];  // by format
 const LARGEST = 8192;  // of 8192 by 8192 pixels all addresses stay below 2 GB
-const CASCADE = 'haarcascade_frontalface_default.mien';
+const CASCADE = 'haarcascade_frontalface_default.mien', NET = 'detector.mien';
 
 // The smallest module that has a vector instruction: () -> v128, i32.const 0, i8x16.splat.
 const PROBE = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 8, 1, 6, 0, 65, 0, 253, 15, 11]);
@@ -67,8 +68,10 @@ export async function load(options = {}) {
   const simd = options.simd ?? hasSimd();
   const part = (given, name) => given === null ? null : given === undefined ? bytesOf(new URL(name, base)) :
     typeof given === 'string' || given instanceof URL ? bytesOf(new URL(given, base)) : given;
-  const cascade = part(options.cascade, CASCADE);
-  cascade?.catch?.(() => {});  // told below, once the module is there
+  const kind = options.detector ?? 'haar';
+  if (kind !== 'haar' && kind !== 'net') throw new MienError(`There is no detector "${kind}": it is "haar" or "net".`);
+  const detector = kind === 'net' ? part(options.net, NET) : part(options.cascade, CASCADE);
+  detector?.catch?.(() => {});  // told below, once the module is there
   const code = await part(options.wasm, simd ? 'mien-simd.wasm' : 'mien.wasm');
   let instance;
   try {
@@ -80,7 +83,7 @@ export async function load(options = {}) {
     throw new MienError('The WebAssembly module cannot be used: ' + error.message, {cause: error});
   }
   const networks = headsOf(instance.exports).map(name => part(options[name], name + '.mien'));
-  return new Mien(instance, await Promise.all([cascade, ...networks]), options);
+  return new Mien(instance, await Promise.all([detector, ...networks]), options);
 }
 
 /** One head's answer: label, and the probability of each label, in the order of `labels`. */
@@ -96,19 +99,20 @@ class Reading {
 }
 
 export class Mien {
-  #code; #memory; #bytes; #words; #floats; #heads; #labels; #pool = []; #readings = []; #lists = []; #room; #options; #capacity;
+  #code; #memory; #bytes; #words; #floats; #heads; #labels; #pool = []; #readings = []; #lists = []; #room; #options; #capacity; #net;
 
   constructor(instance, files, options) {
+    this.#net = options.detector === 'net';
     this.#code = instance.exports;
     this.#memory = instance.exports.memory;
     files.forEach((file, i) => {
       if (!file) return;
       const view = ArrayBuffer.isView(file) ? new Uint8Array(file.buffer, file.byteOffset, file.byteLength) : new Uint8Array(file);
-      const place = this.#code.mien_web_weights(i - 1, view.length);
+      const place = this.#code.mien_web_weights(i > 0 ? i - 1 : this.#net ? -2 : -1, view.length);
       if (place === 0) throw new MienError('The browser gives no memory for the weights.');
       new Uint8Array(this.#memory.buffer).set(view, place);
     });
-    this.#options = {scaleFactor: 1.3, minNeighbors: 5, minSize: 0, maxSize: 0, detectWidth: 0, maxFaces: 256};
+    this.#options = {scaleFactor: 1.3, minNeighbors: 5, minSize: 0, maxSize: 0, detectWidth: 0, maxFaces: 256, minScore: 0, enlargeTo: 640};
     for (const name of Object.keys(this.#options)) {
       if (options[name] === undefined) continue;
       if (!Number.isFinite(options[name])) throw new MienError(`${name} is no number`);
@@ -137,7 +141,8 @@ export class Mien {
       throw new MienError(`An image of ${maxWidth} by ${maxHeight} pixels cannot be read.`);
     const o = this.#options;
     this.#capacity = [0, 0];
-    const status = this.#code.mien_web_open(maxWidth, maxHeight, o.scaleFactor, o.minNeighbors, o.minSize, o.maxSize, o.detectWidth, o.maxFaces);
+    const status = this.#code.mien_web_open(maxWidth, maxHeight, o.scaleFactor, o.minNeighbors, o.minSize, o.maxSize, o.detectWidth, o.maxFaces,
+                                              o.minScore, this.#net ? o.enlargeTo : 0);
     const buffer = this.#memory.buffer;
     this.#bytes = new Uint8ClampedArray(buffer);
     this.#words = new Int32Array(buffer);
@@ -154,7 +159,7 @@ export class Mien {
     this.#pool.length = this.#readings.length = this.#lists.length = 0;
   }
 
-  /** Faces of an image, each with box, neighbors and a reading by the name of each head. ImageData, or a canvas, or {data, width, height, format?, stride?}. */
+  /** Faces of an image, each with box, neighbors, of the network score and five landmarks [x, y], and a reading by the name of each head. ImageData, or a canvas, or {data, width, height, format?, stride?}. */
   process(picture) { return this.#run(0, picture); }
   /** Boxes only. */
   detect(picture) { return this.#run(1, picture); }
@@ -209,6 +214,7 @@ export class Mien {
     let word = this.#code.mien_web_faces() >> 2;
     while (this.#pool.length < count) {
       this.#pool.push({box: {x: 0, y: 0, width: 0, height: 0}, neighbors: 0,
+                       ...(this.#net ? {score: 0, landmarks: Array.from({length: 5}, () => [.5, .5])} : {}),
                        ...Object.fromEntries(this.#heads.map(name => [name, null]))});
       this.#readings.push(this.#labels.map(labels => new Reading(labels)));
     }
@@ -220,6 +226,10 @@ export class Mien {
       face.box.width = words[word + 2];
       face.box.height = words[word + 3];
       face.neighbors = words[word + 4];
+      if (this.#net) {
+        face.score = this.#floats[word + 5];
+        for (let k = 0; k < 10; k++) face.landmarks[k >> 1][k & 1] = this.#floats[word + 7 + k];
+      }
       for (let h = 0; h < this.#heads.length; h++) {
         const at = word + first + 2 * h;
         face[this.#heads[h]] = this.#read(this.#readings[i][h], words[at], words[at + 1]);

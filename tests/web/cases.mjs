@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What is tried of mien.js, the same in Node and in a browser: the engine's answers bit for bit, bad input, and memory that stays.
 // `golden`: [{name, width, height, format, data (Uint8Array), heads: [name...],
-// faces: [[x, y, width, height, neighbors, [bits...] of each head...]], json?}] of the native engine;
+// faces: [[x, y, width, height, neighbors, [bits...] of each head...]], json?, net?}] of the native engine;
+// `net`: faces by the detector network, with score and [landmarks...], in bits, before the heads;
 // `json`: the faces as every other writer gives them out.
 
 const bits = values => [...new Uint32Array(new Float32Array(values).buffer)];
@@ -58,6 +59,24 @@ export async function run({load, hasSimd}, golden, options = {}) {
     assert(engine.process({data, width: 40, height: 40}).length === 0, 'the engine goes on after bad input');
     assert(engine.process(golden[0]).length === golden[0].faces.length, 'and finds faces');
   }
+  for (const simd of [true, false]) {
+    const engine = await load({...options, simd, detector: 'net', enlargeTo: 0, maxWidth: 64, maxHeight: 64});
+    let count = 0;
+    for (const picture of golden.filter(picture => picture.net)) {
+      const faces = engine.process(picture).map(face => [face.box.x, face.box.y, face.box.width, face.box.height, face.neighbors,
+        ...bits([face.score]), bits(face.landmarks.flat()), ...picture.heads.map(head => bits(face[head].probabilities))]);
+      assert(JSON.stringify(faces) === JSON.stringify(picture.net),
+             `network, ${engine.isa} ${picture.name}: ${JSON.stringify(faces)} instead of ${JSON.stringify(picture.net)}`);
+      count += faces.length;
+    }
+    assert(count > 0, 'the network finds nothing');
+    log.push(`${engine.isa}: ${count} faces by the network, bit for bit; ${engine.memoryBytes} bytes`);
+  }
+  const strict = await load({...options, detector: 'net', minScore: 1});
+  assert(golden.every(picture => strict.process(picture).length === 0), 'minScore is not heeded');
+  await refused(() => load({...options, detector: 'mtcnn'}), /mtcnn/);
+  await refused(() => load({...options, detector: 'net', net: 'nosuch.mien'}), /nosuch\.mien/);
+  await refused(() => load({...options, detector: 'net', net: new Uint8Array(1000).fill(7)}), /cut short or altered/);
   const cut = new Uint8Array(1000).fill(7);
   await refused(() => load({...options, emotion: cut}), /cut short or altered/);
   await refused(() => load({...options, cascade: new Uint8Array(0)}), /cut short|\.mien/);

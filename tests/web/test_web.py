@@ -51,7 +51,7 @@ class File(ctypes.Structure):
 
 
 class Weights(ctypes.Structure):
-    _fields_ = [("struct_size", ctypes.c_uint32), ("cascade", File), ("heads", File * 8)]
+    _fields_ = [("struct_size", ctypes.c_uint32), ("cascade", File), ("heads", File * 8), ("detector", File)]
 
 
 class Frame(ctypes.Structure):
@@ -61,7 +61,9 @@ class Frame(ctypes.Structure):
 
 
 class Face(ctypes.Structure):
-    _fields_ = [("struct_size", ctypes.c_uint32), *int32s("x", "y", "width", "height", "neighbors")]
+    _fields_ = [("struct_size", ctypes.c_uint32), *int32s("x", "y", "width", "height", "neighbors"),
+                ("score", ctypes.c_uint32), ("landmark_count", ctypes.c_uint32),
+                ("landmarks", ctypes.c_uint32 * 10)]  # bits, not numbers
 
 
 class Reading(ctypes.Structure):
@@ -70,18 +72,23 @@ class Reading(ctypes.Structure):
 
 
 class Native:
-    """The engine of libmien.so for the weights of this repository."""
+    """The engine of libmien.so for the weights of this repository, with one of its detectors."""
 
-    def __init__(self, library: Path):
+    def __init__(self, library: Path, net: bool = False, largest: int = 4096):
+        self.net = net
         self.mien = ctypes.CDLL(str(library.resolve()))
         self.mien.mien_required_bytes.restype = ctypes.c_size_t
         self.mien.mien_head_name.restype = ctypes.c_char_p
         config, weights = Config(), Weights()
         self.size("mien_config_init_sized", config)
         self.size("mien_weights_init_sized", weights)
-        config.max_width = config.max_height = 4096
-        cascade = (WEIGHTS / "haarcascade_frontalface_default.mien").read_bytes()
-        weights.cascade = File(cascade, len(cascade))
+        config.max_width = config.max_height = largest
+        name = "detector.mien" if net else "haarcascade_frontalface_default.mien"
+        detector = (WEIGHTS / name).read_bytes()
+        if net:
+            weights.detector = File(detector, len(detector))
+        else:
+            weights.cascade = File(detector, len(detector))
         self.heads = []
         while name := self.mien.mien_head_name(len(self.heads)).decode():
             network = (WEIGHTS / (name + ".mien")).read_bytes()
@@ -99,7 +106,8 @@ class Native:
                                  ctypes.c_size_t(ctypes.sizeof(value)))
 
     def process(self, width: int, height: int, form: int, data: bytes) -> list[list]:
-        """x, y, width, height, neighbors, and the bits of each head's probabilities."""
+        """x, y, width, height, neighbors, of the network the bits of score and landmarks, and those
+        of each head's probabilities."""
         frame, count = Frame(), ctypes.c_size_t()
         self.size("mien_frame_init_sized", frame)
         frame.format, frame.data, frame.stride = form, data, len(data) // height
@@ -111,6 +119,8 @@ class Native:
             index = ctypes.c_size_t(i)
             self.size("mien_face_at_sized", face, self.engine, index)
             out.append([face.x, face.y, face.width, face.height, face.neighbors])
+            if self.net:
+                out[-1] += [face.score, list(face.landmarks)]
             for head in range(len(self.heads)):
                 self.size("mien_reading_at_sized", reading, self.engine, index, head)
                 out[-1].append(reading.probabilities[:reading.count])
@@ -131,12 +141,16 @@ def golden(library: Path) -> list[dict]:
     # The file that every writer of faces is held to; this PNG has the same pixels for all.
     written = json.loads((HERE.parent / "golden" / "faces.json").read_text())
     images.append((written["photo"], Image.open(PHOTOS / written["photo"]).convert("RGB"), 1))
+    smaller = [image for name, image, _ in images if name.startswith("smaller")]
+    net = Native(library, True, max(max(image.size) for image in smaller))
     out = []
     for name, image, form in images:
         data = image.tobytes()
         out.append({"name": name, "width": image.width, "height": image.height, "format": form,
                     "data": base64.b64encode(data).decode(), "heads": native.heads,
                     "faces": native.process(image.width, image.height, form, data)})
+        if name.startswith("smaller"):
+            out[-1]["net"] = net.process(image.width, image.height, form, data)
     out[-1]["json"] = written["faces"]
     out.sort(key=lambda p: -len(p["faces"]))
     return out
@@ -336,6 +350,21 @@ def browser_tests(arguments: argparse.Namespace, folder: Path) -> None:
             page.set_input_files("#files", str(PHOTOS / "astronaut.jpg"))
             expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
             old.close()
+        # The detector network is loaded when it is asked for, in place of the cascade, and not before.
+        context = browser.new_context(service_workers="block")
+        page, asked = context.new_page(), []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        context.on("request", lambda request: asked.append(request.url.rsplit("/", 1)[-1]))
+        page.goto(address)
+        expect(page.locator("#device-note")).to_contain_text("simd128", timeout=20000)
+        page.set_input_files("#files", str(PHOTOS / "astronaut.jpg"))
+        expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
+        assert "detector.mien" not in asked and page.locator(".face .figures").count() == 0
+        page.get_by_role("button", name="Remove all").click()
+        page.locator("#net").check()
+        page.set_input_files("#files", str(PHOTOS / "astronaut.jpg"))
+        expect(page.locator(".face .figures")).to_contain_text(re.compile(r"score [789]\d"), timeout=20000)
+        context.close()
         page = open_page("?nosimd")
         expect(page.locator("#device-note")).to_contain_text("scalar", timeout=20000)
         page.context.close()

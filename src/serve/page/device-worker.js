@@ -8,7 +8,8 @@ let engine = null, canvas = null, pen = null;
 function result(faces, width, height, start) {
   const ms = performance.now() - start;
   return {schema: 1, width, height, timing_ms: {total: ms},
-          faces: faces.map(({box, neighbors, ...heads}) => ({box: {...box}, neighbors,
+          faces: faces.map(({box, neighbors, score, landmarks, ...heads}) => ({box: {...box}, neighbors,
+            ...(landmarks && {score, landmarks: landmarks.map(point => [...point])}),
             ...Object.fromEntries(Object.entries(heads).filter(([, reading]) => reading).map(([head, reading]) => [head, reading.toJSON()]))}))};
 }
 

@@ -30,6 +30,7 @@ const device = {
     this.ready ??= this.open();
     return this.ready;
   },
+  net: new URLSearchParams(location.search).get('detector') === 'net',  // which detector; the switch of the page changes it
   async open() {
     if (typeof WebAssembly !== 'object') throw new Error('This browser has no WebAssembly, so it cannot work on this device.');
     if (typeof OffscreenCanvas !== 'function') throw new Error('This browser cannot read images in a worker, so it cannot work on this device.');
@@ -47,7 +48,8 @@ const device = {
       if (data.error) asked.fail(new Error(data.error)); else asked.done(data.value);
     };
     try {
-      const engine = await this.post({kind: 'load', options: new URLSearchParams(location.search).has('nosimd') ? {simd: false} : {}});
+      const options = {detector: this.net ? 'net' : 'haar', ...(new URLSearchParams(location.search).has('nosimd') && {simd: false})};
+      const engine = await this.post({kind: 'load', options});
       document.body.dataset.startup = (performance.now() - begun).toFixed(0);
       document.body.dataset.isa = engine.isa;
       return engine;
@@ -80,6 +82,8 @@ const device = {
     this.on = document.getElementById('device').checked = on;
     document.getElementById('where').textContent = on ? 'They stay in this browser' : 'They go to this service’s memory and no further';
     document.getElementById('explain-label').hidden = on;
+    document.getElementById('net-label').hidden = !on;
+    document.getElementById('net').checked = this.net;
   },
 
   async turn(on) {
@@ -100,6 +104,11 @@ const device = {
 };
 
 document.getElementById('device').addEventListener('change', event => device.turn(event.target.checked));
+document.getElementById('net').addEventListener('change', event => {
+  device.net = event.target.checked;
+  device.lose('The detector was changed; try again.');
+  device.turn(true);
+});
 if (device.only) {
   document.getElementById('device').disabled = true;
   for (const gone of document.querySelectorAll('footer a')) gone.remove();

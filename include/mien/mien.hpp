@@ -95,6 +95,12 @@ struct Point {
     friend bool operator==(const Point&, const Point&) = default;
 };
 
+// A rectangle of an image, turned about its middle, clockwise.
+struct TurnedRect {
+    Rect rect;  // before it is turned
+    float degrees = 0;
+};
+
 // All of a frame, as a rectangle.
 [[nodiscard]] constexpr Rect bounds(const Frame& frame) noexcept {
     return {0, 0, frame.width, frame.height};
@@ -197,6 +203,12 @@ public:
     [[nodiscard]] MapSize class_map_size() const noexcept;
     // The part of a frame that the network sees of a face: the box with its margins, clamped.
     [[nodiscard]] Rect crop_of(const Rect& face, int frame_width, int frame_height) const noexcept;
+    // The same of a face with the landmarks of `detector`: a square turned with the face, perhaps
+    // reaching beyond the frame; rounded to pixels, unlike what the network is given. Without
+    // landmarks or detector it is the box with its margins, not turned.
+    [[nodiscard]] TurnedRect crop_of(const Rect& face, std::span<const Point> landmarks,
+                                     const Model* detector, int frame_width,
+                                     int frame_height) const noexcept;
     // Provenance, JSON text as the converter wrote it.
     [[nodiscard]] std::string_view meta() const noexcept { return meta_; }
     [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept { return bytes_; }

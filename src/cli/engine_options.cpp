@@ -38,7 +38,7 @@ void add_isa_option(CLI::App& app, std::string& isa) {
         ->type_name("NAME");
 }
 
-void add_detector_options(CLI::App& app, EngineOptions& options, bool with_net) {
+void add_detector_options(CLI::App& app, EngineOptions& options) {
     Config& config = options.setup.config;
     const char* group = "Detector";
     app.add_option("--threads", options.threads,
@@ -47,32 +47,30 @@ void add_detector_options(CLI::App& app, EngineOptions& options, bool with_net) 
         ->type_name("COUNT")
         ->group(group);
     const int top = max_frame_side;
-    if (with_net) {
-        app.add_option("--detector", options.detector,
-                       "haar: OpenCV's cascade, the same rectangles; net: a network, finds more "
-                       "faces and their landmarks")
-            ->check(CLI::IsMember({"haar", "net"}))
-            ->type_name("NAME")
-            ->group(group);
-        app.add_option("--net", options.setup.detector.path,
-                       "The network of --detector net, a .mien file")
-            ->type_name("FILE")
-            ->group(group);
-        app.add_option("--min-score", config.detector.min_score,
-                       "Network: lowest score of a face, 0 to 1; 0: the network's own")
-            ->check(CLI::Range(0.0, 1.0))
-            ->type_name("SCORE")
-            ->group(group);
-        app.add_option("--enlarge-to", options.enlarge_to,
-                       "Network: search smaller images at this size, at most doubled; 0: never")
-            ->check(CLI::Range(0, top))
-            ->type_name("PIXELS")
-            ->group(group);
-        app.add_flag("--any-rotation", config.any_rotation,
-                     "Network: search images also turned by 90, 180 and 270 degrees; takes four "
-                     "times as long")
-            ->group(group);
-    }
+    app.add_option("--detector", options.detector,
+                   "haar: OpenCV's cascade, the same rectangles; net: a network, finds more "
+                   "faces and their landmarks")
+        ->check(CLI::IsMember({"haar", "net"}))
+        ->type_name("NAME")
+        ->group(group);
+    app.add_option("--net", options.setup.detector.path,
+                   "The network of --detector net, a .mien file")
+        ->type_name("FILE")
+        ->group(group);
+    app.add_option("--min-score", config.detector.min_score,
+                   "Network: lowest score of a face, 0 to 1; 0: the network's own")
+        ->check(CLI::Range(0.0, 1.0))
+        ->type_name("SCORE")
+        ->group(group);
+    app.add_option("--enlarge-to", options.enlarge_to,
+                   "Network: search smaller images at this size, at most doubled; 0: never")
+        ->check(CLI::Range(0, top))
+        ->type_name("PIXELS")
+        ->group(group);
+    app.add_flag("--any-rotation", config.any_rotation,
+                 "Network: search images also turned by 90, 180 and 270 degrees; takes four "
+                 "times as long")
+        ->group(group);
     app.add_option("--min-face", config.detector.min_size,
                    "Smallest face in pixels; 0: what the detector can find (Haar: 24)")
         ->check(CLI::Range(0, top))

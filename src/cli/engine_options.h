@@ -27,8 +27,7 @@ struct EngineOptions {
 };
 void add_weights_options(CLI::App& app, EngineOptions& options, bool with_cascade);
 void add_isa_option(CLI::App& app, std::string& isa);
-// `with_net`: the verb can use the detector network, too.
-void add_detector_options(CLI::App& app, EngineOptions& options, bool with_net = false);
+void add_detector_options(CLI::App& app, EngineOptions& options);
 // Which faces of a single image are wanted, and in which order.
 void add_selection_options(CLI::App& app, EngineOptions& options);
 // Whether drawings show the landmarks of the detector network.

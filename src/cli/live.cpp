@@ -67,8 +67,9 @@ void add_live_options(CLI::App& app, LiveOptions& options) {
         ->type_name("N")
         ->group(group);
     add_weights_options(app, options.engine, true);
+    options.engine.threads = 1;     // live use leaves the other processors to the robot
+    options.engine.enlarge_to = 0;  // costs up to four times as much for each frame
     add_detector_options(app, options.engine);
-    options.engine.threads = 1;  // live use leaves the other processors to the robot
 }
 
 bool parse_size(const std::string& text, int& width, int& height) {

@@ -330,7 +330,7 @@ int run_bench(int argc, char** argv) {
     app.add_flag("--json", options.json, "As one JSON object");
     add_weights_options(app, options.engine, true);
     options.engine.threads = 1;  // figures are of one thread unless asked otherwise
-    add_detector_options(app, options.engine, true);
+    add_detector_options(app, options.engine);
     int exit_code = exit_done;
     return parse_options(app, argc, argv, exit_code)
                ? (options.live.empty() ? bench(options) : bench_live(options))

@@ -57,7 +57,7 @@ struct Row {
     std::size_t face = 0;
     Question* question = nullptr;
     int class_index = 0;
-    Rect crop;                         // of the image that the maps cover
+    TurnedRect crop;                   // of the image that the maps cover
     std::vector<std::uint8_t> pixels;  // what the network saw
     std::vector<float> probabilities;  // of the engine
     double forward_ms = 0;
@@ -112,8 +112,10 @@ Row ExplainRun::make_row(const std::string& path, const Frame& frame,
     row.question = &question;
     row.class_index =
         question.class_index >= 0 ? question.class_index : static_cast<int>(reading.best());
-    row.crop =
-        options_.crops ? face.box : question.model->crop_of(face.box, frame.width, frame.height);
+    row.crop = options_.crops
+                   ? TurnedRect{face.box, 0}
+                   : question.model->crop_of(face.box, face.landmarks, engine_.detector(),
+                                             frame.width, frame.height);
     row.probabilities = reading.probabilities;
     const Frame seen = engine_.engine().last_crop(question.head);
     row.pixels.assign(seen.data, seen.data + seen.stride_bytes * seen.height);
@@ -163,7 +165,8 @@ int ExplainRun::run(const std::string& path) {
     for (std::size_t f = 0; f < report.faces.size(); ++f) {
         host::ImageReport again;  // the engine remembers only the crops of its last face
         if (!options_.crops) {
-            if (const host::Result<> done = engine_.classify(frame, report.faces[f].box, again);
+            if (const host::Result<> done =
+                    engine_.classify(frame, report.faces[f].box, again, report.faces[f].landmarks);
                 !done)
                 return fail(path, done.error());
         }
@@ -235,7 +238,8 @@ std::string ExplainRun::answer_text(const Row& row) const {
 
 // The face with the readings that are explained, and no others.
 host::FaceReport ExplainRun::asked_of(const host::FaceReport& face) const {
-    host::FaceReport asked{face.box, face.neighbors};
+    host::FaceReport asked = face;
+    asked.readings = {};
     for (const Question& question : questions_) asked[question.head] = face[question.head];
     return asked;
 }
@@ -263,7 +267,7 @@ Json ExplainRun::json_of(const std::string& path, const host::ImageReport& repor
             Json& reading = face[head_name(row.question->head)];
             reading["class"] = info.labels[static_cast<std::size_t>(row.class_index)];
             reading["probabilities"] = host::probabilities_json(row.probabilities, info, false);
-            reading["crop"] = host::box_json(row.crop);
+            reading["crop"] = host::crop_json(row.crop);
             reading["forward_ms"] = std::round(row.forward_ms * 1e3) / 1e3;
             reading["maps"] = std::move(maps);
         }

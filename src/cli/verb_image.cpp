@@ -64,7 +64,7 @@ bool parse_image(int argc, char** argv, PhotoOptions& options, int& exit_code) {
         ->type_name("NAME");
     add_landmarks_option(app, options.engine);
     add_common_options(app, options);
-    add_detector_options(app, options.engine, true);
+    add_detector_options(app, options.engine);
     add_selection_options(app, options.engine);
     return parse_options(app, argc, argv, exit_code);
 }

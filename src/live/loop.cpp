@@ -196,7 +196,7 @@ private:
         const host::Canvas canvas{picture_.data(), result.width, result.height, row};
         for (const TrackedFace& face : result.faces) {
             if (options_.explain && face.missed == 0 && owner_.model(Head::emotion) != nullptr)
-                draw_face_map(canvas, face, *owner_.model(Head::emotion));
+                draw_face_map(canvas, face, *owner_.model(Head::emotion), owner_.detector());
         }
         host::annotate(canvas, reports_, owner_.info(), options_.style);
         if (outputs_.window != nullptr)
@@ -246,6 +246,8 @@ host::FaceReport drawn_face(const TrackedFace& face, host::Style style) {
     host::FaceReport report;
     report.box = face.box;
     report.neighbors = face.neighbors;
+    report.score = face.score;
+    report.landmarks.assign(face.landmarks.begin(), face.landmarks.end());
     for (const Head head : named_heads) {
         if (head == Head::emotion || style == host::Style::gender)
             report[head] = drawn_reading(face[head]);
@@ -253,12 +255,14 @@ host::FaceReport drawn_face(const TrackedFace& face, host::Style style) {
     return report;
 }
 
-void draw_face_map(const host::Canvas& canvas, const TrackedFace& face, const Model& emotion) {
+void draw_face_map(const host::Canvas& canvas, const TrackedFace& face, const Model& emotion,
+                   const Model* detector) {
     if (face[Head::emotion].map.empty()) return;
     const MapSize size = emotion.class_map_size();
     const host::MapView map{face[Head::emotion].map, size.width, size.height};
-    host::draw_map(canvas, emotion.crop_of(face.box, canvas.width, canvas.height), map,
-                   host::color_limit(map), true);
+    host::draw_map(canvas,
+                   emotion.crop_of(face.box, face.landmarks, detector, canvas.width, canvas.height),
+                   map, host::color_limit(map), true);
 }
 
 LoopOutcome run_loop(video::Source& source, const host::EngineOwner& owner,

@@ -76,7 +76,7 @@ LoopOutcome run_loop(video::Source& source, const host::EngineOwner& owner,
 
 // {"schema":1,"source":..,"frame":..,"time_s":..,"width":..,"height":..,"dropped":..,
 // "full_search":..,"timing_ms":{..},"faces":[{"id":..,"missed":..,"frames":..,"age":..,"box":{..},
-// "neighbors":..,HEAD:{"label":..,"probabilities":{..},"smoothed":{..}},..}]}, one line without
+// "neighbors":..,"score":..,"landmarks":[..],HEAD:{"label":..,"probabilities":{..},"smoothed":{..}},..}]}, one line without
 // newline.
 std::string frame_json(const FrameResult& result, const std::string& source,
                        const host::EngineInfo& info);
@@ -91,6 +91,8 @@ std::string summary_json(const Statistics& statistics, const std::string& source
 host::FaceReport drawn_face(const TrackedFace& face, host::Style style);
 
 // Draws the map of a face's expression over the area that the network saw; nothing without a map.
-void draw_face_map(const host::Canvas& canvas, const TrackedFace& face, const Model& emotion);
+// `detector`: the network that found the face; null for Haar.
+void draw_face_map(const host::Canvas& canvas, const TrackedFace& face, const Model& emotion,
+                   const Model* detector);
 
 }  // namespace mien::live

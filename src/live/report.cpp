@@ -21,6 +21,8 @@ host::FaceReport report_of(const TrackedFace& face) {
     host::FaceReport report;
     report.box = face.box;
     report.neighbors = face.neighbors;
+    report.score = face.score;
+    report.landmarks.assign(face.landmarks.begin(), face.landmarks.end());
     for (const Head head : named_heads) {
         const TrackedReading reading = face[head];
         if (reading.label < 0) continue;

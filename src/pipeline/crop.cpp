@@ -19,6 +19,24 @@ Rect Model::crop_of(const Rect& face, int frame_width, int frame_height) const n
     return crop_rect(face, margin_x_, margin_y_, frame_width, frame_height);
 }
 
+TurnedRect Model::crop_of(const Rect& face, std::span<const Point> landmarks, const Model* detector,
+                          int frame_width, int frame_height) const noexcept {
+    Similarity square;
+    if (detector == nullptr || !detector->finds_faces() ||
+        !fit_square(*detector, landmarks, square))
+        return {crop_of(face, frame_width, frame_height), 0};
+    const auto pixel = [](double v) {
+        return static_cast<int>(std::floor(std::clamp(v, -0x1p26, 0x1p26) + 0.5));
+    };
+    const double side = std::hypot(square.a, square.b),
+                 width = side * (1 + 2 * static_cast<double>(margin_x_)),
+                 height = side * (1 + 2 * static_cast<double>(margin_y_));
+    constexpr double degrees_per_radian = 57.29577951308232;
+    return {{pixel(square.x - width / 2), pixel(square.y - height / 2), std::max(pixel(width), 1),
+             std::max(pixel(height), 1)},
+            static_cast<float>(std::atan2(square.b, square.a) * degrees_per_radian)};
+}
+
 void cut_crop(const Frame& frame, GrayView gray, const Rect& rect, const Model& model,
               const ImageKernels& kernels, const LinearScratch& scratch,
               std::uint8_t* pixels) noexcept {

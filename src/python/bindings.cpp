@@ -554,7 +554,7 @@ void draw_map(const Paper& paper, const FaceTuple& area,
         {values.data(), values.size()}, side(values.shape(1)), side(values.shape(0))};
     const host::Canvas canvas = canvas_of(paper);
     nb::gil_scoped_release release;
-    host::draw_map(canvas, {area[0], area[1], area[2], area[3]}, map, host::color_limit(map),
+    host::draw_map(canvas, {{area[0], area[1], area[2], area[3]}}, map, host::color_limit(map),
                    is_signed);
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <numbers>
 
 namespace mien::report {
 namespace {
@@ -45,9 +46,47 @@ void write(host::Image& sheet, int left, int top, std::string text, float wanted
     host::draw_text(host::canvas_of(sheet), left, top, text, size, ink);
 }
 
+// The pixels of a turned area, by bilinear interpolation.
+host::Image upright(const Frame& frame, const TurnedRect& area) {
+    const Rect& rect = area.rect;
+    // a crop is larger than the image only in damaged results
+    const int width = std::min(rect.width, 4 * std::max(frame.width, frame.height)),
+              height = std::min(rect.height, 4 * std::max(frame.width, frame.height));
+    host::Image out = blank(width, height, paper);
+    const double angle = static_cast<double>(area.degrees) / 180 * std::numbers::pi,
+                 c = std::cos(angle), s = std::sin(angle);
+    const int channels = bytes_per_pixel(frame.format);
+    const auto sample = [&](int x, int y, std::size_t channel) {
+        const std::ptrdiff_t at = std::clamp(y, 0, frame.height - 1) * frame.stride_bytes +
+                                  std::ptrdiff_t{std::clamp(x, 0, frame.width - 1)} * channels;
+        return static_cast<double>(
+            frame.data[at + (channels == 3 ? static_cast<std::ptrdiff_t>(channel) : 0)]);
+    };
+    for (int j = 0; j < height; ++j)
+        for (int i = 0; i < width; ++i) {
+            const double u = i + 0.5 - width / 2.0, v = j + 0.5 - height / 2.0,
+                         x = rect.x + rect.width / 2.0 + c * u - s * v - 0.5,
+                         y = rect.y + rect.height / 2.0 + s * u + c * v - 0.5;
+            const int left = static_cast<int>(std::floor(x)), top = static_cast<int>(std::floor(y));
+            const double right = x - left, down = y - top;
+            for (std::size_t k = 0; k < 3; ++k) {
+                const double upper =
+                    sample(left, top, k) * (1 - right) + sample(left + 1, top, k) * right;
+                const double lower =
+                    sample(left, top + 1, k) * (1 - right) + sample(left + 1, top + 1, k) * right;
+                out.pixels[static_cast<std::size_t>(j) * out.row_bytes() +
+                           3 * static_cast<std::size_t>(i) + k] =
+                    static_cast<std::uint8_t>(std::lround(upper * (1 - down) + lower * down));
+            }
+        }
+    return out;
+}
+
 }  // namespace
 
-host::Image tile_of(const Frame& frame, const Rect& area, int side) {
+host::Image tile_of(const Frame& frame, const TurnedRect& turned, int side) {
+    if (turned.degrees != 0) return tile_of(upright(frame, turned).frame(), side);
+    const Rect& area = turned.rect;
     host::Image tile = blank(side, side, paper);
     const int channels = bytes_per_pixel(frame.format);
     const auto sample = [&](int x, int y, int c) {
@@ -104,7 +143,7 @@ host::Image map_picture(const host::Image& face, const MapOfMethod& map) {
             out.pixels[3 * i + c] = static_cast<std::uint8_t>(40 + gray * 3 / 4);
     }
     const host::MapView view{map.map.values, map.map.width, map.map.height};
-    host::draw_map(host::canvas_of(out), {0, 0, out.width, out.height}, view,
+    host::draw_map(host::canvas_of(out), {{0, 0, out.width, out.height}}, view,
                    host::color_limit(view), explain::is_signed(map.method));
     return out;
 }

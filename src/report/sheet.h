@@ -28,10 +28,11 @@ struct ExplainedFace {
 };
 
 // The part of the image at a tile's size; box-filtered when it shrinks, interpolated when it grows.
-host::Image tile_of(const Frame& frame, const Rect& area, int side);
+// A turned area is shown upright; where it reaches beyond the image, the edge is repeated.
+host::Image tile_of(const Frame& frame, const TurnedRect& area, int side);
 // The network's own input (gray8 or rgb24) as a tile.
 inline host::Image tile_of(const Frame& crop, int side) {
-    return tile_of(crop, {0, 0, crop.width, crop.height}, side);
+    return tile_of(crop, {bounds(crop)}, side);
 }
 
 // One map over the face in gray, nothing else.

@@ -153,6 +153,8 @@ void Service::describe_models(const host::EngineOwner& weights) {
             {{"window",
               {{"width", cascade->window_width()}, {"height", cascade->window_height()}}}});
     }
+    if (const Model* detector = weights.detector())
+        add(model_json("detector", *detector), Json::object());
     const auto add_network = [&](const char* role, const Model* model, const host::HeadInfo& head) {
         if (model == nullptr) return;
         add(model_json(role, *model), {{"labels", head.labels},

@@ -70,10 +70,8 @@ const Frame& NetSearch::gray() noexcept {
 }
 
 std::int64_t NetSearch::padded(int width, int height) const noexcept {
-    const auto up = [&](int v) {
-        return std::int64_t{(v + multiple_ - 1) / multiple_} * multiple_;
-    };
-    return up(width) * up(height);
+    const std::int64_t turns = config_.engine.any_rotation ? 4 : 1;
+    return turns * round_up(width, multiple_) * round_up(height, multiple_);
 }
 
 // --------------------------------------------------------------------- new faces

@@ -6,6 +6,7 @@ headless Chromium: offline, in the dark, on a phone, by keyboard, printed (skipp
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -110,6 +111,29 @@ def test_numbers(folder: Path) -> None:
     for model in sorted(MODELS.glob("*.mien")):
         maps = json.loads(mien("explain", PHOTOS / "astronaut.jpg", "--json", "--method", "all", "--emotion", model, "--head", "emotion").stdout)["faces"][0]["emotion"]["maps"]
         assert {"gradient", "guided", "occlusion"} <= {m["method"] for m in maps}, model
+
+
+def test_detector_network(folder: Path) -> None:
+    montage = PHOTOS / "montage.jpg"
+    plain = json.loads(mien("image", montage, "--json", "--detector", "net").stdout)["faces"]
+    explained = json.loads(mien("explain", montage, "--json", "--detector", "net", "--method", "cam", "-o", folder / "net.png").stdout)["faces"]
+    assert len(explained) == len(plain) >= 5
+    for face, same in zip(explained, plain):
+        assert (face["box"], face["score"], face["landmarks"]) == (same["box"], same["score"], same["landmarks"])
+        for head in ("emotion", "gender"):
+            assert face[head]["label"] == same[head]["label"]
+            # The crop is a square around the landmarks, turned like the eyes: it is what the network saw, not the box.
+            crop, (right, left) = face[head]["crop"], face["landmarks"][:2]
+            middle = [crop["x"] + crop["width"] / 2, crop["y"] + crop["height"] / 2]
+            assert crop["width"] == crop["height"]
+            for at in (0, 1):
+                assert abs(sum(p[at] for p in face["landmarks"]) / 5 - middle[at]) < crop["width"] / 5
+            eyes = math.degrees(math.atan2(left[1] - right[1], left[0] - right[0]))
+            assert abs(crop.get("degrees", 0) - eyes) < 8
+    assert png_size(folder / "net.png")[1] > len(plain) * 100
+    # The live map.
+    mien("video", "-", "--style", "explain", "--detector", "net", "--record", folder / "net.avi", "-q", stdin=(PHOTOS / "astronaut.jpg").read_bytes() * 2)
+    assert (folder / "net.avi").stat().st_size > 10000
 
 
 def test_pictures(folder: Path) -> None:

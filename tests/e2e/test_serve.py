@@ -189,8 +189,8 @@ def error_of(answer: tuple[int, dict[str, str], bytes], status: int) -> str:
     return json.loads(answer[2])["error"]
 
 
-def faces_by_cli(path: Path) -> list:
-    run = subprocess.run([MIEN, "image", str(path), "--json"], capture_output=True, check=True)
+def faces_by_cli(path: Path, *options: str) -> list:
+    run = subprocess.run([MIEN, "image", str(path), "--json", *options], capture_output=True, check=True)
     return json.loads(run.stdout)["faces"]
 
 
@@ -236,6 +236,27 @@ def test_analyze() -> None:
         assert status == 422 and [image["status"] for image in json.loads(data)["images"]] == [415, 422]
         blank = json.loads(service.ask("POST", "/v1/analyze", png(64, 64), Content_Type="image/png")[2])
         assert blank["images"][0]["faces"] == []
+
+
+def test_detector_network() -> None:
+    wanted = faces_by_cli(PHOTOS / "astronaut.jpg", "--detector", "net")
+    assert len(wanted) == 1 and len(wanted[0]["landmarks"]) == 5
+    with Camera("--detector", "net") as camera:
+        service = camera.service
+        result = json.loads(service.ask("POST", "/v1/analyze?explain=1", PHOTO, Content_Type="image/jpeg")[2])
+        face = result["images"][0]["faces"][0]
+        assert face["score"] == wanted[0]["score"] and face["landmarks"] == wanted[0]["landmarks"] and face["box"] == wanted[0]["box"]
+        assert {model["role"] for model in result["models"]} == {"detector", "emotion", "gender"}
+        crop = face["emotion"]["map"]["crop"]
+        assert abs(crop["degrees"]) < 15 and crop["width"] == crop["height"] > face["box"]["width"]
+        assert {model["role"] for model in json.loads(service.ask("GET", "/v1/models")[2])["models"]} == {"detector", "emotion", "gender"}
+        # An image smaller than the network's step, and than Haar's window.
+        assert json.loads(service.ask("POST", "/v1/analyze", png(10, 10), Content_Type="image/png")[2])["images"][0]["faces"] == []
+        events = camera.watch("/v1/events")
+        live = [data for name, data in [read_event(events) for _ in range(4)] if name == ""]
+        for frame in live:
+            conforms(frame, {"$ref": "#/components/schemas/LiveResult"})
+            assert len(frame["faces"]) == 1 and frame["faces"][0]["score"] > 0.7 and len(frame["faces"][0]["landmarks"]) == 5
 
 
 def test_refusals() -> None:

@@ -74,6 +74,29 @@ class Video(unittest.TestCase):
         self.assertLess(summary["searched_share"], 0.5)
         self.assertIn(b"work a frame", done.stderr)
 
+    def test_detector_network(self):
+        done = run("video", "-", "--json", "--detector", "net", data=self.film)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        frames, summary = lines[:-1], lines[-1]["summary"]
+        found = json.loads(run("image", "--detector", "net", "--json", PHOTOS / "astronaut.jpg").stdout)["faces"][0]
+        for frame in frames:
+            self.assertEqual(len(frame["faces"]), 1)
+            face = frame["faces"][0]
+            self.assertEqual((face["id"], face["missed"], face["neighbors"], len(face["landmarks"])), (1, 0, 0, 5))
+            self.assertTrue(0.7 <= face["score"] <= 1)
+            size = face["box"]["width"]
+            for point, wanted in zip(face["landmarks"], found["landmarks"]):
+                self.assertLess(max(abs(point[0] - wanted[0]), abs(point[1] - wanted[1])), size / 8)
+        self.assertEqual(summary["ids"], 1)
+        self.assertLess(summary["full_searches"], 5)
+        self.assertLess(summary["searched_share"], 0.5)
+        done = run("video", "-", "-q", "--detector", "net", "--min-score", "0.99", data=self.film)
+        self.assertEqual([json.loads(line)["faces"] for line in done.stdout.splitlines()], [[]] * 20)
+        haar = json.loads(run("video", "-", "-q", "--frames", "1", data=self.film).stdout)["faces"][0]
+        self.assertNotIn("score", haar)
+        self.assertNotIn("landmarks", haar)
+
     def test_pictures(self):
         for n in range(3):
             (self.folder / f"p{n + 1:02}.jpg").write_bytes((PHOTOS / "astronaut.jpg").read_bytes())

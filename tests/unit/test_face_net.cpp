@@ -388,6 +388,47 @@ TEST_CASE("a face is read again from its landmarks as it was read first") {
     CHECK(haar.status() == Status::bad_argument);
 }
 
+TEST_CASE("the crop of a face turns with its landmarks") {
+    const DetectorFile file;
+    const ByteVector bytes = read_file(weights_path("emotion.mien"));
+    Model emotion;
+    REQUIRE(Model::open(bytes, emotion) == Status::ok);
+    const Rect box = {100, 80, 60, 70};
+    const Point upright[5] = {{118, 105}, {143, 105}, {130, 120}, {120, 135}, {141, 135}};
+    const TurnedRect straight = emotion.crop_of(box, upright, &file.model, 320, 240);
+    CHECK(std::abs(straight.degrees) < 1);
+    CHECK(straight.rect.width == straight.rect.height);
+    CHECK(straight.rect.x < 118);
+    CHECK(straight.rect.x + straight.rect.width > 143);
+    for (const double degrees : {30.0, -75.0, 170.0}) {
+        const double c = std::cos(degrees / 57.29577951308232),
+                     s = std::sin(degrees / 57.29577951308232);
+        const auto turn = [&](double x, double y) {
+            return Point{static_cast<float>(c * x - s * y), static_cast<float>(s * x + c * y)};
+        };
+        Point turned[5];
+        for (int k = 0; k < 5; ++k)
+            turned[k] = turn(static_cast<double>(upright[k].x), static_cast<double>(upright[k].y));
+        const TurnedRect crop = emotion.crop_of(box, turned, &file.model, 320, 240);
+        CHECK(static_cast<double>(crop.degrees - straight.degrees) ==
+              doctest::Approx(degrees).epsilon(0.001));
+        CHECK(crop.rect.width == straight.rect.width);
+        const Point middle = turn(straight.rect.x + straight.rect.width / 2.0,
+                                  straight.rect.y + straight.rect.height / 2.0);
+        CHECK(std::abs(crop.rect.x + crop.rect.width / 2.0 - static_cast<double>(middle.x)) < 1.5);
+        CHECK(std::abs(crop.rect.y + crop.rect.height / 2.0 - static_cast<double>(middle.y)) < 1.5);
+    }
+    // Without landmarks, without detector, or where they say nothing: the box.
+    const Point same[5] = {};
+    for (const TurnedRect& plain : {emotion.crop_of(box, {}, &file.model, 320, 240),
+                                    emotion.crop_of(box, upright, nullptr, 320, 240),
+                                    emotion.crop_of(box, upright, &emotion, 320, 240),
+                                    emotion.crop_of(box, same, &file.model, 320, 240)}) {
+        CHECK(plain.rect == emotion.crop_of(box, 320, 240));
+        CHECK(plain.degrees == 0);
+    }
+}
+
 TEST_CASE("C: a detector network gives score and landmarks, to old callers what they know") {
     const Photo photo;
     const DetectorFile file;

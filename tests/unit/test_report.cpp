@@ -39,7 +39,7 @@ std::array<double, 3> lab_of(host::Color color) {
 
 std::vector<std::uint8_t> painted(const host::MapView& map, bool is_signed, const Rect& area) {
     std::vector<std::uint8_t> pixels(30 * 20 * 3, 100);
-    host::draw_map({pixels.data(), 30, 20, 90}, area, map, host::color_limit(map), is_signed);
+    host::draw_map({pixels.data(), 30, 20, 90}, {area, 0}, map, host::color_limit(map), is_signed);
     return pixels;
 }
 
@@ -190,6 +190,52 @@ TEST_CASE("report: a sheet has a row for each face, however many") {
     CHECK(report::tile_side(1) > report::tile_side(100));
 }
 
+TEST_CASE("heatmap: a turned area shows the same map, turned") {
+    // red above, blue below; half a turn exchanges them, a quarter puts red to the right
+    const std::vector<float> values = {1, 1, -1, -1};
+    const host::MapView map{values, 2, 2};
+    const auto paint = [&](float degrees) {
+        std::vector<std::uint8_t> pixels(20 * 20 * 3, 100);
+        host::draw_map({pixels.data(), 20, 20, 60}, {{4, 4, 12, 12}, degrees}, map,
+                       host::color_limit(map), true);
+        return pixels;
+    };
+    const auto at = [](const std::vector<std::uint8_t>& pixels, int x, int y) {
+        const std::uint8_t* p = pixels.data() + 3 * (20 * y + x);
+        return std::array<int, 3>{p[0], p[1], p[2]};
+    };
+    const auto upright = paint(0), half = paint(180), quarter = paint(90), diagonal = paint(45);
+    CHECK(at(upright, 10, 5)[0] > at(upright, 10, 5)[2]);
+    for (int y = 0; y < 20; ++y)
+        for (int x = 0; x < 20; ++x) {
+            CAPTURE(x);
+            CAPTURE(y);
+            for (std::size_t c = 0; c < 3; ++c) {
+                CHECK(std::abs(at(half, x, y)[c] - at(upright, 19 - x, 19 - y)[c]) <= 1);
+                CHECK(std::abs(at(quarter, 19 - y, x)[c] - at(upright, x, y)[c]) <= 1);
+            }
+        }
+    CHECK(at(diagonal, 4, 4) == std::array<int, 3>{100, 100, 100});  // its corners are elsewhere
+    CHECK(at(diagonal, 10, 2) != std::array<int, 3>{100, 100, 100});
+    std::vector<std::uint8_t> pixels(20 * 20 * 3, 100);
+    host::draw_map({pixels.data(), 20, 20, 60}, {{-40, -40, 12, 12}, 45}, map, 1, true);
+    CHECK(pixels == std::vector<std::uint8_t>(20 * 20 * 3, 100));
+}
+
+TEST_CASE("report: a turned area is shown upright, its edges repeated") {
+    std::vector<std::uint8_t> ramp(32 * 32);
+    for (std::size_t i = 0; i < ramp.size(); ++i) ramp[i] = static_cast<std::uint8_t>(i % 32 * 8);
+    const Frame frame = {ramp.data(), 32, 32, 32, PixelFormat::gray8};
+    const host::Image plain = report::tile_of(frame, {{8, 8, 16, 16}, 0}, 16),
+                      turned = report::tile_of(frame, {{8, 8, 16, 16}, 90}, 16);
+    for (int y = 1; y < 15; ++y)
+        for (int x = 1; x < 15; ++x)
+            CHECK(std::abs(plain.pixels[static_cast<std::size_t>(3 * (16 * y + x))] -
+                           turned.pixels[static_cast<std::size_t>(3 * (16 * (15 - x) + y))]) <= 1);
+    const host::Image outside = report::tile_of(frame, {{-200, 0, 30, 30}, 3}, 8);
+    for (int i = 0; i < 64; ++i) CHECK(outside.pixels[static_cast<std::size_t>(3 * i)] == 0);
+}
+
 TEST_CASE("report: tiles average where they shrink and keep a constant") {
     std::vector<std::uint8_t> stripes(64 * 64);
     for (std::size_t i = 0; i < stripes.size(); ++i) stripes[i] = i % 2 == 0 ? 0 : 200;
@@ -200,7 +246,7 @@ TEST_CASE("report: tiles average where they shrink and keep a constant") {
     }
     const std::vector<std::uint8_t> flat(9, 77);
     const host::Image large =
-        report::tile_of({flat.data(), 3, 3, 3, PixelFormat::gray8}, {1, 1, 1, 1}, 20);
+        report::tile_of({flat.data(), 3, 3, 3, PixelFormat::gray8}, {{1, 1, 1, 1}, 0}, 20);
     for (int i = 0; i < 400 * 3; ++i) CHECK(large.pixels[static_cast<std::size_t>(i)] == 77);
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numbers>
 
 namespace mien::host {
 namespace {
@@ -112,45 +113,77 @@ struct Place {
     int low, high;
     float share;
 };
-Place place(int i, int pixels, int positions) {
-    const float position =
-        std::clamp((static_cast<float>(i) + 0.5f) * static_cast<float>(positions) /
-                           static_cast<float>(pixels) -
-                       0.5f,
-                   0.0f, static_cast<float>(positions - 1));
+Place place(float pixel, int pixels, int positions) {
+    const float position = std::clamp(
+        (pixel + 0.5f) * static_cast<float>(positions) / static_cast<float>(pixels) - 0.5f, 0.0f,
+        static_cast<float>(positions - 1));
     const int low = static_cast<int>(position);
     return {low, std::min(low + 1, positions - 1), position - static_cast<float>(low)};
+}
+
+bool can_be_drawn(const Rect& area, const MapView& map) {
+    return map.width >= 1 && map.height >= 1 && area.width >= 1 && area.height >= 1 &&
+           map.values.size() >=
+               static_cast<std::size_t>(map.width) * static_cast<std::size_t>(map.height);
+}
+
+float value_at(const MapView& map, const Place& column, const Place& row, float inverse) {
+    const float* const upper = map.values.data() + static_cast<std::ptrdiff_t>(row.low) * map.width;
+    const float* const lower =
+        map.values.data() + static_cast<std::ptrdiff_t>(row.high) * map.width;
+    const float top = upper[column.low] + (upper[column.high] - upper[column.low]) * column.share;
+    const float bottom =
+        lower[column.low] + (lower[column.high] - lower[column.low]) * column.share;
+    const float value = (top + (bottom - top) * row.share) * inverse;
+    return std::isnan(value) ? 0.0f : std::clamp(value, -1.0f, 1.0f);
 }
 
 // paint(pixel, value / limit) for every pixel of the area that is in the image.
 template <class Paint>
 void for_pixels(const Canvas& canvas, const Rect& area, const MapView& map, float limit,
                 Paint paint) {
-    if (map.width < 1 || map.height < 1 || area.width < 1 || area.height < 1 ||
-        map.values.size() <
-            static_cast<std::size_t>(map.width) * static_cast<std::size_t>(map.height))
-        return;
+    if (!can_be_drawn(area, map)) return;
     const int left = std::max(area.x, 0), right = std::min(area.x + area.width, canvas.width);
     std::vector<Place> columns;
-    for (int x = left; x < right; ++x) columns.push_back(place(x - area.x, area.width, map.width));
+    for (int x = left; x < right; ++x)
+        columns.push_back(place(static_cast<float>(x - area.x), area.width, map.width));
     const float inverse = 1 / limit;
     for (int y = std::max(area.y, 0); y < std::min(area.y + area.height, canvas.height); ++y) {
-        const Place row = place(y - area.y, area.height, map.height);
-        const float* const upper =
-            map.values.data() + static_cast<std::ptrdiff_t>(row.low) * map.width;
-        const float* const lower =
-            map.values.data() + static_cast<std::ptrdiff_t>(row.high) * map.width;
+        const Place row = place(static_cast<float>(y - area.y), area.height, map.height);
         std::uint8_t* pixel = canvas.pixels + canvas.stride_bytes * y + std::ptrdiff_t{left} * 3;
         for (const Place& column : columns) {
-            const float top =
-                upper[column.low] + (upper[column.high] - upper[column.low]) * column.share;
-            const float bottom =
-                lower[column.low] + (lower[column.high] - lower[column.low]) * column.share;
-            const float value = (top + (bottom - top) * row.share) * inverse;
-            paint(pixel, std::isnan(value) ? 0.0f : std::clamp(value, -1.0f, 1.0f));
+            paint(pixel, value_at(map, column, row, inverse));
             pixel += 3;
         }
     }
+}
+
+// The same of a turned area: every pixel of the image whose middle lies in it.
+template <class Paint>
+void for_turned_pixels(const Canvas& canvas, const TurnedRect& area, const MapView& map,
+                       float limit, Paint paint) {
+    const Rect& rect = area.rect;
+    if (!can_be_drawn(rect, map)) return;
+    const double angle = static_cast<double>(area.degrees) / 180 * std::numbers::pi,
+                 c = std::cos(angle), s = std::sin(angle), middle_x = rect.x + rect.width / 2.0,
+                 middle_y = rect.y + rect.height / 2.0,
+                 reach = std::hypot(rect.width, rect.height) / 2;
+    const auto bounded = [](double v, int end) {
+        return static_cast<int>(std::clamp(v, 0.0, static_cast<double>(end)));
+    };
+    const float inverse = 1 / limit;
+    for (int y = bounded(middle_y - reach, canvas.height);
+         y < bounded(middle_y + reach + 1, canvas.height); ++y)
+        for (int x = bounded(middle_x - reach, canvas.width);
+             x < bounded(middle_x + reach + 1, canvas.width); ++x) {
+            const double dx = x + 0.5 - middle_x, dy = y + 0.5 - middle_y,
+                         u = c * dx + s * dy + rect.width / 2.0,
+                         v = c * dy - s * dx + rect.height / 2.0;
+            if (u < 0 || v < 0 || u >= rect.width || v >= rect.height) continue;
+            paint(canvas.pixels + canvas.stride_bytes * y + std::ptrdiff_t{x} * 3,
+                  value_at(map, place(static_cast<float>(u - 0.5), rect.width, map.width),
+                           place(static_cast<float>(v - 0.5), rect.height, map.height), inverse));
+        }
 }
 
 Color color_of(float value, bool is_signed) {
@@ -176,9 +209,9 @@ float color_limit(const MapView& map) {
     return limit > 0 && std::isfinite(limit) ? limit : 1.0f;
 }
 
-void draw_map(const Canvas& canvas, const Rect& area, const MapView& map, float limit,
+void draw_map(const Canvas& canvas, const TurnedRect& area, const MapView& map, float limit,
               bool is_signed) {
-    for_pixels(canvas, area, map, limit, [&](std::uint8_t* pixel, float value) {
+    const auto paint = [&](std::uint8_t* pixel, float value) {
         const Color color = color_of(value, is_signed);
         // Of 256. Rises gently from 0: a steep rise would leave the face bare along the line
         // between for and against, as a dark thread.
@@ -189,7 +222,11 @@ void draw_map(const Canvas& canvas, const Rect& area, const MapView& map, float 
         for (int c = 0; c < 3; ++c)
             pixel[c] = static_cast<std::uint8_t>(
                 (pixel[c] * (256 - opacity) + channels[c] * opacity) >> 8);
-    });
+    };
+    if (area.degrees != 0)
+        for_turned_pixels(canvas, area, map, limit, paint);
+    else
+        for_pixels(canvas, area.rect, map, limit, paint);
 }
 
 void fill_map(const Canvas& canvas, const Rect& area, const MapView& map, float limit,

@@ -30,7 +30,7 @@ float color_limit(const MapView& map);
 
 // Lays the map over `area` of the image, interpolated between the middles of its positions, the
 // more opaque the farther a value is from 0. `limit` as above.
-void draw_map(const Canvas& canvas, const Rect& area, const MapView& map, float limit,
+void draw_map(const Canvas& canvas, const TurnedRect& area, const MapView& map, float limit,
               bool is_signed);
 // The same without anything underneath.
 void fill_map(const Canvas& canvas, const Rect& area, const MapView& map, float limit,

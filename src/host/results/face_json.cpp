@@ -16,7 +16,7 @@ Json map_json(const FaceMap& map) {
     for (const float v : map.values) values.push_back(rounded_to(v, 1e4));
     return {{"width", map.width},
             {"height", map.height},
-            {"crop", box_json(map.crop)},
+            {"crop", crop_json(map.crop)},
             {"values", std::move(values)}};
 }
 
@@ -33,6 +33,12 @@ Json reading_json(const Reading& reading, const HeadInfo& head) {
 
 Json box_json(const Rect& box) {
     return {{"x", box.x}, {"y", box.y}, {"width", box.width}, {"height", box.height}};
+}
+
+Json crop_json(const TurnedRect& crop) {
+    Json json = box_json(crop.rect);
+    if (crop.degrees != 0) json["degrees"] = rounded_to(crop.degrees, 1e2);
+    return json;
 }
 
 Json probabilities_json(std::span<const float> probabilities, const HeadInfo& head, bool rounded) {

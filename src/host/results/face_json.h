@@ -14,6 +14,8 @@ namespace mien::host {
 using Json = nlohmann::ordered_json;
 
 Json box_json(const Rect& box);
+// The same, with "degrees" if it is turned.
+Json crop_json(const TurnedRect& crop);
 
 // {LABEL: PROBABILITY, ..}. `rounded` to six digits: more would be noise of the conversion from
 // float to double.

@@ -31,7 +31,7 @@ inline const char* head_title(Head head) {
 // Where the most probable class is supported (Engine::class_map), if the engine was asked for it.
 struct FaceMap {
     int width = 0, height = 0;
-    Rect crop;  // of the image, which it covers
+    TurnedRect crop;  // of the image, which it covers
     std::vector<float> values;
 };
 

@@ -148,10 +148,11 @@ void EngineOwner::take(const Frame& frame, std::span<const Face> faces, ImageRep
             if (map.empty()) continue;
             const Model& model = models_[head];
             const MapSize size = model.class_map_size();
-            copy[head].map = {size.width,
-                              size.height,
-                              model.crop_of(face.box, frame.width, frame.height),
-                              {map.begin(), map.end()}};
+            copy[head].map = {
+                size.width,
+                size.height,
+                model.crop_of(face.box, face.landmarks, detector(), frame.width, frame.height),
+                {map.begin(), map.end()}};
         }
     }
     const Timings& t = engine().timings();

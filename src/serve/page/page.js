@@ -113,7 +113,12 @@ function drawMap(pen, map, left, above, scale) {
   map.values.forEach((value, i) => cells.data.set([...(value > 0 ? [178, 34, 16] : [0, 84, 170]), 200 * Math.abs(value) / top], 4 * i));
   brush.putImageData(cells, 0, 0);
   pen.imageSmoothingEnabled = true;
-  pen.drawImage(small, left + map.crop.x * scale, above + map.crop.y * scale, map.crop.width * scale, map.crop.height * scale);
+  const {x, y, width, height, degrees = 0} = map.crop;
+  pen.save();
+  pen.translate(left + (x + width / 2) * scale, above + (y + height / 2) * scale);
+  pen.rotate(degrees * Math.PI / 180);
+  pen.drawImage(small, -width / 2 * scale, -height / 2 * scale, width * scale, height * scale);
+  pen.restore();
 }
 
 const touch = (a, b) => a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;

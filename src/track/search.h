@@ -44,6 +44,11 @@ public:
     [[nodiscard]] std::span<const Face> near_known(const Rect& expected, int missed) noexcept {
         return is_net_ ? net_.near_known(expected, missed) : haar_.near_known(expected, missed);
     }
+    // True when a face that was searched for at `before` is better searched for there again than at
+    // `expected`.
+    [[nodiscard]] bool keeps_place(const Rect& before, const Rect& expected) const noexcept {
+        return is_net_ && NetSearch::keeps_place(before, expected);
+    }
     // Searches as much of the frame as `elapsed_ns` since the last one and the budget ask for, and
     // calls take(face) for each face found that is none of `known`, perhaps also for one of them.
     // `take` does not call the engine.

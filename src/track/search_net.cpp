@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include "base/bytes.h"
 #include "image/gray.h"
@@ -157,6 +158,15 @@ NetSearch::Near NetSearch::near_area(const Rect& expected, int missed) const noe
                                expected.y + (expected.height - square) / 2, square, square},
                               view_.width, view_.height);
     return {area, std::max(rounded(std::max(area.width, area.height) * scale), 1)};
+}
+
+bool NetSearch::keeps_place(const Rect& before, const Rect& expected) noexcept {
+    const int a = std::max(before.width, before.height),
+              b = std::max(expected.width, expected.height);
+    const auto middle = [](int at, int length) { return 2 * at + length; };  // twice
+    const int dx = middle(before.x, before.width) - middle(expected.x, expected.width),
+              dy = middle(before.y, before.height) - middle(expected.y, expected.height);
+    return std::abs(a - b) * 8 <= a && std::max(std::abs(dx), std::abs(dy)) * 6 <= a;
 }
 
 bool NetSearch::prefers_all(std::span<const Rect> known) const noexcept {

@@ -51,6 +51,9 @@ public:
     [[nodiscard]] bool is_clear(const Face& face) const noexcept {
         return face.score >= new_score_;
     }
+    // For almost the same place: the same pixels at the same scale give the same box, so that a face
+    // that does not move stays still.
+    [[nodiscard]] static bool keeps_place(const Rect& before, const Rect& expected) noexcept;
     [[nodiscard]] bool prefers_all(std::span<const Rect> known) const noexcept;
 
 private:

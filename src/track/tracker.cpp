@@ -33,6 +33,7 @@ struct Track {
     // Impl::frames when the networks were last asked; 0: never
     std::uint64_t read_frame;
     float speed_x, speed_y;  // pixels per frame
+    Rect searched;           // what near_known() was last asked for
 };
 
 bool valid(const TrackerConfig& config) noexcept {
@@ -282,7 +283,8 @@ void Tracker::Impl::follow() noexcept {
         const auto steps = static_cast<float>(std::min(face.missed, 3) + 1);
         expected.x += rounded(track.speed_x * steps);
         expected.y += rounded(track.speed_y * steps);
-        const std::span<const Face> near = search.near_known(expected, face.missed);
+        if (!search.keeps_place(track.searched, expected)) track.searched = expected;
+        const std::span<const Face> near = search.near_known(track.searched, face.missed);
         const Face* best = nullptr;
         double best_overlap = same_face;
         for (const Face& candidate : near) {

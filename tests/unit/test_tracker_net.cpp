@@ -156,6 +156,20 @@ TEST_CASE("net tracker: a new face is found within 0.3 s, one that leaves is los
     }
 }
 
+TEST_CASE("net tracker: a face that does not move has a box that does not move") {
+    Tracking tracking(config_for(320, 240));
+    std::vector<std::uint8_t> frame;
+    background(frame, 320, 240, 1);
+    paste(frame, 320, 240, face_patch(), {60, 40, 130});
+    Rect box;
+    for (int n = 0; n < 30; ++n) {
+        const auto faces = tracking.step(frame, n);
+        REQUIRE(faces.size() == 1);
+        if (n > 6) CHECK(faces[0].box == box);
+        box = faces[0].box;
+    }
+}
+
 TEST_CASE("net tracker: a face hidden for a moment comes back with its id") {
     Tracking tracking(config_for(320, 240));
     std::vector<std::uint8_t> frame;

@@ -162,14 +162,52 @@ nb::list by_head(Make make) {
     return list;
 }
 
+std::vector<Point> points_of(const std::vector<float>& numbers) {
+    std::vector<Point> points;
+    for (std::size_t k = 0; k + 1 < numbers.size(); k += 2)
+        points.push_back({numbers[k], numbers[k + 1]});
+    return points;
+}
+
+nb::object landmarks_tuple(std::span<const Point> landmarks) {
+    nb::list points;
+    for (const Point& p : landmarks)
+        points.append(nb::make_tuple(static_cast<double>(p.x), static_cast<double>(p.y)));
+    return nb::tuple(points);
+}
+
+// The pixels that a head was given.
+struct Crop {
+    std::unique_ptr<std::uint8_t[]> pixels;
+    int width = 0, height = 0, channels = 0;
+
+    explicit Crop(const Frame& seen)
+        : width(seen.width), height(seen.height), channels(bytes_per_pixel(seen.format)) {
+        const std::size_t row =
+            static_cast<std::size_t>(width) * static_cast<std::size_t>(channels);
+        pixels = std::make_unique<std::uint8_t[]>(row * static_cast<std::size_t>(height));
+        for (int y = 0; y < height; ++y)
+            std::copy_n(seen.data + y * seen.stride_bytes, row,
+                        pixels.get() + static_cast<std::size_t>(y) * row);
+    }
+    // Leaves nothing here.
+    Bytes array() {
+        return owned(std::move(pixels), static_cast<std::size_t>(height),
+                     static_cast<std::size_t>(width), static_cast<std::size_t>(channels));
+    }
+};
+
 // (width, height, dropped, (gray, detect, crop, times by head), [(x, y, w, h, neighbors, readings
-// by head: probabilities or None)])
-nb::tuple report_tuple(const host::ImageReport& report) {
+// by head: probabilities or None, score, landmarks, crop or None)]). `crops`: one per face, or none.
+nb::tuple report_tuple(const host::ImageReport& report, std::vector<Crop> crops = {}) {
     nb::list faces;
-    for (const host::FaceReport& face : report.faces) {
+    for (std::size_t i = 0; i < report.faces.size(); ++i) {
+        const host::FaceReport& face = report.faces[i];
         faces.append(nb::make_tuple(
             face.box.x, face.box.y, face.box.width, face.box.height, face.neighbors,
-            by_head([&](Head head) { return probabilities_tuple(face[head].probabilities); })));
+            by_head([&](Head head) { return probabilities_tuple(face[head].probabilities); }),
+            static_cast<double>(face.score), landmarks_tuple(face.landmarks),
+            i < crops.size() ? nb::cast(crops[i].array()) : nb::object(nb::none())));
     }
     const host::StepTimes& t = report.times;
     return nb::make_tuple(
@@ -182,11 +220,17 @@ nb::tuple report_tuple(const host::ImageReport& report) {
 
 struct Options {
     // A path; empty: inside the module; none: off.
-    std::optional<std::string> cascade;
+    std::optional<std::string> cascade, net;
     std::vector<std::optional<std::string>> networks;  // by head
     double scale_factor = 1.3;
     int min_neighbors = 5, min_size = 0, max_size = 0, detect_width = 0, threads = 1;
     std::string isa = "best";
+    // Of the detector network.
+    float min_score = 0;
+    int enlarge_to = 0;
+    bool any_rotation = false;
+    host::FaceSelection selection;
+    bool crops = false;  // faces of process() have their crops
 };
 
 Isa isa_of(const std::string& name) {
@@ -219,12 +263,17 @@ public:
             if (path) choice.path = *path;
         };
         choose(options.cascade, setup.cascade);
+        choose(options.net, setup.detector);
         if (options.networks.size() != std::size(named_heads))
             throw nb::value_error("there is one network per head");
         for (const Head head : named_heads)
             choose(options.networks[static_cast<std::size_t>(head)], setup.heads[head]);
         setup.config.detector = {options.scale_factor, options.min_neighbors, options.min_size,
-                                 options.max_size};
+                                 options.max_size, options.min_score};
+        setup.config.enlarge_to = options.enlarge_to;
+        setup.config.any_rotation = options.any_rotation;
+        setup.selection = options.selection;
+        crops_ = options.crops;
         setup.config.detect_width = options.detect_width;
         setup.config.isa = isa_of(options.isa);
         if (pool_.threads() > 1) setup.config.executor = pool_.executor();
@@ -256,17 +305,37 @@ public:
     };
 
     template <class Work>
-    nb::tuple run(const Array& array, PixelFormat format, Work work) {
+    nb::tuple run(const Array& array, PixelFormat format, Work work, bool with_crops = false) {
         const Pixels pixels = borrow(array, format);
         host::ImageReport report;
         host::Result<> done;
+        std::vector<Crop> crops;
         {
             nb::gil_scoped_release release;
             Lease engine(*this);
             done = work(engine, pixels.frame, report);
+            if (done && with_crops) done = cut(engine, pixels.frame, report, crops);
         }
         if (!done) throw PictureProblem(done.error().text);
-        return report_tuple(report);
+        return report_tuple(report, std::move(crops));
+    }
+    [[nodiscard]] bool wants_crops() const { return crops_; }
+
+    // What the first head that reads saw of each face; reading it again is the price.
+    host::Result<> cut(Lease& engine, const Frame& frame, const host::ImageReport& report,
+                       std::vector<Crop>& crops) {
+        host::ImageReport again;
+        for (const host::FaceReport& face : report.faces) {
+            const host::Result<> done = engine->classify(frame, face.box, again, face.landmarks);
+            if (!done) return done;
+            for (const Head head : named_heads) {
+                const Frame seen = engine->engine().last_crop(head);
+                if (seen.data == nullptr) continue;
+                crops.emplace_back(seen);
+                break;
+            }
+        }
+        return {};
     }
 
     // The input of the network of `head` for `box`, or for the whole image, and its answer.
@@ -275,7 +344,8 @@ public:
         std::vector<float> probabilities;
         Rect crop;  // of the image
     };
-    Seen look(const Array& array, PixelFormat format, const std::optional<Rect>& box, Head head) {
+    Seen look(const Array& array, PixelFormat format, const std::optional<Rect>& box, Head head,
+              const std::vector<Point>& landmarks = {}) {
         const Pixels pixels = borrow(array, format);
         const Model& model = model_of(*root_, head);
         Seen out;
@@ -284,7 +354,7 @@ public:
         {
             nb::gil_scoped_release release;
             Lease engine(*this);
-            done = box ? engine->classify(pixels.frame, *box, report)
+            done = box ? engine->classify(pixels.frame, *box, report, landmarks)
                        : engine->classify_crop(pixels.frame, report);
             if (done) {
                 const Frame seen = engine->engine().last_crop(head);
@@ -369,6 +439,7 @@ private:
 
     ThreadPool pool_;
     Config config_;
+    bool crops_ = false;
     std::unique_ptr<host::EngineOwner> root_;
     std::mutex mutex_;
     std::vector<std::unique_ptr<host::EngineOwner>> free_;
@@ -396,7 +467,11 @@ std::string fingerprint_of(const host::EngineOwner& owner) {
                       weights == nullptr ? 0u : static_cast<unsigned>(crc32(weights->bytes())));
         text += digits;
     };
-    add(owner.cascade());
+    // An engine has one detector.
+    if (owner.detector() != nullptr)
+        add(owner.detector());
+    else
+        add(owner.cascade());
     for (const Head head : named_heads) add(owner.model(head));
     return text;
 }
@@ -407,8 +482,8 @@ class SharedTracker {
 public:
     SharedTracker(std::shared_ptr<SharedEngine> engine, const TrackerConfig& config)
         : shared_(std::move(engine)), config_(config) {
-        if (shared_->root().cascade() == nullptr)
-            throw nb::value_error("a tracker needs an engine with a cascade");
+        if (shared_->root().cascade() == nullptr && shared_->root().detector() == nullptr)
+            throw nb::value_error("a tracker needs an engine with a detector");
         config_.engine = shared_->config();
         if (Tracker::required_bytes(config_, shared_->root().weights()) == 0) {
             throw nb::value_error("a tracker option is out of range");
@@ -432,7 +507,9 @@ public:
             last_id_ = std::max(last_id_, id_base_ + face.id);
             list.append(nb::make_tuple(id_base_ + face.id, face.box.x, face.box.y, face.box.width,
                                        face.box.height, face.neighbors, face.missed, face.frames,
-                                       by_head([&](Head head) { return reading(face[head]); })));
+                                       by_head([&](Head head) { return reading(face[head]); }),
+                                       static_cast<double>(face.score),
+                                       landmarks_tuple(face.landmarks)));
         }
         return nb::make_tuple(pixels.frame.width, pixels.frame.height, tracker_.stats().full, list);
     }
@@ -520,9 +597,11 @@ host::Canvas canvas_of(const Paper& paper) {
 using FaceTuple = std::vector<int>;
 using FaceReadings = std::vector<std::vector<float>>;  // probabilities by head; empty: not read
 
-// Paints boxes and labels as `mien image --out` does: boxes [x, y, w, h], a line of text per head.
+// Paints boxes and labels as `mien image --out` does: boxes [x, y, w, h], a line of text per head,
+// landmarks [x, y, x, y, ..] per face if there are any.
 void annotate(const Paper& paper, const SharedEngine& engine, const std::vector<FaceTuple>& boxes,
-              const std::vector<FaceReadings>& readings, bool by_emotion) {
+              const std::vector<FaceReadings>& readings, bool by_emotion,
+              const std::vector<std::vector<float>>& landmarks) {
     if (boxes.size() != readings.size())
         throw nb::value_error("boxes and readings differ in number");
     const host::EngineInfo& info = engine.root().info();
@@ -538,11 +617,13 @@ void annotate(const Paper& paper, const SharedEngine& engine, const std::vector<
             if (face[head].known() && face[head].probabilities.size() != info[head].labels.size())
                 throw nb::value_error("the readings are of another engine");
         }
+        if (i < landmarks.size()) face.landmarks = points_of(landmarks[i]);
         faces.push_back(std::move(face));
     }
     const host::Canvas canvas = canvas_of(paper);
     nb::gil_scoped_release release;
-    host::annotate(canvas, faces, info, by_emotion ? host::Style::emotion : host::Style::gender);
+    host::annotate(canvas, faces, info, by_emotion ? host::Style::emotion : host::Style::gender,
+                   !landmarks.empty());
 }
 
 // Lays a map of values over a part of the image, in the colors of `mien explain`.
@@ -597,19 +678,34 @@ void define_engine(nb::module_& module) {
             [](SharedEngine* self, std::optional<std::string> cascade,
                std::vector<std::optional<std::string>> networks, double scale_factor,
                int min_neighbors, int min_size, int max_size, int detect_width, int threads,
-               const std::string& isa) {
-                new (self)
-                    SharedEngine({std::move(cascade), std::move(networks), scale_factor,
-                                  min_neighbors, min_size, max_size, detect_width, threads, isa});
+               const std::string& isa, std::optional<std::string> net, float min_score,
+               int enlarge_to, bool any_rotation, bool largest_first, int max_faces, bool crops) {
+                new (self) SharedEngine({std::move(cascade),
+                                         std::move(net),
+                                         std::move(networks),
+                                         scale_factor,
+                                         min_neighbors,
+                                         min_size,
+                                         max_size,
+                                         detect_width,
+                                         threads,
+                                         isa,
+                                         min_score,
+                                         enlarge_to,
+                                         any_rotation,
+                                         {largest_first, max_faces},
+                                         crops});
             },
             "cascade"_a.none(), "networks"_a, "scale_factor"_a, "min_neighbors"_a, "min_size"_a,
-            "max_size"_a, "detect_width"_a, "threads"_a, "isa"_a)
+            "max_size"_a, "detect_width"_a, "threads"_a, "isa"_a, "net"_a.none(), "min_score"_a,
+            "enlarge_to"_a, "any_rotation"_a, "largest_first"_a, "max_faces"_a, "crops"_a)
         .def("process",
              [](SharedEngine& self, const Array& array, int f) {
                  return self.run(
                      array, format(f),
                      [](SharedEngine::Lease& engine, const Frame& frame,
-                        host::ImageReport& report) { return engine->process(frame, report); });
+                        host::ImageReport& report) { return engine->process(frame, report); },
+                     self.wants_crops());
              })
         .def("detect",
              [](SharedEngine& self, const Array& array, int f) {
@@ -618,15 +714,17 @@ void define_engine(nb::module_& module) {
                      [](SharedEngine::Lease& engine, const Frame& frame,
                         host::ImageReport& report) { return engine->detect(frame, report); });
              })
-        .def(
-            "classify",
-            [](SharedEngine& self, const Array& array, int f, int x, int y, int width, int height) {
-                return self.run(array, format(f),
-                                [=](SharedEngine::Lease& engine, const Frame& frame,
-                                    host::ImageReport& report) {
-                                    return engine->classify(frame, {x, y, width, height}, report);
-                                });
-            })
+        .def("classify",
+             [](SharedEngine& self, const Array& array, int f, int x, int y, int width, int height,
+                const std::vector<float>& landmarks) {
+                 const std::vector<Point> points = points_of(landmarks);
+                 return self.run(array, format(f),
+                                 [&](SharedEngine::Lease& engine, const Frame& frame,
+                                     host::ImageReport& report) {
+                                     return engine->classify(frame, {x, y, width, height}, report,
+                                                             points);
+                                 });
+             })
         .def("classify_crop",
              [](SharedEngine& self, const Array& array, int f) {
                  return self.run(array, format(f),
@@ -638,10 +736,11 @@ void define_engine(nb::module_& module) {
         .def(
             "network_input",
             [](SharedEngine& self, const Array& array, int f,
-               const std::optional<std::vector<int>>& box, int head) {
+               const std::optional<std::vector<int>>& box, int head,
+               const std::vector<float>& landmarks) {
                 const auto which = static_cast<Head>(head);
                 const std::vector<std::uint8_t> seen =
-                    self.look(array, format(f), box_of(box), which).pixels;
+                    self.look(array, format(f), box_of(box), which, points_of(landmarks)).pixels;
                 const Model& model = model_of(self.root(), which);
                 auto pixels = std::make_unique<std::uint8_t[]>(seen.size());
                 std::memcpy(pixels.get(), seen.data(), seen.size());
@@ -649,7 +748,7 @@ void define_engine(nb::module_& module) {
                              static_cast<std::size_t>(model.input_width()),
                              static_cast<std::size_t>(model.input_channels()));
             },
-            "array"_a, "format"_a, "box"_a.none(), "head"_a)
+            "array"_a, "format"_a, "box"_a.none(), "head"_a, "landmarks"_a)
 #ifdef MIEN_HAS_EXPLAIN
         .def(
             "explain",
@@ -666,7 +765,8 @@ void define_engine(nb::module_& module) {
             return nb::make_tuple(owner.info().cascade_name, by_head([&](Head head) {
                                       return head_tuple(owner.model(head), owner.info()[head]);
                                   }),
-                                  isa_name(resolve_isa(self.config().isa)), fingerprint_of(owner));
+                                  isa_name(resolve_isa(self.config().isa)), fingerprint_of(owner),
+                                  owner.info().detector_name);
         });
 }
 

@@ -43,6 +43,67 @@ def test_faces_are_those_of_the_golden_file(engine: mien.Engine) -> None:
     assert [face.to_dict() for face in engine.analyze(PHOTOS / golden["photo"])] == golden["faces"]
 
 
+def test_the_network_gives_what_the_tool_gives(tool: str, tmp_path: Path) -> None:
+    net = mien.Engine(detector="net", crops=True)
+    assert "cascade" not in net.models and net.models["detector"]
+    for photo in sorted(PHOTOS.iterdir()):
+        command = [tool, "image", "--detector", "net", "--json", str(photo)]
+        said = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+        result = net.analyze(photo)
+        assert without_times(json.loads(result.to_json())) == without_times(said)
+        assert [face.box for face in result] == net.detect_faces(photo)
+        pixels = mien.read_picture(photo)
+        for face in result:
+            assert 0.7 <= face.score <= 1 and len(face.landmarks) == 5
+            # The crop is upright, and reading it again gives the same.
+            again = net.network_input(pixels, face.box, landmarks=face.landmarks)
+            assert face.crop is not None and np.array_equal(face.crop, again)
+            assert not np.array_equal(again, net.network_input(pixels, face.box))
+            assert net.classify(pixels, face.box, landmarks=face.landmarks).readings == face.readings
+            assert net.classify(face.crop).emotion == face.emotion
+    assert pickle.loads(pickle.dumps(result)).faces == result.faces
+    assert pickle.loads(pickle.dumps(net)).models == net.models
+
+
+def test_tracking_with_the_network() -> None:
+    pixels = mien.read_picture(PHOTOS / "astronaut.jpg")
+    tracker = mien.Tracker(mien.Engine(detector="net"))
+    for i in range(4):
+        face, = tracker.process(pixels, i * 0.04)
+    assert face.id == 1 and face.frames == 3 and 0.7 <= face.score <= 1 and len(face.landmarks) == 5
+    assert face.to_dict()["landmarks"][0] == [round(v, 2) for v in face.landmarks[0]]
+    with pytest.raises(ValueError, match="detector"):
+        mien.Tracker(mien.Engine(cascade=False))
+
+
+def test_options_of_the_network(engine: mien.Engine, montage: Path) -> None:
+    photo = PHOTOS / "astronaut.jpg"
+    assert mien.Engine(detector="net", min_score=0.99).analyze(photo).faces == []
+    upside_down = mien.read_picture(photo)[::-1, ::-1]
+    face, = mien.Engine(detector="net", any_rotation=True).analyze(upside_down)
+    assert face.landmarks[0][1] > face.landmarks[3][1] and face.emotion.label == "happy"
+    sizes = [face.box.width * face.box.height for face in mien.Engine(detector="net", largest_first=True).analyze(montage)]
+    assert len(sizes) > 1 and sizes == sorted(sizes, reverse=True)
+    largest = max(engine.analyze(montage), key=lambda face: face.box.width)
+    assert mien.Engine(max_faces=1).analyze(montage).faces == [largest]
+    assert largest.score == 0 and largest.landmarks == () and largest.crop is None
+    assert "landmarks" not in largest.to_dict()
+    net = mien.Engine(detector="net")
+    faces = net.analyze(photo).faces
+    pixels = mien.read_picture(photo)
+    assert not np.array_equal(net.draw(pixels, faces), net.draw(pixels, faces, landmarks=True))
+    for options, words in (({"detector": "mtcnn"}, "haar"), ({"any_rotation": True}, "net"), ({"max_faces": -1}, "max_faces"),
+                           ({"detector": "net", "min_score": 2.0}, "range")):
+        with pytest.raises(ValueError, match=words):
+            mien.Engine(**options)
+    with pytest.raises(ValueError, match="five points"):
+        net.classify(pixels, faces[0].box, landmarks=faces[0].landmarks[:3])
+    with pytest.raises(ValueError, match="five points"):
+        engine.classify(pixels, faces[0].box, landmarks=faces[0].landmarks)
+    with pytest.raises(mien.WeightsError, match="no face detector|kind"):
+        mien.Engine(detector="net", net=str(ROOT / "weights" / "emotion.mien"))
+
+
 def test_every_view_gives_the_same_faces(engine: mien.Engine, montage: Path) -> None:
     rgb = mien.read_picture(montage)
     expected = engine.analyze(rgb).faces

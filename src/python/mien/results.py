@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from . import _engine
 
@@ -48,9 +48,19 @@ class Reading:
         return {"label": self.label, "probabilities": {name: round(p, 6) for name, p in self.probabilities.items()}}
 
 
+def _found(face: "Face | TrackedFace") -> Dict[str, Any]:
+    """What the detector network says of a face; nothing for one of Haar's."""
+    if not face.landmarks:
+        return {}
+    return {"score": round(face.score, 6),
+            "landmarks": [[round(v, 2) for v in point] for point in face.landmarks]}
+
+
 def _row(face: "Face | TrackedFace") -> Dict[str, Any]:
     """The part of a table's row that all faces have."""
     row: Dict[str, Any] = {**face.box._asdict(), "neighbors": face.neighbors}
+    if face.landmarks:
+        row["score"] = face.score
     for head, reading in face.readings.items():
         row[head] = reading.label
         row.update({f"{head}_{label}": p for label, p in reading.probabilities.items()})
@@ -59,12 +69,19 @@ def _row(face: "Face | TrackedFace") -> Dict[str, Any]:
 
 @dataclass(slots=True)
 class Face:
-    """`neighbors`: how many windows of the detector agreed on the box. `readings` are by head, in
-    the order of `mien.HEADS`, without those whose network is off."""
+    """`neighbors`: how many windows of the Haar detector agreed on the box. `readings` are by head, in
+    the order of `mien.HEADS`, without those whose network is off.
+
+    Of the detector network: `score`, 0 to 1, and `landmarks`, the person's right eye, left eye, tip of the nose, right and left
+    corner of the mouth, (x, y) in pixels of the image, perhaps outside of it. `crop`: with Engine(crops=True), uint8
+    (height, width) or, of a network that reads colors, (height, width, 3)."""
 
     box: Box
     neighbors: int
     readings: Dict[str, Reading] = field(default_factory=dict)
+    score: float = 0.0
+    landmarks: Tuple[Tuple[float, float], ...] = ()
+    crop: "Optional[npt.NDArray[np.uint8]]" = field(default=None, repr=False, compare=False)
 
     @property
     def emotion(self) -> Optional[Reading]:
@@ -75,13 +92,13 @@ class Face:
         return self.readings.get("gender")
 
     def to_dict(self) -> Dict[str, Any]:
-        return {"box": self.box.to_dict(), "neighbors": self.neighbors,
+        return {"box": self.box.to_dict(), "neighbors": self.neighbors, **_found(self),
                 **{head: reading.to_dict() for head, reading in self.readings.items()}}
 
 
 @dataclass(slots=True)
 class Result:
-    """Iterates over its faces, in the order of OpenCV's detectMultiScale."""
+    """Iterates over its faces, in the order of OpenCV's detectMultiScale; those of the network in reading order."""
 
     source: str
     width: int
@@ -142,6 +159,8 @@ class TrackedFace:
     missed: int
     frames: int
     readings: Dict[str, TrackedReading] = field(default_factory=dict)
+    score: float = 0.0
+    landmarks: Tuple[Tuple[float, float], ...] = ()
 
     @property
     def age(self) -> int:
@@ -157,7 +176,7 @@ class TrackedFace:
 
     def to_dict(self) -> Dict[str, Any]:
         return {"id": self.id, "missed": self.missed, "frames": self.frames, "age": self.frames,
-                "box": self.box.to_dict(), "neighbors": self.neighbors,
+                "box": self.box.to_dict(), "neighbors": self.neighbors, **_found(self),
                 **{head: reading.to_dict() for head, reading in self.readings.items()}}
 
     def to_row(self) -> Dict[str, Any]:

@@ -44,10 +44,10 @@ class Tracker:
         self._tracker.reset()
 
     def _face(self, raw: Any) -> TrackedFace:
-        number, x, y, width, height, neighbors, missed, frames, readings = raw
+        number, x, y, width, height, neighbors, missed, frames, readings, score, landmarks = raw
         return TrackedFace(number, Box(x, y, width, height), neighbors, missed, frames, {
             head: _reading(self.engine.labels(head), reading)
-            for head, reading in zip(HEADS, readings) if reading is not None})
+            for head, reading in zip(HEADS, readings) if reading is not None}, score, landmarks)
 
 
 def _reading(labels: Tuple[str, ...], raw: Any) -> TrackedReading:

@@ -31,9 +31,17 @@ def film(rows: list[bytes], frames: int, speed: float) -> bytes:
     wide = [row + row[::-1] + row for row in tall]
     out = []
     for n in range(frames):
-        x = int((len(wide[0]) - WIDTH) * (0.5 + 0.5 * math.sin(speed * n / RATE))) if len(wide[0]) > WIDTH else 0
-        y = int((len(wide) - HEIGHT) * (0.5 + 0.5 * math.cos(0.7 * speed * n / RATE))) if len(wide) > HEIGHT else 0
-        out += [row[x:x + WIDTH] for row in wide[y:y + HEIGHT]]
+        x = (
+            int((len(wide[0]) - WIDTH) * (0.5 + 0.5 * math.sin(speed * n / RATE)))
+            if len(wide[0]) > WIDTH
+            else 0
+        )
+        y = (
+            int((len(wide) - HEIGHT) * (0.5 + 0.5 * math.cos(0.7 * speed * n / RATE)))
+            if len(wide) > HEIGHT
+            else 0
+        )
+        out += [row[x : x + WIDTH] for row in wide[y : y + HEIGHT]]
     return b"".join(out)
 
 
@@ -45,9 +53,27 @@ def overlap(a: dict, b: dict) -> float:
 
 
 def run(mien: str, data: bytes, *options: str) -> tuple[list[list[dict]], dict]:
-    done = subprocess.run([mien, "video", "-", "--raw", "grey", "--size", f"{WIDTH}x{HEIGHT}", "--json", "-q", *options], input=data, capture_output=True, check=True)
+    done = subprocess.run(
+        [
+            mien,
+            "video",
+            "-",
+            "--raw",
+            "grey",
+            "--size",
+            f"{WIDTH}x{HEIGHT}",
+            "--json",
+            "-q",
+            *options,
+        ],
+        input=data,
+        capture_output=True,
+        check=True,
+    )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    return [[f["box"] for f in line["faces"] if f["missed"] == 0] for line in lines[:-1]], lines[-1]["summary"]
+    return [[f["box"] for f in line["faces"] if f["missed"] == 0] for line in lines[:-1]], lines[
+        -1
+    ]["summary"]
 
 
 def main() -> int:
@@ -57,15 +83,24 @@ def main() -> int:
     parser.add_argument("--full-every", default="0")
     parser.add_argument("--budget-ms", default="0")
     options = parser.parse_args()
-    print("film                    full ms   tracked ms   search: full  tracked   windows   faces kept    longest gap")
+    print(
+        "film                    full ms   tracked ms   search: full  tracked   windows   faces kept    longest gap"
+    )
     for photo, speed in (("astronaut.jpg", 0.6), ("montage.jpg", 0.3), ("grace_hopper.jpg", 1.0)):
         with tempfile.TemporaryDirectory() as folder:
             make_frames.PHOTO = ROOT / "tests" / "data" / "photos" / photo
             data = film(make_frames.read_gray(options.mien, folder)[2], options.frames, speed)
         wanted, _ = run(options.mien, data, "--full-every", "1")
-        have, summary = run(options.mien, data, "--full-every", options.full_every, "--budget-ms", options.budget_ms)
-        times = {mode: [run(options.mien, data, *mode)[1]["ms"] for _ in range(3)] for mode in
-                 (("--full-every", "1"), ("--full-every", options.full_every, "--budget-ms", options.budget_ms))}
+        have, summary = run(
+            options.mien, data, "--full-every", options.full_every, "--budget-ms", options.budget_ms
+        )
+        times = {
+            mode: [run(options.mien, data, *mode)[1]["ms"] for _ in range(3)]
+            for mode in (
+                ("--full-every", "1"),
+                ("--full-every", options.full_every, "--budget-ms", options.budget_ms),
+            )
+        }
         work = [statistics.median(t["work"]["mean"] for t in each) for each in times.values()]
         search = [statistics.median(t["search"]["mean"] for t in each) for each in times.values()]
         total = kept = longest = 0
@@ -77,11 +112,15 @@ def main() -> int:
                 if any(overlap(box, other) > 0.3 for other in found):
                     kept += 1
                     continue
-                gap = 1 + max((length for other, length in gaps if overlap(box, other) > 0.2), default=0)
+                gap = 1 + max(
+                    (length for other, length in gaps if overlap(box, other) > 0.2), default=0
+                )
                 now.append((box, gap))
                 longest = max(longest, gap)
             gaps = now
-        print(f"{photo:20} {work[0]:10.2f} {work[1]:12.2f} {search[0]:14.2f} {search[1]:8.2f} {100 * summary['searched_share']:7.1f} % {kept:6} of {total:5} {longest / RATE:10.2f} s")
+        print(
+            f"{photo:20} {work[0]:10.2f} {work[1]:12.2f} {search[0]:14.2f} {search[1]:8.2f} {100 * summary['searched_share']:7.1f} % {kept:6} of {total:5} {longest / RATE:10.2f} s"
+        )
     return 0
 
 

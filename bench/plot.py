@@ -4,7 +4,8 @@
 
   plot.py [--bench build/bench.json] [--network build/peers/network.json] [--detector build/peers/detector.json] --out DIR
 
-Whatever file is given (and has something to draw) becomes an SVG in DIR; their names are printed."""
+Whatever file is given (and has something to draw) becomes an SVG in DIR; their names are printed.
+"""
 from __future__ import annotations
 
 import argparse
@@ -29,9 +30,16 @@ def growth(data: dict, folder: pathlib.Path) -> None:
     for curve in data["growth"]["curves"]:
         points = [p for p in curve["points"] if p["min_ms"] > 0]
         figure, axes = plt.subplots(figsize=(4.6, 3.2))
-        axes.plot([p["x"] for p in points], [p["min_ms"] for p in points], "o-", label="measured, minimum")
-        axes.plot([p["x"] for p in points], [curve["a"] + curve["b"] * p["work"] for p in points], "--", color="gray",
-                  label=f"{curve['a']:.3g} + {curve['b']:.3g} x {curve['work']}, R2 {curve['r2']:.3f}")
+        axes.plot(
+            [p["x"] for p in points], [p["min_ms"] for p in points], "o-", label="measured, minimum"
+        )
+        axes.plot(
+            [p["x"] for p in points],
+            [curve["a"] + curve["b"] * p["work"] for p in points],
+            "--",
+            color="gray",
+            label=f"{curve['a']:.3g} + {curve['b']:.3g} x {curve['work']}, R2 {curve['r2']:.3f}",
+        )
         axes.set(xlabel=curve["x"], ylabel=curve["y"], title=curve["name"], ylim=(0, None))
         axes.legend(frameon=False)
         axes.grid(alpha=0.3)
@@ -42,9 +50,15 @@ def growth(data: dict, folder: pathlib.Path) -> None:
 
 
 def network(data: dict, folder: pathlib.Path) -> None:
-    bars = sorted(((k, v["min"]) for k, v in data["ms"].items() if k != "mien scalar"), key=lambda b: b[1])
+    bars = sorted(
+        ((k, v["min"]) for k, v in data["ms"].items() if k != "mien scalar"), key=lambda b: b[1]
+    )
     figure, axes = plt.subplots(figsize=(5.6, 0.32 * len(bars) + 1))
-    axes.barh([b[0] for b in bars], [b[1] for b in bars], color=["#1f77b4" if b[0].startswith("mien") else "#bbbbbb" for b in bars])
+    axes.barh(
+        [b[0] for b in bars],
+        [b[1] for b in bars],
+        color=["#1f77b4" if b[0].startswith("mien") else "#bbbbbb" for b in bars],
+    )
     for row, (_, ms) in enumerate(bars):
         axes.text(ms, row, f" {ms:.3f}", va="center")
     axes.invert_yaxis()
@@ -57,10 +71,20 @@ def detector(data: dict, folder: pathlib.Path) -> None:
     sets = [k for k in frames[0]["ms"] if k != "OpenCV"]
     figure, axes = plt.subplots(figsize=(6.4, 3.2))
     for i, name in enumerate(sets):
-        axes.bar([j + i * 0.8 / len(sets) for j in range(len(frames))], [f["ms"][name]["ratio"] for f in frames], 0.8 / len(sets), label=name)
-    axes.set_xticks([j + 0.32 for j in range(len(frames))], [f"{f['width']}x{f['height']}" for f in frames])
+        axes.bar(
+            [j + i * 0.8 / len(sets) for j in range(len(frames))],
+            [f["ms"][name]["ratio"] for f in frames],
+            0.8 / len(sets),
+            label=name,
+        )
+    axes.set_xticks(
+        [j + 0.32 for j in range(len(frames))], [f"{f['width']}x{f['height']}" for f in frames]
+    )
     axes.axhline(1, color="gray", linewidth=0.8)
-    axes.set(ylabel="times as fast as OpenCV, one thread", title="detectMultiScale(1.3, 5), the same rectangles")
+    axes.set(
+        ylabel="times as fast as OpenCV, one thread",
+        title="detectMultiScale(1.3, 5), the same rectangles",
+    )
     axes.legend(frameon=False, ncols=len(sets), fontsize=8)
     save(figure, folder / "peers-detector.svg")
 

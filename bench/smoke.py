@@ -26,8 +26,17 @@ def main() -> int:
         for model in data["net"]["models"]:
             assert model["macs"] > 1e6
             for entry in model["isas"]:
-                assert sum(layer["macs"] for layer in entry["layers"]) == model["macs"], "layers and whole disagree"
-        assert json.loads(subprocess.run([args.bench, "peak", "--quick", "--json"], capture_output=True, text=True, check=True).stdout)["peak"]
+                assert (
+                    sum(layer["macs"] for layer in entry["layers"]) == model["macs"]
+                ), "layers and whole disagree"
+        assert json.loads(
+            subprocess.run(
+                [args.bench, "peak", "--quick", "--json"],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+        )["peak"]
         bad = subprocess.run([args.bench, "nonsense"], capture_output=True, text=True)
         assert bad.returncode != 0 and "nonsense" in bad.stderr, bad.stderr
         try:
@@ -35,7 +44,18 @@ def main() -> int:
         except ImportError:
             print("plots: skipped, no matplotlib")
         else:
-            plots = subprocess.run([sys.executable, pathlib.Path(__file__).with_name("plot.py"), "--bench", out, "--out", folder], capture_output=True, text=True)
+            plots = subprocess.run(
+                [
+                    sys.executable,
+                    pathlib.Path(__file__).with_name("plot.py"),
+                    "--bench",
+                    out,
+                    "--out",
+                    folder,
+                ],
+                capture_output=True,
+                text=True,
+            )
             assert plots.returncode == 0 and "growth" in plots.stdout, plots.stderr
     print("the bench runs")
     return 0

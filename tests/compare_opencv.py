@@ -28,11 +28,24 @@ EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".pgm"}
 
 
 class Config(C.Structure):
-    _fields_ = [("struct_size", C.c_uint32), ("isa", C.c_uint32), ("scale_factor", C.c_double), ("min_neighbors", C.c_int32),
-                ("min_size", C.c_int32), ("max_size", C.c_int32), ("max_width", C.c_int32), ("max_height", C.c_int32),
-                ("detect_width", C.c_int32), ("max_faces", C.c_int32), ("max_candidates", C.c_int32),
-                ("class_maps", C.c_int32), ("threads", C.c_int32), ("run_context", C.c_void_p), ("run", C.c_void_p),
-                ("clock_ns", C.c_void_p)]
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("isa", C.c_uint32),
+        ("scale_factor", C.c_double),
+        ("min_neighbors", C.c_int32),
+        ("min_size", C.c_int32),
+        ("max_size", C.c_int32),
+        ("max_width", C.c_int32),
+        ("max_height", C.c_int32),
+        ("detect_width", C.c_int32),
+        ("max_faces", C.c_int32),
+        ("max_candidates", C.c_int32),
+        ("class_maps", C.c_int32),
+        ("threads", C.c_int32),
+        ("run_context", C.c_void_p),
+        ("run", C.c_void_p),
+        ("clock_ns", C.c_void_p),
+    ]
 
 
 class File(C.Structure):
@@ -44,13 +57,25 @@ class Weights(C.Structure):
 
 
 class Frame(C.Structure):
-    _fields_ = [("struct_size", C.c_uint32), ("format", C.c_uint32), ("data", C.c_void_p),
-                ("width", C.c_int32), ("height", C.c_int32), ("stride_bytes", C.c_ssize_t)]
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("format", C.c_uint32),
+        ("data", C.c_void_p),
+        ("width", C.c_int32),
+        ("height", C.c_int32),
+        ("stride_bytes", C.c_ssize_t),
+    ]
 
 
 class Face(C.Structure):
-    _fields_ = [("struct_size", C.c_uint32), ("x", C.c_int32), ("y", C.c_int32),
-                ("width", C.c_int32), ("height", C.c_int32), ("neighbors", C.c_int32)]
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("x", C.c_int32),
+        ("y", C.c_int32),
+        ("width", C.c_int32),
+        ("height", C.c_int32),
+        ("neighbors", C.c_int32),
+    ]
 
 
 class Detector:
@@ -63,11 +88,22 @@ class Detector:
         self.cascade = cascade
         self.isa = isa
 
-    def detect(self, gray: np.ndarray, scale_factor: float, min_neighbors: int, min_size: int = 0, max_size: int = 0) -> list[tuple]:
+    def detect(
+        self,
+        gray: np.ndarray,
+        scale_factor: float,
+        min_neighbors: int,
+        min_size: int = 0,
+        max_size: int = 0,
+    ) -> list[tuple]:
         gray = np.ascontiguousarray(gray)
         config = Config()
         self.lib.mien_config_init_sized(C.byref(config), C.c_size_t(C.sizeof(config)))
-        config.isa, config.scale_factor, config.min_neighbors = self.isa, scale_factor, min_neighbors
+        config.isa, config.scale_factor, config.min_neighbors = (
+            self.isa,
+            scale_factor,
+            min_neighbors,
+        )
         config.min_size, config.max_size = min_size, max_size
         config.max_height, config.max_width = gray.shape
         config.max_faces = config.max_candidates = 1 << 18
@@ -75,8 +111,16 @@ class Detector:
         size = self.lib.mien_required_bytes(C.byref(config), C.byref(weights))
         memory = np.empty(max(size, 1), np.uint8)
         engine, count = C.c_void_p(), C.c_size_t()
-        status = self.lib.mien_create(C.byref(config), C.byref(weights), C.c_void_p(memory.ctypes.data), C.c_size_t(size), C.byref(engine))
-        frame = Frame(C.sizeof(Frame), 0, gray.ctypes.data, gray.shape[1], gray.shape[0], gray.strides[0])
+        status = self.lib.mien_create(
+            C.byref(config),
+            C.byref(weights),
+            C.c_void_p(memory.ctypes.data),
+            C.c_size_t(size),
+            C.byref(engine),
+        )
+        frame = Frame(
+            C.sizeof(Frame), 0, gray.ctypes.data, gray.shape[1], gray.shape[0], gray.strides[0]
+        )
         status = status or self.lib.mien_detect(engine, C.byref(frame), None, None, C.byref(count))
         if status:
             raise RuntimeError(self.lib.mien_message(status).decode())
@@ -88,9 +132,17 @@ class Detector:
         return faces
 
 
-def opencv_detect(cascade: cv2.CascadeClassifier, gray: np.ndarray, scale_factor: float, min_neighbors: int, min_size: int = 0,
-                  max_size: int = 0) -> list[tuple]:
-    rects, counts = cascade.detectMultiScale2(gray, scale_factor, min_neighbors, 0, (min_size, min_size), (max_size, max_size))
+def opencv_detect(
+    cascade: cv2.CascadeClassifier,
+    gray: np.ndarray,
+    scale_factor: float,
+    min_neighbors: int,
+    min_size: int = 0,
+    max_size: int = 0,
+) -> list[tuple]:
+    rects, counts = cascade.detectMultiScale2(
+        gray, scale_factor, min_neighbors, 0, (min_size, min_size), (max_size, max_size)
+    )
     return [(*map(int, r), int(n)) for r, n in zip(rects, counts)]
 
 
@@ -101,9 +153,15 @@ def list_pictures(places: list[str]) -> list[tuple[str, str]]:
         path = pathlib.Path(place)
         if path.suffix == ".zip":
             with zipfile.ZipFile(path) as archive:
-                found += [(place, name) for name in sorted(archive.namelist()) if pathlib.Path(name).suffix.lower() in EXTENSIONS]
+                found += [
+                    (place, name)
+                    for name in sorted(archive.namelist())
+                    if pathlib.Path(name).suffix.lower() in EXTENSIONS
+                ]
         elif path.is_dir():
-            found += [(str(p), "") for p in sorted(path.rglob("*")) if p.suffix.lower() in EXTENSIONS]
+            found += [
+                (str(p), "") for p in sorted(path.rglob("*")) if p.suffix.lower() in EXTENSIONS
+            ]
         elif path.is_file():
             found.append((place, ""))
         else:
@@ -120,7 +178,11 @@ def read_gray(picture: tuple[str, str]) -> np.ndarray:
 def resized(gray: np.ndarray, factor: float) -> np.ndarray:
     if factor == 1:
         return gray
-    return cv2.resize(gray, (max(1, round(gray.shape[1] * factor)), max(1, round(gray.shape[0] * factor))), interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(
+        gray,
+        (max(1, round(gray.shape[1] * factor)), max(1, round(gray.shape[0] * factor))),
+        interpolation=cv2.INTER_LINEAR,
+    )
 
 
 STATE: dict = {}
@@ -128,7 +190,10 @@ STATE: dict = {}
 
 def start_worker(library: str, cascades: list[tuple[str, bytes, str]], isa: int) -> None:
     cv2.setNumThreads(1)
-    STATE["cascades"] = {name: (cv2.CascadeClassifier(xml), Detector(library, data, isa)) for name, data, xml in cascades}
+    STATE["cascades"] = {
+        name: (cv2.CascadeClassifier(xml), Detector(library, data, isa))
+        for name, data, xml in cascades
+    }
 
 
 def compare(job: tuple) -> tuple:
@@ -145,8 +210,18 @@ def compare(job: tuple) -> tuple:
 
 def convert(xml: pathlib.Path, folder: str) -> bytes:
     out = pathlib.Path(folder) / (xml.stem + ".mien")
-    subprocess.run([sys.executable, str(ROOT / "tools" / "convert_cascade.py"), str(xml), "-o", str(out), "-y"], check=True,
-                   stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "tools" / "convert_cascade.py"),
+            str(xml),
+            "-o",
+            str(out),
+            "-y",
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     return out.read_bytes()
 
 
@@ -154,10 +229,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--library", required=True, help="libmien.so")
     parser.add_argument("--images", nargs="+", required=True, help="folders, .zip files or images")
-    parser.add_argument("--cascades", nargs="+", default=[], help="OpenCV XML files or folders of them (default: frontalface_default of OpenCV)")
+    parser.add_argument(
+        "--cascades",
+        nargs="+",
+        default=[],
+        help="OpenCV XML files or folders of them (default: frontalface_default of OpenCV)",
+    )
     parser.add_argument("--sizes", default="1", help="factors, e.g. 0.5,1,2 [%(default)s]")
-    parser.add_argument("--params", default="1.3:5", help="scaleFactor:minNeighbors, comma separated [%(default)s]")
-    parser.add_argument("--limit", type=int, default=0, help="at most so many images, evenly spread [all]")
+    parser.add_argument(
+        "--params", default="1.3:5", help="scaleFactor:minNeighbors, comma separated [%(default)s]"
+    )
+    parser.add_argument(
+        "--limit", type=int, default=0, help="at most so many images, evenly spread [all]"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="processes [%(default)s]")
     parser.add_argument("--isa", type=int, default=0, help="0 best, 1 scalar, 2 avx2 [%(default)s]")
     args = parser.parse_args()
@@ -171,28 +255,41 @@ def main() -> int:
         pictures = [pictures[i * len(pictures) // args.limit] for i in range(args.limit)]
     sizes = [float(s) for s in args.sizes.split(",")]
     params = [(float(a), int(b)) for a, b in (p.split(":") for p in args.params.split(","))]
-    print(f"OpenCV {cv2.__version__}, {len(pictures)} images, sizes {args.sizes}, {len(xmls)} cascades", flush=True)
+    print(
+        f"OpenCV {cv2.__version__}, {len(pictures)} images, sizes {args.sizes}, {len(xmls)} cascades",
+        flush=True,
+    )
 
     differing = 0
     with tempfile.TemporaryDirectory() as folder:
         cascades = [(x.stem, convert(x, folder), str(x)) for x in xmls]
-        with multiprocessing.Pool(args.jobs, start_worker, (args.library, cascades, args.isa)) as pool:
+        with multiprocessing.Pool(
+            args.jobs, start_worker, (args.library, cascades, args.isa)
+        ) as pool:
             for name, _, _ in cascades:
                 for param in params:
                     jobs = [(name, p, s, param) for s in sizes for p in pictures]
                     different = reordered = rectangles = 0
                     spent = np.zeros(2)
-                    for job, same, same_order, count, seconds in pool.imap_unordered(compare, jobs, chunksize=4):
+                    for job, same, same_order, count, seconds in pool.imap_unordered(
+                        compare, jobs, chunksize=4
+                    ):
                         rectangles += count
                         spent += seconds
                         reordered += same and not same_order
                         if not same:
                             different += 1
-                            print(f"  differs: {job[1][0]} {job[1][1]} size {job[2]} {name} {param}", flush=True)
+                            print(
+                                f"  differs: {job[1][0]} {job[1][1]} size {job[2]} {name} {param}",
+                                flush=True,
+                            )
                     differing += different
-                    print(f"{name} ({param[0]:g}, {param[1]}): images compared {len(jobs)}, images that differ {different}, "
-                          f"same set in another order {reordered}, rectangles {rectangles}, "
-                          f"seconds OpenCV {spent[0]:.1f} mien {spent[1]:.1f}", flush=True)
+                    print(
+                        f"{name} ({param[0]:g}, {param[1]}): images compared {len(jobs)}, images that differ {different}, "
+                        f"same set in another order {reordered}, rectangles {rectangles}, "
+                        f"seconds OpenCV {spent[0]:.1f} mien {spent[1]:.1f}",
+                        flush=True,
+                    )
     print(f"images that differ in all: {differing}")
     return 1 if differing else 0
 

@@ -22,15 +22,19 @@ def weak_symbols(nm: str, file: str) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--nm", default="nm")
     parser.add_argument("objects", nargs="+")
     arguments = parser.parse_args()
     # CMake hands the list over as one argument, with semicolons.
     files = [file for argument in arguments.objects for file in argument.split(";")]
     base = ("scalar", "single", "dispatch")
-    files = [file for file in files if "/src/kernels/" in file
-             and not file.rsplit("/", 1)[1].startswith(base)]
+    files = [
+        file
+        for file in files
+        if "/src/kernels/" in file and not file.rsplit("/", 1)[1].startswith(base)
+    ]
     if not files:
         sys.exit("none of these objects is an instruction set's")
     failed = False

@@ -80,25 +80,27 @@ def text() -> str:
         pixels = image.rgb_to_gray(photo) if gray else photo
         cut = detector.crop(pixels, a, b, center, h, w, *margins)
         crops.append(row(gray, w, h, *margins, f"{zlib.crc32(cut.tobytes()):#010x}"))
-    return "\n".join([
-        "// Made by tests/make_detector_golden.py from weights/detector.mien. Do not edit.",
-        "",
-        "// part, gray, number of sizes, sizes (none: its own), lowest score, first face, faces",
-        "inline constexpr DetectorGolden detector_golden[] = {",
-        *cases,
-        "};",
-        "",
-        "// score, x, y, width, height, five landmarks, before they are rounded and clipped",
-        "inline constexpr float detector_golden_faces[][15] = {",
-        *faces,
-        "};",
-        "",
-        "// of the first case's face: gray, width, height, margins, CRC-32 of the pixels",
-        "inline constexpr TurnedCropGolden turned_crop_golden[] = {",
-        *crops,
-        "};",
-        "",
-    ])
+    return "\n".join(
+        [
+            "// Made by tests/make_detector_golden.py from weights/detector.mien. Do not edit.",
+            "",
+            "// part, gray, number of sizes, sizes (none: its own), lowest score, first face, faces",
+            "inline constexpr DetectorGolden detector_golden[] = {",
+            *cases,
+            "};",
+            "",
+            "// score, x, y, width, height, five landmarks, before they are rounded and clipped",
+            "inline constexpr float detector_golden_faces[][15] = {",
+            *faces,
+            "};",
+            "",
+            "// of the first case's face: gray, width, height, margins, CRC-32 of the pixels",
+            "inline constexpr TurnedCropGolden turned_crop_golden[] = {",
+            *crops,
+            "};",
+            "",
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def found(pattern: str, text: str, where: str) -> re.Match[str]:
 def wheel_version(header: str) -> str:
     """As scikit-build-core takes it: the regular expression of pyproject.toml."""
     recipe = (ROOT / "pyproject.toml").read_text()
-    block = recipe[recipe.index("[tool.scikit-build.metadata.version]"):]
+    block = recipe[recipe.index("[tool.scikit-build.metadata.version]") :]
     source = found(r'input = "(.+)"', block, "pyproject.toml")[1]
     if source != "include/mien/version.h":
         sys.exit(f"versions: pyproject.toml takes its version from {source}")
@@ -44,8 +44,10 @@ def main() -> int:
     args = parser.parse_args()
 
     header = (ROOT / "include" / "mien" / "version.h").read_text()
-    numbers = [found(rf"define MIEN_VERSION_{part} +([0-9]+)", header, "version.h")[1]
-               for part in ("MAJOR", "MINOR", "PATCH")]
+    numbers = [
+        found(rf"define MIEN_VERSION_{part} +([0-9]+)", header, "version.h")[1]
+        for part in ("MAJOR", "MINOR", "PATCH")
+    ]
     version = ".".join(numbers)
     library = ctypes.CDLL(args.library)
     library.mien_version.restype = ctypes.c_char_p

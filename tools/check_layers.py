@@ -42,9 +42,28 @@ MAY_INCLUDE = {
 CORE = {"base", "kernels", "image", "detect", "nn", "pipeline", "track"}
 # Standard headers that bring the heap, exceptions, files, threads or printing: not for the core.
 NOT_IN_CORE = {
-    "iostream", "fstream", "sstream", "cstdio", "stdio.h", "string", "vector", "map",
-    "unordered_map", "set", "memory", "functional", "thread", "mutex", "future", "chrono",
-    "filesystem", "exception", "stdexcept", "unistd.h", "sys/mman.h"}
+    "iostream",
+    "fstream",
+    "sstream",
+    "cstdio",
+    "stdio.h",
+    "string",
+    "vector",
+    "map",
+    "unordered_map",
+    "set",
+    "memory",
+    "functional",
+    "thread",
+    "mutex",
+    "future",
+    "chrono",
+    "filesystem",
+    "exception",
+    "stdexcept",
+    "unistd.h",
+    "sys/mman.h",
+}
 # All that files for wider instruction sets may include, directly or through headers of ours: of
 # anything else in the standard library the linker may keep a copy that old processors cannot run.
 ISA_HEADERS = {"immintrin.h", "arm_neon.h", "wasm_simd128.h", "cstddef", "cstdint"}
@@ -64,7 +83,8 @@ def layer_of(name: str) -> str:
 def may_include(layer: str, header: str) -> bool:
     target = layer_of(header)
     return target in {layer, layer.split("/")[0], "mien"} or any(
-        target == folder or target.startswith(folder + "/") for folder in MAY_INCLUDE[layer])
+        target == folder or target.startswith(folder + "/") for folder in MAY_INCLUDE[layer]
+    )
 
 
 def includes(name: str) -> list[tuple[int, bool, str]]:
@@ -105,8 +125,10 @@ def violations() -> list[str]:
             elif not quoted and layer in CORE and header in NOT_IN_CORE:
                 found.append(f"{name}:{number}: <{header}> does not belong in the core")
         if is_isa_file(name):
-            found += [f"{where}: {header} in a file of one instruction set, {name}"
-                      for header, where in foreign_headers(name, set())]
+            found += [
+                f"{where}: {header} in a file of one instruction set, {name}"
+                for header, where in foreign_headers(name, set())
+            ]
     return found
 
 

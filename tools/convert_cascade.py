@@ -29,7 +29,11 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     parser.add_argument("cascade", help="haarcascade_*.xml")
     parser.add_argument("-o", "--output", required=True, metavar="OUT.mien")
     parser.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
-    parser.add_argument("--license-file", metavar="FILE", help="license text to store instead of the comment in the XML")
+    parser.add_argument(
+        "--license-file",
+        metavar="FILE",
+        help="license text to store instead of the comment in the XML",
+    )
     parser.add_argument("--version", action="version", version=f"convert_cascade {__version__}")
     return parser.parse_args(arguments)
 
@@ -40,9 +44,14 @@ def convert(args: argparse.Namespace) -> int:
     data = errors.read_bytes(args.cascade, 1 << 26)
     result, licence = cascade.read_cascade(args.cascade, data)
     if args.license_file:
-        licence = errors.read_bytes(args.license_file, 1 << 20).decode("utf-8", "replace").strip("\n")
+        licence = (
+            errors.read_bytes(args.license_file, 1 << 20).decode("utf-8", "replace").strip("\n")
+        )
     if not licence:
-        print(f"convert_cascade: warning: {args.cascade} states no license (use --license-file)", file=sys.stderr)
+        print(
+            f"convert_cascade: warning: {args.cascade} states no license (use --license-file)",
+            file=sys.stderr,
+        )
     name = os.path.basename(args.cascade)
     result.meta = {
         "name": os.path.splitext(name)[0],
@@ -58,8 +67,10 @@ def convert(args: argparse.Namespace) -> int:
     except mien.FormatError as error:
         raise errors.ModelError(args.cascade, str(error)) from None
     errors.write_file(args.output, encoded, args.yes)
-    print(f"{args.output}: {result.width} x {result.height}, {len(result.stages)} stages, {result.meta['trees']} trees, "
-          f"{result.meta['nodes']} nodes, {len(encoded)} bytes")
+    print(
+        f"{args.output}: {result.width} x {result.height}, {len(result.stages)} stages, {result.meta['trees']} trees, "
+        f"{result.meta['nodes']} nodes, {len(encoded)} bytes"
+    )
     return 0
 
 

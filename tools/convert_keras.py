@@ -63,27 +63,68 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     parser.add_argument("model", help="HDF5 file or .keras archive")
     parser.add_argument("-o", "--output", required=True, metavar="OUT.mien")
     parser.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
-    parser.add_argument("--task", default="", help="emotion, gender or a name of your own; the first two know their labels")
+    parser.add_argument(
+        "--task",
+        default="",
+        help="emotion, gender or a name of your own; the first two know their labels",
+    )
     parser.add_argument("--labels", help="class labels in order, separated by commas")
     parser.add_argument("--name", help="default: the output's file name")
     parser.add_argument("--source", default="", help="where the float model is from")
     parser.add_argument("--license", default="", help="of the float model")
     preparation = parser.add_argument_group("preparation of a face")
-    preparation.add_argument("--input-scale", type=number, default=1 / 127.5, help="x = pixel * scale + offset (default 1/127.5)")
+    preparation.add_argument(
+        "--input-scale",
+        type=number,
+        default=1 / 127.5,
+        help="x = pixel * scale + offset (default 1/127.5)",
+    )
     preparation.add_argument("--input-offset", type=number, default=-1.0, help="(default -1)")
-    preparation.add_argument("--margin-x", type=number, default=0.0, help="grow the face box on each side by this fraction (-0.4..4)")
+    preparation.add_argument(
+        "--margin-x",
+        type=number,
+        default=0.0,
+        help="grow the face box on each side by this fraction (-0.4..4)",
+    )
     preparation.add_argument("--margin-y", type=number, default=0.0)
     calibration = parser.add_argument_group("quantization")
-    calibration.add_argument("--calibrate", metavar="NPZ-OR-FOLDER", help="images to take ranges from")
+    calibration.add_argument(
+        "--calibrate", metavar="NPZ-OR-FOLDER", help="images to take ranges from"
+    )
     calibration.add_argument("--calibrate-count", type=int, default=500)
-    calibration.add_argument("--calibrate-name", metavar="TEXT", help="what these images are, for the file's description")
-    calibration.add_argument("--calibrate-pad", type=int, default=0, metavar="PIXELS", help="repeat the edge of each image")
-    calibration.add_argument("--range", type=range_method, default=defaults.range_method, metavar="max|mse|PERCENTILE",
-                             help=f"(default {defaults.range_method})")
-    calibration.add_argument("--plain", action="store_true", help="one step a tensor, weights rounded to nearest, no correction")
-    parser.add_argument("--float-twin", action="store_true", help="also keep the float weights (four times the size), for `mien explain`")
-    parser.add_argument("--test-image", nargs="+", default=[], metavar="FILE", help="more test vectors")
-    parser.add_argument("--report", action="store_true", help="print layers, and how close integers and floats are")
+    calibration.add_argument(
+        "--calibrate-name", metavar="TEXT", help="what these images are, for the file's description"
+    )
+    calibration.add_argument(
+        "--calibrate-pad",
+        type=int,
+        default=0,
+        metavar="PIXELS",
+        help="repeat the edge of each image",
+    )
+    calibration.add_argument(
+        "--range",
+        type=range_method,
+        default=defaults.range_method,
+        metavar="max|mse|PERCENTILE",
+        help=f"(default {defaults.range_method})",
+    )
+    calibration.add_argument(
+        "--plain",
+        action="store_true",
+        help="one step a tensor, weights rounded to nearest, no correction",
+    )
+    parser.add_argument(
+        "--float-twin",
+        action="store_true",
+        help="also keep the float weights (four times the size), for `mien explain`",
+    )
+    parser.add_argument(
+        "--test-image", nargs="+", default=[], metavar="FILE", help="more test vectors"
+    )
+    parser.add_argument(
+        "--report", action="store_true", help="print layers, and how close integers and floats are"
+    )
     parser.add_argument("--version", action="version", version=f"convert_keras {__version__}")
     args = parser.parse_args(arguments)
     if args.calibrate_count < 1 or args.calibrate_pad < 0:
@@ -103,7 +144,9 @@ def labels_for(args: argparse.Namespace, model: keras_file.KerasModel) -> List[s
     else:
         labels = TASK_LABELS.get(args.task, [str(i) for i in range(model.class_count)])
     if len(labels) != model.class_count:
-        raise errors.UsageError(args.model, f"{len(labels)} labels for {model.class_count} classes (use --labels)")
+        raise errors.UsageError(
+            args.model, f"{len(labels)} labels for {model.class_count} classes (use --labels)"
+        )
     if len(set(labels)) != len(labels) or not all(labels):
         raise errors.UsageError(args.model, "empty or repeated labels")
     return labels
@@ -118,7 +161,11 @@ class Progress:
 
     def __call__(self, what: str, done: int, total: int) -> None:
         now = time.monotonic()
-        if sys.stderr.isatty() and now - self.start > 1 and (now - self.last > 0.2 or done == total):
+        if (
+            sys.stderr.isatty()
+            and now - self.start > 1
+            and (now - self.last > 0.2 or done == total)
+        ):
             print(f"\r{what}: {done} of {total}\033[K", end="", file=sys.stderr, flush=True)
             self.shown, self.last = True, now
 
@@ -127,12 +174,16 @@ class Progress:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
-def test_vectors(net: mien.Network, model: keras_file.KerasModel, pixels: np.ndarray) -> List[mien.TestVector]:
+def test_vectors(
+    net: mien.Network, model: keras_file.KerasModel, pixels: np.ndarray
+) -> List[mien.TestVector]:
     """Images with what every layer must make of them, and what the float original does."""
     result = []
     for picture in pixels:
         crcs, logits = reference.layer_checksums(net, picture)
-        x = reference.scale_pixels(picture[None], net.input_scale, net.input_offset).astype(np.float64)
+        x = reference.scale_pixels(picture[None], net.input_scale, net.input_offset).astype(
+            np.float64
+        )
         probabilities = reference.keras_forward(model, x)[0].astype(np.float32)
         result.append(mien.TestVector(picture, crcs, logits, probabilities))
     return result
@@ -143,18 +194,22 @@ def report(net: mien.Network, float_net: fold.FloatNet, pixels: np.ndarray) -> N
     for layer in net.layers:
         size = " x ".join(str(v) for v in layer.output_shape)
         step = "logits" if layer.logits else f"{layer.quant:.6g}"
-        print(f"{layer.name[:33]:<34}{layer.op_name + ('+relu' if layer.relu else ''):<16}{size:>14}{step:>12}"
-              f"{0 if layer.weights is None else layer.weights.size:>9}")
+        print(
+            f"{layer.name[:33]:<34}{layer.op_name + ('+relu' if layer.relu else ''):<16}{size:>14}{step:>12}"
+            f"{0 if layer.weights is None else layer.weights.size:>9}"
+        )
     x = reference.scale_pixels(pixels, net.input_scale, net.input_offset)
-    wanted = np.concatenate([float_net.forward(x[i:i + 64]) for i in range(0, len(x), 64)])
+    wanted = np.concatenate([float_net.forward(x[i : i + 64]) for i in range(0, len(x), 64)])
     got = reference.integer_forward(net, pixels)
     same = (wanted.argmax(axis=1) == got.argmax(axis=1)).mean()
     noise = np.square(got - wanted - (got - wanted).mean(axis=1, keepdims=True)).sum()
     power = np.square(wanted - wanted.mean(axis=1, keepdims=True)).sum()
     difference = np.abs(reference.softmax(got) - reference.softmax(wanted))
-    print(f"on the {len(pixels)} calibration images: same class {100 * same:.2f} %, logits' signal to noise "
-          f"{10 * np.log10(power / max(noise, 1e-30)):.1f} dB, mean and largest difference of a probability "
-          f"{difference.mean():.4f} {difference.max():.4f}")
+    print(
+        f"on the {len(pixels)} calibration images: same class {100 * same:.2f} %, logits' signal to noise "
+        f"{10 * np.log10(power / max(noise, 1e-30)):.1f} dB, mean and largest difference of a probability "
+        f"{difference.mean():.4f} {difference.max():.4f}"
+    )
 
 
 def convert(args: argparse.Namespace) -> int:
@@ -164,42 +219,68 @@ def convert(args: argparse.Namespace) -> int:
     float_net = fold.fold(model)
     labels = labels_for(args, model)
     if args.calibrate:
-        pixels = pictures.load(args.calibrate, args.calibrate_count, model.input_shape, args.calibrate_pad)
+        pixels = pictures.load(
+            args.calibrate, args.calibrate_count, model.input_shape, args.calibrate_pad
+        )
         calibration: Dict[str, Any] = {
-            "pictures": args.calibrate_name or os.path.basename(os.path.normpath(args.calibrate)), "count": len(pixels)}
+            "pictures": args.calibrate_name or os.path.basename(os.path.normpath(args.calibrate)),
+            "count": len(pixels),
+        }
         if args.calibrate_pad:
             calibration["padding"] = args.calibrate_pad
     else:
-        print("convert_keras: warning: no calibration images, ranges are taken from synthetic ones", file=sys.stderr)
-        pixels = pictures.synthetic(min(args.calibrate_count, 64), model.input_shape, SYNTHETIC_SEED)
+        print(
+            "convert_keras: warning: no calibration images, ranges are taken from synthetic ones",
+            file=sys.stderr,
+        )
+        pixels = pictures.synthetic(
+            min(args.calibrate_count, 64), model.input_shape, SYNTHETIC_SEED
+        )
         calibration = {"pictures": "synthetic", "count": len(pixels)}
     options = quantize.Options(range_method=args.range)
     if args.plain:
-        options = quantize.Options(range_method=args.range, equalize=0, shift=False, refit=False, rounding="nearest")
+        options = quantize.Options(
+            range_method=args.range, equalize=0, shift=False, refit=False, rounding="nearest"
+        )
     calibration.update(options.described())
     progress = Progress()
-    net = quantize.quantize(float_net, pixels, args.input_scale, args.input_offset, labels, options, progress)
+    net = quantize.quantize(
+        float_net, pixels, args.input_scale, args.input_offset, labels, options, progress
+    )
     progress.close()
     if args.float_twin:
         for layer, op in zip(net.layers, float_net.ops):
             if op.weights is not None:
-                layer.float_weights, layer.float_bias = op.weights.astype(np.float32), op.bias.astype(np.float32)
+                layer.float_weights, layer.float_bias = op.weights.astype(
+                    np.float32
+                ), op.bias.astype(np.float32)
     net.margin_x, net.margin_y = (float(np.float32(m)) for m in (args.margin_x, args.margin_y))
     net.meta = {
         "name": args.name or Path(args.output).stem,
         "task": args.task,
         "source": args.source,
         "licence": args.license,
-        "made_from": {"file": os.path.basename(args.model), "sha256": model.sha256, "keras_version": model.keras_version,
-                      "parameters": model.parameter_count},
+        "made_from": {
+            "file": os.path.basename(args.model),
+            "sha256": model.sha256,
+            "keras_version": model.keras_version,
+            "parameters": model.parameter_count,
+        },
         "macs": float_net.macs,
         "converter": f"mien convert_keras {__version__}",
         "calibration": calibration,
     }
     tests = pictures.synthetic(2, model.input_shape, TEST_SEED)
     if args.test_image:
-        tests = np.concatenate([tests] + [pictures.image.to_network_input(pictures.read_picture(path)[None], *model.input_shape)
-                                          for path in args.test_image])
+        tests = np.concatenate(
+            [tests]
+            + [
+                pictures.image.to_network_input(
+                    pictures.read_picture(path)[None], *model.input_shape
+                )
+                for path in args.test_image
+            ]
+        )
     net.tests = test_vectors(net, model, tests)
     try:
         data = mien.encode_network(net)

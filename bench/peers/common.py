@@ -24,8 +24,17 @@ ISA_NAMES = ["best", "scalar", "sse41", "avx2", "avxvnni", "avx512", "neon", "do
 class Mien:
     """An engine; `process` and `classify` include the cost of calling through ctypes, as the peers' calls include theirs."""
 
-    def __init__(self, library: str, isa: str, size: tuple, scale_factor: float = 1.3, min_neighbors: int = 5, threads: int = 1,
-                 cascade: bytes = b"", emotion: bytes = b"") -> None:
+    def __init__(
+        self,
+        library: str,
+        isa: str,
+        size: tuple,
+        scale_factor: float = 1.3,
+        min_neighbors: int = 5,
+        threads: int = 1,
+        cascade: bytes = b"",
+        emotion: bytes = b"",
+    ) -> None:
         self.lib = C.CDLL(library)
         self.lib.mien_required_bytes.restype = C.c_size_t
         self.lib.mien_pool_create.restype = C.c_void_p
@@ -36,11 +45,19 @@ class Mien:
         config.max_width, config.max_height = size
         if threads > 1:
             self.lib.mien_pool_lend(C.c_void_p(self.lib.mien_pool_create(threads)), C.byref(config))
-        self.weights = mien_c.Weights(cascade or None, len(cascade), emotion or None, len(emotion), None, 0)
+        self.weights = mien_c.Weights(
+            cascade or None, len(cascade), emotion or None, len(emotion), None, 0
+        )
         needed = self.lib.mien_required_bytes(C.byref(config), C.byref(self.weights))
         self.memory = np.zeros(needed, np.uint8)
         self.engine = C.c_void_p()
-        status = self.lib.mien_create(C.byref(config), C.byref(self.weights), C.c_void_p(self.memory.ctypes.data), C.c_size_t(needed), C.byref(self.engine))
+        status = self.lib.mien_create(
+            C.byref(config),
+            C.byref(self.weights),
+            C.c_void_p(self.memory.ctypes.data),
+            C.c_size_t(needed),
+            C.byref(self.engine),
+        )
         if status != 0:
             raise RuntimeError(f"mien_create: status {status}")
         self.faces, self.count, self.face = C.POINTER(mien_c.Face)(), C.c_size_t(), mien_c.Face()
@@ -50,7 +67,12 @@ class Mien:
 
     def detect(self, gray: np.ndarray) -> None:
         frame = self._frame(gray)
-        if self.lib.mien_detect(self.engine, C.byref(frame), C.byref(self.faces), C.byref(self.count)) != 0:
+        if (
+            self.lib.mien_detect(
+                self.engine, C.byref(frame), C.byref(self.faces), C.byref(self.count)
+            )
+            != 0
+        ):
             raise RuntimeError("mien_detect")
 
     def boxes(self) -> List[tuple]:
@@ -59,7 +81,12 @@ class Mien:
     def classifier(self, crop: np.ndarray) -> Callable[[], None]:
         """The bare call: what a program that keeps its frame does."""
         frame = self._frame(crop)
-        call, engine, at, face = self.lib.mien_classify_crop, self.engine, C.byref(frame), C.byref(self.face)
+        call, engine, at, face = (
+            self.lib.mien_classify_crop,
+            self.engine,
+            C.byref(frame),
+            C.byref(self.face),
+        )
         return lambda keep=(self, frame, crop): call(engine, at, face)
 
     def classify(self, crop: np.ndarray) -> np.ndarray:
@@ -74,15 +101,26 @@ def available_isas(library: str, emotion: bytes) -> List[str]:
     import subprocess
 
     program = pathlib.Path(library).parent / "mien"
-    out = subprocess.run([program, "verify", ROOT / "weights/emotion.mien"], capture_output=True, text=True, check=True).stdout
-    return [line.split()[0] for line in out.splitlines() if line.split() and line.split()[0] in ISA_NAMES]
+    out = subprocess.run(
+        [program, "verify", ROOT / "weights/emotion.mien"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return [
+        line.split()[0]
+        for line in out.splitlines()
+        if line.split() and line.split()[0] in ISA_NAMES
+    ]
 
 
 def pin(core: int) -> None:
     os.sched_setaffinity(0, {core})
 
 
-def rounds(cases: Dict[str, Callable[[], None]], count: int, calls: int = 1) -> Dict[str, List[float]]:
+def rounds(
+    cases: Dict[str, Callable[[], None]], count: int, calls: int = 1
+) -> Dict[str, List[float]]:
     """Milliseconds of each case, `calls` calls a round, rounds interleaved."""
     times: Dict[str, List[float]] = {name: [] for name in cases}
     for run in cases.values():

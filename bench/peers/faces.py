@@ -53,8 +53,9 @@ def size(box: Box) -> float:
 
 def score_photo(marked: list[Box], found: list[tuple[Box, float]]) -> list[tuple[float, str]]:
     """(score, "found", "small" or "unmatched") per box; found: a mark of COUNTED pixels and more."""
-    pairs = [(overlap(m, box), i, j) for i, m in enumerate(marked)
-             for j, (box, _) in enumerate(found)]
+    pairs = [
+        (overlap(m, box), i, j) for i, m in enumerate(marked) for j, (box, _) in enumerate(found)
+    ]
     mark_of: dict[int, int] = {}
     for value, i, j in sorted(pairs, reverse=True):
         if value >= OVERLAP and j not in mark_of and i not in mark_of.values():
@@ -89,7 +90,8 @@ class Photos:
         with open(folder / "boxes.csv", encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 self.marked[row["image"]].append(
-                    tuple(float(row[key]) for key in ("x", "y", "width", "height")))
+                    tuple(float(row[key]) for key in ("x", "y", "width", "height"))
+                )
         self.folder = folder
         if (folder / "photos.zip").exists():
             with zipfile.ZipFile(folder / "photos.zip") as archive:
@@ -119,25 +121,46 @@ def in_process(find, photos: Photos, rounds: int):
 
 
 def by_mien(program: str, options: list[str], photos: Photos, rounds: int):
-    command = [program, "image", "--json", "-q", "--threads", "1", *options,
-               *[str(photos.paths[name]) for name in photos.marked]]
+    command = [
+        program,
+        "image",
+        "--json",
+        "-q",
+        "--threads",
+        "1",
+        *options,
+        *[str(photos.paths[name]) for name in photos.marked],
+    ]
     times, answers = [], {}
     for _ in range(rounds):
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         lines = [json.loads(line) for line in text.splitlines()]
-        times.append(statistics.fmean(
-            line["timing_ms"]["gray"] + line["timing_ms"]["detect"] for line in lines))
-        answers = {Path(line["source"]).name: [
-            (tuple(face["box"][key] for key in ("x", "y", "width", "height")),
-             face.get("score", 0.0)) for face in line["faces"]] for line in lines}
+        times.append(
+            statistics.fmean(
+                line["timing_ms"]["gray"] + line["timing_ms"]["detect"] for line in lines
+            )
+        )
+        answers = {
+            Path(line["source"]).name: [
+                (
+                    tuple(face["box"][key] for key in ("x", "y", "width", "height")),
+                    face.get("score", 0.0),
+                )
+                for face in line["faces"]
+            ]
+            for line in lines
+        }
     return answers, times
 
 
 def haar(scale_factor: float, neighbors: int):
-    cascade = cv2.CascadeClassifier(
-        cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
-    return lambda bgr: [(tuple(map(int, box)), 0.0) for box in cascade.detectMultiScale(
-        cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY), scale_factor, neighbors)]
+    cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
+    return lambda bgr: [
+        (tuple(map(int, box)), 0.0)
+        for box in cascade.detectMultiScale(
+            cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY), scale_factor, neighbors
+        )
+    ]
 
 
 def yunet(model: str, least: float):
@@ -147,19 +170,27 @@ def yunet(model: str, least: float):
         detector.setInputSize((bgr.shape[1], bgr.shape[0]))
         faces = detector.detect(bgr)[1]
         return [] if faces is None else [(tuple(face[:4]), float(face[14])) for face in faces]
+
     return find
 
 
 def mediapipe(model: int):
     detector = importlib.import_module("mediapipe").solutions.face_detection.FaceDetection(
-        model_selection=model)
+        model_selection=model
+    )
 
     def find(bgr: np.ndarray):
         high, wide = bgr.shape[:2]
         faces = detector.process(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)).detections or []
         boxes = [face.location_data.relative_bounding_box for face in faces]
-        return [((box.xmin * wide, box.ymin * high, box.width * wide, box.height * high),
-                 float(face.score[0])) for box, face in zip(boxes, faces)]
+        return [
+            (
+                (box.xmin * wide, box.ymin * high, box.width * wide, box.height * high),
+                float(face.score[0]),
+            )
+            for box, face in zip(boxes, faces)
+        ]
+
     return find
 
 
@@ -168,8 +199,11 @@ def dlib(enlargements: int):
 
     def find(bgr: np.ndarray):
         boxes, scores, _ = detector.run(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), enlargements)
-        return [((box.left(), box.top(), box.width(), box.height()), score)
-                for box, score in zip(boxes, scores)]
+        return [
+            ((box.left(), box.top(), box.width(), box.height()), score)
+            for box, score in zip(boxes, scores)
+        ]
+
     return find
 
 
@@ -204,8 +238,9 @@ def main() -> int:
             "mien, network": mien("--detector", "net"),
             "mien, network, photos not enlarged": mien("--detector", "net", "--enlarge-to", "0"),
             "mien, Haar (1.3, 5)": mien("--detector", "haar"),
-            "mien, Haar (1.1, 3)": mien("--detector", "haar", "--scale-factor", "1.1",
-                                        "--min-neighbors", "3"),
+            "mien, Haar (1.1, 3)": mien(
+                "--detector", "haar", "--scale-factor", "1.1", "--min-neighbors", "3"
+            ),
             "OpenCV Haar (1.3, 5)": local(haar, 1.3, 5),
             "OpenCV FaceDetectorYN, 0.6": local(yunet, options.yunet, 0.6),
             "OpenCV FaceDetectorYN, 0.9": local(yunet, options.yunet, 0.9),
@@ -228,22 +263,39 @@ def main() -> int:
                 print(f"left out: {name}: {error}", file=sys.stderr)
                 continue
             print(f"{name}: {min(times):.1f} ms", file=sys.stderr)
-            kinds = [kind for image, marked in photos.marked.items()
-                     for kind in score_photo(marked, answers.get(image, []))]
+            kinds = [
+                kind
+                for image, marked in photos.marked.items()
+                for kind in score_photo(marked, answers.get(image, []))
+            ]
             names = [kind for _, kind in kinds]
-            rows.append({"detector": name, "found": names.count("found"), "of": photos.faces,
-                         "unmatched": names.count("unmatched"), "boxes": len(names),
-                         "found_at_most_2_unmatched": found_at_most(kinds, 2),
-                         "ms_min": min(times), "ms_median": statistics.median(times)})
-    print(f"{len(photos.marked)} photos, {photos.faces} marked faces of {COUNTED} pixels and more; "
-          f"OpenCV {cv2.__version__}; one core, {options.rounds} rounds\n")
-    print("| detector | found | unmatched boxes | found with at most 2 unmatched "
-          "| ms per photo, least | median |\n|---|---:|---:|---:|---:|---:|")
+            rows.append(
+                {
+                    "detector": name,
+                    "found": names.count("found"),
+                    "of": photos.faces,
+                    "unmatched": names.count("unmatched"),
+                    "boxes": len(names),
+                    "found_at_most_2_unmatched": found_at_most(kinds, 2),
+                    "ms_min": min(times),
+                    "ms_median": statistics.median(times),
+                }
+            )
+    print(
+        f"{len(photos.marked)} photos, {photos.faces} marked faces of {COUNTED} pixels and more; "
+        f"OpenCV {cv2.__version__}; one core, {options.rounds} rounds\n"
+    )
+    print(
+        "| detector | found | unmatched boxes | found with at most 2 unmatched "
+        "| ms per photo, least | median |\n|---|---:|---:|---:|---:|---:|"
+    )
     for row in rows:
         tight = row["found_at_most_2_unmatched"]
-        print(f"| {row['detector']} | {row['found'] / row['of']:.1%} | {row['unmatched']} | "
-              f"{'' if tight is None else format(tight / row['of'], '.1%')} | "
-              f"{row['ms_min']:.1f} | {row['ms_median']:.1f} |")
+        print(
+            f"| {row['detector']} | {row['found'] / row['of']:.1%} | {row['unmatched']} | "
+            f"{'' if tight is None else format(tight / row['of'], '.1%')} | "
+            f"{row['ms_min']:.1f} | {row['ms_median']:.1f} |"
+        )
     if options.json:
         Path(options.json).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     return 0

@@ -19,7 +19,12 @@ import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from typing import Callable, Dict
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+for variable in (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+):
     os.environ[variable] = "1"
 os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
 
@@ -48,7 +53,7 @@ def crops(count: int, size: int) -> np.ndarray:
         x, y = (int(v + w / 2 - side / 2 + w * random.uniform(-0.12, 0.12)) for v in (x, y))
         if x < 0 or y < 0 or x + side > photo.shape[1] or y + side > photo.shape[0]:
             continue
-        crop = cv2.resize(photo[y:y + side, x:x + side], (size, size)).astype(np.float32)
+        crop = cv2.resize(photo[y : y + side, x : x + side], (size, size)).astype(np.float32)
         crop = crop * random.uniform(0.6, 1.2) + random.uniform(-30, 30)
         out.append(np.clip(crop[:, :: 1 if random.random() < 0.5 else -1], 0, 255).astype(np.uint8))
     return np.stack(out)
@@ -65,6 +70,7 @@ def softmax(a: np.ndarray) -> np.ndarray:
 
 # ---------------------------------------------------------------- exports
 
+
 def to_onnx(net: fold.FloatNet, path: str) -> None:
     """NCHW, opset 13."""
     import onnx
@@ -76,15 +82,41 @@ def to_onnx(net: fold.FloatNet, path: str) -> None:
         ins, out = [names[t] for t in op.inputs], f"t{i}"
         pads = [op.pads[0], op.pads[1], op.pads[2], op.pads[3]]
         if op.weights is not None:
-            weights = op.weights[:, :, :, None].transpose(2, 3, 0, 1) if op.op == mien.DEPTHWISE else op.weights.transpose(0, 3, 1, 2)
-            constants += [numpy_helper.from_array(np.ascontiguousarray(weights, np.float32), f"w{i}"), numpy_helper.from_array(op.bias.astype(np.float32), f"b{i}")]
+            weights = (
+                op.weights[:, :, :, None].transpose(2, 3, 0, 1)
+                if op.op == mien.DEPTHWISE
+                else op.weights.transpose(0, 3, 1, 2)
+            )
+            constants += [
+                numpy_helper.from_array(np.ascontiguousarray(weights, np.float32), f"w{i}"),
+                numpy_helper.from_array(op.bias.astype(np.float32), f"b{i}"),
+            ]
             group = weights.shape[0] if op.op == mien.DEPTHWISE else 1
-            nodes.append(helper.make_node("Conv", [ins[0], f"w{i}", f"b{i}"], [out], kernel_shape=list(op.kernel), strides=list(op.stride), pads=pads, group=group))
+            nodes.append(
+                helper.make_node(
+                    "Conv",
+                    [ins[0], f"w{i}", f"b{i}"],
+                    [out],
+                    kernel_shape=list(op.kernel),
+                    strides=list(op.stride),
+                    pads=pads,
+                    group=group,
+                )
+            )
             if op.op == mien.CONV_GAP:
                 nodes.append(helper.make_node("GlobalAveragePool", [out], [out + "g"]))
                 out += "g"
         elif op.op == mien.MAX_POOL:
-            nodes.append(helper.make_node("MaxPool", ins, [out], kernel_shape=list(op.kernel), strides=list(op.stride), pads=pads))
+            nodes.append(
+                helper.make_node(
+                    "MaxPool",
+                    ins,
+                    [out],
+                    kernel_shape=list(op.kernel),
+                    strides=list(op.stride),
+                    pads=pads,
+                )
+            )
         elif op.op == mien.ADD:
             nodes.append(helper.make_node("Add", ins, [out]))
         elif op.op == mien.RELU:
@@ -95,9 +127,17 @@ def to_onnx(net: fold.FloatNet, path: str) -> None:
             nodes.append(helper.make_node("Relu", [out], [out + "r"]))
             out += "r"
         names[i + 1] = out
-    nodes += [helper.make_node("Flatten", [names[len(net.ops)]], ["flat"]), helper.make_node("Softmax", ["flat"], ["output"], axis=1)]
-    graph = helper.make_graph(nodes, "net", [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, c, h, w])],
-                              [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, net.ops[-1].size[2]])], constants)
+    nodes += [
+        helper.make_node("Flatten", [names[len(net.ops)]], ["flat"]),
+        helper.make_node("Softmax", ["flat"], ["output"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, c, h, w])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, net.ops[-1].size[2]])],
+        constants,
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     onnx.checker.check_model(model)
     onnx.save(model, path)
@@ -114,9 +154,19 @@ def to_tflite(net: fold.FloatNet, calibration: np.ndarray, folder: str) -> None:
             padded = any(op.pads)
             if op.op == mien.DEPTHWISE:
                 # The form that the runtime's fast kernels take: SAME where it means these pads.
-                y = tf.nn.depthwise_conv2d(ins[0], op.weights[..., None].astype(np.float32), [1, *op.stride, 1], "SAME" if padded else "VALID")
+                y = tf.nn.depthwise_conv2d(
+                    ins[0],
+                    op.weights[..., None].astype(np.float32),
+                    [1, *op.stride, 1],
+                    "SAME" if padded else "VALID",
+                )
             elif op.weights is not None:
-                y = tf.nn.conv2d(ins[0], op.weights.transpose(1, 2, 3, 0).astype(np.float32), [1, *op.stride, 1], "SAME" if padded else "VALID")
+                y = tf.nn.conv2d(
+                    ins[0],
+                    op.weights.transpose(1, 2, 3, 0).astype(np.float32),
+                    [1, *op.stride, 1],
+                    "SAME" if padded else "VALID",
+                )
             if op.weights is not None:
                 y = y + op.bias.astype(np.float32)
                 if op.op == mien.CONV_GAP:
@@ -130,7 +180,9 @@ def to_tflite(net: fold.FloatNet, calibration: np.ndarray, folder: str) -> None:
             values[i + 1] = tf.nn.relu(y) if op.relu else y
         return tf.nn.softmax(values[len(net.ops)])
 
-    function = tf.function(forward, input_signature=[tf.TensorSpec([1, *net.input_shape], tf.float32)]).get_concrete_function()
+    function = tf.function(
+        forward, input_signature=[tf.TensorSpec([1, *net.input_shape], tf.float32)]
+    ).get_concrete_function()
     for kind in ("float", "int8"):
         converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
         if kind == "int8":
@@ -142,6 +194,7 @@ def to_tflite(net: fold.FloatNet, calibration: np.ndarray, folder: str) -> None:
 
 
 # ---------------------------------------------------------------- runtimes
+
 
 def litert(path: str) -> Runner:
     from ai_edge_litert.interpreter import Interpreter
@@ -157,7 +210,11 @@ def litert(path: str) -> Runner:
         interpreter.set_tensor(i["index"], x)
         interpreter.invoke()
         y = interpreter.get_tensor(o["index"])[0]
-        return y if o["dtype"] == np.float32 else (y.astype(np.float32) - o["quantization"][1]) * o["quantization"][0]
+        return (
+            y
+            if o["dtype"] == np.float32
+            else (y.astype(np.float32) - o["quantization"][1]) * o["quantization"][0]
+        )
 
     return run
 
@@ -172,7 +229,12 @@ def onnxruntime(path: str) -> Runner:
 
 
 def onnx_int8(path: str, calibration: np.ndarray) -> str:
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
 
     class Reader(CalibrationDataReader):
         def __init__(self) -> None:
@@ -182,7 +244,15 @@ def onnx_int8(path: str, calibration: np.ndarray) -> str:
             x = next(self.rest, None)
             return None if x is None else {"input": x[None].transpose(0, 3, 1, 2)}
 
-    quantize_static(path, path + ".int8", Reader(), quant_format=QuantFormat.QDQ, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, per_channel=True)
+    quantize_static(
+        path,
+        path + ".int8",
+        Reader(),
+        quant_format=QuantFormat.QDQ,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+    )
     return path + ".int8"
 
 
@@ -194,9 +264,22 @@ def openvino(path: str, precision: str, calibration: np.ndarray) -> Runner:
     if precision == "int8":
         import nncf
 
-        model = nncf.quantize(model, nncf.Dataset([x[None].transpose(0, 3, 1, 2) for x in calibration]), subset_size=len(calibration))
-    compiled = core.compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False,
-                                                 "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"})
+        model = nncf.quantize(
+            model,
+            nncf.Dataset([x[None].transpose(0, 3, 1, 2) for x in calibration]),
+            subset_size=len(calibration),
+        )
+    compiled = core.compile_model(
+        model,
+        "CPU",
+        {
+            "INFERENCE_NUM_THREADS": 1,
+            "NUM_STREAMS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+            "ENABLE_CPU_PINNING": False,
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+        },
+    )
     request = compiled.create_infer_request()
 
     def run(x: np.ndarray) -> np.ndarray:
@@ -231,18 +314,28 @@ def ncnn_float(net: fold.FloatNet, folder: str) -> Runner:
         pads = f"4={op.pads[1]} 14={op.pads[0]} 15={op.pads[3]} 16={op.pads[2]}"
         if op.weights is not None:
             depthwise = op.op == mien.DEPTHWISE
-            weights = (op.weights.transpose(2, 0, 1) if depthwise else op.weights.transpose(0, 3, 1, 2)).astype(np.float32)
+            weights = (
+                op.weights.transpose(2, 0, 1) if depthwise else op.weights.transpose(0, 3, 1, 2)
+            ).astype(np.float32)
             outputs = op.size[2]
-            lines.append(f"{'ConvolutionDepthWise' if depthwise else 'Convolution'} c{i} 1 1 {ins[0]} {out} 0={outputs} 1={op.kernel[1]} 11={op.kernel[0]} "
-                         f"3={op.stride[1]} 13={op.stride[0]} {pads} 5=1 6={weights.size}" + (f" 7={outputs}" if depthwise else "") + (" 9=1" if op.relu else ""))
-            data += np.uint32(0).tobytes() + weights.tobytes() + op.bias.astype(np.float32).tobytes()
+            lines.append(
+                f"{'ConvolutionDepthWise' if depthwise else 'Convolution'} c{i} 1 1 {ins[0]} {out} 0={outputs} 1={op.kernel[1]} 11={op.kernel[0]} "
+                f"3={op.stride[1]} 13={op.stride[0]} {pads} 5=1 6={weights.size}"
+                + (f" 7={outputs}" if depthwise else "")
+                + (" 9=1" if op.relu else "")
+            )
+            data += (
+                np.uint32(0).tobytes() + weights.tobytes() + op.bias.astype(np.float32).tobytes()
+            )
             if op.op == mien.CONV_GAP:
                 lines.append(f"Pooling g{i} 1 1 {out} {out}g 0=1 4=1")
                 blobs += 1
                 out += "g"
         elif op.op == mien.MAX_POOL:
-            lines.append(f"Pooling p{i} 1 1 {ins[0]} {out} 0=0 1={op.kernel[1]} 11={op.kernel[0]} 2={op.stride[1]} 12={op.stride[0]} "
-                         f"3={op.pads[1]} 13={op.pads[0]} 14={op.pads[3]} 15={op.pads[2]} 5=1")
+            lines.append(
+                f"Pooling p{i} 1 1 {ins[0]} {out} 0=0 1={op.kernel[1]} 11={op.kernel[0]} 2={op.stride[1]} 12={op.stride[0]} "
+                f"3={op.pads[1]} 13={op.pads[0]} 14={op.pads[3]} 15={op.pads[2]} 5=1"
+            )
         elif op.op == mien.ADD:
             lines.append(f"BinaryOp a{i} 2 1 {ins[0]} {ins[1]} {out} 0=0")
         else:
@@ -251,12 +344,19 @@ def ncnn_float(net: fold.FloatNet, folder: str) -> Runner:
     lines.append(f"Softmax softmax 1 1 {names[len(net.ops)][0]} output 0=0")
     blobs += 1
     base = pathlib.Path(folder, "ncnn")
-    base.with_suffix(".param").write_text("\n".join(["7767517", f"{len(lines)} {blobs}", *lines]) + "\n")
+    base.with_suffix(".param").write_text(
+        "\n".join(["7767517", f"{len(lines)} {blobs}", *lines]) + "\n"
+    )
     base.with_suffix(".bin").write_bytes(bytes(data))
     runtime = ncnn.Net()
     runtime.opt.num_threads = 1
-    runtime.opt.use_fp16_packed = runtime.opt.use_fp16_storage = runtime.opt.use_fp16_arithmetic = runtime.opt.use_bf16_storage = False
-    if runtime.load_param(str(base.with_suffix(".param"))) != 0 or runtime.load_model(str(base.with_suffix(".bin"))) != 0:
+    runtime.opt.use_fp16_packed = runtime.opt.use_fp16_storage = runtime.opt.use_fp16_arithmetic = (
+        runtime.opt.use_bf16_storage
+    ) = False
+    if (
+        runtime.load_param(str(base.with_suffix(".param"))) != 0
+        or runtime.load_model(str(base.with_suffix(".bin"))) != 0
+    ):
         raise RuntimeError("ncnn does not load the model")
 
     def run(x: np.ndarray) -> np.ndarray:
@@ -290,13 +390,20 @@ def peers(net: fold.FloatNet, folder: str, calibration: np.ndarray) -> Dict[str,
             made.append(True)
         return litert(os.path.join(folder, kind + ".tflite"))
 
-    return {"LiteRT int8": ("ai-edge-litert", lambda: tflite("int8")), "LiteRT float": ("ai-edge-litert", lambda: tflite("float")),
-            "ONNX Runtime int8": ("onnxruntime", lambda: onnxruntime(onnx_int8(onnx_file, calibration))),
-            "ONNX Runtime float": ("onnxruntime", lambda: onnxruntime(onnx_file)),
-            "OpenVINO int8": ("openvino", lambda: openvino(onnx_file, "int8", calibration)),
-            "OpenVINO bf16": ("openvino", lambda: openvino(onnx_file, "bf16", calibration)),
-            "OpenVINO float": ("openvino", lambda: openvino(onnx_file, "f32", calibration)),
-            "ncnn float": ("ncnn", lambda: ncnn_float(net, folder)), "OpenCV dnn": ("opencv-python-headless", lambda: opencv(onnx_file))}
+    return {
+        "LiteRT int8": ("ai-edge-litert", lambda: tflite("int8")),
+        "LiteRT float": ("ai-edge-litert", lambda: tflite("float")),
+        "ONNX Runtime int8": (
+            "onnxruntime",
+            lambda: onnxruntime(onnx_int8(onnx_file, calibration)),
+        ),
+        "ONNX Runtime float": ("onnxruntime", lambda: onnxruntime(onnx_file)),
+        "OpenVINO int8": ("openvino", lambda: openvino(onnx_file, "int8", calibration)),
+        "OpenVINO bf16": ("openvino", lambda: openvino(onnx_file, "bf16", calibration)),
+        "OpenVINO float": ("openvino", lambda: openvino(onnx_file, "f32", calibration)),
+        "ncnn float": ("ncnn", lambda: ncnn_float(net, folder)),
+        "OpenCV dnn": ("opencv-python-headless", lambda: opencv(onnx_file)),
+    }
 
 
 def main() -> int:
@@ -321,7 +428,9 @@ def main() -> int:
     emotion = (common.ROOT / "weights/emotion-mini_XCEPTION.mien").read_bytes()
     for isa in common.available_isas(args.library, emotion):
         engine = common.Mien(args.library, isa, (size, size), emotion=emotion)
-        agreement["mien " + isa] = sum(int(engine.classify(x).argmax() == y.argmax()) for x, y in zip(test, expected))
+        agreement["mien " + isa] = sum(
+            int(engine.classify(x).argmax() == y.argmax()) for x, y in zip(test, expected)
+        )
         runners["mien " + isa] = engine.classifier(test[0])
     with tempfile.TemporaryDirectory() as folder:
         for name, (package, make) in peers(net, folder, calibration).items():
@@ -329,24 +438,62 @@ def main() -> int:
                 continue
             try:
                 run = make()
-                agreement[name] = sum(int(np.argmax(run(real(x[None]))) == y.argmax()) for x, y in zip(test, expected))
+                agreement[name] = sum(
+                    int(np.argmax(run(real(x[None]))) == y.argmax()) for x, y in zip(test, expected)
+                )
                 x = real(test[:1])
                 runners[name] = lambda run=run: run(x)
                 versions[name] = version(package)
-            except (Exception, PackageNotFoundError) as error:  # noqa: BLE001  whatever a peer does, the others run
+            except (
+                Exception,
+                PackageNotFoundError,
+            ) as error:  # noqa: BLE001  whatever a peer does, the others run
                 failed[name] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         times = common.rounds(runners, args.rounds, args.calls)
     best = min((min(v) for k, v in times.items() if not k.startswith("mien")), default=0)
     order = sorted(times, key=lambda k: min(times[k]))
-    print(f"{common.processor()}; mini_XCEPTION {size}x{size}, {net.macs:,} MAC, one face, one thread; minimum and median of {args.rounds} x {args.calls} calls\n")
-    print(common.table(["runtime", "min ms", "median ms", "fastest peer / this", "same class as float, of 100"],
-                       [[f"{k} {versions.get(k, '')}".strip(), f"{min(times[k]):.3f}", f"{common.median(times[k]):.3f}", f"{best / min(times[k]):.2f}", str(agreement[k])]
-                        for k in order]))
+    print(
+        f"{common.processor()}; mini_XCEPTION {size}x{size}, {net.macs:,} MAC, one face, one thread; minimum and median of {args.rounds} x {args.calls} calls\n"
+    )
+    print(
+        common.table(
+            [
+                "runtime",
+                "min ms",
+                "median ms",
+                "fastest peer / this",
+                "same class as float, of 100",
+            ],
+            [
+                [
+                    f"{k} {versions.get(k, '')}".strip(),
+                    f"{min(times[k]):.3f}",
+                    f"{common.median(times[k]):.3f}",
+                    f"{best / min(times[k]):.2f}",
+                    str(agreement[k]),
+                ]
+                for k in order
+            ],
+        )
+    )
     for name, reason in failed.items():
         print(f"\n{name}: not measured: {reason}")
     if args.out:
-        open(args.out, "w").write(json.dumps({"processor": common.processor(), "macs": net.macs, "versions": versions, "failed": failed, "agreement": agreement,
-                                              "ms": {k: {"min": min(v), "median": common.median(v)} for k, v in times.items()}}, indent=1))
+        open(args.out, "w").write(
+            json.dumps(
+                {
+                    "processor": common.processor(),
+                    "macs": net.macs,
+                    "versions": versions,
+                    "failed": failed,
+                    "agreement": agreement,
+                    "ms": {
+                        k: {"min": min(v), "median": common.median(v)} for k, v in times.items()
+                    },
+                },
+                indent=1,
+            )
+        )
     return 0
 
 

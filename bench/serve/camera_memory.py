@@ -25,13 +25,19 @@ def rss_mib(pid: int) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--mien", default="build/release/mien")
     parser.add_argument("--frames", type=int, default=10000, help="analyzed ones, at least 1000")
     args = parser.parse_args()
     if args.frames < 1000:
         parser.error("--frames must be at least 1000")
-    process = subprocess.Popen([args.mien, "serve", "--listen", "127.0.0.1:0", "-q", "--camera", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [args.mien, "serve", "--listen", "127.0.0.1:0", "-q", "--camera", "-"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     try:
         found = re.search(rb":(\d+)/", process.stderr.readline())
         if not found:
@@ -65,7 +71,9 @@ def main() -> int:
 
         for job in (feed, lambda: watch("/stream.mjpg"), lambda: watch("/v1/events")):
             threading.Thread(target=job, daemon=True).start()
-        print(f"load average {os.getloadavg()[0]:.1f}; {PHOTO.name}, one watcher of images and one of results")
+        print(
+            f"load average {os.getloadavg()[0]:.1f}; {PHOTO.name}, one watcher of images and one of results"
+        )
         begin, seen = time.monotonic(), {}
         for goal in [1000, *range(args.frames // 5, args.frames + 1, max(1, args.frames // 5))]:
             if goal in seen or goal < 1000:
@@ -75,7 +83,10 @@ def main() -> int:
                     raise SystemExit("the service ended")
                 time.sleep(0.1)
             seen[goal] = rss_mib(process.pid)
-            print(f"after {done:6d} frames: {seen[goal]:.1f} MiB ({done / (time.monotonic() - begin):.0f} frames per second)", flush=True)
+            print(
+                f"after {done:6d} frames: {seen[goal]:.1f} MiB ({done / (time.monotonic() - begin):.0f} frames per second)",
+                flush=True,
+            )
         growth = seen[max(seen)] - seen[1000]
         print(f"growth from frame 1,000 on: {growth:+.2f} MiB")
         return 0 if growth <= GROWTH_MIB else 1

@@ -20,7 +20,9 @@ PHOTO = Path(__file__).resolve().parents[2] / "tests" / "data" / "photos" / "ast
 
 
 def rss_mib(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return (
+        int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    )
 
 
 def cpu_seconds(pid: int) -> float:
@@ -28,7 +30,9 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def run(port: int, body: bytes, clients: int, seconds: float, count: int = 0) -> tuple[list[float], int, float]:
+def run(
+    port: int, body: bytes, clients: int, seconds: float, count: int = 0
+) -> tuple[list[float], int, float]:
     """Seconds of each answer, refusals (503), and the time that all took."""
     times: list[float] = []
     refused, left, lock, end = [0], [count], threading.Lock(), time.monotonic() + seconds
@@ -51,7 +55,7 @@ def run(port: int, body: bytes, clients: int, seconds: float, count: int = 0) ->
             if answer.status == 503:
                 with lock:
                     refused[0] += 1
-                time.sleep(.05)
+                time.sleep(0.05)
                 continue
             assert answer.status == 200, answer.status
             times.append(time.perf_counter() - start)
@@ -67,7 +71,9 @@ def run(port: int, body: bytes, clients: int, seconds: float, count: int = 0) ->
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--pid", type=int, required=True)
     parser.add_argument("--photo", type=Path, default=PHOTO)
@@ -75,10 +81,15 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=64, help="clients at once")
     parser.add_argument("--total", type=int, default=0)
     args = parser.parse_args()
-    body = (b'--XbX\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\nContent-Type: image/jpeg\r\n\r\n' +
-            args.photo.read_bytes() + b"\r\n--XbX--\r\n")
+    body = (
+        b'--XbX\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
+        + args.photo.read_bytes()
+        + b"\r\n--XbX--\r\n"
+    )
     run(args.port, body, 1, 1)
-    print(f"load average before: {os.getloadavg()[0]:.2f}; {args.photo.name}, client and service share {os.cpu_count()} processors")
+    print(
+        f"load average before: {os.getloadavg()[0]:.2f}; {args.photo.name}, client and service share {os.cpu_count()} processors"
+    )
     print("clients  requests/s  per core s  p50 ms  p99 ms  refused  RSS MiB")
     clients, best = 1, 0.0
     while clients <= args.most:
@@ -89,8 +100,11 @@ def main() -> None:
             raise SystemExit("no answer came")
         times.sort()
         rate = len(times) / took
-        print(f"{clients:7d}  {rate:10.1f}  {len(times) / max(used, 1e-9):10.1f}  {1e3 * times[len(times) // 2]:6.1f}  {1e3 * times[min(len(times) - 1, len(times) * 99 // 100)]:6.1f}"
-              f"  {refused:7d}  {rss_mib(args.pid):7.1f}", flush=True)
+        print(
+            f"{clients:7d}  {rate:10.1f}  {len(times) / max(used, 1e-9):10.1f}  {1e3 * times[len(times) // 2]:6.1f}  {1e3 * times[min(len(times) - 1, len(times) * 99 // 100)]:6.1f}"
+            f"  {refused:7d}  {rss_mib(args.pid):7.1f}",
+            flush=True,
+        )
         if rate < best * 1.02 and clients >= 4:
             break
         best = max(best, rate)

@@ -30,21 +30,31 @@ CMYK_JPEG = base64.b64decode(
     "BEMRAE0RAFkRAEsRAP/EAB8AAAEFAQEBAQEBAAAAAAAAAAABAgMEBQYHCAkKC//EALUQAAIBAwMCBAMFBQQEAAABfQECAwAEEQUSITFBBhNRYQcicRQygZGhCCNCscEV"
     "UtHwJDNicoIJChYXGBkaJSYnKCkqNDU2Nzg5OkNERUZHSElKU1RVVldYWVpjZGVmZ2hpanN0dXZ3eHl6g4SFhoeIiYqSk5SVlpeYmZqio6Slpqeoqaqys7S1tre4ubrCw8TF"
     "xsfIycrS09TV1tfY2drh4uPk5ebn6Onq8fLz9PX29/j5+v/aAA4EQwBNAFkASwAAPwD3+vn+vn+vf6KKKK+AK+/6+/6KKKKK+/6+AK+AKKKKKK+AK+/6+/6KKKKK+/6+AK+A"
-    "KKKKKK+AK+/6+/6KKKKK+/6+AK+AKKKKKK+AK+/6+/6KKKKK+/6+AK+AKKKKKK+AK+/6+/6KKKKK/9k=")
+    "KKKKKK+AK+/6+/6KKKKK+/6+AK+AKKKKKK+AK+/6+/6KKKKK+/6+AK+AKKKKKK+AK+/6+/6KKKKK/9k="
+)
 # 32 x 32, two frames: red, blue.
 ANIMATED_GIF = base64.b64decode(
     "R0lGODlhIAAgAIEAAP8AAAAAAAAAAAAAACH5BAAKAAAALAAAAAAgACAAAAg1AAEIHEiwoMGDCBMqXMiwocOHECNKnEixosWLGDNq3Mixo8ePIEOKHEmypMmTKFOqXMlSZEAA"
-    "IfkEAQoAAQAsAAAAACAAIACBAAD/AAAAAAAAAAAACDUAAQgcSLCgwYMIEypcyLChw4cQI0qcSLGixYsYM2rcyLGjx48gQ4ocSbKkyZMoU6pcyVJkQAA7")
+    "IfkEAQoAAQAsAAAAACAAIACBAAD/AAAAAAAAAAAACDUAAQgcSLCgwYMIEypcyLChw4cQI0qcSLGixYsYM2rcyLGjx48gQ4ocSbKkyZMoU6pcyVJkQAA7"
+)
 
 
 def png_chunk(tag: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + tag + data + struct.pack(">I", zlib.crc32(tag + data))
 
 
-def make_png(width: int, height: int, color_type: int, depth: int, rows: bytes, extra: bytes = b"") -> bytes:
+def make_png(
+    width: int, height: int, color_type: int, depth: int, rows: bytes, extra: bytes = b""
+) -> bytes:
     """`rows` is every row with its filter byte in front; `extra` are chunks between header and data."""
     header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + extra + png_chunk(b"IDAT", zlib.compress(rows, 1)) + png_chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + header
+        + extra
+        + png_chunk(b"IDAT", zlib.compress(rows, 1))
+        + png_chunk(b"IEND", b"")
+    )
 
 
 def plain_png(width: int, height: int, color: tuple[int, int, int] = (120, 130, 140)) -> bytes:
@@ -56,9 +66,11 @@ def read_png(data: bytes) -> tuple[int, int, int, list[bytes]]:
     assert data[:8] == b"\x89PNG\r\n\x1a\n", "no PNG"
     at, packed, width, height, channels = 8, b"", 0, 0, 0
     while True:
-        size, tag = struct.unpack(">I4s", data[at:at + 8])
-        body = data[at + 8:at + 8 + size]
-        assert zlib.crc32(tag + body) == struct.unpack(">I", data[at + 8 + size:at + 12 + size])[0], "bad checksum"
+        size, tag = struct.unpack(">I4s", data[at : at + 8])
+        body = data[at + 8 : at + 8 + size]
+        assert (
+            zlib.crc32(tag + body) == struct.unpack(">I", data[at + 8 + size : at + 12 + size])[0]
+        ), "bad checksum"
         at += 12 + size
         if tag == b"IHDR":
             width, height, depth, color_type = struct.unpack(">IIBB", body[:10])
@@ -72,7 +84,9 @@ def read_png(data: bytes) -> tuple[int, int, int, list[bytes]]:
     rows: list[bytes] = []
     before = bytes(stride)
     for y in range(height):
-        kind, line = raw[y * (stride + 1)], bytearray(raw[y * (stride + 1) + 1:(y + 1) * (stride + 1)])
+        kind, line = raw[y * (stride + 1)], bytearray(
+            raw[y * (stride + 1) + 1 : (y + 1) * (stride + 1)]
+        )
         for i in range(stride):
             a = line[i - channels] if i >= channels else 0
             b, c = before[i], before[i - channels] if i >= channels else 0
@@ -88,11 +102,25 @@ class Runner:
     def __init__(self, program: str, folder: Path) -> None:
         self.program, self.folder = program, folder
 
-    def __call__(self, *arguments: object, code: int = 0, env: dict[str, str] | None = None, **options: object) -> subprocess.CompletedProcess:
+    def __call__(
+        self,
+        *arguments: object,
+        code: int = 0,
+        env: dict[str, str] | None = None,
+        **options: object,
+    ) -> subprocess.CompletedProcess:
         """Runs mien; the exit code must be `code`, and a failure must be explained in one line on stderr."""
         command = [self.program, *map(str, arguments)]
-        result = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=120, errors="replace",
-                                env={**os.environ, **(env or {})}, **options)  # type: ignore[call-overload]
+        result = subprocess.run(
+            command,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            errors="replace",
+            env={**os.environ, **(env or {})},
+            **options,
+        )  # type: ignore[call-overload]
         told = f"{command}\nexit {result.returncode}, not {code}\nstdout: {result.stdout[:2000]}\nstderr: {result.stderr[:2000]}"
         assert result.returncode == code, told
         if code in (1, 2, 3, 4):
@@ -124,6 +152,7 @@ class Runner:
 
 # ---- tests; each gets a runner with an empty folder ----
 
+
 @pytest.fixture
 def mien(tmp_path: Path) -> Runner:
     return Runner(os.environ["MIEN_TOOL"], tmp_path)
@@ -136,7 +165,11 @@ def test_help_and_version(mien: Runner) -> None:
         text = mien(verb, "--help").stdout
         assert f"Usage: mien {verb}" in text and "Exit code" in text, text
         assert mien("help", verb).stdout == text
-    for verb, option in (("camera", "--mjpeg [ADDRESS:]PORT "), ("serve", "--listen ADDRESS:PORT "), ("image", "--threads COUNT ")):
+    for verb, option in (
+        ("camera", "--mjpeg [ADDRESS:]PORT "),
+        ("serve", "--listen ADDRESS:PORT "),
+        ("image", "--threads COUNT "),
+    ):
         text = mien(verb, "--help").stdout
         assert option in text or verb == "serve" and not text, (verb, text)
         assert "\n\n\n" not in text, (verb, text)
@@ -159,7 +192,9 @@ def test_faces_are_those_of_the_golden_file(mien: Runner) -> None:
     for live, face in zip(frame["faces"], faces):
         for name, value in face.items():
             assert live[name] == value or live[name] == {
-                **value, "smoothed": live[name]["smoothed"]}
+                **value,
+                "smoothed": live[name]["smoothed"],
+            }
 
 
 def test_usage_errors(mien: Runner) -> None:
@@ -168,15 +203,30 @@ def test_usage_errors(mien: Runner) -> None:
     mien.fails("imgae", "a.png", code=2, words=("imgae", "did you mean image?"))
     mien.fails("--versoin", code=2, words=("did you mean --version?",))
     mien.fails("xyzzyplugh", code=2, words=("unknown verb",))
-    mien.fails("image", "a.png", "--min-fase", "3", code=2, words=("--min-fase", "did you mean --min-face?"))
+    mien.fails(
+        "image",
+        "a.png",
+        "--min-fase",
+        "3",
+        code=2,
+        words=("--min-fase", "did you mean --min-face?"),
+    )
     mien.fails("image", "a.png", "--emotoin=x", code=2, words=("did you mean --emotion?",))
     mien.fails("bench", "--repaet", "3", code=2, words=("did you mean --repeat?",))
     mien.fails("image", code=2, words=("PHOTO",))
     mien.fails("info", "a", "b", code=2, words=("too many",))
-    for option, value in (("--min-face", "x"), ("--min-neighbors", "-1"), ("--scale-factor", "1.0"), ("--scale-factor", "nan"),
-                          ("--style", "blue"), ("--isa", "mmx")):
+    for option, value in (
+        ("--min-face", "x"),
+        ("--min-neighbors", "-1"),
+        ("--scale-factor", "1.0"),
+        ("--scale-factor", "nan"),
+        ("--style", "blue"),
+        ("--isa", "mmx"),
+    ):
         mien("image", "a.png", option, value, code=2)
-    mien.fails("image", "a.png", "--min-face", "50", "--max-face", "40", code=2, words=("--max-face",))
+    mien.fails(
+        "image", "a.png", "--min-face", "50", "--max-face", "40", code=2, words=("--max-face",)
+    )
     mien.fails("image", "a.png", "--json", "--top", code=2, words=("exclude",))
     mien.fails("image", "a.png", "-o", "a.tiff", code=2, words=("a.tiff", ".png"))
     mien.fails("image", "a.png", "a.png", "-o", "b.png", code=2, words=("folder",))
@@ -185,11 +235,26 @@ def test_usage_errors(mien: Runner) -> None:
 def test_photo(mien: Runner) -> None:
     photo = PHOTOS / "astronaut.jpg"
     result = mien("image", photo)
-    assert result.stderr == "" and "1 face" in result.stdout and "expression" in result.stdout and " %" in result.stdout
+    assert (
+        result.stderr == ""
+        and "1 face" in result.stdout
+        and "expression" in result.stdout
+        and " %" in result.stdout
+    )
     assert "\033" not in result.stdout
     data = json.loads(mien("image", photo, "--json").stdout)
     assert data["schema"] == 1 and data["source"] == str(photo) and data["width"] > 100
-    assert set(data["timing_ms"]) == {"decode", "gray", "detect", "crop", "emotion", "gender", "draw", "encode", "total"}
+    assert set(data["timing_ms"]) == {
+        "decode",
+        "gray",
+        "detect",
+        "crop",
+        "emotion",
+        "gender",
+        "draw",
+        "encode",
+        "total",
+    }
     for face in data["faces"]:
         assert set(face["box"]) == {"x", "y", "width", "height"}
         for head, classes in (("emotion", 7), ("gender", 2)):
@@ -199,7 +264,10 @@ def test_photo(mien: Runner) -> None:
     faces = json.loads(mien("image", photo, "--json", "--no-gender").stdout)["faces"]
     assert faces and all("gender" not in face for face in faces)
     assert "gender" not in mien("image", photo, "--no-gender").stdout
-    every = [json.loads(mien("image", photo, "--json", "--isa", isa).stdout)["faces"] for isa in ("best", "scalar")]
+    every = [
+        json.loads(mien("image", photo, "--json", "--isa", isa).stdout)["faces"]
+        for isa in ("best", "scalar")
+    ]
     assert every[0] == every[1]
     mien("image", photo, env={"MIEN_ISA": "scalar"})
 
@@ -208,14 +276,20 @@ def test_detector_options(mien: Runner) -> None:
     photo = PHOTOS / "montage.jpg"
 
     def boxes(*options: object) -> list[dict[str, int]]:
-        return [face["box"] for face in json.loads(mien("image", photo, "--json", *options).stdout)["faces"]]
+        return [
+            face["box"]
+            for face in json.loads(mien("image", photo, "--json", *options).stdout)["faces"]
+        ]
 
     every = boxes("--scale-factor", "1.1", "--min-neighbors", "1")
     assert len(every) >= len(boxes())
     side = sorted(box["width"] for box in every)[len(every) // 2]
     large = boxes("--scale-factor", "1.1", "--min-neighbors", "1", "--min-face", side)
     assert large and all(box["width"] >= side for box in large)
-    assert all(box["width"] <= side for box in boxes("--scale-factor", "1.1", "--min-neighbors", "1", "--max-face", side))
+    assert all(
+        box["width"] <= side
+        for box in boxes("--scale-factor", "1.1", "--min-neighbors", "1", "--max-face", side)
+    )
     data = json.loads(mien("image", photo, "--json", "--max-width", "300").stdout)
     assert all(face["box"]["x"] + face["box"]["width"] <= data["width"] for face in data["faces"])
 
@@ -226,7 +300,7 @@ def test_detector_network(mien: Runner) -> None:
     assert "score" not in haar["faces"][0] and "detector" not in haar["models"]
     result = json.loads(mien("image", "--detector", "net", "--json", photo).stdout)
     assert "cascade" not in result["models"] and result["models"]["detector"]
-    face, = result["faces"]
+    (face,) = result["faces"]
     assert 0.7 <= face["score"] <= 1 and face["neighbors"] == 0
     box, points = face["box"], face["landmarks"]
     assert len(points) == 5
@@ -237,11 +311,20 @@ def test_detector_network(mien: Runner) -> None:
     assert max(right_eye[1], left_eye[1]) < nose[1] < min(right_mouth[1], left_mouth[1])
     assert face["emotion"]["label"] == haar["faces"][0]["emotion"]["label"] == "happy"
     # Its options, and those of the other detector.
-    assert json.loads(mien("image", "--detector", "net", "--min-score", "0.99", "--json", photo).stdout)["faces"] == []
+    assert (
+        json.loads(
+            mien("image", "--detector", "net", "--min-score", "0.99", "--json", photo).stdout
+        )["faces"]
+        == []
+    )
     small = mien("image", "--detector", "net", "--max-face", "40", "--json", photo)
     assert json.loads(small.stdout)["faces"] == []
-    for arguments, word in [(["--detector", "mtcnn"], "mtcnn"), (["--detector", "net", "--min-score", "2"], "--min-score"),
-                            (["--detector", "net", "--cascade", "x.mien"], "--cascade"), (["--net", "x.mien"], "--net")]:
+    for arguments, word in [
+        (["--detector", "mtcnn"], "mtcnn"),
+        (["--detector", "net", "--min-score", "2"], "--min-score"),
+        (["--detector", "net", "--cascade", "x.mien"], "--cascade"),
+        (["--net", "x.mien"], "--net"),
+    ]:
         mien.fails("image", *arguments, photo, code=2, words=(word,))
 
 
@@ -256,20 +339,24 @@ def test_faces_turned_chosen_and_pointed_at(mien: Runner) -> None:
     # Upside down, by rows of pixels in reverse order.
     width, height, channels, rows = read_png((PHOTOS / "astronaut_320.png").read_bytes())
     assert channels == 3
-    turned = [b"".join(row[i:i + 3] for i in range(len(row) - 3, -1, -3)) for row in reversed(rows)]
+    turned = [
+        b"".join(row[i : i + 3] for i in range(len(row) - 3, -1, -3)) for row in reversed(rows)
+    ]
     mien.write("down.png", make_png(width, height, 2, 8, b"".join(b"\0" + row for row in turned)))
     as_it_is = json.loads(mien(*net, "down.png").stdout)["faces"]
     found = mien(*net, "--any-rotation", "down.png", "--dump-crop", "turned")
-    face, = json.loads(found.stdout)["faces"]
+    (face,) = json.loads(found.stdout)["faces"]
     right_eye, left_eye, nose, right_mouth, _ = face["landmarks"]
     assert right_eye[0] > left_eye[0] and right_eye[1] > nose[1] > right_mouth[1]
     assert all(other["score"] < face["score"] for other in as_it_is)
     up = mien(*net, PHOTOS / "astronaut_320.png", "--dump-crop", "upright")
-    same, = json.loads(up.stdout)["faces"]
+    (same,) = json.loads(up.stdout)["faces"]
     assert abs(face["score"] - same["score"]) < 0.1
     assert face["emotion"]["label"] == same["emotion"]["label"]
-    crops = [read_png((mien.folder / name).read_bytes())[3]
-             for name in ("turned/down.face1.emotion.png", "upright/astronaut_320.face1.emotion.png")]
+    crops = [
+        read_png((mien.folder / name).read_bytes())[3]
+        for name in ("turned/down.face1.emotion.png", "upright/astronaut_320.face1.emotion.png")
+    ]
     pairs = list(zip(b"".join(crops[0]), b"".join(crops[1])))
     assert sum(abs(a - b) for a, b in pairs) / len(pairs) < 12
     # Which faces, in which order.
@@ -290,10 +377,12 @@ def test_faces_turned_chosen_and_pointed_at(mien: Runner) -> None:
     # Landmarks are drawn.
     mien("image", "--detector", "net", photo, "-o", "plain.png")
     mien("image", "--detector", "net", "--landmarks", photo, "-o", "dots.png")
-    plain_rows, dotted_rows = (read_png((mien.folder / name).read_bytes())[3] for name in ("plain.png", "dots.png"))
+    plain_rows, dotted_rows = (
+        read_png((mien.folder / name).read_bytes())[3] for name in ("plain.png", "dots.png")
+    )
     for x, y in plain["faces"][0]["landmarks"]:
         x, y = int(x), int(y)
-        assert plain_rows[y][3 * x:3 * x + 3] != dotted_rows[y][3 * x:3 * x + 3]
+        assert plain_rows[y][3 * x : 3 * x + 3] != dotted_rows[y][3 * x : 3 * x + 3]
     for option in ("--landmarks", "--any-rotation"):
         mien.fails("image", option, photo, code=2, words=(option, "--detector net"))
     mien.fails("image", "--max-faces", "-1", photo, code=2, words=("--max-faces",))
@@ -302,10 +391,14 @@ def test_faces_turned_chosen_and_pointed_at(mien: Runner) -> None:
 def test_weights_of_the_other_kind(mien: Runner) -> None:
     photo, weights = PHOTOS / "astronaut.jpg", PHOTOS.parent.parent.parent / "weights"
     for arguments, words in [
-            (["--detector", "net", "--net", weights / "emotion.mien"], "no face detector"),
-            (["--detector", "net", "--net", weights / "haarcascade_frontalface_default.mien"], "other kind"),
-            (["--emotion", weights / "detector.mien"], "gives no classes"),
-            (["--cascade", weights / "detector.mien"], "other kind")]:
+        (["--detector", "net", "--net", weights / "emotion.mien"], "no face detector"),
+        (
+            ["--detector", "net", "--net", weights / "haarcascade_frontalface_default.mien"],
+            "other kind",
+        ),
+        (["--emotion", weights / "detector.mien"], "gives no classes"),
+        (["--cascade", weights / "detector.mien"], "other kind"),
+    ]:
         mien.fails("image", *arguments, photo, code=4, words=(str(arguments[-1]), words))
 
 
@@ -332,9 +425,15 @@ def test_classify(mien: Runner) -> None:
     found = json.loads(mien("image", PHOTOS / "astronaut.jpg", "--json").stdout)["faces"][0]
     again = json.loads(mien("classify", "crops/" + names[0], "--json").stdout)["faces"][0]
     assert found["emotion"] == again["emotion"]
-    assert mien("classify", "crops/" + names[0], "--top").stdout.splitlines()[-1].startswith("The expression of the person is ")
+    assert (
+        mien("classify", "crops/" + names[0], "--top")
+        .stdout.splitlines()[-1]
+        .startswith("The expression of the person is ")
+    )
     assert len(mien("classify", "crops").stdout.splitlines()) == 6
-    mien.fails("image", PHOTOS / "astronaut.jpg", "--dump-crop", "crops", code=1, words=("exists", "-y"))
+    mien.fails(
+        "image", PHOTOS / "astronaut.jpg", "--dump-crop", "crops", code=1, words=("exists", "-y")
+    )
     mien("image", PHOTOS / "astronaut.jpg", "--dump-crop", "crops", "-y")
     mien("classify", mien.write("one.png", plain_png(1, 1)))  # a crop may have any size
 
@@ -355,16 +454,34 @@ def test_bad_pictures(mien: Runner) -> None:
         ("one.png", plain_png(1, 1), ("too small",)),
         ("small.png", plain_png(23, 60), ("too small",)),
         ("bomb.png", make_png(20000, 20000, 2, 8, b""), ("too large", "20000")),
-        ("bomb.jpg", b"\xff\xd8\xff\xc0\0\x11\x08\xff\xff\xff\xff\3\1\x11\0\2\x11\0\3\x11\0", ("too large",)),
+        (
+            "bomb.jpg",
+            b"\xff\xd8\xff\xc0\0\x11\x08\xff\xff\xff\xff\3\1\x11\0\2\x11\0\3\x11\0",
+            ("too large",),
+        ),
         ("bomb.gif", b"GIF89a\xff\xff\xff\xff\0\0\0", ("too large",)),
         ("bomb.ppm", b"P6 20000 20000 255\n", ("too large",)),
-        ("bomb.bmp", b"BM" + struct.pack("<IHHIIiiHHIIiiII", 0, 0, 0, 54, 40, 20000, 20000, 1, 24, 0, 0, 0, 0, 0, 0), ("too large",)),
+        (
+            "bomb.bmp",
+            b"BM"
+            + struct.pack(
+                "<IHHIIiiHHIIiiII", 0, 0, 0, 54, 40, 20000, 20000, 1, 24, 0, 0, 0, 0, 0, 0
+            ),
+            ("too large",),
+        ),
         ("cut.png", good[:-20], ("cut short",)),
-        ("cut.jpg", photo[:len(photo) // 2], ("cut short",)),
+        ("cut.jpg", photo[: len(photo) // 2], ("cut short",)),
         ("cut.gif", ANIMATED_GIF[:60], ("cut short",)),
         ("cut.ppm", b"P6 30 30 255\n" + bytes(100), ("cut short",)),
         ("bits.png", good[:45] + bytes([good[45] ^ 8]) + good[46:], ("damaged PNG", "checksum")),
-        ("inflate.png", b"\x89PNG\r\n\x1a\n" + good[8:33] + png_chunk(b"IDAT", b"junk") + png_chunk(b"IEND", b""), ("damaged PNG",)),
+        (
+            "inflate.png",
+            b"\x89PNG\r\n\x1a\n"
+            + good[8:33]
+            + png_chunk(b"IDAT", b"junk")
+            + png_chunk(b"IEND", b""),
+            ("damaged PNG",),
+        ),
         ("short.png", make_png(60, 50, 2, 8, bytes(99)), ("damaged PNG",)),
         ("photo.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", ("HEIC",)),
         ("photo.webp", b"RIFF\x10\0\0\0WEBPVP8 \0\0\0\0", ("WebP",)),
@@ -380,7 +497,11 @@ def test_bad_pictures(mien: Runner) -> None:
     mien.write("empty_folder/readme.md", b"x")
     mien.fails("image", "empty_folder", code=3, words=("empty_folder", "no image"))
     line = mien("image", "cut.png", "--json", code=3).stdout
-    assert json.loads(line) == {"schema": 1, "source": "cut.png", "error": json.loads(line)["error"]}
+    assert json.loads(line) == {
+        "schema": 1,
+        "source": "cut.png",
+        "error": json.loads(line)["error"],
+    }
 
 
 @pytest.mark.inflates
@@ -390,27 +511,41 @@ def test_inflating_further_than_announced(mien: Runner) -> None:
     command = f"ulimit -v 150000; exec '{mien.program}' image bomb.png"
     if b"__asan_init" in Path(mien.program).read_bytes():
         command = f"exec '{mien.program}' image bomb.png"  # its shadow memory needs more room than any limit gives
-    result = subprocess.run(["bash", "-c", command], cwd=mien.folder, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(
+        ["bash", "-c", command], cwd=mien.folder, capture_output=True, text=True, timeout=60
+    )
     assert result.returncode == 3 and "bomb.png" in result.stderr, result
 
 
 def test_odd_pictures(mien: Runner) -> None:
-    wide = struct.pack(">HHH", 0x1234, 0x8080, 0xffee)
+    wide = struct.pack(">HHH", 0x1234, 0x8080, 0xFFEE)
     _, _, _, rows = mien.decoded("deep.png", make_png(30, 30, 2, 16, (b"\0" + wide * 30) * 30))
-    assert rows[3][:3] == bytes((0x12, 0x80, 0xff)), rows[3][:3]
-    _, _, _, rows = mien.decoded("gray_alpha.png", make_png(30, 30, 4, 8, (b"\0" + bytes((50, 255)) * 15 + bytes((50, 0)) * 15) * 30))
+    assert rows[3][:3] == bytes((0x12, 0x80, 0xFF)), rows[3][:3]
+    _, _, _, rows = mien.decoded(
+        "gray_alpha.png",
+        make_png(30, 30, 4, 8, (b"\0" + bytes((50, 255)) * 15 + bytes((50, 0)) * 15) * 30),
+    )
     assert rows[0][:3] == bytes((50, 50, 50)) and rows[0][-3:] == bytes((255, 255, 255))
     palette = png_chunk(b"PLTE", bytes((9, 8, 7, 60, 70, 80)))
-    _, _, _, rows = mien.decoded("palette.png", make_png(32, 30, 3, 1, (b"\0" + b"\x0f" * 4) * 30, palette))
+    _, _, _, rows = mien.decoded(
+        "palette.png", make_png(32, 30, 3, 1, (b"\0" + b"\x0f" * 4) * 30, palette)
+    )
     assert rows[0][:3] == bytes((9, 8, 7)) and rows[0][12:15] == bytes((60, 70, 80))
     _, _, _, rows = mien.decoded("cmyk.jpg", CMYK_JPEG)
     left, right = rows[16][:3], rows[16][-3:]
-    assert left[0] > 230 and max(left[1:]) < 25 and right[0] < 25 and min(right[1:]) > 230, (left, right)
+    assert left[0] > 230 and max(left[1:]) < 25 and right[0] < 25 and min(right[1:]) > 230, (
+        left,
+        right,
+    )
     _, _, _, rows = mien.decoded("moving.gif", ANIMATED_GIF)
     assert rows[0][:3] == bytes((255, 0, 0))
     assert "first frame" in mien("image", "moving.gif").stderr
     assert mien("image", "moving.gif", "--quiet").stderr == ""
-    bmp = b"BM" + struct.pack("<IHHIIiiHHIIiiII", 0, 0, 0, 54, 40, 24, -24, 1, 24, 0, 0, 0, 0, 0, 0) + bytes((1, 2, 3)) * 24 * 24
+    bmp = (
+        b"BM"
+        + struct.pack("<IHHIIiiHHIIiiII", 0, 0, 0, 54, 40, 24, -24, 1, 24, 0, 0, 0, 0, 0, 0)
+        + bytes((1, 2, 3)) * 24 * 24
+    )
     _, _, _, rows = mien.decoded("top_down.bmp", bmp)
     assert rows[0][:3] == bytes((3, 2, 1))
     mien.write("renamed.txt", plain_png(30, 30))
@@ -422,10 +557,21 @@ def test_exif_turns_the_picture(mien: Runner) -> None:
         tiff = b"MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0" + bytes([orientation]) + b"\0\0"
         # 40 x 30, black but for one white pixel at the top left.
         first = b"\0" + bytes((255, 255, 255)) + bytes(39 * 3)
-        data = make_png(40, 30, 2, 8, first + (b"\0" + bytes(40 * 3)) * 29, png_chunk(b"eXIf", tiff))
+        data = make_png(
+            40, 30, 2, 8, first + (b"\0" + bytes(40 * 3)) * 29, png_chunk(b"eXIf", tiff)
+        )
         width, height, _, rows = mien.decoded("turned.png", data)
         assert (width, height) == ((30, 40) if orientation >= 5 else (40, 30))
-        corner = {1: (0, 0), 2: (1, 0), 3: (1, 1), 4: (0, 1), 5: (0, 0), 6: (1, 0), 7: (1, 1), 8: (0, 1)}[orientation]
+        corner = {
+            1: (0, 0),
+            2: (1, 0),
+            3: (1, 1),
+            4: (0, 1),
+            5: (0, 0),
+            6: (1, 0),
+            7: (1, 1),
+            8: (0, 1),
+        }[orientation]
         x, y = corner[0] * (width - 1), corner[1] * (height - 1)
         assert rows[y][x * 3] == 255 and sum(map(sum, rows)) == 3 * 255, orientation
 
@@ -441,7 +587,7 @@ def test_drawn_picture(mien: Runner) -> None:
     assert data["timing_ms"]["draw"] > 0 and data["timing_ms"]["encode"] > 0
     box, woman = data["faces"][0]["box"], data["faces"][0]["gender"]["label"] == "woman"
     at = (box["x"] + box["width"] // 2) * 3
-    assert rows[box["y"] + 1][at:at + 3] == (bytes((0, 0, 255)) if woman else bytes((255, 0, 0)))
+    assert rows[box["y"] + 1][at : at + 3] == (bytes((0, 0, 255)) if woman else bytes((255, 0, 0)))
     assert (mien.folder / "a.png").read_bytes() != (mien.folder / "b.png").read_bytes()
     assert (mien.folder / "c.jpg").read_bytes()[:2] == b"\xff\xd8"
     assert stat.S_IMODE(os.stat(mien.folder / "a.png").st_mode) & 0o600 == 0o600
@@ -464,19 +610,29 @@ def test_nothing_is_overwritten_without_yes(mien: Runner) -> None:
 def test_unwritable_output(mien: Runner) -> None:
     mien.write("in.png", plain_png(40, 40))
     mien.write("file", b"x")
-    mien.fails("image", "in.png", "-o", "no/such/a.png", code=1, words=("no/such/a.png", "no such folder"))
+    mien.fails(
+        "image", "in.png", "-o", "no/such/a.png", code=1, words=("no/such/a.png", "no such folder")
+    )
     mien.fails("image", "in.png", "-o", "file/a.png", code=1, words=("file/a.png", "cannot write"))
     mien.fails("image", "in.png", "-o", "file/sub/", code=1, words=("file/sub", "folder"))
     mien.fails("image", "in.png", "-o", "/dev/full", code=1, words=("/dev/full", "no space"))
     mien("image", "in.png", "-o", "/dev/null")
     with open("/dev/full", "wb") as full:
-        result = subprocess.run([mien.program, "image", "in.png"], cwd=mien.folder, stdout=full, stderr=subprocess.PIPE, text=True)
+        result = subprocess.run(
+            [mien.program, "image", "in.png"],
+            cwd=mien.folder,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
     assert result.returncode == 1 and "standard output" in result.stderr, result
     if os.geteuid() != 0:
         locked = mien.folder / "locked"
         locked.mkdir()
         locked.chmod(0o500)
-        mien.fails("image", "in.png", "-o", "locked/a.png", code=1, words=("locked/a.png", "no permission"))
+        mien.fails(
+            "image", "in.png", "-o", "locked/a.png", code=1, words=("locked/a.png", "no permission")
+        )
         locked.chmod(0o700)
     assert not [name for name in os.listdir(mien.folder) if ".part" in name]
 
@@ -490,9 +646,19 @@ def test_batch(mien: Runner) -> None:
     (mien.folder / "photos" / "sub" / "loop").symlink_to("..")
     result = mien("image", "photos", "--json", "-o", "results", code=3)
     lines = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [line["source"] for line in lines] == ["photos/a.PNG", "photos/b.png", "photos/broken.jpg", "photos/dangling.png", "photos/sub/c.png"]
+    assert [line["source"] for line in lines] == [
+        "photos/a.PNG",
+        "photos/b.png",
+        "photos/broken.jpg",
+        "photos/dangling.png",
+        "photos/sub/c.png",
+    ]
     assert ["error" in line for line in lines] == [False, False, True, True, False]
-    assert result.stderr.count("\n") == 2 and "broken.jpg" in result.stderr and "dangling.png" in result.stderr
+    assert (
+        result.stderr.count("\n") == 2
+        and "broken.jpg" in result.stderr
+        and "dangling.png" in result.stderr
+    )
     assert sorted(os.listdir(mien.folder / "results")) == ["a.png", "b.png", "c.png"]
     mien("image", "photos/b.png", "absent.png", "photos/a.PNG", code=3)
     if os.geteuid() != 0:
@@ -505,7 +671,10 @@ def test_same_names_do_not_collide(mien: Runner) -> None:
     for index, name in enumerate(("x/face.png", "y/face.png", "z/Face.png", "face-2.png")):
         mien.write(name, plain_png(40 + index, 40))
     mien("image", "x/face.png", "y/face.png", "z/Face.png", "face-2.png", "-o", "out/")
-    sizes = {name: read_png((mien.folder / "out" / name).read_bytes())[0] for name in os.listdir(mien.folder / "out")}
+    sizes = {
+        name: read_png((mien.folder / "out" / name).read_bytes())[0]
+        for name in os.listdir(mien.folder / "out")
+    }
     assert sizes == {"face.png": 40, "face-2.png": 41, "Face-3.png": 42, "face-2-2.png": 43}, sizes
 
 
@@ -515,7 +684,12 @@ def test_interrupt(mien: Runner) -> None:
     for index in range(300):
         os.link(mien.folder / "p.jpg", mien.folder / f"p{index}.jpg")
         names.append(f"p{index}.jpg")
-    process = subprocess.Popen([mien.program, "image", *names, "-o", "out/"], cwd=mien.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [mien.program, "image", *names, "-o", "out/"],
+        cwd=mien.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
@@ -525,10 +699,14 @@ def test_interrupt(mien: Runner) -> None:
     written = os.listdir(mien.folder / "out")
     assert 0 < len(written) < 300
     for name in written:
-        assert name.endswith(".jpg") and (mien.folder / "out" / name).read_bytes()[-2:] == b"\xff\xd9", name
+        assert (
+            name.endswith(".jpg") and (mien.folder / "out" / name).read_bytes()[-2:] == b"\xff\xd9"
+        ), name
     # Waiting for a pipe that says nothing must end, too.
     os.mkfifo(mien.folder / "pipe.png")
-    process = subprocess.Popen([mien.program, "image", "pipe.png"], cwd=mien.folder, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [mien.program, "image", "pipe.png"], cwd=mien.folder, stderr=subprocess.PIPE
+    )
     with open(mien.folder / "pipe.png", "wb"):
         wait_until(lambda: handles(process.pid, signal.SIGINT) and waits(process.pid))
         process.send_signal(signal.SIGINT)
@@ -538,7 +716,10 @@ def test_interrupt(mien: Runner) -> None:
 
 def test_second_interrupt_ends_at_once(mien: Runner) -> None:
     mien.write("large.png", plain_png(6000, 5000))
-    process = subprocess.Popen([mien.program, "image", "large.png", "-o", "out.png", "--scale-factor", "1.01"], cwd=mien.folder)
+    process = subprocess.Popen(
+        [mien.program, "image", "large.png", "-o", "out.png", "--scale-factor", "1.01"],
+        cwd=mien.folder,
+    )
     # At work: the image is being searched, which takes minutes.
     wait_until(lambda: handles(process.pid, signal.SIGINT) and cpu_seconds(process.pid) > 0.5)
     process.send_signal(signal.SIGINT)
@@ -553,14 +734,21 @@ def test_closed_pipe_is_quiet(mien: Runner) -> None:
     mien.write("in.png", plain_png(40, 40))
     reading, writing = os.pipe()
     os.close(reading)
-    result = subprocess.run([mien.program, "image", *["in.png"] * 5], cwd=mien.folder, stdout=writing, stderr=subprocess.PIPE)
+    result = subprocess.run(
+        [mien.program, "image", *["in.png"] * 5],
+        cwd=mien.folder,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+    )
     os.close(writing)
     assert result.returncode == 141 and result.stderr == b"", result
 
 
 def test_pipe_as_input(mien: Runner) -> None:
     os.mkfifo(mien.folder / "pipe.png")
-    process = subprocess.Popen([mien.program, "image", "pipe.png"], cwd=mien.folder, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [mien.program, "image", "pipe.png"], cwd=mien.folder, stdout=subprocess.PIPE
+    )
     (mien.folder / "pipe.png").write_bytes(plain_png(300, 200))
     output, _ = process.communicate(timeout=20)
     assert process.returncode == 0 and b"300 x 200" in output
@@ -576,8 +764,15 @@ def test_weights(mien: Runner) -> None:
     mien.write("keras.hdf5", b"\x89HDF\r\n\x1a\n" + bytes(99))
     mien.write("old.xml", b"<?xml version='1.0'?><opencv_storage>")
     mien.write("empty.mien", b"")
-    for name, word in (("cut.mien", "cut short"), ("changed.mien", "altered"), ("keras.hdf5", "convert_keras"), ("old.xml", "convert_cascade"),
-                       ("empty.mien", "empty"), ("in.png", "not a weights file"), ("absent.mien", "no such file")):
+    for name, word in (
+        ("cut.mien", "cut short"),
+        ("changed.mien", "altered"),
+        ("keras.hdf5", "convert_keras"),
+        ("old.xml", "convert_cascade"),
+        ("empty.mien", "empty"),
+        ("in.png", "not a weights file"),
+        ("absent.mien", "no such file"),
+    ):
         for option in ("--emotion", "--gender", "--cascade"):
             mien.fails("image", "in.png", option, name, code=4, words=(name, word))
         if name != "absent.mien":
@@ -591,7 +786,11 @@ def test_weights(mien: Runner) -> None:
     assert "angry" in mien("info", path).stdout
     cascade = path.parent / "haarcascade_frontalface_default.mien"
     info = json.loads(mien("info", cascade, "--json").stdout)
-    assert (info["kind"], info["stages"], info["window"]) == ("cascade", 25, {"width": 24, "height": 24})
+    assert (info["kind"], info["stages"], info["window"]) == (
+        "cascade",
+        25,
+        {"width": 24, "height": 24},
+    )
     mien("info", cascade)
     assert "ok" in mien("verify", path).stdout
     mien.fails("verify", cascade, code=4, words=("cascade",))
@@ -601,20 +800,28 @@ def test_bench(mien: Runner) -> None:
     text = mien("bench", "--repeat", "2").stdout
     for word in ("gray", "detect", "emotion", "GMAC/s", "windows/s", "peak", "median"):
         assert word in text, word
-    data = json.loads(mien("bench", PHOTOS / "astronaut.jpg", "--repeat", "3", "--json", "--isa", "scalar").stdout)
+    data = json.loads(
+        mien("bench", PHOTOS / "astronaut.jpg", "--repeat", "3", "--json", "--isa", "scalar").stdout
+    )
     assert data["isa"] == "scalar" and data["faces"] >= 1 and data["peak_rss_bytes"] > 1 << 20
-    assert data["ms"]["detect"]["min"] <= data["ms"]["detect"]["median"] <= data["ms"]["detect"]["p95"]
+    assert (
+        data["ms"]["detect"]["min"] <= data["ms"]["detect"]["median"] <= data["ms"]["detect"]["p95"]
+    )
     mien.fails("bench", "absent.png", code=3, words=("absent.png",))
 
 
 def npz(arrays: dict[str, tuple[str, tuple[int, ...], bytes]], deflate: bool) -> bytes:
     """An .npz as NumPy writes it, of (type, shape, bytes)."""
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED if deflate else zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(
+        packed, "w", zipfile.ZIP_DEFLATED if deflate else zipfile.ZIP_STORED
+    ) as archive:
         for name, (kind, shape, data) in arrays.items():
             header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}".encode()
             header += b" " * (-(10 + len(header) + 1) % 64) + b"\n"
-            archive.writestr(f"{name}.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + data)
+            archive.writestr(
+                f"{name}.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + data
+            )
     return packed.getvalue()
 
 
@@ -624,14 +831,28 @@ def test_eval(mien: Runner) -> None:
     shades = [30, 120, 220]
     answers = []
     for k, shade in enumerate(shades):
-        name = mien.write(f"faces/{('Anger', '3_happy', 'neutral')[k]}/{k}.png", plain_png(48, 48, (shade, shade, shade)))
-        answers.append(json.loads(mien("classify", name, "--json", "--no-gender").stdout)["faces"][0]["emotion"]["label"])
+        name = mien.write(
+            f"faces/{('Anger', '3_happy', 'neutral')[k]}/{k}.png",
+            plain_png(48, 48, (shade, shade, shade)),
+        )
+        answers.append(
+            json.loads(mien("classify", name, "--json", "--no-gender").stdout)["faces"][0][
+                "emotion"
+            ]["label"]
+        )
     true = ["angry", "happy", "neutral"]
     pixels = b"".join(bytes([shade]) * 48 * 48 for shade in shades)
-    arrays = {"images": ("|u1", (3, 48, 48), pixels), "labels": ("<i8", (3,), struct.pack("<3q", 0, 3, 6)), "split": ("|u1", (3,), bytes([0, 2, 2]))}
+    arrays = {
+        "images": ("|u1", (3, 48, 48), pixels),
+        "labels": ("<i8", (3,), struct.pack("<3q", 0, 3, 6)),
+        "split": ("|u1", (3,), bytes([0, 2, 2])),
+    }
     mien.write("packed.npz", npz(arrays, True))
     mien.write("stored.npz", npz(arrays, False))
-    results = [json.loads(mien("eval", source, "--json").stdout) for source in ("faces", "packed.npz", "stored.npz")]
+    results = [
+        json.loads(mien("eval", source, "--json").stdout)
+        for source in ("faces", "packed.npz", "stored.npz")
+    ]
     for result in results:
         assert result["count"] == 3 and result["classes"] == labels
         assert result["accuracy"] == sum(a == t for a, t in zip(answers, true)) / 3
@@ -644,18 +865,35 @@ def test_eval(mien: Runner) -> None:
     lines = (mien.folder / "scores.csv").read_text().splitlines()
     assert lines[0] == "picture,label," + ",".join(labels) and len(lines) == 4
     assert abs(sum(map(float, lines[1].split(",")[2:])) - 1) < 1e-5
-    mien.fails("eval", "faces", "--scores", "scores.csv", code=1, words=("scores.csv", "exists already"))
+    mien.fails(
+        "eval", "faces", "--scores", "scores.csv", code=1, words=("scores.csv", "exists already")
+    )
     # What cannot be read is told and left out; what is no class too.
     mien.write("faces/happy/broken.png", b"no picture")
     mien.write("faces/kitten/1.png", plain_png(48, 48))
     told = mien("eval", "faces", "--json", code=3)
     assert json.loads(told.stdout)["count"] == 3 and json.loads(told.stdout)["unreadable"] == 1
     assert "broken.png" in told.stderr and "kitten" in told.stderr
-    for name, data, word in (("cut.npz", npz(arrays, True)[:-30], "cut short"), ("none.npz", b"", "not an .npz"),
-                             ("bare.npz", npz({"a": arrays["images"]}, True), "no `labels`"),
-                             ("type.npz", npz({"images": ("<f4", (1, 1, 1), bytes(4)), "labels": ("|u1", (1,), b"\0")}, True), "not u8"),
-                             ("few.npz", npz({**arrays, "labels": ("|u1", (2,), b"\0\0")}, True), "with a label for each"),
-                             ("label.npz", npz({**arrays, "labels": ("|u1", (3,), b"\x09\x09\x09")}, True), "outside the classes")):
+    for name, data, word in (
+        ("cut.npz", npz(arrays, True)[:-30], "cut short"),
+        ("none.npz", b"", "not an .npz"),
+        ("bare.npz", npz({"a": arrays["images"]}, True), "no `labels`"),
+        (
+            "type.npz",
+            npz({"images": ("<f4", (1, 1, 1), bytes(4)), "labels": ("|u1", (1,), b"\0")}, True),
+            "not u8",
+        ),
+        (
+            "few.npz",
+            npz({**arrays, "labels": ("|u1", (2,), b"\0\0")}, True),
+            "with a label for each",
+        ),
+        (
+            "label.npz",
+            npz({**arrays, "labels": ("|u1", (3,), b"\x09\x09\x09")}, True),
+            "outside the classes",
+        ),
+    ):
         mien.write(name, data)
         mien.fails("eval", name, code=3, words=(name, word))
     mien.write("empty/x.txt", b"")

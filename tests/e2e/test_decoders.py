@@ -22,13 +22,16 @@ MIEN = os.environ["MIEN_TOOL"]
 
 def picture(width: int, height: int, mode: str = "RGB") -> Image.Image:
     """Slopes, waves and hard edges in every channel."""
+
     def value(x: int, y: int, channel: int) -> int:
         smooth = (x * (3 + channel) + y * (7 - 2 * channel)) % 256
         edge = 255 if (x // (5 + channel) + y // 9) % 2 else 0
         return (3 * smooth + edge) // 4
+
     channels = len(Image.new(mode, (1, 1)).getbands())
-    data = bytes(value(x, y, c)
-                 for y in range(height) for x in range(width) for c in range(channels))
+    data = bytes(
+        value(x, y, c) for y in range(height) for x in range(width) for c in range(channels)
+    )
     return Image.frombytes(mode, (width, height), data)
 
 
@@ -45,7 +48,8 @@ def cases() -> dict[str, bytes]:
             for progressive in (False, True):
                 kind = "progressive" if progressive else "baseline"
                 found[f"{size[0]} x {size[1]}, {name}, {kind}"] = encoded(
-                    picture(*size), quality=85, subsampling=sampling, progressive=progressive)
+                    picture(*size), quality=85, subsampling=sampling, progressive=progressive
+                )
         found[f"{size[0]} x {size[1]}, gray"] = encoded(picture(*size, "L"), quality=85)
         found[f"{size[0]} x {size[1]}, CMYK"] = encoded(picture(*size, "CMYK"), quality=90)
     for quality in (5, 50, 100):
@@ -73,8 +77,9 @@ def decoder() -> str:
     return next(line.split()[1] for line in version.stdout.splitlines() if line.startswith("JPEG"))
 
 
-@pytest.mark.parametrize(("name", "jpeg"), cases().items(),
-                         ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "jpeg"), cases().items(), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_pixels_are_pillows(name: str, jpeg: bytes, decoder: str, tmp_path: Path) -> None:
     source, seen = tmp_path / "in.jpg", tmp_path / "seen.png"
     source.write_bytes(jpeg)

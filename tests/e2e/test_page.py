@@ -22,8 +22,14 @@ MIEN = os.environ["MIEN_TOOL"]
 PHOTOS = Path(__file__).resolve().parent.parent / "data" / "photos"
 
 
-def start(mien: str, port: int = 0, *options: str, stdin: int | None = None) -> tuple[subprocess.Popen, int]:
-    process = subprocess.Popen([mien, "serve", "--listen", f"127.0.0.1:{port}", "-q", *options], stdin=stdin, stderr=subprocess.PIPE)
+def start(
+    mien: str, port: int = 0, *options: str, stdin: int | None = None
+) -> tuple[subprocess.Popen, int]:
+    process = subprocess.Popen(
+        [mien, "serve", "--listen", f"127.0.0.1:{port}", "-q", *options],
+        stdin=stdin,
+        stderr=subprocess.PIPE,
+    )
     STARTED.append(process)
     return process, int(re.search(rb":(\d+)/", process.stderr.readline())[1])
 
@@ -59,15 +65,39 @@ def no_service_is_left() -> Iterator[None]:
 
 def crowd_of(count: int) -> dict:
     """An answer of the service with so many small faces in five rows, as a detector network gives them."""
+
     def face(i: int) -> dict:
         x, y = 12 + i % 12 * 52, 30 + i // 12 * 90
-        points = [[x + 8, y + 10], [x + 20, y + 10], [x + 14, y + 18], [x + 9, y + 24], [x + 19, y + 24]]
-        emotions = dict.fromkeys(["angry", "disgust", "fear", "happy", "sad", "surprise"], 0.05) | {"neutral": 0.7}
-        return {"box": {"x": x, "y": y, "width": 28, "height": 32}, "neighbors": 0, "score": 0.9, "landmarks": points,
-                "emotion": {"label": "neutral", "probabilities": emotions},
-                "gender": {"label": "woman", "probabilities": {"woman": 0.8, "man": 0.2}}}
-    return {"images": [{"schema": 1, "width": 640, "height": 480, "timing_ms": {"total": 5.0},
-                        "faces": [face(i) for i in range(count)]}]}
+        points = [
+            [x + 8, y + 10],
+            [x + 20, y + 10],
+            [x + 14, y + 18],
+            [x + 9, y + 24],
+            [x + 19, y + 24],
+        ]
+        emotions = dict.fromkeys(["angry", "disgust", "fear", "happy", "sad", "surprise"], 0.05) | {
+            "neutral": 0.7
+        }
+        return {
+            "box": {"x": x, "y": y, "width": 28, "height": 32},
+            "neighbors": 0,
+            "score": 0.9,
+            "landmarks": points,
+            "emotion": {"label": "neutral", "probabilities": emotions},
+            "gender": {"label": "woman", "probabilities": {"woman": 0.8, "man": 0.2}},
+        }
+
+    return {
+        "images": [
+            {
+                "schema": 1,
+                "width": 640,
+                "height": 480,
+                "timing_ms": {"total": 5.0},
+                "faces": [face(i) for i in range(count)],
+            }
+        ]
+    }
 
 
 def test_crowd(shots: Path) -> None:
@@ -75,7 +105,10 @@ def test_crowd(shots: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         pytest.skip("chromium is not installed")
-    if b"built without" in subprocess.run([MIEN, "serve", "--listen", "x"], capture_output=True).stderr:
+    if (
+        b"built without"
+        in subprocess.run([MIEN, "serve", "--listen", "x"], capture_output=True).stderr
+    ):
         pytest.skip("this program was built without the web service")
     with playwright_api.sync_playwright() as playwright:
         service, port = start(MIEN)
@@ -86,29 +119,45 @@ def test_crowd(shots: Path) -> None:
         page.set_input_files("#files", str(PHOTOS / "montage.jpg"))
         playwright_api.expect(page.locator(".face")).to_have_count(57, timeout=20000)
         # Cards in columns, each with its crop beside its bars, the photo above them.
-        layout = page.evaluate("""() => {
+        layout = page.evaluate(
+            """() => {
             const rect = e => { const r = e.getBoundingClientRect(); return {x: r.x, y: r.y, w: r.width, h: r.height}; };
             return {height: document.querySelector('article').getBoundingClientRect().height, stage: rect(document.querySelector('article .stage')),
                     cards: [...document.querySelectorAll('.face')].map(rect),
-                    crops: [...document.querySelectorAll('.crop')].map(rect), bars: [...document.querySelectorAll('.face .bars')].map(rect)}; }""")
+                    crops: [...document.querySelectorAll('.crop')].map(rect), bars: [...document.querySelectorAll('.face .bars')].map(rect)}; }"""
+        )
         assert layout["height"] < 3600, layout["height"]
         assert len({round(card["x"]) for card in layout["cards"]}) >= 4
         for card, crop, bars in zip(layout["cards"], layout["crops"], layout["bars"]):
-            assert crop["x"] + crop["w"] <= bars["x"] and bars["x"] + bars["w"] <= card["x"] + card["w"] + 1
+            assert (
+                crop["x"] + crop["w"] <= bars["x"]
+                and bars["x"] + bars["w"] <= card["x"] + card["w"] + 1
+            )
             assert card["y"] >= layout["stage"]["y"] + layout["stage"]["h"]
         # Numbers cover neither faces nor each other.
-        tags, boxes = page.evaluate("""() => {
+        tags, boxes = page.evaluate(
+            """() => {
             const boxes = document.querySelector('article .stage canvas').result.faces.map(({box}) => ({x: 1.5 * box.x, y: 1.5 * box.y, w: 1.5 * box.width, h: 1.5 * box.height}));
-            return [placeTags(boxes, boxes.map(() => ({w: 24, h: 16})), 960, 720, 3), boxes]; }""")
+            return [placeTags(boxes, boxes.map(() => ({w: 24, h: 16})), 960, 720, 3), boxes]; }"""
+        )
+
         def touch(a: dict, b: dict) -> bool:
-            return a["x"] < b["x"] + b["w"] and b["x"] < a["x"] + a["w"] and a["y"] < b["y"] + b["h"] and b["y"] < a["y"] + a["h"]
+            return (
+                a["x"] < b["x"] + b["w"]
+                and b["x"] < a["x"] + a["w"]
+                and a["y"] < b["y"] + b["h"]
+                and b["y"] < a["y"] + a["h"]
+            )
+
         assert len(tags) == 57
         for i, tag in enumerate(tags):
             assert not any(touch(tag, box) for box in boxes)
             assert not any(touch(tag, other) for other in tags[:i])
         page.screenshot(path=shots / "crowd.png", full_page=True)
         page.set_viewport_size({"width": 390, "height": 844})
-        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), "a phone scrolls sideways"
+        assert page.evaluate(
+            "() => document.documentElement.scrollWidth <= innerWidth"
+        ), "a phone scrolls sideways"
         page.screenshot(path=shots / "crowd-phone.png")
         browser.close()
         stop(service)
@@ -120,22 +169,46 @@ def test_page(tmp_path: Path, shots: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         pytest.skip("chromium is not installed")
-    if b"built without" in subprocess.run([MIEN, "serve", "--listen", "x"], capture_output=True).stderr:
+    if (
+        b"built without"
+        in subprocess.run([MIEN, "serve", "--listen", "x"], capture_output=True).stderr
+    ):
         pytest.skip("this program was built without the web service")
 
     with sync_playwright() as playwright:
         camera = tmp_path / "face.mjpeg"
         film(camera)
         service, port = start(MIEN)
-        browser = playwright.chromium.launch(executable_path=chromium, args=[
-            "--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={camera}"])
+        browser = playwright.chromium.launch(
+            executable_path=chromium,
+            args=[
+                "--no-sandbox",
+                "--use-fake-ui-for-media-stream",
+                "--use-fake-device-for-media-stream",
+                f"--use-file-for-fake-video-capture={camera}",
+            ],
+        )
         errors: list[str] = []
 
         def open_page(**options):
             page = browser.new_context(permissions=["camera"], **options).new_page()
             page.on("pageerror", lambda error: errors.append(str(error)))
-            page.on("console", lambda message: errors.append(message.text) if message.type == "error" and "Failed to load resource" not in message.text else None)
-            page.on("request", lambda request: None if request.url.startswith((f"http://127.0.0.1:{port}/", "blob:", "data:")) else errors.append("asks " + request.url))
+            page.on(
+                "console",
+                lambda message: (
+                    errors.append(message.text)
+                    if message.type == "error" and "Failed to load resource" not in message.text
+                    else None
+                ),
+            )
+            page.on(
+                "request",
+                lambda request: (
+                    None
+                    if request.url.startswith((f"http://127.0.0.1:{port}/", "blob:", "data:"))
+                    else errors.append("asks " + request.url)
+                ),
+            )
             page.goto(f"http://127.0.0.1:{port}/")
             return page
 
@@ -144,17 +217,29 @@ def test_page(tmp_path: Path, shots: Path) -> None:
         broken = tmp_path / "broken <b>.jpg"
         broken.write_bytes(b"nonsense")
         began = time.monotonic()
-        page.set_input_files("#files", [str(PHOTOS / "astronaut.jpg"), str(PHOTOS / "montage.jpg"), str(broken)])
+        page.set_input_files(
+            "#files", [str(PHOTOS / "astronaut.jpg"), str(PHOTOS / "montage.jpg"), str(broken)]
+        )
         expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
         print(f"first result {1000 * (time.monotonic() - began):.0f} ms after the choice")
         expect(page.locator("article")).to_have_count(3)
-        expect(page.locator("article .error", has_text="known format")).to_have_count(1, timeout=20000)
+        expect(page.locator("article .error", has_text="known format")).to_have_count(
+            1, timeout=20000
+        )
         expect(page.locator("article h2", has_text="broken <b>.jpg")).to_have_count(1)
-        run = json.loads(subprocess.run([MIEN, "image", "--json", str(PHOTOS / "astronaut.jpg")], capture_output=True, check=True).stdout)
+        run = json.loads(
+            subprocess.run(
+                [MIEN, "image", "--json", str(PHOTOS / "astronaut.jpg")],
+                capture_output=True,
+                check=True,
+            ).stdout
+        )
         label = run["faces"][0]["emotion"]["label"]
         expect(page.locator("article").first.locator("h3").first).to_contain_text(f"1: {label}")
         expect(page.locator("article").first.locator("dt")).to_have_count(7)
-        painted = page.evaluate("() => { const c = document.querySelector('article canvas'); return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v > 0); }")
+        painted = page.evaluate(
+            "() => { const c = document.querySelector('article canvas'); return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v > 0); }"
+        )
         assert painted, "no box is drawn"
         page.screenshot(path=shots / "photos.png", full_page=True)
 
@@ -163,26 +248,35 @@ def test_page(tmp_path: Path, shots: Path) -> None:
         expect(crowd).to_have_count(1)
         expect(crowd.locator(".face")).to_have_count(5)
         expect(crowd.locator(".face h3").last).to_contain_text("5: ")
-        page.wait_for_function("""() => [...document.querySelectorAll('article .crop')].every(c => {
+        page.wait_for_function(
+            """() => [...document.querySelectorAll('article .crop')].every(c => {
             const {data} = c.getContext('2d').getImageData(0, 0, c.width, c.height);
-            return new Set(data).size > 20; })""")
+            return new Set(data).size > 20; })"""
+        )
         crowd.locator(".face").first.hover()
         assert page.evaluate("() => document.querySelector('.crowd .stage canvas').chosen") == 0
 
         # Downloads.
         with page.expect_download() as waiting:
             page.locator("article").first.get_by_role("button", name="Save the image").click()
-        assert waiting.value.suggested_filename == "astronaut.faces.png" and Path(waiting.value.path()).read_bytes()[:4] == b"\x89PNG"
+        assert (
+            waiting.value.suggested_filename == "astronaut.faces.png"
+            and Path(waiting.value.path()).read_bytes()[:4] == b"\x89PNG"
+        )
         with page.expect_download() as waiting:
             page.locator("article").first.get_by_role("button", name="Save the JSON").click()
-        assert json.loads(Path(waiting.value.path()).read_text())["images"][0]["faces"] == run["faces"]
+        assert (
+            json.loads(Path(waiting.value.path()).read_text())["images"][0]["faces"] == run["faces"]
+        )
 
         # Dropped on the page.
         page.get_by_role("button", name="Remove all").click()
         expect(page.locator("article")).to_have_count(0)
-        page.evaluate("""() => { const data = new DataTransfer();
+        page.evaluate(
+            """() => { const data = new DataTransfer();
             data.items.add(new File(['P5 30 30 255\\n'], 'dropped.pgm'));
-            document.dispatchEvent(new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true})); }""")
+            document.dispatchEvent(new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true})); }"""
+        )
         expect(page.locator("article .error")).to_have_count(1)  # cut short, and said so
 
         # The service goes and comes back.
@@ -201,20 +295,33 @@ def test_page(tmp_path: Path, shots: Path) -> None:
         reached = []
         for _ in range(12):
             page.keyboard.press("Tab")
-            reached.append(page.evaluate("() => document.activeElement.id || document.activeElement.className || document.activeElement.getAttribute('href') || ''"))
+            reached.append(
+                page.evaluate(
+                    "() => document.activeElement.id || document.activeElement.className || document.activeElement.getAttribute('href') || ''"
+                )
+            )
             if reached[-1] == "files":
-                assert page.evaluate("() => getComputedStyle(document.querySelector('label[for=files]')).outlineStyle") != "none", "focus cannot be seen"
+                assert (
+                    page.evaluate(
+                        "() => getComputedStyle(document.querySelector('label[for=files]')).outlineStyle"
+                    )
+                    != "none"
+                ), "focus cannot be seen"
             if reached[-1] == "camera":
                 break
         assert reached[-1] == "camera" and "files" in reached and "skip" in reached, reached
         page.keyboard.press("Enter")
         expect(page.locator("#live-bars .bars")).to_be_visible(timeout=20000)
         page.wait_for_function(
-            "() => Number(document.body.dataset.frames) > 8 && document.body.dataset.fps", timeout=60000)
+            "() => Number(document.body.dataset.frames) > 8 && document.body.dataset.fps",
+            timeout=60000,
+        )
         figures = page.evaluate("() => [document.body.dataset.fps, document.body.dataset.latency]")
         print(f"webcam: {figures[0]} images per second, {figures[1]} ms from image to result")
         expect(page.locator("#live-bars .top").first).to_be_visible()
-        drawn = page.evaluate("() => ['overlay', 'timeline'].map(id => { const c = document.getElementById(id); return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v > 0); })")
+        drawn = page.evaluate(
+            "() => ['overlay', 'timeline'].map(id => { const c = document.getElementById(id); return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v > 0); })"
+        )
         assert drawn == [True, True], drawn
         page.screenshot(path=shots / "webcam.png", full_page=True)
         # What speaks for the expression, red and blue on the face; the boxes and labels alone are gray.
@@ -234,13 +341,20 @@ def test_page(tmp_path: Path, shots: Path) -> None:
         # On this device: what is said about images is true in either state, and the service is not asked.
         page = open_page(viewport={"width": 1280, "height": 900})
         expect(page.locator("#where")).to_contain_text("this service")
-        page.locator("#device").click()  # not check(): without its files the box is empty again at once
-        expect(page.locator("#device-note")).to_contain_text(re.compile("No image leaves|built without|answered 404"), timeout=20000)
+        page.locator(
+            "#device"
+        ).click()  # not check(): without its files the box is empty again at once
+        expect(page.locator("#device-note")).to_contain_text(
+            re.compile("No image leaves|built without|answered 404"), timeout=20000
+        )
         if "No image" in page.locator("#device-note").inner_text():
             expect(page.locator("#where")).to_have_text("They stay in this browser")
             expect(page.locator("#explain")).to_be_hidden()
             asked: list[str] = []
-            page.on("request", lambda request: asked.append(request.url) if request.method != "GET" else None)
+            page.on(
+                "request",
+                lambda request: asked.append(request.url) if request.method != "GET" else None,
+            )
             page.set_input_files("#files", str(PHOTOS / "astronaut.jpg"))
             expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
             expect(page.locator("article h3").first).to_contain_text(f"1: {label}")
@@ -254,17 +368,29 @@ def test_page(tmp_path: Path, shots: Path) -> None:
         page.context.close()
 
         # Every control has a name.
-        page = open_page(viewport={"width": 360, "height": 740}, device_scale_factor=2, color_scheme="dark", is_mobile=True, has_touch=True)
-        unnamed = page.evaluate("""() => [...document.querySelectorAll('button, input, canvas, video')].filter(e => e.offsetParent !== null || e.type === 'file')
-            .filter(e => !(e.textContent.trim() || e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || (e.labels && e.labels.length))).map(e => e.outerHTML)""")
+        page = open_page(
+            viewport={"width": 360, "height": 740},
+            device_scale_factor=2,
+            color_scheme="dark",
+            is_mobile=True,
+            has_touch=True,
+        )
+        unnamed = page.evaluate(
+            """() => [...document.querySelectorAll('button, input, canvas, video')].filter(e => e.offsetParent !== null || e.type === 'file')
+            .filter(e => !(e.textContent.trim() || e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || (e.labels && e.labels.length))).map(e => e.outerHTML)"""
+        )
         assert unnamed == [], unnamed
         page.set_input_files("#files", str(PHOTOS / "grace_hopper.jpg"))
         expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
         page.locator("#camera").tap()
         expect(page.locator("#live-bars .bars")).to_be_visible(timeout=20000)
         time.sleep(1)
-        assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth"), "the page is wider than the phone"
-        small = page.evaluate("() => [...document.querySelectorAll('button, .button')].filter(e => e.offsetParent && e.getBoundingClientRect().height < 40).map(e => e.textContent)")
+        assert page.evaluate(
+            "() => document.documentElement.scrollWidth <= window.innerWidth"
+        ), "the page is wider than the phone"
+        small = page.evaluate(
+            "() => [...document.querySelectorAll('button, .button')].filter(e => e.offsetParent && e.getBoundingClientRect().height < 40).map(e => e.textContent)"
+        )
         assert small == [], f"too small for a finger: {small}"
         page.screenshot(path=shots / "phone_dark.png", full_page=True)
         for scheme in ("light", "dark"):
@@ -277,7 +403,9 @@ def test_page(tmp_path: Path, shots: Path) -> None:
         # A token, and the service's own camera: photos on its standard input.
         token_file = tmp_path / "token"
         token_file.write_text("0123456789abcdef")
-        service, port = start(MIEN, 0, "--token-file", str(token_file), "--camera", "-", stdin=subprocess.PIPE)
+        service, port = start(
+            MIEN, 0, "--token-file", str(token_file), "--camera", "-", stdin=subprocess.PIPE
+        )
         feeding = threading.Thread(target=feed, args=(service.stdin,), daemon=True)
         feeding.start()
         page = open_page()
@@ -290,9 +418,15 @@ def test_page(tmp_path: Path, shots: Path) -> None:
         page.get_by_role("button", name="Watch the service").click()
         expect(page.locator("#live-bars .bars")).to_be_visible(timeout=20000)
         expect(page.locator("#video")).to_be_hidden()
-        page.wait_for_function("() => document.getElementById('board-picture').naturalWidth === 512", timeout=20000)
+        page.wait_for_function(
+            "() => document.getElementById('board-picture').naturalWidth === 512", timeout=20000
+        )
         first = page.locator("#board-picture").get_attribute("src")
-        page.wait_for_function("first => document.getElementById('board-picture').src !== first && Number(document.body.dataset.frames) > 10", arg=first, timeout=20000)
+        page.wait_for_function(
+            "first => document.getElementById('board-picture').src !== first && Number(document.body.dataset.frames) > 10",
+            arg=first,
+            timeout=20000,
+        )
         time.sleep(1)
         page.screenshot(path=shots / "board.png", full_page=True)
         page.get_by_role("button", name="Stop watching").click()

@@ -40,11 +40,17 @@ def chunk(tag: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + tag + data + struct.pack(">I", zlib.crc32(tag + data))
 
 
-def png(width: int, height: int, rows: bytes | None = None, claim: tuple[int, int] | None = None) -> bytes:
+def png(
+    width: int, height: int, rows: bytes | None = None, claim: tuple[int, int] | None = None
+) -> bytes:
     """A gray image; `claim` writes another size into the header."""
     data = rows if rows is not None else (b"\0" + b"\x80" * width) * height
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", *(claim or (width, height)), 8, 0, 0, 0, 0)) +
-            chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b""))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", *(claim or (width, height)), 8, 0, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(data))
+        + chunk(b"IEND", b"")
+    )
 
 
 def png_size(data: bytes) -> tuple[int, int]:
@@ -56,22 +62,40 @@ def multipart(*parts: tuple[str, str | None, bytes]) -> tuple[bytes, str]:
     body = b""
     for name, file_name, data in parts:
         extra = f'; filename="{file_name}"' if file_name else ""
-        body += f'--XbX\r\nContent-Disposition: form-data; name="{name}"{extra}\r\nContent-Type: image/jpeg\r\n\r\n'.encode() + data + b"\r\n"
+        body += (
+            f'--XbX\r\nContent-Disposition: form-data; name="{name}"{extra}\r\nContent-Type: image/jpeg\r\n\r\n'.encode()
+            + data
+            + b"\r\n"
+        )
     return body + b"--XbX--\r\n", "multipart/form-data; boundary=XbX"
 
 
 @pytest.fixture(autouse=True, scope="module")
 def has_service() -> None:
-    if b"built without" in subprocess.run([MIEN, "serve", "--listen", "127.0.0.1"], capture_output=True).stderr:
+    if (
+        b"built without"
+        in subprocess.run([MIEN, "serve", "--listen", "127.0.0.1"], capture_output=True).stderr
+    ):
         pytest.skip("this program was built without the web service")
 
 
 class Service:
     """The program on a port of its own choice; its standard error is kept."""
 
-    def __init__(self, *options: str, env: dict[str, str] | None = None, stdin: int | None = None, preexec=None):
-        self.process = subprocess.Popen([MIEN, "serve", "--listen", "127.0.0.1:0", *options], stdin=stdin, stderr=subprocess.PIPE, env={**os.environ, **(env or {})},
-                                        preexec_fn=preexec)
+    def __init__(
+        self,
+        *options: str,
+        env: dict[str, str] | None = None,
+        stdin: int | None = None,
+        preexec=None,
+    ):
+        self.process = subprocess.Popen(
+            [MIEN, "serve", "--listen", "127.0.0.1:0", *options],
+            stdin=stdin,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **(env or {})},
+            preexec_fn=preexec,
+        )
         self.timeout = 60  # seconds without a byte
         self.lines: list[str] = []
         line = self.process.stderr.readline().decode()
@@ -102,18 +126,29 @@ class Service:
     def connection(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout)
 
-    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
         connection = self.connection()
         try:
-            connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+            connection.request(
+                method,
+                path,
+                body,
+                {name.replace("_", "-"): value for name, value in headers.items()},
+            )
             answer = connection.getresponse()
             data = answer.read()
         finally:
             connection.close()
-        check_described(self, method, path, answer.status, answer.getheader("Content-Type") or "", data)
+        check_described(
+            self, method, path, answer.status, answer.getheader("Content-Type") or "", data
+        )
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, data
 
-    def post(self, path: str, *parts: tuple[str, str | None, bytes], **headers: str) -> tuple[int, dict[str, str], bytes]:
+    def post(
+        self, path: str, *parts: tuple[str, str | None, bytes], **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
         body, content_type = multipart(*parts)
         return self.ask("POST", path, body, Content_Type=content_type, **headers)
 
@@ -139,9 +174,20 @@ def conforms(value, schema: dict, where: str = "answer") -> None:
         for key in schema["$ref"].removeprefix("#/").split("/"):
             node = node[key]
         return conforms(value, node, where)
-    kinds = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "boolean": bool}
+    kinds = {
+        "object": dict,
+        "array": list,
+        "string": str,
+        "integer": int,
+        "number": (int, float),
+        "boolean": bool,
+    }
     kind = schema.get("type")
-    assert kind is None or isinstance(value, kinds[kind]) and (kind == "boolean") == isinstance(value, bool), f"{where}: {value!r} is no {kind}"
+    assert (
+        kind is None
+        or isinstance(value, kinds[kind])
+        and (kind == "boolean") == isinstance(value, bool)
+    ), f"{where}: {value!r} is no {kind}"
     assert "enum" not in schema or value in schema["enum"], f"{where}: {value!r}"
     if kind == "object":
         for name in schema.get("required", []):
@@ -159,14 +205,21 @@ def conforms(value, schema: dict, where: str = "answer") -> None:
             conforms(item, schema.get("items", {}), where + "[]")
 
 
-def check_described(service: Service, method: str, path: str, status: int, content_type: str, data: bytes) -> None:
+def check_described(
+    service: Service, method: str, path: str, status: int, content_type: str, data: bytes
+) -> None:
     if not DESCRIPTION:
         connection = service.connection()
         connection.request("GET", "/openapi.json")
         DESCRIPTION.update(json.loads(connection.getresponse().read()))
         connection.close()
     route = DESCRIPTION["paths"].get(path.split("?")[0])
-    if status in (404, 405, 204) and (route is None or method.lower() not in route) or status == 403 or method in ("HEAD", "OPTIONS"):
+    if (
+        status in (404, 405, 204)
+        and (route is None or method.lower() not in route)
+        or status == 403
+        or method in ("HEAD", "OPTIONS")
+    ):
         return
     assert route is not None, f"{path} answers {status} and is not described"
     responses = route[method.lower()]["responses"]
@@ -183,6 +236,7 @@ def check_described(service: Service, method: str, path: str, status: int, conte
 
 # ---- tests ----
 
+
 def error_of(answer: tuple[int, dict[str, str], bytes], status: int) -> str:
     assert answer[0] == status, f"{answer[0]} instead of {status}: {answer[2][:200]!r}"
     assert answer[1]["content-type"] == "application/json"
@@ -190,25 +244,55 @@ def error_of(answer: tuple[int, dict[str, str], bytes], status: int) -> str:
 
 
 def faces_by_cli(path: Path, *options: str) -> list:
-    run = subprocess.run([MIEN, "image", str(path), "--json", *options], capture_output=True, check=True)
+    run = subprocess.run(
+        [MIEN, "image", str(path), "--json", *options], capture_output=True, check=True
+    )
     return json.loads(run.stdout)["faces"]
 
 
 def test_original() -> None:
     with Service() as service:
         status, headers, data = service.post("/classifyImage", ("image", "a.jpg", PHOTO))
-        assert status == 200 and headers["content-type"] == "image/png" and png_size(data) == (512, 512)
+        assert (
+            status == 200
+            and headers["content-type"] == "image/png"
+            and png_size(data) == (512, 512)
+        )
         with tempfile.TemporaryDirectory() as folder:
             drawn = Path(folder) / "drawn.png"
-            subprocess.run([MIEN, "image", str(PHOTOS / "astronaut.jpg"), "--out", str(drawn)], check=True, capture_output=True)
+            subprocess.run(
+                [MIEN, "image", str(PHOTOS / "astronaut.jpg"), "--out", str(drawn)],
+                check=True,
+                capture_output=True,
+            )
             assert drawn.read_bytes() == data, "the image differs from that of mien image"
-        for parts in ([("other", "a.jpg", PHOTO)], [("image", "a.jpg", b"no picture")], [("image", "a.jpg", PHOTO[:3000])], [("image", "a.png", png(10, 10))],
-                      [("image", "a.jpg", b"")], [("image", "a.jpg", PHOTO), ("image", "b.jpg", PHOTO)], []):
+        for parts in (
+            [("other", "a.jpg", PHOTO)],
+            [("image", "a.jpg", b"no picture")],
+            [("image", "a.jpg", PHOTO[:3000])],
+            [("image", "a.png", png(10, 10))],
+            [("image", "a.jpg", b"")],
+            [("image", "a.jpg", PHOTO), ("image", "b.jpg", PHOTO)],
+            [],
+        ):
             assert error_of(service.post("/classifyImage", *parts), 400) == ORIGINAL_400
-        assert error_of(service.ask("POST", "/classifyImage", PHOTO, Content_Type="image/jpeg"), 400) == ORIGINAL_400
+        assert (
+            error_of(service.ask("POST", "/classifyImage", PHOTO, Content_Type="image/jpeg"), 400)
+            == ORIGINAL_400
+        )
         assert error_of(service.ask("GET", "/nothing/here"), 404) == ORIGINAL_404
         if subprocess.run(["sh", "-c", "command -v curl"], capture_output=True).returncode == 0:
-            run = subprocess.run(["curl", "-sS", "-F", f"image=@{PHOTOS / 'astronaut.jpg'}", f"localhost:{service.port}/classifyImage"], capture_output=True, check=True)
+            run = subprocess.run(
+                [
+                    "curl",
+                    "-sS",
+                    "-F",
+                    f"image=@{PHOTOS / 'astronaut.jpg'}",
+                    f"localhost:{service.port}/classifyImage",
+                ],
+                capture_output=True,
+                check=True,
+            )
             assert run.stdout == data
 
 
@@ -220,21 +304,48 @@ def test_analyze() -> None:
         assert status == 200 and json.loads(data)["images"][0]["faces"] == golden["faces"], data
         wanted = faces_by_cli(PHOTOS / "astronaut.jpg")
         assert wanted
-        for body, content_type in ((PHOTO, "image/jpeg"), (PHOTO, "application/octet-stream"), multipart(("image", "a.jpg", PHOTO)), multipart(("file", None, PHOTO))):
+        for body, content_type in (
+            (PHOTO, "image/jpeg"),
+            (PHOTO, "application/octet-stream"),
+            multipart(("image", "a.jpg", PHOTO)),
+            multipart(("file", None, PHOTO)),
+        ):
             status, _, data = service.ask("POST", "/v1/analyze", body, Content_Type=content_type)
             result = json.loads(data)
-            assert status == 200 and len(result["images"]) == 1 and result["images"][0]["faces"] == wanted
+            assert (
+                status == 200
+                and len(result["images"]) == 1
+                and result["images"][0]["faces"] == wanted
+            )
             assert "annotated" not in result["images"][0] and result["timing_ms"]["total"] > 0
             assert {model["role"] for model in result["models"]} == {"cascade", "emotion", "gender"}
-        status, _, data = service.post("/v1/analyze?annotate=1", ("images", "a.jpg", PHOTO), ("images", 'b "ä".png', b"nonsense"),
-                                       ("images", "c.png", (PHOTOS / "astronaut_320.png").read_bytes()))
+        status, _, data = service.post(
+            "/v1/analyze?annotate=1",
+            ("images", "a.jpg", PHOTO),
+            ("images", 'b "ä".png', b"nonsense"),
+            ("images", "c.png", (PHOTOS / "astronaut_320.png").read_bytes()),
+        )
         first, second, third = json.loads(data)["images"]
-        assert status == 200 and first["source"] == "a.jpg" and first["faces"] == wanted and first["width"] == 512
+        assert (
+            status == 200
+            and first["source"] == "a.jpg"
+            and first["faces"] == wanted
+            and first["width"] == 512
+        )
         assert second["status"] == 415 and second["error"] and "faces" not in second
-        assert third["width"] == 320 and png_size(base64.b64decode(third["annotated"]["base64"])) == (320, third["height"])
-        status, _, data = service.post("/v1/analyze", ("image", "a", b"x"), ("image", "b", PHOTO[:2000]))
-        assert status == 422 and [image["status"] for image in json.loads(data)["images"]] == [415, 422]
-        blank = json.loads(service.ask("POST", "/v1/analyze", png(64, 64), Content_Type="image/png")[2])
+        assert third["width"] == 320 and png_size(
+            base64.b64decode(third["annotated"]["base64"])
+        ) == (320, third["height"])
+        status, _, data = service.post(
+            "/v1/analyze", ("image", "a", b"x"), ("image", "b", PHOTO[:2000])
+        )
+        assert status == 422 and [image["status"] for image in json.loads(data)["images"]] == [
+            415,
+            422,
+        ]
+        blank = json.loads(
+            service.ask("POST", "/v1/analyze", png(64, 64), Content_Type="image/png")[2]
+        )
         assert blank["images"][0]["faces"] == []
 
 
@@ -243,26 +354,45 @@ def test_detector_network() -> None:
     assert len(wanted) == 1 and len(wanted[0]["landmarks"]) == 5
     with Camera("--detector", "net") as camera:
         service = camera.service
-        result = json.loads(service.ask("POST", "/v1/analyze?explain=1", PHOTO, Content_Type="image/jpeg")[2])
+        result = json.loads(
+            service.ask("POST", "/v1/analyze?explain=1", PHOTO, Content_Type="image/jpeg")[2]
+        )
         face = result["images"][0]["faces"][0]
-        assert face["score"] == wanted[0]["score"] and face["landmarks"] == wanted[0]["landmarks"] and face["box"] == wanted[0]["box"]
+        assert (
+            face["score"] == wanted[0]["score"]
+            and face["landmarks"] == wanted[0]["landmarks"]
+            and face["box"] == wanted[0]["box"]
+        )
         assert {model["role"] for model in result["models"]} == {"detector", "emotion", "gender"}
         crop = face["emotion"]["map"]["crop"]
         assert abs(crop["degrees"]) < 15 and crop["width"] == crop["height"] > face["box"]["width"]
-        assert {model["role"] for model in json.loads(service.ask("GET", "/v1/models")[2])["models"]} == {"detector", "emotion", "gender"}
+        assert {
+            model["role"] for model in json.loads(service.ask("GET", "/v1/models")[2])["models"]
+        } == {"detector", "emotion", "gender"}
         # An image smaller than the network's step, and than Haar's window.
-        assert json.loads(service.ask("POST", "/v1/analyze", png(10, 10), Content_Type="image/png")[2])["images"][0]["faces"] == []
+        assert (
+            json.loads(
+                service.ask("POST", "/v1/analyze", png(10, 10), Content_Type="image/png")[2]
+            )["images"][0]["faces"]
+            == []
+        )
         events = camera.watch("/v1/events")
         live = [data for name, data in [read_event(events) for _ in range(4)] if name == ""]
         for frame in live:
             conforms(frame, {"$ref": "#/components/schemas/LiveResult"})
-            assert len(frame["faces"]) == 1 and frame["faces"][0]["score"] > 0.7 and len(frame["faces"][0]["landmarks"]) == 5
+            assert (
+                len(frame["faces"]) == 1
+                and frame["faces"][0]["score"] > 0.7
+                and len(frame["faces"][0]["landmarks"]) == 5
+            )
 
 
 def test_refusals() -> None:
     with Service("--max-body", "1", "--max-pixels", "0.5", "--max-images", "2") as service:
+
         def raw(body: bytes, content_type: str = "image/png", **headers: str):
             return service.ask("POST", "/v1/analyze", body, Content_Type=content_type, **headers)
+
         assert error_of(raw(PHOTO, "text/plain"), 415)
         assert error_of(raw(b"RIFF\x10\0\0\0WEBPVP8 "), 415)
         assert error_of(raw(PHOTO[:2000], "image/jpeg"), 422)
@@ -274,22 +404,62 @@ def test_refusals() -> None:
         assert error_of(raw(b""), 400)
         assert error_of(raw(b"x", "multipart/form-data"), 400)
         assert error_of(raw(b"x", "multipart/form-data; boundary=y"), 400)
-        assert error_of(raw(multipart(("image", "a", PHOTO))[0][:-20], "multipart/form-data; boundary=XbX"), 400)
-        assert error_of(service.post("/v1/analyze", ("image", "a", PHOTO), ("image", "a", PHOTO), ("image", "a", PHOTO)), 413)
+        assert error_of(
+            raw(multipart(("image", "a", PHOTO))[0][:-20], "multipart/form-data; boundary=XbX"), 400
+        )
+        assert error_of(
+            service.post(
+                "/v1/analyze", ("image", "a", PHOTO), ("image", "a", PHOTO), ("image", "a", PHOTO)
+            ),
+            413,
+        )
         assert error_of(service.post("/v1/analyze", ("picture", "a", PHOTO)), 400)
         assert error_of(service.post("/v1/analyze?annotate=maybe", ("image", "a", PHOTO)), 400)
         answer = service.ask("GET", "/v1/analyze")
         assert error_of(answer, 405) and "POST" in answer[1]["allow"]
-        assert error_of(service.ask("DELETE", "/healthz"), 405) and error_of(service.ask("POST", "/v1/models", b""), 405)
+        assert error_of(service.ask("DELETE", "/healthz"), 405) and error_of(
+            service.ask("POST", "/v1/models", b""), 405
+        )
         # Chunks that grow beyond the limit, header beyond it, and what is no HTTP.
         head = b"POST /v1/analyze HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
-        assert b" 413 " in service.raw(head + b"Transfer-Encoding: chunked\r\n\r\n" + b"40000\r\n" + b"x" * 0x40000 + (b"\r\n40000\r\n" + b"x" * 0x40000) * 8).split(b"\r\n")[0]
-        assert b" 413 " in service.raw(head + b"Expect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n").split(b"\r\n")[0]
-        assert b" 431 " in service.raw(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 70000 + b"\r\n\r\n").split(b"\r\n")[0]
-        assert b" 431 " in service.raw(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 9000 + b"\r\n").split(b"\r\n")[0]
-        for wrong in (b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\r\n\r\n", b"GET\r\n\r\n", head + b"Content-Length: -1\r\n\r\n", head + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
-                      head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n", b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc",
-                      b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc"):
+        assert (
+            b" 413 "
+            in service.raw(
+                head
+                + b"Transfer-Encoding: chunked\r\n\r\n"
+                + b"40000\r\n"
+                + b"x" * 0x40000
+                + (b"\r\n40000\r\n" + b"x" * 0x40000) * 8
+            ).split(b"\r\n")[0]
+        )
+        assert (
+            b" 413 "
+            in service.raw(
+                head + b"Expect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n"
+            ).split(b"\r\n")[0]
+        )
+        assert (
+            b" 431 "
+            in service.raw(
+                b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 70000 + b"\r\n\r\n"
+            ).split(b"\r\n")[0]
+        )
+        assert (
+            b" 431 "
+            in service.raw(
+                b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 9000 + b"\r\n"
+            ).split(b"\r\n")[0]
+        )
+        for wrong in (
+            b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\r\n\r\n",
+            b"GET\r\n\r\n",
+            head + b"Content-Length: -1\r\n\r\n",
+            head + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+            head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+            b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc",
+            b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc",
+        ):
             line = service.raw(wrong).split(b"\r\n")[0]
             assert line.startswith(b"HTTP/1.1 400 "), (wrong, line)
         assert service.ask("GET", "/healthz")[0] == 200
@@ -298,23 +468,57 @@ def test_refusals() -> None:
 def test_names_and_origins() -> None:
     with Service("--allow-host", "board.local", "--cors", "https://friend.example") as service:
         own = f"localhost:{service.port}"
-        for name in (own, f"127.0.0.1:{service.port}", "[::1]:8084", "192.168.7.7", "board.local", "BOARD.local:80"):
+        for name in (
+            own,
+            f"127.0.0.1:{service.port}",
+            "[::1]:8084",
+            "192.168.7.7",
+            "board.local",
+            "BOARD.local:80",
+        ):
             assert service.ask("GET", "/v1/models", Host=name)[0] == 200, name
         for name in ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example"):
             assert service.ask("GET", "/healthz", Host=name)[0] == 403, name
         twice = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
         assert b" 403 " in service.raw(twice).split(b"\r\n")[0]
         assert service.ask("GET", "/v1/models", Host=own, Origin="http://" + own)[0] == 200
-        for origin in ("http://evil.example", "null", "http://localhost:1", "https://friend.example.evil.example"):
-            status, headers, _ = service.ask("POST", "/v1/analyze", PHOTO, Content_Type="image/jpeg", Host=own, Origin=origin)
+        for origin in (
+            "http://evil.example",
+            "null",
+            "http://localhost:1",
+            "https://friend.example.evil.example",
+        ):
+            status, headers, _ = service.ask(
+                "POST", "/v1/analyze", PHOTO, Content_Type="image/jpeg", Host=own, Origin=origin
+            )
             assert status == 403 and "access-control-allow-origin" not in headers, origin
-        status, headers, _ = service.ask("POST", "/v1/analyze", PHOTO, Content_Type="image/jpeg", Host=own, Origin="https://friend.example", Sec_Fetch_Site="cross-site")
-        assert status == 200 and headers["access-control-allow-origin"] == "https://friend.example" and headers["vary"] == "Origin"
-        status, headers, _ = service.ask("OPTIONS", "/v1/analyze", Origin="https://friend.example", Access_Control_Request_Method="POST")
+        status, headers, _ = service.ask(
+            "POST",
+            "/v1/analyze",
+            PHOTO,
+            Content_Type="image/jpeg",
+            Host=own,
+            Origin="https://friend.example",
+            Sec_Fetch_Site="cross-site",
+        )
+        assert (
+            status == 200
+            and headers["access-control-allow-origin"] == "https://friend.example"
+            and headers["vary"] == "Origin"
+        )
+        status, headers, _ = service.ask(
+            "OPTIONS",
+            "/v1/analyze",
+            Origin="https://friend.example",
+            Access_Control_Request_Method="POST",
+        )
         assert status == 204 and "Authorization" in headers["access-control-allow-headers"]
         assert service.ask("OPTIONS", "/v1/analyze", Origin="http://evil.example")[0] == 403
         assert service.ask("GET", "/metrics", Sec_Fetch_Site="cross-site")[0] == 403
-        assert service.ask("GET", "/", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate")[0] == 200
+        assert (
+            service.ask("GET", "/", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate")[0]
+            == 200
+        )
 
 
 @pytest.mark.threads
@@ -325,15 +529,36 @@ def test_token_and_rate() -> None:
         with Service("--token-file", str(file)) as service:
             for path in ("/", "/healthz", "/readyz", "/openapi.json"):
                 assert service.ask("GET", path)[0] == 200
-            for wrong in ({}, {"Authorization": "Bearer " + TOKEN[:-1]}, {"Authorization": "Bearer " + TOKEN + "x"}, {"Authorization": "Basic " + TOKEN}, {"Authorization": "Bearer"}):
+            for wrong in (
+                {},
+                {"Authorization": "Bearer " + TOKEN[:-1]},
+                {"Authorization": "Bearer " + TOKEN + "x"},
+                {"Authorization": "Basic " + TOKEN},
+                {"Authorization": "Bearer"},
+            ):
                 answer = service.ask("GET", "/metrics", **wrong)
                 assert error_of(answer, 401) and answer[1]["www-authenticate"].startswith("Bearer")
                 # Refused on its header: a body larger than the limit changes nothing.
-                assert error_of(service.ask("POST", "/v1/analyze", b"x", Content_Type="image/png", **wrong), 401)
-            assert service.ask("POST", "/v1/analyze", PHOTO, Content_Type="image/jpeg", Authorization="bearer " + TOKEN)[0] == 200
+                assert error_of(
+                    service.ask("POST", "/v1/analyze", b"x", Content_Type="image/png", **wrong), 401
+                )
+            assert (
+                service.ask(
+                    "POST",
+                    "/v1/analyze",
+                    PHOTO,
+                    Content_Type="image/jpeg",
+                    Authorization="bearer " + TOKEN,
+                )[0]
+                == 200
+            )
         assert not any(TOKEN in line for line in service.lines)
         file.write_text("short\n")
-        run = subprocess.run([MIEN, "serve", "--listen", "127.0.0.1:0", "--token-file", str(file)], capture_output=True, timeout=20)
+        run = subprocess.run(
+            [MIEN, "serve", "--listen", "127.0.0.1:0", "--token-file", str(file)],
+            capture_output=True,
+            timeout=20,
+        )
         assert run.returncode == 2 and b"16" in run.stderr and run.stderr.count(b"\n") == 1
     with Service(env={"MIEN_TOKEN": TOKEN}) as service:
         assert service.ask("GET", "/v1/models")[0] == 401
@@ -350,7 +575,7 @@ def numbered_picture(number: int) -> tuple[bytes, int, int]:
     left, top = number * 7 % (width - 130), number * 5 % (height - 130)
     rows = bytearray(b"\x70" * width * height)
     for y in range(130):
-        rows[(top + y) * width + left:(top + y) * width + left + 130] = gray[y]
+        rows[(top + y) * width + left : (top + y) * width + left + 130] = gray[y]
     return b"P5 %d %d 255\n" % (width, height) + bytes(rows), width, height
 
 
@@ -364,19 +589,28 @@ def decode_gray() -> list[bytes]:
     data = (PHOTOS / "astronaut_320.png").read_bytes()
     at, packed = 8, b""
     while at < len(data):
-        size, tag = struct.unpack(">I4s", data[at:at + 8])
+        size, tag = struct.unpack(">I4s", data[at : at + 8])
         if tag == b"IHDR":
-            width, height, _, kind = struct.unpack(">IIBB", data[at + 8:at + 18])
+            width, height, _, kind = struct.unpack(">IIBB", data[at + 8 : at + 18])
         if tag == b"IDAT":
-            packed += data[at + 8:at + 8 + size]
+            packed += data[at + 8 : at + 8 + size]
         at += 12 + size
     channels = {0: 1, 2: 3, 4: 2, 6: 4}[kind]
-    stream, stride, before, rows = zlib.decompress(packed), width * channels, bytes(width * channels), []
+    stream, stride, before, rows = (
+        zlib.decompress(packed),
+        width * channels,
+        bytes(width * channels),
+        [],
+    )
     for y in range(height):
-        line = bytearray(stream[y * (stride + 1) + 1:(y + 1) * (stride + 1)])
+        line = bytearray(stream[y * (stride + 1) + 1 : (y + 1) * (stride + 1)])
         way = stream[y * (stride + 1)]
         for i in range(stride):
-            a, b, c = line[i - channels] if i >= channels else 0, before[i], before[i - channels] if i >= channels else 0
+            a, b, c = (
+                line[i - channels] if i >= channels else 0,
+                before[i],
+                before[i - channels] if i >= channels else 0,
+            )
             p = a + b - c
             paeth = min((abs(p - a), 0, a), (abs(p - b), 1, b), (abs(p - c), 2, c))[2]
             line[i] = (line[i] + (0, a, b, (a + b) // 2, paeth)[way]) & 255
@@ -385,7 +619,10 @@ def decode_gray() -> list[bytes]:
     box = faces_by_cli(PHOTOS / "astronaut_320.png")[0]["box"]
     x, y = box["x"] + box["width"] // 2 - 65, max(0, box["y"] + box["height"] // 2 - 65)
     x = max(0, min(x, width - 130))
-    _GRAY.extend(bytes(row[(x + i) * channels + min(1, channels - 1)] for i in range(130)) for row in rows[y:y + 130])
+    _GRAY.extend(
+        bytes(row[(x + i) * channels + min(1, channels - 1)] for i in range(130))
+        for row in rows[y : y + 130]
+    )
     return _GRAY
 
 
@@ -397,12 +634,26 @@ def test_many_clients() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for i, (data, _, _) in enumerate(pictures):
             (Path(folder) / f"{i}.pgm").write_bytes(data)
-        run = subprocess.run([MIEN, "image", "--json", *(str(Path(folder) / f"{i}.pgm") for i in range(len(pictures)))], capture_output=True, check=True)
+        run = subprocess.run(
+            [
+                MIEN,
+                "image",
+                "--json",
+                *(str(Path(folder) / f"{i}.pgm") for i in range(len(pictures))),
+            ],
+            capture_output=True,
+            check=True,
+        )
     expected = [json.loads(line) for line in run.stdout.splitlines()]
-    assert sum(len(result["faces"]) for result in expected) > len(pictures) // 2, "the test's images hold no faces"
-    assert len({json.dumps(result["faces"]) for result in expected}) > len(pictures) // 2, "the answers hardly differ"
+    assert (
+        sum(len(result["faces"]) for result in expected) > len(pictures) // 2
+    ), "the test's images hold no faces"
+    assert (
+        len({json.dumps(result["faces"]) for result in expected}) > len(pictures) // 2
+    ), "the answers hardly differ"
     problems: list[str] = []
     with Service("--waiting", "100", "--workers", "3") as service:
+
         def client(number: int) -> None:
             try:
                 connection = service.connection()
@@ -413,17 +664,31 @@ def test_many_clients() -> None:
                         body, content_type = multipart(("image", f"client {number} {turn}", data))
                     else:
                         body, content_type = data, "image/x-portable-graymap"
-                    connection.request("POST", "/v1/analyze?annotate=1", body, {"Content-Type": content_type, "X-Number": str(i)})
+                    connection.request(
+                        "POST",
+                        "/v1/analyze?annotate=1",
+                        body,
+                        {"Content-Type": content_type, "X-Number": str(i)},
+                    )
                     answer = connection.getresponse()
                     result = json.loads(answer.read())["images"][0]
-                    assert answer.status == 200 and (result["width"], result["height"]) == (width, height)
-                    assert result["faces"] == expected[i]["faces"], f"client {number}: faces of another image"
+                    assert answer.status == 200 and (result["width"], result["height"]) == (
+                        width,
+                        height,
+                    )
+                    assert (
+                        result["faces"] == expected[i]["faces"]
+                    ), f"client {number}: faces of another image"
                     assert result["source"] == (f"client {number} {turn}" if turn % 2 else "body")
-                    assert png_size(base64.b64decode(result["annotated"]["base64"])) == (width, height)
+                    assert png_size(base64.b64decode(result["annotated"]["base64"])) == (
+                        width,
+                        height,
+                    )
                     assert answer.getheader("X-Number") is None
                 connection.close()
             except Exception:  # noqa: BLE001 - whatever it is, the main thread reports it
                 problems.append(traceback.format_exc())
+
         threads = [threading.Thread(target=client, args=(i,)) for i in range(clients)]
         for thread in threads:
             thread.start()
@@ -439,26 +704,51 @@ def test_many_clients() -> None:
     logged = [json.loads(line) for line in service.lines if line.startswith("{")]
     mine = [line for line in logged if line["path"] == "/v1/analyze"]
     assert len(mine) == clients * rounds and len({line["id"] for line in logged}) == len(logged)
-    assert all(line["status"] == 200 and line["images"] == 1 and line["work_ms"] > 0 for line in mine)
+    assert all(
+        line["status"] == 200 and line["images"] == 1 and line["work_ms"] > 0 for line in mine
+    )
     assert "client 3" not in "".join(service.lines), "names of files are nobody's business"
 
 
 def test_requests() -> None:
     """The client that most people would write, by the library that they would take."""
     requests = pytest.importorskip("requests")
-    with Service("--token-file", "/dev/stdin", stdin=token_pipe()) as service, requests.Session() as session:
+    with (
+        Service("--token-file", "/dev/stdin", stdin=token_pipe()) as service,
+        requests.Session() as session,
+    ):
         address = f"http://127.0.0.1:{service.port}"
         assert session.get(address + "/v1/models", timeout=60).status_code == 401
         session.headers["Authorization"] = "Bearer " + TOKEN
         with (PHOTOS / "astronaut.jpg").open("rb") as file:
             answer = session.post(address + "/classifyImage", files={"image": file}, timeout=60)
         assert answer.status_code == 200 and png_size(answer.content) == (512, 512)
-        answer = session.post(address + "/v1/analyze", params={"annotate": "1"}, files=[("image", ("ä.jpg", PHOTO, "image/jpeg")), ("image", ("b.png", png(64, 64), "image/png"))], timeout=60)
+        answer = session.post(
+            address + "/v1/analyze",
+            params={"annotate": "1"},
+            files=[
+                ("image", ("ä.jpg", PHOTO, "image/jpeg")),
+                ("image", ("b.png", png(64, 64), "image/png")),
+            ],
+            timeout=60,
+        )
         first, second = answer.json()["images"]
-        assert first["source"] == "ä.jpg" and first["faces"] == faces_by_cli(PHOTOS / "astronaut.jpg") and second["faces"] == [] and second["annotated"]
-        answer = session.post(address + "/v1/analyze", data=(PHOTO[i:i + 5000] for i in range(0, len(PHOTO), 5000)), headers={"Content-Type": "image/jpeg"}, timeout=60)
+        assert (
+            first["source"] == "ä.jpg"
+            and first["faces"] == faces_by_cli(PHOTOS / "astronaut.jpg")
+            and second["faces"] == []
+            and second["annotated"]
+        )
+        answer = session.post(
+            address + "/v1/analyze",
+            data=(PHOTO[i : i + 5000] for i in range(0, len(PHOTO), 5000)),
+            headers={"Content-Type": "image/jpeg"},
+            timeout=60,
+        )
         assert answer.json()["images"][0]["faces"] == first["faces"], "a body in chunks"
-        with session.post(address + "/v1/analyze", data=b"x", headers={"Content-Type": "text/plain"}, timeout=60) as answer:
+        with session.post(
+            address + "/v1/analyze", data=b"x", headers={"Content-Type": "text/plain"}, timeout=60
+        ) as answer:
             assert answer.status_code == 415 and answer.json()["error"]
 
 
@@ -471,10 +761,14 @@ def token_pipe() -> int:
 
 def test_no_file_is_written() -> None:
     """The kernel ends a process that writes a byte into a file beyond its limit, and this one's limit is none."""
+
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
     with tempfile.TemporaryFile() as file:  # the limit is one
-        probe = subprocess.run(["sh", "-c", "echo x"], stdout=file, stderr=subprocess.DEVNULL, preexec_fn=limit)
+        probe = subprocess.run(
+            ["sh", "-c", "echo x"], stdout=file, stderr=subprocess.DEVNULL, preexec_fn=limit
+        )
         assert probe.returncode != 0
     with Service(preexec=limit) as service:
         for path in ("/classifyImage", "/v1/analyze?annotate=1&explain=1"):
@@ -490,7 +784,12 @@ class Work:
     def __init__(self, service: Service, factor: float = 1):
         service.timeout = 600
         start = time.monotonic()
-        assert service.ask("POST", "/v1/analyze", self._image(300), Content_Type="image/x-portable-graymap")[0] == 200
+        assert (
+            service.ask(
+                "POST", "/v1/analyze", self._image(300), Content_Type="image/x-portable-graymap"
+            )[0]
+            == 200
+        )
         self.side = max(300, min(3000, int(300 * (2 * factor / (time.monotonic() - start)) ** 0.5)))
         wait_until(lambda: figure(service, "mien_engines_busy") == 0)
         self.service = service
@@ -509,8 +808,14 @@ class Work:
 
     def _ask(self) -> None:
         try:
-            self.answers.append(self.service.ask("POST", "/v1/analyze?annotate=1", self._image(self.side),
-                                                 Content_Type="image/x-portable-graymap"))
+            self.answers.append(
+                self.service.ask(
+                    "POST",
+                    "/v1/analyze?annotate=1",
+                    self._image(self.side),
+                    Content_Type="image/x-portable-graymap",
+                )
+            )
         except (ConnectionError, http.client.HTTPException):
             self.answers.append(None)
 
@@ -548,19 +853,31 @@ def bad_inputs() -> list[tuple[str, str]]:
     head = b"POST /v1/analyze HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
     get = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
     rows: list[tuple[str, str]] = []
-    with Service("-q", "--max-connections", "3", "--header-timeout", "1", "--body-timeout", "1") as service:
+    with Service(
+        "-q", "--max-connections", "3", "--header-timeout", "1", "--body-timeout", "1"
+    ) as service:
+
         def raw(what: str, data: bytes) -> None:
             rows.append((what, first_status(service.raw(data))))
 
-        def body(what: str, data: bytes, content_type: str = "image/png", path: str = "/v1/analyze") -> None:
-            raw(what, f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: {content_type}\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data)
+        def body(
+            what: str, data: bytes, content_type: str = "image/png", path: str = "/v1/analyze"
+        ) -> None:
+            raw(
+                what,
+                f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: {content_type}\r\nContent-Length: {len(data)}\r\n\r\n".encode()
+                + data,
+            )
 
         def form(what: str, data: bytes, path: str = "/v1/analyze") -> None:
             body(what, data, "multipart/form-data; boundary=XbX", path)
 
         raw("a TLS greeting instead of HTTP", b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\r\n\r\n")
         raw("a negative `Content-Length`", head + b"Content-Length: -1\r\n\r\n")
-        raw("a chunked body with an invalid size", head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n")
+        raw(
+            "a chunked body with an invalid size",
+            head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        )
         raw("no `Host`", b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n")
         raw("a body where none is allowed", get + b"Content-Length: 3\r\n\r\nabc")
         body("an empty body", b"")
@@ -568,23 +885,56 @@ def bad_inputs() -> list[tuple[str, str]]:
         body("multipart without a boundary", b"x", "multipart/form-data")
         form("truncated multipart", multipart(("image", "a", PHOTO))[0][:-20])
         form("a part with an unknown name", multipart(("picture", "a", PHOTO))[0])
-        form("`/classifyImage`: any unreadable image", multipart(("image", "a", b"nonsense"))[0], "/classifyImage")
-        raw("an unknown `Host`", b"GET /healthz HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
-        raw("a page from another origin", get + b"Origin: http://evil.example\r\nConnection: close\r\n\r\n")
-        raw("an unknown path", b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        raw("a wrong method", b"DELETE /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        raw("`Content-Length` of 100 GB, refused before any byte of it", head + b"Expect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n")
-        raw("a chunked body beyond the limit", head + b"Transfer-Encoding: chunked\r\n\r\n" + (b"400000\r\n" + b"x" * 0x400000 + b"\r\n") * 5)
-        body("a decompression bomb: an 8 x 8 PNG that claims 30,000 x 30,000 pixels", png(8, 8, claim=(30000, 30000)))
+        form(
+            "`/classifyImage`: any unreadable image",
+            multipart(("image", "a", b"nonsense"))[0],
+            "/classifyImage",
+        )
+        raw(
+            "an unknown `Host`",
+            b"GET /healthz HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n",
+        )
+        raw(
+            "a page from another origin",
+            get + b"Origin: http://evil.example\r\nConnection: close\r\n\r\n",
+        )
+        raw(
+            "an unknown path",
+            b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        )
+        raw(
+            "a wrong method",
+            b"DELETE /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        )
+        raw(
+            "`Content-Length` of 100 GB, refused before any byte of it",
+            head + b"Expect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n",
+        )
+        raw(
+            "a chunked body beyond the limit",
+            head
+            + b"Transfer-Encoding: chunked\r\n\r\n"
+            + (b"400000\r\n" + b"x" * 0x400000 + b"\r\n") * 5,
+        )
+        body(
+            "a decompression bomb: an 8 x 8 PNG that claims 30,000 x 30,000 pixels",
+            png(8, 8, claim=(30000, 30000)),
+        )
         form("17 images", multipart(*[("image", "a", png(30, 30))] * 17)[0])
         body("text", b"hello", "text/plain")
         body("an unsupported image format (WebP)", b"RIFF\x10\0\0\0WEBPVP8 ")
         body("a truncated JPEG", PHOTO[:2000], "image/jpeg")
         body("an image smaller than the detector's window", png(20, 20))
-        form("several images, none readable", multipart(("image", "a", b"x"), ("image", "b", PHOTO[:2000]))[0])
+        form(
+            "several images, none readable",
+            multipart(("image", "a", b"x"), ("image", "b", PHOTO[:2000]))[0],
+        )
         raw("a header of 70 kB", get + b"X: " + b"a" * 70000 + b"\r\n\r\n")
         raw("a header that arrives too slowly", b"GET / HT")
-        raw("a body that arrives too slowly (408 in the log)", head + b"Content-Length: 1000\r\n\r\nabc")
+        raw(
+            "a body that arrives too slowly (408 in the log)",
+            head + b"Content-Length: 1000\r\n\r\nabc",
+        )
         links = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(3)]
         time.sleep(0.3)
         with socket.create_connection(("127.0.0.1", service.port), timeout=10) as link:
@@ -592,11 +942,27 @@ def bad_inputs() -> list[tuple[str, str]]:
         for link in links:
             link.close()
     with Service("-q", env={"MIEN_TOKEN": TOKEN}) as service:
-        rows.append(("no token where one is required", first_status(service.raw(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))))
+        rows.append(
+            (
+                "no token where one is required",
+                first_status(
+                    service.raw(
+                        b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+                    )
+                ),
+            )
+        )
     with Service("-q", "--rate", "1") as service:
         models = b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n"
-        answers = service.raw(models * 5 + models.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-        rows.append(("with `--rate`: more requests than allowed", "429" if b"HTTP/1.1 429 " in answers else first_status(answers)))
+        answers = service.raw(
+            models * 5 + models.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+        )
+        rows.append(
+            (
+                "with `--rate`: more requests than allowed",
+                "429" if b"HTTP/1.1 429 " in answers else first_status(answers),
+            )
+        )
     with BusyService("-q") as service:
         status = service.post("/v1/analyze", ("image", "a.jpg", PHOTO))[0]
         rows.append(("more images than engines and waiting places", str(status)))
@@ -605,7 +971,9 @@ def bad_inputs() -> list[tuple[str, str]]:
 
 def test_bad_inputs() -> None:
     """The page holds exactly what the service answers."""
-    wanted = [re.fullmatch(r"\| (.+) \| (\d+|closed) \|", line) for line in PAGE.read_text().splitlines()]
+    wanted = [
+        re.fullmatch(r"\| (.+) \| (\d+|closed) \|", line) for line in PAGE.read_text().splitlines()
+    ]
     documented = [(match[1], match[2]) for match in wanted if match]
     got = bad_inputs()
     assert got == documented, f"docs/SERVICE.md differs: {sorted(set(got) ^ set(documented))}"
@@ -616,7 +984,9 @@ def test_overload() -> None:
         for _ in range(3):
             answer = service.ask("POST", "/v1/analyze", PHOTO, Content_Type="image/jpeg")
             assert error_of(answer, 503) and answer[1]["retry-after"] == "1"
-        assert service.ask("GET", "/healthz")[0] == 200 and not service.answers, "health waits for engines"
+        assert (
+            service.ask("GET", "/healthz")[0] == 200 and not service.answers
+        ), "health waits for engines"
     assert [answer[0] for answer in service.answers] == [200, 200]
     with Service("--max-connections", "4") as service:
         links = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(4)]
@@ -631,7 +1001,11 @@ def test_overload() -> None:
 @pytest.mark.threads
 def test_slow_clients() -> None:
     with Service("--header-timeout", "1", "--body-timeout", "1") as service:
-        for beginning in (b"", b"GET / HT", b"POST /v1/analyze HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 100000\r\n\r\n"):
+        for beginning in (
+            b"",
+            b"GET / HT",
+            b"POST /v1/analyze HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 100000\r\n\r\n",
+        ):
             with socket.create_connection(("127.0.0.1", service.port), timeout=60) as link:
                 link.sendall(beginning)
                 try:  # a byte now and then does not help
@@ -647,9 +1021,15 @@ def test_slow_clients() -> None:
                     pass
         # Half a request and a hang-up; then two requests in one packet.
         with socket.create_connection(("127.0.0.1", service.port)) as link:
-            link.sendall(b"POST /v1/analyze HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 100\r\n\r\nabc")
-        two = service.raw(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        assert two.count(b"HTTP/1.1 200 OK") == 2 and two.index(b'"status"') < two.index(b'"models"')
+            link.sendall(
+                b"POST /v1/analyze HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 100\r\n\r\nabc"
+            )
+        two = service.raw(
+            b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        )
+        assert two.count(b"HTTP/1.1 200 OK") == 2 and two.index(b'"status"') < two.index(
+            b'"models"'
+        )
         names = ("mien_body_bytes", "mien_requests_in_flight", "mien_connections")
         wait_until(lambda: [figure(service, name) for name in names] == [0, 1, 1])
 
@@ -659,14 +1039,28 @@ def test_page_headers() -> None:
         status, headers, data = service.ask("GET", "/")
         assert status == 200 and headers["content-type"].startswith("text/html")
         policy = headers["content-security-policy"]
-        assert "default-src 'none'" in policy and "unsafe-inline" not in policy and "'unsafe-eval'" not in policy and "'wasm-unsafe-eval'" in policy and headers["x-content-type-options"] == "nosniff" and headers["x-frame-options"] == "DENY"
+        assert (
+            "default-src 'none'" in policy
+            and "unsafe-inline" not in policy
+            and "'unsafe-eval'" not in policy
+            and "'wasm-unsafe-eval'" in policy
+            and headers["x-content-type-options"] == "nosniff"
+            and headers["x-frame-options"] == "DENY"
+        )
         for path in ("/", "/page.css", "/page.js"):
             text = service.ask("GET", path)[2].decode()
-            assert not re.search(r"(?:src|href|url\(|import|fetch\()\s*=?\s*[\"'(]*(?:https?:)?//", text), f"{path} loads something from elsewhere"
-        assert not re.search(r"<script(?! src=)|<style|\son\w+=|\sstyle=", data.decode()), "inline script or style, which the policy forbids"
+            assert not re.search(
+                r"(?:src|href|url\(|import|fetch\()\s*=?\s*[\"'(]*(?:https?:)?//", text
+            ), f"{path} loads something from elsewhere"
+        assert not re.search(
+            r"<script(?! src=)|<style|\son\w+=|\sstyle=", data.decode()
+        ), "inline script or style, which the policy forbids"
         status, headers, data = service.ask("HEAD", "/")
         assert status == 200 and int(headers["content-length"]) > 10 and data == b""
-        assert service.ask("GET", "/stream.mjpg")[0] == 404 and service.ask("GET", "/v1/events")[0] == 404, "there is no camera"
+        assert (
+            service.ask("GET", "/stream.mjpg")[0] == 404
+            and service.ask("GET", "/v1/events")[0] == 404
+        ), "there is no camera"
         assert service.ask("GET", "/v1/models")[1]["cache-control"] == "no-store"
 
 
@@ -711,7 +1105,9 @@ class Camera:
 
     def watch(self, path: str, **headers: str) -> http.client.HTTPResponse:
         connection = self.service.connection()
-        connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        connection.request(
+            "GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()}
+        )
         return connection.getresponse()
 
 
@@ -719,18 +1115,30 @@ def read_event(answer: http.client.HTTPResponse) -> tuple[str, dict]:
     name, data = "", None
     while line := answer.fp.readline().decode().rstrip("\n"):
         key, value = line.split(": ", 1)
-        name, data = (value, data) if key == "event" else (name, json.loads(value)) if key == "data" else (name, data)
+        name, data = (
+            (value, data)
+            if key == "event"
+            else (name, json.loads(value)) if key == "data" else (name, data)
+        )
     assert data is not None, "the stream has ended"
-    conforms(data, {"$ref": "#/components/schemas/" + ("CameraState" if name == "camera" else "LiveResult")})
+    conforms(
+        data,
+        {"$ref": "#/components/schemas/" + ("CameraState" if name == "camera" else "LiveResult")},
+    )
     return name, data
 
 
 def read_picture(answer: http.client.HTTPResponse) -> bytes:
-    assert answer.fp.readline() == b"--frame\r\n" and answer.fp.readline() == b"Content-Type: image/jpeg\r\n"
+    assert (
+        answer.fp.readline() == b"--frame\r\n"
+        and answer.fp.readline() == b"Content-Type: image/jpeg\r\n"
+    )
     size = int(re.fullmatch(rb"Content-Length: (\d+)\r\n", answer.fp.readline())[1])
     assert answer.fp.readline() == b"\r\n"
     picture = answer.fp.read(size)
-    assert picture[:2] == b"\xff\xd8" and picture[-2:] == b"\xff\xd9" and answer.fp.read(2) == b"\r\n"
+    assert (
+        picture[:2] == b"\xff\xd8" and picture[-2:] == b"\xff\xd9" and answer.fp.read(2) == b"\r\n"
+    )
     return picture
 
 
@@ -747,7 +1155,11 @@ def test_camera() -> None:
         service = camera.service
         assert json.loads(service.ask("GET", "/readyz")[2])["camera"] is True
         events = camera.watch("/v1/events")
-        assert events.status == 200 and events.getheader("Content-Type") == "text/event-stream" and events.getheader("Cache-Control") == "no-store"
+        assert (
+            events.status == 200
+            and events.getheader("Content-Type") == "text/event-stream"
+            and events.getheader("Cache-Control") == "no-store"
+        )
         seen = [read_event(events) for _ in range(12)]
         assert seen[0][0] == "camera" and seen[0][1]["source"] == "standard input"
         frames = [data for name, data in seen if name == ""]
@@ -755,22 +1167,51 @@ def test_camera() -> None:
         assert len(frames) >= 10 and numbers == sorted(set(numbers)), numbers
         wanted = faces_by_cli(PHOTOS / "astronaut.jpg")
         last = frames[-1]
-        assert last["width"] == 512 and len(last["faces"]) == len(wanted) == 1 and last["timing_ms"]["latency"] < 5000
-        assert last["faces"][0]["emotion"]["label"] == wanted[0]["emotion"]["label"] and abs(last["faces"][0]["box"]["x"] - wanted[0]["box"]["x"]) < 12
+        assert (
+            last["width"] == 512
+            and len(last["faces"]) == len(wanted) == 1
+            and last["timing_ms"]["latency"] < 5000
+        )
+        assert (
+            last["faces"][0]["emotion"]["label"] == wanted[0]["emotion"]["label"]
+            and abs(last["faces"][0]["box"]["x"] - wanted[0]["box"]["x"]) < 12
+        )
         # Images: drawn on, and only while somebody watches them.
         pictures = camera.watch("/stream.mjpg")
-        assert pictures.status == 200 and pictures.getheader("Content-Type") == "multipart/x-mixed-replace; boundary=frame"
+        assert (
+            pictures.status == 200
+            and pictures.getheader("Content-Type") == "multipart/x-mixed-replace; boundary=frame"
+        )
         drawn = [read_picture(pictures) for _ in range(5)]
-        assert all(abs(len(picture) - len(drawn[0])) < 20000 for picture in drawn) and drawn[0] != PHOTO
+        assert (
+            all(abs(len(picture) - len(drawn[0])) < 20000 for picture in drawn)
+            and drawn[0] != PHOTO
+        )
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "drawn.jpg"
             file.write_bytes(drawn[-1])
             assert len(faces_by_cli(file)) == 1
-        assert figure(service, "mien_camera_connected") == 1 and figure(service, "mien_camera_watchers") == 2
-        assert figure(service, "mien_camera_frames_total") >= 10 and figure(service, "mien_camera_faces_total") >= 10
-        assert 0 < figure(service, "mien_camera_latency_seconds_sum") / figure(service, "mien_camera_latency_seconds_count") < 5
+        assert (
+            figure(service, "mien_camera_connected") == 1
+            and figure(service, "mien_camera_watchers") == 2
+        )
+        assert (
+            figure(service, "mien_camera_frames_total") >= 10
+            and figure(service, "mien_camera_faces_total") >= 10
+        )
+        assert (
+            0
+            < figure(service, "mien_camera_latency_seconds_sum")
+            / figure(service, "mien_camera_latency_seconds_count")
+            < 5
+        )
         # Photos are analyzed beside it, and HEAD begins no stream.
-        assert json.loads(service.ask("POST", "/v1/analyze", PHOTO, Content_Type="image/jpeg")[2])["images"][0]["faces"] == wanted
+        assert (
+            json.loads(service.ask("POST", "/v1/analyze", PHOTO, Content_Type="image/jpeg")[2])[
+                "images"
+            ][0]["faces"]
+            == wanted
+        )
         assert service.ask("HEAD", "/stream.mjpg")[0] == 200
         # A pause of the camera ends nothing.
         camera.on.clear()
@@ -807,12 +1248,19 @@ def test_camera() -> None:
 def test_camera_watchers() -> None:
     # Under AddressSanitizer memory that was freed is kept for a while, up to 256 MB, which would look like growth.
     kept = "quarantine_size_mb=1:thread_local_quarantine_size_kb=64"
-    env = {"MIEN_TOKEN": TOKEN, "ASAN_OPTIONS": ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), kept]))}
+    env = {
+        "MIEN_TOKEN": TOKEN,
+        "ASAN_OPTIONS": ":".join(filter(None, [os.environ.get("ASAN_OPTIONS"), kept])),
+    }
     with Camera("-q", "--grace", "600", env=env) as camera:
-        assert camera.watch("/stream.mjpg").status == 401 and camera.watch("/v1/events").status == 401
+        assert (
+            camera.watch("/stream.mjpg").status == 401 and camera.watch("/v1/events").status == 401
+        )
         bearer = {"Authorization": "Bearer " + TOKEN}
         process = camera.service.process.pid
-        watchers = [camera.watch("/stream.mjpg", **bearer) for _ in range(8)] + [camera.watch("/v1/events", **bearer) for _ in range(8)]
+        watchers = [camera.watch("/stream.mjpg", **bearer) for _ in range(8)] + [
+            camera.watch("/v1/events", **bearer) for _ in range(8)
+        ]
         assert [answer.status for answer in watchers] == [200] * 16
         refused = camera.watch("/stream.mjpg", **bearer)
         assert refused.status == 503 and refused.getheader("Retry-After")
@@ -853,12 +1301,22 @@ def test_camera_that_is_not_there() -> None:
         connection = service.connection()
         connection.request("GET", "/v1/events")
         name, data = read_event(connection.getresponse())
-        assert name == "camera" and data["connected"] is False and "waiting" in data["text"] and data["source"] == "/dev/no-such-camera"
+        assert (
+            name == "camera"
+            and data["connected"] is False
+            and "waiting" in data["text"]
+            and data["source"] == "/dev/no-such-camera"
+        )
         assert figure(service, "mien_camera_connected") == 0
         assert service.ask("POST", "/v1/analyze", PHOTO, Content_Type="image/jpeg")[0] == 200
         connection.close()
     for options in (["--size", "4by4"], ["--format", "h264"], ["--style", "none"], ["--fps", "0"]):
-        run = subprocess.run([MIEN, "serve", "--listen", "127.0.0.1:0", "--camera", "-", *options], capture_output=True, timeout=20, stdin=subprocess.DEVNULL)
+        run = subprocess.run(
+            [MIEN, "serve", "--listen", "127.0.0.1:0", "--camera", "-", *options],
+            capture_output=True,
+            timeout=20,
+            stdin=subprocess.DEVNULL,
+        )
         assert run.returncode == 2, (options, run.stderr)
 
 
@@ -876,9 +1334,13 @@ def test_stop_and_restart() -> None:
     assert service.process.wait(60) == 0
     assert idle.recv(10) == b""
     port = service.port
-    again = subprocess.Popen([MIEN, "serve", "--listen", f"127.0.0.1:{port}", "-q"], stderr=subprocess.PIPE)
+    again = subprocess.Popen(
+        [MIEN, "serve", "--listen", f"127.0.0.1:{port}", "-q"], stderr=subprocess.PIPE
+    )
     assert f":{port}/" in again.stderr.readline().decode(), "the port is not free at once"
-    taken = subprocess.run([MIEN, "serve", "--listen", f"127.0.0.1:{port}"], capture_output=True, timeout=60)
+    taken = subprocess.run(
+        [MIEN, "serve", "--listen", f"127.0.0.1:{port}"], capture_output=True, timeout=60
+    )
     assert taken.returncode == 1 and taken.stderr.count(b"\n") == 1 and b"in use" in taken.stderr
     again.send_signal(signal.SIGINT)
     assert again.wait(60) == 0 and again.stderr.read() == b""
@@ -897,12 +1359,23 @@ def test_grace_is_over() -> None:
 
 
 def test_usage() -> None:
-    for options in (["--listen", "nowhere"], ["--listen", "1.2.3.4:99999"], ["--workers", "-1"], ["--max-body", "0"], ["--grace", "-1"], ["--listne", "x"]):
+    for options in (
+        ["--listen", "nowhere"],
+        ["--listen", "1.2.3.4:99999"],
+        ["--workers", "-1"],
+        ["--max-body", "0"],
+        ["--grace", "-1"],
+        ["--listne", "x"],
+    ):
         run = subprocess.run([MIEN, "serve", *options], capture_output=True, timeout=20)
         assert run.returncode == 2 and run.stderr.count(b"\n") == 1, (options, run)
-    run = subprocess.run([MIEN, "serve", "--token-file", "/does/not/exist"], capture_output=True, timeout=20)
+    run = subprocess.run(
+        [MIEN, "serve", "--token-file", "/does/not/exist"], capture_output=True, timeout=20
+    )
     assert run.returncode == 3
-    help_text = subprocess.run([MIEN, "serve", "--help"], capture_output=True, check=True).stdout.decode()
+    help_text = subprocess.run(
+        [MIEN, "serve", "--help"], capture_output=True, check=True
+    ).stdout.decode()
     assert "--listen" in help_text and "127.0.0.1:8084" in help_text and "Exit code" in help_text
 
 
@@ -915,8 +1388,10 @@ def test_everything_described_was_asked() -> None:
 
 if __name__ == "__main__":  # the table of docs/SERVICE.md
     if len(sys.argv) != 2:
-        sys.exit("usage: python3 tests/e2e/test_serve.py PROGRAM\n"
-                 "prints each bad input and its status, as docs/SERVICE.md shows them")
+        sys.exit(
+            "usage: python3 tests/e2e/test_serve.py PROGRAM\n"
+            "prints each bad input and its status, as docs/SERVICE.md shows them"
+        )
     MIEN = os.path.abspath(sys.argv[1])
     print("| sent | answer |\n|---|---|")
     for what, answered in bad_inputs():

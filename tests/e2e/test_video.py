@@ -29,7 +29,9 @@ MIEN = os.environ["MIEN_TOOL"]
 
 
 def run(*arguments, data=b"", timeout=120):
-    return subprocess.run([MIEN, *map(str, arguments)], input=data, capture_output=True, timeout=timeout)
+    return subprocess.run(
+        [MIEN, *map(str, arguments)], input=data, capture_output=True, timeout=timeout
+    )
 
 
 def one_line(process):
@@ -68,7 +70,9 @@ class Video(unittest.TestCase):
         for frame in frames:
             self.assertEqual(len(frame["faces"]), 1)
             face = frame["faces"][0]
-            self.assertEqual((face["id"], face["missed"], face["emotion"]["label"]), (1, 0, "happy"))
+            self.assertEqual(
+                (face["id"], face["missed"], face["emotion"]["label"]), (1, 0, "happy")
+            )
             self.assertAlmostEqual(sum(face["emotion"]["smoothed"].values()), 1, places=4)
         self.assertEqual((summary["frames"], summary["ids"], summary["full_searches"]), (20, 1, 1))
         self.assertLess(summary["searched_share"], 0.5)
@@ -79,11 +83,16 @@ class Video(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         lines = [json.loads(line) for line in done.stdout.splitlines()]
         frames, summary = lines[:-1], lines[-1]["summary"]
-        found = json.loads(run("image", "--detector", "net", "--json", PHOTOS / "astronaut.jpg").stdout)["faces"][0]
+        found = json.loads(
+            run("image", "--detector", "net", "--json", PHOTOS / "astronaut.jpg").stdout
+        )["faces"][0]
         for frame in frames:
             self.assertEqual(len(frame["faces"]), 1)
             face = frame["faces"][0]
-            self.assertEqual((face["id"], face["missed"], face["neighbors"], len(face["landmarks"])), (1, 0, 0, 5))
+            self.assertEqual(
+                (face["id"], face["missed"], face["neighbors"], len(face["landmarks"])),
+                (1, 0, 0, 5),
+            )
             self.assertTrue(0.7 <= face["score"] <= 1)
             size = face["box"]["width"]
             for point, wanted in zip(face["landmarks"], found["landmarks"]):
@@ -92,8 +101,12 @@ class Video(unittest.TestCase):
         self.assertLess(summary["full_searches"], 5)
         self.assertLess(summary["searched_share"], 0.5)
         done = run("video", "-", "-q", "--detector", "net", "--min-score", "0.99", data=self.film)
-        self.assertEqual([json.loads(line)["faces"] for line in done.stdout.splitlines()], [[]] * 20)
-        haar = json.loads(run("video", "-", "-q", "--frames", "1", data=self.film).stdout)["faces"][0]
+        self.assertEqual(
+            [json.loads(line)["faces"] for line in done.stdout.splitlines()], [[]] * 20
+        )
+        haar = json.loads(run("video", "-", "-q", "--frames", "1", data=self.film).stdout)["faces"][
+            0
+        ]
         self.assertNotIn("score", haar)
         self.assertNotIn("landmarks", haar)
 
@@ -116,15 +129,24 @@ class Video(unittest.TestCase):
         (self.folder / "one" / "m.jpg").write_bytes((PHOTOS / "montage.jpg").read_bytes())
         frame = json.loads(run("video", self.folder / "one", "--full-every", "1", "-q").stdout)
         self.assertEqual([f["box"] for f in frame["faces"]], [f["box"] for f in image["faces"]])
-        self.assertEqual([f["emotion"]["probabilities"] for f in frame["faces"]], [f["emotion"]["probabilities"] for f in image["faces"]])
+        self.assertEqual(
+            [f["emotion"]["probabilities"] for f in frame["faces"]],
+            [f["emotion"]["probabilities"] for f in image["faces"]],
+        )
 
     def test_bad_input(self):
         for arguments, data, code, text in [
-            (["-"], b"", 3, "is empty"), (["-"], b"something else", 3, "--raw"), (["nosuch.y4m"], b"", 3, "no such file"),
-            (["no%03d.png"], b"", 3, "no such files"), (["-"], b"YUV4MPEG2 W4 H4 F1:1\nFRAME\n123", 3, "cut short"),
-            (["-", "--raw", "yuyv"], b"", 2, "--size"), (["-", "--raw", "h264", "--size", "4x4"], b"", 2, "none of"),
-            (["-", "--raw", "yuyv", "--size", "4by4"], b"", 2, "no size"), (["-", "--mjpeg", "x"], b"", 2, "PORT"),
-            (["-", "--record", "a.mp4"], self.film, 2, ".avi"), (["-", "--record", "/no/such/a.avi"], self.film, 1, "No such file"),
+            (["-"], b"", 3, "is empty"),
+            (["-"], b"something else", 3, "--raw"),
+            (["nosuch.y4m"], b"", 3, "no such file"),
+            (["no%03d.png"], b"", 3, "no such files"),
+            (["-"], b"YUV4MPEG2 W4 H4 F1:1\nFRAME\n123", 3, "cut short"),
+            (["-", "--raw", "yuyv"], b"", 2, "--size"),
+            (["-", "--raw", "h264", "--size", "4x4"], b"", 2, "none of"),
+            (["-", "--raw", "yuyv", "--size", "4by4"], b"", 2, "no size"),
+            (["-", "--mjpeg", "x"], b"", 2, "PORT"),
+            (["-", "--record", "a.mp4"], self.film, 2, ".avi"),
+            (["-", "--record", "/no/such/a.avi"], self.film, 1, "No such file"),
         ]:
             with self.subTest(arguments=arguments):
                 done = run("video", *arguments, "-q", data=data)
@@ -134,8 +156,10 @@ class Video(unittest.TestCase):
     def test_damaged_frames_are_skipped(self):
         jpeg = (PHOTOS / "astronaut.jpg").read_bytes()
         hurt = bytearray(jpeg)
-        hurt[len(hurt) // 3:len(hurt) // 3 + 3000] = b"\x11" * 3000
-        done = run("video", "-", "--live", "-q", "--full-every", "1", data=jpeg + bytes(hurt) + jpeg)
+        hurt[len(hurt) // 3 : len(hurt) // 3 + 3000] = b"\x11" * 3000
+        done = run(
+            "video", "-", "--live", "-q", "--full-every", "1", data=jpeg + bytes(hurt) + jpeg
+        )
         self.assertIn(done.returncode, (0, 3))
         for line in done.stdout.splitlines():
             json.loads(line)
@@ -154,14 +178,21 @@ class Video(unittest.TestCase):
     def test_full_disk(self):
         path = self.folder / "small.avi"
         limited = f'ulimit -f 200; trap "" XFSZ; exec "{MIEN}" video - --record "{path}" -q'
-        done = subprocess.run(["sh", "-c", limited], input=self.film, capture_output=True, timeout=120)
+        done = subprocess.run(
+            ["sh", "-c", limited], input=self.film, capture_output=True, timeout=120
+        )
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertEqual(len(done.stdout.splitlines()), 20)
         self.assertIn("recording ends", one_line(done))
 
     @pytest.mark.threads
     def test_a_closed_pipe_and_one_that_nobody_reads(self):
-        process = subprocess.Popen([MIEN, "video", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            [MIEN, "video", "-"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         process.stdout.close()
         try:
             process.stdin.write(self.film)
@@ -186,7 +217,12 @@ class Video(unittest.TestCase):
 
     @pytest.mark.threads
     def test_interrupt_while_nothing_comes(self):
-        process = subprocess.Popen([MIEN, "video", "-", "--live", "--raw", "grey", "--size", "64x64"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            [MIEN, "video", "-", "--live", "--raw", "grey", "--size", "64x64"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         wait_until(lambda: handles(process.pid, signal.SIGINT) and waits(process.pid))
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(60), 130)
@@ -194,15 +230,20 @@ class Video(unittest.TestCase):
 
     @pytest.mark.threads
     def test_browser(self):
-        process = subprocess.Popen([MIEN, "video", "-", "--live", "--mjpeg", "127.0.0.1:0", "-q"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            [MIEN, "video", "-", "--live", "--mjpeg", "127.0.0.1:0", "-q"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
         try:
             line = process.stderr.readline().decode()
             if "built without" in line:
                 self.skipTest("this program was built without the web service")
             address = line.split()[-1]
-            process.stdin.write(self.film[:len(self.film) // 20])
+            process.stdin.write(self.film[: len(self.film) // 20])
             process.stdin.flush()
-            jpeg = self.film[:len(self.film) // 20]
+            jpeg = self.film[: len(self.film) // 20]
             self.assertIn(b"stream.mjpg", urllib.request.urlopen(address, timeout=10).read())
             stream = urllib.request.urlopen(address + "stream.mjpg", timeout=20)
             watched = threading.Event()
@@ -221,15 +262,29 @@ class Video(unittest.TestCase):
                 feeding.join()
             self.assertIn(b"--frame\r\nContent-Type: image/jpeg", begin)
             self.assertIn(b"\xff\xd8\xff", begin)
-            self.assertEqual(urllib.request.urlopen(address + "snapshot.jpg", timeout=10).read(2), b"\xff\xd8")
-            self.assertEqual(len(json.loads(urllib.request.urlopen(address + "faces.json", timeout=10).read())["faces"]), 1)
+            self.assertEqual(
+                urllib.request.urlopen(address + "snapshot.jpg", timeout=10).read(2), b"\xff\xd8"
+            )
+            self.assertEqual(
+                len(
+                    json.loads(urllib.request.urlopen(address + "faces.json", timeout=10).read())[
+                        "faces"
+                    ]
+                ),
+                1,
+            )
             with self.assertRaises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(address + "other", timeout=10)
             self.assertEqual(refused.exception.code, 404)
             refused.exception.close()
             stream.close()
             # A page of another site that had its name point here sends that name.
-            for name, code in (("127.0.0.1", 200), ("robot:8090", 200), ("robot.local", 200), ("evil.example", 403)):
+            for name, code in (
+                ("127.0.0.1", 200),
+                ("robot:8090", 200),
+                ("robot.local", 200),
+                ("evil.example", 403),
+            ):
                 request = urllib.request.Request(address, headers={"Host": name})
                 try:
                     with urllib.request.urlopen(request, timeout=10) as answer:
@@ -243,13 +298,21 @@ class Video(unittest.TestCase):
             process.stderr.close()
 
     def test_camera_without_camera(self):
-        for device, text in [("/dev/no-such-camera", "no such device"), ("/dev/null", "is no camera"), (PHOTOS / "astronaut.jpg", "is no device")]:
+        for device, text in [
+            ("/dev/no-such-camera", "no such device"),
+            ("/dev/null", "is no camera"),
+            (PHOTOS / "astronaut.jpg", "is no device"),
+        ]:
             done = run("camera", device, "-q")
             self.assertEqual(done.returncode, 3)
             self.assertIn(text, one_line(done))
         self.assertEqual(run("camera", "--list").returncode, 0)
         self.assertIn("cameras", json.loads(run("camera", "--list", "--json").stdout))
-        process = subprocess.Popen([MIEN, "camera", "/dev/no-such-camera", "--reconnect"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            [MIEN, "camera", "/dev/no-such-camera", "--reconnect"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         said = b""
         while b"waiting" not in said:
             line = process.stderr.readline()
@@ -261,10 +324,15 @@ class Video(unittest.TestCase):
 
     def test_a_pipe_that_begins_late(self):
         # rpicam-vid and network streams take seconds to their first byte.
-        process = subprocess.Popen([MIEN, "video", "-", "--live", "-q"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            [MIEN, "video", "-", "--live", "-q"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         time.sleep(2.5)
         self.assertIsNone(process.poll())
-        out, _ = process.communicate(self.film[:len(self.film) // 20], timeout=60)
+        out, _ = process.communicate(self.film[: len(self.film) // 20], timeout=60)
         self.assertEqual(process.returncode, 0)
         self.assertEqual(len(out.splitlines()), 1)
 
@@ -278,14 +346,42 @@ class Video(unittest.TestCase):
             self.skipTest("ffmpeg is not installed")
         quiet = ["ffmpeg", "-v", "error", "-y"]
         # Lossless, so that the film's frames are those of the images that FFmpeg's own tool makes of it.
-        subprocess.run([*quiet, "-loop", "1", "-framerate", "5", "-i", PHOTOS / "astronaut.jpg", "-frames:v", "6", "-vf", "hue=b=0.3*n/6", "-pix_fmt", "yuv420p", "-c:v", "ffv1", film], check=True)
+        subprocess.run(
+            [
+                *quiet,
+                "-loop",
+                "1",
+                "-framerate",
+                "5",
+                "-i",
+                PHOTOS / "astronaut.jpg",
+                "-frames:v",
+                "6",
+                "-vf",
+                "hue=b=0.3*n/6",
+                "-pix_fmt",
+                "yuv420p",
+                "-c:v",
+                "ffv1",
+                film,
+            ],
+            check=True,
+        )
         subprocess.run([*quiet, "-i", film, frames], check=True)
-        piped = subprocess.run([*quiet, "-i", film, "-f", "yuv4mpegpipe", "-pix_fmt", "yuv420p", "-"], check=True, capture_output=True).stdout
+        piped = subprocess.run(
+            [*quiet, "-i", film, "-f", "yuv4mpegpipe", "-pix_fmt", "yuv420p", "-"],
+            check=True,
+            capture_output=True,
+        ).stdout
+
         def faces(done):
             self.assertEqual(done.returncode, 0, done.stderr)
             results = [json.loads(line) for line in done.stdout.splitlines()]
             return [(r["frame"], r["time_s"], r["width"], r["height"], r["faces"]) for r in results]
-        decoded, pipe = faces(run("video", film, "-q", "--full-every", "1")), faces(run("video", "-", "-q", "--full-every", "1", data=piped))
+
+        decoded, pipe = faces(run("video", film, "-q", "--full-every", "1")), faces(
+            run("video", "-", "-q", "--full-every", "1", data=piped)
+        )
         self.assertEqual([d[:4] for d in decoded], [(n, n / 5, 512, 512) for n in range(6)])
         self.assertEqual(decoded, pipe)
         self.assertTrue(all(len(d[4]) == 1 for d in decoded))
@@ -294,7 +390,7 @@ class Video(unittest.TestCase):
         # A compressed film, one that is cut short, and what is none.
         subprocess.run([*quiet, "-i", film, "-c:v", "mpeg4", "-q:v", "3", small], check=True)
         self.assertEqual([len(d[4]) for d in faces(run("video", small, "-q"))], [1] * 6)
-        small.write_bytes(film.read_bytes()[:len(film.read_bytes()) // 2])
+        small.write_bytes(film.read_bytes()[: len(film.read_bytes()) // 2])
         done = run("video", small, "-q")
         self.assertIn(done.returncode, (0, 3))
         self.assertLess(len(done.stdout.splitlines()), 6)
@@ -304,34 +400,73 @@ class Video(unittest.TestCase):
         one_line(done)
 
     def test_window(self):
-        done = subprocess.run([MIEN, "video", "-", "--window", "-q"], input=self.film, capture_output=True, timeout=60,
-                              env={k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")})
+        done = subprocess.run(
+            [MIEN, "video", "-", "--window", "-q"],
+            input=self.film,
+            capture_output=True,
+            timeout=60,
+            env={k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")},
+        )
         self.assertEqual(done.returncode, 1)
         self.assertIn("--mjpeg", one_line(done))
         if b"without SDL2" in done.stderr:
             self.skipTest("this program was built without SDL2 (make desktop)")
         if shutil.which("Xvfb") is None or shutil.which("xdotool") is None:
             self.skipTest("Xvfb and xdotool are not installed")
-        screen = subprocess.Popen(["Xvfb", "-displayfd", "1", "-screen", "0", "800x600x24", "-fbdir", self.folder], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        display = {**os.environ, "DISPLAY": ":" + screen.stdout.readline().decode().strip(), "SDL_VIDEODRIVER": "x11"}
+        screen = subprocess.Popen(
+            ["Xvfb", "-displayfd", "1", "-screen", "0", "800x600x24", "-fbdir", self.folder],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        display = {
+            **os.environ,
+            "DISPLAY": ":" + screen.stdout.readline().decode().strip(),
+            "SDL_VIDEODRIVER": "x11",
+        }
         display.pop("WAYLAND_DISPLAY", None)
         try:
             for key in ("q", "Escape"):
-                process = subprocess.Popen([MIEN, "video", "-", "--live", "--window", "--style", "emotion"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                                           stderr=subprocess.PIPE, env=display)
+                process = subprocess.Popen(
+                    [MIEN, "video", "-", "--live", "--window", "--style", "emotion"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    env=display,
+                )
                 window, painted, end = "", 0, time.monotonic() + 30
                 while time.monotonic() < end and painted < 1000:
-                    process.stdin.write(self.film[:len(self.film) // 20])
+                    process.stdin.write(self.film[: len(self.film) // 20])
                     process.stdin.flush()
                     time.sleep(0.1)
-                    window = subprocess.run(["xdotool", "search", "--name", "^mien: "], env=display, capture_output=True).stdout.decode().strip()
+                    window = (
+                        subprocess.run(
+                            ["xdotool", "search", "--name", "^mien: "],
+                            env=display,
+                            capture_output=True,
+                        )
+                        .stdout.decode()
+                        .strip()
+                    )
                     if window:
-                        painted = len(set(zip(*[iter((self.folder / "Xvfb_screen0").read_bytes()[4096:])] * 4)))  # different pixels on the screen
+                        painted = len(
+                            set(
+                                zip(*[iter((self.folder / "Xvfb_screen0").read_bytes()[4096:])] * 4)
+                            )
+                        )  # different pixels on the screen
                 self.assertGreaterEqual(painted, 1000, "no image is shown")
-                geometry = subprocess.run(["xdotool", "getwindowgeometry", window.splitlines()[0]], env=display, capture_output=True).stdout
+                geometry = subprocess.run(
+                    ["xdotool", "getwindowgeometry", window.splitlines()[0]],
+                    env=display,
+                    capture_output=True,
+                ).stdout
                 self.assertIn(b"512x512", geometry)
                 self.assertIsNone(process.poll())
-                subprocess.run(["xdotool", "windowfocus", window.splitlines()[0], "key", key], env=display, check=True, capture_output=True)
+                subprocess.run(
+                    ["xdotool", "windowfocus", window.splitlines()[0], "key", key],
+                    env=display,
+                    check=True,
+                    capture_output=True,
+                )
                 self.assertEqual(process.wait(20), 0)
                 self.assertIn(b"frames in", process.stderr.read())
                 for pipe in (process.stdin, process.stderr):
@@ -348,7 +483,14 @@ class Video(unittest.TestCase):
         """With a budget of next to nothing, a frame is searched in small parts, and faces are found all the same."""
         shares = {}
         for options in (("--full-every", "1"), ("--budget-ms", "0.1")):
-            done = run("video", "-", "--json", "-q", *options, data=(PHOTOS / "montage.jpg").read_bytes() * 60)
+            done = run(
+                "video",
+                "-",
+                "--json",
+                "-q",
+                *options,
+                data=(PHOTOS / "montage.jpg").read_bytes() * 60,
+            )
             self.assertEqual(done.returncode, 0, done.stderr)
             lines = [json.loads(line) for line in done.stdout.splitlines()]
             shares[options[0]] = lines[-1]["summary"]["searched_share"]
@@ -366,8 +508,16 @@ class Video(unittest.TestCase):
 
     def test_bench_live_ends_at_the_sooner_of_frames_and_seconds(self):
         frame = (PHOTOS / "astronaut.jpg").read_bytes()
-        for options, frames in ((("--frames", "100000", "--seconds", "0.5"), None), (("--frames", "3", "--seconds", "60"), 3)):
-            bench = subprocess.Popen([MIEN, "bench", "--live", "-", "--json", *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for options, frames in (
+            (("--frames", "100000", "--seconds", "0.5"), None),
+            (("--frames", "3", "--seconds", "60"), 3),
+        ):
+            bench = subprocess.Popen(
+                [MIEN, "bench", "--live", "-", "--json", *options],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
 
             def feed(pipe=bench.stdin):
                 with contextlib.suppress(OSError, ValueError):

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Can a stranger's project use mien? Builds consumers of an installed mien, by CMake (C++ and C) and
-by pkg-config, and of mien's source as a part of their own build, by FetchContent and add_subdirectory."""
+by pkg-config, and of mien's source as a part of their own build, by FetchContent and add_subdirectory.
+"""
 from __future__ import annotations
 
 import argparse
@@ -55,8 +56,10 @@ int main() {
 def run(command: list[str], **kwargs) -> str:
     done = subprocess.run(command, capture_output=True, text=True, **kwargs)
     if done.returncode != 0:
-        sys.exit(f"test_install: {' '.join(command)} failed ({done.returncode})\n"
-                 f"{done.stdout}{done.stderr}")
+        sys.exit(
+            f"test_install: {' '.join(command)} failed ({done.returncode})\n"
+            f"{done.stdout}{done.stderr}"
+        )
     return done.stdout
 
 
@@ -76,8 +79,18 @@ class Consumers:
         (source / "CMakeLists.txt").write_text(CONSUMER.format(take_mien=take_mien, link=LINK))
         (source / "third_party").mkdir()
         (source / "third_party" / "mien").symlink_to(ROOT)
-        run(["cmake", "-S", str(source), "-B", str(build), f"-DCMAKE_CXX_COMPILER={self.cxx}",
-             f"-DCMAKE_C_COMPILER={self.cc}", *options])
+        run(
+            [
+                "cmake",
+                "-S",
+                str(source),
+                "-B",
+                str(build),
+                f"-DCMAKE_CXX_COMPILER={self.cxx}",
+                f"-DCMAKE_C_COMPILER={self.cc}",
+                *options,
+            ]
+        )
         weights_dir = pathlib.Path((build / "weights_dir").read_text())
         if weights_dir.resolve() != weights.resolve():
             sys.exit(f"test_install: {name}: mien_WEIGHTS_DIR is {weights_dir}, not {weights}")
@@ -115,11 +128,14 @@ def main() -> int:
 
         # Staged as a packager does it, with another prefix than the configured one, and moved.
         staging, prefix = work / "staging", work / "prefix"
-        run(["cmake", "--install", args.build, "--prefix", "/opt/mien"],
-            env={**os.environ, "DESTDIR": str(staging)})
+        run(
+            ["cmake", "--install", args.build, "--prefix", "/opt/mien"],
+            env={**os.environ, "DESTDIR": str(staging)},
+        )
         (staging / "opt" / "mien").rename(prefix)
-        consumers.build("find_package", FIND_PACKAGE, prefix / "share" / "mien",
-                        f"-DCMAKE_PREFIX_PATH={prefix}")
+        consumers.build(
+            "find_package", FIND_PACKAGE, prefix / "share" / "mien", f"-DCMAKE_PREFIX_PATH={prefix}"
+        )
         pkg_config = shutil.which("pkg-config")
         if pkg_config is None:
             print("pkg-config: skipped, it is not installed")
@@ -133,8 +149,9 @@ def main() -> int:
         # is added as a subdirectory, so one build tests both.
         short = ("-DMIEN_SCALAR_ONLY=ON", "-DCMAKE_BUILD_TYPE=None")
         weights = ROOT / "weights"
-        consumers.build("FetchContent", FETCH_CONTENT, weights,
-                        f"-DFETCHCONTENT_SOURCE_DIR_MIEN={ROOT}", *short)
+        consumers.build(
+            "FetchContent", FETCH_CONTENT, weights, f"-DFETCHCONTENT_SOURCE_DIR_MIEN={ROOT}", *short
+        )
         consumers.configure("add_subdirectory", ADD_SUBDIRECTORY, weights, *short)
     return 0
 

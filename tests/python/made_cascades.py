@@ -16,7 +16,7 @@ class Random:
         self.state = seed
 
     def below(self, n: int) -> int:
-        self.state = (self.state * 6364136223846793005 + 1442695040888963407) % 2 ** 64
+        self.state = (self.state * 6364136223846793005 + 1442695040888963407) % 2**64
         return (self.state >> 33) % n
 
     def real(self, low: float, high: float) -> float:
@@ -32,38 +32,68 @@ class Made:
         self.stages: List[Tuple[float, List[Tree]]] = []
 
     def new_layout(self, comment: str = "license: made up, MIT") -> bytes:
-        out = ['<?xml version="1.0"?>', f"<!-- {comment} -->", "<opencv_storage>", '<cascade type_id="opencv-cascade-classifier">',
-               "<stageType>BOOST</stageType><featureType>HAAR</featureType>", f"<height>{self.height}</height><width>{self.width}</width>",
-               f"<stageParams><maxWeakCount>{max(len(trees) for _, trees in self.stages)}</maxWeakCount></stageParams>",
-               "<featureParams><maxCatCount>0</maxCatCount></featureParams>", f"<stageNum>{len(self.stages)}</stageNum><stages>"]
+        out = [
+            '<?xml version="1.0"?>',
+            f"<!-- {comment} -->",
+            "<opencv_storage>",
+            '<cascade type_id="opencv-cascade-classifier">',
+            "<stageType>BOOST</stageType><featureType>HAAR</featureType>",
+            f"<height>{self.height}</height><width>{self.width}</width>",
+            f"<stageParams><maxWeakCount>{max(len(trees) for _, trees in self.stages)}</maxWeakCount></stageParams>",
+            "<featureParams><maxCatCount>0</maxCatCount></featureParams>",
+            f"<stageNum>{len(self.stages)}</stageNum><stages>",
+        ]
         for threshold, trees in self.stages:
-            out.append(f"<_><maxWeakCount>{len(trees)}</maxWeakCount><stageThreshold>{threshold!r}</stageThreshold><weakClassifiers>")
+            out.append(
+                f"<_><maxWeakCount>{len(trees)}</maxWeakCount><stageThreshold>{threshold!r}</stageThreshold><weakClassifiers>"
+            )
             for nodes, leaves in trees:
                 text = " ".join(f"{a} {b} {f} {t!r}" for a, b, f, t in nodes)
-                out.append(f"<_><internalNodes>{text}</internalNodes><leafValues>{' '.join(map(repr, leaves))}</leafValues></_>")
+                out.append(
+                    f"<_><internalNodes>{text}</internalNodes><leafValues>{' '.join(map(repr, leaves))}</leafValues></_>"
+                )
             out.append("</weakClassifiers></_>")
         out.append("</stages><features>")
         for tilted, rectangles in self.features:
-            rects = "".join(f"<_>{x} {y} {w} {h} {weight:g}.</_>" for x, y, w, h, weight in rectangles)
-            out.append(f"<_><rects>{rects}</rects>" + ("<tilted>1</tilted></_>" if tilted else "</_>"))
+            rects = "".join(
+                f"<_>{x} {y} {w} {h} {weight:g}.</_>" for x, y, w, h, weight in rectangles
+            )
+            out.append(
+                f"<_><rects>{rects}</rects>" + ("<tilted>1</tilted></_>" if tilted else "</_>")
+            )
         return "\n".join(out + ["</features></cascade></opencv_storage>", ""]).encode()
 
     def old_layout(self) -> bytes:
-        out = ["<?xml version='1.0'?>", "<opencv_storage>", '<made_up type_id="opencv-haar-classifier">',
-               f"<size>{self.width} {self.height}</size>", "<stages>"]
+        out = [
+            "<?xml version='1.0'?>",
+            "<opencv_storage>",
+            '<made_up type_id="opencv-haar-classifier">',
+            f"<size>{self.width} {self.height}</size>",
+            "<stages>",
+        ]
         for threshold, trees in self.stages:
             out.append("<_><trees>")
             for nodes, leaves in trees:
                 out.append("<_>")
                 for left, right, index, node_threshold in nodes:
                     tilted, rectangles = self.features[index]
-                    rects = "".join(f"<_>{x} {y} {w} {h} {weight:g}.</_>" for x, y, w, h, weight in rectangles)
-                    out.append(f"<_><feature><rects>{rects}</rects><tilted>{int(tilted)}</tilted></feature><threshold>{node_threshold!r}</threshold>")
+                    rects = "".join(
+                        f"<_>{x} {y} {w} {h} {weight:g}.</_>" for x, y, w, h, weight in rectangles
+                    )
+                    out.append(
+                        f"<_><feature><rects>{rects}</rects><tilted>{int(tilted)}</tilted></feature><threshold>{node_threshold!r}</threshold>"
+                    )
                     for side, child in (("left", left), ("right", right)):
-                        out.append(f"<{side}_node>{child}</{side}_node>" if child > 0 else f"<{side}_val>{leaves[-child]!r}</{side}_val>")
+                        out.append(
+                            f"<{side}_node>{child}</{side}_node>"
+                            if child > 0
+                            else f"<{side}_val>{leaves[-child]!r}</{side}_val>"
+                        )
                     out.append("</_>")
                 out.append("</_>")
-            out.append(f"</trees><stage_threshold>{threshold!r}</stage_threshold><parent>-1</parent><next>-1</next></_>")
+            out.append(
+                f"</trees><stage_threshold>{threshold!r}</stage_threshold><parent>-1</parent><next>-1</next></_>"
+            )
         return "\n".join(out + ["</stages></made_up></opencv_storage>", ""]).encode()
 
 
@@ -81,7 +111,11 @@ def add_feature(made: Made, random: Random, tilted: bool, third: bool) -> int:
         x, y = random.below(width - w + 1), random.below(height - h + 1)
         rectangles = [(x, y, w, h, -1.0), (x, y, w // 2, h, 2.0)]
         if third:
-            rectangles = [(x, y, w, h, -1.0), (x, y, w // 2, h // 2, 2.0), (x + w // 2, y + h // 2, w // 2, h // 2, 2.0)]
+            rectangles = [
+                (x, y, w, h, -1.0),
+                (x, y, w // 2, h // 2, 2.0),
+                (x + w // 2, y + h // 2, w // 2, h // 2, 2.0),
+            ]
     made.features.append((tilted, rectangles))
     return len(made.features) - 1
 
@@ -102,10 +136,15 @@ def make(seed: int, size: Tuple[int, int], stages: List[int], nodes: int, tilted
             shape = SHAPES[nodes][random.below(len(SHAPES[nodes]))]
             tree = []
             for left, right in shape:
-                index = add_feature(made, random, bool(tilted) and len(made.features) % tilted == 0, random.below(3) == 0)
+                index = add_feature(
+                    made,
+                    random,
+                    bool(tilted) and len(made.features) % tilted == 0,
+                    random.below(3) == 0,
+                )
                 tree.append((left, right, index, random.real(-0.03, 0.03)))
             made_trees.append((tree, [random.real(-1, 1) for _ in range(len(shape) + 1)]))
-        made.stages.append((-0.2 * trees ** 0.5, made_trees))
+        made.stages.append((-0.2 * trees**0.5, made_trees))
     return made
 
 

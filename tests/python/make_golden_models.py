@@ -33,6 +33,7 @@ Size = Tuple[int, int, int]
 
 # ---------------------------------------------------------------- the five architectures, by their description
 
+
 def simple_cnn(size: Size, classes: int, width: float = 1.0) -> Any:
     """Pairs of convolutions, each with batch normalization, then average pooling."""
     from keras import Sequential
@@ -61,7 +62,12 @@ def simpler_cnn(size: Size, classes: int, width: float = 1.0) -> Any:
     from keras import layers as L
 
     net = Sequential([L.Input(size)])
-    for first, first_kernel, second, kernel in ((16, 5, 16, 5), (32, 5, 32, 5), (64, 3, 64, 3), (64, 1, 128, 3)):
+    for first, first_kernel, second, kernel in (
+        (16, 5, 16, 5),
+        (32, 5, 32, 5),
+        (64, 3, 64, 3),
+        (64, 1, 128, 3),
+    ):
         net.add(L.Conv2D(int(first * width), first_kernel, padding="same"))
         net.add(L.BatchNormalization())
         net.add(L.Conv2D(int(second * width), kernel, strides=2, padding="same"))
@@ -82,7 +88,9 @@ def simpler_cnn(size: Size, classes: int, width: float = 1.0) -> Any:
 def _xception_module(x: Any, channels: int, relu_first: bool = False) -> Any:
     from keras import layers as L
 
-    shortcut = L.BatchNormalization()(L.Conv2D(channels, 1, strides=2, padding="same", use_bias=False)(x))
+    shortcut = L.BatchNormalization()(
+        L.Conv2D(channels, 1, strides=2, padding="same", use_bias=False)(x)
+    )
     if relu_first:
         x = L.Activation("relu")(x)
     x = L.BatchNormalization()(L.SeparableConv2D(channels, 3, padding="same", use_bias=False)(x))
@@ -91,7 +99,14 @@ def _xception_module(x: Any, channels: int, relu_first: bool = False) -> Any:
     return L.add([L.MaxPooling2D(3, strides=2, padding="same")(x), shortcut])
 
 
-def xception(size: Size, classes: int, stem: Sequence[int], modules: Sequence[int], stem_stride: int = 1, big: bool = False) -> Any:
+def xception(
+    size: Size,
+    classes: int,
+    stem: Sequence[int],
+    modules: Sequence[int],
+    stem_stride: int = 1,
+    big: bool = False,
+) -> Any:
     """tiny: stem 5, 5, modules 8..64; mini: 8, 8, 16..128; big: 32 with stride 2, 64, modules 128, 256."""
     from keras import Model
     from keras import layers as L
@@ -116,6 +131,7 @@ FULL: Dict[str, Callable[[], Any]] = {
 
 
 # ---------------------------------------------------------------- everything else that is supported
+
 
 def odd_layers() -> Any:
     """Layers in places where they cannot simply be folded away."""
@@ -149,10 +165,21 @@ def dense_head() -> Any:
     from keras import Sequential
     from keras import layers as L
 
-    return Sequential([
-        L.Input((13, 16, 3)), L.Conv2D(5, 3, strides=2, padding="same"), L.ReLU(), L.MaxPooling2D(2), L.Conv2D(4, 3, padding="same"),
-        L.Flatten(), L.Dropout(0.2), L.Dense(10), L.BatchNormalization(), L.Activation("relu"), L.Dense(3),
-    ])
+    return Sequential(
+        [
+            L.Input((13, 16, 3)),
+            L.Conv2D(5, 3, strides=2, padding="same"),
+            L.ReLU(),
+            L.MaxPooling2D(2),
+            L.Conv2D(4, 3, padding="same"),
+            L.Flatten(),
+            L.Dropout(0.2),
+            L.Dense(10),
+            L.BatchNormalization(),
+            L.Activation("relu"),
+            L.Dense(3),
+        ]
+    )
 
 
 def pooled_relu() -> Any:
@@ -160,10 +187,18 @@ def pooled_relu() -> Any:
     from keras import Sequential
     from keras import layers as L
 
-    return Sequential([
-        L.Input((9, 11, 1)), L.Conv2D(8, 3, padding="same", activation="relu"), L.AveragePooling2D(2), L.SeparableConv2D(5, 3, padding="same"),
-        L.BatchNormalization(), L.ReLU(), L.GlobalAveragePooling2D(), L.Softmax(),
-    ])
+    return Sequential(
+        [
+            L.Input((9, 11, 1)),
+            L.Conv2D(8, 3, padding="same", activation="relu"),
+            L.AveragePooling2D(2),
+            L.SeparableConv2D(5, 3, padding="same"),
+            L.BatchNormalization(),
+            L.ReLU(),
+            L.GlobalAveragePooling2D(),
+            L.Softmax(),
+        ]
+    )
 
 
 SMALL: Dict[str, Callable[[], Any]] = {
@@ -191,9 +226,15 @@ def randomise(model: Any, seed: int) -> None:
             elif role in ("beta", "moving_mean", "bias"):
                 values.append(random.normal(0, 0.2, value.shape))
             else:
-                fan_in = np.prod(value.shape[:2]) if role == "depthwise_kernel" or value.shape[-1] == 1 else np.prod(value.shape[:-1])
+                fan_in = (
+                    np.prod(value.shape[:2])
+                    if role == "depthwise_kernel" or value.shape[-1] == 1
+                    else np.prod(value.shape[:-1])
+                )
                 values.append(random.normal(0, 1.4 / np.sqrt(fan_in), value.shape))
-        layer.set_weights([np.round(v * 512) / 512 for v in values])  # few bits: the files shall compress well
+        layer.set_weights(
+            [np.round(v * 512) / 512 for v in values]
+        )  # few bits: the files shall compress well
 
 
 def sharpen(model: Any, x: np.ndarray) -> None:
@@ -202,15 +243,21 @@ def sharpen(model: Any, x: np.ndarray) -> None:
 
     layers = [layer for layer in model.layers if layer.get_weights()]
     last = layers[-1]
-    if not last.__class__.__name__ in ("Conv2D", "Dense") or model.layers[-1].__class__.__name__ == "Dense" and last.activation.__name__ == "softmax":
+    if (
+        not last.__class__.__name__ in ("Conv2D", "Dense")
+        or model.layers[-1].__class__.__name__ == "Dense"
+        and last.activation.__name__ == "softmax"
+    ):
         return
     at = model.layers.index(last)
-    tail = [layer for layer in model.layers[at + 1:] if layer.__class__.__name__ != "Activation"]
+    tail = [layer for layer in model.layers[at + 1 :] if layer.__class__.__name__ != "Activation"]
     head = keras.Model(model.inputs, (tail[-1] if tail else last).output)
     y = head.predict(x, verbose=0).reshape(len(x), -1)
     kernel, bias = last.get_weights()
     factor = 1.5 / max(float(y.std(axis=0).mean()), 1e-6)
-    last.set_weights([np.round(v * 512) / 512 for v in (kernel * factor, (bias - y.mean(axis=0)) * factor)])
+    last.set_weights(
+        [np.round(v * 512) / 512 for v in (kernel * factor, (bias - y.mean(axis=0)) * factor)]
+    )
 
 
 def main() -> None:
@@ -249,7 +296,9 @@ def compress(path: Path) -> None:
         members["metadata.json"] = json.dumps(metadata).encode()
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
             for name, data in members.items():
-                archive.writestr(zipfile.ZipInfo(name, (2000, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED, 9)
+                archive.writestr(
+                    zipfile.ZipInfo(name, (2000, 1, 1, 0, 0, 0)), data, zipfile.ZIP_DEFLATED, 9
+                )
     else:
         path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes(), 9, mtime=0))
 
@@ -261,11 +310,20 @@ def pixels_to_input(pixels: np.ndarray) -> np.ndarray:
 def convert(source: Path, target: Path) -> None:
     model = keras_file.read_model(str(source))
     labels = [chr(ord("a") + k) for k in range(model.class_count)]
-    net = quantize.quantize(fold.fold(model), pictures.synthetic(64, model.input_shape, 3), 1 / 127.5, -1, labels)
-    net.meta = {"name": target.stem, "task": "test", "source": "random weights, tests/python/make_golden_models.py", "licence": "MIT"}
+    net = quantize.quantize(
+        fold.fold(model), pictures.synthetic(64, model.input_shape, 3), 1 / 127.5, -1, labels
+    )
+    net.meta = {
+        "name": target.stem,
+        "task": "test",
+        "source": "random weights, tests/python/make_golden_models.py",
+        "licence": "MIT",
+    }
     for picture in pictures.synthetic(2, model.input_shape, 7):
         crcs, logits = reference.layer_checksums(net, picture)
-        probabilities = reference.keras_forward(model, pixels_to_input(picture[None]).astype(np.float64))[0]
+        probabilities = reference.keras_forward(
+            model, pixels_to_input(picture[None]).astype(np.float64)
+        )[0]
         net.tests.append(mien.TestVector(picture, crcs, logits, probabilities.astype(np.float32)))
     target.write_bytes(mien.encode_network(net))
     print(target.name, target.stat().st_size, "bytes")

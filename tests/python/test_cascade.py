@@ -48,14 +48,28 @@ def read(data: bytes) -> mien.Cascade:
 @pytest.mark.long
 @pytest.mark.parametrize("name", COUNTS)
 def test_opencvs_files(name: str) -> None:
-    path = next((f / f"haarcascade_{name}.xml" for f in FOLDERS if (f / f"haarcascade_{name}.xml").exists()), None)
+    path = next(
+        (
+            f / f"haarcascade_{name}.xml"
+            for f in FOLDERS
+            if (f / f"haarcascade_{name}.xml").exists()
+        ),
+        None,
+    )
     if path is None:
         pytest.skip("Debian's opencv-data is not installed")
     result, licence = cascade.read_cascade(str(path), path.read_bytes())
     again = mien.decode_cascade(mien.encode_cascade(result))
     nodes = [node for tree in again.trees for node in tree.nodes]
     tilted = sum(again.features[node[2]].tilted for node in nodes)
-    assert (again.width, again.height, len(again.stages), len(again.trees), len(nodes), tilted) == COUNTS[name]
+    assert (
+        again.width,
+        again.height,
+        len(again.stages),
+        len(again.trees),
+        len(nodes),
+        tilted,
+    ) == COUNTS[name]
     assert again.stumps == (len(again.trees) == len(nodes))
     assert again.trees == result.trees and again.features == result.features
     if name == "frontalface_default":
@@ -93,7 +107,10 @@ def test_nodes_before_their_parents_are_renumbered() -> None:
     a, b, c = nodes[0][2:], nodes[1][2:], nodes[2][2:]
     made.stages[0][1][0] = ([(2, 0) + a, (-1, -2) + c, (1, -3) + b], leaves)
     assert read(made.new_layout()).stages[0][1][0].nodes == [
-        (1, 0, a[0], float(np.float32(a[1]))), (2, -3, b[0], float(np.float32(b[1]))), (-1, -2, c[0], float(np.float32(c[1])))]
+        (1, 0, a[0], float(np.float32(a[1]))),
+        (2, -3, b[0], float(np.float32(b[1]))),
+        (-1, -2, c[0], float(np.float32(c[1]))),
+    ]
     made.stages[0][1][0] = ([(1, 0) + a, (2, -1) + b, (1, -2) + c], leaves)
     with pytest.raises(errors.ModelError, match="loop"):
         read(made.new_layout())
@@ -102,12 +119,14 @@ def test_nodes_before_their_parents_are_renumbered() -> None:
 def damaged() -> Dict[str, bytes]:
     xml = made_cascades.make(7, (20, 20), [2, 2], 1, 0).new_layout()
     return {
-        "cut": xml[:len(xml) // 2],
+        "cut": xml[: len(xml) // 2],
         "empty": b"",
         "LBP": xml.replace(b">HAAR<", b">LBP<"),
         "HOG": xml.replace(b">HAAR<", b">HOG<"),
         "no stages": xml.replace(b"stages>", b"stags>"),
-        "DOCTYPE": xml.replace(b"?>", b'?><!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>', 1),
+        "DOCTYPE": xml.replace(
+            b"?>", b'?><!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>', 1
+        ),
         "other": b"<html><body/></html>",
         "not a number": xml.replace(b"<width>20", b"<width>ab"),
         "not finite": xml.replace(b"<stageThreshold>", b"<stageThreshold>1e99 "),
@@ -125,8 +144,17 @@ def damaged() -> Dict[str, bytes]:
 def test_damage_is_refused_in_one_line(what: str, tmp_path: Path) -> None:
     source = tmp_path / "bad.xml"
     source.write_bytes(damaged()[what])
-    done = subprocess.run([sys.executable, str(ROOT / "tools" / "convert_cascade.py"), str(source), "-o", str(tmp_path / "out.mien")],
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "tools" / "convert_cascade.py"),
+            str(source),
+            "-o",
+            str(tmp_path / "out.mien"),
+        ],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 4, done.stderr
     assert done.stderr.startswith(f"convert_cascade: {source}: ") and done.stderr.count("\n") == 1
     assert not (tmp_path / "out.mien").exists()
@@ -147,18 +175,26 @@ def test_random_damage_raises_nothing_else() -> None:
 
 def test_command_line(tmp_path: Path) -> None:
     source, target, licence = tmp_path / "a.xml", tmp_path / "a.mien", tmp_path / "licence"
-    source.write_bytes(made_cascades.make(9, (20, 20), [2], 1, 0).new_layout("License of this file"))
+    source.write_bytes(
+        made_cascades.make(9, (20, 20), [2], 1, 0).new_layout("License of this file")
+    )
     licence.write_text("another license\n")
 
     def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run([sys.executable, str(ROOT / "tools" / "convert_cascade.py"), *arguments], capture_output=True, text=True)
+        return subprocess.run(
+            [sys.executable, str(ROOT / "tools" / "convert_cascade.py"), *arguments],
+            capture_output=True,
+            text=True,
+        )
 
     done = run(str(source), "-o", str(target))
     assert done.returncode == 0 and "1 stages, 2 trees" in done.stdout, done.stderr
     first = target.read_bytes()
     assert mien.decode_cascade(first).meta["licence_text"].strip() == "License of this file"
     assert run(str(source), "-o", str(target)).returncode == 2
-    assert run(str(source), "-o", str(target), "-y").returncode == 0 and target.read_bytes() == first
+    assert (
+        run(str(source), "-o", str(target), "-y").returncode == 0 and target.read_bytes() == first
+    )
     assert run(str(source), "-o", str(target), "-y", "--license-file", str(licence)).returncode == 0
     assert mien.decode_cascade(target.read_bytes()).meta["licence_text"] == "another license"
     assert json.dumps(str(tmp_path))[1:-1].encode() not in target.read_bytes()

@@ -32,35 +32,90 @@ TOLERANCE = 1e-4  # largest difference over largest value of a map
 MIEN = os.environ.get("MIEN_TOOL")
 DATA = os.environ.get("MIEN_DATA")
 needs_mien = pytest.mark.skipif(not MIEN, reason="MIEN_TOOL is not set")
-GRADIENT_METHODS = ["gradient", "guided", "cam", "grad-cam", "guided-cam", "original-cam", "original-guided"]
-ORIGINAL = {"fer2013_mini_XCEPTION.102-0.66.hdf5": (1 / 127.5, -1.0), "fer2013_mini_XCEPTION.119-0.65.hdf5": (1 / 127.5, -1.0),
-            "fer2013_big_XCEPTION.54-0.66.hdf5": (1 / 127.5, -1.0), "gender_mini_XCEPTION.21-0.95.hdf5": (1 / 127.5, -1.0),
-            "mini_XCEPTION_KDEF.hdf5": (1 / 127.5, -1.0), "tiny_XCEPTION_KDEF.hdf5": (1 / 127.5, -1.0)}
+GRADIENT_METHODS = [
+    "gradient",
+    "guided",
+    "cam",
+    "grad-cam",
+    "guided-cam",
+    "original-cam",
+    "original-guided",
+]
+ORIGINAL = {
+    "fer2013_mini_XCEPTION.102-0.66.hdf5": (1 / 127.5, -1.0),
+    "fer2013_mini_XCEPTION.119-0.65.hdf5": (1 / 127.5, -1.0),
+    "fer2013_big_XCEPTION.54-0.66.hdf5": (1 / 127.5, -1.0),
+    "gender_mini_XCEPTION.21-0.95.hdf5": (1 / 127.5, -1.0),
+    "mini_XCEPTION_KDEF.hdf5": (1 / 127.5, -1.0),
+    "tiny_XCEPTION_KDEF.hdf5": (1 / 127.5, -1.0),
+}
 
 
 def convert(source: Path, target: Path, *more: str) -> Path:
-    done = subprocess.run([sys.executable, str(ROOT / "tools" / "convert_keras.py"), str(source), "-o", str(target), "-y", "--float-twin", *more],
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "tools" / "convert_keras.py"),
+            str(source),
+            "-o",
+            str(target),
+            "-y",
+            "--float-twin",
+            *more,
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout
     return target
 
 
-def explain_all(model: Path, faces: np.ndarray, methods: List[str], label: str, folder: Path, *more: str) -> List[Dict[str, np.ndarray]]:
+def explain_all(
+    model: Path, faces: np.ndarray, methods: List[str], label: str, folder: Path, *more: str
+) -> List[Dict[str, np.ndarray]]:
     """The program's maps of some network inputs, in one run."""
     names = []
     for i, pixels in enumerate(faces):
         h, w, c = pixels.shape
         names.append(folder / f"face{i}.pnm")
         names[-1].write_bytes(f"P{5 if c == 1 else 6}\n{w} {h}\n255\n".encode() + pixels.tobytes())
-    done = subprocess.run([str(MIEN), "explain", *map(str, names), "--crop", "--json", "--emotion", str(model), "--head", "emotion", "--class", label,
-                           "--method", ",".join(methods), *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [
+            str(MIEN),
+            "explain",
+            *map(str, names),
+            "--crop",
+            "--json",
+            "--emotion",
+            str(model),
+            "--head",
+            "emotion",
+            "--class",
+            label,
+            "--method",
+            ",".join(methods),
+            *more,
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     answers = [json.loads(line)["faces"][0]["emotion"] for line in done.stdout.splitlines()]
     assert len(answers) == len(names) and all(answer["class"] == label for answer in answers)
-    return [{m["method"]: np.array(m["values"]).reshape(m["height"], m["width"]) for m in answer["maps"]} for answer in answers]
+    return [
+        {
+            m["method"]: np.array(m["values"]).reshape(m["height"], m["width"])
+            for m in answer["maps"]
+        }
+        for answer in answers
+    ]
 
 
-def explain(model: Path, pixels: np.ndarray, methods: List[str], label: str, folder: Path, *more: str) -> Dict[str, np.ndarray]:
+def explain(
+    model: Path, pixels: np.ndarray, methods: List[str], label: str, folder: Path, *more: str
+) -> Dict[str, np.ndarray]:
     return explain_all(model, pixels[None], methods, label, folder, *more)[0]
 
 
@@ -85,9 +140,15 @@ class Torch:
         self.model = keras_file.read_model(str(path))
         self.net = torch_net.KerasNet(self.model).double().eval()
         self.scale, self.offset = float(np.float32(scale)), float(np.float32(offset))
-        convolutions = [layer.name for layer in self.model.layers if layer.kind in ("conv", "separable", "depthwise", "dense")]
+        convolutions = [
+            layer.name
+            for layer in self.model.layers
+            if layer.kind in ("conv", "separable", "depthwise", "dense")
+        ]
         self.net.blocks[convolutions[-1]].register_forward_hook(self._keep)
-        self.kind = next(layer.kind for layer in self.model.layers if layer.name == convolutions[-1])
+        self.kind = next(
+            layer.kind for layer in self.model.layers if layer.name == convolutions[-1]
+        )
 
     def _keep(self, _: Any, inputs: Tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         self.taken, self.given = inputs[0], output
@@ -96,7 +157,9 @@ class Torch:
                 value.retain_grad()
 
     def run(self, pixels: np.ndarray, guided: bool = False) -> Tuple[torch.Tensor, torch.Tensor]:
-        x = torch.from_numpy(pixels.astype(np.float64).transpose(2, 0, 1)[None] * self.scale + self.offset).requires_grad_()
+        x = torch.from_numpy(
+            pixels.astype(np.float64).transpose(2, 0, 1)[None] * self.scale + self.offset
+        ).requires_grad_()
         plain = F.relu
         try:
             if guided:
@@ -123,14 +186,21 @@ class Torch:
         logits[k].backward()
         out["guided"] = self.pixels_gradient(x)
         if pooled:
-            large = F.interpolate(grad_cam[None, None], pixels.shape[:2], mode="bilinear", align_corners=False)[0, 0]
+            large = F.interpolate(
+                grad_cam[None, None], pixels.shape[:2], mode="bilinear", align_corners=False
+            )[0, 0]
             out["guided-cam"] = out["guided"] * large.numpy()
             # The demos: gradient of the probability by the last convolution's output, over its root mean square; 1 + the weighted sum, cut at 0.
             x, logits = self.run(pixels)
             torch.softmax(logits, 0)[k].backward()
             gradient = self.given.grad[0]
             gradient = gradient / (gradient.square().mean().sqrt() + 1e-5)
-            out["original-cam"] = (1 + (gradient.mean((1, 2))[:, None, None] * self.given[0]).sum(0)).clamp(min=0).detach().numpy()
+            out["original-cam"] = (
+                (1 + (gradient.mean((1, 2))[:, None, None] * self.given[0]).sum(0))
+                .clamp(min=0)
+                .detach()
+                .numpy()
+            )
             x, _ = self.run(pixels, guided=True)
             self.given.max(1).values.sum().backward()
             out["original-guided"] = self.pixels_gradient(x)
@@ -147,7 +217,11 @@ def errors_of(torch_net_: Torch, model: Path, faces: np.ndarray, folder: Path) -
             assert set(wanted) <= set(got)
             for method, values in wanted.items():
                 top = np.abs(values).max()
-                error = np.abs(got[method] - values).max() / top if top > 0 else np.abs(got[method]).max()
+                error = (
+                    np.abs(got[method] - values).max() / top
+                    if top > 0
+                    else np.abs(got[method]).max()
+                )
                 worst[method] = max(worst.get(method, 0.0), float(error))
     return worst
 
@@ -158,7 +232,17 @@ def smooth(shape: Tuple[int, int, int], count: int, seed: int) -> np.ndarray:
 
 # odd_layers has what torch_net does not train; the others are the original's architectures, small, with random weights, and what mien adds.
 @needs_mien
-@pytest.mark.parametrize("name", ["mini_xception.h5", "tiny_xception.keras", "big_xception.h5", "simple_cnn.h5", "simpler_cnn.keras", "pooled_relu.h5"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mini_xception.h5",
+        "tiny_xception.keras",
+        "big_xception.h5",
+        "simple_cnn.h5",
+        "simpler_cnn.keras",
+        "pooled_relu.h5",
+    ],
+)
 def test_maps_are_those_of_torch(name: str, golden_models: Path, tmp_path: Path) -> None:
     model = convert(golden_models / name, tmp_path / "net.mien", "--calibrate-count", "8")
     reference = Torch(golden_models / name, 1 / 127.5, -1)
@@ -173,8 +257,19 @@ def test_a_head_too_large_for_one_layer(tmp_path: Path) -> None:
     torch.manual_seed(1)
     net = torch_net.KerasNet(architectures.xception("wide", (48, 48, 1), 4, (8, 8), [24]))
     keras_writer.write(net.store_keras(), tmp_path / "wide.hdf5")
-    model = convert(tmp_path / "wide.hdf5", tmp_path / "net.mien", "--labels", "a,b,c,d", "--calibrate-count", "8")
-    assert [layer.op_name for layer in mien.decode_network(model.read_bytes()).layers][-3:] == ["conv", "global_avg_pool", "conv"]
+    model = convert(
+        tmp_path / "wide.hdf5",
+        tmp_path / "net.mien",
+        "--labels",
+        "a,b,c,d",
+        "--calibrate-count",
+        "8",
+    )
+    assert [layer.op_name for layer in mien.decode_network(model.read_bytes()).layers][-3:] == [
+        "conv",
+        "global_avg_pool",
+        "conv",
+    ]
     reference = Torch(tmp_path / "wide.hdf5", 1 / 127.5, -1)
     worst = errors_of(reference, model, smooth(reference.model.input_shape, 1, 8), tmp_path)
     assert set(worst) == set(GRADIENT_METHODS)
@@ -222,7 +317,9 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 def faces_of(shape: Tuple[int, int, int], count: int) -> np.ndarray:
     with np.load(Path(DATA or "") / "data" / "fer2013" / "private.npz") as data:
-        return image.to_network_input(data["images"][:: len(data["images"]) // count][:count, :, :, None], *shape)
+        return image.to_network_input(
+            data["images"][:: len(data["images"]) // count][:count, :, :, None], *shape
+        )
 
 
 def grainy(faces: np.ndarray) -> np.ndarray:
@@ -240,7 +337,9 @@ needs_data = pytest.mark.skipif(not DATA, reason="MIEN_DATA is not set")
 def test_networks_of_the_original(name: str, tmp_path: Path) -> None:
     source = Path(DATA or "") / "models" / name
     scale, offset = ORIGINAL[name]
-    model = convert(source, tmp_path / "net.mien", "--calibrate-count", "8")  # the twin does not depend on calibration
+    model = convert(
+        source, tmp_path / "net.mien", "--calibrate-count", "8"
+    )  # the twin does not depend on calibration
     reference = Torch(source, scale, offset)
     worst = errors_of(reference, model, grainy(faces_of(reference.model.input_shape, 2)), tmp_path)
     assert set(worst) == set(GRADIENT_METHODS)
@@ -253,7 +352,10 @@ def integer_agreement(source: Path, model: Path, count: int, folder: Path) -> Di
     labels = mien.decode_network(model.read_bytes()).labels
     found: Dict[str, List[float]] = {}
     faces = faces_of(reference.input_shape, count)
-    for floats, integers in zip(explain_all(model, faces, GRADIENT_METHODS, labels[0], folder), explain_all(model, faces, GRADIENT_METHODS, labels[0], folder, "--integers")):
+    for floats, integers in zip(
+        explain_all(model, faces, GRADIENT_METHODS, labels[0], folder),
+        explain_all(model, faces, GRADIENT_METHODS, labels[0], folder, "--integers"),
+    ):
         for method in floats:
             found.setdefault(method, []).append(rank_correlation(floats[method], integers[method]))
     return {method: float(np.nanmean(values)) for method, values in found.items()}
@@ -263,9 +365,16 @@ def integer_agreement(source: Path, model: Path, count: int, folder: Path) -> Di
 @needs_data
 def test_integers_point_where_floats_do(tmp_path: Path) -> None:
     source = Path(DATA or "") / "models" / "fer2013_mini_XCEPTION.102-0.66.hdf5"
-    model = convert(source, tmp_path / "net.mien", "--calibrate", str(Path(DATA or "") / "data" / "fer2013" / "public.npz"))
+    model = convert(
+        source,
+        tmp_path / "net.mien",
+        "--calibrate",
+        str(Path(DATA or "") / "data" / "fer2013" / "public.npz"),
+    )
     agreement = integer_agreement(source, model, 6, tmp_path)
-    assert agreement["cam"] > 0.9 and agreement["grad-cam"] > 0.8 and agreement["guided"] > 0.6, agreement
+    assert (
+        agreement["cam"] > 0.9 and agreement["grad-cam"] > 0.8 and agreement["guided"] > 0.6
+    ), agreement
 
 
 if __name__ == "__main__":
@@ -275,9 +384,20 @@ if __name__ == "__main__":
         folder = Path(folder_name)
         for name, (scale, offset) in ORIGINAL.items():
             source = Path(DATA or "") / "models" / name
-            model = convert(source, folder / "net.mien", "--calibrate", str(Path(DATA or "") / "data" / "fer2013" / "train.npz"))
+            model = convert(
+                source,
+                folder / "net.mien",
+                "--calibrate",
+                str(Path(DATA or "") / "data" / "fer2013" / "train.npz"),
+            )
             reference = Torch(source, scale, offset)
-            worst = errors_of(reference, model, grainy(faces_of(reference.model.input_shape, 4)), folder)
+            worst = errors_of(
+                reference, model, grainy(faces_of(reference.model.input_shape, 4)), folder
+            )
             print(name, "largest relative error", {k: f"{v:.1e}" for k, v in worst.items()})
             if reference.model.class_count == 7:
-                print(name, "integers against floats, rank correlation", {k: f"{v:.2f}" for k, v in integer_agreement(source, model, 8, folder).items()})
+                print(
+                    name,
+                    "integers against floats, rank correlation",
+                    {k: f"{v:.2f}" for k, v in integer_agreement(source, model, 8, folder).items()},
+                )

@@ -23,12 +23,22 @@ def small_network() -> mien.Network:
     """One of each kind of thing: conv, depthwise, pools, add, relu, global pooling, logits."""
     random = np.random.default_rng(1)
 
-    def conv(name: str, source: int, size: tuple, shape: tuple, op: int = mien.CONV, **more: object) -> mien.Layer:
+    def conv(
+        name: str, source: int, size: tuple, shape: tuple, op: int = mien.CONV, **more: object
+    ) -> mien.Layer:
         out = shape[-1] if op == mien.DEPTHWISE else shape[0]
         kernel = shape[:2] if op == mien.DEPTHWISE else shape[1:3]
-        layer = mien.Layer(name, op, source, size, kernel=kernel, weights=random.integers(-127, 128, shape).astype(np.int8),
-                           bias=random.integers(-500, 500, out).astype(np.int32),
-                           scale=random.uniform(1e-3, 1e-2, out).astype(np.float32), quant=0.5)
+        layer = mien.Layer(
+            name,
+            op,
+            source,
+            size,
+            kernel=kernel,
+            weights=random.integers(-127, 128, shape).astype(np.int8),
+            bias=random.integers(-500, 500, out).astype(np.int32),
+            scale=random.uniform(1e-3, 1e-2, out).astype(np.float32),
+            quant=0.5,
+        )
         for key, value in more.items():
             setattr(layer, key, value)
         return layer
@@ -37,14 +47,36 @@ def small_network() -> mien.Network:
         conv("conv", 0, (3, 3, 2), (2, 3, 3, 1), stride=(2, 2), pads=(1, 1, 1, 1), relu=True),
         conv("depthwise", 1, (3, 3, 2), (3, 3, 2), mien.DEPTHWISE, pads=(1, 1, 1, 1)),
         mien.Layer("add", mien.ADD, 1, (3, 3, 2), input2=2, relu=True, quant=0.5),
-        mien.Layer("max", mien.MAX_POOL, 3, (2, 2, 2), kernel=(2, 2), stride=(2, 2), pads=(0, 0, 1, 1), quant=0.5),
-        mien.Layer("avg", mien.AVG_POOL, 2, (2, 2, 2), kernel=(3, 3), stride=(2, 2), pads=(1, 1, 1, 1), quant=0.5),
+        mien.Layer(
+            "max",
+            mien.MAX_POOL,
+            3,
+            (2, 2, 2),
+            kernel=(2, 2),
+            stride=(2, 2),
+            pads=(0, 0, 1, 1),
+            quant=0.5,
+        ),
+        mien.Layer(
+            "avg",
+            mien.AVG_POOL,
+            2,
+            (2, 2, 2),
+            kernel=(3, 3),
+            stride=(2, 2),
+            pads=(1, 1, 1, 1),
+            quant=0.5,
+        ),
         mien.Layer("relu", mien.RELU, 5, (2, 2, 2), quant=0.5),
         mien.Layer("sum", mien.ADD, 4, (2, 2, 2), input2=6, quant=0.5),
-        mien.Layer("gap", mien.GLOBAL_AVG_POOL, 7, (1, 1, 2), scale=np.array([0.3], np.float32), quant=0.4),
+        mien.Layer(
+            "gap", mien.GLOBAL_AVG_POOL, 7, (1, 1, 2), scale=np.array([0.3], np.float32), quant=0.4
+        ),
         conv("logits", 8, (1, 1, 3), (3, 1, 1, 2), logits=True, quant=0.0),
     ]
-    net = mien.Network((6, 5, 1), 1 / 255, 0.0, 1 / 127, ["a", "b", "ü"], layers, meta={"name": "small"})
+    net = mien.Network(
+        (6, 5, 1), 1 / 255, 0.0, 1 / 127, ["a", "b", "ü"], layers, meta={"name": "small"}
+    )
     picture = random.integers(0, 256, (6, 5, 1)).astype(np.uint8)
     crcs, logits = reference.layer_checksums(net, picture)
     net.tests.append(mien.TestVector(picture, crcs, logits, reference.scores(net, logits[None])[0]))
@@ -61,7 +93,9 @@ def test_network_round_trip() -> None:
     data = mien.encode_network(net)
     again = mien.decode_network(data)
     assert mien.encode_network(again) == data
-    assert again.labels == ["a", "b", "ü"] and [layer.name for layer in again.layers] == [layer.name for layer in net.layers]
+    assert again.labels == ["a", "b", "ü"] and [layer.name for layer in again.layers] == [
+        layer.name for layer in net.layers
+    ]
     assert (again.layers[1].weights == net.layers[1].weights).all() and again.layers[2].input2 == 2
     assert reference.layer_checksums(again, again.tests[0].pixels)[0] == again.tests[0].layer_crcs
 
@@ -93,7 +127,9 @@ def test_committed_files_exist() -> None:
 @pytest.mark.parametrize("kind", ["network", "cascade"])
 def test_every_changed_byte_is_refused(kind: str) -> None:
     data = mien.encode_network(small_network()) if kind == "network" else CASCADES[0].read_bytes()
-    decode: Callable[[bytes], object] = mien.decode_network if kind == "network" else mien.decode_cascade
+    decode: Callable[[bytes], object] = (
+        mien.decode_network if kind == "network" else mien.decode_cascade
+    )
     for at in range(len(data)):
         for change in (1, 0x80, 0xFF):
             bad = bytearray(data)
@@ -112,8 +148,10 @@ def test_every_changed_byte_is_refused(kind: str) -> None:
 def test_random_damage_behind_the_checksum() -> None:
     """With a right checksum damage may be harmless, but only FormatError may come out."""
     random = np.random.default_rng(2)
-    for source, decode in ((mien.encode_network(small_network()), mien.decode_network),
-                           (CASCADES[0].read_bytes(), mien.decode_cascade)):
+    for source, decode in (
+        (mien.encode_network(small_network()), mien.decode_network),
+        (CASCADES[0].read_bytes(), mien.decode_cascade),
+    ):
         for _ in range(3000):
             bad = bytearray(source)
             for at in random.integers(12, len(source), random.integers(1, 4)):
@@ -141,12 +179,14 @@ def test_unknown_sections_are_skipped_and_missing_ones_refused() -> None:
     mien.decode_network(mien.write_container(kind, {"XTRA": b"abc", **sections}))
     for tag in sections:
         with pytest.raises(mien.FormatError, match=tag):
-            mien.decode_network(mien.write_container(kind, {t: d for t, d in sections.items() if t != tag}))
+            mien.decode_network(
+                mien.write_container(kind, {t: d for t, d in sections.items() if t != tag})
+            )
 
 
 BREAKS = {
     "-128": lambda n: n.layers[0].weights.__setitem__((0, 0, 0, 0), -128),
-    "overflow": lambda n: n.layers[0].bias.__setitem__(0, 2 ** 31 - 1),
+    "overflow": lambda n: n.layers[0].bias.__setitem__(0, 2**31 - 1),
     "stride": lambda n: setattr(n.layers[0], "stride", (0, 1)),
     "padding": lambda n: setattr(n.layers[0], "pads", (3, 0, 1, 1)),
     "size": lambda n: setattr(n.layers[0], "size", (3, 4, 2)),
@@ -181,17 +221,21 @@ def test_rules_of_networks(what: str) -> None:
 
 def test_rules_of_cascades() -> None:
     def broken(change: Callable[[mien.Cascade], object]) -> None:
-        cascade = mien.Cascade(20, 20, [(0.5, [mien.Tree([(1, 0, 0, 0.0), (-1, -2, 0, 0.0)], [1.0, 2.0, 3.0])])],
-                               [mien.Feature(False, [(0, 0, 20, 20, -1.0), (0, 0, 10, 20, 2.0)])])
+        cascade = mien.Cascade(
+            20,
+            20,
+            [(0.5, [mien.Tree([(1, 0, 0, 0.0), (-1, -2, 0, 0.0)], [1.0, 2.0, 3.0])])],
+            [mien.Feature(False, [(0, 0, 20, 20, -1.0), (0, 0, 10, 20, 2.0)])],
+        )
         mien.check_cascade(cascade)
         change(cascade)
         with pytest.raises(mien.FormatError):
             mien.check_cascade(cascade)
 
     tree = lambda c: c.stages[0][1][0]  # noqa: E731
-    broken(lambda c: tree(c).nodes.__setitem__(1, (1, -2, 0, 0.0)))       # a loop
-    broken(lambda c: tree(c).nodes.__setitem__(1, (-3, -2, 0, 0.0)))      # no such leaf
-    broken(lambda c: tree(c).nodes.__setitem__(1, (-1, -2, 1, 0.0)))      # no such feature
+    broken(lambda c: tree(c).nodes.__setitem__(1, (1, -2, 0, 0.0)))  # a loop
+    broken(lambda c: tree(c).nodes.__setitem__(1, (-3, -2, 0, 0.0)))  # no such leaf
+    broken(lambda c: tree(c).nodes.__setitem__(1, (-1, -2, 1, 0.0)))  # no such feature
     broken(lambda c: tree(c).nodes.__setitem__(1, (-1, -2, 0, np.inf)))
     broken(lambda c: tree(c).leaves.pop())
     broken(lambda c: c.stages.append((1.0, [])))

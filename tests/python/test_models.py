@@ -42,7 +42,11 @@ def test_float_forward_is_keras(name: str, golden_models: Path) -> None:
     ours = reference.keras_forward(model, x)
     assert np.abs(ours - OUTPUTS[name]).max() < tolerance
     float_net = fold.fold(model)
-    folded = reference.softmax(float_net.forward(x)) if ends_in_softmax(OUTPUTS[name]) else float_net.forward(x)
+    folded = (
+        reference.softmax(float_net.forward(x))
+        if ends_in_softmax(OUTPUTS[name])
+        else float_net.forward(x)
+    )
     assert np.abs(folded - ours).max() < 1e-5  # batch normalization folded: the same function
 
 
@@ -55,7 +59,12 @@ def check_engine(net: mien.Network, pixels: np.ndarray, folder: Path) -> None:
     path.write_bytes(mien.encode_network(net))
     wanted = reference.integer_forward(net, pixels)
     for isa in ("scalar", "best"):
-        done = subprocess.run([program, str(path), "--isa", isa], input=pixels.tobytes(), stdout=subprocess.PIPE, check=True)
+        done = subprocess.run(
+            [program, str(path), "--isa", isa],
+            input=pixels.tobytes(),
+            stdout=subprocess.PIPE,
+            check=True,
+        )
         got = np.frombuffer(done.stdout, "<f4").reshape(len(pixels), 2, -1)
         assert (got[:, 0] == wanted).all()
         assert (got[:, 1] == reference.scores(net, wanted)).all()
@@ -65,7 +74,9 @@ def check_engine(net: mien.Network, pixels: np.ndarray, folder: Path) -> None:
 def test_conversion_keeps_the_scores(name: str, golden_models: Path, tmp_path: Path) -> None:
     model = keras_file.read_model(str(golden_models / name))
     labels = [str(i) for i in range(model.class_count)]
-    net = quantize.quantize(fold.fold(model), pictures.synthetic(64, model.input_shape, 3), 1 / 127.5, -1, labels)
+    net = quantize.quantize(
+        fold.fold(model), pictures.synthetic(64, model.input_shape, 3), 1 / 127.5, -1, labels
+    )
     net = mien.decode_network(mien.encode_network(net))
     pixels = inputs(model)
     scores = reference.scores(net, reference.integer_forward(net, pixels))
@@ -75,12 +86,15 @@ def test_conversion_keeps_the_scores(name: str, golden_models: Path, tmp_path: P
     check_engine(net, pixels, tmp_path)
 
 
-@pytest.mark.parametrize("name", ["simple_CNN", "simpler_CNN", "tiny_XCEPTION", "mini_XCEPTION", "big_XCEPTION"])
+@pytest.mark.parametrize(
+    "name", ["simple_CNN", "simpler_CNN", "tiny_XCEPTION", "mini_XCEPTION", "big_XCEPTION"]
+)
 def test_architectures_of_the_original(name: str, tmp_path: Path) -> None:
     """At full size, built by Keras with random weights: converted and run as they are."""
     pytest.importorskip("keras", reason="Keras is not installed; the reduced goldens stand in")
     pytest.importorskip("torch", reason="PyTorch, the backend, is not installed")
     import make_golden_models as golden
+
     keras_model = golden.FULL[name]()
     golden.randomise(keras_model, 1)
     path = tmp_path / (name + ".h5")
@@ -95,8 +109,14 @@ def test_architectures_of_the_original(name: str, tmp_path: Path) -> None:
     x = reference.scale_pixels(pixels, 1 / 127.5, -1)
     theirs = keras_model.predict(x, verbose=0).reshape(PICTURES, -1)
     assert np.abs(reference.softmax(float_net.forward(x)) - theirs).max() < 1e-4
-    net = quantize.quantize(float_net, pictures.synthetic(16, model.input_shape, 3), 1 / 127.5, -1, [str(i) for i in range(model.class_count)],
-                            quantize.Options(refit=False, rounding="nearest"))
+    net = quantize.quantize(
+        float_net,
+        pictures.synthetic(16, model.input_shape, 3),
+        1 / 127.5,
+        -1,
+        [str(i) for i in range(model.class_count)],
+        quantize.Options(refit=False, rounding="nearest"),
+    )
     check_engine(net, pixels, tmp_path)
 
 
@@ -112,7 +132,9 @@ def test_shipped_test_models_are_what_the_reference_computes() -> None:
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, CONVERT, *map(str, arguments)], capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, CONVERT, *map(str, arguments)], capture_output=True, text=True
+    )
 
 
 def test_same_input_same_bytes_and_no_overwriting(golden_models: Path, tmp_path: Path) -> None:
@@ -143,7 +165,9 @@ def test_bad_files_get_one_line(golden_models: Path, tmp_path: Path) -> None:
         cut = tmp_path / "cut.h5"
         cut.write_bytes(data[:size])
         done = run(cut, "-o", out)
-        assert done.returncode in (3, 4) and "Traceback" not in done.stderr and "cut.h5" in done.stderr
+        assert (
+            done.returncode in (3, 4) and "Traceback" not in done.stderr and "cut.h5" in done.stderr
+        )
     one_line(run(golden_models / "mini_xception.h5", "-o", out, "--labels", "a,b"), 2, "labels")
     assert not out.exists()
 
@@ -159,7 +183,10 @@ def change_config(source: Path, target: Path, change) -> None:
 
 def test_an_unknown_layer_is_named(golden_models: Path, tmp_path: Path) -> None:
     def change(config: dict) -> None:
-        next(layer for layer in config["config"]["layers"] if layer["class_name"] == "MaxPooling2D")["class_name"] = "GroupNormalization"
+        next(
+            layer for layer in config["config"]["layers"] if layer["class_name"] == "MaxPooling2D"
+        )["class_name"] = "GroupNormalization"
+
     bad = tmp_path / "bad.h5"
     change_config(golden_models / "mini_xception.h5", bad, change)
     one_line(run(bad, "-o", tmp_path / "o.mien"), 4, "bad.h5", "GroupNormalization")
@@ -173,10 +200,14 @@ def test_keys_of_other_versions_are_tolerated(golden_models: Path, tmp_path: Pat
             layer["config"].pop("data_format", None)
             if "Conv" in layer["class_name"]:
                 layer["config"]["groups"] = 1
+
     source, changed = golden_models / "mini_xception.h5", tmp_path / "changed.h5"
     change_config(source, changed, change)
     x = np.zeros((1, *keras_file.read_model(str(source)).input_shape))
-    assert (reference.keras_forward(keras_file.read_model(str(changed)), x) == reference.keras_forward(keras_file.read_model(str(source)), x)).all()
+    assert (
+        reference.keras_forward(keras_file.read_model(str(changed)), x)
+        == reference.keras_forward(keras_file.read_model(str(source)), x)
+    ).all()
     with h5py.File(changed, "r+") as file:  # as bytes, which old versions wrote
         file.attrs["model_config"] = np.bytes_(file.attrs["model_config"])
     assert keras_file.read_model(str(changed)).class_count == 7
@@ -184,7 +215,10 @@ def test_keys_of_other_versions_are_tolerated(golden_models: Path, tmp_path: Pat
 
 def test_groups_are_refused(golden_models: Path, tmp_path: Path) -> None:
     def change(config: dict) -> None:
-        next(layer for layer in config["config"]["layers"] if layer["class_name"] == "Conv2D")["config"]["groups"] = 2
+        next(layer for layer in config["config"]["layers"] if layer["class_name"] == "Conv2D")[
+            "config"
+        ]["groups"] = 2
+
     bad = tmp_path / "groups.h5"
     change_config(golden_models / "mini_xception.h5", bad, change)
     with pytest.raises(errors.ModelError, match="group"):

@@ -36,12 +36,20 @@ def by_loops(layer: mien.Layer, x: np.ndarray) -> np.ndarray:
                 inside, total = [], 0
                 for ky in range(kh):
                     for kx in range(kw):
-                        sy, sx = y * layer.stride[0] + ky - layer.pads[0], xx * layer.stride[1] + kx - layer.pads[1]
+                        sy, sx = (
+                            y * layer.stride[0] + ky - layer.pads[0],
+                            xx * layer.stride[1] + kx - layer.pads[1],
+                        )
                         if not (0 <= sy < x.shape[0] and 0 <= sx < x.shape[1]):
                             continue
-                        inside.append(int(x[sy, sx, n]) if layer.op not in (mien.CONV, mien.CONV_GAP) else 0)
+                        inside.append(
+                            int(x[sy, sx, n]) if layer.op not in (mien.CONV, mien.CONV_GAP) else 0
+                        )
                         if layer.op in (mien.CONV, mien.CONV_GAP):
-                            total += sum(int(layer.weights[n, ky, kx, c]) * int(x[sy, sx, c]) for c in range(x.shape[2]))
+                            total += sum(
+                                int(layer.weights[n, ky, kx, c]) * int(x[sy, sx, c])
+                                for c in range(x.shape[2])
+                            )
                         elif layer.op == mien.DEPTHWISE:
                             total += int(layer.weights[ky, kx, n]) * int(x[sy, sx, n])
                 if layer.op == mien.MAX_POOL:
@@ -51,7 +59,9 @@ def by_loops(layer: mien.Layer, x: np.ndarray) -> np.ndarray:
                 else:
                     total += int(layer.bias[n])
                     if layer.logits:
-                        out[y, xx, n] = total if layer.op == mien.CONV_GAP else f32(f32(total) * layer.scale[n])
+                        out[y, xx, n] = (
+                            total if layer.op == mien.CONV_GAP else f32(f32(total) * layer.scale[n])
+                        )
                     else:
                         out[y, xx, n] = requantize(total, layer.scale[n], 0 if layer.relu else -127)
     if layer.op == mien.CONV_GAP:
@@ -77,7 +87,9 @@ def test_layers_against_loops(case: tuple) -> None:
     size = tensor_ops.output_size(shape[:2], kernel, stride, pads) + (channels,)
     layer = mien.Layer("x", op, 0, size, relu, op == mien.CONV_GAP, kernel, stride, pads)
     if op in mien.WITH_WEIGHTS:
-        weights = kernel + (channels,) if op == mien.DEPTHWISE else (channels,) + kernel + (shape[2],)
+        weights = (
+            kernel + (channels,) if op == mien.DEPTHWISE else (channels,) + kernel + (shape[2],)
+        )
         layer.weights = random.integers(-127, 128, weights).astype(np.int8)
         layer.bias = random.integers(-3000, 3000, channels).astype(np.int32)
         layer.scale = random.uniform(0.001, 0.01, channels).astype(f32)
@@ -94,15 +106,30 @@ def test_add_relu_and_global_average() -> None:
     assert reference.integer_layer(add, a, b).ravel().tolist() == [127, -127, -1, -1]
     add.relu = True
     assert reference.integer_layer(add, a, b).ravel().tolist() == [127, 0, 0, 0]
-    assert reference.integer_layer(mien.Layer("r", mien.RELU, 0, (1, 4, 1)), a).ravel().tolist() == [127, 0, 5, 0]
+    assert reference.integer_layer(
+        mien.Layer("r", mien.RELU, 0, (1, 4, 1)), a
+    ).ravel().tolist() == [127, 0, 5, 0]
     mean = mien.Layer("g", mien.GLOBAL_AVG_POOL, 0, (1, 1, 1), scale=np.array([0.5], f32))
-    assert reference.integer_layer(mean, np.array([1, 4], np.int8).reshape(1, 1, 2, 1)).ravel().tolist() == [2]  # 2.5 to even
+    assert reference.integer_layer(
+        mean, np.array([1, 4], np.int8).reshape(1, 1, 2, 1)
+    ).ravel().tolist() == [
+        2
+    ]  # 2.5 to even
 
 
 def test_sums_beyond_a_floats_mantissa_are_exact() -> None:
     """A layer so large that float32 would round its sums."""
-    layer = mien.Layer("x", mien.CONV, 0, (1, 1, 1), logits=True, kernel=(9, 9), weights=np.full((1, 9, 9, 200), 127, np.int8),
-                       bias=np.array([1], np.int32), scale=np.array([1], f32))
+    layer = mien.Layer(
+        "x",
+        mien.CONV,
+        0,
+        (1, 1, 1),
+        logits=True,
+        kernel=(9, 9),
+        weights=np.full((1, 9, 9, 200), 127, np.int8),
+        bias=np.array([1], np.int32),
+        scale=np.array([1], f32),
+    )
     x = np.full((1, 9, 9, 200), 127, np.int8)
     x[0, 0, 0, 0] = 126
     assert reference._sums(layer, x)[0, 0, 0, 0] == 127 * (127 * 16200 - 1) + 1
@@ -111,7 +138,12 @@ def test_sums_beyond_a_floats_mantissa_are_exact() -> None:
 def test_input_table() -> None:
     net = mien.Network((1, 1, 1), 1 / 127.5, -1.0, 1 / 127, ["a"], [])
     table = reference.input_table(net)
-    assert table[0] == -127 and table[255] == 127 and (np.diff(table.astype(int)) >= 0).all() and len(set(table.tolist())) >= 254
+    assert (
+        table[0] == -127
+        and table[255] == 127
+        and (np.diff(table.astype(int)) >= 0).all()
+        and len(set(table.tolist())) >= 254
+    )
 
 
 def test_exponential_and_scores() -> None:
@@ -141,7 +173,11 @@ def golden_rows(table: str, start: str) -> list:
     if not GOLDEN.exists():
         pytest.skip("tests/golden/opencv.inc is not there")
     body = re.search(table + r"_golden\[\] = \{.*?\n(.*?)\n\};", GOLDEN.read_text(), re.S)
-    return [[word.strip() for word in line.strip(" {},").split(",")] for line in body.group(1).splitlines() if start in line]
+    return [
+        [word.strip() for word in line.strip(" {},").split(",")]
+        for line in body.group(1).splitlines()
+        if start in line
+    ]
 
 
 def test_crops_equal_opencv() -> None:
@@ -149,7 +185,9 @@ def test_crops_equal_opencv() -> None:
     assert len(rows) >= 20
     for row in rows:
         channels, w, h, dw, dh, seed = (int(v) for v in row[:6])
-        assert zlib.crc32(image.resize(picture(seed, h, w, channels)[None], dh, dw)[0].tobytes()) == int(row[6], 16), row
+        assert zlib.crc32(
+            image.resize(picture(seed, h, w, channels)[None], dh, dw)[0].tobytes()
+        ) == int(row[6], 16), row
 
 
 def test_gray_equals_opencv() -> None:
@@ -157,7 +195,9 @@ def test_gray_equals_opencv() -> None:
     assert rows
     for name, w, h, seed, crc in rows:
         channels = 4 if name.endswith("32") else 3
-        assert zlib.crc32(image.rgb_to_gray(picture(int(seed), int(h), int(w), channels)).tobytes()) == int(crc, 16)
+        assert zlib.crc32(
+            image.rgb_to_gray(picture(int(seed), int(h), int(w), channels)).tobytes()
+        ) == int(crc, 16)
 
 
 def test_synthetic_pictures_never_change() -> None:

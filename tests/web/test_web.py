@@ -38,12 +38,26 @@ def int32s(*names: str) -> list[tuple]:
 
 
 class Config(ctypes.Structure):
-    _fields_ = [("struct_size", ctypes.c_uint32), ("isa", ctypes.c_uint32),
-                ("scale_factor", ctypes.c_double),
-                *int32s("min_neighbors", "min_size", "max_size", "max_width", "max_height",
-                        "detect_width", "max_faces", "max_candidates", "class_maps", "threads"),
-                ("run_context", ctypes.c_void_p), ("run", ctypes.c_void_p),
-                ("clock_ns", ctypes.c_void_p)]
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("isa", ctypes.c_uint32),
+        ("scale_factor", ctypes.c_double),
+        *int32s(
+            "min_neighbors",
+            "min_size",
+            "max_size",
+            "max_width",
+            "max_height",
+            "detect_width",
+            "max_faces",
+            "max_candidates",
+            "class_maps",
+            "threads",
+        ),
+        ("run_context", ctypes.c_void_p),
+        ("run", ctypes.c_void_p),
+        ("clock_ns", ctypes.c_void_p),
+    ]
 
 
 class File(ctypes.Structure):
@@ -51,24 +65,40 @@ class File(ctypes.Structure):
 
 
 class Weights(ctypes.Structure):
-    _fields_ = [("struct_size", ctypes.c_uint32), ("cascade", File), ("heads", File * 8), ("detector", File)]
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("cascade", File),
+        ("heads", File * 8),
+        ("detector", File),
+    ]
 
 
 class Frame(ctypes.Structure):
-    _fields_ = [("struct_size", ctypes.c_uint32), ("format", ctypes.c_uint32),
-                ("data", ctypes.c_char_p), *int32s("width", "height"),
-                ("stride", ctypes.c_ssize_t)]
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("format", ctypes.c_uint32),
+        ("data", ctypes.c_char_p),
+        *int32s("width", "height"),
+        ("stride", ctypes.c_ssize_t),
+    ]
 
 
 class Face(ctypes.Structure):
-    _fields_ = [("struct_size", ctypes.c_uint32), *int32s("x", "y", "width", "height", "neighbors"),
-                ("score", ctypes.c_uint32), ("landmark_count", ctypes.c_uint32),
-                ("landmarks", ctypes.c_uint32 * 10)]  # bits, not numbers
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        *int32s("x", "y", "width", "height", "neighbors"),
+        ("score", ctypes.c_uint32),
+        ("landmark_count", ctypes.c_uint32),
+        ("landmarks", ctypes.c_uint32 * 10),
+    ]  # bits, not numbers
 
 
 class Reading(ctypes.Structure):
-    _fields_ = [("struct_size", ctypes.c_uint32), ("count", ctypes.c_uint32),
-                ("probabilities", ctypes.POINTER(ctypes.c_uint32))]  # bits, not numbers
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("count", ctypes.c_uint32),
+        ("probabilities", ctypes.POINTER(ctypes.c_uint32)),
+    ]  # bits, not numbers
 
 
 class Native:
@@ -98,12 +128,17 @@ class Native:
         size = self.mien.mien_required_bytes(*views)
         self.weights, self.memory = weights, ctypes.create_string_buffer(size)
         self.engine = ctypes.c_void_p()
-        assert self.mien.mien_create(*views, self.memory, ctypes.c_size_t(size),
-                                     ctypes.byref(self.engine)) == 0
+        assert (
+            self.mien.mien_create(
+                *views, self.memory, ctypes.c_size_t(size), ctypes.byref(self.engine)
+            )
+            == 0
+        )
 
     def size(self, call: str, value: ctypes.Structure, *before) -> None:
-        getattr(self.mien, call)(*before, ctypes.byref(value),
-                                 ctypes.c_size_t(ctypes.sizeof(value)))
+        getattr(self.mien, call)(
+            *before, ctypes.byref(value), ctypes.c_size_t(ctypes.sizeof(value))
+        )
 
     def process(self, width: int, height: int, form: int, data: bytes) -> list[list]:
         """x, y, width, height, neighbors, of the network the bits of score and landmarks, and those
@@ -123,12 +158,13 @@ class Native:
                 out[-1] += [face.score, list(face.landmarks)]
             for head in range(len(self.heads)):
                 self.size("mien_reading_at_sized", reading, self.engine, index, head)
-                out[-1].append(reading.probabilities[:reading.count])
+                out[-1].append(reading.probabilities[: reading.count])
         return out
 
 
 def golden(library: Path) -> list[dict]:
     from PIL import Image
+
     native = Native(library)
     images = []
     for path in sorted(PHOTOS.glob("*.jpg")):
@@ -146,9 +182,17 @@ def golden(library: Path) -> list[dict]:
     out = []
     for name, image, form in images:
         data = image.tobytes()
-        out.append({"name": name, "width": image.width, "height": image.height, "format": form,
-                    "data": base64.b64encode(data).decode(), "heads": native.heads,
-                    "faces": native.process(image.width, image.height, form, data)})
+        out.append(
+            {
+                "name": name,
+                "width": image.width,
+                "height": image.height,
+                "format": form,
+                "data": base64.b64encode(data).decode(),
+                "heads": native.heads,
+                "faces": native.process(image.width, image.height, form, data),
+            }
+        )
         if name.startswith("smaller"):
             out[-1]["net"] = net.process(image.width, image.height, form, data)
     out[-1]["json"] = written["faces"]
@@ -159,7 +203,12 @@ def golden(library: Path) -> list[dict]:
 class Handler(http.server.SimpleHTTPRequestHandler):
     broken: set[str] = set()  # paths that are sent cut short
     policy = POLICY
-    extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm"}
+    extensions_map = {
+        **http.server.SimpleHTTPRequestHandler.extensions_map,
+        ".js": "text/javascript",
+        ".mjs": "text/javascript",
+        ".wasm": "application/wasm",
+    }
 
     def end_headers(self):
         if self.policy:
@@ -170,7 +219,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     def do_GET(self):
         if self.path.split("?")[0].lstrip("/") in self.broken:
             body = Path(self.translate_path(self.path)).read_bytes()
-            body = body[:len(body) // 2]
+            body = body[: len(body) // 2]
             self.send_response(200)
             self.send_header("Content-Type", self.guess_type(self.path))
             self.send_header("Content-Length", str(len(body)))
@@ -184,17 +233,32 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 
 def serve(folder: Path) -> tuple[http.server.ThreadingHTTPServer, str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, directory=str(folder))
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server, f"http://127.0.0.1:{server.server_port}/"
 
 
 def no_pixels(folder: Path) -> list[Path]:
     """Images of 0 by 0: an empty file, a PNG whose header says so, an SVG."""
+
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
-    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", bytes(8) + bytes([8, 2, 0, 0, 0])) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-    files = {"empty.png": b"", "zero.png": png, "zero.svg": b'<svg xmlns="http://www.w3.org/2000/svg" width="0" height="0"/>'}
+        return (
+            len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+        )
+
+    png = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", bytes(8) + bytes([8, 2, 0, 0, 0]))
+        + chunk(b"IDAT", zlib.compress(b""))
+        + chunk(b"IEND", b"")
+    )
+    files = {
+        "empty.png": b"",
+        "zero.png": png,
+        "zero.svg": b'<svg xmlns="http://www.w3.org/2000/svg" width="0" height="0"/>',
+    }
     for name, data in files.items():
         (folder / name).write_bytes(data)
     return [folder / name for name in files]
@@ -203,7 +267,10 @@ def no_pixels(folder: Path) -> list[Path]:
 def documented() -> tuple[str, str]:
     """The example page and the policy in docs/BROWSER.md."""
     text = (HERE.parents[1] / "docs" / "BROWSER.md").read_text()
-    return re.search(r"```html\n(.*?)```", text, re.S)[1], re.search(r"```http\nContent-Security-Policy: (.*?)\n```", text, re.S)[1]
+    return (
+        re.search(r"```html\n(.*?)```", text, re.S)[1],
+        re.search(r"```http\nContent-Security-Policy: (.*?)\n```", text, re.S)[1],
+    )
 
 
 def documented_tests(browser, expect, site: Path, address: str) -> None:
@@ -212,26 +279,42 @@ def documented_tests(browser, expect, site: Path, address: str) -> None:
     script = re.search(r'<script type="module">(.*?)</script>', example, re.S)
     (site / "example.html").write_text(example)
     (site / "faces.js").write_text(script[1])
-    (site / "example_csp.html").write_text(example.replace(script[0], '<script type="module" src="faces.js"></script>'))
+    (site / "example_csp.html").write_text(
+        example.replace(script[0], '<script type="module" src="faces.js"></script>')
+    )
     parts = policy.split("; ")
-    weaker = ["; ".join(part.replace(" 'wasm-unsafe-eval'", "") for part in parts), "; ".join(part for part in parts if not part.startswith("connect-src"))]
+    weaker = [
+        "; ".join(part.replace(" 'wasm-unsafe-eval'", "") for part in parts),
+        "; ".join(part for part in parts if not part.startswith("connect-src")),
+    ]
     assert len(script[1].strip().splitlines()) <= 12, "the example has grown"
     assert all(p != policy for p in weaker), policy
     context = browser.new_context(permissions=["camera"])
-    for file, sent, works in (("example.html", None, True), ("example_csp.html", policy, True), *(("example_csp.html", p, False) for p in weaker)):
+    for file, sent, works in (
+        ("example.html", None, True),
+        ("example_csp.html", policy, True),
+        *(("example_csp.html", p, False) for p in weaker),
+    ):
         Handler.policy = sent
         page, failed = context.new_page(), []
         page.on("pageerror", lambda error: failed.append(str(error)))
-        page.on("console", lambda message: failed.append(message.text) if message.type == "error" else None)
+        page.on(
+            "console",
+            lambda message: failed.append(message.text) if message.type == "error" else None,
+        )
         page.goto(address + file)
         if works:
-            expect(page.locator("#faces")).to_have_text(re.compile(r"^\w+ at \d+, \d+$"), timeout=20000)
+            expect(page.locator("#faces")).to_have_text(
+                re.compile(r"^\w+ at \d+, \d+$"), timeout=20000
+            )
             assert failed == [], failed
         else:
             page.wait_for_timeout(1000)
             assert page.locator("#faces").inner_text() == "" and failed, f"works under {sent}"
             if "wasm-unsafe-eval" not in sent:
-                assert any("forbids WebAssembly; it needs script-src" in text for text in failed), failed
+                assert any(
+                    "forbids WebAssembly; it needs script-src" in text for text in failed
+                ), failed
         page.close()
     Handler.policy = POLICY
     context.close()
@@ -250,28 +333,46 @@ def browser_tests(arguments: argparse.Namespace, folder: Path) -> None:
         return
     site = folder / "site"
     shutil.copytree(arguments.web, site)
-    for file in ("cases.mjs", ):
+    for file in ("cases.mjs",):
         shutil.copy(HERE / file, site)
     shutil.copy(folder / "golden.json", site)
-    (site / "worker.js").write_text("import * as mien from './mien.js'; import {run, unpack} from './cases.mjs';\n"
-                                    "run(mien, unpack(await (await fetch('golden.json')).text())).then(log => postMessage({log}), error => postMessage({error: error.message}));\n")
+    (site / "worker.js").write_text(
+        "import * as mien from './mien.js'; import {run, unpack} from './cases.mjs';\n"
+        "run(mien, unpack(await (await fetch('golden.json')).text())).then(log => postMessage({log}), error => postMessage({error: error.message}));\n"
+    )
     (site / "empty.html").write_text("<!doctype html><title>empty</title>")
     camera = folder / "face.mjpeg"
     camera.write_bytes((PHOTOS / "astronaut.jpg").read_bytes() * 4)
     server, address = serve(site)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=[
-            "--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={camera}"])
+        browser = playwright.chromium.launch(
+            executable_path=chromium,
+            args=[
+                "--no-sandbox",
+                "--use-fake-ui-for-media-stream",
+                "--use-fake-device-for-media-stream",
+                f"--use-file-for-fake-video-capture={camera}",
+            ],
+        )
         # The engine itself: in a page, in a worker; from a canvas and from a VideoFrame.
         page = browser.new_page()
         page.goto(address + "empty.html")
-        for where, script in (("page", """async () => { const mien = await import('/mien.js'), {run, unpack} = await import('/cases.mjs');
-                return run(mien, unpack(await (await fetch('golden.json')).text())); }"""),
-                              ("worker", """() => new Promise((done, fail) => { const worker = new Worker('worker.js', {type: 'module'});
-                worker.onerror = event => fail(new Error(event.message)); worker.onmessage = ({data}) => data.error ? fail(new Error(data.error)) : done(data.log); })""")):
+        for where, script in (
+            (
+                "page",
+                """async () => { const mien = await import('/mien.js'), {run, unpack} = await import('/cases.mjs');
+                return run(mien, unpack(await (await fetch('golden.json')).text())); }""",
+            ),
+            (
+                "worker",
+                """() => new Promise((done, fail) => { const worker = new Worker('worker.js', {type: 'module'});
+                worker.onerror = event => fail(new Error(event.message)); worker.onmessage = ({data}) => data.error ? fail(new Error(data.error)) : done(data.log); })""",
+            ),
+        ):
             for line in page.evaluate(script):
                 print(f"Chromium, {where}: {line}", flush=True)
-        same = page.evaluate("""async () => { const {load} = await import('/mien.js'), {unpack} = await import('/cases.mjs');
+        same = page.evaluate(
+            """async () => { const {load} = await import('/mien.js'), {unpack} = await import('/cases.mjs');
             const engine = await load(), picture = unpack(await (await fetch('golden.json')).text()).find(p => p.format === 3), text = () => JSON.stringify(faces);
             const data = new ImageData(new Uint8ClampedArray(picture.data), picture.width, picture.height);
             let faces = engine.process(data); const a = text();
@@ -280,7 +381,8 @@ def browser_tests(arguments: argparse.Namespace, folder: Path) -> None:
             const frame = new VideoFrame(picture.data, {format: 'RGBA', codedWidth: picture.width, codedHeight: picture.height, timestamp: 0});
             faces = await engine.processFrame(frame); const c = text(); frame.close();
             let closed = ''; try { await engine.processFrame(frame); } catch (error) { closed = error.message; }
-            return [faces.length > 0, a === b, a === c, closed]; }""")
+            return [faces.length > 0, a === b, a === c, closed]; }"""
+        )
         assert same[:3] == [True, True, True] and "closed" in same[3], same
         page.close()
 
@@ -304,7 +406,9 @@ def browser_tests(arguments: argparse.Namespace, folder: Path) -> None:
         broken.write_bytes(b"nonsense")
         page.set_input_files("#files", [str(PHOTOS / "astronaut.jpg"), str(broken)])
         expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
-        expect(page.locator("article .error", has_text="not an image")).to_have_count(1, timeout=20000)
+        expect(page.locator("article .error", has_text="not an image")).to_have_count(
+            1, timeout=20000
+        )
         with page.expect_download() as waiting:
             page.locator("article").first.get_by_role("button", name="Save the image").click()
         assert Path(waiting.value.path()).read_bytes()[:4] == b"\x89PNG"
@@ -313,16 +417,29 @@ def browser_tests(arguments: argparse.Namespace, folder: Path) -> None:
         page.wait_for_function("() => Number(document.body.dataset.frames) > 4", timeout=60000)
         memory = page.evaluate("() => document.body.dataset.memory")
         frames = int(page.evaluate("() => document.body.dataset.frames"))
-        page.wait_for_function(f"() => Number(document.body.dataset.frames) > {frames + 8}", timeout=60000)
-        assert page.evaluate("() => document.body.dataset.memory") == memory, "memory grows with the frames"
-        print("webcam on this device:", page.evaluate("() => document.body.dataset.fps + ' pictures a second, ' + document.body.dataset.latency + ' ms each'"))
-        page.evaluate("() => document.getElementById('video').srcObject.getVideoTracks()[0].dispatchEvent(new Event('ended'))")
+        page.wait_for_function(
+            f"() => Number(document.body.dataset.frames) > {frames + 8}", timeout=60000
+        )
+        assert (
+            page.evaluate("() => document.body.dataset.memory") == memory
+        ), "memory grows with the frames"
+        print(
+            "webcam on this device:",
+            page.evaluate(
+                "() => document.body.dataset.fps + ' pictures a second, ' + document.body.dataset.latency + ' ms each'"
+            ),
+        )
+        page.evaluate(
+            "() => document.getElementById('video').srcObject.getVideoTracks()[0].dispatchEvent(new Event('ended'))"
+        )
         expect(page.locator("#camera-note")).to_contain_text("gone")
         expect(page.locator("#camera")).to_have_attribute("aria-pressed", "false")
         # The page lives: the webcam can be started again. Then its image has no size for a while.
         page.locator("#camera").click()
         expect(page.locator("#live-bars .bars")).to_be_visible(timeout=20000)
-        page.evaluate("() => Object.defineProperty(document.getElementById('video'), 'videoWidth', {get: () => 0, configurable: true})")
+        page.evaluate(
+            "() => Object.defineProperty(document.getElementById('video'), 'videoWidth', {get: () => 0, configurable: true})"
+        )
         expect(page.locator("#camera-note")).to_contain_text("gives no image", timeout=20000)
         page.evaluate("() => { delete document.getElementById('video').videoWidth; }")
         expect(page.locator("#camera-note")).to_have_text("", timeout=20000)
@@ -330,9 +447,13 @@ def browser_tests(arguments: argparse.Namespace, folder: Path) -> None:
         # Images without pixels.
         for file in no_pixels(folder):
             page.set_input_files("#files", str(file))
-            expect(page.locator(f'article[aria-label="{file.name}"] .error')).to_contain_text("not an image", timeout=20000)
+            expect(page.locator(f'article[aria-label="{file.name}"] .error')).to_contain_text(
+                "not an image", timeout=20000
+            )
         page.set_input_files("#files", str(PHOTOS / "grace_hopper.jpg"))
-        expect(page.locator('article[aria-label="grace_hopper.jpg"] .bars').first).to_be_visible(timeout=20000)
+        expect(page.locator('article[aria-label="grace_hopper.jpg"] .bars').first).to_be_visible(
+            timeout=20000
+        )
         # Offline after the first visit.
         page.evaluate("() => navigator.serviceWorker.ready.then(() => true)")
         page.context.set_offline(True)
@@ -344,7 +465,13 @@ def browser_tests(arguments: argparse.Namespace, folder: Path) -> None:
 
         # A browser that has no vectors, because it thinks the processor has none: the module without is chosen.
         if platform.machine() in ("x86_64", "AMD64"):
-            old = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--js-flags=--no-enable-ssse3 --no-enable-sse4-1 --no-enable-avx"])
+            old = playwright.chromium.launch(
+                executable_path=chromium,
+                args=[
+                    "--no-sandbox",
+                    "--js-flags=--no-enable-ssse3 --no-enable-sse4-1 --no-enable-avx",
+                ],
+            )
             page = open_page(context=old.new_context())
             expect(page.locator("#device-note")).to_contain_text("scalar", timeout=20000)
             page.set_input_files("#files", str(PHOTOS / "astronaut.jpg"))
@@ -363,7 +490,9 @@ def browser_tests(arguments: argparse.Namespace, folder: Path) -> None:
         page.get_by_role("button", name="Remove all").click()
         page.locator("#net").check()
         page.set_input_files("#files", str(PHOTOS / "astronaut.jpg"))
-        expect(page.locator(".face .figures")).to_contain_text(re.compile(r"score [789]\d"), timeout=20000)
+        expect(page.locator(".face .figures")).to_contain_text(
+            re.compile(r"score [789]\d"), timeout=20000
+        )
         context.close()
         page = open_page("?nosimd")
         expect(page.locator("#device-note")).to_contain_text("scalar", timeout=20000)
@@ -375,17 +504,25 @@ def browser_tests(arguments: argparse.Namespace, folder: Path) -> None:
         expect(page.locator("article .error")).to_contain_text("no WebAssembly")
         page.context.close()
 
-        for file, text in (("emotion.mien", "cut short"), ("mien-simd.wasm", "cannot be used"), ("device-worker.js", "cannot be loaded")):
+        for file, text in (
+            ("emotion.mien", "cut short"),
+            ("mien-simd.wasm", "cannot be used"),
+            ("device-worker.js", "cannot be loaded"),
+        ):
             Handler.broken = {file}
             context = browser.new_context(service_workers="block")
             page = open_page(context=context)
             expect(page.locator("#device-note")).to_contain_text(text, timeout=20000)
             Handler.broken = set()
-            page.set_input_files("#files", str(PHOTOS / "astronaut.jpg"))  # whole again: the page still lives
+            page.set_input_files(
+                "#files", str(PHOTOS / "astronaut.jpg")
+            )  # whole again: the page still lives
             expect(page.locator("article .bars").first).to_be_visible(timeout=20000)
             context.close()
         if arguments.mien:  # the switch of mien serve; once it is loaded, the service is not needed
-            service = subprocess.Popen([arguments.mien, "serve", "--listen", "127.0.0.1:0", "-q"], stderr=subprocess.PIPE)
+            service = subprocess.Popen(
+                [arguments.mien, "serve", "--listen", "127.0.0.1:0", "-q"], stderr=subprocess.PIPE
+            )
             try:
                 port = re.search(rb":(\d+)/", service.stderr.readline())[1].decode()
                 page = browser.new_page()
@@ -406,7 +543,9 @@ def browser_tests(arguments: argparse.Namespace, folder: Path) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--library", type=Path, required=True)
     parser.add_argument("--npm", type=Path, required=True)
     parser.add_argument("--web", type=Path, required=True)
@@ -416,9 +555,26 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "golden.json").write_text(json.dumps(golden(arguments.library)))
-        subprocess.run(["node", str(HERE / "node.mjs"), str(arguments.npm.resolve()), str(folder / "golden.json")], check=True)
-        subprocess.run(["node", "--expose-gc", str(HERE / "allocation.mjs"), str(arguments.npm.resolve()), str(arguments.counted.resolve()), str(folder / "golden.json")],
-                       check=True)
+        subprocess.run(
+            [
+                "node",
+                str(HERE / "node.mjs"),
+                str(arguments.npm.resolve()),
+                str(folder / "golden.json"),
+            ],
+            check=True,
+        )
+        subprocess.run(
+            [
+                "node",
+                "--expose-gc",
+                str(HERE / "allocation.mjs"),
+                str(arguments.npm.resolve()),
+                str(arguments.counted.resolve()),
+                str(folder / "golden.json"),
+            ],
+            check=True,
+        )
         browser_tests(arguments, folder)
     print("mien in the browser works")
     return 0

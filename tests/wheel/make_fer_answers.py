@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Writes fer_answers.json: what the package `fer` says about the sample photos. test_compat.py has the images and the question.
 
-    build/wheel-venv/bin/python tests/wheel/make_fer_answers.py INTERPRETER_OF_AN_ENVIRONMENT_WITH_FER
+build/wheel-venv/bin/python tests/wheel/make_fer_answers.py INTERPRETER_OF_AN_ENVIRONMENT_WITH_FER
 """
 from __future__ import annotations
 
@@ -22,7 +22,16 @@ def main() -> int:
     python = os.path.abspath(sys.argv[1])
     with tempfile.TemporaryDirectory() as folder:
         answers = ask_fer(python, Path(folder), pictures(Path(folder), samples_only=True))
-    lines = [json.dumps(key) + ": " + (json.dumps(value) if isinstance(value, str) else "[\n" + ",\n".join(json.dumps(v) for v in value) + "]") for key, value in answers.items()]
+    lines = [
+        json.dumps(key)
+        + ": "
+        + (
+            json.dumps(value)
+            if isinstance(value, str)
+            else "[\n" + ",\n".join(json.dumps(v) for v in value) + "]"
+        )
+        for key, value in answers.items()
+    ]
     (Path(__file__).parent / "fer_answers.json").write_text("{" + ",\n".join(lines) + "}\n")
     return 0
 

@@ -35,7 +35,13 @@ LARGE = int(os.environ.get("MIEN_BATCH_PICTURES", "5000"))
 
 
 def command(*arguments: Any, **options: Any) -> "subprocess.Popen[str]":
-    return subprocess.Popen([sys.executable, "-m", "mien.batch", *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    return subprocess.Popen(
+        [sys.executable, "-m", "mien.batch", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
 
 
 def run(*arguments: Any, code: int = 0, **options: Any) -> "subprocess.CompletedProcess[str]":
@@ -46,7 +52,11 @@ def run(*arguments: Any, code: int = 0, **options: Any) -> "subprocess.Completed
 
 
 def rows_of(output: Path) -> List[Dict[str, Any]]:
-    return [row for part in sorted(output.glob("part-*.parquet")) for row in pq.read_table(part).to_pylist()]
+    return [
+        row
+        for part in sorted(output.glob("part-*.parquet"))
+        for row in pq.read_table(part).to_pylist()
+    ]
 
 
 def without_none(value: Any) -> Any:
@@ -63,12 +73,18 @@ def make_pictures(folder: Path, count: int) -> "set[str]":
         path = folder / f"{number // 500:03d}" / f"{number:06d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         if number % 500 == 250:
-            path.write_bytes((b"", b"no picture", (PHOTOS / "astronaut.jpg").read_bytes()[:999])[number // 500 % 3])
+            path.write_bytes(
+                (b"", b"no picture", (PHOTOS / "astronaut.jpg").read_bytes()[:999])[
+                    number // 500 % 3
+                ]
+            )
             bad.add(str(path))
             continue
         top, left = number % 20, 60 + number // 20 % 40
         if (top, left) not in cuts:
-            mien.write_picture(path, np.ascontiguousarray(photo[top:top + 112, left:left + 130]))
+            mien.write_picture(
+                path, np.ascontiguousarray(photo[top : top + 112, left : left + 130])
+            )
             cuts[top, left] = path.read_bytes()
         path.write_bytes(cuts[top, left])
     return bad
@@ -77,7 +93,9 @@ def make_pictures(folder: Path, count: int) -> "set[str]":
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     """The address of a Dask cluster of two processes that is there before and after mien-batch."""
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50) as processes:
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+    ) as processes:
         yield processes.scheduler_address
 
 
@@ -88,15 +106,23 @@ def some(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_rows_are_those_of_the_engine(some: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rows_are_those_of_the_engine(
+    some: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (some / "notes.txt").write_text("no image by its name")
     (some / "zz.png").write_bytes(b"damaged")
     done = run(some, tmp_path / "out", "--workers", 2, "--part-size", 16, "--json", code=3)
     summary = json.loads(done.stdout)
-    assert (summary["pictures"], summary["errors"], summary["done_before"]) == (61, 1, 0) and summary["faces"] >= 50
+    assert (summary["pictures"], summary["errors"], summary["done_before"]) == (
+        61,
+        1,
+        0,
+    ) and summary["faces"] >= 50
     engine = mien.Engine()
     rows = rows_of(tmp_path / "out")
-    assert [row["source"] for row in rows] == sorted(str(p) for p in some.rglob("*") if p.suffix in (".jpg", ".png"))
+    assert [row["source"] for row in rows] == sorted(
+        str(p) for p in some.rglob("*") if p.suffix in (".jpg", ".png")
+    )
     for row in rows[:-1]:
         assert without_none(row) == without_none(engine.analyze(row["source"]).to_dict())
         assert row["timing_ms"]["total"] > 0
@@ -109,14 +135,24 @@ def test_rows_are_those_of_the_engine(some: Path, tmp_path: Path, capsys: pytest
     assert main([*arguments, "--json"]) == 3
     again = json.loads(capsys.readouterr().out)
     assert (again["pictures"], again["errors"], again["done_before"]) == (61, 1, 61)
-    assert main([*arguments, "--scale-factor", "1.1"]) == 2 and "scale_factor" in capsys.readouterr().err
+    assert (
+        main([*arguments, "--scale-factor", "1.1"]) == 2
+        and "scale_factor" in capsys.readouterr().err
+    )
     assert main([*arguments, "--emotion", "large"]) == 2 and "emotion" in capsys.readouterr().err
-    assert main([str(some / "000"), arguments[1]]) == 2 and "was begun for" in capsys.readouterr().err
+    assert (
+        main([str(some / "000"), arguments[1]]) == 2 and "was begun for" in capsys.readouterr().err
+    )
     # The same name for other weights is not the same command.
     mine = tmp_path / "mine.mien"
     for name, code in (("emotion.mien", 3), ("emotion-mini_XCEPTION.mien", 2)):
         mine.write_bytes((ROOT / "weights" / name).read_bytes())
-        assert main([str(some), str(tmp_path / "other"), "--emotion", str(mine), "--workers", "1", "-q"]) == code
+        assert (
+            main(
+                [str(some), str(tmp_path / "other"), "--emotion", str(mine), "--workers", "1", "-q"]
+            )
+            == code
+        )
     assert capsys.readouterr().err.endswith("was begun with other weights; take another folder\n")
     (some / "zz.png").unlink()
 
@@ -136,20 +172,39 @@ def test_archives_and_tables_on_a_cluster(some: Path, tmp_path: Path, cluster: s
         for number, path in enumerate(files):
             writer.writerow([number, os.path.relpath(path, tmp_path)])
         writer.writerow([999, "missing.jpg"])
-    pq.write_table(pa.table({"path": [str(path) for path in files] + [None]}), tmp_path / "a.parquet")
+    pq.write_table(
+        pa.table({"path": [str(path) for path in files] + [None]}), tmp_path / "a.parquet"
+    )
     expected = [[face.to_dict() for face in mien.analyze(path)] for path in files]
-    for name, extra, options in (("a.tar", [], []), ("a.zip", [], []), ("a.csv", ["No such file or directory"], ["--column", "file"]),
-                                 ("a.parquet", ["the table has no path here"], [])):
+    for name, extra, options in (
+        ("a.tar", [], []),
+        ("a.zip", [], []),
+        ("a.csv", ["No such file or directory"], ["--column", "file"]),
+        ("a.parquet", ["the table has no path here"], []),
+    ):
         output = tmp_path / f"out-{name}"
-        assert main([str(tmp_path / name), str(output), "--cluster", cluster, "--part-size", "25", "-q", *options]) == (3 if extra else 0)
+        assert main(
+            [
+                str(tmp_path / name),
+                str(output),
+                "--cluster",
+                cluster,
+                "--part-size",
+                "25",
+                "-q",
+                *options,
+            ]
+        ) == (3 if extra else 0)
         rows = rows_of(output)
         assert [row["error"] for row in rows] == [None] * len(files) + extra
-        assert [without_none(row["faces"]) for row in rows[:len(files)]] == expected
+        assert [without_none(row["faces"]) for row in rows[: len(files)]] == expected
         if name in ("a.tar", "a.zip"):
             assert rows[0]["source"] == f"{tmp_path / name}/{files[0].relative_to(some)}"
 
 
-def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_refusals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("mien.batch.__main__.CONNECT_SECONDS", 1.0)
     empty = tmp_path / "empty"
@@ -161,9 +216,17 @@ def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     (tmp_path / "a.csv").write_text("file\nx.jpg\n")
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 but no more")
     (tmp_path / "text.txt").write_text("hello")
-    for arguments, code, said in ((["missing"], 2, "no such file"), ([empty], 2, "no image in it"), (["a.tgz"], 2, "compressed"), (["a.csv"], 2, "no column 'path'"),
-                                  (["bad.parquet"], 2, "bad.parquet"), (["text.txt"], 2, "neither a folder"), ([PHOTOS, "--emotion", "a.csv"], 4, "a.csv"),
-                                  ([PHOTOS, "--scale-factor", 1], 2, "out of range"), ([PHOTOS, "--cluster", "tcp://127.0.0.1:9"], 2, "no Dask scheduler")):
+    for arguments, code, said in (
+        (["missing"], 2, "no such file"),
+        ([empty], 2, "no image in it"),
+        (["a.tgz"], 2, "compressed"),
+        (["a.csv"], 2, "no column 'path'"),
+        (["bad.parquet"], 2, "bad.parquet"),
+        (["text.txt"], 2, "neither a folder"),
+        ([PHOTOS, "--emotion", "a.csv"], 4, "a.csv"),
+        ([PHOTOS, "--scale-factor", 1], 2, "out of range"),
+        ([PHOTOS, "--cluster", "tcp://127.0.0.1:9"], 2, "no Dask scheduler"),
+    ):
         assert main([str(arguments[0]), "out", *map(str, arguments[1:])]) == code
         stderr = capsys.readouterr().err
         assert said in stderr and stderr.count("\n") == 1, stderr
@@ -187,13 +250,27 @@ def test_a_picture_that_ends_its_worker(tmp_path: Path) -> None:
         "                if source == b'deadly': os.kill(os.getpid(), signal.SIGKILL)\n"
         "                return plain(source, max_pixels)\n"
         "            mien.engine.read_picture = deadly\n"
-        "sys.meta_path.insert(0, Finder())\n")
+        "sys.meta_path.insert(0, Finder())\n"
+    )
     folder = tmp_path / "in"
     make_pictures(folder, 12)
     deadly = folder / "000" / "000005x.jpg"
     deadly.write_bytes(b"deadly")
-    done = run(folder, tmp_path / "out", "--workers", 2, "--part-size", 5, "--json", code=3,
-               env={**os.environ, "PYTHONPATH": str(patch), "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"})  # 3 by default: this is quicker
+    done = run(
+        folder,
+        tmp_path / "out",
+        "--workers",
+        2,
+        "--part-size",
+        5,
+        "--json",
+        code=3,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(patch),
+            "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",
+        },
+    )  # 3 by default: this is quicker
     assert json.loads(done.stdout)["errors"] == 1
     rows = rows_of(tmp_path / "out")
     assert Counter(row["source"] for row in rows) == Counter(str(p) for p in folder.rglob("*.jpg"))
@@ -206,7 +283,9 @@ def children(pid: int) -> "list[tuple[int, str]]":
     for task in Path("/proc").iterdir():
         if task.name.isdigit():
             try:
-                stat, line = (task / "stat").read_text(), (task / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                stat, line = (task / "stat").read_text(), (task / "cmdline").read_bytes().replace(
+                    b"\0", b" "
+                ).decode()
             except OSError:
                 continue
             if int(stat.rsplit(")", 1)[1].split()[1]) == pid:
@@ -241,10 +320,14 @@ def test_large_with_a_worker_killed_in_the_middle(tmp_path: Path) -> None:
     said = json.loads(out)
     assert (said["pictures"], said["errors"], said["done_before"]) == (LARGE, len(bad), 0)
     rows = rows_of(output)
-    assert Counter(row["source"] for row in rows) == Counter(str(path) for path in (tmp_path / "in").rglob("*.jpg"))
+    assert Counter(row["source"] for row in rows) == Counter(
+        str(path) for path in (tmp_path / "in").rglob("*.jpg")
+    )
     assert {row["source"] for row in rows if row["error"]} == bad
     assert at < LARGE // 50 and sum(len(row["faces"] or ()) for row in rows) > LARGE * 0.7
-    print(f"{LARGE} images, each once, with one of 3 workers killed after {at * 50}; {said['per_second']} a second")
+    print(
+        f"{LARGE} images, each once, with one of 3 workers killed after {at * 50}; {said['per_second']} a second"
+    )
 
 
 def test_everything_killed_and_begun_again(tmp_path: Path) -> None:
@@ -252,7 +335,9 @@ def test_everything_killed_and_begun_again(tmp_path: Path) -> None:
     count = min(LARGE, 1500)
     make_pictures(tmp_path / "in", count)
     output = tmp_path / "out"
-    first = command(tmp_path / "in", output, "--workers", 2, "--part-size", 20, "--json", start_new_session=True)
+    first = command(
+        tmp_path / "in", output, "--workers", 2, "--part-size", 20, "--json", start_new_session=True
+    )
     wait_for(first, output, count // 60)
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
@@ -261,6 +346,10 @@ def test_everything_killed_and_begun_again(tmp_path: Path) -> None:
     (output / ".part-00000001.parquet.elsewhere-1-1.tmp").write_bytes(b"half a part")
     second = json.loads(run(tmp_path / "in", output, "--workers", 2, "--json", code=3).stdout)
     assert second["pictures"] == count and second["done_before"] >= len(stamps) * 20
-    assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items()), "a finished part was done again"
+    assert all(
+        path.stat().st_mtime_ns == stamp for path, stamp in stamps.items()
+    ), "a finished part was done again"
     assert not list(output.glob(".*tmp"))
-    assert Counter(row["source"] for row in rows_of(output)) == Counter(str(path) for path in (tmp_path / "in").rglob("*.jpg"))
+    assert Counter(row["source"] for row in rows_of(output)) == Counter(
+        str(path) for path in (tmp_path / "in").rglob("*.jpg")
+    )

@@ -31,7 +31,11 @@ def without_times(result: dict) -> dict:
 
 @pytest.mark.parametrize("photo", sorted(PHOTOS.iterdir()), ids=lambda p: p.name)
 def test_json_is_that_of_the_tool(engine: mien.Engine, tool: str, photo: Path) -> None:
-    said = json.loads(subprocess.run([tool, "image", "--json", str(photo)], check=True, capture_output=True).stdout)
+    said = json.loads(
+        subprocess.run(
+            [tool, "image", "--json", str(photo)], check=True, capture_output=True
+        ).stdout
+    )
     ours = json.loads(engine.analyze(photo).to_json())
     assert without_times(ours) == without_times(said)
     assert list(ours) == list(said) and list(ours["timing_ms"]) == list(said["timing_ms"])
@@ -59,7 +63,9 @@ def test_the_network_gives_what_the_tool_gives(tool: str, tmp_path: Path) -> Non
             again = net.network_input(pixels, face.box, landmarks=face.landmarks)
             assert face.crop is not None and np.array_equal(face.crop, again)
             assert not np.array_equal(again, net.network_input(pixels, face.box))
-            assert net.classify(pixels, face.box, landmarks=face.landmarks).readings == face.readings
+            assert (
+                net.classify(pixels, face.box, landmarks=face.landmarks).readings == face.readings
+            )
             assert net.classify(face.crop).emotion == face.emotion
     assert pickle.loads(pickle.dumps(result)).faces == result.faces
     assert pickle.loads(pickle.dumps(net)).models == net.models
@@ -69,7 +75,7 @@ def test_tracking_with_the_network() -> None:
     pixels = mien.read_picture(PHOTOS / "astronaut.jpg")
     tracker = mien.Tracker(mien.Engine(detector="net"))
     for i in range(4):
-        face, = tracker.process(pixels, i * 0.04)
+        (face,) = tracker.process(pixels, i * 0.04)
     assert face.id == 1 and face.frames == 3 and 0.7 <= face.score <= 1 and len(face.landmarks) == 5
     assert face.to_dict()["landmarks"][0] == [round(v, 2) for v in face.landmarks[0]]
     with pytest.raises(ValueError, match="detector"):
@@ -80,9 +86,12 @@ def test_options_of_the_network(engine: mien.Engine, montage: Path) -> None:
     photo = PHOTOS / "astronaut.jpg"
     assert mien.Engine(detector="net", min_score=0.99).analyze(photo).faces == []
     upside_down = mien.read_picture(photo)[::-1, ::-1]
-    face, = mien.Engine(detector="net", any_rotation=True).analyze(upside_down)
+    (face,) = mien.Engine(detector="net", any_rotation=True).analyze(upside_down)
     assert face.landmarks[0][1] > face.landmarks[3][1] and face.emotion.label == "happy"
-    sizes = [face.box.width * face.box.height for face in mien.Engine(detector="net", largest_first=True).analyze(montage)]
+    sizes = [
+        face.box.width * face.box.height
+        for face in mien.Engine(detector="net", largest_first=True).analyze(montage)
+    ]
     assert len(sizes) > 1 and sizes == sorted(sizes, reverse=True)
     largest = max(engine.analyze(montage), key=lambda face: face.box.width)
     assert mien.Engine(max_faces=1).analyze(montage).faces == [largest]
@@ -92,8 +101,12 @@ def test_options_of_the_network(engine: mien.Engine, montage: Path) -> None:
     faces = net.analyze(photo).faces
     pixels = mien.read_picture(photo)
     assert not np.array_equal(net.draw(pixels, faces), net.draw(pixels, faces, landmarks=True))
-    for options, words in (({"detector": "mtcnn"}, "haar"), ({"any_rotation": True}, "net"), ({"max_faces": -1}, "max_faces"),
-                           ({"detector": "net", "min_score": 2.0}, "range")):
+    for options, words in (
+        ({"detector": "mtcnn"}, "haar"),
+        ({"any_rotation": True}, "net"),
+        ({"max_faces": -1}, "max_faces"),
+        ({"detector": "net", "min_score": 2.0}, "range"),
+    ):
         with pytest.raises(ValueError, match=words):
             mien.Engine(**options)
     with pytest.raises(ValueError, match="five points"):
@@ -110,22 +123,33 @@ def test_every_view_gives_the_same_faces(engine: mien.Engine, montage: Path) -> 
     assert len(expected) == 5
     height, width, _ = rgb.shape
     wide = np.zeros((height, width + 7, 3), np.uint8)
-    wide[:, 3:width + 3] = rgb
+    wide[:, 3 : width + 3] = rgb
     rgba = np.dstack([rgb, np.full((height, width), 7, np.uint8)])
     fortran = np.asfortranarray(rgb)
     mirrored = np.ascontiguousarray(rgb[:, ::-1])
     rows_apart = np.repeat(rgb, 2, axis=0)
     read_only = rgb.copy()
     read_only.flags.writeable = False
-    views = {"copy": (rgb.copy(), "rgb"), "bgr": (np.ascontiguousarray(rgb[:, :, ::-1]), "bgr"), "reversed channels": (rgb[:, :, ::-1], "bgr"),
-             "rows from below": (np.ascontiguousarray(rgb[::-1])[::-1], "rgb"), "part of a wider one": (wide[:, 3:width + 3], "rgb"),
-             "every other row": (rows_apart[::2], "rgb"), "columns from the right": (mirrored[:, ::-1], "rgb"), "column major": (fortran, "rgb"),
-             "rgba": (rgba, None), "bgra": (np.ascontiguousarray(rgba[:, :, [2, 1, 0, 3]]), "bgra"), "read only": (read_only, None),
-             "first three of four": (rgba[:, :, :3], "rgb")}
+    views = {
+        "copy": (rgb.copy(), "rgb"),
+        "bgr": (np.ascontiguousarray(rgb[:, :, ::-1]), "bgr"),
+        "reversed channels": (rgb[:, :, ::-1], "bgr"),
+        "rows from below": (np.ascontiguousarray(rgb[::-1])[::-1], "rgb"),
+        "part of a wider one": (wide[:, 3 : width + 3], "rgb"),
+        "every other row": (rows_apart[::2], "rgb"),
+        "columns from the right": (mirrored[:, ::-1], "rgb"),
+        "column major": (fortran, "rgb"),
+        "rgba": (rgba, None),
+        "bgra": (np.ascontiguousarray(rgba[:, :, [2, 1, 0, 3]]), "bgra"),
+        "read only": (read_only, None),
+        "first three of four": (rgba[:, :, :3], "rgb"),
+    }
     for name, (view, format) in views.items():
         assert engine.analyze(view, format).faces == expected, name
     assert mien.Engine(format="bgr").analyze(rgb[:, :, ::-1]).faces == expected
-    assert engine.analyze(rgb, "bgr").faces != expected  # else this test would say nothing about the order
+    assert (
+        engine.analyze(rgb, "bgr").faces != expected
+    )  # else this test would say nothing about the order
 
 
 def test_gray_views(engine: mien.Engine, montage: Path) -> None:
@@ -134,7 +158,12 @@ def test_gray_views(engine: mien.Engine, montage: Path) -> None:
     gray = gray_of(mien.read_picture(montage), bgr=False)
     expected = engine.analyze(gray).faces
     assert [face.box for face in expected] == engine.detect_faces(montage)
-    for view in (gray[:, :, None], np.ascontiguousarray(gray[::-1])[::-1], np.asfortranarray(gray), np.repeat(gray, 2, axis=1)[:, ::2]):
+    for view in (
+        gray[:, :, None],
+        np.ascontiguousarray(gray[::-1])[::-1],
+        np.asfortranarray(gray),
+        np.repeat(gray, 2, axis=1)[:, ::2],
+    ):
         assert engine.analyze(view).faces == expected
     height, width = gray.shape
     yuyv = np.full((height, width, 2), 128, np.uint8)
@@ -175,17 +204,28 @@ def test_classify_and_crops(engine: mien.Engine, montage: Path) -> None:
         assert (*seen.shape, 1) == engine.input_shape("emotion")
         assert mien.classify(seen).emotion == face.emotion  # the crop at the network's own size
         x, y, width, height = face.box
-        assert mien.classify(picture[y:y + height, x:x + width]).emotion.label == face.emotion.label
+        assert (
+            mien.classify(picture[y : y + height, x : x + width]).emotion.label
+            == face.emotion.label
+        )
     assert engine.classify(picture, (-20, -20, 100, 100)).box.x <= 0  # clamped, no error
 
 
-@pytest.mark.parametrize("name, file", [("large", "emotion-large.mien"), ("mini_XCEPTION", "emotion-mini_XCEPTION.mien")])
+@pytest.mark.parametrize(
+    "name, file", [("large", "emotion-large.mien"), ("mini_XCEPTION", "emotion-mini_XCEPTION.mien")]
+)
 def test_networks_of_the_package(name: str, file: str, montage: Path) -> None:
     named = mien.Engine(emotion=name, gender=False)
     result = named.analyze(montage)
     assert result.models["emotion"] != mien.Engine().models["emotion"]
-    assert all(face.gender is None and abs(sum(face.emotion.probabilities.values()) - 1) < 1e-4 for face in result)
-    assert result.faces == mien.Engine(emotion=ROOT / "weights" / file, gender=False).analyze(montage).faces
+    assert all(
+        face.gender is None and abs(sum(face.emotion.probabilities.values()) - 1) < 1e-4
+        for face in result
+    )
+    assert (
+        result.faces
+        == mien.Engine(emotion=ROOT / "weights" / file, gender=False).analyze(montage).faces
+    )
     assert [face.emotion.label for face in result].count("happy") >= 3
 
 
@@ -195,7 +235,9 @@ def test_result_types(engine: mien.Engine, montage: Path) -> None:
     x, y, width, height = result[0].box
     assert pickle.loads(pickle.dumps(result)) == result
     row = result.rows()[0]
-    assert (row["x"], row["y"], row["emotion"]) == (x, y, result[0].emotion.label) and row["emotion_happy"] == result[0].emotion.probabilities["happy"]
+    assert (row["x"], row["y"], row["emotion"]) == (x, y, result[0].emotion.label) and row[
+        "emotion_happy"
+    ] == result[0].emotion.probabilities["happy"]
     assert result and len(mien.Engine().analyze(np.zeros((50, 50), np.uint8))) == 0
     copy = pickle.loads(pickle.dumps(engine))
     assert copy.analyze(montage).faces == result.faces
@@ -235,8 +277,17 @@ def test_errors_carry_the_engines_words(engine: mien.Engine, tmp_path: Path) -> 
         with pytest.raises(ValueError):
             engine.analyze(np.zeros(shape, np.uint8))
     with pytest.raises(ValueError, match="32768"):
-        engine.analyze(np.lib.stride_tricks.as_strided(np.zeros(40000, np.uint8), (1, 40000), (40000, 1)))
-    for options in ({"scale_factor": 1.0}, {"threads": 0}, {"threads": 100}, {"isa": "mmx"}, {"format": "gbr"}, {"min_neighbors": -1}):
+        engine.analyze(
+            np.lib.stride_tricks.as_strided(np.zeros(40000, np.uint8), (1, 40000), (40000, 1))
+        )
+    for options in (
+        {"scale_factor": 1.0},
+        {"threads": 0},
+        {"threads": 100},
+        {"isa": "mmx"},
+        {"format": "gbr"},
+        {"min_neighbors": -1},
+    ):
         with pytest.raises(ValueError):
             mien.Engine(**options)
     with pytest.raises(ValueError, match="no gender"):
@@ -270,7 +321,9 @@ def test_threads_share_an_engine(montage: Path) -> None:
 
 def test_gil_is_released() -> None:
     """While one thread works in the engine for long, Python goes on in another."""
-    engine, frame = mien.Engine(scale_factor=1.05, emotion=False, gender=False), np.random.default_rng(1).integers(0, 255, (1200, 1600), np.uint8)
+    engine, frame = mien.Engine(
+        scale_factor=1.05, emotion=False, gender=False
+    ), np.random.default_rng(1).integers(0, 255, (1200, 1600), np.uint8)
     done = threading.Event()
 
     def work() -> None:
@@ -305,7 +358,10 @@ def test_memory_does_not_grow(engine: mien.Engine) -> None:
     references = sys.getrefcount(picture)
     for _ in range(100):
         engine.analyze(picture)
-    assert tracemalloc.get_traced_memory()[0] - first < 20_000 and sys.getrefcount(picture) == references
+    assert (
+        tracemalloc.get_traced_memory()[0] - first < 20_000
+        and sys.getrefcount(picture) == references
+    )
     tracemalloc.stop()
 
 
@@ -319,7 +375,10 @@ def test_tracker_keeps_numbers() -> None:
         assert len(faces) == 1
         seen.add(faces[0].id)
     assert seen == {1} and faces[0].frames == faces[0].age == 11
-    assert faces[0].emotion.label == "happy" and abs(sum(faces[0].emotion.smoothed.values()) - 1) < 1e-3
+    assert (
+        faces[0].emotion.label == "happy"
+        and abs(sum(faces[0].emotion.smoothed.values()) - 1) < 1e-3
+    )
     assert json.dumps(faces[0].to_dict())
     row = faces[0].to_row()
     assert (row["id"], row["x"], row["emotion"]) == (1, faces[0].box.x, "happy") and json.dumps(row)
@@ -341,19 +400,37 @@ def test_explain(engine: mien.Engine, montage: Path) -> None:
     face = engine.analyze(montage)[0]
     for method in engine.explain_methods:
         told = engine.explain(montage, face.box, method=method)
-        assert told.label == face.emotion.label and told.values.ndim == 2 and np.isfinite(told.values).all() and np.ptp(told.values) > 0
+        assert (
+            told.label == face.emotion.label
+            and told.values.ndim == 2
+            and np.isfinite(told.values).all()
+            and np.ptp(told.values) > 0
+        )
         assert told.signed or told.values.min() >= 0
     sad = engine.explain(montage, face.box, label="sad")
-    assert sad.label == "sad" and not np.array_equal(sad.values, engine.explain(montage, face.box).values)
-    assert sad.probabilities == face.emotion.probabilities and mien.explain(montage, face.box, label="sad").probabilities == sad.probabilities
-    whole = engine.explain(engine.network_input(montage, face.box))  # a crop: the map covers all of it
-    assert whole.crop == (0, 0, *reversed(engine.input_shape("emotion")[:2])) and np.array_equal(whole.values, engine.explain(montage, face.box).values)
+    assert sad.label == "sad" and not np.array_equal(
+        sad.values, engine.explain(montage, face.box).values
+    )
+    assert (
+        sad.probabilities == face.emotion.probabilities
+        and mien.explain(montage, face.box, label="sad").probabilities == sad.probabilities
+    )
+    whole = engine.explain(
+        engine.network_input(montage, face.box)
+    )  # a crop: the map covers all of it
+    assert whole.crop == (0, 0, *reversed(engine.input_shape("emotion")[:2])) and np.array_equal(
+        whole.values, engine.explain(montage, face.box).values
+    )
     picture = mien.read_picture(montage)
     drawn, (x, y, width, height) = engine.draw_explanation(picture, sad), sad.crop
     inside = np.zeros(picture.shape[:2], bool)
-    inside[y:y + height, x:x + width] = True
-    assert (drawn[~inside] == picture[~inside]).all() and (drawn[inside] != picture[inside]).any(axis=1).mean() > 0.5
-    assert np.array_equal(engine.draw_explanation(picture[:, :, ::-1], sad, format="bgr")[:, :, ::-1], drawn)
+    inside[y : y + height, x : x + width] = True
+    assert (drawn[~inside] == picture[~inside]).all() and (drawn[inside] != picture[inside]).any(
+        axis=1
+    ).mean() > 0.5
+    assert np.array_equal(
+        engine.draw_explanation(picture[:, :, ::-1], sad, format="bgr")[:, :, ::-1], drawn
+    )
     with pytest.raises(ValueError, match="no layer"):
         engine.explain(montage, face.box, layer="roof")
     with pytest.raises(ValueError):
@@ -363,18 +440,37 @@ def test_explain(engine: mien.Engine, montage: Path) -> None:
 
 
 def test_explain_is_that_of_the_tool(engine: mien.Engine, tool: str, montage: Path) -> None:
-    if not engine.explain_methods or subprocess.run([tool, "explain", "--help"], capture_output=True, check=False).returncode != 0:
+    if (
+        not engine.explain_methods
+        or subprocess.run([tool, "explain", "--help"], capture_output=True, check=False).returncode
+        != 0
+    ):
         pytest.skip("built without explanations")
-    done = subprocess.run([tool, "explain", "--json", "--method", "all", str(montage)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [tool, "explain", "--json", "--method", "all", str(montage)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     compared = 0
     for face in json.loads(done.stdout)["faces"][:2]:
         for head in ("emotion", "gender"):
             for said in face[head]["maps"]:
-                told = engine.explain(montage, list(face["box"].values()), head=head, method=said["method"])
-                assert (told.label, told.signed, told.values.shape) == (face[head]["class"], said["signed"], (said["height"], said["width"]))
+                told = engine.explain(
+                    montage, list(face["box"].values()), head=head, method=said["method"]
+                )
+                assert (told.label, told.signed, told.values.shape) == (
+                    face[head]["class"],
+                    said["signed"],
+                    (said["height"], said["width"]),
+                )
                 assert told.crop.to_dict() == face[head]["crop"]
                 assert np.array_equal(told.values.ravel(), np.array(said["values"], np.float32))
-                assert np.allclose(list(told.probabilities.values()), list(face[head]["probabilities"].values()), atol=1e-6)
+                assert np.allclose(
+                    list(told.probabilities.values()),
+                    list(face[head]["probabilities"].values()),
+                    atol=1e-6,
+                )
                 compared += 1
     assert compared >= 20
 
@@ -383,7 +479,11 @@ def test_drawing(engine: mien.Engine, montage: Path, tmp_path: Path) -> None:
     picture = mien.read_picture(montage)
     result = engine.analyze(picture)
     drawn = engine.draw(picture, result.faces)
-    assert drawn.shape == picture.shape and (drawn != picture).any() and np.array_equal(picture, mien.read_picture(montage))
+    assert (
+        drawn.shape == picture.shape
+        and (drawn != picture).any()
+        and np.array_equal(picture, mien.read_picture(montage))
+    )
     bgr = engine.draw(np.ascontiguousarray(picture[:, :, ::-1]), result.faces, format="bgr")
     assert np.array_equal(bgr[:, :, ::-1], drawn)
     mien.write_picture(tmp_path / "out.png", drawn)
@@ -394,17 +494,30 @@ def test_drawing(engine: mien.Engine, montage: Path, tmp_path: Path) -> None:
 
 def test_command(tool: str, montage: Path, tmp_path: Path) -> None:
     def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run([sys.executable, "-m", "mien", *arguments], capture_output=True, text=True, check=False, cwd=tmp_path)
+        return subprocess.run(
+            [sys.executable, "-m", "mien", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+        )
 
     ours = run(str(montage)).stdout.splitlines()
-    tools = subprocess.run([tool, "image", str(montage)], capture_output=True, text=True, check=True).stdout.splitlines()
-    assert [line.split() for line in ours[1:]] == [line.split() for line in tools[1:]]  # the first line has the time
+    tools = subprocess.run(
+        [tool, "image", str(montage)], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert [line.split() for line in ours[1:]] == [
+        line.split() for line in tools[1:]
+    ]  # the first line has the time
     assert without_times(json.loads(run("--json", str(montage)).stdout))["faces"]
     done = run(str(montage), "missing.jpg")
     assert done.returncode == 3 and done.stderr == "mien: missing.jpg: No such file or directory\n"
     assert run("--emotion", str(montage), str(montage)).returncode == 4
     assert run().returncode == 2
-    assert run("--out", "marked.png", str(montage)).returncode == 0 and (tmp_path / "marked.png").stat().st_size > 1000
+    assert (
+        run("--out", "marked.png", str(montage)).returncode == 0
+        and (tmp_path / "marked.png").stat().st_size > 1000
+    )
     assert run("--out", "no/such/folder.png", str(montage)).returncode == 1
 
 
@@ -434,28 +547,60 @@ def test_no_foreign_libraries() -> None:
 
 def test_import_brings_only_numpy() -> None:
     code = "import sys, mien; print([m for m in ('cv2', 'PIL', 'pandas', 'pyarrow', 'distributed', 'torch') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        == "[]\n"
+    )
 
 
 def test_types(tmp_path: Path) -> None:
     pytest.importorskip("mypy", reason="mypy is not installed")
-    (tmp_path / "right.py").write_text("import mien\nfor face in mien.analyze('a.jpg'):\n    x: int = face.box.x\n    if face.emotion:\n"
-                                       "        label: str = face.emotion.label\n")
+    (tmp_path / "right.py").write_text(
+        "import mien\nfor face in mien.analyze('a.jpg'):\n    x: int = face.box.x\n    if face.emotion:\n"
+        "        label: str = face.emotion.label\n"
+    )
     (tmp_path / "wrong.py").write_text("import mien\nx: str = mien.analyze('a.jpg')[0].box.x\n")
     sources = ROOT / "src" / "python" / "mien"
-    package = [str(p) for folder in (sources, sources / "compat") for p in sorted(folder.glob("*.py*"))]
+    package = [
+        str(p) for folder in (sources, sources / "compat") for p in sorted(folder.glob("*.py*"))
+    ]
     # The same options twice, so that the second run takes NumPy's types from the first one's cache.
-    mypy = [sys.executable, "-m", "mypy", "--strict", "--ignore-missing-imports", "--explicit-package-bases", "--cache-dir", str(tmp_path / "cache")]
-    user = subprocess.run([*mypy, "right.py", "wrong.py"], capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert user.returncode == 1 and user.stdout.startswith("wrong.py:2: error: Incompatible types") and "Found 1 error" in user.stdout, user.stdout
-    ours = subprocess.run([*mypy, *package], capture_output=True, text=True, check=False, cwd=sources.parent,
-                          env={"MYPYPATH": str(sources.parent), "PATH": "/usr/bin:/bin"})
+    mypy = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--ignore-missing-imports",
+        "--explicit-package-bases",
+        "--cache-dir",
+        str(tmp_path / "cache"),
+    ]
+    user = subprocess.run(
+        [*mypy, "right.py", "wrong.py"], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert (
+        user.returncode == 1
+        and user.stdout.startswith("wrong.py:2: error: Incompatible types")
+        and "Found 1 error" in user.stdout
+    ), user.stdout
+    ours = subprocess.run(
+        [*mypy, *package],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=sources.parent,
+        env={"MYPYPATH": str(sources.parent), "PATH": "/usr/bin:/bin"},
+    )
     assert ours.returncode == 0, ours.stdout
 
 
 def test_version_is_that_of_the_headers() -> None:
     header = (ROOT / "include" / "mien" / "version.h").read_text()
-    numbers = [re.search(rf"VERSION_{part} +([0-9]+)", header) for part in ("MAJOR", "MINOR", "PATCH")]
+    numbers = [
+        re.search(rf"VERSION_{part} +([0-9]+)", header) for part in ("MAJOR", "MINOR", "PATCH")
+    ]
     assert mien.__version__ == ".".join(number[1] for number in numbers if number)
 
 
@@ -465,7 +610,10 @@ def test_stub_names_what_the_module_has() -> None:
 
     def names(body: "list[ast.stmt]") -> "set[str]":
         return {node.name for node in body if isinstance(node, (ast.ClassDef, ast.FunctionDef))} | {
-            node.target.id for node in body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)}
+            node.target.id
+            for node in body
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+        }
 
     def public(of: object) -> "set[str]":
         return {name for name in dir(of) if not name.startswith("_")}
@@ -473,5 +621,7 @@ def test_stub_names_what_the_module_has() -> None:
     assert names(stub.body) == public(_engine)
     for node in stub.body:
         if isinstance(node, ast.ClassDef) and node.name in ("Engine", "Tracker"):
-            wanted = names(node.body) - {"__init__"} - (set() if _engine.has_explain else {"explain"})
+            wanted = (
+                names(node.body) - {"__init__"} - (set() if _engine.has_explain else {"explain"})
+            )
             assert wanted == public(getattr(_engine, node.name)), node.name

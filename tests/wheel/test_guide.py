@@ -14,8 +14,17 @@ from conftest import ASTRONAUT_SIDE, PHOTOS, ROOT
 import mien
 
 
-@pytest.mark.parametrize("page, blocks, needs", [("PYTHON.md", 10, ("cv2", "PIL", "pandas")), ("MIGRATION.md", 2, ())])
-def test_page(page: str, blocks: int, needs: "tuple[str, ...]", tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+@pytest.mark.parametrize(
+    "page, blocks, needs", [("PYTHON.md", 10, ("cv2", "PIL", "pandas")), ("MIGRATION.md", 2, ())]
+)
+def test_page(
+    page: str,
+    blocks: int,
+    needs: "tuple[str, ...]",
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
     for module in needs:
         pytest.importorskip(module, reason=f"{module} is not installed")
     monkeypatch.chdir(tmp_path)
@@ -28,13 +37,19 @@ def test_page(page: str, blocks: int, needs: "tuple[str, ...]", tmp_path: Path, 
         for _ in range(5):
             writer.write(np.ascontiguousarray(mien.read_picture("photo.jpg")[:, :, ::-1]))
         writer.release()
-    found = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.MULTILINE | re.DOTALL)
+    found = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.MULTILINE | re.DOTALL
+    )
     assert len(found) >= blocks
     names: dict = {"__name__": "guide"}
     for number, block in enumerate(found):
         exec(compile(block, f"{page}, block {number + 1}", "exec"), names)
     said = capsys.readouterr().out
     if page == "PYTHON.md":
-        assert f"{ASTRONAUT_SIDE} pixels at 177, 67: happy" in said and "marked.png" in {p.name for p in tmp_path.iterdir()} and len(list(tmp_path.glob("face-*.png"))) == 5
+        assert (
+            f"{ASTRONAUT_SIDE} pixels at 177, 67: happy" in said
+            and "marked.png" in {p.name for p in tmp_path.iterdir()}
+            and len(list(tmp_path.glob("face-*.png"))) == 5
+        )
     else:
         assert "happy" in said

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Reads OpenCV's Haar cascades, both layouts of the XML, with the numbers as OpenCV itself stores them:
-every decimal becomes a double, then a single; stage thresholds are lowered by 1e-5 in single precision."""
+every decimal becomes a double, then a single; stage thresholds are lowered by 1e-5 in single precision.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +65,10 @@ def parse_xml(path: str, data: bytes) -> Tuple[Element, str]:
     try:
         parser.Parse(data, True)
     except expat.ExpatError as error:
-        raise ModelError(path, f"broken XML: {expat.errors.messages.get(error.code, error)} in line {error.lineno}") from None
+        raise ModelError(
+            path,
+            f"broken XML: {expat.errors.messages.get(error.code, error)} in line {error.lineno}",
+        ) from None
     except (_Refused, ValueError, LookupError) as error:
         raise ModelError(path, f"broken XML: {error}") from None
     return top.children[0], "\n\n".join(c.strip("\n") for c in comments if c.strip())
@@ -111,7 +115,9 @@ class _Reader:
             values = self.numbers(item)
             if len(values) != 5:
                 raise self.fail("a rectangle is not x y width height weight")
-            rectangles.append(tuple(self.integer(v, "a rectangle's") for v in values[:4]) + (single(values[4]),))
+            rectangles.append(
+                tuple(self.integer(v, "a rectangle's") for v in values[:4]) + (single(values[4]),)
+            )
         if len(rectangles) == 3 and abs(rectangles[2][4]) <= smallest_third:
             rectangles.pop()  # OpenCV leaves it out of the sum
         tilted = element.find("tilted")
@@ -139,12 +145,18 @@ def _new_layout(reader: _Reader, root: Element) -> Cascade:
         for weak in reader.child(stage, "weakClassifiers").children:
             values = reader.numbers(reader.child(weak, "internalNodes"))
             if not values or len(values) % 4:
-                raise reader.fail(f"stage {len(stages)}, tree {len(trees)}: internalNodes are not four numbers a node")
+                raise reader.fail(
+                    f"stage {len(stages)}, tree {len(trees)}: internalNodes are not four numbers a node"
+                )
             nodes = []
             for i in range(0, len(values), 4):
-                left, right, feature = (reader.integer(v, "internalNodes:") for v in values[i:i + 3])
+                left, right, feature = (
+                    reader.integer(v, "internalNodes:") for v in values[i : i + 3]
+                )
                 nodes.append((left, right, feature, single(values[i + 3])))
-            trees.append(Tree(nodes, [single(v) for v in reader.numbers(reader.child(weak, "leafValues"))]))
+            trees.append(
+                Tree(nodes, [single(v) for v in reader.numbers(reader.child(weak, "leafValues"))])
+            )
         stages.append((_stage_threshold(reader.number(stage, "stageThreshold")), trees))
     return Cascade(size[0], size[1], stages, features)
 
@@ -164,17 +176,30 @@ def _old_layout(reader: _Reader, root: Element) -> Cascade:
                 children = []
                 for side in ("left", "right"):
                     if node.find(f"{side}_node") is not None:
-                        children.append(reader.integer(reader.number(node, f"{side}_node"), f"{side}_node"))
+                        children.append(
+                            reader.integer(reader.number(node, f"{side}_node"), f"{side}_node")
+                        )
                         if children[-1] < 1:
-                            raise reader.fail(f"stage {len(stages)}, tree {len(trees)}: {side}_node {children[-1]}")
+                            raise reader.fail(
+                                f"stage {len(stages)}, tree {len(trees)}: {side}_node {children[-1]}"
+                            )
                     else:  # leaves are numbered as they appear
                         children.append(-len(leaves))
                         leaves.append(single(reader.number(node, f"{side}_val")))
-                nodes.append((children[0], children[1], len(features), single(reader.number(node, "threshold"))))
+                nodes.append(
+                    (
+                        children[0],
+                        children[1],
+                        len(features),
+                        single(reader.number(node, "threshold")),
+                    )
+                )
                 features.append(reader.feature(reader.child(node, "feature"), _FLT_EPSILON))
             trees.append(Tree(nodes, leaves))
         stages.append((_stage_threshold(reader.number(stage, "stage_threshold")), trees))
-    return Cascade(reader.integer(size[0], "width"), reader.integer(size[1], "height"), stages, features)
+    return Cascade(
+        reader.integer(size[0], "width"), reader.integer(size[1], "height"), stages, features
+    )
 
 
 def _parents_first(tree: Tree) -> bool:
@@ -201,7 +226,9 @@ def _parents_first(tree: Tree) -> bool:
     if len(order) != len(nodes) or order[0] != 0:
         return False
     place = {old: new for new, old in enumerate(order)}
-    tree.nodes = [tuple(place[c] if c > 0 else c for c in nodes[n][:2]) + nodes[n][2:] for n in order]
+    tree.nodes = [
+        tuple(place[c] if c > 0 else c for c in nodes[n][:2]) + nodes[n][2:] for n in order
+    ]
     return True
 
 
@@ -225,5 +252,7 @@ def read_cascade(path: str, data: bytes) -> Tuple[Cascade, str]:
             tree.nodes = [(0, -1) + tree.nodes[0][2:]]
     for number, tree in enumerate(trees):
         if not _parents_first(tree):
-            raise reader.fail(f"tree {number}: its nodes form a loop or name nodes that are not there")
+            raise reader.fail(
+                f"tree {number}: its nodes form a loop or name nodes that are not there"
+            )
     return cascade, licence

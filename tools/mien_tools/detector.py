@@ -138,7 +138,8 @@ def similarity(
     template: np.ndarray, landmarks: np.ndarray
 ) -> Tuple[float, float, Tuple[float, float]]:
     """a, b and center of the map (u, v) -> (a u - b v, b u + a v) + center that takes the points of
-    `template` to `landmarks` [5, 2] with the least squared error. Sums in the order of the points."""
+    `template` to `landmarks` [5, 2] with the least squared error. Sums in the order of the points.
+    """
     points = np.concatenate([template, landmarks], axis=1).astype(np.float64)
     means = np.zeros(4)
     for row in points:

@@ -38,21 +38,27 @@ class Op:
 
     @property
     def output_shape(self) -> Tuple[int, int, int]:
-        return (1, 1, self.size[2]) if self.op in (mien.GLOBAL_AVG_POOL, mien.CONV_GAP) else self.size
+        return (
+            (1, 1, self.size[2]) if self.op in (mien.GLOBAL_AVG_POOL, mien.CONV_GAP) else self.size
+        )
 
     def run(self, ins: List[np.ndarray]) -> np.ndarray:
         """The op on a batch, in the type of its input."""
         x = ins[0]
         if self.weights is not None:
             function = tensor_ops.depthwise if self.op == mien.DEPTHWISE else tensor_ops.conv
-            y = function(x, self.weights.astype(x.dtype), self.stride, self.pads) + self.bias.astype(x.dtype)
+            y = function(
+                x, self.weights.astype(x.dtype), self.stride, self.pads
+            ) + self.bias.astype(x.dtype)
             if self.op == mien.CONV_GAP:
                 y = y.mean(axis=(1, 2), keepdims=True)
         elif self.op == mien.MAX_POOL:
             y = tensor_ops.max_pool(x, self.kernel, self.stride, self.pads)
         elif self.op == mien.AVG_POOL:
             counts = tensor_ops.pool_counts(x.shape[1:3], self.kernel, self.stride, self.pads)
-            y = tensor_ops.window_sum(x, self.kernel, self.stride, self.pads) / counts[..., None].astype(x.dtype)
+            y = tensor_ops.window_sum(x, self.kernel, self.stride, self.pads) / counts[
+                ..., None
+            ].astype(x.dtype)
         elif self.op == mien.ADD:
             y = ins[0] + ins[1]
         elif self.op == mien.RELU:
@@ -70,7 +76,7 @@ class FloatNet:
     input_shape: Tuple[int, int, int]
     ops: List[Op]
     softmax: bool
-    maps: bool = False            # results are maps, at any size of input that `multiple` allows
+    maps: bool = False  # results are maps, at any size of input that `multiple` allows
     multiple: int = 0
     unsigned_input: bool = False  # all eight bits for inputs that are never negative
 
@@ -96,7 +102,9 @@ class FloatNet:
 
     @property
     def macs(self) -> int:
-        return sum(op.weights.size * op.size[0] * op.size[1] for op in self.ops if op.weights is not None)
+        return sum(
+            op.weights.size * op.size[0] * op.size[1] for op in self.ops if op.weights is not None
+        )
 
 
 @dataclass
@@ -105,7 +113,7 @@ class _Value:
 
     tensor: int
     shape: Tuple[int, int, int]
-    flat: bool = False       # a vector to Keras; here it stays the map that it was
+    flat: bool = False  # a vector to Keras; here it stays the map that it was
     pads: tensor_ops.Pads = NO_PADS  # zeros around it that only exist on paper yet
     padder: str = ""
 
@@ -133,7 +141,9 @@ class _Folder:
         op = self.ops[tensor - 1]
         if op.relu or op.op == mien.RELU:
             return True
-        return op.op in (mien.MAX_POOL, mien.AVG_POOL, mien.ADD) and all(self.nonnegative(t) for t in op.inputs)
+        return op.op in (mien.MAX_POOL, mien.AVG_POOL, mien.ADD) and all(
+            self.nonnegative(t) for t in op.inputs
+        )
 
 
 def _simplify(model: KerasModel) -> List[Layer]:
@@ -143,15 +153,26 @@ def _simplify(model: KerasModel) -> List[Layer]:
     for layer in model.layers:
         layer = replace(layer, inputs=[renamed[name] for name in layer.inputs])
         # Global pooling to 1 x 1 and flattening 1 x 1 are the same to us; a linear activation is nothing.
-        if layer.kind == "identity" or (layer.kind == "activation" and layer.activation == "linear"):
+        if layer.kind == "identity" or (
+            layer.kind == "activation" and layer.activation == "linear"
+        ):
             renamed[layer.name] = layer.inputs[0]
             continue
         activation = layer.activation
         if layer.kind != "activation" and activation != "linear":
             layers.append(replace(layer, activation="linear"))
             name = f"{layer.name}/{activation}"
-            layers.append(Layer(name, layer.class_name, "activation", [layer.name], activation=activation,
-                                input_shape=layer.output_shape, output_shape=layer.output_shape))
+            layers.append(
+                Layer(
+                    name,
+                    layer.class_name,
+                    "activation",
+                    [layer.name],
+                    activation=activation,
+                    input_shape=layer.output_shape,
+                    output_shape=layer.output_shape,
+                )
+            )
             renamed[layer.name] = name
         else:
             layers.append(layer)
@@ -195,8 +216,17 @@ def fold(model: KerasModel) -> FloatNet:
 
 def _fold_layer(folder: _Folder, layer: Layer, ins: List[_Value], alone: bool) -> _Value:
     source = ins[0]
-    if any(v.pads != NO_PADS for v in ins) and layer.kind not in ("conv", "separable", "depthwise", "max_pool", "zero_pad"):
-        folder.refuse(layer, f"takes zero padding ('{next(v.padder for v in ins if v.padder)}'), which only convolutions can")
+    if any(v.pads != NO_PADS for v in ins) and layer.kind not in (
+        "conv",
+        "separable",
+        "depthwise",
+        "max_pool",
+        "zero_pad",
+    ):
+        folder.refuse(
+            layer,
+            f"takes zero padding ('{next(v.padder for v in ins if v.padder)}'), which only convolutions can",
+        )
     producer = folder.ops[source.tensor - 1] if source.tensor > 0 else None
     if layer.kind in ("conv", "separable", "depthwise"):
         return _fold_convolution(folder, layer, source)
@@ -205,8 +235,17 @@ def _fold_layer(folder: _Folder, layer: Layer, ins: List[_Value], alone: bool) -
         if max(h, w) > 255:
             folder.refuse(layer, f"a dense layer on a map of {h} x {w} is not supported")
         kernel = layer.weights["kernel"].astype(np.float64).reshape(h, w, c, layer.filters)
-        return folder.add(Op(layer.name, mien.CONV, [source.tensor], (1, 1, layer.filters), (h, w),
-                             weights=kernel.transpose(3, 0, 1, 2), bias=_bias(layer, layer.filters)))
+        return folder.add(
+            Op(
+                layer.name,
+                mien.CONV,
+                [source.tensor],
+                (1, 1, layer.filters),
+                (h, w),
+                weights=kernel.transpose(3, 0, 1, 2),
+                bias=_bias(layer, layer.filters),
+            )
+        )
     if layer.kind == "batch_norm":
         if source.flat and source.shape[:2] != (1, 1):
             folder.refuse(layer, "batch normalization of a flattened map is not supported")
@@ -218,13 +257,26 @@ def _fold_layer(folder: _Folder, layer: Layer, ins: List[_Value], alone: bool) -
             return source
         # Nothing to fold it into: a depthwise convolution with a kernel of one.
         h, w, c = source.shape
-        return replace(folder.add(Op(layer.name, mien.DEPTHWISE, [source.tensor], source.shape, weights=factor.reshape(1, 1, c),
-                                     bias=offset + np.zeros(c))), flat=source.flat)
+        return replace(
+            folder.add(
+                Op(
+                    layer.name,
+                    mien.DEPTHWISE,
+                    [source.tensor],
+                    source.shape,
+                    weights=factor.reshape(1, 1, c),
+                    bias=offset + np.zeros(c),
+                )
+            ),
+            flat=source.flat,
+        )
     if layer.kind == "activation":  # relu; the others were taken care of
         if producer is not None and alone and producer.op in (mien.CONV, mien.DEPTHWISE, mien.ADD):
             producer.relu = True
             return source
-        return replace(folder.add(Op(layer.name, mien.RELU, [source.tensor], source.shape)), flat=source.flat)
+        return replace(
+            folder.add(Op(layer.name, mien.RELU, [source.tensor], source.shape)), flat=source.flat
+        )
     if layer.kind in ("max_pool", "avg_pool"):
         op = mien.MAX_POOL if layer.kind == "max_pool" else mien.AVG_POOL
         pads = layer.pads
@@ -232,13 +284,28 @@ def _fold_layer(folder: _Folder, layer: Layer, ins: List[_Value], alone: bool) -
             # Zeros do not change the largest of numbers that are not negative, so such padding may be left out of the count.
             pads = tuple(a + b for a, b in zip(pads, source.pads))
             if not folder.nonnegative(source.tensor):
-                folder.refuse(layer, f"zero padding ('{source.padder}') before it is supported only behind a ReLU")
+                folder.refuse(
+                    layer,
+                    f"zero padding ('{source.padder}') before it is supported only behind a ReLU",
+                )
         _check_pads(folder, layer, pads)
-        return folder.add(Op(layer.name, op, [source.tensor], layer.output_shape, layer.kernel, layer.stride, pads))
+        return folder.add(
+            Op(
+                layer.name,
+                op,
+                [source.tensor],
+                layer.output_shape,
+                layer.kernel,
+                layer.stride,
+                pads,
+            )
+        )
     if layer.kind == "global_avg_pool":
         if source.shape[0] * source.shape[1] > 1 << 16:
             folder.refuse(layer, "a map of more than 65536 positions is not supported")
-        return folder.add(Op(layer.name, mien.GLOBAL_AVG_POOL, [source.tensor], (1, 1, source.shape[2])))
+        return folder.add(
+            Op(layer.name, mien.GLOBAL_AVG_POOL, [source.tensor], (1, 1, source.shape[2]))
+        )
     if layer.kind == "add":
         if any(v.shape != source.shape for v in ins):
             folder.refuse(layer, "adds flattened maps of different shapes")
@@ -260,7 +327,10 @@ def _bias(layer: Layer, count: int) -> np.ndarray:
 
 def _check_pads(folder: _Folder, layer: Layer, pads: tensor_ops.Pads) -> None:
     if max(pads[0], pads[2]) >= layer.kernel[0] or max(pads[1], pads[3]) >= layer.kernel[1]:
-        folder.refuse(layer, f"padding {pads} (top, left, bottom, right) as large as its kernel {layer.kernel} is not supported")
+        folder.refuse(
+            layer,
+            f"padding {pads} (top, left, bottom, right) as large as its kernel {layer.kernel} is not supported",
+        )
 
 
 def _fold_convolution(folder: _Folder, layer: Layer, source: _Value) -> _Value:
@@ -269,23 +339,55 @@ def _fold_convolution(folder: _Folder, layer: Layer, source: _Value) -> _Value:
     h, w, c = layer.output_shape
     weights = {role: array.astype(np.float64) for role, array in layer.weights.items()}
     if layer.kind == "conv":
-        return folder.add(Op(layer.name, mien.CONV, [source.tensor], (h, w, c), layer.kernel, layer.stride, pads,
-                             weights["kernel"].transpose(3, 0, 1, 2), _bias(layer, c)))
+        return folder.add(
+            Op(
+                layer.name,
+                mien.CONV,
+                [source.tensor],
+                (h, w, c),
+                layer.kernel,
+                layer.stride,
+                pads,
+                weights["kernel"].transpose(3, 0, 1, 2),
+                _bias(layer, c),
+            )
+        )
     channels = source.shape[2]
     separable = layer.kind == "separable"
-    value = folder.add(Op(f"{layer.name}/depthwise" if separable else layer.name, mien.DEPTHWISE, [source.tensor], (h, w, channels),
-                          layer.kernel, layer.stride, pads, weights["depthwise_kernel"][..., 0],
-                          np.zeros(channels) if separable else _bias(layer, channels)))
+    value = folder.add(
+        Op(
+            f"{layer.name}/depthwise" if separable else layer.name,
+            mien.DEPTHWISE,
+            [source.tensor],
+            (h, w, channels),
+            layer.kernel,
+            layer.stride,
+            pads,
+            weights["depthwise_kernel"][..., 0],
+            np.zeros(channels) if separable else _bias(layer, channels),
+        )
+    )
     if separable:
-        value = folder.add(Op(f"{layer.name}/pointwise", mien.CONV, [value.tensor], (h, w, c),
-                              weights=weights["pointwise_kernel"].transpose(3, 0, 1, 2), bias=_bias(layer, c)))
+        value = folder.add(
+            Op(
+                f"{layer.name}/pointwise",
+                mien.CONV,
+                [value.tensor],
+                (h, w, c),
+                weights=weights["pointwise_kernel"].transpose(3, 0, 1, 2),
+                bias=_bias(layer, c),
+            )
+        )
     return value
 
 
 def _make_head(folder: _Folder, layer: Layer, value: _Value) -> None:
     """The last op must make the logits; adds one that copies where none does."""
     if value.shape[:2] != (1, 1):
-        folder.refuse(layer, f"the network's output is a map of {value.shape[0]} x {value.shape[1]} positions (scores of one face are needed)")
+        folder.refuse(
+            layer,
+            f"the network's output is a map of {value.shape[0]} x {value.shape[1]} positions (scores of one face are needed)",
+        )
     if value.pads != NO_PADS:
         folder.refuse(layer, "zero padding at the end is not supported")
     ops = folder.ops
@@ -295,8 +397,19 @@ def _make_head(folder: _Folder, layer: Layer, value: _Value) -> None:
     if last.op == mien.GLOBAL_AVG_POOL and last.inputs[0] > 0:
         conv = ops[last.inputs[0] - 1]
         others = [op for op in ops if op is not last and last.inputs[0] in op.inputs]
-        bound = conv.weights[0].size * 127 * 127 * conv.size[0] * conv.size[1] if conv.op == mien.CONV else 0
-        if conv.op == mien.CONV and not conv.relu and not others and last is ops[-1] and conv is ops[-2] and bound < 1.5 * 2 ** 30:
+        bound = (
+            conv.weights[0].size * 127 * 127 * conv.size[0] * conv.size[1]
+            if conv.op == mien.CONV
+            else 0
+        )
+        if (
+            conv.op == mien.CONV
+            and not conv.relu
+            and not others
+            and last is ops[-1]
+            and conv is ops[-2]
+            and bound < 1.5 * 2**30
+        ):
             conv.op, conv.logits = mien.CONV_GAP, True
             ops.pop()
             return
@@ -304,5 +417,14 @@ def _make_head(folder: _Folder, layer: Layer, value: _Value) -> None:
         last.logits = True
         return
     c = value.shape[2]
-    folder.add(Op(f"{layer.name}/logits", mien.CONV, [value.tensor], (1, 1, c), weights=np.eye(c).reshape(c, 1, 1, c),
-                  bias=np.zeros(c), logits=True))
+    folder.add(
+        Op(
+            f"{layer.name}/logits",
+            mien.CONV,
+            [value.tensor],
+            (1, 1, c),
+            weights=np.eye(c).reshape(c, 1, 1, c),
+            bias=np.zeros(c),
+            logits=True,
+        )
+    )

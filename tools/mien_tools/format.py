@@ -25,10 +25,21 @@ LARGEST_FACTOR = 1e18
 LARGEST_OUTPUT = 2147483000.0  # of a sum times its scale, before it is clamped to a byte
 NO_TENSOR = 0xFFFF
 
-(CONV, DEPTHWISE, MAX_POOL, AVG_POOL, ADD, RELU, GLOBAL_AVG_POOL, CONV_GAP,
- UPSAMPLE2) = range(1, 10)
-OP_NAMES = ("", "conv", "depthwise", "max_pool", "avg_pool", "add", "relu", "global_avg_pool",
-            "conv_gap", "upsample2")
+(CONV, DEPTHWISE, MAX_POOL, AVG_POOL, ADD, RELU, GLOBAL_AVG_POOL, CONV_GAP, UPSAMPLE2) = range(
+    1, 10
+)
+OP_NAMES = (
+    "",
+    "conv",
+    "depthwise",
+    "max_pool",
+    "avg_pool",
+    "add",
+    "relu",
+    "global_avg_pool",
+    "conv_gap",
+    "upsample2",
+)
 WITH_WEIGHTS = (CONV, DEPTHWISE, CONV_GAP)
 POOLS = (MAX_POOL, AVG_POOL)
 MAPS_MAX_MULTIPLE, MAX_LEVELS, FACE_CHANNELS = 1024, 8, 16
@@ -55,10 +66,14 @@ class Layer:
     stride: Tuple[int, int] = (1, 1)
     pads: tensor_ops.Pads = (0, 0, 0, 0)  # top, left, bottom, right
     input2: Optional[int] = None
-    weights: Optional[np.ndarray] = None  # int8 [out][ky][kx][in], or [ky][kx][channel] of a depthwise layer
-    bias: Optional[np.ndarray] = None     # int32 [out]
-    scale: Optional[np.ndarray] = None    # float32 [out], or [1] of global_avg_pool
-    float_weights: Optional[np.ndarray] = None  # float32, of the float original: the file's float twin, in all layers or in none
+    weights: Optional[np.ndarray] = (
+        None  # int8 [out][ky][kx][in], or [ky][kx][channel] of a depthwise layer
+    )
+    bias: Optional[np.ndarray] = None  # int32 [out]
+    scale: Optional[np.ndarray] = None  # float32 [out], or [1] of global_avg_pool
+    float_weights: Optional[np.ndarray] = (
+        None  # float32, of the float original: the file's float twin, in all layers or in none
+    )
     float_bias: Optional[np.ndarray] = None
     quant: float = 0.0
 
@@ -79,15 +94,15 @@ class Layer:
 class TestVector:
     __test__ = False  # not a test of pytest's
 
-    pixels: np.ndarray         # uint8 [h, w, c]
+    pixels: np.ndarray  # uint8 [h, w, c]
     layer_crcs: List[int]
-    logits: np.ndarray         # float32 [classes]
+    logits: np.ndarray  # float32 [classes]
     probabilities: np.ndarray  # float32 [classes], of the float original
 
 
 @dataclass
 class FaceLevel:
-    layer: int   # makes a map of FACE_CHANNELS floats per cell
+    layer: int  # makes a map of FACE_CHANNELS floats per cell
     stride: int  # pixels of the input per cell
 
 
@@ -97,8 +112,8 @@ class FaceDetector:
 
     levels: List[FaceLevel]
     min_score: float
-    overlap: float                          # of two boxes, beyond which the lower score goes
-    crop: List[Tuple[float, float]]         # the five landmarks in the crop's square, -0.5..0.5
+    overlap: float  # of two boxes, beyond which the lower score goes
+    crop: List[Tuple[float, float]]  # the five landmarks in the crop's square, -0.5..0.5
 
 
 @dataclass
@@ -114,8 +129,8 @@ class Network:
     margin_y: float = 0.0
     meta: Dict[str, Any] = field(default_factory=dict)
     tests: List[TestVector] = field(default_factory=list)
-    maps: bool = False            # several results that are maps, no classes
-    multiple: int = 0             # maps: the input's sides may be any multiple of it; 0: one size
+    maps: bool = False  # several results that are maps, no classes
+    multiple: int = 0  # maps: the input's sides may be any multiple of it; 0: one size
     unsigned_input: bool = False
     face: Optional[FaceDetector] = None
 
@@ -174,6 +189,7 @@ class Cascade:
 
 # ---------------------------------------------------------------- container
 
+
 def _align(n: int, to: int = 16) -> int:
     return -(-n // to) * to
 
@@ -206,7 +222,13 @@ def read_container(data: bytes, kind: Optional[bytes] = None) -> Tuple[bytes, Di
     major, _, found, count, size, crc, zero = struct.unpack_from("<HH4sIQII", data, 4)
     if major != MAJOR:
         raise FormatError(f"version {major} of the format, {MAJOR} is known")
-    if size != len(data) or size > MAX_FILE_BYTES or not 1 <= count <= MAX_SECTIONS or zero != 0 or crc != checksum(data):
+    if (
+        size != len(data)
+        or size > MAX_FILE_BYTES
+        or not 1 <= count <= MAX_SECTIONS
+        or zero != 0
+        or crc != checksum(data)
+    ):
         raise FormatError("damaged: size or checksum is wrong")
     if kind is not None and found != kind:
         raise FormatError(f"a file of kind {found!r}, {kind!r} expected")
@@ -215,11 +237,20 @@ def read_container(data: bytes, kind: Optional[bytes] = None) -> Tuple[bytes, Di
     for i in range(count):
         if end > size:
             raise FormatError("damaged section table")
-        tag_bytes, offset, length, zero = struct.unpack_from("<4sIII", data, HEADER_BYTES + ENTRY_BYTES * i)
+        tag_bytes, offset, length, zero = struct.unpack_from(
+            "<4sIII", data, HEADER_BYTES + ENTRY_BYTES * i
+        )
         tag = tag_bytes.decode("latin-1")
-        if zero or offset != _align(end) or offset > size or length > size - offset or any(data[end:offset]) or tag in sections:
+        if (
+            zero
+            or offset != _align(end)
+            or offset > size
+            or length > size - offset
+            or any(data[end:offset])
+            or tag in sections
+        ):
             raise FormatError(f"damaged section {tag!r}")
-        sections[tag] = data[offset:offset + length]
+        sections[tag] = data[offset : offset + length]
         end = offset + length
     if _align(end) != size or any(data[end:]):
         raise FormatError("damaged: bytes behind the last section")
@@ -267,6 +298,7 @@ def _factor(v: float) -> bool:
 
 # ---------------------------------------------------------------- networks
 
+
 def largest_sums(layer: Layer, unsigned_input: bool = False) -> np.ndarray:
     """For each output channel, what |sum| can never exceed; int64."""
     axes = (0, 1) if layer.op == DEPTHWISE else (1, 2, 3)
@@ -283,12 +315,20 @@ def check_network(net: Network) -> None:
     if net.maps:
         if net.class_count or net.softmax:
             raise FormatError("a network of maps with classes")
-        if not 0 <= net.multiple <= MAPS_MAX_MULTIPLE or net.multiple and (h % net.multiple or w % net.multiple):
+        if (
+            not 0 <= net.multiple <= MAPS_MAX_MULTIPLE
+            or net.multiple
+            and (h % net.multiple or w % net.multiple)
+        ):
             raise FormatError(f"an input of {h} x {w} in steps of {net.multiple}")
     elif not 1 <= net.class_count <= MAX_CLASSES or net.multiple:
         raise FormatError(f"{net.class_count} classes, steps of {net.multiple}")
-    if not (abs(net.input_scale) <= LARGEST_FACTOR and abs(net.input_offset) <= LARGEST_FACTOR and _factor(net.input_quant)
-            and net.input_quant >= 1 / LARGEST_FACTOR):
+    if not (
+        abs(net.input_scale) <= LARGEST_FACTOR
+        and abs(net.input_offset) <= LARGEST_FACTOR
+        and _factor(net.input_quant)
+        and net.input_quant >= 1 / LARGEST_FACTOR
+    ):
         raise FormatError("input scale, offset or quant is out of range")
     if not all(np.float32(-0.4) <= m <= 4 for m in (net.margin_x, net.margin_y)):
         raise FormatError("a margin outside -0.4..4")
@@ -307,7 +347,11 @@ def check_network(net: Network) -> None:
 def _check_face(net: Network, face: FaceDetector) -> None:
     if not net.maps or net.input_shape[2] != 3:
         raise FormatError("a face detector that is no network of maps of an RGB image")
-    if not 1 <= len(face.levels) <= MAX_LEVELS or not 0 < face.min_score <= 1 or not 0 <= face.overlap <= 1:
+    if (
+        not 1 <= len(face.levels) <= MAX_LEVELS
+        or not 0 < face.min_score <= 1
+        or not 0 <= face.overlap <= 1
+    ):
         raise FormatError("levels, score or overlap of the face detector")
     if len(face.crop) != 5 or not all(abs(v) <= 4 for point in face.crop for v in point):
         raise FormatError("the face detector's crop")
@@ -319,14 +363,20 @@ def _check_face(net: Network, face: FaceDetector) -> None:
             raise FormatError(f"level of the face detector: layer {level.layer} makes no map")
         h, w, c = net.layers[level.layer].output_shape
         if c != FACE_CHANNELS or (h * level.stride, w * level.stride) != net.input_shape[:2]:
-            raise FormatError(f"level of the face detector: {h} x {w} x {c} at stride {level.stride}")
+            raise FormatError(
+                f"level of the face detector: {h} x {w} x {c} at stride {level.stride}"
+            )
 
 
 def _layer_problem(net: Network, i: int, layer: Layer) -> str:
     op, (oh, ow, oc) = layer.op, layer.size
     if not CONV <= op <= UPSAMPLE2:
         return f"op {op}"
-    if not 0 <= layer.input <= i or (op == ADD) != (layer.input2 is not None) or (op == ADD and not 0 <= layer.input2 <= i):
+    if (
+        not 0 <= layer.input <= i
+        or (op == ADD) != (layer.input2 is not None)
+        or (op == ADD and not 0 <= layer.input2 <= i)
+    ):
         return "an input that is not made before it"
     if min(layer.size) < 1 or max(layer.size) > 65535 or oh * ow * oc > MAX_TENSOR:
         return f"an output of {layer.size}"
@@ -341,13 +391,20 @@ def _layer_problem(net: Network, i: int, layer: Layer) -> str:
             return "a kernel larger than its input"
         if (oh, ow) != tensor_ops.output_size((ih, iw), layer.kernel, layer.stride, layer.pads):
             return "output size does not agree"
-        if op in POOLS and ((oh - 1) * layer.stride[0] - top >= ih or (ow - 1) * layer.stride[1] - left >= iw):
+        if op in POOLS and (
+            (oh - 1) * layer.stride[0] - top >= ih or (ow - 1) * layer.stride[1] - left >= iw
+        ):
             return "a pooling window outside of its input"
     elif layer.kernel != (1, 1) or layer.stride != (1, 1) or any(layer.pads):
         return "kernel, stride or padding where its op has none"
     if op in (DEPTHWISE,) + POOLS and oc != ic:
         return "number of channels"
-    if op in (RELU, ADD) and layer.size != (ih, iw, ic) or op == ADD and layer.size != net.tensor_shape(layer.input2):
+    if (
+        op in (RELU, ADD)
+        and layer.size != (ih, iw, ic)
+        or op == ADD
+        and layer.size != net.tensor_shape(layer.input2)
+    ):
         return "shapes differ"
     if op == UPSAMPLE2 and layer.size != (2 * ih, 2 * iw, ic):
         return "shape"
@@ -365,7 +422,11 @@ def _layer_problem(net: Network, i: int, layer: Layer) -> str:
         return "quant is not a positive number"
     if op == GLOBAL_AVG_POOL or op in WITH_WEIGHTS:
         scales = layer.scale
-        if scales is None or len(scales) != (1 if op == GLOBAL_AVG_POOL else oc) or not all(_factor(float(s)) for s in scales):
+        if (
+            scales is None
+            or len(scales) != (1 if op == GLOBAL_AVG_POOL else oc)
+            or not all(_factor(float(s)) for s in scales)
+        ):
             return "scales"
     if op in WITH_WEIGHTS:
         (kh, kw), weights = layer.kernel, layer.weights
@@ -386,13 +447,19 @@ def _layer_problem(net: Network, i: int, layer: Layer) -> str:
 
 def _output_problem(net: Network, i: int, layer: Layer) -> str:
     """Which layers make results, and which read them or the image's bytes."""
-    last, inputs = i == len(net.layers) - 1, [layer.input] + [layer.input2] * (layer.input2 is not None)
+    last, inputs = i == len(net.layers) - 1, [layer.input] + [layer.input2] * (
+        layer.input2 is not None
+    )
     if any(t > 0 and net.layers[t - 1].logits for t in inputs):
         return "reads a result"
     if net.unsigned_input and 0 in inputs and (layer.op != CONV or layer.logits):
         return "reads the image's unsigned bytes, which only conv with bytes as output can"
     if net.maps:
-        if layer.op in (CONV_GAP, GLOBAL_AVG_POOL) or layer.logits and layer.op not in (CONV, DEPTHWISE):
+        if (
+            layer.op in (CONV_GAP, GLOBAL_AVG_POOL)
+            or layer.logits
+            and layer.op not in (CONV, DEPTHWISE)
+        ):
             return "an op that a network of maps has not"
         return "a network of maps ends with a map" if last and not layer.logits else ""
     if layer.logits != last or layer.op == CONV_GAP and not last:
@@ -416,92 +483,232 @@ def encode_network(net: Network) -> bytes:
             scales += layer.scale.tolist()
         name_offset = len(names)
         names += _text_bytes(layer.name)
-        records += struct.pack("<4B4B4B5HHIIIfI20x", layer.op, layer.relu, layer.logits, 0, *layer.kernel, *layer.stride, *layer.pads,
-                               layer.input, NO_TENSOR if layer.input2 is None else layer.input2, *layer.size, 0,
-                               offset, first_bias, first_scale, layer.quant, name_offset)
+        records += struct.pack(
+            "<4B4B4B5HHIIIfI20x",
+            layer.op,
+            layer.relu,
+            layer.logits,
+            0,
+            *layer.kernel,
+            *layer.stride,
+            *layer.pads,
+            layer.input,
+            NO_TENSOR if layer.input2 is None else layer.input2,
+            *layer.size,
+            0,
+            offset,
+            first_bias,
+            first_scale,
+            layer.quant,
+            name_offset,
+        )
     twin: Dict[str, bytes] = {}
     weighted = [layer for layer in net.layers if layer.weights is not None]
     if any(layer.float_weights is not None for layer in weighted):
         for layer in weighted:
-            if layer.float_weights is None or layer.float_weights.shape != layer.weights.shape or layer.float_bias.shape != layer.bias.shape:
+            if (
+                layer.float_weights is None
+                or layer.float_weights.shape != layer.weights.shape
+                or layer.float_bias.shape != layer.bias.shape
+            ):
                 raise FormatError(f"layer '{layer.name}': its float twin is of another shape")
-        twin = {"FLTW": b"".join(np.ascontiguousarray(layer.float_weights, "<f4").tobytes() for layer in weighted),
-                "FLTB": b"".join(np.ascontiguousarray(layer.float_bias, "<f4").tobytes() for layer in weighted)}
+        twin = {
+            "FLTW": b"".join(
+                np.ascontiguousarray(layer.float_weights, "<f4").tobytes() for layer in weighted
+            ),
+            "FLTB": b"".join(
+                np.ascontiguousarray(layer.float_bias, "<f4").tobytes() for layer in weighted
+            ),
+        }
     tests = struct.pack("<I", len(net.tests))
     for test in net.tests:
         pixels = np.ascontiguousarray(test.pixels, np.uint8).tobytes()
         tests += pixels + bytes(_align(len(pixels), 4) - len(pixels))
         tests += np.asarray(test.layer_crcs, "<u4").tobytes()
-        tests += np.asarray(test.logits, "<f4").tobytes() + np.asarray(test.probabilities, "<f4").tobytes()
+        tests += (
+            np.asarray(test.logits, "<f4").tobytes()
+            + np.asarray(test.probabilities, "<f4").tobytes()
+        )
     if net.face is not None:
         face = net.face
         twin["FACE"] = struct.pack("<IIff", len(face.levels), 0, face.min_score, face.overlap)
         twin["FACE"] += struct.pack("<10f", *(v for point in face.crop for v in point))
-        twin["FACE"] += b"".join(struct.pack("<II", level.layer, level.stride) for level in face.levels)
-    return write_container(b"NETW", {
-        "INPT": struct.pack("<3I5fIIBBHI", *net.input_shape, net.input_scale, net.input_offset, net.input_quant, net.margin_x,
-                            net.margin_y, net.class_count, int(net.softmax), int(net.maps),
-                            int(net.unsigned_input), 0, net.multiple),
-        "LAYR": records,
-        "WGHT": bytes(weights),
-        "BIAS": np.asarray(biases, "<i4").tobytes(),
-        "SCAL": np.asarray(scales, "<f4").tobytes(),
-        "NAME": bytes(names),
-        "LABL": b"".join(_text_bytes(label) for label in net.labels),
-        "META": _encode_meta(net.meta),
-        "TEST": tests,
-        **twin,
-    })
+        twin["FACE"] += b"".join(
+            struct.pack("<II", level.layer, level.stride) for level in face.levels
+        )
+    return write_container(
+        b"NETW",
+        {
+            "INPT": struct.pack(
+                "<3I5fIIBBHI",
+                *net.input_shape,
+                net.input_scale,
+                net.input_offset,
+                net.input_quant,
+                net.margin_x,
+                net.margin_y,
+                net.class_count,
+                int(net.softmax),
+                int(net.maps),
+                int(net.unsigned_input),
+                0,
+                net.multiple,
+            ),
+            "LAYR": records,
+            "WGHT": bytes(weights),
+            "BIAS": np.asarray(biases, "<i4").tobytes(),
+            "SCAL": np.asarray(scales, "<f4").tobytes(),
+            "NAME": bytes(names),
+            "LABL": b"".join(_text_bytes(label) for label in net.labels),
+            "META": _encode_meta(net.meta),
+            "TEST": tests,
+            **twin,
+        },
+    )
 
 
 def decode_network(data: bytes) -> Network:
     _, sections = read_container(data, b"NETW")
     _need(sections, "INPT", "LAYR", "WGHT", "BIAS", "SCAL", "NAME", "LABL", "META", "TEST")
     inpt, layr, names = sections["INPT"], sections["LAYR"], sections["NAME"]
-    if len(inpt) != INPUT_BYTES or len(layr) % LAYER_BYTES or len(sections["BIAS"]) % 4 or len(sections["SCAL"]) % 4:
+    if (
+        len(inpt) != INPUT_BYTES
+        or len(layr) % LAYER_BYTES
+        or len(sections["BIAS"]) % 4
+        or len(sections["SCAL"]) % 4
+    ):
         raise FormatError("a section of a wrong size")
-    (h, w, c, scale, offset, quant, margin_x, margin_y, classes, score, task, unsigned, zero,
-     multiple) = struct.unpack("<3I5fIIBBHI", inpt)
-    if score > 1 or task > 1 or unsigned > 1 or zero or classes > MAX_CLASSES or (classes == 0) != (task == 1):
+    (
+        h,
+        w,
+        c,
+        scale,
+        offset,
+        quant,
+        margin_x,
+        margin_y,
+        classes,
+        score,
+        task,
+        unsigned,
+        zero,
+        multiple,
+    ) = struct.unpack("<3I5fIIBBHI", inpt)
+    if (
+        score > 1
+        or task > 1
+        or unsigned > 1
+        or zero
+        or classes > MAX_CLASSES
+        or (classes == 0) != (task == 1)
+    ):
         raise FormatError("INPT is damaged")
     labels = _strings(sections["LABL"], "LABL") if classes or sections["LABL"] else []
     if len(labels) != classes:
         raise FormatError(f"{len(labels)} labels for {classes} classes")
-    net = Network((h, w, c), scale, offset, quant, labels, [], score == 1, margin_x, margin_y, _decode_meta(sections["META"]),
-                  maps=task == 1, multiple=multiple, unsigned_input=unsigned == 1)
+    net = Network(
+        (h, w, c),
+        scale,
+        offset,
+        quant,
+        labels,
+        [],
+        score == 1,
+        margin_x,
+        margin_y,
+        _decode_meta(sections["META"]),
+        maps=task == 1,
+        multiple=multiple,
+        unsigned_input=unsigned == 1,
+    )
     wght = np.frombuffer(sections["WGHT"], np.int8)
     bias, scal = np.frombuffer(sections["BIAS"], "<i4"), np.frombuffer(sections["SCAL"], "<f4")
     # An optional part: one that does not fit is no twin, as in src/explain.
-    fltw, fltb = (np.frombuffer(sections[tag], "<f4") if len(sections.get(tag, b"x")) % 4 == 0 else None for tag in ("FLTW", "FLTB"))
-    twin = fltw is not None and fltb is not None and fltw.size == wght.size and fltb.size == bias.size
+    fltw, fltb = (
+        np.frombuffer(sections[tag], "<f4") if len(sections.get(tag, b"x")) % 4 == 0 else None
+        for tag in ("FLTW", "FLTB")
+    )
+    twin = (
+        fltw is not None and fltb is not None and fltw.size == wght.size and fltb.size == bias.size
+    )
     count = len(layr) // LAYER_BYTES
     if not 1 <= count <= MAX_LAYERS:
         raise FormatError(f"{count} layers")
     for i in range(count):
-        record = layr[i * LAYER_BYTES:(i + 1) * LAYER_BYTES]
-        (op, act, out, zero, kh, kw, sy, sx, top, left, bottom, right, in1, in2, oh, ow, oc, zero2, w_at, b_at, s_at, quant,
-         name_at) = struct.unpack("<4B4B4B5HHIIIfI20x", record)
+        record = layr[i * LAYER_BYTES : (i + 1) * LAYER_BYTES]
+        (
+            op,
+            act,
+            out,
+            zero,
+            kh,
+            kw,
+            sy,
+            sx,
+            top,
+            left,
+            bottom,
+            right,
+            in1,
+            in2,
+            oh,
+            ow,
+            oc,
+            zero2,
+            w_at,
+            b_at,
+            s_at,
+            quant,
+            name_at,
+        ) = struct.unpack("<4B4B4B5HHIIIfI20x", record)
         end = names.find(b"\0", name_at)
-        if act > 1 or out > 1 or zero or zero2 or any(record[44:]) or name_at >= len(names) or end < 0:
+        if (
+            act > 1
+            or out > 1
+            or zero
+            or zero2
+            or any(record[44:])
+            or name_at >= len(names)
+            or end < 0
+        ):
             raise FormatError(f"layer {i} is damaged")
-        layer = Layer(names[name_at:end].decode("utf-8", "replace"), op, in1, (oh, ow, oc), act == 1, out == 1, (kh, kw), (sy, sx),
-                      (top, left, bottom, right), None if in2 == NO_TENSOR else in2, quant=quant)
+        layer = Layer(
+            names[name_at:end].decode("utf-8", "replace"),
+            op,
+            in1,
+            (oh, ow, oc),
+            act == 1,
+            out == 1,
+            (kh, kw),
+            (sy, sx),
+            (top, left, bottom, right),
+            None if in2 == NO_TENSOR else in2,
+            quant=quant,
+        )
         if in1 > i:
             raise FormatError(f"layer {i} takes a tensor that is not made before it")
         if op in WITH_WEIGHTS:
             shape = (kh, kw, oc) if op == DEPTHWISE else (oc, kh, kw, net.tensor_shape(in1)[2])
             size = int(np.prod(shape))
-            if w_at > wght.size or size > wght.size - w_at or b_at > bias.size or oc > bias.size - b_at:
+            if (
+                w_at > wght.size
+                or size > wght.size - w_at
+                or b_at > bias.size
+                or oc > bias.size - b_at
+            ):
                 raise FormatError(f"layer {i}: weights or biases outside of their section")
-            layer.weights = wght[w_at:w_at + size].reshape(shape)
-            layer.bias = bias[b_at:b_at + oc]
+            layer.weights = wght[w_at : w_at + size].reshape(shape)
+            layer.bias = bias[b_at : b_at + oc]
             if twin:
-                layer.float_weights, layer.float_bias = fltw[w_at:w_at + size].reshape(shape), fltb[b_at:b_at + oc]
+                layer.float_weights, layer.float_bias = (
+                    fltw[w_at : w_at + size].reshape(shape),
+                    fltb[b_at : b_at + oc],
+                )
         if op in WITH_WEIGHTS or op == GLOBAL_AVG_POOL:
             size = 1 if op == GLOBAL_AVG_POOL else oc
             if s_at > scal.size or size > scal.size - s_at:
                 raise FormatError(f"layer {i}: scales outside of their section")
-            layer.scale = scal[s_at:s_at + size]
+            layer.scale = scal[s_at : s_at + size]
         net.layers.append(layer)
     if "FACE" in sections:
         net.face = _decode_face(sections["FACE"])
@@ -536,11 +743,18 @@ def _decode_tests(net: Network, data: bytes) -> None:
         at += _align(pixels, 4)
         crcs = np.frombuffer(data, "<u4", layers, at).tolist()
         at += 4 * layers
-        net.tests.append(TestVector(picture, crcs, np.frombuffer(data, "<f4", classes, at),
-                                    np.frombuffer(data, "<f4", classes, at + 4 * classes)))
+        net.tests.append(
+            TestVector(
+                picture,
+                crcs,
+                np.frombuffer(data, "<f4", classes, at),
+                np.frombuffer(data, "<f4", classes, at + 4 * classes),
+            )
+        )
 
 
 # ---------------------------------------------------------------- cascades
+
 
 def check_cascade(cascade: Cascade) -> None:
     """Every rule of the format; raises FormatError."""
@@ -553,9 +767,20 @@ def check_cascade(cascade: Cascade) -> None:
         if not 1 <= len(feature.rectangles) <= 3:
             raise FormatError(f"feature {i} has {len(feature.rectangles)} rectangles")
         for x, y, w, h, weight in feature.rectangles:
-            inside = (x - h >= 0 and x + w <= width and y + w + h <= height if feature.tilted
-                      else x + w <= width and y + h <= height)
-            if not (w >= 1 and h >= 1 and 0 <= x <= 255 and 0 <= y <= 255 and w <= 255 and h <= 255 and inside):
+            inside = (
+                x - h >= 0 and x + w <= width and y + w + h <= height
+                if feature.tilted
+                else x + w <= width and y + h <= height
+            )
+            if not (
+                w >= 1
+                and h >= 1
+                and 0 <= x <= 255
+                and 0 <= y <= 255
+                and w <= 255
+                and h <= 255
+                and inside
+            ):
                 raise FormatError(f"feature {i}: rectangle {x} {y} {w} {h} leaves the window")
             if not np.isfinite(weight):
                 raise FormatError(f"feature {i}: a weight that is not finite")
@@ -573,16 +798,22 @@ def check_cascade(cascade: Cascade) -> None:
                 for child in (left, right):
                     if not (n < child < count if child > 0 else -child <= count):
                         raise FormatError(f"{where}: child {child} of node {n}")
-                if not 0 <= feature_index < len(cascade.features) or not np.isfinite(node_threshold):
+                if not 0 <= feature_index < len(cascade.features) or not np.isfinite(
+                    node_threshold
+                ):
                     raise FormatError(f"{where}: feature or threshold of node {n}")
 
 
 def encode_cascade(cascade: Cascade) -> bytes:
     check_cascade(cascade)
     stages, trees, nodes, leaves, features = (bytearray() for _ in range(5))
-    weights = sorted({float(np.float32(r[4])) for feature in cascade.features for r in feature.rectangles})
+    weights = sorted(
+        {float(np.float32(r[4])) for feature in cascade.features for r in feature.rectangles}
+    )
     if len(weights) > 256 or (cascade.stumps and len(cascade.features) > 65536):
-        raise FormatError(f"{len(weights)} different weights and {len(cascade.features)} features (at most 256 and, of stumps, 65536)")
+        raise FormatError(
+            f"{len(weights)} different weights and {len(cascade.features)} features (at most 256 and, of stumps, 65536)"
+        )
     tree_count = node_count = leaf_count = 0
     for threshold, stage_trees in cascade.stages:
         stages += struct.pack("<IIf", tree_count, len(stage_trees), threshold)
@@ -590,23 +821,36 @@ def encode_cascade(cascade: Cascade) -> bytes:
             if not cascade.stumps:
                 trees += struct.pack("<IIII", node_count, leaf_count, len(tree.nodes), 0)
             for left, right, feature, node_threshold in tree.nodes:
-                nodes += struct.pack("<Hf", feature, node_threshold) if cascade.stumps else struct.pack("<hhIf", left, right, feature, node_threshold)
+                nodes += (
+                    struct.pack("<Hf", feature, node_threshold)
+                    if cascade.stumps
+                    else struct.pack("<hhIf", left, right, feature, node_threshold)
+                )
             leaves += np.asarray(tree.leaves, "<f4").tobytes()
-            tree_count, node_count, leaf_count = tree_count + 1, node_count + len(tree.nodes), leaf_count + len(tree.leaves)
+            tree_count, node_count, leaf_count = (
+                tree_count + 1,
+                node_count + len(tree.nodes),
+                leaf_count + len(tree.leaves),
+            )
     for feature in cascade.features:
         record = bytes([len(feature.rectangles) | (0x80 if feature.tilted else 0)])
-        record += b"".join(bytes([*r[:4], weights.index(float(np.float32(r[4])))]) for r in feature.rectangles)
+        record += b"".join(
+            bytes([*r[:4], weights.index(float(np.float32(r[4])))]) for r in feature.rectangles
+        )
         features += record + bytes(16 - len(record))
-    return write_container(b"CASC", {
-        "WIND": struct.pack("<4I", cascade.width, cascade.height, int(cascade.stumps), 0),
-        "STAG": bytes(stages),
-        "TREE": bytes(trees),
-        "NODE": bytes(nodes),
-        "LEAF": bytes(leaves),
-        "FEAT": bytes(features),
-        "WGHT": np.asarray(weights, "<f4").tobytes(),
-        "META": _encode_meta(cascade.meta),
-    })
+    return write_container(
+        b"CASC",
+        {
+            "WIND": struct.pack("<4I", cascade.width, cascade.height, int(cascade.stumps), 0),
+            "STAG": bytes(stages),
+            "TREE": bytes(trees),
+            "NODE": bytes(nodes),
+            "LEAF": bytes(leaves),
+            "FEAT": bytes(features),
+            "WGHT": np.asarray(weights, "<f4").tobytes(),
+            "META": _encode_meta(cascade.meta),
+        },
+    )
 
 
 def decode_cascade(data: bytes) -> Cascade:
@@ -617,8 +861,16 @@ def decode_cascade(data: bytes) -> Cascade:
     width, height, flags, zero = struct.unpack("<4I", sections["WIND"])
     if flags > 1 or zero:
         raise FormatError("WIND is damaged")
-    sizes = {"STAG": 12, "LEAF": 4, "FEAT": 16, "WGHT": 4, **({"NODE": 6} if flags else {"TREE": 16, "NODE": 12})}
-    if any(len(sections[tag]) % size or not sections[tag] for tag, size in sizes.items()) or (flags and sections["TREE"]):
+    sizes = {
+        "STAG": 12,
+        "LEAF": 4,
+        "FEAT": 16,
+        "WGHT": 4,
+        **({"NODE": 6} if flags else {"TREE": 16, "NODE": 12}),
+    }
+    if any(len(sections[tag]) % size or not sections[tag] for tag, size in sizes.items()) or (
+        flags and sections["TREE"]
+    ):
         raise FormatError("a section of a wrong size")
     leaves = np.frombuffer(sections["LEAF"], "<f4").tolist()
     weights = np.frombuffer(sections["WGHT"], "<f4").tolist()
@@ -630,22 +882,34 @@ def decode_cascade(data: bytes) -> Cascade:
         tree_records = list(struct.iter_unpack("<IIII", sections["TREE"]))
     features = []
     for at in range(0, len(sections["FEAT"]), 16):
-        record = sections["FEAT"][at:at + 16]
+        record = sections["FEAT"][at : at + 16]
         count = record[0] & 0x7F
         if not 1 <= count <= 3 or any(record[5 + 5 * r] >= len(weights) for r in range(count)):
             raise FormatError(f"feature {at // 16} is damaged")
-        features.append(Feature(record[0] >= 0x80, [(*record[1 + 5 * r:5 + 5 * r], weights[record[5 + 5 * r]]) for r in range(count)]))
+        features.append(
+            Feature(
+                record[0] >= 0x80,
+                [
+                    (*record[1 + 5 * r : 5 + 5 * r], weights[record[5 + 5 * r]])
+                    for r in range(count)
+                ],
+            )
+        )
     trees, node_at, leaf_at = [], 0, 0
     for first_node, first_leaf, count, zero in tree_records:
-        if (first_node, first_leaf, zero) != (node_at, leaf_at, 0) or count > len(nodes) - node_at or count + 1 > len(leaves) - leaf_at:
+        if (
+            (first_node, first_leaf, zero) != (node_at, leaf_at, 0)
+            or count > len(nodes) - node_at
+            or count + 1 > len(leaves) - leaf_at
+        ):
             raise FormatError(f"tree {len(trees)} is damaged")
-        trees.append(Tree(nodes[node_at:node_at + count], leaves[leaf_at:leaf_at + count + 1]))
+        trees.append(Tree(nodes[node_at : node_at + count], leaves[leaf_at : leaf_at + count + 1]))
         node_at, leaf_at = node_at + count, leaf_at + count + 1
     stages, tree_at = [], 0
     for first, count, threshold in struct.iter_unpack("<IIf", sections["STAG"]):
         if first != tree_at or not 1 <= count <= len(trees) - tree_at:
             raise FormatError(f"stage {len(stages)} is damaged")
-        stages.append((threshold, trees[tree_at:tree_at + count]))
+        stages.append((threshold, trees[tree_at : tree_at + count]))
         tree_at += count
     if tree_at != len(trees) or node_at != len(nodes) or leaf_at != len(leaves):
         raise FormatError("stages, trees, nodes and leaves do not add up")

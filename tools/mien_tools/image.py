@@ -51,7 +51,9 @@ def resize(pictures: np.ndarray, height: int, width: int) -> np.ndarray:
     upper, lower = np.clip(k, 0, h - 1), np.clip(k + 1, 0, h - 1)
     shape = (1, height, 1) + extra
     rows >>= 4
-    out = ((rows[:, upper] * w0.reshape(shape)) >> 16) + ((rows[:, lower] * w1.reshape(shape)) >> 16)
+    out = ((rows[:, upper] * w0.reshape(shape)) >> 16) + (
+        (rows[:, lower] * w1.reshape(shape)) >> 16
+    )
     return ((out + 2) >> 2).astype(np.uint8)
 
 

@@ -25,7 +25,16 @@ from .errors import ModelError, UnreadableError, read_bytes
 Shape = Tuple[int, ...]  # (height, width, channels), or (features,) behind Flatten and the like
 
 # What a broken file makes h5py raise.
-_HDF5_ERRORS = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError, UnicodeDecodeError)
+_HDF5_ERRORS = (
+    OSError,
+    KeyError,
+    ValueError,
+    RuntimeError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    UnicodeDecodeError,
+)
 _LARGEST_WEIGHTS = 1 << 30  # bytes; an archive that unpacks to more is not one of ours
 
 
@@ -62,13 +71,20 @@ class Layer:
         if self.kind == "conv":
             return [("kernel", (kh, kw, c, self.filters))] + bias
         if self.kind == "separable":
-            return [("depthwise_kernel", (kh, kw, c, 1)), ("pointwise_kernel", (1, 1, c, self.filters))] + bias
+            return [
+                ("depthwise_kernel", (kh, kw, c, 1)),
+                ("pointwise_kernel", (1, 1, c, self.filters)),
+            ] + bias
         if self.kind == "depthwise":
-            return [("depthwise_kernel", (kh, kw, c, 1))] + ([("bias", (c,))] if self.use_bias else [])
+            return [("depthwise_kernel", (kh, kw, c, 1))] + (
+                [("bias", (c,))] if self.use_bias else []
+            )
         if self.kind == "dense":
             return [("kernel", (c, self.filters))] + bias
         if self.kind == "batch_norm":
-            names = ["gamma"] * self.scale + ["beta"] * self.center + ["moving_mean", "moving_variance"]
+            names = (
+                ["gamma"] * self.scale + ["beta"] * self.center + ["moving_mean", "moving_variance"]
+            )
             return [(name, (c,)) for name in names]
         return []
 
@@ -93,10 +109,27 @@ class KerasModel:
 
 # ---------------------------------------------------------------- configurations
 
-_IGNORED = {"Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization"}
+_IGNORED = {
+    "Dropout",
+    "SpatialDropout2D",
+    "GaussianNoise",
+    "GaussianDropout",
+    "AlphaDropout",
+    "ActivityRegularization",
+}
 # Names of Keras 1, and what later ones call the same.
-_OLD_CLASSES = {"Convolution2D": "Conv2D", "SeparableConvolution2D": "SeparableConv2D", "Merge": "Add"}
-_OLD_KEYS = {"nb_filter": "filters", "subsample": "strides", "border_mode": "padding", "bias": "use_bias", "output_dim": "units"}
+_OLD_CLASSES = {
+    "Convolution2D": "Conv2D",
+    "SeparableConvolution2D": "SeparableConv2D",
+    "Merge": "Add",
+}
+_OLD_KEYS = {
+    "nb_filter": "filters",
+    "subsample": "strides",
+    "border_mode": "padding",
+    "bias": "use_bias",
+    "output_dim": "units",
+}
 _ACTIVATIONS = ("linear", "relu", "softmax")
 
 
@@ -116,8 +149,11 @@ class _Config:
             value = default
         if isinstance(value, int) and not isinstance(value, bool):
             value = (value, value)
-        if (not isinstance(value, (list, tuple)) or len(value) != 2
-                or not all(isinstance(v, int) and 1 <= v <= 255 for v in value)):
+        if (
+            not isinstance(value, (list, tuple))
+            or len(value) != 2
+            or not all(isinstance(v, int) and 1 <= v <= 255 for v in value)
+        ):
             raise self.refuse(f"{key} {value!r} is not supported")
         return int(value[0]), int(value[1])
 
@@ -154,7 +190,9 @@ class _Config:
         if value is None:
             value = "linear"
         if value not in _ACTIVATIONS:
-            raise self.refuse(f"activation {value!r} is not supported ({', '.join(_ACTIVATIONS)} are)")
+            raise self.refuse(
+                f"activation {value!r} is not supported ({', '.join(_ACTIVATIONS)} are)"
+            )
         return value
 
 
@@ -162,12 +200,24 @@ def _layer_of(config: _Config) -> Layer:
     """The layer that a configuration describes, without shapes and weights."""
     class_name = _OLD_CLASSES.get(config.class_name, config.class_name)
     layer = Layer(config.name, config.class_name, "")
-    if class_name in ("Conv2D", "SeparableConv2D", "DepthwiseConv2D", "MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D",
-                      "Flatten", "ZeroPadding2D"):
+    if class_name in (
+        "Conv2D",
+        "SeparableConv2D",
+        "DepthwiseConv2D",
+        "MaxPooling2D",
+        "AveragePooling2D",
+        "GlobalAveragePooling2D",
+        "Flatten",
+        "ZeroPadding2D",
+    ):
         config.require("data_format", ("channels_last", None), None)
         config.require("dim_ordering", ("tf", "default"), "tf")
     if class_name in ("Conv2D", "SeparableConv2D", "DepthwiseConv2D"):
-        layer.kind = {"Conv2D": "conv", "SeparableConv2D": "separable", "DepthwiseConv2D": "depthwise"}[class_name]
+        layer.kind = {
+            "Conv2D": "conv",
+            "SeparableConv2D": "separable",
+            "DepthwiseConv2D": "depthwise",
+        }[class_name]
         if "nb_row" in config.values:
             config.values["kernel_size"] = [config.values["nb_row"], config.values.get("nb_col")]
         layer.kernel = config.pair("kernel_size", None)
@@ -207,8 +257,11 @@ def _layer_of(config: _Config) -> Layer:
             config.require("axis", (-1, (-1,)), -1)
         else:
             layer.activation = "relu"
-            if (config.values.get("max_value") is not None or config.number("threshold", 0) != 0
-                    or config.number("negative_slope", 0) != 0):
+            if (
+                config.values.get("max_value") is not None
+                or config.number("threshold", 0) != 0
+                or config.number("negative_slope", 0) != 0
+            ):
                 raise config.refuse("only the plain ReLU is supported")
     elif class_name in ("MaxPooling2D", "AveragePooling2D"):
         layer.kind = "max_pool" if class_name == "MaxPooling2D" else "avg_pool"
@@ -229,7 +282,9 @@ def _layer_of(config: _Config) -> Layer:
         padding = config.values.get("padding", 1)
         try:
             rows, cols = (padding, padding) if isinstance(padding, int) else padding
-            (top, bottom), (left, right) = ((v, v) if isinstance(v, int) else v for v in (rows, cols))
+            (top, bottom), (left, right) = (
+                (v, v) if isinstance(v, int) else v for v in (rows, cols)
+            )
             layer.pads = (int(top), int(left), int(bottom), int(right))
         except (TypeError, ValueError):
             layer.pads = (-1, 0, 0, 0)
@@ -245,6 +300,7 @@ def _layer_of(config: _Config) -> Layer:
 
 
 # ---------------------------------------------------------------- graph
+
 
 def _tensor_names(config: _Config, node: Any) -> List[str]:
     """Layers whose output a node takes: the nested lists of Keras 1 and 2, or the tensors of Keras 3."""
@@ -270,7 +326,11 @@ def _tensor_names(config: _Config, node: Any) -> List[str]:
                     walk(item, depth + 1)
         elif isinstance(value, (list, tuple)):
             # ["name", node index, tensor index] and perhaps {call arguments}
-            if len(value) in (3, 4) and isinstance(value[0], str) and all(isinstance(v, int) for v in value[1:3]):
+            if (
+                len(value) in (3, 4)
+                and isinstance(value[0], str)
+                and all(isinstance(v, int) for v in value[1:3])
+            ):
                 reference(value[0], value[2])
                 if len(value) == 4 and isinstance(value[3], dict):
                     for item in value[3].values():
@@ -287,7 +347,12 @@ def _end_points(value: Any) -> List[str]:
     """Names in input_layers / output_layers: ["a", 0, 0] or a list of these, or a dict of them."""
     if isinstance(value, dict):
         value = list(value.values())
-    if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str) and isinstance(value[1], int):
+    if (
+        isinstance(value, list)
+        and len(value) == 3
+        and isinstance(value[0], str)
+        and isinstance(value[1], int)
+    ):
         return [value[0]]
     if not isinstance(value, list):
         return []
@@ -326,12 +391,17 @@ def _spatial_input(path: str, name: str, values: Dict[str, Any]) -> Optional[Tup
     if shape is None:
         return None
     if not isinstance(shape, (list, tuple)) or len(shape) != 4:
-        raise ModelError(path, f"layer '{name}': the input has shape {shape!r}, not that of an image")
+        raise ModelError(
+            path, f"layer '{name}': the input has shape {shape!r}, not that of an image"
+        )
     if not all(isinstance(v, int) for v in shape[1:]):
         raise ModelError(path, f"layer '{name}': the input size {tuple(shape[1:])!r} is not fixed")
     h, w, c = shape[1:]
     if not (1 <= h <= 1024 and 1 <= w <= 1024 and c in (1, 3)):
-        raise ModelError(path, f"layer '{name}': an input of {h} x {w} x {c} is not supported (1..1024 x 1..1024 x 1 or 3)")
+        raise ModelError(
+            path,
+            f"layer '{name}': an input of {h} x {w} x {c} is not supported (1..1024 x 1..1024 x 1 or 3)",
+        )
     return h, w, c
 
 
@@ -342,8 +412,14 @@ def _read_graph(path: str, config: Any) -> Tuple[str, Tuple[int, int, int], List
     records = body if isinstance(body, list) else body.get("layers")
     name = "" if isinstance(body, list) else str(body.get("name", ""))
     if kind not in ("Sequential", "Functional", "Model"):
-        raise ModelError(path, f"a model of class {kind!r} is not supported (Sequential and Functional are)")
-    if not isinstance(records, list) or not records or not all(isinstance(r, dict) for r in records):
+        raise ModelError(
+            path, f"a model of class {kind!r} is not supported (Sequential and Functional are)"
+        )
+    if (
+        not isinstance(records, list)
+        or not records
+        or not all(isinstance(r, dict) for r in records)
+    ):
         raise ModelError(path, "damaged model configuration: no list of layers")
     layers: Dict[str, Layer] = {}
     input_shape: Optional[Tuple[int, int, int]] = None
@@ -353,19 +429,38 @@ def _read_graph(path: str, config: Any) -> Tuple[str, Tuple[int, int, int], List
         values, class_name = record.get("config"), str(record.get("class_name"))
         if not isinstance(values, (dict, list)):
             raise ModelError(path, "damaged model configuration: a layer without config")
-        layer_name = record.get("name") or (values.get("name") if isinstance(values, dict) else None) or f"layer {len(layers)}"
-        item = _Config(path, str(layer_name), class_name, values if isinstance(values, dict) else {})
+        layer_name = (
+            record.get("name")
+            or (values.get("name") if isinstance(values, dict) else None)
+            or f"layer {len(layers)}"
+        )
+        item = _Config(
+            path, str(layer_name), class_name, values if isinstance(values, dict) else {}
+        )
         layer = _layer_of(item)
         if layer.name in layers:
             raise item.refuse("a second layer of this name")
-        own_input = _spatial_input(path, layer.name, item.values) if layer.kind == "input" or kind == "Sequential" else None
+        own_input = (
+            _spatial_input(path, layer.name, item.values)
+            if layer.kind == "input" or kind == "Sequential"
+            else None
+        )
         if kind == "Sequential":
             if layer.kind == "input":
                 if previous is not None:
                     raise item.refuse("an input that is not the first layer")
-            elif previous is None:  # without an InputLayer of its own, the first layer says what it takes
-                own_input = own_input or _spatial_input(path, layer.name, {"batch_shape": body.get("build_input_shape")
-                                                                           if isinstance(body, dict) else None})
+            elif (
+                previous is None
+            ):  # without an InputLayer of its own, the first layer says what it takes
+                own_input = own_input or _spatial_input(
+                    path,
+                    layer.name,
+                    {
+                        "batch_shape": (
+                            body.get("build_input_shape") if isinstance(body, dict) else None
+                        )
+                    },
+                )
                 layers["input"] = Layer("input", "InputLayer", "input")
                 previous = "input"
             if previous is not None:
@@ -379,7 +474,9 @@ def _read_graph(path: str, config: Any) -> Tuple[str, Tuple[int, int, int], List
                 raise item.refuse("used more than once (shared layers are not supported)")
             layer.inputs = _tensor_names(item, nodes[0]) if nodes else []
             if (layer.kind == "input") != (not layer.inputs):
-                raise item.refuse("is not connected" if layer.kind != "input" else "an input with an input")
+                raise item.refuse(
+                    "is not connected" if layer.kind != "input" else "an input with an input"
+                )
         if layer.kind == "input":
             input_count += 1
         input_shape = input_shape or own_input
@@ -391,9 +488,14 @@ def _read_graph(path: str, config: Any) -> Tuple[str, Tuple[int, int, int], List
     if kind == "Sequential":
         last = list(layers)[-1]
     else:
-        outputs, inputs = _end_points(body.get("output_layers")), _end_points(body.get("input_layers"))
+        outputs, inputs = _end_points(body.get("output_layers")), _end_points(
+            body.get("input_layers")
+        )
         if len(outputs) != 1 or len(inputs) > 1 or input_count != 1:
-            raise ModelError(path, f"{max(len(inputs), input_count)} inputs and {len(outputs)} outputs (one of each is supported)")
+            raise ModelError(
+                path,
+                f"{max(len(inputs), input_count)} inputs and {len(outputs)} outputs (one of each is supported)",
+            )
         last = outputs[0]
     if input_shape is None:
         raise ModelError(path, "the size of the input is not known")
@@ -404,10 +506,20 @@ def infer_shapes(path: str, layers: List[Layer], input_shape: Tuple[int, int, in
     """Fills in shapes and turns "same" into explicit pads."""
     shapes: Dict[str, Shape] = {}
     for layer in layers:
-        refuse = lambda what: ModelError(path, f"layer '{layer.name}' ({layer.class_name}): {what}")  # noqa: B023,E731
+        refuse = lambda what: ModelError(
+            path, f"layer '{layer.name}' ({layer.class_name}): {what}"
+        )  # noqa: B023,E731
         ins = [shapes[name] for name in layer.inputs]
         shape = layer.input_shape = ins[0] if ins else input_shape
-        if layer.kind in ("conv", "separable", "depthwise", "max_pool", "avg_pool", "zero_pad", "global_avg_pool"):
+        if layer.kind in (
+            "conv",
+            "separable",
+            "depthwise",
+            "max_pool",
+            "avg_pool",
+            "zero_pad",
+            "global_avg_pool",
+        ):
             if len(shape) != 3:
                 raise refuse("its input is not a map")
         if layer.kind in ("conv", "separable", "depthwise", "max_pool", "avg_pool"):
@@ -439,13 +551,22 @@ def infer_shapes(path: str, layers: List[Layer], input_shape: Tuple[int, int, in
 
 # ---------------------------------------------------------------- weights
 
-_ROLE_NAMES = {"W": "kernel", "b": "bias", "running_mean": "moving_mean", "running_std": "moving_variance"}
+_ROLE_NAMES = {
+    "W": "kernel",
+    "b": "bias",
+    "running_mean": "moving_mean",
+    "running_std": "moving_variance",
+}
 
 
-def _assign_weights(path: str, layer: Layer, arrays: List[np.ndarray], names: Sequence[str] = ()) -> None:
+def _assign_weights(
+    path: str, layer: Layer, arrays: List[np.ndarray], names: Sequence[str] = ()
+) -> None:
     """By name where every name tells its role, else by order, which is the same in every Keras."""
     expected = layer.weight_shapes()
-    refuse = lambda what: ModelError(path, f"layer '{layer.name}' ({layer.class_name}): {what}")  # noqa: E731
+    refuse = lambda what: ModelError(
+        path, f"layer '{layer.name}' ({layer.class_name}): {what}"
+    )  # noqa: E731
     if len(arrays) != len(expected):
         raise refuse(f"{len(arrays)} weights in the file, {len(expected)} expected")
     roles = [re.sub(r":\d+$", "", name).split("/")[-1] for name in names]
@@ -510,17 +631,23 @@ def _read_hdf5(path: str, data: bytes, sha256: str) -> KerasModel:
     with _open_hdf5(path, data) as file:
         try:
             if "model_config" not in file.attrs:
-                raise ModelError(path, "no model_config in it (weights alone do not say what the network is)")
+                raise ModelError(
+                    path, "no model_config in it (weights alone do not say what the network is)"
+                )
             config = _load_json(path, _as_text(file.attrs["model_config"]), "model_config")
             name, input_shape, layers = _read_graph(path, config)
             infer_shapes(path, layers, input_shape)
             group = file["model_weights"]
-            version = _as_text(file.attrs.get("keras_version", group.attrs.get("keras_version", "")))
+            version = _as_text(
+                file.attrs.get("keras_version", group.attrs.get("keras_version", ""))
+            )
             for layer in layers:
                 if not layer.weight_shapes():
                     continue
                 if layer.name not in group:
-                    raise ModelError(path, f"layer '{layer.name}' ({layer.class_name}): its weights are missing")
+                    raise ModelError(
+                        path, f"layer '{layer.name}' ({layer.class_name}): its weights are missing"
+                    )
                 names = _text_list(group[layer.name].attrs, "weight_names")
                 arrays = [_array(path, group[layer.name][n], f"{layer.name}/{n}") for n in names]
                 _assign_weights(path, layer, arrays, names)
@@ -550,13 +677,29 @@ def _archive_member(path: str, archive: zipfile.ZipFile, name: str) -> bytes:
 def _read_archive(path: str, data: bytes, sha256: str) -> KerasModel:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            config = _load_json(path, _archive_member(path, archive, "config.json").decode("utf-8"), "config.json")
+            config = _load_json(
+                path, _archive_member(path, archive, "config.json").decode("utf-8"), "config.json"
+            )
             weights = _archive_member(path, archive, "model.weights.h5")
             version = ""
             if "metadata.json" in archive.namelist():
-                metadata = _load_json(path, _archive_member(path, archive, "metadata.json").decode("utf-8"), "metadata.json")
-                version = str(metadata.get("keras_version", "")) if isinstance(metadata, dict) else ""
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error):
+                metadata = _load_json(
+                    path,
+                    _archive_member(path, archive, "metadata.json").decode("utf-8"),
+                    "metadata.json",
+                )
+                version = (
+                    str(metadata.get("keras_version", "")) if isinstance(metadata, dict) else ""
+                )
+    except (
+        zipfile.BadZipFile,
+        OSError,
+        EOFError,
+        ValueError,
+        RuntimeError,
+        NotImplementedError,
+        zlib.error,
+    ):
         raise UnreadableError(path, "a damaged .keras archive") from None
     name, input_shape, layers = _read_graph(path, config)
     infer_shapes(path, layers, input_shape)
@@ -564,7 +707,11 @@ def _read_archive(path: str, data: bytes, sha256: str) -> KerasModel:
         try:
             group = file["layers"] if "layers" in file else file["_layer_checkpoint_dependencies"]
             # Groups are named after classes, not layers; newer files tell the layer's name in an attribute.
-            by_name = {_as_text(group[g].attrs["name"]): group[g] for g in group if "name" in group[g].attrs}
+            by_name = {
+                _as_text(group[g].attrs["name"]): group[g]
+                for g in group
+                if "name" in group[g].attrs
+            }
             used: Dict[str, int] = {}
             for layer in _config_order(config, layers):
                 key = _snake_case(layer.class_name)
@@ -575,9 +722,14 @@ def _read_archive(path: str, data: bytes, sha256: str) -> KerasModel:
                 key = f"{key}_{number}" if number else key
                 found = by_name.get(layer.name) or group.get(key) or group.get(layer.name)
                 if found is None or "vars" not in found:
-                    raise ModelError(path, f"layer '{layer.name}' ({layer.class_name}): its weights are missing")
+                    raise ModelError(
+                        path, f"layer '{layer.name}' ({layer.class_name}): its weights are missing"
+                    )
                 variables = found["vars"]
-                arrays = [_array(path, variables[str(i)], f"{layer.name}/{i}") for i in range(len(variables))]
+                arrays = [
+                    _array(path, variables[str(i)], f"{layer.name}/{i}")
+                    for i in range(len(variables))
+                ]
                 _assign_weights(path, layer, arrays)
         except _HDF5_ERRORS as error:
             raise ModelError(path, f"damaged: {str(error) or type(error).__name__}") from None
@@ -590,7 +742,9 @@ def _config_order(config: Any, layers: List[Layer]) -> List[Layer]:
     order = []
     for record in config["config"]["layers"]:
         name = record.get("name") or record["config"].get("name")
-        order.append(by_name.get(name) or Layer(str(name), str(record.get("class_name")), "identity"))
+        order.append(
+            by_name.get(name) or Layer(str(name), str(record.get("class_name")), "identity")
+        )
     return order
 
 

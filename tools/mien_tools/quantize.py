@@ -23,8 +23,8 @@ from . import format as mien
 from . import reference, tensor_ops
 from .fold import FloatNet, Op
 
-CHUNK = 50      # images at a time
-STRIPE = 10     # images that are looked at in the same positions
+CHUNK = 50  # images at a time
+STRIPE = 10  # images that are looked at in the same positions
 SAMPLES = 120000  # positions of a layer, over all images, that its weights are fitted to
 
 
@@ -32,24 +32,34 @@ SAMPLES = 120000  # positions of a layer, over all images, that its weights are 
 class Options:
     """What to try; the defaults are what agrees best with the float networks of tests/compare_keras.py."""
 
-    range_method: str = "mse"     # "max", "mse" (least squared error) or a percentile
-    shift: bool = True            # center the range of each channel where nothing needs 0 to stay 0
-    equalize: Optional[float] = None  # 0: one step a tensor; 1: every channel uses the whole range; None: weigh what each needs
-    refit: bool = True            # regression against the float network
-    rounding: str = "error"       # "nearest" or "error" (feedback)
-    ridge: float = 0.1           # weight of the original weights in the regression, relative to the mean power of an input
-    rounds: int = 2               # passes of single-weight improvements behind the rounding
+    range_method: str = "mse"  # "max", "mse" (least squared error) or a percentile
+    shift: bool = True  # center the range of each channel where nothing needs 0 to stay 0
+    equalize: Optional[float] = (
+        None  # 0: one step a tensor; 1: every channel uses the whole range; None: weigh what each needs
+    )
+    refit: bool = True  # regression against the float network
+    rounding: str = "error"  # "nearest" or "error" (feedback)
+    ridge: float = (
+        0.1  # weight of the original weights in the regression, relative to the mean power of an input
+    )
+    rounds: int = 2  # passes of single-weight improvements behind the rounding
 
     def described(self) -> Dict[str, Any]:
         """For a file's description."""
-        return {"range": self.range_method, "channel_steps": self.equalize is None, "shift": self.shift,
-                "refit": self.refit, "rounding": self.rounding}
+        return {
+            "range": self.range_method,
+            "channel_steps": self.equalize is None,
+            "shift": self.shift,
+            "refit": self.refit,
+            "rounding": self.rounding,
+        }
 
 
 Progress = Optional[Callable[[str, int, int], None]]
 
 
 # ---------------------------------------------------------------- steps
+
 
 @dataclass
 class Steps:
@@ -82,7 +92,7 @@ def _least_error_ranges(flat: np.ndarray, centered: bool) -> Tuple[np.ndarray, n
     anywhere; others are used as -max..max."""
     bins = 256
     if len(flat) > 1 << 19:
-        flat = flat[::-(-len(flat) // (1 << 19))]
+        flat = flat[:: -(-len(flat) // (1 << 19))]
     low, high = flat.min(axis=0).astype(np.float64), flat.max(axis=0).astype(np.float64)
     if not centered:
         high = np.maximum(np.maximum(-low, high), 1e-30)
@@ -90,24 +100,32 @@ def _least_error_ranges(flat: np.ndarray, centered: bool) -> Tuple[np.ndarray, n
     width = np.maximum((high - low) / bins, 1e-30)
     for c in range(flat.shape[1]):
         x = flat[:, c]
-        x = x[x != 0]  # zeros are always exact: where a ReLU makes many, they must not ask for finer steps
-        counts = np.bincount(np.minimum(((x - low[c]) / width[c]).astype(np.int64), bins - 1), minlength=bins).astype(np.float64)
+        x = x[
+            x != 0
+        ]  # zeros are always exact: where a ReLU makes many, they must not ask for finer steps
+        counts = np.bincount(
+            np.minimum(((x - low[c]) / width[c]).astype(np.int64), bins - 1), minlength=bins
+        ).astype(np.float64)
         edges = low[c] + width[c] * np.arange(bins + 1)
         centers = (edges[1:] + edges[:-1]) / 2
         # Sum of (x - edge)^2 over the values above (below) each edge.
-        n, s1, s2 = (np.concatenate([[0.0], np.cumsum(counts * centers ** k)]) for k in range(3))
-        below = edges ** 2 * n - 2 * edges * s1 + s2
-        above = edges ** 2 * (n[-1] - n) - 2 * edges * (s1[-1] - s1) + (s2[-1] - s2)
+        n, s1, s2 = (np.concatenate([[0.0], np.cumsum(counts * centers**k)]) for k in range(3))
+        below = edges**2 * n - 2 * edges * s1 + s2
+        above = edges**2 * (n[-1] - n) - 2 * edges * (s1[-1] - s1) + (s2[-1] - s2)
         if centered:
-            cost = below[:, None] + above[None] + x.size * ((edges[None] - edges[:, None]) / 254) ** 2 / 12
+            cost = (
+                below[:, None]
+                + above[None]
+                + x.size * ((edges[None] - edges[:, None]) / 254) ** 2 / 12
+            )
             cost[np.arange(bins + 1)[:, None] >= np.arange(bins + 1)[None]] = np.inf
             i, j = np.unravel_index(np.argmin(cost), cost.shape)
             low[c], high[c] = edges[i], edges[j]
         else:
-            tops = edges[bins // 2 + 1:] if low[c] < 0 else edges[1:]
-            cost = above[-len(tops):] + x.size * (tops / 127) ** 2 / 12
+            tops = edges[bins // 2 + 1 :] if low[c] < 0 else edges[1:]
+            cost = above[-len(tops) :] + x.size * (tops / 127) ** 2 / 12
             if low[c] < 0:
-                cost = cost + below[:len(tops)][::-1]
+                cost = cost + below[: len(tops)][::-1]
             high[c] = tops[np.argmin(cost)]
             low[c] = -high[c] if low[c] < 0 else 0.0
     return low, high
@@ -136,17 +154,27 @@ def _weigh_steps(finest: np.ndarray, readers: List[Tuple[Op, np.ndarray]]) -> np
     problems = []
     for op, variance in readers:
         w = np.abs(op.weights)
-        power, largest = (w ** 2).sum(axis=(1, 2)), w.max(axis=(1, 2))  # [out][channel]
+        power, largest = (w**2).sum(axis=(1, 2)), w.max(axis=(1, 2))  # [out][channel]
         signal = power @ variance
         gain = 1 / np.maximum(signal, signal.mean() * 1e-3 + 1e-30)
-        problems.append((gain @ power, largest * np.sqrt(gain)[:, None], variance, op.weights.shape[1] * op.weights.shape[2]))
+        problems.append(
+            (
+                gain @ power,
+                largest * np.sqrt(gain)[:, None],
+                variance,
+                op.weights.shape[1] * op.weights.shape[2],
+            )
+        )
 
     def noise(steps: np.ndarray) -> float:
         total = 0.0
         for importance, largest, variance, taps in problems:
             weight_noise = ((largest * steps).max(axis=1) / 127) ** 2
             # Half: rounding with feedback removes about that much of the weights' noise.
-            total += importance @ steps ** 2 + 0.5 * weight_noise.sum() * taps * (variance / steps ** 2).sum()
+            total += (
+                importance @ steps**2
+                + 0.5 * weight_noise.sum() * taps * (variance / steps**2).sum()
+            )
         return total
 
     steps, best = finest.copy(), noise(finest)
@@ -170,13 +198,18 @@ def _weigh_steps(finest: np.ndarray, readers: List[Tuple[Op, np.ndarray]]) -> np
 
 # ---------------------------------------------------------------- one layer with weights
 
-def _positions(size: Tuple[int, int, int], pictures: int, first: int) -> Tuple[np.ndarray, np.ndarray]:
+
+def _positions(
+    size: Tuple[int, int, int], pictures: int, first: int
+) -> Tuple[np.ndarray, np.ndarray]:
     """Which output positions to look at: all of a small map, a regular sample of a large one that differs from image to
     image. Neighbors say the same thing, so more would cost much and change little."""
     total = size[0] * size[1]
     wanted = min(total, max(16, SAMPLES // max(pictures, 1)))
     step = total / wanted
-    at = (np.arange(wanted) * step + (first * 0.6180339887498949 % 1) * step).astype(np.int64) % total
+    at = (np.arange(wanted) * step + (first * 0.6180339887498949 % 1) * step).astype(
+        np.int64
+    ) % total
     return at // size[1], at % size[1]
 
 
@@ -184,13 +217,24 @@ def _fit_rows(op: Op, x: np.ndarray, ys: np.ndarray, xs: np.ndarray) -> np.ndarr
     """What the output positions (ys, xs) see: [positions, K]; for a depthwise op [channels, positions, taps]."""
     kernel = op.weights.shape[:2] if op.op == mien.DEPTHWISE else op.weights.shape[1:3]
     x = tensor_ops.pad(x, op.pads)
-    rows = np.stack([x[:, ys * op.stride[0] + ky, xs * op.stride[1] + kx] for ky in range(kernel[0]) for kx in range(kernel[1])], axis=2)
+    rows = np.stack(
+        [
+            x[:, ys * op.stride[0] + ky, xs * op.stride[1] + kx]
+            for ky in range(kernel[0])
+            for kx in range(kernel[1])
+        ],
+        axis=2,
+    )
     if op.op == mien.DEPTHWISE:
-        return np.ascontiguousarray(rows.reshape(-1, rows.shape[2], rows.shape[3]).transpose(2, 0, 1))
+        return np.ascontiguousarray(
+            rows.reshape(-1, rows.shape[2], rows.shape[3]).transpose(2, 0, 1)
+        )
     return rows.reshape(rows.shape[0] * rows.shape[1], -1)
 
 
-def _round_with_feedback(target: np.ndarray, step: np.ndarray, hessian: np.ndarray, passes: int) -> np.ndarray:
+def _round_with_feedback(
+    target: np.ndarray, step: np.ndarray, hessian: np.ndarray, passes: int
+) -> np.ndarray:
     """target [out, K] to integers, so that the error weighed by hessian [K, K] is small. step [out, 1]."""
     count = hessian.shape[0]
     damped = hessian + np.eye(count) * (1e-2 * np.trace(hessian) / count + 1e-30)
@@ -225,15 +269,21 @@ def _round_with_feedback(target: np.ndarray, step: np.ndarray, hessian: np.ndarr
     return result
 
 
-def _moments(op: Op, xf: np.ndarray, xq: np.ndarray, step_in: np.ndarray, progress: Callable[[int, int], None]) -> Tuple[np.ndarray, ...]:
+def _moments(
+    op: Op,
+    xf: np.ndarray,
+    xq: np.ndarray,
+    step_in: np.ndarray,
+    progress: Callable[[int, int], None],
+) -> Tuple[np.ndarray, ...]:
     """Sums over all positions, with a leading axis of channels for depthwise ops (else 1):
     quantized inputs times themselves, times the float inputs, and both means."""
     hqq = hqf = mq = mf = None
     rows = 0
     for start in range(0, len(xf), STRIPE):
         ys, xs = _positions(op.size, len(xf), start // STRIPE)
-        q = _fit_rows(op, xq[start:start + STRIPE].astype(np.float32) * step_in, ys, xs)
-        f = _fit_rows(op, xf[start:start + STRIPE].astype(np.float32), ys, xs)
+        q = _fit_rows(op, xq[start : start + STRIPE].astype(np.float32) * step_in, ys, xs)
+        f = _fit_rows(op, xf[start : start + STRIPE].astype(np.float32), ys, xs)
         if q.ndim == 2:
             q, f = q[None], f[None]
         qt = q.transpose(0, 2, 1)
@@ -251,11 +301,18 @@ def _moments(op: Op, xf: np.ndarray, xq: np.ndarray, step_in: np.ndarray, progre
     return hqq / rows, hqf / rows, mq / rows, mf / rows
 
 
-def quantize_weights(op: Op, step_in: np.ndarray, shift_in: np.ndarray, out: Optional[Steps], moments: Tuple[np.ndarray, ...],
-                     options: Options) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+def quantize_weights(
+    op: Op,
+    step_in: np.ndarray,
+    shift_in: np.ndarray,
+    out: Optional[Steps],
+    moments: Tuple[np.ndarray, ...],
+    options: Options,
+) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """int8 weights, int32 biases and float32 scales of a layer.
 
-    `moments` are of the integer inputs times step_in and of the float inputs; `out` is None for logits."""
+    `moments` are of the integer inputs times step_in and of the float inputs; `out` is None for logits.
+    """
     depthwise = op.op == mien.DEPTHWISE
     hqq, hqf, mq, mf = moments
     if depthwise:
@@ -289,7 +346,7 @@ def quantize_weights(op: Op, step_in: np.ndarray, shift_in: np.ndarray, out: Opt
         largest = np.abs(target).max(axis=1)
         mean_q = mq[p] / s
         # A bias that is huge beside the weights would not fit; coarser weights make room for it.
-        room = np.abs(wanted_mean - target @ mean_q) / 2.0 ** 23
+        room = np.abs(wanted_mean - target @ mean_q) / 2.0**23
         step = np.maximum(np.where(largest > 0, largest / 127, 0), room)
         step = np.where(step > 0, step, 1.0)
         if options.rounding == "nearest":
@@ -298,7 +355,11 @@ def quantize_weights(op: Op, step_in: np.ndarray, shift_in: np.ndarray, out: Opt
             q, step = _search_step(target, step, room, cov_qq, options.rounds)
         weights_q[p], w_step[p] = q, step
         real_weights = q * step[:, None] / s
-        new_bias[p] = wanted_mean - real_weights @ mq[p] if options.refit else bias[p] - w[p] @ column_shift[p]
+        new_bias[p] = (
+            wanted_mean - real_weights @ mq[p]
+            if options.refit
+            else bias[p] - w[p] @ column_shift[p]
+        )
     w_step, new_bias = w_step.reshape(-1), new_bias.reshape(-1)
     if out is not None:
         new_bias = new_bias + out.shift
@@ -314,7 +375,9 @@ def quantize_weights(op: Op, step_in: np.ndarray, shift_in: np.ndarray, out: Opt
     return int_weights.astype(np.int8), bias_q.astype(np.int32), scale.astype(np.float32)
 
 
-def _search_step(target: np.ndarray, step: np.ndarray, room: np.ndarray, hessian: np.ndarray, rounds: int) -> Tuple[np.ndarray, np.ndarray]:
+def _search_step(
+    target: np.ndarray, step: np.ndarray, room: np.ndarray, hessian: np.ndarray, rounds: int
+) -> Tuple[np.ndarray, np.ndarray]:
     """Rounding with feedback, for several weight steps around the usual one; the best for each output."""
     best_q = best_step = best_cost = None
     for shrink in (1.0, 0.97, 0.94, 0.9, 0.85):
@@ -326,22 +389,46 @@ def _search_step(target: np.ndarray, step: np.ndarray, room: np.ndarray, hessian
             best_q, best_step, best_cost = q, trial, cost
         else:
             better = cost < best_cost
-            best_q[better], best_step[better], best_cost[better] = q[better], trial[better], cost[better]
+            best_q[better], best_step[better], best_cost[better] = (
+                q[better],
+                trial[better],
+                cost[better],
+            )
     return best_q, best_step
 
 
 # ---------------------------------------------------------------- the whole network
 
-def quantize(net: FloatNet, pixels: np.ndarray, input_scale: float, input_offset: float, labels: List[str],
-             options: Optional[Options] = None, progress: Progress = None) -> mien.Network:
+
+def quantize(
+    net: FloatNet,
+    pixels: np.ndarray,
+    input_scale: float,
+    input_offset: float,
+    labels: List[str],
+    options: Optional[Options] = None,
+    progress: Progress = None,
+) -> mien.Network:
     """The integer network. `pixels` uint8 [N, h, w, c] are the calibration images."""
     options = options or Options()
-    ends = np.float32(input_offset), np.float32(255) * np.float32(input_scale) + np.float32(input_offset)
+    ends = np.float32(input_offset), np.float32(255) * np.float32(input_scale) + np.float32(
+        input_offset
+    )
     top_step = 255 if net.unsigned_input else 127
     input_quant = max(float(max(abs(e) for e in ends)) / top_step, 1e-9)
     input_quant = float(np.float32(input_quant))
-    result = mien.Network(net.input_shape, float(np.float32(input_scale)), float(np.float32(input_offset)), input_quant, labels, [],
-                          net.softmax, maps=net.maps, multiple=net.multiple, unsigned_input=net.unsigned_input)
+    result = mien.Network(
+        net.input_shape,
+        float(np.float32(input_scale)),
+        float(np.float32(input_offset)),
+        input_quant,
+        labels,
+        [],
+        net.softmax,
+        maps=net.maps,
+        multiple=net.multiple,
+        unsigned_input=net.unsigned_input,
+    )
     steps = _choose_steps(net, pixels, result, options, progress)
 
     table = reference.input_table(result)
@@ -349,24 +436,47 @@ def quantize(net: FloatNet, pixels: np.ndarray, input_scale: float, input_offset
     xq: Dict[int, np.ndarray] = {0: table[pixels]}
     last_use = net.last_uses()
     for i, op in enumerate(net.ops):
-        note = (lambda done, total, i=i: progress(f"layer {i + 1} of {len(net.ops)}", done, total)) if progress else (lambda *_: None)
+        note = (
+            (lambda done, total, i=i: progress(f"layer {i + 1} of {len(net.ops)}", done, total))
+            if progress
+            else (lambda *_: None)
+        )
         s_in, shift_in = steps[op.inputs[0]].step, steps[op.inputs[0]].shift
-        layer = mien.Layer(op.name, op.op, op.inputs[0], op.size, op.relu, op.logits, op.kernel, op.stride, op.pads,
-                           op.inputs[1] if len(op.inputs) > 1 else None)
+        layer = mien.Layer(
+            op.name,
+            op.op,
+            op.inputs[0],
+            op.size,
+            op.relu,
+            op.logits,
+            op.kernel,
+            op.stride,
+            op.pads,
+            op.inputs[1] if len(op.inputs) > 1 else None,
+        )
         if not op.logits:
             layer.quant = float(np.float32(steps[i + 1].step.max()))
         if op.weights is not None:
-            layer.kernel = op.weights.shape[:2] if op.op == mien.DEPTHWISE else op.weights.shape[1:3]
-            moments = _moments(op, xf[op.inputs[0]], xq[op.inputs[0]], s_in.astype(np.float32), note)
+            layer.kernel = (
+                op.weights.shape[:2] if op.op == mien.DEPTHWISE else op.weights.shape[1:3]
+            )
+            moments = _moments(
+                op, xf[op.inputs[0]], xq[op.inputs[0]], s_in.astype(np.float32), note
+            )
             layer.weights, layer.bias, layer.scale = quantize_weights(
-                op, s_in, shift_in, None if op.logits else steps[i + 1], moments, options)
+                op, s_in, shift_in, None if op.logits else steps[i + 1], moments, options
+            )
         elif op.op == mien.GLOBAL_AVG_POOL:
-            h, w, _ = net.input_shape if op.inputs[0] == 0 else net.ops[op.inputs[0] - 1].output_shape
+            h, w, _ = (
+                net.input_shape if op.inputs[0] == 0 else net.ops[op.inputs[0] - 1].output_shape
+            )
             layer.scale = np.array([s_in[0] / (h * w * steps[i + 1].step[0])], np.float32)
         result.layers.append(layer)
         if not op.logits:
             xf[i + 1] = _in_chunks(lambda *ins: op.run(list(ins)), [xf[t] for t in op.inputs])
-            xq[i + 1] = _in_chunks(lambda *ins: reference.integer_layer(layer, *ins), [xq[t] for t in op.inputs])
+            xq[i + 1] = _in_chunks(
+                lambda *ins: reference.integer_layer(layer, *ins), [xq[t] for t in op.inputs]
+            )
         for t in op.inputs:
             if last_use[t] == i:
                 xf.pop(t, None)
@@ -375,30 +485,44 @@ def quantize(net: FloatNet, pixels: np.ndarray, input_scale: float, input_offset
 
 
 def _in_chunks(function: Callable[..., np.ndarray], arrays: List[np.ndarray]) -> np.ndarray:
-    return np.concatenate([function(*(a[s:s + CHUNK] for a in arrays)) for s in range(0, len(arrays[0]), CHUNK)])
+    return np.concatenate(
+        [function(*(a[s : s + CHUNK] for a in arrays)) for s in range(0, len(arrays[0]), CHUNK)]
+    )
 
 
 def _shiftable(net: FloatNet, groups: List[int], t: int) -> bool:
     """May integer 0 of tensor t mean something else than 0? Where no op but one convolution after the other touches it,
-    and no zero padding is put around it, yes: a bias before and a bias behind take up the difference."""
+    and no zero padding is put around it, yes: a bias before and a bias behind take up the difference.
+    """
     if t == 0 or groups.count(groups[t]) != 1:
         return False
     maker = net.ops[t - 1]
     readers = [op for op in net.ops if t in op.inputs]
-    return maker.weights is not None and not maker.relu and not maker.logits and all(op.weights is not None and not any(op.pads) for op in readers)
+    return (
+        maker.weights is not None
+        and not maker.relu
+        and not maker.logits
+        and all(op.weights is not None and not any(op.pads) for op in readers)
+    )
 
 
-def _choose_steps(net: FloatNet, pixels: np.ndarray, result: mien.Network, options: Options, progress: Progress) -> List[Steps]:
+def _choose_steps(
+    net: FloatNet, pixels: np.ndarray, result: mien.Network, options: Options, progress: Progress
+) -> List[Steps]:
     groups = groups_of(net)
     low: Dict[int, np.ndarray] = {}
     high: Dict[int, np.ndarray] = {}
     variance: Dict[int, np.ndarray] = {}
-    values: Dict[int, np.ndarray] = {0: reference.scale_pixels(pixels, result.input_scale, result.input_offset)}
+    values: Dict[int, np.ndarray] = {
+        0: reference.scale_pixels(pixels, result.input_scale, result.input_offset)
+    }
     last_use = net.last_uses()
     for i, op in enumerate(net.ops):
         if op.logits:
             continue
-        x = values[i + 1] = _in_chunks(lambda *ins: op.run(list(ins)), [values[t] for t in op.inputs])
+        x = values[i + 1] = _in_chunks(
+            lambda *ins: op.run(list(ins)), [values[t] for t in op.inputs]
+        )
         for t in op.inputs:
             if last_use[t] == i:
                 values.pop(t, None)
@@ -408,8 +532,12 @@ def _choose_steps(net: FloatNet, pixels: np.ndarray, result: mien.Network, optio
         if readers and all(other.op == mien.MAX_POOL for other in readers):
             continue  # what a saturated value loses, the pool would not have let through (or loses it just the same)
         g = groups[i + 1]
-        variance[i + 1] = x.reshape(-1, x.shape[-1]).astype(np.float32).var(axis=0).astype(np.float64)
-        a, b = channel_ranges(x, options.range_method, options.shift and _shiftable(net, groups, i + 1))
+        variance[i + 1] = (
+            x.reshape(-1, x.shape[-1]).astype(np.float32).var(axis=0).astype(np.float64)
+        )
+        a, b = channel_ranges(
+            x, options.range_method, options.shift and _shiftable(net, groups, i + 1)
+        )
         low[g], high[g] = (np.minimum(low[g], a), np.maximum(high[g], b)) if g in low else (a, b)
     steps: List[Steps] = []
     chosen: Dict[int, np.ndarray] = {}
@@ -427,12 +555,20 @@ def _choose_steps(net: FloatNet, pixels: np.ndarray, result: mien.Network, optio
         if options.shift and _shiftable(net, groups, t):
             shift, reach = -(low[g] + high[g]) / 2, (high[g] - low[g]) / 2
         top = max(float(reach.max()), 1e-12)
-        finest = np.maximum(reach / top, 1e-4) * top / 127  # a channel that is (almost) never used keeps some room
+        finest = (
+            np.maximum(reach / top, 1e-4) * top / 127
+        )  # a channel that is (almost) never used keeps some room
         if options.equalize is not None:
             step = (finest / finest.max()) ** options.equalize * finest.max()
         elif g not in chosen:
-            chosen[g] = _weigh_steps(finest, [(op, variance[op.inputs[0]]) for op in net.ops
-                                              if op.op in (mien.CONV, mien.CONV_GAP) and groups[op.inputs[0]] == g])
+            chosen[g] = _weigh_steps(
+                finest,
+                [
+                    (op, variance[op.inputs[0]])
+                    for op in net.ops
+                    if op.op in (mien.CONV, mien.CONV_GAP) and groups[op.inputs[0]] == g
+                ],
+            )
             step = chosen[g]
         else:
             step = chosen[g]

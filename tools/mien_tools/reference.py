@@ -60,7 +60,9 @@ def keras_layer(layer: Layer, ins: List[np.ndarray]) -> np.ndarray:
         return tensor_ops.max_pool(x, layer.kernel, layer.stride, layer.pads)
     if layer.kind == "avg_pool":
         counts = tensor_ops.pool_counts(x.shape[1:3], layer.kernel, layer.stride, layer.pads)
-        return tensor_ops.window_sum(x, layer.kernel, layer.stride, layer.pads) / counts[..., None].astype(x.dtype)
+        return tensor_ops.window_sum(x, layer.kernel, layer.stride, layer.pads) / counts[
+            ..., None
+        ].astype(x.dtype)
     if layer.kind == "global_avg_pool":
         return x.mean(axis=(1, 2), keepdims=layer.keepdims)
     if layer.kind == "add":
@@ -72,15 +74,19 @@ def keras_layer(layer: Layer, ins: List[np.ndarray]) -> np.ndarray:
     return x  # input, identity
 
 
-def keras_forward(model: KerasModel, x: np.ndarray, batch: int = 64,
-                  progress: Optional[Callable[[int, int], None]] = None) -> np.ndarray:
+def keras_forward(
+    model: KerasModel,
+    x: np.ndarray,
+    batch: int = 64,
+    progress: Optional[Callable[[int, int], None]] = None,
+) -> np.ndarray:
     """x [N, h, w, c] as the network wants it (scaled already); its output [N, classes], float32 or float64 as x."""
     results = []
     last_use = {name: i for i, layer in enumerate(model.layers) for name in layer.inputs}
     for start in range(0, len(x), batch):
         values: Dict[str, np.ndarray] = {}
         for i, layer in enumerate(model.layers):
-            ins = [values[name] for name in layer.inputs] or [x[start:start + batch]]
+            ins = [values[name] for name in layer.inputs] or [x[start : start + batch]]
             values[layer.name] = keras_layer(layer, ins)
             for name in layer.inputs:
                 if last_use[name] == i:
@@ -99,9 +105,12 @@ def scale_pixels(pixels: np.ndarray, scale: float, offset: float) -> np.ndarray:
 
 # ---------------------------------------------------------------- .mien, integer
 
+
 def input_table(net: mien.Network) -> np.ndarray:
     """int8 or uint8 [256]: what each pixel value becomes."""
-    x = np.arange(256, dtype=np.float32) * np.float32(net.input_scale) + np.float32(net.input_offset)
+    x = np.arange(256, dtype=np.float32) * np.float32(net.input_scale) + np.float32(
+        net.input_offset
+    )
     q = np.rint(x * (np.float32(1) / np.float32(net.input_quant)))
     if net.unsigned_input:
         return np.clip(q, 0, 255).astype(np.uint8)
@@ -153,8 +162,9 @@ def integer_layer(layer: mien.Layer, x: np.ndarray, x2: Optional[np.ndarray] = N
 Observer = Callable[[int, int, np.ndarray], None]
 
 
-def integer_results(net: mien.Network, pixels: np.ndarray, observer: Optional[Observer] = None,
-                    first: int = 0) -> Dict[int, np.ndarray]:
+def integer_results(
+    net: mien.Network, pixels: np.ndarray, observer: Optional[Observer] = None, first: int = 0
+) -> Dict[int, np.ndarray]:
     """uint8 [N, h, w, c] to what each layer with floats makes, float32 [N, oh, ow, channels].
     h and w are the file's, or others that a network of maps accepts. observer(layer, first image,
     output) sees every layer."""
@@ -173,14 +183,18 @@ def integer_results(net: mien.Network, pixels: np.ndarray, observer: Optional[Ob
     return results
 
 
-def integer_forward(net: mien.Network, pixels: np.ndarray, batch: int = 64,
-                    observer: Optional[Observer] = None,
-                    progress: Optional[Callable[[int, int], None]] = None) -> np.ndarray:
+def integer_forward(
+    net: mien.Network,
+    pixels: np.ndarray,
+    batch: int = 64,
+    observer: Optional[Observer] = None,
+    progress: Optional[Callable[[int, int], None]] = None,
+) -> np.ndarray:
     """uint8 [N, h, w, c] to float32 logits [N, classes] of a classifier."""
     logits = np.zeros((len(pixels), net.class_count), np.float32)
     for start in range(0, len(pixels), batch):
-        results = integer_results(net, pixels[start:start + batch], observer, start)
-        logits[start:start + batch] = results[len(net.layers) - 1].reshape(-1, net.class_count)
+        results = integer_results(net, pixels[start : start + batch], observer, start)
+        logits[start : start + batch] = results[len(net.layers) - 1].reshape(-1, net.class_count)
         if progress:
             progress(min(start + batch, len(pixels)), len(pixels))
     return logits

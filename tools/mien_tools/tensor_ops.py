@@ -24,9 +24,13 @@ def same_pads(size: Tuple[int, int], kernel: Tuple[int, int], stride: Tuple[int,
     return before[0], before[1], after[0], after[1]
 
 
-def output_size(size: Tuple[int, int], kernel: Tuple[int, int], stride: Tuple[int, int], pads: Pads) -> Tuple[int, int]:
-    return ((size[0] + pads[0] + pads[2] - kernel[0]) // stride[0] + 1,
-            (size[1] + pads[1] + pads[3] - kernel[1]) // stride[1] + 1)
+def output_size(
+    size: Tuple[int, int], kernel: Tuple[int, int], stride: Tuple[int, int], pads: Pads
+) -> Tuple[int, int]:
+    return (
+        (size[0] + pads[0] + pads[2] - kernel[0]) // stride[0] + 1,
+        (size[1] + pads[1] + pads[3] - kernel[1]) // stride[1] + 1,
+    )
 
 
 def pad(x: np.ndarray, pads: Pads, value: float = 0) -> np.ndarray:
@@ -35,28 +39,40 @@ def pad(x: np.ndarray, pads: Pads, value: float = 0) -> np.ndarray:
     top, left, bottom, right = pads
     n, h, w, c = x.shape
     out = np.full((n, h + top + bottom, w + left + right, c), value, x.dtype)
-    out[:, top:top + h, left:left + w] = x
+    out[:, top : top + h, left : left + w] = x
     return out
 
 
-def patches(x: np.ndarray, kernel: Tuple[int, int], stride: Tuple[int, int], pads: Pads) -> np.ndarray:
+def patches(
+    x: np.ndarray, kernel: Tuple[int, int], stride: Tuple[int, int], pads: Pads
+) -> np.ndarray:
     """[N, H, W, C] -> [N, oh, ow, kh * kw * C], the order of a row of conv weights."""
     x = pad(x, pads)
     n, h, w, c = x.shape
     oh, ow = output_size((h, w), kernel, stride, (0, 0, 0, 0))
     if kernel == (1, 1):
-        return x[:, ::stride[0], ::stride[1]]
+        return x[:, :: stride[0], :: stride[1]]
     sn, sh, sw, sc = x.strides
-    view = as_strided(x, (n, oh, ow, kernel[0], kernel[1], c),
-                      (sn, sh * stride[0], sw * stride[1], sh, sw, sc), writeable=False)
+    view = as_strided(
+        x,
+        (n, oh, ow, kernel[0], kernel[1], c),
+        (sn, sh * stride[0], sw * stride[1], sh, sw, sc),
+        writeable=False,
+    )
     return view.reshape(n, oh, ow, kernel[0] * kernel[1] * c)
 
 
-def _slices(kernel: Tuple[int, int], stride: Tuple[int, int], out: Tuple[int, int]) -> Iterator[Tuple[int, int, slice, slice]]:
+def _slices(
+    kernel: Tuple[int, int], stride: Tuple[int, int], out: Tuple[int, int]
+) -> Iterator[Tuple[int, int, slice, slice]]:
     for ky in range(kernel[0]):
         for kx in range(kernel[1]):
-            yield (ky, kx, slice(ky, ky + (out[0] - 1) * stride[0] + 1, stride[0]),
-                   slice(kx, kx + (out[1] - 1) * stride[1] + 1, stride[1]))
+            yield (
+                ky,
+                kx,
+                slice(ky, ky + (out[0] - 1) * stride[0] + 1, stride[0]),
+                slice(kx, kx + (out[1] - 1) * stride[1] + 1, stride[1]),
+            )
 
 
 def conv(x: np.ndarray, w: np.ndarray, stride: Tuple[int, int], pads: Pads) -> np.ndarray:
@@ -82,7 +98,9 @@ def depthwise(x: np.ndarray, w: np.ndarray, stride: Tuple[int, int], pads: Pads)
     return out
 
 
-def max_pool(x: np.ndarray, kernel: Tuple[int, int], stride: Tuple[int, int], pads: Pads) -> np.ndarray:
+def max_pool(
+    x: np.ndarray, kernel: Tuple[int, int], stride: Tuple[int, int], pads: Pads
+) -> np.ndarray:
     """Padded positions do not count."""
     out_size = output_size(x.shape[1:3], kernel, stride, pads)
     low = np.iinfo(x.dtype).min if x.dtype.kind in "iu" else -np.inf
@@ -101,13 +119,17 @@ def upsample2(x: np.ndarray) -> np.ndarray:
     return x.repeat(2, axis=1).repeat(2, axis=2)
 
 
-def pool_counts(size: Tuple[int, int], kernel: Tuple[int, int], stride: Tuple[int, int], pads: Pads) -> np.ndarray:
+def pool_counts(
+    size: Tuple[int, int], kernel: Tuple[int, int], stride: Tuple[int, int], pads: Pads
+) -> np.ndarray:
     """[oh, ow] int: how many positions of each window lie inside the tensor."""
     ones = np.ones((1, size[0], size[1], 1), np.int32)
     return window_sum(ones, kernel, stride, pads)[0, :, :, 0]
 
 
-def window_sum(x: np.ndarray, kernel: Tuple[int, int], stride: Tuple[int, int], pads: Pads) -> np.ndarray:
+def window_sum(
+    x: np.ndarray, kernel: Tuple[int, int], stride: Tuple[int, int], pads: Pads
+) -> np.ndarray:
     out_size = output_size(x.shape[1:3], kernel, stride, pads)
     x = pad(x, pads)
     out = np.zeros((x.shape[0], *out_size, x.shape[3]), x.dtype)

@@ -320,6 +320,7 @@ def fold(arrays: Arrays, path: str, side: int = RECORDED) -> Tuple[FloatNet, Lis
         )
         layer = unit(f"head{level}", maps[level], joined, result=True) - 1
         faces.append(mien.FaceLevel(layer, FIRST_STRIDE << level))
-    return FloatNet(
-        (side, side, 3), ops, False, maps=True, multiple=multiple, unsigned_input=True
-    ), faces
+    return (
+        FloatNet((side, side, 3), ops, False, maps=True, multiple=multiple, unsigned_input=True),
+        faces,
+    )

@@ -12,7 +12,8 @@
   python3 tools/train groups GENDER.hdf5 --data utkface64.npz   by gender, age and ancestry
   python3 tools/train votes X.hdf5 --data FER2013      how far labels can be told: by ten raters, by a network, by both
 
-Needs what tools/train/requirements.txt names: sh tools/train/setup.sh. DATA is anything that datasets.py reads."""
+Needs what tools/train/requirements.txt names: sh tools/train/setup.sh. DATA is anything that datasets.py reads.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +37,9 @@ try:
     import numpy as np
     import torch
 except ImportError as error:
-    sys.exit(f"train: {error.name} is missing; run: sh tools/train/setup.sh, then build/train-venv/bin/python tools/train ...")
+    sys.exit(
+        f"train: {error.name} is missing; run: sh tools/train/setup.sh, then build/train-venv/bin/python tools/train ..."
+    )
 
 import conditions  # noqa: E402
 import datasets  # noqa: E402
@@ -75,8 +78,14 @@ report = Report()
 
 # ---------------------------------------------------------------- data
 
-def load_data(args: argparse.Namespace, task: str, size: Tuple[int, int, int], classes: Optional[List[str]] = None,
-              quiet: bool = False) -> datasets.Dataset:
+
+def load_data(
+    args: argparse.Namespace,
+    task: str,
+    size: Tuple[int, int, int],
+    classes: Optional[List[str]] = None,
+    quiet: bool = False,
+) -> datasets.Dataset:
     votes = getattr(args, "votes", None)
     loaded = []
     for path in args.data:
@@ -92,12 +101,18 @@ def box_of(dataset: datasets.Dataset) -> Dict[str, float]:
     return dict(UTKFACE_BOX) if dataset.kind.startswith("UTKFace") else {}
 
 
-def framed(dataset: datasets.Dataset, samples: datasets.Samples, size: Tuple[int, int]) -> np.ndarray:
+def framed(
+    dataset: datasets.Dataset, samples: datasets.Samples, size: Tuple[int, int]
+) -> np.ndarray:
     box = {k: v for k, v in box_of(dataset).items() if "jitter" not in k}
-    return cut(samples.images, Augmentation(flip=0, rotation=0, shift=0, zoom=0, stretch=0, **box), size)
+    return cut(
+        samples.images, Augmentation(flip=0, rotation=0, shift=0, zoom=0, stretch=0, **box), size
+    )
 
 
-def source_size(task: str, args: argparse.Namespace, size: Tuple[int, int, int]) -> Tuple[int, int, int]:
+def source_size(
+    task: str, args: argparse.Namespace, size: Tuple[int, int, int]
+) -> Tuple[int, int, int]:
     """Images that are to be cut further are read larger than the network's input."""
     wide = task == "gender" and any(Path(p).suffix == ".npz" or Path(p).is_dir() for p in args.data)
     return (max(size[0], 64), max(size[1], 64), size[2]) if wide else size
@@ -105,10 +120,13 @@ def source_size(task: str, args: argparse.Namespace, size: Tuple[int, int, int])
 
 # ---------------------------------------------------------------- training
 
+
 def recipe_of(args: argparse.Namespace, task: str) -> Recipe:
     augmentation = PRESETS[args.augmentation].scaled(args.strength)
     values = {f.name: getattr(args, f.name) for f in fields(Recipe) if hasattr(args, f.name)}
-    values.update(augmentation=asdict(augmentation), teachers=[Path(t).name for t in args.teacher], start="")
+    values.update(
+        augmentation=asdict(augmentation), teachers=[Path(t).name for t in args.teacher], start=""
+    )
     return Recipe(**values)
 
 
@@ -148,21 +166,33 @@ def run_training(args: argparse.Namespace) -> int:
         shape = start.input_shape
     data = load_data(args, task, source_size(task, args, shape))
     if "train" not in data.splits or "validation" not in data.splits:
-        raise errors.ModelError(data.path, "needs training and validation images; it has " + (", ".join(data.splits) or "none"))
+        raise errors.ModelError(
+            data.path,
+            "needs training and validation images; it has " + (", ".join(data.splits) or "none"),
+        )
     train, validation = data.splits["train"], data.splits["validation"]
     missing = [data.classes[k] for k in range(len(data.classes)) if not (train.labels == k).any()]
     if missing:
         raise errors.ModelError(data.path, f"no training image of {', '.join(missing)}")
     if not args.keep_copies:
-        train, dropped = datasets.fresh_training(data, lambda k, n: report(f"looking for copies: {k} of {n}", transient=True))
-        report(f"dropped {dropped:,} training images that are copies of validation or test images (train copies lists them)")
+        train, dropped = datasets.fresh_training(
+            data, lambda k, n: report(f"looking for copies: {k} of {n}", transient=True)
+        )
+        report(
+            f"dropped {dropped:,} training images that are copies of validation or test images (train copies lists them)"
+        )
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     recipe = recipe_of(args, task)
     recipe.augmentation.update(box_of(data))
-    teachers = [KerasNet(in_color(model) if shape[2] == 3 else model) for model in (keras_file.read_model(str(path)) for path in args.teacher)]
+    teachers = [
+        KerasNet(in_color(model) if shape[2] == 3 else model)
+        for model in (keras_file.read_model(str(path)) for path in args.teacher)
+    ]
     for path, teacher in zip(args.teacher, teachers):
-        if teacher.model.input_shape[2] != shape[2] or teacher.model.class_count != len(data.classes):
+        if teacher.model.input_shape[2] != shape[2] or teacher.model.class_count != len(
+            data.classes
+        ):
             raise errors.ModelError(path, "a teacher needs as many channels and the same classes")
     auxiliary, soft = None, None
     if task == "gender" and train.age is not None and train.ancestry is not None:
@@ -171,18 +201,43 @@ def run_training(args: argparse.Namespace) -> int:
         auxiliary = train.votes / np.maximum(train.votes.sum(1, keepdims=True), 1)
         soft = datasets.soft_labels(train.votes)
     if recipe.auxiliary and auxiliary is None:
-        report("no FER+ votes: without the second head and without soft labels" if task == "emotion" else "no ages and ancestries: without the second head")
+        report(
+            "no FER+ votes: without the second head and without soft labels"
+            if task == "emotion"
+            else "no ages and ancestries: without the second head"
+        )
     if start is None:
         net = KerasNet(make(shape, len(data.classes)))
     else:
         recipe.architecture, recipe.start = start.name, start.sha256[:16]
-        net = KerasNet(start if start.class_count == len(data.classes) else with_classes(start, len(data.classes)))
+        net = KerasNet(
+            start
+            if start.class_count == len(data.classes)
+            else with_classes(start, len(data.classes))
+        )
         settle_norms(net, framed(data, train.only(np.arange(min(len(train), 512))), shape[:2]))
-    report(f"{recipe.architecture}: {net.store_keras().parameter_count:,} parameters, {len(train):,} training and {len(validation):,} validation images")
+    report(
+        f"{recipe.architecture}: {net.store_keras().parameter_count:,} parameters, {len(train):,} training and {len(validation):,} validation images"
+    )
     checkpoint = args.checkpoint or args.output.with_suffix(".checkpoint.pt")
     log = args.log or args.output.with_suffix(".csv")
-    trainer = Trainer(net, recipe, TrainingData(train.images, train.labels, auxiliary, soft, framed(data, validation, shape[:2]), validation.labels),
-                      teachers, checkpoint, log, report, args.view_store)
+    trainer = Trainer(
+        net,
+        recipe,
+        TrainingData(
+            train.images,
+            train.labels,
+            auxiliary,
+            soft,
+            framed(data, validation, shape[:2]),
+            validation.labels,
+        ),
+        teachers,
+        checkpoint,
+        log,
+        report,
+        args.view_store,
+    )
     best, (accuracy, loss) = trainer.run()
     report(f"best validation accuracy {accuracy:.4f}, loss {loss:.4f}")
     write_outputs(best, args, log)
@@ -198,16 +253,22 @@ def run_export(args: argparse.Namespace) -> int:
         weights, recipe, best = state["best_state"], state["recipe"], state["best"]
         shape, make = ARCHITECTURES[recipe["architecture"]]
         classes = int(list(weights.values())[-1].shape[0])
-        channels = next(int(w.shape[1]) for w in weights.values() if w.ndim == 4)  # of the first convolution
+        channels = next(
+            int(w.shape[1]) for w in weights.values() if w.ndim == 4
+        )  # of the first convolution
     except OSError as error:
         raise errors.UnreadableError(args.checkpoint, error.strerror or "cannot be read") from None
     except Exception as error:  # torch raises many kinds
-        raise errors.ModelError(args.checkpoint, f"not a checkpoint of this program ({type(error).__name__})") from None
+        raise errors.ModelError(
+            args.checkpoint, f"not a checkpoint of this program ({type(error).__name__})"
+        ) from None
     net = KerasNet(make((args.size or shape[0], args.size or shape[1], channels), classes))
     net.load_state_dict(weights)
     if args.gray:
         net = KerasNet(in_gray(net.store_keras()))
-    report(f"after {state['epoch']} of {recipe['epochs']} epochs: best validation accuracy {best[0]:.4f}")
+    report(
+        f"after {state['epoch']} of {recipe['epochs']} epochs: best validation accuracy {best[0]:.4f}"
+    )
     args.curves = None
     write_outputs(net, args, args.checkpoint)
     return 0
@@ -230,7 +291,9 @@ def with_classes(model: keras_file.KerasModel, classes: int) -> keras_file.Keras
     rng = np.random.default_rng(0)
     for role, shape in head.weight_shapes():
         deviation = np.sqrt(2 / max(int(np.prod(shape[:-1])), 1))
-        head.weights[role] = (rng.normal(0, deviation, shape) if role == "kernel" else np.zeros(shape)).astype(np.float32)
+        head.weights[role] = (
+            rng.normal(0, deviation, shape) if role == "kernel" else np.zeros(shape)
+        ).astype(np.float32)
     return model
 
 
@@ -242,27 +305,60 @@ def run_fine_tune(args: argparse.Namespace) -> int:
     labels = args.labels.split(",") if args.labels else None
     kind = task if labels is None and known else "own"
     data = load_data(args, kind, source_size(kind, args, base.input_shape), labels)
-    same = tuple(data.classes) == known or (labels is not None and len(labels) == base.class_count and args.keep_head)
+    same = tuple(data.classes) == known or (
+        labels is not None and len(labels) == base.class_count and args.keep_head
+    )
     if "train" not in data.splits:
         raise errors.ModelError(data.path, "no training images")
     if "validation" not in data.splits:
-        raise errors.ModelError(data.path, "too few images to keep some for validation (put them into train/ and validation/)")
+        raise errors.ModelError(
+            data.path,
+            "too few images to keep some for validation (put them into train/ and validation/)",
+        )
     train, validation = data.splits["train"], data.splits["validation"]
     if not same:
         report(f"classes {', '.join(data.classes)}: a new last layer")
-        missing = [data.classes[k] for k in range(len(data.classes)) if not (train.labels == k).any()]
+        missing = [
+            data.classes[k] for k in range(len(data.classes)) if not (train.labels == k).any()
+        ]
         if missing:
             raise errors.ModelError(data.path, f"no training image of {', '.join(missing)}")
     torch.set_num_threads(args.threads)
-    recipe = Recipe(architecture=base.sha256[:16], epochs=args.epochs, batch=max(1, min(args.batch, len(train))), rate=args.rate, warm_up=1.0, weight_decay=0.0,
-                    average=0.98, freeze_norm=True, dropout=0.0, seed=args.seed, bf16=args.bf16, label_smoothing=0.05,
-                    augmentation=asdict(PRESETS[args.augmentation].scaled(args.strength)))
+    recipe = Recipe(
+        architecture=base.sha256[:16],
+        epochs=args.epochs,
+        batch=max(1, min(args.batch, len(train))),
+        rate=args.rate,
+        warm_up=1.0,
+        weight_decay=0.0,
+        average=0.98,
+        freeze_norm=True,
+        dropout=0.0,
+        seed=args.seed,
+        bf16=args.bf16,
+        label_smoothing=0.05,
+        augmentation=asdict(PRESETS[args.augmentation].scaled(args.strength)),
+    )
     recipe.augmentation.update(box_of(data))
     net = KerasNet(base if same else with_classes(base, len(data.classes)))
     log = args.log or args.output.with_suffix(".csv")
     checkpoint = args.checkpoint or args.output.with_suffix(".checkpoint.pt")
-    trainer = Trainer(net, recipe, TrainingData(train.images, train.labels, None, None, framed(data, validation, base.input_shape[:2]), validation.labels),
-                      [], checkpoint, log, report)
+    trainer = Trainer(
+        net,
+        recipe,
+        TrainingData(
+            train.images,
+            train.labels,
+            None,
+            None,
+            framed(data, validation, base.input_shape[:2]),
+            validation.labels,
+        ),
+        [],
+        checkpoint,
+        log,
+        report,
+    )
     before = trainer.score_start()
     if same:
         report(f"before: validation accuracy {before[0]:.4f}, loss {before[1]:.4f}")
@@ -272,10 +368,30 @@ def run_fine_tune(args: argparse.Namespace) -> int:
     checkpoint.unlink(missing_ok=True)
     if args.mien:
         calibration = args.output.with_suffix(".calibration.npz")
-        np.savez_compressed(calibration, images=framed(data, train.only(np.arange(min(len(train), 500))), base.input_shape[:2]))
-        command = [sys.executable, str(HERE.parent / "convert_keras.py"), "-y", str(args.output), "-o", str(args.mien), "--labels", ",".join(data.classes),
-                   "--task", task, "--name", args.mien.stem, "--source", f"fine-tuned from {args.model.name}", "--calibrate", str(calibration),
-                   "--calibrate-name", "the training images"]
+        np.savez_compressed(
+            calibration,
+            images=framed(data, train.only(np.arange(min(len(train), 500))), base.input_shape[:2]),
+        )
+        command = [
+            sys.executable,
+            str(HERE.parent / "convert_keras.py"),
+            "-y",
+            str(args.output),
+            "-o",
+            str(args.mien),
+            "--labels",
+            ",".join(data.classes),
+            "--task",
+            task,
+            "--name",
+            args.mien.stem,
+            "--source",
+            f"fine-tuned from {args.model.name}",
+            "--calibrate",
+            str(calibration),
+            "--calibrate-name",
+            "the training images",
+        ]
         status = subprocess.run(command, check=False).returncode
         calibration.unlink(missing_ok=True)
         return status
@@ -284,24 +400,50 @@ def run_fine_tune(args: argparse.Namespace) -> int:
 
 # ---------------------------------------------------------------- measuring
 
-def scored_split(args: argparse.Namespace, model: Model) -> Tuple[datasets.Dataset, datasets.Samples, np.ndarray, Tuple[str, ...]]:
+
+def scored_split(
+    args: argparse.Namespace, model: Model
+) -> Tuple[datasets.Dataset, datasets.Samples, np.ndarray, Tuple[str, ...]]:
     """Data set, the chosen split, its images cut as the engine would, and the classes."""
     task = args.task or ("gender" if model.labels and "woman" in model.labels else "emotion")
-    labels = args.labels.split(",") if args.labels else list(model.labels or {"gender": datasets.GENDERS}.get(task, datasets.EMOTIONS))
+    labels = (
+        args.labels.split(",")
+        if args.labels
+        else list(model.labels or {"gender": datasets.GENDERS}.get(task, datasets.EMOTIONS))
+    )
     size = model.input_shape
     data = load_data(args, task, source_size(task, args, size), labels, quiet=True)
     if args.split == "all":
-        data = datasets.Dataset(data.path, data.kind, data.classes, {"all": join(list(data.splits.values()))}, data.rejected, data.examples)
+        data = datasets.Dataset(
+            data.path,
+            data.kind,
+            data.classes,
+            {"all": join(list(data.splits.values()))},
+            data.rejected,
+            data.examples,
+        )
     if args.split not in data.splits:
-        raise errors.ModelError(data.path, f"no split {args.split} (it has {', '.join(data.splits)})")
+        raise errors.ModelError(
+            data.path, f"no split {args.split} (it has {', '.join(data.splits)})"
+        )
     samples = data.splits[args.split]
     return data, samples, framed(data, samples, size[:2]), tuple(labels)
 
 
 def join(parts: List[datasets.Samples]) -> datasets.Samples:
-    both = lambda name: None if any(getattr(p, name) is None for p in parts) else np.concatenate([getattr(p, name) for p in parts])  # noqa: E731
-    return datasets.Samples(np.concatenate([p.images for p in parts]), np.concatenate([p.labels for p in parts]), [n for p in parts for n in p.names],
-                            both("votes"), both("age"), both("ancestry"))
+    both = lambda name: (
+        None
+        if any(getattr(p, name) is None for p in parts)
+        else np.concatenate([getattr(p, name) for p in parts])
+    )  # noqa: E731
+    return datasets.Samples(
+        np.concatenate([p.images for p in parts]),
+        np.concatenate([p.labels for p in parts]),
+        [n for p in parts for n in p.names],
+        both("votes"),
+        both("age"),
+        both("ancestry"),
+    )
 
 
 def open_model(args: argparse.Namespace, path: Path) -> Model:
@@ -313,31 +455,73 @@ def run_evaluate(args: argparse.Namespace) -> int:
     data, samples, images, labels = scored_split(args, model)
     probabilities = model.probabilities(images)
     scores = metrics.score(samples.labels, probabilities, labels)
-    result: Dict[str, Any] = {"model": str(args.model), "source": data.path, "split": args.split, **scores.as_json()}
+    result: Dict[str, Any] = {
+        "model": str(args.model),
+        "source": data.path,
+        "split": args.split,
+        **scores.as_json(),
+    }
     text = [f"{args.model} on {data.path}, {args.split}: {scores.summary()}"]
     if args.train is not None:
-        seen = datasets.load(args.train, "gender" if labels == datasets.GENDERS else "emotion", samples.images.shape[1:]).splits["train"]
+        seen = datasets.load(
+            args.train,
+            "gender" if labels == datasets.GENDERS else "emotion",
+            samples.images.shape[1:],
+        ).splits["train"]
         known = {p.tobytes() for p in seen.images}
         fresh = np.array([p.tobytes() not in known for p in samples.images])
-        near = datasets.likeness(samples.images, seen.images, lambda k, n: report(f"looking for copies: {k} of {n}", transient=True))[0] >= data.least_likeness
+        near = (
+            datasets.likeness(
+                samples.images,
+                seen.images,
+                lambda k, n: report(f"looking for copies: {k} of {n}", transient=True),
+            )[0]
+            >= data.least_likeness
+        )
         right = probabilities.argmax(1) == samples.labels
-        for what, keep in (("bit-equal to a training image", fresh), ("copies of a training image", ~near)):
-            text.append(f"without the {(~keep).sum():,} that are {what}: accuracy {100 * right[keep].mean():.2f} % of {keep.sum():,}")
-            result[f"without {what}"] = {"count": int(keep.sum()), "accuracy": float(right[keep].mean())}
+        for what, keep in (
+            ("bit-equal to a training image", fresh),
+            ("copies of a training image", ~near),
+        ):
+            text.append(
+                f"without the {(~keep).sum():,} that are {what}: accuracy {100 * right[keep].mean():.2f} % of {keep.sum():,}"
+            )
+            result[f"without {what}"] = {
+                "count": int(keep.sum()),
+                "accuracy": float(right[keep].mean()),
+            }
     if samples.votes is not None and labels == datasets.EMOTIONS:
         plus = datasets.ferplus_labels(samples.votes)
         keep = plus >= 0
-        text.append(f"on the FER+ majority instead (of {keep.sum():,} with a clear one): accuracy {100 * (probabilities.argmax(1) == plus)[keep].mean():.2f} %")
-        result["ferplus"] = {"count": int(keep.sum()), "accuracy": float((probabilities.argmax(1) == plus)[keep].mean())}
+        text.append(
+            f"on the FER+ majority instead (of {keep.sum():,} with a clear one): accuracy {100 * (probabilities.argmax(1) == plus)[keep].mean():.2f} %"
+        )
+        result["ferplus"] = {
+            "count": int(keep.sum()),
+            "accuracy": float((probabilities.argmax(1) == plus)[keep].mean()),
+        }
     if args.compare is not None:
         other = open_model(args, args.compare).probabilities(images)
-        first, second, chance = metrics.mcnemar(probabilities.argmax(1) == samples.labels, other.argmax(1) == samples.labels)
+        first, second, chance = metrics.mcnemar(
+            probabilities.argmax(1) == samples.labels, other.argmax(1) == samples.labels
+        )
         same = float((probabilities.argmax(1) == other.argmax(1)).mean())
-        text.append(f"against {args.compare}: the same class for {100 * same:.2f} %; right only here {first}, only there {second}, McNemar p = {chance:.4g}")
-        result["compared"] = {"with": str(args.compare), "same_class": same, "only_first": first, "only_second": second, "p": chance}
+        text.append(
+            f"against {args.compare}: the same class for {100 * same:.2f} %; right only here {first}, only there {second}, McNemar p = {chance:.4g}"
+        )
+        result["compared"] = {
+            "with": str(args.compare),
+            "same_class": same,
+            "only_first": first,
+            "only_second": second,
+            "p": chance,
+        }
     if args.scores is not None:
         lines = ["picture,label," + ",".join(labels)]
-        lines += [f"\"{name}\",{labels[label]}," + ",".join(f"{v:.9g}" for v in row) for name, label, row in zip(samples.names, samples.labels, probabilities)]
+        lines += [
+            f'"{name}",{labels[label]},' + ",".join(f"{v:.9g}" for v in row)
+            for name, label, row in zip(samples.names, samples.labels, probabilities)
+        ]
         errors.write_file(args.scores, ("\n".join(lines) + "\n").encode(), True)
     if args.png is not None:
         plots.confusion(scores, args.title or f"{args.model.name}, {args.split}", args.png)
@@ -355,7 +539,10 @@ def run_conditions(args: argparse.Namespace) -> int:
     print(header + "\n|---|" + "---:|" * len(models))
     for name in conditions.CONDITIONS:
         changed = conditions.apply(name, images)
-        row = [metrics.score(samples.labels, model.probabilities(changed), labels).accuracy for model in models]
+        row = [
+            metrics.score(samples.labels, model.probabilities(changed), labels).accuracy
+            for model in models
+        ]
         print(f"| {name} | " + " | ".join(f"{100 * a:.1f} %" for a in row) + " |", flush=True)
     return 0
 
@@ -377,26 +564,60 @@ def run_groups(args: argparse.Namespace) -> int:
     if args.detector and not expression:
         answers["where the detector finds it"] = model.answers_in_photos(samples.images)
     age, woman = samples.age, samples.labels == 0
-    groups = [("all", np.ones(len(age), bool)), ("woman", woman), ("man", ~woman), ("age 0-4", age < 5), ("age 5 and older", age >= 5),
-              ("age 5-12", (age >= 5) & (age < 13)), ("age 13-19", (age >= 13) & (age < 20)), ("age 20-59", (age >= 20) & (age < 60)), ("age 60+", age >= 60)]
-    groups += [(f"{name}, 5+", (samples.ancestry == k) & (age >= 5)) for k, name in enumerate(datasets.ANCESTRIES)]
-    groups += [(f"{name} {who}, 5+", (samples.ancestry == k) & (age >= 5) & mask) for k, name in enumerate(datasets.ANCESTRIES)
-               for who, mask in (("women", woman), ("men", ~woman))]
+    groups = [
+        ("all", np.ones(len(age), bool)),
+        ("woman", woman),
+        ("man", ~woman),
+        ("age 0-4", age < 5),
+        ("age 5 and older", age >= 5),
+        ("age 5-12", (age >= 5) & (age < 13)),
+        ("age 13-19", (age >= 13) & (age < 20)),
+        ("age 20-59", (age >= 20) & (age < 60)),
+        ("age 60+", age >= 60),
+    ]
+    groups += [
+        (f"{name}, 5+", (samples.ancestry == k) & (age >= 5))
+        for k, name in enumerate(datasets.ANCESTRIES)
+    ]
+    groups += [
+        (f"{name} {who}, 5+", (samples.ancestry == k) & (age >= 5) & mask)
+        for k, name in enumerate(datasets.ANCESTRIES)
+        for who, mask in (("women", woman), ("men", ~woman))
+    ]
     if expression:
         names = list(model.labels or datasets.EMOTIONS)
         print("| group | faces | " + " | ".join(names) + " |\n|---|---:|" + "---:|" * len(names))
         for name, keep in groups:
             share = np.bincount(answers["as cut"][keep], minlength=len(names)) / max(keep.sum(), 1)
-            print(f"| {name} | {keep.sum():,} | " + " | ".join(f"{100 * v:.1f} %" for v in share) + " |")
+            print(
+                f"| {name} | {keep.sum():,} | "
+                + " | ".join(f"{100 * v:.1f} %" for v in share)
+                + " |"
+            )
         return 0
-    print("| group | faces | " + " | ".join(f"right, {name}" for name in answers) + " | " + " | ".join(f"taken for a man, {name}" for name in answers) + " |\n|---|---:|" + "---:|" * (2 * len(answers)))
+    print(
+        "| group | faces | "
+        + " | ".join(f"right, {name}" for name in answers)
+        + " | "
+        + " | ".join(f"taken for a man, {name}" for name in answers)
+        + " |\n|---|---:|"
+        + "---:|" * (2 * len(answers))
+    )
     for name, keep in groups:
         found = [keep & (a >= 0) for a in answers.values()]
-        right = [f"{100 * (a == samples.labels)[k].mean():.1f} %" if k.any() else "-" for a, k in zip(answers.values(), found)]
-        man = [f"{100 * (a == 1)[k].mean():.1f} %" if k.any() else "-" for a, k in zip(answers.values(), found)]
+        right = [
+            f"{100 * (a == samples.labels)[k].mean():.1f} %" if k.any() else "-"
+            for a, k in zip(answers.values(), found)
+        ]
+        man = [
+            f"{100 * (a == 1)[k].mean():.1f} %" if k.any() else "-"
+            for a, k in zip(answers.values(), found)
+        ]
         print(f"| {name} | {keep.sum():,} | " + " | ".join(right + man) + " |")
     if args.detector:
-        print(f"\nThe detector finds {(answers['where the detector finds it'] >= 0).sum():,} of {len(age):,} faces.")
+        print(
+            f"\nThe detector finds {(answers['where the detector finds it'] >= 0).sum():,} of {len(age):,} faces."
+        )
     return 0
 
 
@@ -407,16 +628,24 @@ def run_votes(args: argparse.Namespace) -> int:
     if samples.votes is None or "train" not in data.splits or data.splits["train"].votes is None:
         raise errors.ModelError(data.path, "no FER+ votes")
     if labels != datasets.EMOTIONS:
-        raise errors.ModelError(args.model, "votes are about the classes " + ", ".join(datasets.EMOTIONS))
+        raise errors.ModelError(
+            args.model, "votes are about the classes " + ", ".join(datasets.EMOTIONS)
+        )
     train, _ = datasets.fresh_training(data)
     said = votes.evidence(train.votes, train.labels, len(labels), samples.votes)
     answer = np.log(np.maximum(model.probabilities(pixels), 1e-12))
     prior = votes.log_prior(train.labels, len(labels))
     print("| p(label) from | accuracy | log loss |\n|---|---:|---:|")
     rows = [("the votes alone", said + prior), ("the network alone", answer)]
-    rows += [(f"network ^ {a:g} * votes ^ {b:g}", a * answer + b * said) for a in (0.6, 0.8, 1.0) for b in (0.4, 0.6, 0.8)]
+    rows += [
+        (f"network ^ {a:g} * votes ^ {b:g}", a * answer + b * said)
+        for a in (0.6, 0.8, 1.0)
+        for b in (0.4, 0.6, 0.8)
+    ]
     for name, logits in rows:
-        scores = metrics.score(samples.labels, torch.softmax(torch.from_numpy(logits), 1).numpy(), labels)
+        scores = metrics.score(
+            samples.labels, torch.softmax(torch.from_numpy(logits), 1).numpy(), labels
+        )
         print(f"| {name} | {100 * scores.accuracy:.2f} % | {scores.log_loss:.3f} |")
     return 0
 
@@ -435,12 +664,14 @@ def run_calibration(args: argparse.Namespace) -> int:
     if "train" not in data.splits:
         raise errors.ModelError(data.path, "no training images")
     train, dropped = datasets.fresh_training(data)
-    chosen = np.random.default_rng(args.seed).permutation(len(train))[:args.count]
+    chosen = np.random.default_rng(args.seed).permutation(len(train))[: args.count]
     images = framed(data, train.only(np.sort(chosen)), side[:2])
     written = io.BytesIO()
     np.savez_compressed(written, images=images)
     errors.write_file(args.output, written.getvalue(), True)
-    report(f"{args.output}: {len(images):,} of {len(train):,} training images ({dropped:,} copies of held-out ones left out)")
+    report(
+        f"{args.output}: {len(images):,} of {len(train):,} training images ({dropped:,} copies of held-out ones left out)"
+    )
     return 0
 
 
@@ -449,14 +680,20 @@ def run_copies(args: argparse.Namespace) -> int:
     data = load_data(args, args.task, (48, 48, 1), quiet=True)
     names = [s for s in datasets.SPLITS if s in data.splits]
     for k, first in enumerate(names):
-        for second in names[k + 1:]:
+        for second in names[k + 1 :]:
             a, b = data.splits[first], data.splits[second]
             equal = {p.tobytes() for p in a.images}
             same = sum(p.tobytes() in equal for p in b.images)
-            best, which = datasets.likeness(b.images, a.images, lambda n, of: report(f"{first} and {second}: {n} of {of}", transient=True))
+            best, which = datasets.likeness(
+                b.images,
+                a.images,
+                lambda n, of: report(f"{first} and {second}: {n} of {of}", transient=True),
+            )
             near = best >= data.least_likeness
-            report(f"{first} and {second}: of {len(b):,} images of {second}, {same} are bit-equal to one of {first}, {near.sum()} are copies "
-                   f"(likeness {data.least_likeness} and more)")
+            report(
+                f"{first} and {second}: of {len(b):,} images of {second}, {same} are bit-equal to one of {first}, {near.sum()} are copies "
+                f"(likeness {data.least_likeness} and more)"
+            )
             if args.list:
                 for i in np.flatnonzero(near):
                     print(f"{b.names[i]}\t{a.names[which[i]]}\t{best[i]:.3f}")
@@ -465,17 +702,28 @@ def run_copies(args: argparse.Namespace) -> int:
     held_out = [data.splits[s] for s in names if s != "train"]
     kept, dropped = datasets.fresh_training(data)
     left = {p.tobytes() for p in kept.images} & {p.tobytes() for s in held_out for p in s.images}
-    worst = float(datasets.likeness(kept.images, np.concatenate([s.images for s in held_out]))[0].max())
-    report(f"training uses {len(kept):,} of {len(data.splits['train']):,} ({dropped:,} dropped): {len(left)} of them bit-equal to a held-out image, "
-           f"largest likeness {worst:.3f}")
+    worst = float(
+        datasets.likeness(kept.images, np.concatenate([s.images for s in held_out]))[0].max()
+    )
+    report(
+        f"training uses {len(kept):,} of {len(data.splits['train']):,} ({dropped:,} dropped): {len(left)} of them bit-equal to a held-out image, "
+        f"largest likeness {worst:.3f}"
+    )
     return 1 if left or worst >= data.least_likeness else 0
 
 
 # ---------------------------------------------------------------- command line
 
+
 def add_training(parser: argparse.ArgumentParser, task: str) -> None:
     defaults = Recipe()
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="data sets (anything that `data` can show)")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="data sets (anything that `data` can show)",
+    )
     if task == "emotion":
         parser.add_argument("--votes", type=Path, help="FER+ votes beside a FER2013 CSV")
     else:
@@ -483,43 +731,104 @@ def add_training(parser: argparse.ArgumentParser, task: str) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="Keras HDF5 file to write")
     parser.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
     parser.add_argument("--architecture", choices=sorted(ARCHITECTURES), default="small")
-    parser.add_argument("--size", type=int, default=0, help="side of the input (default: the architecture's)")
+    parser.add_argument(
+        "--size", type=int, default=0, help="side of the input (default: the architecture's)"
+    )
     parser.add_argument("--color", "--colour", action="store_true", help="RGB input")
-    parser.add_argument("--start", type=Path, help="Keras file whose input, layers and weights it starts from, instead of --architecture and --size; with --color a gray one becomes one for RGB")
+    parser.add_argument(
+        "--start",
+        type=Path,
+        help="Keras file whose input, layers and weights it starts from, instead of --architecture and --size; with --color a gray one becomes one for RGB",
+    )
     parser.add_argument("--augmentation", choices=sorted(PRESETS), default="mild")
-    parser.add_argument("--strength", type=float, default=1.0, help="factor of the augmentation's ranges")
+    parser.add_argument(
+        "--strength", type=float, default=1.0, help="factor of the augmentation's ranges"
+    )
     parser.add_argument("--epochs", type=int, default=defaults.epochs)
     parser.add_argument("--batch", type=int, default=defaults.batch)
     parser.add_argument("--optimizer", choices=("adamw", "adam", "sgd"), default=defaults.optimizer)
     parser.add_argument("--rate", type=float, default=defaults.rate, help="highest learning rate")
     parser.add_argument("--weight-decay", type=float, default=defaults.weight_decay)
-    parser.add_argument("--schedule", choices=("cosine", "plateau", "constant"), default=defaults.schedule)
+    parser.add_argument(
+        "--schedule", choices=("cosine", "plateau", "constant"), default=defaults.schedule
+    )
     parser.add_argument("--warm-up", type=float, default=defaults.warm_up, help="epochs")
     parser.add_argument("--plateau-patience", type=int, default=defaults.plateau_patience)
-    parser.add_argument("--stop-patience", type=int, default=defaults.stop_patience, help="epochs without a better validation loss; 0: never stop early")
+    parser.add_argument(
+        "--stop-patience",
+        type=int,
+        default=defaults.stop_patience,
+        help="epochs without a better validation loss; 0: never stop early",
+    )
     parser.add_argument("--label-smoothing", type=float, default=defaults.label_smoothing)
-    parser.add_argument("--soft-share", type=float, default=0.15 if task == "emotion" else 0.0, help="share of the FER+ votes in the targets")
-    parser.add_argument("--auxiliary", type=float, default=0.4 if task == "emotion" else 0.0, help="weight of a second head, which learns " + ("the FER+ votes" if task == "emotion" else "ages and ancestries") + " and is dropped at the end")
-    parser.add_argument("--mixup", type=float, default=defaults.mixup, help="share of batches blended in pairs")
-    parser.add_argument("--clean-epochs", type=int, default=defaults.clean_epochs, help="last epochs without soft targets and without mixup")
-    parser.add_argument("--average", type=float, default=defaults.average, help="decay of the averaged weights; 0: none")
+    parser.add_argument(
+        "--soft-share",
+        type=float,
+        default=0.15 if task == "emotion" else 0.0,
+        help="share of the FER+ votes in the targets",
+    )
+    parser.add_argument(
+        "--auxiliary",
+        type=float,
+        default=0.4 if task == "emotion" else 0.0,
+        help="weight of a second head, which learns "
+        + ("the FER+ votes" if task == "emotion" else "ages and ancestries")
+        + " and is dropped at the end",
+    )
+    parser.add_argument(
+        "--mixup", type=float, default=defaults.mixup, help="share of batches blended in pairs"
+    )
+    parser.add_argument(
+        "--clean-epochs",
+        type=int,
+        default=defaults.clean_epochs,
+        help="last epochs without soft targets and without mixup",
+    )
+    parser.add_argument(
+        "--average",
+        type=float,
+        default=defaults.average,
+        help="decay of the averaged weights; 0: none",
+    )
     parser.add_argument("--dropout", type=float, default=defaults.dropout)
     parser.add_argument("--class-weight", type=float, default=defaults.class_weight)
-    parser.add_argument("--teacher", type=Path, nargs="+", default=[], help="Keras files to learn from as well")
-    parser.add_argument("--distil", type=float, default=defaults.distil, help="share of the teachers in the loss")
+    parser.add_argument(
+        "--teacher", type=Path, nargs="+", default=[], help="Keras files to learn from as well"
+    )
+    parser.add_argument(
+        "--distil", type=float, default=defaults.distil, help="share of the teachers in the loss"
+    )
     parser.add_argument("--temperature", type=float, default=defaults.temperature)
-    parser.add_argument("--views", type=int, default=defaults.views,
-                        help="changed copies of the set to keep in memory with the teachers' answers, used in turn: as fast as without a teacher; 0: new ones every epoch")
-    parser.add_argument("--view-store", type=Path, help="existing folder to keep the views in as well, for a resumed run and for others with the same teachers and augmentation")
-    parser.add_argument("--keep-copies", action="store_true", help="do not drop training images that are copies of held-out ones")
+    parser.add_argument(
+        "--views",
+        type=int,
+        default=defaults.views,
+        help="changed copies of the set to keep in memory with the teachers' answers, used in turn: as fast as without a teacher; 0: new ones every epoch",
+    )
+    parser.add_argument(
+        "--view-store",
+        type=Path,
+        help="existing folder to keep the views in as well, for a resumed run and for others with the same teachers and augmentation",
+    )
+    parser.add_argument(
+        "--keep-copies",
+        action="store_true",
+        help="do not drop training images that are copies of held-out ones",
+    )
     add_run(parser)
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True, help="bfloat16 arithmetic")
-    parser.add_argument("--checkpoint", type=Path, help="written after each epoch; the same command resumes (default: beside the output)")
+    parser.add_argument(
+        "--bf16", action=argparse.BooleanOptionalAction, default=True, help="bfloat16 arithmetic"
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        help="written after each epoch; the same command resumes (default: beside the output)",
+    )
     parser.add_argument("--log", type=Path, help="CSV, a row an epoch (default: beside the output)")
     parser.add_argument("--curves", type=Path, help="PNG of loss and accuracy by epoch")
 
@@ -527,28 +836,60 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 def add_measuring(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, nargs="+", required=True)
     parser.add_argument("--split", choices=("train", "validation", "test", "all"), default="test")
-    parser.add_argument("--task", choices=("emotion", "gender"), default="", help="what the network does (default: as its labels say, or its number of classes)")
+    parser.add_argument(
+        "--task",
+        choices=("emotion", "gender"),
+        default="",
+        help="what the network does (default: as its labels say, or its number of classes)",
+    )
     parser.add_argument("--labels", help="the classes in order, separated by commas")
-    parser.add_argument("--mien", type=Path, default=HERE.parent.parent / "build" / "release" / "mien", help="the program that runs .mien files")
-    parser.add_argument("--backend", choices=("keras", "torch"), default="keras", help="what runs Keras files")
+    parser.add_argument(
+        "--mien",
+        type=Path,
+        default=HERE.parent.parent / "build" / "release" / "mien",
+        help="the program that runs .mien files",
+    )
+    parser.add_argument(
+        "--backend", choices=("keras", "torch"), default="keras", help="what runs Keras files"
+    )
 
 
 def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
-    parser = errors.Parser(prog="train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = errors.Parser(
+        prog="train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     shown = {"formatter_class": argparse.ArgumentDefaultsHelpFormatter}
     for task in ("emotion", "gender"):
-        sub = commands.add_parser(task, help=f"train a network for {'expressions' if task == 'emotion' else 'gender'}", **shown)
+        sub = commands.add_parser(
+            task,
+            help=f"train a network for {'expressions' if task == 'emotion' else 'gender'}",
+            **shown,
+        )
         add_training(sub, task)
         sub.set_defaults(run=run_training)
-    sub = commands.add_parser("fine-tune", help="go on from a trained network with images of your own", **shown)
+    sub = commands.add_parser(
+        "fine-tune", help="go on from a trained network with images of your own", **shown
+    )
     sub.add_argument("model", type=Path, help="Keras HDF5 file")
-    sub.add_argument("--data", type=Path, nargs="+", required=True, help="a folder with a sub-folder per class, or another data set")
+    sub.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="a folder with a sub-folder per class, or another data set",
+    )
     sub.add_argument("-o", "--output", type=Path, required=True, help="Keras HDF5 file to write")
     sub.add_argument("--mien", type=Path, help="also convert to this .mien file")
     sub.add_argument("-y", "--yes", action="store_true", help="overwrite the outputs")
-    sub.add_argument("--labels", help="your classes in order, separated by commas (default: the network's)")
-    sub.add_argument("--keep-head", action="store_true", help="as many classes as before, and in the same meaning: keep the last layer")
+    sub.add_argument(
+        "--labels", help="your classes in order, separated by commas (default: the network's)"
+    )
+    sub.add_argument(
+        "--keep-head",
+        action="store_true",
+        help="as many classes as before, and in the same meaning: keep the last layer",
+    )
     sub.add_argument("--epochs", type=int, default=20)
     sub.add_argument("--batch", type=int, default=32)
     sub.add_argument("--rate", type=float, default=5e-4)
@@ -556,54 +897,90 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     sub.add_argument("--strength", type=float, default=1.0)
     add_run(sub)
     sub.set_defaults(run=run_fine_tune, votes=None)
-    sub = commands.add_parser("export", help="the best weights of a checkpoint, also of a run that goes on", **shown)
+    sub = commands.add_parser(
+        "export", help="the best weights of a checkpoint, also of a run that goes on", **shown
+    )
     sub.add_argument("checkpoint", type=Path)
     sub.add_argument("-o", "--output", type=Path, required=True, help="Keras HDF5 file to write")
     sub.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
-    sub.add_argument("--size", type=int, default=0, help="side of the input, if it is not the architecture's")
-    sub.add_argument("--gray", action="store_true", help="a network for RGB becomes one for gray images, with the answers that it gives to images without color")
+    sub.add_argument(
+        "--size", type=int, default=0, help="side of the input, if it is not the architecture's"
+    )
+    sub.add_argument(
+        "--gray",
+        action="store_true",
+        help="a network for RGB becomes one for gray images, with the answers that it gives to images without color",
+    )
     sub.set_defaults(run=run_export)
-    sub = commands.add_parser("evaluate", help="accuracy, per class figures, confusion matrix, calibration", **shown)
+    sub = commands.add_parser(
+        "evaluate", help="accuracy, per class figures, confusion matrix, calibration", **shown
+    )
     sub.add_argument("model", type=Path, help="Keras HDF5, .keras or .mien file")
     add_measuring(sub)
-    sub.add_argument("--train", type=Path, help="data set that the model was trained on: also scores without images that are in it")
+    sub.add_argument(
+        "--train",
+        type=Path,
+        help="data set that the model was trained on: also scores without images that are in it",
+    )
     sub.add_argument("--compare", type=Path, help="a second model on the same images")
     sub.add_argument("--png", type=Path, help="draw the confusion matrix")
     sub.add_argument("--title", help="of the drawing")
     sub.add_argument("--scores", type=Path, help="CSV with the probabilities of every image")
     sub.add_argument("--json", action="store_true")
     sub.set_defaults(run=run_evaluate)
-    sub = commands.add_parser("conditions", help="accuracy under occlusion, blur, darkness, small faces, rotation", **shown)
+    sub = commands.add_parser(
+        "conditions",
+        help="accuracy under occlusion, blur, darkness, small faces, rotation",
+        **shown,
+    )
     sub.add_argument("models", type=Path, nargs="+")
     add_measuring(sub)
     sub.set_defaults(run=run_conditions)
-    sub = commands.add_parser("votes", help="how far labels can be told: from ten raters' votes, from a network, and from both", **shown)
+    sub = commands.add_parser(
+        "votes",
+        help="how far labels can be told: from ten raters' votes, from a network, and from both",
+        **shown,
+    )
     sub.add_argument("model", type=Path)
     add_measuring(sub)
     sub.set_defaults(run=run_votes)
     sub = commands.add_parser("groups", help="by gender, age and ancestry", **shown)
     sub.add_argument("model", type=Path)
     add_measuring(sub)
-    sub.add_argument("--detector", action="store_true", help="a gender network also where the program's own detector finds the face")
+    sub.add_argument(
+        "--detector",
+        action="store_true",
+        help="a gender network also where the program's own detector finds the face",
+    )
     sub.set_defaults(run=run_groups)
-    sub = commands.add_parser("calibration", help="training images for the converter's --calibrate", **shown)
+    sub = commands.add_parser(
+        "calibration", help="training images for the converter's --calibrate", **shown
+    )
     sub.add_argument("--data", type=Path, nargs="+", required=True)
     sub.add_argument("-o", "--output", type=Path, required=True, help=".npz to write")
     sub.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
     sub.add_argument("--task", choices=("emotion", "gender"), default="emotion")
     sub.add_argument("--size", type=int, default=48, help="side of the network's input")
-    sub.add_argument("--color", "--colour", action="store_true", help="for a network with RGB input")
+    sub.add_argument(
+        "--color", "--colour", action="store_true", help="for a network with RGB input"
+    )
     sub.add_argument("--count", type=int, default=500)
     sub.add_argument("--seed", type=int, default=1)
     sub.set_defaults(run=run_calibration)
-    sub = commands.add_parser("face-net", help="fetch a network trained on millions of faces, for a teacher to start from (--start)", **shown)
+    sub = commands.add_parser(
+        "face-net",
+        help="fetch a network trained on millions of faces, for a teacher to start from (--start)",
+        **shown,
+    )
     sub.add_argument("-o", "--output", type=Path, required=True, help="Keras HDF5 file to write")
     sub.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
     sub.add_argument("--size", type=int, default=96, help="side of the input, gray")
     sub.add_argument("--package", type=Path, help="the npm package, if it is here already")
     sub.set_defaults(run=run_face_net)
-    for name, run, help_text in (("data", run_data, "show what a data set holds, and what is rejected"),
-                                 ("copies", run_copies, "images of one split that are in another too")):
+    for name, run, help_text in (
+        ("data", run_data, "show what a data set holds, and what is rejected"),
+        ("copies", run_copies, "images of one split that are in another too"),
+    ):
         sub = commands.add_parser(name, help=help_text, **shown)
         sub.add_argument("data", type=Path, nargs="+")
         sub.add_argument("--task", choices=("emotion", "gender"), default="emotion")

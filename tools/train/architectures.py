@@ -40,16 +40,48 @@ class Builder:
         self.layers.append(Layer(name, class_name, kind, inputs, **values))  # type: ignore[arg-type]
         return name
 
-    def conv(self, x: str, filters: int, kernel: int, stride: int = 1, padding: str = "same", bias: bool = False) -> str:
-        return self.add("conv", "Conv2D", [x], filters=filters, kernel=(kernel, kernel), stride=(stride, stride), padding=padding,
-                        use_bias=bias)
+    def conv(
+        self,
+        x: str,
+        filters: int,
+        kernel: int,
+        stride: int = 1,
+        padding: str = "same",
+        bias: bool = False,
+    ) -> str:
+        return self.add(
+            "conv",
+            "Conv2D",
+            [x],
+            filters=filters,
+            kernel=(kernel, kernel),
+            stride=(stride, stride),
+            padding=padding,
+            use_bias=bias,
+        )
 
     def separable(self, x: str, filters: int, stride: int = 1, kernel: int = 3) -> str:
-        return self.add("separable", "SeparableConv2D", [x], filters=filters, kernel=(kernel, kernel), stride=(stride, stride),
-                        padding="same", use_bias=False)
+        return self.add(
+            "separable",
+            "SeparableConv2D",
+            [x],
+            filters=filters,
+            kernel=(kernel, kernel),
+            stride=(stride, stride),
+            padding="same",
+            use_bias=False,
+        )
 
     def depthwise(self, x: str, stride: int = 1, kernel: int = 3) -> str:
-        return self.add("depthwise", "DepthwiseConv2D", [x], kernel=(kernel, kernel), stride=(stride, stride), padding="same", use_bias=False)
+        return self.add(
+            "depthwise",
+            "DepthwiseConv2D",
+            [x],
+            kernel=(kernel, kernel),
+            stride=(stride, stride),
+            padding="same",
+            use_bias=False,
+        )
 
     def norm(self, x: str) -> str:
         return self.add("batch_norm", "BatchNormalization", [x])
@@ -58,10 +90,24 @@ class Builder:
         return self.add("activation", "Activation", [x], activation="relu")
 
     def max_pool(self, x: str, size: int = 3, stride: int = 2) -> str:
-        return self.add("max_pool", "MaxPooling2D", [x], kernel=(size, size), stride=(stride, stride), padding="same")
+        return self.add(
+            "max_pool",
+            "MaxPooling2D",
+            [x],
+            kernel=(size, size),
+            stride=(stride, stride),
+            padding="same",
+        )
 
     def avg_pool(self, x: str, size: int = 2) -> str:
-        return self.add("avg_pool", "AveragePooling2D", [x], kernel=(size, size), stride=(size, size), padding="same")
+        return self.add(
+            "avg_pool",
+            "AveragePooling2D",
+            [x],
+            kernel=(size, size),
+            stride=(size, size),
+            padding="same",
+        )
 
     def dropout(self, x: str, rate: float) -> str:
         return self.add("identity", "Dropout", [x], rate=rate)
@@ -73,22 +119,36 @@ class Builder:
         if head == "map":  # the original's: a score at each position, then their mean
             x = self.conv(x, classes, 3, bias=True)
             x = self.add("global_avg_pool", "GlobalAveragePooling2D", [x])
-            self.layers.append(Layer("predictions", "Activation", "activation", [x], activation="softmax"))
+            self.layers.append(
+                Layer("predictions", "Activation", "activation", [x], activation="softmax")
+            )
         elif head == "flat":
             x = self.add("flatten", "Flatten", [x])
-            self.layers.append(Layer("predictions", "Activation", "activation", [x], activation="softmax"))
+            self.layers.append(
+                Layer("predictions", "Activation", "activation", [x], activation="softmax")
+            )
         else:
             x = self.add("global_avg_pool", "GlobalAveragePooling2D", [x])
             x = self.dropout(x, 0.2)
-            self.layers.append(Layer("predictions", "Dense", "dense", [x], filters=classes, activation="softmax"))
+            self.layers.append(
+                Layer("predictions", "Dense", "dense", [x], filters=classes, activation="softmax")
+            )
         infer_shapes("", self.layers, self.input_shape)
         return KerasModel("", "", self.name, "3.0", self.input_shape, self.layers)
 
 
 # ---------------------------------------------------------------- the original's
 
-def xception(name: str, input_shape: Tuple[int, int, int], classes: int, stem: Tuple[int, int], widths: List[int],
-             stem_stride: int = 1, late_relu: bool = False) -> KerasModel:
+
+def xception(
+    name: str,
+    input_shape: Tuple[int, int, int],
+    classes: int,
+    stem: Tuple[int, int],
+    widths: List[int],
+    stem_stride: int = 1,
+    late_relu: bool = False,
+) -> KerasModel:
     """Stem of two "valid" 3x3 convolutions, then modules of two separable ones and a 3x3 max pool beside a 1x1 shortcut."""
     b = Builder(name, input_shape)
     x = b.relu(b.norm(b.conv("input_1", stem[0], 3, stem_stride, "valid")))
@@ -132,7 +192,14 @@ def simpler_cnn(input_shape: Tuple[int, int, int], classes: int) -> KerasModel:
 
 # ---------------------------------------------------------------- ours
 
-def residual(name: str, input_shape: Tuple[int, int, int], classes: int, stem: Tuple[int, int], stages: List[Tuple[int, int]]) -> KerasModel:
+
+def residual(
+    name: str,
+    input_shape: Tuple[int, int, int],
+    classes: int,
+    stem: Tuple[int, int],
+    stages: List[Tuple[int, int]],
+) -> KerasModel:
     """Separable convolutions in residual units of two, deeper and at higher resolution than the original's for the same cost.
 
     stem    channels of a 3x3 convolution at full size and of one with stride 2
@@ -160,7 +227,11 @@ def residual(name: str, input_shape: Tuple[int, int, int], classes: int, stem: T
 
 # ---------------------------------------------------------------- others'
 
-MOBILENET = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)] + [(512, 1)] * 5 + [(1024, 2), (1024, 1)]
+MOBILENET = (
+    [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)]
+    + [(512, 1)] * 5
+    + [(1024, 2), (1024, 1)]
+)
 
 
 def mobilenet(input_shape: Tuple[int, int, int], classes: int) -> KerasModel:
@@ -178,11 +249,26 @@ Maker = Callable[[Tuple[int, int, int], int], KerasModel]
 ARCHITECTURES: Dict[str, Tuple[Tuple[int, int, int], Maker]] = {
     "simple_CNN": ((48, 48, 1), simple_cnn),
     "simpler_CNN": ((48, 48, 1), simpler_cnn),
-    "tiny_XCEPTION": ((64, 64, 1), lambda s, n: xception("tiny_XCEPTION", s, n, (5, 5), [8, 16, 32, 64])),
-    "mini_XCEPTION": ((64, 64, 1), lambda s, n: xception("mini_XCEPTION", s, n, (8, 8), [16, 32, 64, 128])),
-    "big_XCEPTION": ((64, 64, 1), lambda s, n: xception("big_XCEPTION", s, n, (32, 64), [128, 256], 2, True)),
-    "small": ((48, 48, 1), lambda s, n: residual("small", s, n, (8, 24), [(32, 2), (48, 4), (72, 2)])),
-    "large": ((48, 48, 1), lambda s, n: residual("large", s, n, (16, 48), [(56, 2), (120, 5), (224, 4)])),
+    "tiny_XCEPTION": (
+        (64, 64, 1),
+        lambda s, n: xception("tiny_XCEPTION", s, n, (5, 5), [8, 16, 32, 64]),
+    ),
+    "mini_XCEPTION": (
+        (64, 64, 1),
+        lambda s, n: xception("mini_XCEPTION", s, n, (8, 8), [16, 32, 64, 128]),
+    ),
+    "big_XCEPTION": (
+        (64, 64, 1),
+        lambda s, n: xception("big_XCEPTION", s, n, (32, 64), [128, 256], 2, True),
+    ),
+    "small": (
+        (48, 48, 1),
+        lambda s, n: residual("small", s, n, (8, 24), [(32, 2), (48, 4), (72, 2)]),
+    ),
+    "large": (
+        (48, 48, 1),
+        lambda s, n: residual("large", s, n, (16, 48), [(56, 2), (120, 5), (224, 4)]),
+    ),
     "mobilenet": ((96, 96, 1), mobilenet),
 }
 
@@ -197,7 +283,9 @@ def in_gray(model: KerasModel) -> KerasModel:
     return _with_first_kernel(model, 1, lambda kernel: kernel.sum(2, keepdims=True))
 
 
-def _with_first_kernel(model: KerasModel, channels: int, change: Callable[[np.ndarray], np.ndarray]) -> KerasModel:
+def _with_first_kernel(
+    model: KerasModel, channels: int, change: Callable[[np.ndarray], np.ndarray]
+) -> KerasModel:
     """`change` makes the first convolution's kernel [h, w, channels, filters]."""
     if model.input_shape[2] == channels:
         return model

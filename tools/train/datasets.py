@@ -33,29 +33,71 @@ EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 GENDERS = ("woman", "man")
 AGE_GROUP_ENDS = (4, 12, 19, 29, 39, 49, 59)  # years
 ANCESTRIES = ("White", "Black", "Asian", "Indian", "other")
-VOTE_NAMES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
+VOTE_NAMES = (
+    "neutral",
+    "happiness",
+    "surprise",
+    "sadness",
+    "anger",
+    "disgust",
+    "fear",
+    "contempt",
+    "unknown",
+    "NF",
+)
 _VOTES_OF_EMOTIONS = (4, 5, 6, 1, 3, 2, 0)  # columns of VOTE_NAMES in the order of EMOTIONS
 SPLITS = ("train", "validation", "test")
 
 # What people call the same class.
 _SYNONYMS = {
-    "anger": "angry", "an": "angry", "mad": "angry", "disgusted": "disgust", "di": "disgust", "afraid": "fear", "fearful": "fear",
-    "scared": "fear", "af": "fear", "happiness": "happy", "ha": "happy", "joy": "happy", "smile": "happy", "sadness": "sad", "sa": "sad",
-    "surprised": "surprise", "su": "surprise", "ne": "neutral", "calm": "neutral",
-    "female": "woman", "f": "woman", "women": "woman", "male": "man", "m": "man", "men": "man",
+    "anger": "angry",
+    "an": "angry",
+    "mad": "angry",
+    "disgusted": "disgust",
+    "di": "disgust",
+    "afraid": "fear",
+    "fearful": "fear",
+    "scared": "fear",
+    "af": "fear",
+    "happiness": "happy",
+    "ha": "happy",
+    "joy": "happy",
+    "smile": "happy",
+    "sadness": "sad",
+    "sa": "sad",
+    "surprised": "surprise",
+    "su": "surprise",
+    "ne": "neutral",
+    "calm": "neutral",
+    "female": "woman",
+    "f": "woman",
+    "women": "woman",
+    "male": "man",
+    "m": "man",
+    "men": "man",
 }
-_SPLIT_NAMES = {"train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
-                "dev": "validation", "publictest": "validation", "test": "test", "testing": "test", "privatetest": "test"}
+_SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "publictest": "validation",
+    "test": "test",
+    "testing": "test",
+    "privatetest": "test",
+}
 
 
 @dataclass
 class Samples:
     """Images of one split; optional columns are empty or as long as the images."""
 
-    images: np.ndarray                       # uint8 [N, h, w, c]
-    labels: np.ndarray                       # int64 [N]
+    images: np.ndarray  # uint8 [N, h, w, c]
+    labels: np.ndarray  # int64 [N]
     names: List[str] = field(default_factory=list)
-    votes: Optional[np.ndarray] = None       # float32 [N, 10], FER+
+    votes: Optional[np.ndarray] = None  # float32 [N, 10], FER+
     age: Optional[np.ndarray] = None
     ancestry: Optional[np.ndarray] = None
 
@@ -65,8 +107,14 @@ class Samples:
     def only(self, keep: np.ndarray) -> "Samples":
         rows = np.flatnonzero(keep) if keep.dtype == bool else keep
         pick = lambda column: None if column is None else column[rows]  # noqa: E731
-        return Samples(self.images[rows], self.labels[rows], [self.names[i] for i in rows] if self.names else [], pick(self.votes),
-                       pick(self.age), pick(self.ancestry))
+        return Samples(
+            self.images[rows],
+            self.labels[rows],
+            [self.names[i] for i in rows] if self.names else [],
+            pick(self.votes),
+            pick(self.age),
+            pick(self.ancestry),
+        )
 
 
 @dataclass
@@ -75,8 +123,8 @@ class Dataset:
     kind: str
     classes: Tuple[str, ...]
     splits: Dict[str, Samples]
-    rejected: Counter = field(default_factory=Counter)          # reason -> images
-    examples: Dict[str, str] = field(default_factory=dict)      # reason -> the first of them
+    rejected: Counter = field(default_factory=Counter)  # reason -> images
+    examples: Dict[str, str] = field(default_factory=dict)  # reason -> the first of them
 
     @property
     def least_likeness(self) -> float:
@@ -91,27 +139,56 @@ class Dataset:
         """What was read, per class and split, and what was not."""
         names = [s for s in SPLITS if s in self.splits]
         width = max(8, *(len(c) for c in self.classes))
-        lines = [f"{self.path}: {self.kind}", f"{'':{width}} " + " ".join(f"{s:>10}" for s in names)]
+        lines = [
+            f"{self.path}: {self.kind}",
+            f"{'':{width}} " + " ".join(f"{s:>10}" for s in names),
+        ]
         counts = {s: np.bincount(self.splits[s].labels, minlength=len(self.classes)) for s in names}
-        lines += [f"{label:{width}} " + " ".join(f"{counts[s][k]:>10,}" for s in names) for k, label in enumerate(self.classes)]
+        lines += [
+            f"{label:{width}} " + " ".join(f"{counts[s][k]:>10,}" for s in names)
+            for k, label in enumerate(self.classes)
+        ]
         lines.append(f"{'all':{width}} " + " ".join(f"{counts[s].sum():>10,}" for s in names))
-        lines += [f"rejected {number:,}: {reason} (first: {self.examples[reason]})" for reason, number in self.rejected.most_common()]
+        lines += [
+            f"rejected {number:,}: {reason} (first: {self.examples[reason]})"
+            for reason, number in self.rejected.most_common()
+        ]
         return "\n".join(lines)
 
 
 class _Collector:
     """Gathers single images into splits."""
 
-    def __init__(self, dataset: Dataset, size: Tuple[int, int, int], progress: Callable[[int], None]) -> None:
+    def __init__(
+        self, dataset: Dataset, size: Tuple[int, int, int], progress: Callable[[int], None]
+    ) -> None:
         self.dataset, self.size, self.progress = dataset, size, progress
         self.rows: Dict[str, List[Tuple[np.ndarray, int, str, int, int]]] = {s: [] for s in SPLITS}
         self.seen = 0
 
-    def add(self, split: str, picture: np.ndarray, label: int, name: str, age: int = -1, ancestry: int = -1) -> None:
-        self.rows[split].append((image.to_network_input(picture[None], *self.size)[0], label, name, age, ancestry))
+    def add(
+        self,
+        split: str,
+        picture: np.ndarray,
+        label: int,
+        name: str,
+        age: int = -1,
+        ancestry: int = -1,
+    ) -> None:
+        self.rows[split].append(
+            (image.to_network_input(picture[None], *self.size)[0], label, name, age, ancestry)
+        )
 
-    def add_file(self, split: str, path: Path, label: int, name: str, age: int = -1, ancestry: int = -1,
-                 box: Optional[Tuple[int, int, int, int]] = None) -> None:
+    def add_file(
+        self,
+        split: str,
+        path: Path,
+        label: int,
+        name: str,
+        age: int = -1,
+        ancestry: int = -1,
+        box: Optional[Tuple[int, int, int, int]] = None,
+    ) -> None:
         self.seen += 1
         self.progress(self.seen)
         try:
@@ -121,7 +198,7 @@ class _Collector:
             return
         if box is not None:
             x0, y0, x1, y1 = box
-            picture = picture[max(y0, 0):max(y1, 0), max(x0, 0):max(x1, 0)]
+            picture = picture[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
         if min(picture.shape[:2]) < 8:
             self.dataset.reject("smaller than 8 pixels", name)
             return
@@ -133,14 +210,20 @@ class _Collector:
                 continue
             age = np.array([r[3] for r in rows])
             ancestry = np.array([r[4] for r in rows])
-            self.dataset.splits[split] = Samples(np.stack([r[0] for r in rows]), np.array([r[1] for r in rows], np.int64), [r[2] for r in rows],
-                                                 None, age if (age >= 0).any() else None, ancestry if (ancestry >= 0).any() else None)
+            self.dataset.splits[split] = Samples(
+                np.stack([r[0] for r in rows]),
+                np.array([r[1] for r in rows], np.int64),
+                [r[2] for r in rows],
+                None,
+                age if (age >= 0).any() else None,
+                ancestry if (ancestry >= 0).any() else None,
+            )
         return self.dataset
 
 
 def share_of(name: str) -> float:
     """A number in 0..1 that depends on the name alone: the same split on every machine and with every other file added."""
-    return zlib.crc32(name.encode()) / 2 ** 32
+    return zlib.crc32(name.encode()) / 2**32
 
 
 def _split_of(name: str) -> str:
@@ -157,7 +240,10 @@ def class_index(classes: Sequence[str], name: str) -> int:
 
 # ---------------------------------------------------------------- FER2013
 
-def read_fer_csv(path: Path, size: Tuple[int, int, int], votes: Optional[Path], progress: Callable[[int], None]) -> Dataset:
+
+def read_fer_csv(
+    path: Path, size: Tuple[int, int, int], votes: Optional[Path], progress: Callable[[int], None]
+) -> Dataset:
     dataset = Dataset(str(path), "FER2013, CSV", EMOTIONS, {})
     usage = {"training": "train", "publictest": "validation", "privatetest": "test"}
     rows: Dict[str, List[Tuple[np.ndarray, int, int]]] = {s: [] for s in SPLITS}
@@ -188,7 +274,9 @@ def read_fer_csv(path: Path, size: Tuple[int, int, int], votes: Optional[Path], 
                 elif row[2].strip().lower() not in usage:
                     dataset.reject("an unknown usage", f"{where} has {row[2][:20]!r}")
                 else:
-                    rows[usage[row[2].strip().lower()]].append((pixels.astype(np.uint8).reshape(48, 48), int(row[0]), number))
+                    rows[usage[row[2].strip().lower()]].append(
+                        (pixels.astype(np.uint8).reshape(48, 48), int(row[0]), number)
+                    )
     except OSError as error:
         raise UnreadableError(path, error.strerror or "cannot be read") from None
     except (UnicodeDecodeError, csv.Error) as error:
@@ -202,7 +290,12 @@ def read_fer_csv(path: Path, size: Tuple[int, int, int], votes: Optional[Path], 
                 if max(i[2] for i in items) >= len(table):
                     raise ModelError(votes, f"{len(table):,} rows of votes, fewer than images")
                 chosen = table[[i[2] for i in items]]
-            dataset.splits[split] = Samples(images, np.array([i[1] for i in items], np.int64), [f"row {i[2] + 1}" for i in items], chosen)
+            dataset.splits[split] = Samples(
+                images,
+                np.array([i[1] for i in items], np.int64),
+                [f"row {i[2] + 1}" for i in items],
+                chosen,
+            )
     return dataset
 
 
@@ -213,8 +306,14 @@ def _read_votes(path: Path) -> np.ndarray:
             reader = csv.reader(file)
             header = [h.strip() for h in next(reader, [])]
             if tuple(header[2:12]) != VOTE_NAMES:
-                raise ModelError(path, "not FER+ votes: its columns are not Usage, Image name, " + ", ".join(VOTE_NAMES))
-            return np.array([[float(v) for v in row[2:12]] for row in reader], np.float32).reshape(-1, 10)
+                raise ModelError(
+                    path,
+                    "not FER+ votes: its columns are not Usage, Image name, "
+                    + ", ".join(VOTE_NAMES),
+                )
+            return np.array([[float(v) for v in row[2:12]] for row in reader], np.float32).reshape(
+                -1, 10
+            )
     except OSError as error:
         raise UnreadableError(path, error.strerror or "cannot be read") from None
     except (ValueError, UnicodeDecodeError, csv.Error):
@@ -246,19 +345,29 @@ def ferplus_labels(votes: np.ndarray) -> np.ndarray:
 
 # ---------------------------------------------------------------- .npz
 
+
 def _open_npz(path: Path) -> Dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as data:
             return {key: data[key] for key in data.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise UnreadableError(path, getattr(error, "strerror", None) or "not an .npz file that can be read") from None
+        raise UnreadableError(
+            path, getattr(error, "strerror", None) or "not an .npz file that can be read"
+        ) from None
 
 
-def _npz_samples(dataset: Dataset, path: Path, arrays: Dict[str, np.ndarray], size: Tuple[int, int, int]) -> Samples:
+def _npz_samples(
+    dataset: Dataset, path: Path, arrays: Dict[str, np.ndarray], size: Tuple[int, int, int]
+) -> Samples:
     if "images" not in arrays or "labels" not in arrays:
         raise ModelError(path, "no `images` and `labels` in it")
     images, labels = arrays["images"], arrays["labels"]
-    if images.dtype != np.uint8 or images.ndim not in (3, 4) or images.ndim == 4 and images.shape[3] not in (1, 3):
+    if (
+        images.dtype != np.uint8
+        or images.ndim not in (3, 4)
+        or images.ndim == 4
+        and images.shape[3] not in (1, 3)
+    ):
         raise ModelError(path, "`images` is not uint8 [N, h, w] or [N, h, w, 1 or 3]")
     if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
         raise ModelError(path, "`labels` is not one integer per image")
@@ -268,9 +377,17 @@ def _npz_samples(dataset: Dataset, path: Path, arrays: Dict[str, np.ndarray], si
     keep = (labels >= 0) & (labels < len(dataset.classes))
     for row in np.flatnonzero(~keep):
         dataset.reject("a label outside the classes", f"{path.name} row {row} has {labels[row]}")
-    row_numbers = arrays["row"] if "row" in arrays and arrays["row"].shape == labels.shape else np.arange(len(labels))
-    samples = Samples(image.to_network_input(images, *size), labels.astype(np.int64), [f"{path.stem} {r}" for r in row_numbers],
-                      None if votes is None else votes.astype(np.float32))
+    row_numbers = (
+        arrays["row"]
+        if "row" in arrays and arrays["row"].shape == labels.shape
+        else np.arange(len(labels))
+    )
+    samples = Samples(
+        image.to_network_input(images, *size),
+        labels.astype(np.int64),
+        [f"{path.stem} {r}" for r in row_numbers],
+        None if votes is None else votes.astype(np.float32),
+    )
     return samples.only(keep) if not keep.all() else samples
 
 
@@ -283,7 +400,13 @@ def read_fer_folder(path: Path, size: Tuple[int, int, int]) -> Dataset:
     return dataset
 
 
-def read_npz(path: Path, task: str, classes: Tuple[str, ...], size: Tuple[int, int, int], progress: Callable[[int], None]) -> Dataset:
+def read_npz(
+    path: Path,
+    task: str,
+    classes: Tuple[str, ...],
+    size: Tuple[int, int, int],
+    progress: Callable[[int], None],
+) -> Dataset:
     arrays = _open_npz(path)
     if "jpeg" not in arrays:
         dataset = Dataset(str(path), ".npz", classes, {})
@@ -300,10 +423,21 @@ def read_npz(path: Path, task: str, classes: Tuple[str, ...], size: Tuple[int, i
         return dataset
     missing = {"offset", "gender", "age", "race", "split"} - set(arrays)
     if missing or task != "gender":
-        raise ModelError(path, f"no {', '.join(sorted(missing))} in it" if missing else "has genders, not expressions")
+        raise ModelError(
+            path,
+            f"no {', '.join(sorted(missing))} in it" if missing else "has genders, not expressions",
+        )
     dataset = Dataset(str(path), "UTKFace, .npz", GENDERS, {})
-    jpeg, offset, count = arrays["jpeg"].tobytes(), arrays["offset"].astype(np.int64), len(arrays["gender"])
-    if offset.shape != (count + 1,) or any(arrays[k].shape != (count,) for k in ("age", "race", "split")) or (np.diff(offset) < 0).any():
+    jpeg, offset, count = (
+        arrays["jpeg"].tobytes(),
+        arrays["offset"].astype(np.int64),
+        len(arrays["gender"]),
+    )
+    if (
+        offset.shape != (count + 1,)
+        or any(arrays[k].shape != (count,) for k in ("age", "race", "split"))
+        or (np.diff(offset) < 0).any()
+    ):
         raise ModelError(path, "its arrays do not belong together")
     collector = _Collector(dataset, size, progress)
     names = arrays["name"] if "name" in arrays else np.arange(count)
@@ -314,18 +448,28 @@ def read_npz(path: Path, task: str, classes: Tuple[str, ...], size: Tuple[int, i
             dataset.reject("an unknown gender or split", f"row {k}")
             continue
         try:
-            picture = pictures.decode(jpeg[offset[k]:offset[k + 1]], f"row {k}")
+            picture = pictures.decode(jpeg[offset[k] : offset[k + 1]], f"row {k}")
         except UnreadableError:
             dataset.reject("cannot be read as an image", f"row {k}")
             continue
-        collector.add(SPLITS[arrays["split"][k]], picture, 1 - int(arrays["gender"][k]), str(names[k]), int(arrays["age"][k]), int(arrays["race"][k]))
+        collector.add(
+            SPLITS[arrays["split"][k]],
+            picture,
+            1 - int(arrays["gender"][k]),
+            str(names[k]),
+            int(arrays["age"][k]),
+            int(arrays["race"][k]),
+        )
     return collector.finish()
 
 
 # ---------------------------------------------------------------- folders
 
+
 def _pictures_below(path: Path) -> Iterator[Path]:
-    return (p for p in sorted(path.rglob("*")) if p.suffix.lower() in pictures.SUFFIXES and p.is_file())
+    return (
+        p for p in sorted(path.rglob("*")) if p.suffix.lower() in pictures.SUFFIXES and p.is_file()
+    )
 
 
 def read_utkface(path: Path, files: List[Path], collector: _Collector) -> Dataset:
@@ -333,10 +477,18 @@ def read_utkface(path: Path, files: List[Path], collector: _Collector) -> Datase
     for file in files:
         parts = file.name.split("_")
         name = str(file.relative_to(path))
-        if len(parts) < 4 or not all(p.isdigit() for p in parts[:3]) or int(parts[1]) > 1 or int(parts[0]) > 120 or int(parts[2]) > 4:
+        if (
+            len(parts) < 4
+            or not all(p.isdigit() for p in parts[:3])
+            or int(parts[1]) > 1
+            or int(parts[0]) > 120
+            or int(parts[2]) > 4
+        ):
             collector.dataset.reject("a name that is not age_gender_race_date", name)
             continue
-        collector.add_file(_split_of(file.name), file, 1 - int(parts[1]), name, int(parts[0]), int(parts[2]))
+        collector.add_file(
+            _split_of(file.name), file, 1 - int(parts[1]), name, int(parts[0]), int(parts[2])
+        )
     return collector.finish()
 
 
@@ -353,7 +505,11 @@ def read_kdef(path: Path, files: List[Path], collector: _Collector, task: str) -
         elif match.group(2).upper() in ("FL", "FR"):
             collector.dataset.reject("full profile", name)
         else:
-            label = EMOTIONS.index(_SYNONYMS[match.group(1).lower()]) if task == "emotion" else int(file.name[1].upper() == "M")
+            label = (
+                EMOTIONS.index(_SYNONYMS[match.group(1).lower()])
+                if task == "emotion"
+                else int(file.name[1].upper() == "M")
+            )
             collector.add_file(_split_of("KDEF " + file.name[1:4].upper()), file, label, name)
     return collector.finish()
 
@@ -379,9 +535,13 @@ def read_ckplus(path: Path, collector: _Collector) -> Dataset:
             continue
         split = _split_of("CK+ " + sequence.parent.name)
         for file in files[-3:]:
-            collector.add_file(split, file, EMOTIONS.index(order[value]), str(file.relative_to(path)))
+            collector.add_file(
+                split, file, EMOTIONS.index(order[value]), str(file.relative_to(path))
+            )
         if len(files) > 3:
-            collector.add_file(split, files[0], EMOTIONS.index("neutral"), str(files[0].relative_to(path)))
+            collector.add_file(
+                split, files[0], EMOTIONS.index("neutral"), str(files[0].relative_to(path))
+            )
     return collector.finish()
 
 
@@ -398,30 +558,60 @@ def read_rafdb(path: Path, table: Path, collector: _Collector) -> Dataset:
         if not value.strip().isdigit() or not 1 <= int(value) <= 7:
             collector.dataset.reject("a label outside 1..7", line[:60])
             continue
-        file = next((f for f in (path / "Image" / "aligned" / f"{Path(name).stem}_aligned.jpg", path / "Image" / "aligned" / name,
-                                 path / "Image" / "original" / name) if f.is_file()), None)
+        file = next(
+            (
+                f
+                for f in (
+                    path / "Image" / "aligned" / f"{Path(name).stem}_aligned.jpg",
+                    path / "Image" / "aligned" / name,
+                    path / "Image" / "original" / name,
+                )
+                if f.is_file()
+            ),
+            None,
+        )
         if file is None:
             collector.dataset.reject("named in the list but not there", name)
             continue
-        split = "test" if name.startswith("test") else "validation" if share_of(name) < 0.1 else "train"
+        split = (
+            "test" if name.startswith("test") else "validation" if share_of(name) < 0.1 else "train"
+        )
         collector.add_file(split, file, EMOTIONS.index(order[int(value) - 1]), name)
     return collector.finish()
 
 
-def read_class_folders(path: Path, classes: Optional[Tuple[str, ...]], size: Tuple[int, int, int], progress: Callable[[int], None]) -> Dataset:
+def read_class_folders(
+    path: Path,
+    classes: Optional[Tuple[str, ...]],
+    size: Tuple[int, int, int],
+    progress: Callable[[int], None],
+) -> Dataset:
     """A sub-folder per class, perhaps below train/, validation/ and test/. Without `classes`, the folders' names are the classes."""
     folders = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
     splits = {p: _SPLIT_NAMES.get(p.name.lower()) for p in folders}
-    roots = [(p, s) for p, s in splits.items() if s] if folders and all(splits.values()) else [(path, "")]
+    roots = (
+        [(p, s) for p, s in splits.items() if s]
+        if folders and all(splits.values())
+        else [(path, "")]
+    )
     if classes is None:
-        found = sorted({p.name for root, _ in roots for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")})
+        found = sorted(
+            {
+                p.name
+                for root, _ in roots
+                for p in root.iterdir()
+                if p.is_dir() and not p.name.startswith(".")
+            }
+        )
         classes = tuple(found)
         if len(classes) < 2:
             raise UnreadableError(path, "no sub-folders, one per class")
     dataset = Dataset(str(path), "a folder per class", classes, {})
     collector = _Collector(dataset, size, progress)
     for root, split in roots:
-        for folder in sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")):
+        for folder in sorted(
+            p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")
+        ):
             label = class_index(classes, folder.name)
             for file in _pictures_below(folder):
                 name = str(file.relative_to(path))
@@ -434,7 +624,10 @@ def read_class_folders(path: Path, classes: Optional[Tuple[str, ...]], size: Tup
 
 # ---------------------------------------------------------------- IMDB-WIKI
 
-def read_imdb_mat(path: Path, size: Tuple[int, int, int], progress: Callable[[int], None]) -> Dataset:
+
+def read_imdb_mat(
+    path: Path, size: Tuple[int, int, int], progress: Callable[[int], None]
+) -> Dataset:
     """Kept as the original keeps them: face_score > 3, no second face, gender known; keys sorted, the last fifth for validation."""
     try:
         from scipy.io import loadmat
@@ -443,7 +636,17 @@ def read_imdb_mat(path: Path, size: Tuple[int, int, int], progress: Callable[[in
         raise UnreadableError(path, "reading .mat files needs scipy") from None
     try:
         table = loadmat(str(path))
-    except (OSError, ValueError, TypeError, NotImplementedError, EOFError, MatReadError, zlib.error, KeyError, IndexError):
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        NotImplementedError,
+        EOFError,
+        MatReadError,
+        zlib.error,
+        KeyError,
+        IndexError,
+    ):
         raise UnreadableError(path, "not a MATLAB 5 file that can be read") from None
     key = next((k for k in ("imdb", "wiki") if k in table), None)
     columns = {}
@@ -457,9 +660,16 @@ def read_imdb_mat(path: Path, size: Tuple[int, int, int], progress: Callable[[in
     dataset = Dataset(str(path), "IMDB-WIKI", GENDERS, {})
     collector = _Collector(dataset, size, progress)
     chosen: List[Tuple[str, int]] = []
-    for full_path, gender, score, second in zip(*(columns[k] for k in ("full_path", "gender", "face_score", "second_face_score"))):
+    for full_path, gender, score, second in zip(
+        *(columns[k] for k in ("full_path", "gender", "face_score", "second_face_score"))
+    ):
         try:
-            name, gender, score, second = str(np.ravel(full_path)[0]), float(gender), float(score), float(second)
+            name, gender, score, second = (
+                str(np.ravel(full_path)[0]),
+                float(gender),
+                float(score),
+                float(second),
+            )
         except (ValueError, TypeError, IndexError):
             dataset.reject("a damaged row", str(full_path)[:60])
             continue
@@ -483,8 +693,15 @@ def read_imdb_mat(path: Path, size: Tuple[int, int, int], progress: Callable[[in
 
 # ---------------------------------------------------------------- any
 
-def load(path: Path, task: str, size: Tuple[int, int, int], classes: Optional[Sequence[str]] = None, votes: Optional[Path] = None,
-         progress: Callable[[int], None] = lambda _: None) -> Dataset:
+
+def load(
+    path: Path,
+    task: str,
+    size: Tuple[int, int, int],
+    classes: Optional[Sequence[str]] = None,
+    votes: Optional[Path] = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Dataset:
     """`size` is (height, width, channels) of the images that come out. Raises ToolError; never an empty data set."""
     path = Path(path)
     wanted = tuple(classes) if classes else {"emotion": EMOTIONS, "gender": GENDERS}.get(task)
@@ -495,7 +712,14 @@ def load(path: Path, task: str, size: Tuple[int, int, int], classes: Optional[Se
     elif path.suffix.lower() == ".csv":
         if task != "emotion":
             raise ModelError(path, "a CSV of expressions, not of genders")
-        neighbor = next((p for p in (path.parent / "ferplus.csv", path.parent / "fer2013new.csv") if p.is_file()), None)
+        neighbor = next(
+            (
+                p
+                for p in (path.parent / "ferplus.csv", path.parent / "fer2013new.csv")
+                if p.is_file()
+            ),
+            None,
+        )
         dataset = read_fer_csv(path, size, votes or neighbor, progress)
     elif path.suffix.lower() == ".npz":
         dataset = read_npz(path, task, wanted or (), size, progress)
@@ -506,29 +730,51 @@ def load(path: Path, task: str, size: Tuple[int, int, int], classes: Optional[Se
     else:
         raise UnreadableError(path, "neither a folder nor a .csv, .npz or .mat file")
     if not any(len(s) for s in dataset.splits.values()):
-        reasons = "; ".join(f"{number:,}: {reason}" for reason, number in dataset.rejected.most_common(3))
-        raise UnreadableError(path, "no labeled image in it" + (f" (rejected {reasons})" if reasons else ""))
+        reasons = "; ".join(
+            f"{number:,}: {reason}" for reason, number in dataset.rejected.most_common(3)
+        )
+        raise UnreadableError(
+            path, "no labeled image in it" + (f" (rejected {reasons})" if reasons else "")
+        )
     return dataset
 
 
-def _load_folder(path: Path, task: str, classes: Optional[Tuple[str, ...]], size: Tuple[int, int, int],
-                 progress: Callable[[int], None]) -> Dataset:
+def _load_folder(
+    path: Path,
+    task: str,
+    classes: Optional[Tuple[str, ...]],
+    size: Tuple[int, int, int],
+    progress: Callable[[int], None],
+) -> Dataset:
     if (path / "train.npz").is_file():
         return read_fer_folder(path, size)
     if (path / "cohn-kanade-images").is_dir():
-        return read_ckplus(path, _Collector(Dataset(str(path), "CK+", EMOTIONS, {}), size, progress))
+        return read_ckplus(
+            path, _Collector(Dataset(str(path), "CK+", EMOTIONS, {}), size, progress)
+        )
     for table in (path / "EmoLabel" / "list_patition_label.txt", path / "list_patition_label.txt"):
         if table.is_file():
-            return read_rafdb(path, table, _Collector(Dataset(str(path), "RAF-DB", EMOTIONS, {}), size, progress))
-    if task in ("emotion", "gender") and not any(class_index(classes or (), p.name) >= 0 or p.name.lower() in _SPLIT_NAMES
-                                                 for p in path.iterdir() if p.is_dir()):
+            return read_rafdb(
+                path, table, _Collector(Dataset(str(path), "RAF-DB", EMOTIONS, {}), size, progress)
+            )
+    if task in ("emotion", "gender") and not any(
+        class_index(classes or (), p.name) >= 0 or p.name.lower() in _SPLIT_NAMES
+        for p in path.iterdir()
+        if p.is_dir()
+    ):
         files = list(_pictures_below(path))
         names = [f.name for f in files[:200]]
         if names and sum(bool(_KDEF.match(n)) for n in names) * 2 > len(names):
             kind = Dataset(str(path), "KDEF", EMOTIONS if task == "emotion" else GENDERS, {})
             return read_kdef(path, files, _Collector(kind, size, progress), task)
-        if names and task == "gender" and sum(bool(re.match(r"^\d+_[01]_\d+_", n)) for n in names) * 2 > len(names):
-            return read_utkface(path, files, _Collector(Dataset(str(path), "UTKFace", GENDERS, {}), size, progress))
+        if (
+            names
+            and task == "gender"
+            and sum(bool(re.match(r"^\d+_[01]_\d+_", n)) for n in names) * 2 > len(names)
+        ):
+            return read_utkface(
+                path, files, _Collector(Dataset(str(path), "UTKFace", GENDERS, {}), size, progress)
+            )
     return read_class_folders(path, classes, size, progress)
 
 
@@ -539,7 +785,9 @@ def merge(datasets: Sequence[Dataset]) -> Dataset:
     first = datasets[0]
     for other in datasets[1:]:
         if other.classes != first.classes:
-            raise ModelError(other.path, f"its classes {', '.join(other.classes)} are not those of {first.path}")
+            raise ModelError(
+                other.path, f"its classes {', '.join(other.classes)} are not those of {first.path}"
+            )
     result = Dataset(" + ".join(d.path for d in datasets), "several", first.classes, {})
     for split in SPLITS:
         parts = [d.splits[split] for d in datasets if split in d.splits]
@@ -548,8 +796,12 @@ def merge(datasets: Sequence[Dataset]) -> Dataset:
             for name in ("votes", "age", "ancestry"):
                 values = [getattr(p, name) for p in parts]
                 columns[name] = None if any(v is None for v in values) else np.concatenate(values)
-            result.splits[split] = Samples(np.concatenate([p.images for p in parts]), np.concatenate([p.labels for p in parts]),
-                                           [n for p in parts for n in p.names], **columns)
+            result.splits[split] = Samples(
+                np.concatenate([p.images for p in parts]),
+                np.concatenate([p.labels for p in parts]),
+                [n for p in parts for n in p.names],
+                **columns,
+            )
     for d in datasets:
         result.rejected.update(d.rejected)
         for reason, where in d.examples.items():
@@ -585,10 +837,15 @@ def _unit(x: np.ndarray) -> np.ndarray:
     return x / (np.sqrt((x * x).sum(1, keepdims=True)) + 10)
 
 
-def likeness(images: np.ndarray, others: np.ndarray, progress: Callable[[int, int], None] = lambda done, of: None) -> Tuple[np.ndarray, np.ndarray]:
+def likeness(
+    images: np.ndarray,
+    others: np.ndarray,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Tuple[np.ndarray, np.ndarray]:
     """For each of `images` its largest correlation with one of `others`, shifted by up to 6 of 48 pixels and mirrored, and which one.
 
-    Correlated are the outlines of the middle; cost: 98 matrix products of len(images) x 324 x len(others)."""
+    Correlated are the outlines of the middle; cost: 98 matrix products of len(images) x 324 x len(others).
+    """
     best, which = np.full(len(images), -1, np.float32), np.zeros(len(images), np.int64)
     rows = _unit(_outline(images)[:, 3:21, 3:21])
     steps, done = 2 * len(_SHIFTS) ** 2, 0
@@ -596,7 +853,7 @@ def likeness(images: np.ndarray, others: np.ndarray, progress: Callable[[int, in
         reference = _outline(others[:, :, ::-1] if mirrored else others)
         for dy in _SHIFTS:
             for dx in _SHIFTS:
-                shifted = _unit(reference[:, 3 + dy:21 + dy, 3 + dx:21 + dx]).T
+                shifted = _unit(reference[:, 3 + dy : 21 + dy, 3 + dx : 21 + dx]).T
                 for begin in range(0, len(rows), 2048):
                     part = slice(begin, begin + 2048)
                     product = rows[part] @ shifted
@@ -609,8 +866,12 @@ def likeness(images: np.ndarray, others: np.ndarray, progress: Callable[[int, in
     return best, which
 
 
-def without_copies(train: Samples, held_out: Sequence[Samples], least: float = LEAST_LIKENESS,
-                   progress: Callable[[int, int], None] = lambda done, of: None) -> Tuple[Samples, int]:
+def without_copies(
+    train: Samples,
+    held_out: Sequence[Samples],
+    least: float = LEAST_LIKENESS,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Tuple[Samples, int]:
     """The training images that are no copies of a held-out one; how many were dropped."""
     others = [s.images for s in held_out if len(s)]
     if not others:
@@ -619,7 +880,9 @@ def without_copies(train: Samples, held_out: Sequence[Samples], least: float = L
     return train.only(keep), int((~keep).sum())
 
 
-def fresh_training(data: Dataset, progress: Callable[[int, int], None] = lambda done, of: None) -> Tuple[Samples, int]:
+def fresh_training(
+    data: Dataset, progress: Callable[[int, int], None] = lambda done, of: None
+) -> Tuple[Samples, int]:
     """`without_copies` for a data set's own splits."""
     held_out = [samples for name, samples in data.splits.items() if name != "train"]
     return without_copies(data.splits["train"], held_out, data.least_likeness, progress)

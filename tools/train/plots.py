@@ -19,13 +19,19 @@ def _pyplot():  # type: ignore[no-untyped-def]
         raise UnreadableError("matplotlib", "is needed to draw, and is not installed") from None
     matplotlib.use("Agg")
     from matplotlib import pyplot
+
     return pyplot
 
 
 def _save(figure, path: Path) -> None:  # type: ignore[no-untyped-def]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": None} if path.suffix == ".png" else None)
+        figure.savefig(
+            path,
+            dpi=110,
+            bbox_inches="tight",
+            metadata={"Software": None} if path.suffix == ".png" else None,
+        )
     except OSError as error:
         raise UnreadableError(path, f"cannot write: {error.strerror or error}") from None
 
@@ -43,8 +49,15 @@ def confusion(scores: Scores, title: str, path: Path) -> None:
     axes.set_ylabel("label")
     axes.set_title(f"{title}\n{100 * scores.accuracy:.2f} % of {scores.count:,}", fontsize=10)
     for (row, column), value in np.ndenumerate(share):
-        axes.text(column, row, f"{100 * value:.0f} %\n{scores.confusion[row, column]}", ha="center", va="center", fontsize=7,
-                  color="white" if value > 0.55 else "black")
+        axes.text(
+            column,
+            row,
+            f"{100 * value:.0f} %\n{scores.confusion[row, column]}",
+            ha="center",
+            va="center",
+            fontsize=7,
+            color="white" if value > 0.55 else "black",
+        )
     figure.colorbar(picture, shrink=0.75)
     _save(figure, path)
     plt.close(figure)
@@ -56,14 +69,33 @@ def curves(log: Path, path: Path) -> None:
     try:
         with log.open(newline="") as file:
             rows = list(csv.DictReader(file))
-        columns = {name: [float(row[name]) for row in rows] for name in
-                   ("epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "rate")}
+        columns = {
+            name: [float(row[name]) for row in rows]
+            for name in (
+                "epoch",
+                "train_loss",
+                "train_accuracy",
+                "validation_loss",
+                "validation_accuracy",
+                "rate",
+            )
+        }
     except (OSError, KeyError, ValueError, TypeError):
         raise UnreadableError(log, "not a training log") from None
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6))
     for axes, what in ((left, "loss"), (right, "accuracy")):
-        axes.plot(columns["epoch"], columns[f"train_{what}"], label=f"training {what} (augmented, with smoothed targets)" if what == "loss" else "training, augmented")
-        axes.plot(columns["epoch"], columns[f"validation_{what}"], label="validation, averaged weights")
+        axes.plot(
+            columns["epoch"],
+            columns[f"train_{what}"],
+            label=(
+                f"training {what} (augmented, with smoothed targets)"
+                if what == "loss"
+                else "training, augmented"
+            ),
+        )
+        axes.plot(
+            columns["epoch"], columns[f"validation_{what}"], label="validation, averaged weights"
+        )
         axes.set_xlabel("epoch")
         axes.set_title(what)
         axes.grid(alpha=0.3)

@@ -2,7 +2,8 @@
 """A list of Keras layers as a torch module: trains any model that the converter reads, gives logits (no softmax).
 
 Plain torch rather than Keras on its torch backend: the same network trains about three times faster
-(channels last, bfloat16, no per-layer Python of Keras). Weights go both ways, so the file is Keras'."""
+(channels last, bfloat16, no per-layer Python of Keras). Weights go both ways, so the file is Keras'.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +30,24 @@ class _Conv(nn.Module):
         inputs = layer.input_shape[-1]
         top, left, bottom, right = layer.pads
         self.pads = None if _symmetric(layer.pads) else (left, right, top, bottom)
-        self.conv = nn.Conv2d(inputs, inputs if depthwise else layer.filters, layer.kernel, layer.stride,
-                              (top, left) if self.pads is None else 0, groups=inputs if depthwise else 1,
-                              bias=layer.use_bias and layer.kind != "separable")
-        halves = depthwise and tuple(layer.stride) == (2, 2) and tuple(layer.kernel) == (3, 3) and max(layer.pads) == 1
-        self.first = (1 - top, 1 - left) if halves else None  # of the places that the stride leaves, when computed with stride 1
+        self.conv = nn.Conv2d(
+            inputs,
+            inputs if depthwise else layer.filters,
+            layer.kernel,
+            layer.stride,
+            (top, left) if self.pads is None else 0,
+            groups=inputs if depthwise else 1,
+            bias=layer.use_bias and layer.kind != "separable",
+        )
+        halves = (
+            depthwise
+            and tuple(layer.stride) == (2, 2)
+            and tuple(layer.kernel) == (3, 3)
+            and max(layer.pads) == 1
+        )
+        self.first = (
+            (1 - top, 1 - left) if halves else None
+        )  # of the places that the stride leaves, when computed with stride 1
         self.skips = tuple(layer.kernel) == (1, 1) and max(layer.stride) > 1
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -41,10 +55,17 @@ class _Conv(nn.Module):
             # oneDNN's gradient of a strided 1x1 convolution in channels_last float32 writes past its buffer when there are fewer channels than
             # a vector holds (uxlfoundation/oneDNN issue 6035): a crash, or wrong weights. Leaving the places out first gives the same.
             rows, columns = self.conv.stride
-            return F.conv2d(x[:, :, ::rows, ::columns], self.conv.weight, self.conv.bias, groups=self.conv.groups)
+            return F.conv2d(
+                x[:, :, ::rows, ::columns],
+                self.conv.weight,
+                self.conv.bias,
+                groups=self.conv.groups,
+            )
         if self.first is not None and self.training:
             # torch's bfloat16 gradient of a strided depthwise convolution takes many times that of one with stride 1.
-            return F.conv2d(x, self.conv.weight, self.conv.bias, 1, 1, 1, self.conv.groups)[:, :, self.first[0]::2, self.first[1]::2]
+            return F.conv2d(x, self.conv.weight, self.conv.bias, 1, 1, 1, self.conv.groups)[
+                :, :, self.first[0] :: 2, self.first[1] :: 2
+            ]
         return self.conv(x if self.pads is None else F.pad(x, self.pads))
 
 
@@ -88,7 +109,11 @@ class KerasNet(nn.Module):
             module = self._module(layer)
             if module is not None:
                 self.blocks[layer.name] = module
-        self.relu_behind = {layer.name for layer in model.layers if layer.activation == "relu" and layer.kind != "activation"}
+        self.relu_behind = {
+            layer.name
+            for layer in model.layers
+            if layer.activation == "relu" and layer.kind != "activation"
+        }
         self.uses: Dict[str, int] = {}
         for layer in model.layers:
             for name in layer.inputs:
@@ -110,7 +135,15 @@ class KerasNet(nn.Module):
             return _MaxPool(layer)
         if layer.kind == "identity" and layer.class_name == "Dropout":
             return nn.Dropout(layer.rate)
-        if layer.kind in ("input", "activation", "avg_pool", "global_avg_pool", "add", "flatten", "identity"):
+        if layer.kind in (
+            "input",
+            "activation",
+            "avg_pool",
+            "global_avg_pool",
+            "add",
+            "flatten",
+            "identity",
+        ):
             return None
         raise ValueError(f"layer '{layer.name}' ({layer.class_name}) cannot be trained here")
 
@@ -134,7 +167,13 @@ class KerasNet(nn.Module):
                 top, left_pad, bottom, right = layer.pads
                 if top or left_pad:
                     raise ValueError(f"layer '{name}': this padding cannot be trained here")
-                y = F.avg_pool2d(y, layer.kernel, layer.stride, ceil_mode=bool(bottom or right), count_include_pad=False)
+                y = F.avg_pool2d(
+                    y,
+                    layer.kernel,
+                    layer.stride,
+                    ceil_mode=bool(bottom or right),
+                    count_include_pad=False,
+                )
             elif kind == "global_avg_pool":
                 features = y = y.mean((2, 3), keepdim=layer.keepdims)
             elif kind == "flatten":
@@ -164,13 +203,23 @@ class KerasNet(nn.Module):
             parts = [("depthwise_kernel", block.conv.weight, (2, 3, 0, 1))]
             return parts + ([("bias", block.conv.bias, None)] if layer.use_bias else [])
         if layer.kind == "separable":
-            parts = [("depthwise_kernel", block.depthwise.conv.weight, (2, 3, 0, 1)), ("pointwise_kernel", block.pointwise.weight, (3, 2, 0, 1))]
+            parts = [
+                ("depthwise_kernel", block.depthwise.conv.weight, (2, 3, 0, 1)),
+                ("pointwise_kernel", block.pointwise.weight, (3, 2, 0, 1)),
+            ]
             return parts + ([("bias", block.pointwise.bias, None)] if layer.use_bias else [])
         if layer.kind == "dense":
-            return [("kernel", block.weight, (1, 0))] + ([("bias", block.bias, None)] if layer.use_bias else [])
+            return [("kernel", block.weight, (1, 0))] + (
+                [("bias", block.bias, None)] if layer.use_bias else []
+            )
         if layer.kind == "batch_norm":
-            parts = [("gamma", block.weight, None)] * layer.scale + [("beta", block.bias, None)] * layer.center
-            return parts + [("moving_mean", block.running_mean, None), ("moving_variance", block.running_var, None)]
+            parts = [("gamma", block.weight, None)] * layer.scale + [
+                ("beta", block.bias, None)
+            ] * layer.center
+            return parts + [
+                ("moving_mean", block.running_mean, None),
+                ("moving_variance", block.running_var, None),
+            ]
         return []
 
     @torch.no_grad()
@@ -179,7 +228,11 @@ class KerasNet(nn.Module):
         for layer in self.model.layers:
             for role, tensor, order in self._parts(layer):
                 array = layer.weights[role]
-                tensor.copy_(torch.from_numpy(np.ascontiguousarray(array if order is None else array.transpose(order))))
+                tensor.copy_(
+                    torch.from_numpy(
+                        np.ascontiguousarray(array if order is None else array.transpose(order))
+                    )
+                )
 
     @torch.no_grad()
     def store_keras(self) -> KerasModel:
@@ -187,5 +240,7 @@ class KerasNet(nn.Module):
         for layer in self.model.layers:
             for role, tensor, order in self._parts(layer):
                 array = tensor.detach().float().cpu().contiguous().numpy()
-                layer.weights[role] = np.ascontiguousarray(array if order is None else array.transpose(np.argsort(order)))
+                layer.weights[role] = np.ascontiguousarray(
+                    array if order is None else array.transpose(np.argsort(order))
+                )
         return self.model

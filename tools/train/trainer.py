@@ -22,7 +22,15 @@ from torch.nn import functional as F
 from augment import Augmentation, Augmenter, to_input
 from torch_net import KerasNet
 
-FIELDS = ["epoch", "rate", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds"]
+FIELDS = [
+    "epoch",
+    "rate",
+    "train_loss",
+    "train_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "seconds",
+]
 
 
 @dataclass
@@ -32,27 +40,35 @@ class Recipe:
     architecture: str = ""
     epochs: int = 100
     batch: int = 128
-    optimizer: str = "adamw"         # or "adam", "sgd"
-    rate: float = 4e-3               # highest learning rate
+    optimizer: str = "adamw"  # or "adam", "sgd"
+    rate: float = 4e-3  # highest learning rate
     weight_decay: float = 0.02
-    schedule: str = "cosine"         # or "plateau", "constant"
-    warm_up: float = 3.0             # epochs
-    plateau_patience: int = 12       # epochs without a better validation loss until the rate falls to a tenth
-    stop_patience: int = 0           # epochs without a better validation loss until the end; 0: never
+    schedule: str = "cosine"  # or "plateau", "constant"
+    warm_up: float = 3.0  # epochs
+    plateau_patience: int = (
+        12  # epochs without a better validation loss until the rate falls to a tenth
+    )
+    stop_patience: int = 0  # epochs without a better validation loss until the end; 0: never
     label_smoothing: float = 0.08
-    soft_share: float = 0.0          # share of the FER+ votes in the targets
-    auxiliary: float = 0.0           # weight of a second head that learns what else is known of an image, dropped at the end
-    mixup: float = 0.0               # share of batches blended in pairs, Beta(0.3, 0.3)
-    clean_epochs: int = 0            # last epochs without soft targets and without mixup
-    average: float = 0.999           # decay of the averaged weights; 0: none
-    dropout: float = -1.0            # overrides the architecture's; negative: as it is
-    class_weight: float = 0.0        # exponent of the inverse class frequency, as weights of the loss
-    freeze_norm: bool = False        # keeps the batch normalization's statistics: for fine-tuning on few images
-    distil: float = 0.0              # share of the teachers' answers in the loss
+    soft_share: float = 0.0  # share of the FER+ votes in the targets
+    auxiliary: float = (
+        0.0  # weight of a second head that learns what else is known of an image, dropped at the end
+    )
+    mixup: float = 0.0  # share of batches blended in pairs, Beta(0.3, 0.3)
+    clean_epochs: int = 0  # last epochs without soft targets and without mixup
+    average: float = 0.999  # decay of the averaged weights; 0: none
+    dropout: float = -1.0  # overrides the architecture's; negative: as it is
+    class_weight: float = 0.0  # exponent of the inverse class frequency, as weights of the loss
+    freeze_norm: bool = (
+        False  # keeps the batch normalization's statistics: for fine-tuning on few images
+    )
+    distil: float = 0.0  # share of the teachers' answers in the loss
     temperature: float = 2.0
-    views: int = 0                   # changed copies of the set kept with the teachers' answers and used in turn; 0: new ones every epoch
+    views: int = (
+        0  # changed copies of the set kept with the teachers' answers and used in turn; 0: new ones every epoch
+    )
     teachers: List[str] = field(default_factory=list)
-    start: str = ""                  # checksum of the file that the weights start from
+    start: str = ""  # checksum of the file that the weights start from
     seed: int = 1
     bf16: bool = True
     augmentation: Dict[str, float] = field(default_factory=dict)
@@ -64,13 +80,23 @@ class TrainingData:
 
     images: np.ndarray
     labels: np.ndarray
-    auxiliary: Optional[np.ndarray]  # float32 [N, k], rows that sum to one or to nothing: what the second head learns
-    soft: Optional[np.ndarray]       # float32 [N, classes]: the FER+ votes of the classes; rows of zeros where there are none
+    auxiliary: Optional[
+        np.ndarray
+    ]  # float32 [N, k], rows that sum to one or to nothing: what the second head learns
+    soft: Optional[
+        np.ndarray
+    ]  # float32 [N, classes]: the FER+ votes of the classes; rows of zeros where there are none
     validation_images: np.ndarray
     validation_labels: np.ndarray
 
 
-def save_atomically(state: Any, path: Path, what: str = "the checkpoint", comfort: str = "the one of the last epoch is kept", shared: bool = False) -> None:
+def save_atomically(
+    state: Any,
+    path: Path,
+    what: str = "the checkpoint",
+    comfort: str = "the one of the last epoch is kept",
+    shared: bool = False,
+) -> None:
     """The old file stays until the new one is whole on the disk. A `shared` file may be written by several programs at a time."""
     partial = path.with_name(path.name + (f".{os.getpid()}" if shared else "") + ".partial")
     try:
@@ -81,7 +107,11 @@ def save_atomically(state: Any, path: Path, what: str = "the checkpoint", comfor
         partial.replace(path)
     except (OSError, RuntimeError) as error:
         partial.unlink(missing_ok=True)
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
+        reason = (
+            error.strerror
+            if isinstance(error, OSError) and error.strerror
+            else str(error).splitlines()[0]
+        )
         raise ToolError(path, f"cannot write {what} ({reason}); {comfort}") from None
 
 
@@ -91,7 +121,11 @@ def as_tensor(images: np.ndarray) -> torch.Tensor:
 
 
 def resized(x: torch.Tensor, size: Tuple[int, int]) -> torch.Tensor:
-    return x if tuple(x.shape[2:]) == tuple(size) else F.interpolate(x, tuple(size), mode="bilinear", align_corners=False)
+    return (
+        x
+        if tuple(x.shape[2:]) == tuple(size)
+        else F.interpolate(x, tuple(size), mode="bilinear", align_corners=False)
+    )
 
 
 @torch.no_grad()
@@ -124,15 +158,24 @@ def predict(net: nn.Module, images: np.ndarray, batch: int = 256, bf16: bool = F
     net.eval()
     out = []
     for begin in range(0, len(images), batch):
-        x = to_input(as_tensor(images[begin:begin + batch]).float() / 255)
+        x = to_input(as_tensor(images[begin : begin + batch]).float() / 255)
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             out.append(net(x).float())
     return torch.cat(out).numpy()
 
 
 class Trainer:
-    def __init__(self, net: KerasNet, recipe: Recipe, data: TrainingData, teachers: List[KerasNet], checkpoint: Path, log: Path,
-                 report: Callable[..., None], view_store: Optional[Path] = None) -> None:
+    def __init__(
+        self,
+        net: KerasNet,
+        recipe: Recipe,
+        data: TrainingData,
+        teachers: List[KerasNet],
+        checkpoint: Path,
+        log: Path,
+        report: Callable[..., None],
+        view_store: Optional[Path] = None,
+    ) -> None:
         self.recipe, self.data, self.report, self.view_store = recipe, data, report, view_store
         self.checkpoint, self.log = checkpoint, log
         self.net = net.to(memory_format=torch.channels_last)
@@ -143,14 +186,26 @@ class Trainer:
                     module.p = recipe.dropout
         torch.manual_seed(recipe.seed)
         self.generator = torch.Generator().manual_seed(recipe.seed + 1)
-        self.augment = Augmenter(Augmentation(**recipe.augmentation), net.model.input_shape[:2], self.generator)
+        self.augment = Augmenter(
+            Augmentation(**recipe.augmentation), net.model.input_shape[:2], self.generator
+        )
         self.images = as_tensor(data.images)
         self.labels = torch.from_numpy(data.labels.astype(np.int64))
         classes = net.model.class_count
-        self.auxiliary = torch.from_numpy(data.auxiliary) if data.auxiliary is not None and recipe.auxiliary > 0 else None
-        self.targets, self.clean_targets = self._targets(classes, recipe.soft_share), self._targets(classes, 0.0)
+        self.auxiliary = (
+            torch.from_numpy(data.auxiliary)
+            if data.auxiliary is not None and recipe.auxiliary > 0
+            else None
+        )
+        self.targets, self.clean_targets = self._targets(classes, recipe.soft_share), self._targets(
+            classes, 0.0
+        )
         frequency = torch.bincount(self.labels, minlength=classes).float()
-        weight = torch.where(frequency > 0, (len(self.labels) / frequency.clamp(min=1)) ** recipe.class_weight, torch.zeros(classes))
+        weight = torch.where(
+            frequency > 0,
+            (len(self.labels) / frequency.clamp(min=1)) ** recipe.class_weight,
+            torch.zeros(classes),
+        )
         self.weights = weight / (weight * frequency).sum() * len(self.labels)
         self.helper = None
         if self.auxiliary is not None:
@@ -158,7 +213,9 @@ class Trainer:
             self.helper = nn.Linear(width, self.auxiliary.shape[1])
         self.steps = max(len(data.images) // recipe.batch, 1)
         self.optimizer = self._optimizer()
-        self.smooth = KerasNet(net.model).to(memory_format=torch.channels_last)  # made before a run is resumed, since it draws random numbers
+        self.smooth = KerasNet(net.model).to(
+            memory_format=torch.channels_last
+        )  # made before a run is resumed, since it draws random numbers
         self.views: Dict[int, Tuple[torch.Tensor, torch.Tensor]] = {}
         self.view_key = ""
         self.mean = {k: v.clone() for k, v in net.state_dict().items()}
@@ -188,10 +245,14 @@ class Trainer:
 
     def _optimizer(self) -> torch.optim.Optimizer:
         r = self.recipe
-        parameters = list(self.net.parameters()) + (list(self.helper.parameters()) if self.helper else [])
+        parameters = list(self.net.parameters()) + (
+            list(self.helper.parameters()) if self.helper else []
+        )
         parameters = [p for p in parameters if p.requires_grad]
-        groups = [{"params": [p for p in parameters if p.ndim > 1], "weight_decay": r.weight_decay},
-                  {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0}]
+        groups = [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": r.weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
         if r.optimizer == "sgd":
             return torch.optim.SGD(groups, lr=r.rate, momentum=0.9, nesterov=True)
         if r.optimizer == "adam":
@@ -202,7 +263,10 @@ class Trainer:
         try:
             state = torch.load(self.checkpoint, weights_only=True)
         except Exception as error:  # torch raises many kinds
-            raise ToolError(self.checkpoint, f"not a checkpoint of this program ({type(error).__name__}); remove it to start anew") from None
+            raise ToolError(
+                self.checkpoint,
+                f"not a checkpoint of this program ({type(error).__name__}); remove it to start anew",
+            ) from None
         old, new = state.get("recipe"), asdict(self.recipe)
         if isinstance(old, dict):
             old.setdefault("start", "")  # unknown to checkpoints of earlier versions
@@ -210,7 +274,10 @@ class Trainer:
                 old["augmentation"].setdefault("p_glasses", 0.0)
         if old != new:
             differing = sorted(k for k in new if not isinstance(old, dict) or old.get(k) != new[k])
-            raise ToolError(self.checkpoint, f"from a run with another recipe ({', '.join(differing)}); remove it to start anew")
+            raise ToolError(
+                self.checkpoint,
+                f"from a run with another recipe ({', '.join(differing)}); remove it to start anew",
+            )
         self.net.load_state_dict(state["net"])
         if self.helper:
             self.helper.load_state_dict(state["helper"])
@@ -224,11 +291,25 @@ class Trainer:
         self.report(f"resumed after epoch {self.first}")
 
     def _save(self, epoch: int) -> None:
-        save_atomically({"recipe": asdict(self.recipe), "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(),
-                         "helper": self.helper.state_dict() if self.helper else {}, "generator": self.generator.get_state(),
-                         "torch_generator": torch.get_rng_state(), "mean": self.mean, "best_state": self.best_state, "epoch": epoch,
-                         "rows": self.rows, "best": list(self.best), "lowest": self.lowest, "rate_factor": self.rate_factor,
-                         "since_better": self.since_better}, self.checkpoint)
+        save_atomically(
+            {
+                "recipe": asdict(self.recipe),
+                "net": self.net.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "helper": self.helper.state_dict() if self.helper else {},
+                "generator": self.generator.get_state(),
+                "torch_generator": torch.get_rng_state(),
+                "mean": self.mean,
+                "best_state": self.best_state,
+                "epoch": epoch,
+                "rows": self.rows,
+                "best": list(self.best),
+                "lowest": self.lowest,
+                "rate_factor": self.rate_factor,
+                "since_better": self.since_better,
+            },
+            self.checkpoint,
+        )
         partial = self.log.with_name(self.log.name + ".partial")
         try:
             with partial.open("w", newline="") as file:
@@ -256,14 +337,31 @@ class Trainer:
         """The teachers' mean probabilities [N, classes] at the recipe's temperature."""
         r = self.recipe
         with torch.autocast("cpu", torch.bfloat16, enabled=r.bf16):
-            return torch.stack([F.softmax(t(to_input(resized(x, t.model.input_shape[:2]))).float() / r.temperature, 1) for t in self.teachers]).mean(0)
+            return torch.stack(
+                [
+                    F.softmax(
+                        t(to_input(resized(x, t.model.input_shape[:2]))).float() / r.temperature, 1
+                    )
+                    for t in self.teachers
+                ]
+            ).mean(0)
 
     def _view_file(self, number: int) -> Optional[Path]:
         """Named by all that decides what is in it, so that runs with the same teachers and augmentation share it and others never take it."""
         if self.view_store is None:
             return None
         if not self.view_key:
-            digest = hashlib.sha256(json.dumps([self.recipe.augmentation, list(self.augment.size), self.recipe.temperature, list(self.images.shape)], sort_keys=True).encode())
+            digest = hashlib.sha256(
+                json.dumps(
+                    [
+                        self.recipe.augmentation,
+                        list(self.augment.size),
+                        self.recipe.temperature,
+                        list(self.images.shape),
+                    ],
+                    sort_keys=True,
+                ).encode()
+            )
             digest.update(self.images.numpy().tobytes())
             for teacher in self.teachers:
                 for value in teacher.state_dict().values():
@@ -283,19 +381,31 @@ class Trainer:
                     return self.views[number]
                 except Exception:  # torch raises many kinds; what cannot be read is made again
                     self.report(f"{path}: cannot be read, made again")
-            augment = Augmenter(self.augment.settings, self.augment.size, torch.Generator().manual_seed(1000 + number))
+            augment = Augmenter(
+                self.augment.settings,
+                self.augment.size,
+                torch.Generator().manual_seed(1000 + number),
+            )
             pictures, answers, shown = [], [], time.monotonic()
             for begin in range(0, len(self.images), 256):
-                x = (augment(self.images[begin:begin + 256].float() / 255) * 255).round()
+                x = (augment(self.images[begin : begin + 256].float() / 255) * 255).round()
                 pictures.append(x.to(torch.uint8))
                 answers.append(self._answers(x / 255))
                 if time.monotonic() - shown > 2:
                     shown = time.monotonic()
-                    self.report(f"view {number + 1}/{self.recipe.views}: the teachers' answers, {begin} of {len(self.images)}", transient=True)
+                    self.report(
+                        f"view {number + 1}/{self.recipe.views}: the teachers' answers, {begin} of {len(self.images)}",
+                        transient=True,
+                    )
             self.views[number] = torch.cat(pictures), torch.cat(answers)
             if path is not None:
-                save_atomically({"pictures": self.views[number][0], "answers": self.views[number][1]}, path,
-                                "the view", "the last checkpoint is kept and the run can go on without --view-store", shared=True)
+                save_atomically(
+                    {"pictures": self.views[number][0], "answers": self.views[number][1]},
+                    path,
+                    "the view",
+                    "the last checkpoint is kept and the run can go on without --view-store",
+                    shared=True,
+                )
         return self.views[number]
 
     def _loss(self, pick: torch.Tensor, epoch: int) -> Tuple[torch.Tensor, int]:
@@ -303,7 +413,9 @@ class Trainer:
         clean = epoch >= r.epochs - r.clean_epochs
         learns = bool(self.teachers) and r.distil > 0
         if learns and r.views > 0:
-            pictures, answers = self._view((epoch + r.seed) % r.views)  # by the seed, so that runs side by side make different ones for each other
+            pictures, answers = self._view(
+                (epoch + r.seed) % r.views
+            )  # by the seed, so that runs side by side make different ones for each other
             x, answer = pictures[pick].float() / 255, answers[pick]
         else:
             x, answer = self.augment(self.images[pick].float() / 255), None
@@ -321,18 +433,24 @@ class Trainer:
             x = share * x + (1 - share) * x[other]
             answer = share * answer + (1 - share) * answer[other] if answer is not None else None
             target = share * target + (1 - share) * target[other]
-            auxiliary = share * auxiliary + (1 - share) * auxiliary[other] if auxiliary is not None else None
+            auxiliary = (
+                share * auxiliary + (1 - share) * auxiliary[other]
+                if auxiliary is not None
+                else None
+            )
         with torch.autocast("cpu", torch.bfloat16, enabled=r.bf16):
             logits, features = self.net.run(to_input(x))
         logits = logits.float()
         if r.class_weight:
-            loss = -((target * F.log_softmax(logits, 1)).sum(1) * self.weights[self.labels[pick]]).mean()
+            loss = -(
+                (target * F.log_softmax(logits, 1)).sum(1) * self.weights[self.labels[pick]]
+            ).mean()
         else:
             loss = F.cross_entropy(logits, target)
         if learns:
             answer = self._answers(x) if answer is None else answer
             student = F.log_softmax(logits / r.temperature, 1)
-            far = -(answer * student).sum(1).mean() * r.temperature ** 2
+            far = -(answer * student).sum(1).mean() * r.temperature**2
             loss = (1 - r.distil) * loss + r.distil * far
         if self.helper is not None and auxiliary is not None:
             guess = F.log_softmax(self.helper(features.float().flatten(1)), 1)
@@ -350,9 +468,13 @@ class Trainer:
 
     def _validate(self) -> Tuple[float, float]:
         self.smooth.load_state_dict(self.mean)
-        logits = torch.from_numpy(predict(self.smooth, self.data.validation_images, bf16=self.recipe.bf16))
+        logits = torch.from_numpy(
+            predict(self.smooth, self.data.validation_images, bf16=self.recipe.bf16)
+        )
         labels = torch.from_numpy(self.data.validation_labels.astype(np.int64))
-        return float(F.cross_entropy(logits, labels)), float((logits.argmax(1) == labels).float().mean())
+        return float(F.cross_entropy(logits, labels)), float(
+            (logits.argmax(1) == labels).float().mean()
+        )
 
     # ------------------------------------------------------------ all
 
@@ -387,20 +509,30 @@ class Trainer:
                 rate = self._rate(now)
                 for group in self.optimizer.param_groups:
                     group["lr"] = rate
-                pick = order[step * r.batch:(step + 1) * r.batch]
+                pick = order[step * r.batch : (step + 1) * r.batch]
                 loss, hits = self._loss(pick, epoch)
                 self.optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 self.optimizer.step()
-                loss_sum, right, seen = loss_sum + float(loss.detach()), right + hits, seen + len(pick)
+                loss_sum, right, seen = (
+                    loss_sum + float(loss.detach()),
+                    right + hits,
+                    seen + len(pick),
+                )
                 if r.average > 0:
                     self._average(now)
                 if time.monotonic() - shown > 2:
                     shown = time.monotonic()
-                    self.report(f"epoch {epoch + 1}/{r.epochs} step {step + 1}/{self.steps} loss {loss_sum / (step + 1):.4f}"
-                                f" {seen / (shown - start):.0f} images/s", transient=True)
+                    self.report(
+                        f"epoch {epoch + 1}/{r.epochs} step {step + 1}/{self.steps} loss {loss_sum / (step + 1):.4f}"
+                        f" {seen / (shown - start):.0f} images/s",
+                        transient=True,
+                    )
             if not math.isfinite(loss_sum):
-                raise ToolError(self.checkpoint, f"epoch {epoch + 1}: the loss is not finite; lower --rate (the checkpoint of epoch {epoch} is kept)")
+                raise ToolError(
+                    self.checkpoint,
+                    f"epoch {epoch + 1}: the loss is not finite; lower --rate (the checkpoint of epoch {epoch} is kept)",
+                )
             if r.average <= 0:
                 self.mean = {k: v.clone() for k, v in self.net.state_dict().items()}
             loss_value, accuracy = self._validate()
@@ -413,12 +545,23 @@ class Trainer:
             elif r.schedule == "plateau" and self.since_better % r.plateau_patience == 0:
                 self.rate_factor *= 0.1
             seconds = time.monotonic() - start
-            self.rows.append([str(epoch + 1), f"{rate:.6f}", f"{loss_sum / self.steps:.4f}", f"{right / seen:.4f}",
-                              f"{loss_value:.4f}", f"{accuracy:.4f}", f"{seconds:.1f}"])
+            self.rows.append(
+                [
+                    str(epoch + 1),
+                    f"{rate:.6f}",
+                    f"{loss_sum / self.steps:.4f}",
+                    f"{right / seen:.4f}",
+                    f"{loss_value:.4f}",
+                    f"{accuracy:.4f}",
+                    f"{seconds:.1f}",
+                ]
+            )
             self._save(epoch + 1)
             left = (time.monotonic() - begin) / (epoch + 1 - self.first) * (r.epochs - epoch - 1)
-            self.report(f"epoch {epoch + 1}/{r.epochs} loss {self.rows[-1][2]} accuracy {self.rows[-1][3]} validation {loss_value:.4f}"
-                        f" {accuracy:.4f} best {self.best[0]:.4f} {seconds:.0f} s, {left / 60:.0f} min left")
+            self.report(
+                f"epoch {epoch + 1}/{r.epochs} loss {self.rows[-1][2]} accuracy {self.rows[-1][3]} validation {loss_value:.4f}"
+                f" {accuracy:.4f} best {self.best[0]:.4f} {seconds:.0f} s, {left / 60:.0f} min left"
+            )
         self.smooth.load_state_dict(self.best_state)
         self.smooth.eval()
         return self.smooth, (self.best[0], -self.best[1])

@@ -20,8 +20,28 @@ from .results import HEADS, Box, Explanation, Face, Reading, Result, TrackedFace
 from .tracker import Tracker
 
 __all__ = [
-    "HEADS", "Box", "Engine", "Error", "Explanation", "Face", "Picture", "PictureError", "Reading", "Result", "TrackedFace", "TrackedReading", "Tracker",
-    "WeightsError", "__version__", "analyze", "classify", "default_engine", "detect_faces", "explain", "read_picture", "write_picture",
+    "HEADS",
+    "Box",
+    "Engine",
+    "Error",
+    "Explanation",
+    "Face",
+    "Picture",
+    "PictureError",
+    "Reading",
+    "Result",
+    "TrackedFace",
+    "TrackedReading",
+    "Tracker",
+    "WeightsError",
+    "__version__",
+    "analyze",
+    "classify",
+    "default_engine",
+    "detect_faces",
+    "explain",
+    "read_picture",
+    "write_picture",
 ]
 
 
@@ -40,7 +60,14 @@ def classify(crop: Picture, format: str | None = None) -> Face:
     return default_engine().classify(crop, format=format)
 
 
-def explain(picture: Picture, box: Sequence[int] | None = None, head: str = "emotion", method: str = "grad-cam",
-            label: str | None = None, layer: str = "", format: str | None = None) -> Explanation:
+def explain(
+    picture: Picture,
+    box: Sequence[int] | None = None,
+    head: str = "emotion",
+    method: str = "grad-cam",
+    label: str | None = None,
+    layer: str = "",
+    format: str | None = None,
+) -> Explanation:
     """Which part of a face speaks for an answer (Engine.explain)."""
     return default_engine().explain(picture, box, head, method, label, layer, format)

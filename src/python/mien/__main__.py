@@ -12,12 +12,22 @@ from .engine import read_picture
 
 
 def table(result: Result) -> str:
-    count = "no face found" if not result.faces else "1 face" if len(result) == 1 else f"{len(result)} faces"
-    lines = [f"{result.source}: {count}, {result.width} x {result.height} pixels, {result.timing_ms['total']:.0f} ms"]
+    count = (
+        "no face found"
+        if not result.faces
+        else "1 face" if len(result) == 1 else f"{len(result)} faces"
+    )
+    lines = [
+        f"{result.source}: {count}, {result.width} x {result.height} pixels, {result.timing_ms['total']:.0f} ms"
+    ]
     columns = []  # head, title, width of its labels
     for head, title in zip(HEADS, _engine.head_titles):
-        labels = [label for face in result if head in face.readings
-                  for label in face.readings[head].probabilities]
+        labels = [
+            label
+            for face in result
+            if head in face.readings
+            for label in face.readings[head].probabilities
+        ]
         if labels:
             columns.append((head, title, max(4, *map(len, labels))))
     if result.faces:
@@ -34,12 +44,27 @@ def table(result: Result) -> str:
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m mien", description="Finds every face in images and reads its expression and gender.",
-                                     epilog="Exit codes: 0 done, 1 output could not be written, 2 usage, 3 an image could not be read, 4 bad weights.")
+    parser = argparse.ArgumentParser(
+        prog="python -m mien",
+        description="Finds every face in images and reads its expression and gender.",
+        epilog="Exit codes: 0 done, 1 output could not be written, 2 usage, 3 an image could not be read, 4 bad weights.",
+    )
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="JPEG, PNG, BMP, GIF or PNM")
-    parser.add_argument("--json", action="store_true", help="one JSON object per image, as `mien image --json`")
-    parser.add_argument("-o", "--out", metavar="FILE", help="write the image with boxes and labels (one image; .png or .jpg)")
-    parser.add_argument("--emotion", default=None, metavar="FILE", help='weights for the expression; "large" and "mini_XCEPTION" are in the package')
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON object per image, as `mien image --json`"
+    )
+    parser.add_argument(
+        "-o",
+        "--out",
+        metavar="FILE",
+        help="write the image with boxes and labels (one image; .png or .jpg)",
+    )
+    parser.add_argument(
+        "--emotion",
+        default=None,
+        metavar="FILE",
+        help='weights for the expression; "large" and "mini_XCEPTION" are in the package',
+    )
     parser.add_argument("--version", action="version", version=f"mien {__version__}")
     options = parser.parse_args(arguments)
     if options.out and len(options.photos) > 1:
@@ -54,7 +79,11 @@ def main(arguments: Optional[List[str]] = None) -> int:
         try:
             result = engine.analyze(photo)
         except (OSError, Error) as error:
-            cause = f"{photo}: {error.strerror}" if isinstance(error, OSError) and error.strerror else str(error)
+            cause = (
+                f"{photo}: {error.strerror}"
+                if isinstance(error, OSError) and error.strerror
+                else str(error)
+            )
             print(f"mien: {cause}", file=sys.stderr)
             code = 3
             continue

@@ -17,31 +17,102 @@ class PictureProblem(Exception): ...
 Raw = Tuple[int, int, int, Tuple[float, float, float, List[float]], List[Tuple[Any, ...]]]
 
 class Engine:
-    def __init__(self, cascade: Optional[str], networks: List[Optional[str]], scale_factor: float,
-                 min_neighbors: int, min_size: int, max_size: int, detect_width: int, threads: int,
-                 isa: str, net: Optional[str], min_score: float, enlarge_to: int, any_rotation: bool,
-                 largest_first: bool, max_faces: int, crops: bool) -> None: ...
+    def __init__(
+        self,
+        cascade: Optional[str],
+        networks: List[Optional[str]],
+        scale_factor: float,
+        min_neighbors: int,
+        min_size: int,
+        max_size: int,
+        detect_width: int,
+        threads: int,
+        isa: str,
+        net: Optional[str],
+        min_score: float,
+        enlarge_to: int,
+        any_rotation: bool,
+        largest_first: bool,
+        max_faces: int,
+        crops: bool,
+    ) -> None: ...
     def process(self, array: npt.NDArray[np.uint8], format: int, /) -> Raw: ...
     def detect(self, array: npt.NDArray[np.uint8], format: int, /) -> Raw: ...
-    def classify(self, array: npt.NDArray[np.uint8], format: int, x: int, y: int, width: int, height: int,
-                 landmarks: List[float], /) -> Raw: ...
+    def classify(
+        self,
+        array: npt.NDArray[np.uint8],
+        format: int,
+        x: int,
+        y: int,
+        width: int,
+        height: int,
+        landmarks: List[float],
+        /,
+    ) -> Raw: ...
     def classify_crop(self, array: npt.NDArray[np.uint8], format: int, /) -> Raw: ...
-    def network_input(self, array: npt.NDArray[np.uint8], format: int, box: Optional[List[int]], head: int,
-                      landmarks: List[float]) -> npt.NDArray[np.uint8]: ...
-    def explain(self, array: npt.NDArray[np.uint8], format: int, box: Optional[List[int]], head: int, method: str,
-                label: int, layer: str) -> Tuple[npt.NDArray[np.float32], int, Tuple[float, ...], bool, Tuple[int, int, int, int]]: ...
+    def network_input(
+        self,
+        array: npt.NDArray[np.uint8],
+        format: int,
+        box: Optional[List[int]],
+        head: int,
+        landmarks: List[float],
+    ) -> npt.NDArray[np.uint8]: ...
+    def explain(
+        self,
+        array: npt.NDArray[np.uint8],
+        format: int,
+        box: Optional[List[int]],
+        head: int,
+        method: str,
+        label: int,
+        layer: str,
+    ) -> Tuple[
+        npt.NDArray[np.float32], int, Tuple[float, ...], bool, Tuple[int, int, int, int]
+    ]: ...
     def info(self) -> Tuple[str, List[Any], str, str, str]: ...
 
 class Tracker:
-    def __init__(self, engine: Engine, smoothing: int, average_weight: float, max_tracks: int, full_every: int, cycle_ns: int, lost_ns: int,
-                 keep_neighbors: int, /) -> None: ...
-    def process(self, array: npt.NDArray[np.uint8], format: int, time_ns: int, /) -> Tuple[int, int, bool, List[Tuple[Any, ...]]]: ...
+    def __init__(
+        self,
+        engine: Engine,
+        smoothing: int,
+        average_weight: float,
+        max_tracks: int,
+        full_every: int,
+        cycle_ns: int,
+        lost_ns: int,
+        keep_neighbors: int,
+        /,
+    ) -> None: ...
+    def process(
+        self, array: npt.NDArray[np.uint8], format: int, time_ns: int, /
+    ) -> Tuple[int, int, bool, List[Tuple[Any, ...]]]: ...
     def reset(self) -> None: ...
 
 def decode(data: bytes, max_pixels: int, /) -> Tuple[npt.NDArray[np.uint8], str]: ...
 def encode(array: npt.NDArray[np.uint8], format: int, jpeg: bool, /) -> bytes: ...
-def annotate(paper: npt.NDArray[np.uint8], engine: Engine, boxes: Sequence[List[int]],
-             readings: Sequence[List[List[float]]], by_emotion: bool, landmarks: Sequence[List[float]], /) -> None: ...
-def draw_map(paper: npt.NDArray[np.uint8], area: List[int], values: npt.NDArray[np.float32], signed: bool, /) -> None: ...
-def draw_text(paper: npt.NDArray[np.uint8], left: int, top: int, text: str, size: float, r: int, g: int, b: int, /) -> None: ...
+def annotate(
+    paper: npt.NDArray[np.uint8],
+    engine: Engine,
+    boxes: Sequence[List[int]],
+    readings: Sequence[List[List[float]]],
+    by_emotion: bool,
+    landmarks: Sequence[List[float]],
+    /,
+) -> None: ...
+def draw_map(
+    paper: npt.NDArray[np.uint8], area: List[int], values: npt.NDArray[np.float32], signed: bool, /
+) -> None: ...
+def draw_text(
+    paper: npt.NDArray[np.uint8],
+    left: int,
+    top: int,
+    text: str,
+    size: float,
+    r: int,
+    g: int,
+    b: int,
+    /,
+) -> None: ...
 def text_size(text: str, size: float, /) -> Tuple[int, int]: ...

@@ -28,10 +28,13 @@ _WEIGHTS = Path(__file__).parent / "weights"
 NETWORKS = {"large": "emotion-large.mien", "mini_XCEPTION": "emotion-mini_XCEPTION.mien"}
 
 
-def read_picture(source: Union[str, "os.PathLike[str]", bytes, bytearray, memoryview], max_pixels: int = 0) -> npt.NDArray[np.uint8]:
+def read_picture(
+    source: Union[str, "os.PathLike[str]", bytes, bytearray, memoryview], max_pixels: int = 0
+) -> npt.NDArray[np.uint8]:
     """Decodes JPEG, PNG, BMP, GIF (first frame) or PNM to RGB, rotated as its EXIF asks, as the command line tool does.
 
-    PictureError gives the reason; more than `max_pixels` (0: 134 million) is refused before it is decoded."""
+    PictureError gives the reason; more than `max_pixels` (0: 134 million) is refused before it is decoded.
+    """
     if isinstance(source, (bytes, bytearray, memoryview)):
         try:
             return _engine.decode(bytes(source), max_pixels)[0]
@@ -50,7 +53,11 @@ def write_picture(path: Union[str, "os.PathLike[str]"], picture: npt.NDArray[np.
     ending = Path(path).suffix.lower()
     if ending not in (".png", ".jpg", ".jpeg"):
         raise ValueError(f"{os.fspath(path)}: the name must end with .png, .jpg or .jpeg")
-    data = _engine.encode(np.ascontiguousarray(picture), FORMATS["gray" if picture.ndim == 2 else "rgb"], ending != ".png")
+    data = _engine.encode(
+        np.ascontiguousarray(picture),
+        FORMATS["gray" if picture.ndim == 2 else "rgb"],
+        ending != ".png",
+    )
     with open(path, "wb") as file:
         file.write(data)
 
@@ -91,13 +98,28 @@ class Engine:
     `fingerprint` tells weights apart: checksums of the files of the detector and of each head.
     """
 
-    def __init__(self, *, cascade: WeightsChoice = True, format: str = "rgb",
-                 scale_factor: float = 1.3, min_neighbors: int = 5, min_size: int = 0,
-                 max_size: int = 0, detect_width: int = 0, threads: int = 1, isa: str = "best",
-                 detector: str = "haar", net: WeightsChoice = True, min_score: float = 0,
-                 enlarge_to: int = 640, any_rotation: bool = False, largest_first: bool = False,
-                 max_faces: int = 0, crops: bool = False,
-                 **networks: WeightsChoice) -> None:
+    def __init__(
+        self,
+        *,
+        cascade: WeightsChoice = True,
+        format: str = "rgb",
+        scale_factor: float = 1.3,
+        min_neighbors: int = 5,
+        min_size: int = 0,
+        max_size: int = 0,
+        detect_width: int = 0,
+        threads: int = 1,
+        isa: str = "best",
+        detector: str = "haar",
+        net: WeightsChoice = True,
+        min_score: float = 0,
+        enlarge_to: int = 640,
+        any_rotation: bool = False,
+        largest_first: bool = False,
+        max_faces: int = 0,
+        crops: bool = False,
+        **networks: WeightsChoice,
+    ) -> None:
         for name in networks:
             if name not in HEADS:
                 raise TypeError(f"Engine() got an unexpected keyword argument {name!r}")
@@ -110,21 +132,47 @@ class Engine:
             raise ValueError('any_rotation needs detector="net"')
         if max_faces < 0:
             raise ValueError("max_faces is below 0")
-        self._options = {"cascade": cascade, **networks, "format": format, "detector": detector,
-                         "net": net, "min_score": min_score, "enlarge_to": enlarge_to,
-                         "any_rotation": any_rotation, "largest_first": largest_first,
-                         "max_faces": max_faces, "crops": crops,
-                         "scale_factor": scale_factor, "min_neighbors": min_neighbors,
-                         "min_size": min_size, "max_size": max_size, "detect_width": detect_width,
-                         "threads": threads, "isa": isa}
+        self._options = {
+            "cascade": cascade,
+            **networks,
+            "format": format,
+            "detector": detector,
+            "net": net,
+            "min_score": min_score,
+            "enlarge_to": enlarge_to,
+            "any_rotation": any_rotation,
+            "largest_first": largest_first,
+            "max_faces": max_faces,
+            "crops": crops,
+            "scale_factor": scale_factor,
+            "min_neighbors": min_neighbors,
+            "min_size": min_size,
+            "max_size": max_size,
+            "detect_width": detect_width,
+            "threads": threads,
+            "isa": isa,
+        }
         self._format = format
         paths = [_weights_path(networks.get(head, True), head) for head in HEADS]
         try:
             self._engine = _engine.Engine(
-                None if with_net else _weights_path(cascade, "cascade"), paths, float(scale_factor),
-                min_neighbors, min_size, max_size, detect_width, threads, isa,
-                _weights_path(net, "net") if with_net else None, float(min_score),
-                enlarge_to if with_net else 0, any_rotation, largest_first, max_faces, crops)
+                None if with_net else _weights_path(cascade, "cascade"),
+                paths,
+                float(scale_factor),
+                min_neighbors,
+                min_size,
+                max_size,
+                detect_width,
+                threads,
+                isa,
+                _weights_path(net, "net") if with_net else None,
+                float(min_score),
+                enlarge_to if with_net else 0,
+                any_rotation,
+                largest_first,
+                max_faces,
+                crops,
+            )
         except _engine.WeightsProblem as error:
             raise WeightsError(str(error)) from None
         cascade_name, self._heads, self.isa, self.fingerprint, net_name = self._engine.info()
@@ -170,64 +218,127 @@ class Engine:
         array, number, _, _ = self._pixels(picture, format)
         return [Box(*face[:4]) for face in _called(self._engine.detect, array, number)[4]]
 
-    def classify(self, picture: Picture, box: Optional[Sequence[int]] = None, format: Optional[str] = None,
-                 landmarks: Optional[Landmarks] = None) -> Face:
+    def classify(
+        self,
+        picture: Picture,
+        box: Optional[Sequence[int]] = None,
+        format: Optional[str] = None,
+        landmarks: Optional[Landmarks] = None,
+    ) -> Face:
         """Reads the face in `box` (x, y, width, height), or the whole image as a face that is already cut out.
 
-        With the `landmarks` of a face that this engine's network found, the face is turned upright first, as in analyze()."""
+        With the `landmarks` of a face that this engine's network found, the face is turned upright first, as in analyze().
+        """
         array, number, _, _ = self._pixels(picture, format)
         if box is None:
             raw = _called(self._engine.classify_crop, array, number)
         else:
             x, y, width, height = (int(v) for v in box)
-            raw = _called(self._engine.classify, array, number, x, y, width, height, self._points(landmarks))
+            raw = _called(
+                self._engine.classify, array, number, x, y, width, height, self._points(landmarks)
+            )
         return self._face(raw[4][0])
 
-    def network_input(self, picture: Picture, box: Optional[Sequence[int]] = None, head: str = "emotion",
-                      format: Optional[str] = None, landmarks: Optional[Landmarks] = None) -> npt.NDArray[np.uint8]:
+    def network_input(
+        self,
+        picture: Picture,
+        box: Optional[Sequence[int]] = None,
+        head: str = "emotion",
+        format: Optional[str] = None,
+        landmarks: Optional[Landmarks] = None,
+    ) -> npt.NDArray[np.uint8]:
         """The pixels that the network is given for that face, upright if it has landmarks."""
         array, number, _, _ = self._pixels(picture, format)
-        seen: npt.NDArray[np.uint8] = _called(self._engine.network_input, array, number, None if box is None else [int(v) for v in box], _head(head),
-                                                    self._points(landmarks))
+        seen: npt.NDArray[np.uint8] = _called(
+            self._engine.network_input,
+            array,
+            number,
+            None if box is None else [int(v) for v in box],
+            _head(head),
+            self._points(landmarks),
+        )
         return seen
 
-    def explain(self, picture: Picture, box: Optional[Sequence[int]] = None, head: str = "emotion", method: str = "grad-cam",
-                label: Optional[str] = None, layer: str = "", format: Optional[str] = None) -> Explanation:
+    def explain(
+        self,
+        picture: Picture,
+        box: Optional[Sequence[int]] = None,
+        head: str = "emotion",
+        method: str = "grad-cam",
+        label: Optional[str] = None,
+        layer: str = "",
+        format: Optional[str] = None,
+    ) -> Explanation:
         """Which part of the face in `box` (or of the crop) speaks for `label` (the most probable one by default)?
 
         `explain_methods` are the methods, described in docs/EXPLAIN.md; `layer` is where in the network the method looks
         (`mien info` lists the names). Error if the package was built without Eigen."""
         if not _engine.has_explain:
-            raise Error("built without explanations: install Eigen's headers (libeigen3-dev) and build again")
+            raise Error(
+                "built without explanations: install Eigen's headers (libeigen3-dev) and build again"
+            )
         number = _head(head)
         labels = self._labels[number]
         if label is not None and label not in labels:
             raise ValueError(f"{label!r} is none of {', '.join(labels)}")
         array, kind, _, _ = self._pixels(picture, format)
-        values, index, probabilities, signed, crop = _called(self._engine.explain, array, kind, None if box is None else [int(v) for v in box],
-                                                             number, method, -1 if label is None else labels.index(label), layer)
-        return Explanation(method, labels[index], dict(zip(labels, probabilities)), Box(*crop), values, signed)
+        values, index, probabilities, signed, crop = _called(
+            self._engine.explain,
+            array,
+            kind,
+            None if box is None else [int(v) for v in box],
+            number,
+            method,
+            -1 if label is None else labels.index(label),
+            layer,
+        )
+        return Explanation(
+            method, labels[index], dict(zip(labels, probabilities)), Box(*crop), values, signed
+        )
 
     explain_methods: Tuple[str, ...] = _engine.explain_methods
 
-    def draw(self, picture: Picture, faces: Sequence[Face], style: str = "gender", format: Optional[str] = None,
-             landmarks: bool = False) -> npt.NDArray[np.uint8]:
+    def draw(
+        self,
+        picture: Picture,
+        faces: Sequence[Face],
+        style: str = "gender",
+        format: Optional[str] = None,
+        landmarks: bool = False,
+    ) -> npt.NDArray[np.uint8]:
         """A copy of the image with boxes and labels as `mien image --out` draws them, on request with landmarks; in the channel
         order of `picture`, gray as RGB."""
         if style not in ("gender", "emotion"):
             raise ValueError(f'style must be "gender" or "emotion", not {style!r}')
         paper, flip = self._paper(picture, format)
-        readings = [[list(face.readings[head].probabilities.values()) if head in face.readings else []
-                     for head in HEADS] for face in faces]
-        _engine.annotate(paper, self._engine, [list(face.box) for face in faces], readings,
-                         style == "emotion",
-                         [_flat(face.landmarks) for face in faces] if landmarks else [])
+        readings = [
+            [
+                list(face.readings[head].probabilities.values()) if head in face.readings else []
+                for head in HEADS
+            ]
+            for face in faces
+        ]
+        _engine.annotate(
+            paper,
+            self._engine,
+            [list(face.box) for face in faces],
+            readings,
+            style == "emotion",
+            [_flat(face.landmarks) for face in faces] if landmarks else [],
+        )
         return np.ascontiguousarray(paper[:, :, ::-1]) if flip else paper
 
-    def draw_explanation(self, picture: Picture, explanation: Explanation, format: Optional[str] = None) -> npt.NDArray[np.uint8]:
+    def draw_explanation(
+        self, picture: Picture, explanation: Explanation, format: Optional[str] = None
+    ) -> npt.NDArray[np.uint8]:
         """A copy of the image with the map over the part that it covers, in the colors of `mien explain`; as `draw` otherwise."""
         paper, flip = self._paper(picture, format)
-        _engine.draw_map(paper, list(explanation.crop), np.ascontiguousarray(explanation.values, np.float32), explanation.signed)
+        _engine.draw_map(
+            paper,
+            list(explanation.crop),
+            np.ascontiguousarray(explanation.values, np.float32),
+            explanation.signed,
+        )
         return np.ascontiguousarray(paper[:, :, ::-1]) if flip else paper
 
     # ---- inside ----
@@ -243,13 +354,17 @@ class Engine:
         """A copy to draw on, RGB; whether it was BGR."""
         array, number, _, _ = self._pixels(picture, format)
         if number not in (FORMATS["gray"], FORMATS["rgb"], FORMATS["bgr"]):
-            raise ValueError(f"drawing needs gray, rgb or bgr, not {next(k for k, v in FORMATS.items() if v == number)}")
+            raise ValueError(
+                f"drawing needs gray, rgb or bgr, not {next(k for k, v in FORMATS.items() if v == number)}"
+            )
         if array.ndim == 2 or array.shape[2] == 1:
             array = np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
         flip = number == FORMATS["bgr"]
         return np.array(array[:, :, ::-1] if flip else array, order="C", copy=True), flip
 
-    def _pixels(self, picture: Picture, format: Optional[str]) -> Tuple[npt.NDArray[np.uint8], int, str, float]:
+    def _pixels(
+        self, picture: Picture, format: Optional[str]
+    ) -> Tuple[npt.NDArray[np.uint8], int, str, float]:
         """Array, number of its format, where it is from, milliseconds of decoding."""
         source, decode_ms = "", 0.0
         if isinstance(picture, np.ndarray):
@@ -262,7 +377,9 @@ class Engine:
                 source = os.fspath(picture)
             format = "rgb"
         elif hasattr(picture, "convert") and hasattr(picture, "mode"):  # Pillow
-            array = np.asarray(picture if picture.mode in ("L", "RGB", "RGBA") else picture.convert("RGB"))
+            array = np.asarray(
+                picture if picture.mode in ("L", "RGB", "RGBA") else picture.convert("RGB")
+            )
             source = getattr(picture, "filename", "") or ""
             format = None
             if array.ndim == 3:
@@ -286,16 +403,34 @@ class Engine:
         except _engine.PictureProblem as error:
             raise PictureError(f"{source}: {error}" if source else str(error)) from None
         total = decode_ms + (time.perf_counter() - start) * 1e3
-        times = {"decode": decode_ms, "gray": gray, "detect": detect, "crop": crop,
-                 **dict(zip(HEADS, heads)), "draw": 0.0, "encode": 0.0, "total": total}
-        return Result(source, width, height, [self._face(face) for face in faces], self.models, times)
+        times = {
+            "decode": decode_ms,
+            "gray": gray,
+            "detect": detect,
+            "crop": crop,
+            **dict(zip(HEADS, heads)),
+            "draw": 0.0,
+            "encode": 0.0,
+            "total": total,
+        }
+        return Result(
+            source, width, height, [self._face(face) for face in faces], self.models, times
+        )
 
     def _face(self, raw: Tuple[Any, ...]) -> Face:
         x, y, width, height, neighbors, readings, score, landmarks, crop = raw
-        return Face(Box(x, y, width, height), neighbors, {
-            head: _reading(labels, probabilities)
-            for head, labels, probabilities in zip(HEADS, self._labels, readings)
-            if probabilities is not None}, score, landmarks, crop)
+        return Face(
+            Box(x, y, width, height),
+            neighbors,
+            {
+                head: _reading(labels, probabilities)
+                for head, labels, probabilities in zip(HEADS, self._labels, readings)
+                if probabilities is not None
+            },
+            score,
+            landmarks,
+            crop,
+        )
 
 
 def only(head: str = "", weights: WeightsChoice = True) -> Dict[str, Any]:
@@ -319,7 +454,9 @@ def _head(name: str) -> int:
 
 
 def _reading(labels: Tuple[str, ...], probabilities: Tuple[float, ...]) -> Reading:
-    return Reading(labels[probabilities.index(max(probabilities))], dict(zip(labels, probabilities)))
+    return Reading(
+        labels[probabilities.index(max(probabilities))], dict(zip(labels, probabilities))
+    )
 
 
 def _called(function: Any, *arguments: Any) -> Any:

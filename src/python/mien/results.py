@@ -45,15 +45,20 @@ class Reading:
         return self.probabilities[self.label]
 
     def to_dict(self) -> Dict[str, Any]:
-        return {"label": self.label, "probabilities": {name: round(p, 6) for name, p in self.probabilities.items()}}
+        return {
+            "label": self.label,
+            "probabilities": {name: round(p, 6) for name, p in self.probabilities.items()},
+        }
 
 
 def _found(face: "Face | TrackedFace") -> Dict[str, Any]:
     """What the detector network says of a face; nothing for one of Haar's."""
     if not face.landmarks:
         return {}
-    return {"score": round(face.score, 6),
-            "landmarks": [[round(v, 2) for v in point] for point in face.landmarks]}
+    return {
+        "score": round(face.score, 6),
+        "landmarks": [[round(v, 2) for v in point] for point in face.landmarks],
+    }
 
 
 def _row(face: "Face | TrackedFace") -> Dict[str, Any]:
@@ -92,8 +97,12 @@ class Face:
         return self.readings.get("gender")
 
     def to_dict(self) -> Dict[str, Any]:
-        return {"box": self.box.to_dict(), "neighbors": self.neighbors, **_found(self),
-                **{head: reading.to_dict() for head, reading in self.readings.items()}}
+        return {
+            "box": self.box.to_dict(),
+            "neighbors": self.neighbors,
+            **_found(self),
+            **{head: reading.to_dict() for head, reading in self.readings.items()},
+        }
 
 
 @dataclass(slots=True)
@@ -121,7 +130,11 @@ class Result:
 
     def to_dict(self) -> Dict[str, Any]:
         return {
-            "schema": SCHEMA, "source": self.source, "width": self.width, "height": self.height, "models": dict(self.models),
+            "schema": SCHEMA,
+            "source": self.source,
+            "width": self.width,
+            "height": self.height,
+            "models": dict(self.models),
             "timing_ms": {key: round(self.timing_ms.get(key, 0.0), 3) for key in TIMING_KEYS},
             "faces": [face.to_dict() for face in self.faces],
         }
@@ -132,7 +145,10 @@ class Result:
 
     def rows(self) -> List[Dict[str, Any]]:
         """A flat row for each face, for `pandas.DataFrame(result.rows())`; no row when there is no face."""
-        return [{"source": self.source, "face": number, **_row(face)} for number, face in enumerate(self.faces)]
+        return [
+            {"source": self.source, "face": number, **_row(face)}
+            for number, face in enumerate(self.faces)
+        ]
 
 
 @dataclass(slots=True)
@@ -144,14 +160,18 @@ class TrackedReading:
     smoothed: Dict[str, float]
 
     def to_dict(self) -> Dict[str, Any]:
-        return {"label": self.label, "smoothed": {k: round(v, 6) for k, v in self.smoothed.items()},
-                "probabilities": {k: round(v, 6) for k, v in self.probabilities.items()}}
+        return {
+            "label": self.label,
+            "smoothed": {k: round(v, 6) for k, v in self.smoothed.items()},
+            "probabilities": {k: round(v, 6) for k, v in self.probabilities.items()},
+        }
 
 
 @dataclass(slots=True)
 class TrackedFace:
     """`id` counts from 1 and is never used again; `missed`: frames since the face was found last;
-    `frames`: since it was first. `age` is the old name of `frames`, there until a head is called so."""
+    `frames`: since it was first. `age` is the old name of `frames`, there until a head is called so.
+    """
 
     id: int
     box: Box
@@ -175,14 +195,26 @@ class TrackedFace:
         return self.readings.get("gender")
 
     def to_dict(self) -> Dict[str, Any]:
-        return {"id": self.id, "missed": self.missed, "frames": self.frames, "age": self.frames,
-                "box": self.box.to_dict(), "neighbors": self.neighbors, **_found(self),
-                **{head: reading.to_dict() for head, reading in self.readings.items()}}
+        return {
+            "id": self.id,
+            "missed": self.missed,
+            "frames": self.frames,
+            "age": self.frames,
+            "box": self.box.to_dict(),
+            "neighbors": self.neighbors,
+            **_found(self),
+            **{head: reading.to_dict() for head, reading in self.readings.items()},
+        }
 
     def to_row(self) -> Dict[str, Any]:
         """Flat, for a table with a row for each face and frame; the label is the smoothed one."""
-        return {"id": self.id, "missed": self.missed, "frames": self.frames, "age": self.frames,
-                **_row(self)}
+        return {
+            "id": self.id,
+            "missed": self.missed,
+            "frames": self.frames,
+            "age": self.frames,
+            **_row(self),
+        }
 
 
 @dataclass(slots=True)

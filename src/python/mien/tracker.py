@@ -22,16 +22,36 @@ class Tracker:
         everything once in `cycle_seconds`. lost_seconds: a face not found for so long is gone.
     """
 
-    def __init__(self, engine: Optional[Engine] = None, *, smoothing: str = "mode", average_weight: float = 0.25, max_tracks: int = 32,
-                 full_every: int = 0, cycle_seconds: float = 0.3, lost_seconds: float = 0.5, keep_neighbors: int = 2) -> None:
+    def __init__(
+        self,
+        engine: Optional[Engine] = None,
+        *,
+        smoothing: str = "mode",
+        average_weight: float = 0.25,
+        max_tracks: int = 32,
+        full_every: int = 0,
+        cycle_seconds: float = 0.3,
+        lost_seconds: float = 0.5,
+        keep_neighbors: int = 2,
+    ) -> None:
         if smoothing not in SMOOTHING:
             raise ValueError(f"smoothing must be one of {', '.join(SMOOTHING)}, not {smoothing!r}")
         self.engine = default_engine() if engine is None else engine
-        self._tracker = _engine.Tracker(self.engine._engine, SMOOTHING[smoothing], average_weight, max_tracks, full_every,
-                                        round(cycle_seconds * 1e9), round(lost_seconds * 1e9), keep_neighbors)
+        self._tracker = _engine.Tracker(
+            self.engine._engine,
+            SMOOTHING[smoothing],
+            average_weight,
+            max_tracks,
+            full_every,
+            round(cycle_seconds * 1e9),
+            round(lost_seconds * 1e9),
+            keep_neighbors,
+        )
         self._clock_start = time.monotonic_ns()
 
-    def process(self, frame: Picture, seconds: Optional[float] = None, format: Optional[str] = None) -> List[TrackedFace]:
+    def process(
+        self, frame: Picture, seconds: Optional[float] = None, format: Optional[str] = None
+    ) -> List[TrackedFace]:
         """`seconds` is the frame's time by any clock that goes forward; by default the time of the call."""
         array, number, _, _ = self.engine._pixels(frame, format)
         now = time.monotonic_ns() - self._clock_start if seconds is None else round(seconds * 1e9)
@@ -45,11 +65,24 @@ class Tracker:
 
     def _face(self, raw: Any) -> TrackedFace:
         number, x, y, width, height, neighbors, missed, frames, readings, score, landmarks = raw
-        return TrackedFace(number, Box(x, y, width, height), neighbors, missed, frames, {
-            head: _reading(self.engine.labels(head), reading)
-            for head, reading in zip(HEADS, readings) if reading is not None}, score, landmarks)
+        return TrackedFace(
+            number,
+            Box(x, y, width, height),
+            neighbors,
+            missed,
+            frames,
+            {
+                head: _reading(self.engine.labels(head), reading)
+                for head, reading in zip(HEADS, readings)
+                if reading is not None
+            },
+            score,
+            landmarks,
+        )
 
 
 def _reading(labels: Tuple[str, ...], raw: Any) -> TrackedReading:
     label, probabilities, smoothed = raw
-    return TrackedReading(labels[label], dict(zip(labels, probabilities or ())), dict(zip(labels, smoothed or ())))
+    return TrackedReading(
+        labels[label], dict(zip(labels, probabilities or ())), dict(zip(labels, smoothed or ()))
+    )

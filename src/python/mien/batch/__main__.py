@@ -25,23 +25,62 @@ def complain(text: str) -> None:
 
 def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="mien-batch", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        prog="mien-batch",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         description="Annotates every image of a folder, a .tar, a .zip, or a table of paths (.parquet, .csv). OUTPUT becomes a folder of Parquet files "
-                    "with the columns of `mien image --json`; an image that cannot be read is a row with its error. The same command continues where it stopped.",
+        "with the columns of `mien image --json`; an image that cannot be read is a row with its error. The same command continues where it stopped.",
         epilog="Exit codes: 0 done, 1 output could not be written, 2 usage or no cluster, 3 done, but some images could not be read, 4 bad weights, "
-               "130 interrupted.")
+        "130 interrupted.",
+    )
     parser.add_argument("input", metavar="INPUT")
-    parser.add_argument("output", metavar="OUTPUT", help="a folder; with --cluster on a file system that all workers share, as INPUT")
-    parser.add_argument("--cluster", metavar="ADDRESS", help="of a Dask scheduler, tcp://HOST:8786; without: processes of this machine")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes of this machine")
-    parser.add_argument("--part-size", type=int, default=500, metavar="N", help="images per file, and what a killed worker repeats")
-    parser.add_argument("--column", default="path", help="of a table: where the paths are (relative ones are relative to the table)")
-    parser.add_argument("--emotion", metavar="FILE", help='weights for the expression; "large" and "mini_XCEPTION" are in the package')
+    parser.add_argument(
+        "output",
+        metavar="OUTPUT",
+        help="a folder; with --cluster on a file system that all workers share, as INPUT",
+    )
+    parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="of a Dask scheduler, tcp://HOST:8786; without: processes of this machine",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="processes of this machine",
+    )
+    parser.add_argument(
+        "--part-size",
+        type=int,
+        default=500,
+        metavar="N",
+        help="images per file, and what a killed worker repeats",
+    )
+    parser.add_argument(
+        "--column",
+        default="path",
+        help="of a table: where the paths are (relative ones are relative to the table)",
+    )
+    parser.add_argument(
+        "--emotion",
+        metavar="FILE",
+        help='weights for the expression; "large" and "mini_XCEPTION" are in the package',
+    )
     parser.add_argument("--no-gender", action="store_true", help="leave out the gender network")
-    parser.add_argument("--scale-factor", type=float, default=1.3, help="from one size of faces to the next")
-    parser.add_argument("--min-neighbors", type=int, default=5, help="windows that must agree on a face")
+    parser.add_argument(
+        "--scale-factor", type=float, default=1.3, help="from one size of faces to the next"
+    )
+    parser.add_argument(
+        "--min-neighbors", type=int, default=5, help="windows that must agree on a face"
+    )
     parser.add_argument("--min-size", type=int, default=0, help="smallest face in pixels")
-    parser.add_argument("--detect-width", type=int, default=0, help="search in images shrunk to this width; 0: never")
+    parser.add_argument(
+        "--detect-width",
+        type=int,
+        default=0,
+        help="search in images shrunk to this width; 0: never",
+    )
     parser.add_argument("--json", action="store_true", help="the summary as one JSON object")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
     parser.add_argument("--version", action="version", version=f"mien {__version__}")
@@ -79,21 +118,37 @@ def open_run(options: argparse.Namespace) -> Any:
     from . import plan
 
     output = Path(options.output)
-    emotion = True if options.emotion is None else options.emotion if options.emotion in NETWORKS else os.path.abspath(options.emotion)
-    engine_options: Dict[str, Any] = {"emotion": emotion, "gender": not options.no_gender, "scale_factor": options.scale_factor,
-                                      "min_neighbors": options.min_neighbors, "min_size": options.min_size, "detect_width": options.detect_width}
-    weights = Engine(**engine_options).fingerprint  # wrong options and weights are found here, not on a worker
+    emotion = (
+        True
+        if options.emotion is None
+        else options.emotion if options.emotion in NETWORKS else os.path.abspath(options.emotion)
+    )
+    engine_options: Dict[str, Any] = {
+        "emotion": emotion,
+        "gender": not options.no_gender,
+        "scale_factor": options.scale_factor,
+        "min_neighbors": options.min_neighbors,
+        "min_size": options.min_size,
+        "detect_width": options.detect_width,
+    }
+    weights = Engine(
+        **engine_options
+    ).fingerprint  # wrong options and weights are found here, not on a worker
     output.mkdir(parents=True, exist_ok=True)
     run = plan.read_run(output)
     if run is None:
         if any(output.glob("part-*.parquet")):
             raise plan.InputError(f"{output}: holds parts of something else, but no {plan.RUN}")
-        return plan.make_plan(options.input, output, options.part_size, engine_options, options.column, weights)
+        return plan.make_plan(
+            options.input, output, options.part_size, engine_options, options.column, weights
+        )
     if run.input != os.path.abspath(options.input):
         raise plan.InputError(f"{output}: was begun for {run.input}; take another folder")
     for name, value in engine_options.items():
         if run.options.get(name) != value:
-            raise plan.InputError(f"{output}: was begun with {name} = {run.options.get(name)}, not {value}; take another folder")
+            raise plan.InputError(
+                f"{output}: was begun with {name} = {run.options.get(name)}, not {value}; take another folder"
+            )
     if run.version != __version__:
         raise plan.InputError(f"{output}: was begun by mien {run.version}; take another folder")
     if run.weights != weights:
@@ -106,8 +161,14 @@ def connect(options: argparse.Namespace) -> Any:
 
     if options.cluster:
         return None, Client(options.cluster, timeout=CONNECT_SECONDS)
-    cluster = LocalCluster(n_workers=options.workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0,
-                           silence_logs=logging.CRITICAL)
+    cluster = LocalCluster(
+        n_workers=options.workers,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=None,
+        memory_limit=0,
+        silence_logs=logging.CRITICAL,
+    )
     return cluster, Client(cluster)
 
 
@@ -140,7 +201,9 @@ class Workers:
         return self.slots
 
 
-def process(client: Any, workers: Workers, output: Path, left: List[int], progress: Progress) -> Iterator[Any]:
+def process(
+    client: Any, workers: Workers, output: Path, left: List[int], progress: Progress
+) -> Iterator[Any]:
     """Gives each part's Done. Only a few parts a worker are handed out at a time, so memory does not grow with the input."""
     from distributed import KilledWorker, TimeoutError, wait
 
@@ -168,7 +231,9 @@ def process(client: Any, workers: Workers, output: Path, left: List[int], progre
                 yield future.result()
             elif isinstance(error, KilledWorker) and part not in careful:
                 careful.add(part)
-                running[client.submit(annotate_part_carefully, where, part, pure=False, retries=2)] = part
+                running[
+                    client.submit(annotate_part_carefully, where, part, pure=False, retries=2)
+                ] = part
             else:
                 raise error
         progress.show()
@@ -232,13 +297,17 @@ def main(arguments: Optional[List[str]] = None) -> int:
                     complain(complaint)
                     return EXIT_USAGE
             progress.start = time.monotonic()
-            for done in process(client, Workers(client, cluster, options.workers), output, left, progress):
+            for done in process(
+                client, Workers(client, cluster, options.workers), output, left, progress
+            ):
                 counts["pictures"] += done.pictures
                 counts["errors"] += done.errors
                 counts["faces"] += done.faces
                 progress.done, progress.errors = counts["pictures"], counts["errors"]
         except KeyboardInterrupt:
-            complain(f"interrupted at {counts['pictures']} of {run.pictures} images; the same command continues from there")
+            complain(
+                f"interrupted at {counts['pictures']} of {run.pictures} images; the same command continues from there"
+            )
             return EXIT_INTERRUPTED
         except OSError as error:
             if client is None:
@@ -261,10 +330,22 @@ def main(arguments: Optional[List[str]] = None) -> int:
         return EXIT_OUTPUT
     seconds = time.monotonic() - progress.start
     if options.json:
-        print(json.dumps({"schema": 1, "output": str(output), **counts, "done_before": before, "seconds": round(seconds, 3),
-                          "per_second": round((run.pictures - before) / max(seconds, 1e-9), 1)}))
+        print(
+            json.dumps(
+                {
+                    "schema": 1,
+                    "output": str(output),
+                    **counts,
+                    "done_before": before,
+                    "seconds": round(seconds, 3),
+                    "per_second": round((run.pictures - before) / max(seconds, 1e-9), 1),
+                }
+            )
+        )
     else:
-        print(f"{output}: {counts['pictures']} images, {counts['faces']} faces, {counts['errors']} unreadable, {seconds:.1f} s")
+        print(
+            f"{output}: {counts['pictures']} images, {counts['faces']} faces, {counts['errors']} unreadable, {seconds:.1f} s"
+        )
     return EXIT_INPUT if counts["errors"] else 0
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The images and their division into parts. Written down once in OUTPUT/_plan.parquet, a row group for each part, so that a
-restart, a worker that comes later and a second attempt at a part all mean the same images, whatever happens to the input meanwhile."""
+restart, a worker that comes later and a second attempt at a part all mean the same images, whatever happens to the input meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -65,11 +66,20 @@ def kind_of(path: str) -> str:
         return "zip"
     with open(path, "rb") as file:
         head = file.read(6)
-    if head[:2] == b"\x1f\x8b" or head[:3] == b"BZh" or head == b"\xfd7zXZ\x00" or head[:4] == b"\x28\xb5\x2f\xfd":
-        raise InputError(f"{path}: a compressed archive can only be read from its beginning, by one worker: unpack it to a .tar (images do not shrink)")
+    if (
+        head[:2] == b"\x1f\x8b"
+        or head[:3] == b"BZh"
+        or head == b"\xfd7zXZ\x00"
+        or head[:4] == b"\x28\xb5\x2f\xfd"
+    ):
+        raise InputError(
+            f"{path}: a compressed archive can only be read from its beginning, by one worker: unpack it to a .tar (images do not shrink)"
+        )
     if tarfile.is_tarfile(path):
         return "tar"
-    raise InputError(f"{path}: neither a folder, a .tar, a .zip, nor a .parquet or .csv table of paths")
+    raise InputError(
+        f"{path}: neither a folder, a .tar, a .zip, nor a .parquet or .csv table of paths"
+    )
 
 
 def _folder(path: str) -> Iterator[Item]:
@@ -94,26 +104,40 @@ def _zip(path: str) -> Iterator[Item]:
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             if not member.is_dir() and is_picture(member.filename):
-                yield Item(member.filename.encode("utf-8", "surrogateescape"), None, member.file_size)
+                yield Item(
+                    member.filename.encode("utf-8", "surrogateescape"), None, member.file_size
+                )
 
 
 def _table(path: str, kind: str, column: str) -> Iterator[Item]:
     if kind == "parquet":
         file = pq.ParquetFile(path)
         if column not in file.schema_arrow.names:
-            raise InputError(f"{path}: has no column {column!r}, but {', '.join(file.schema_arrow.names)} (--column)")
+            raise InputError(
+                f"{path}: has no column {column!r}, but {', '.join(file.schema_arrow.names)} (--column)"
+            )
         batches: Any = file.iter_batches(columns=[column])
     else:
-        batches = pa.csv.open_csv(path, convert_options=pa.csv.ConvertOptions(column_types={column: pa.string()}))
+        batches = pa.csv.open_csv(
+            path, convert_options=pa.csv.ConvertOptions(column_types={column: pa.string()})
+        )
         if column not in batches.schema.names:
-            raise InputError(f"{path}: has no column {column!r}, but {', '.join(batches.schema.names)} (--column)")
+            raise InputError(
+                f"{path}: has no column {column!r}, but {', '.join(batches.schema.names)} (--column)"
+            )
     folder = os.path.dirname(os.path.abspath(path))
     for batch in batches:
         for value in batch.column(batch.schema.get_field_index(column)).to_pylist():
             if value is None or value == "":
                 yield Item(b"")
             else:
-                yield Item(os.fsencode(os.path.join(folder, value if isinstance(value, str) else os.fsdecode(value))))
+                yield Item(
+                    os.fsencode(
+                        os.path.join(
+                            folder, value if isinstance(value, str) else os.fsdecode(value)
+                        )
+                    )
+                )
 
 
 def items(path: str, kind: str, column: str) -> Iterator[Item]:
@@ -144,7 +168,9 @@ def read_run(output: Path) -> Optional[Run]:
         raise InputError(f"{output / RUN}: not written by mien-batch ({error})") from None
 
 
-def make_plan(path: str, output: Path, part_size: int, options: Dict[str, Any], column: str, weights: str) -> Run:
+def make_plan(
+    path: str, output: Path, part_size: int, options: Dict[str, Any], column: str, weights: str
+) -> Run:
     """Lists the images and writes plan and run; each appears complete or not at all, the run last."""
     kind = kind_of(path)
     temporary = output / (PLAN + ".tmp")
@@ -156,7 +182,10 @@ def make_plan(path: str, output: Path, part_size: int, options: Dict[str, Any], 
             def flush() -> None:
                 nonlocal parts, pictures
                 if waiting:
-                    writer.write_table(pa.Table.from_pylist([item._asdict() for item in waiting], schema=COLUMNS), row_group_size=part_size)
+                    writer.write_table(
+                        pa.Table.from_pylist([item._asdict() for item in waiting], schema=COLUMNS),
+                        row_group_size=part_size,
+                    )
                     parts, pictures = parts + 1, pictures + len(waiting)
                     waiting.clear()
 
@@ -171,7 +200,9 @@ def make_plan(path: str, output: Path, part_size: int, options: Dict[str, Any], 
         temporary.unlink()
         raise InputError(f"{path}: no image in it")
     os.replace(temporary, output / PLAN)
-    run = Run(os.path.abspath(path), kind, part_size, options, parts, pictures, __version__, weights)
+    run = Run(
+        os.path.abspath(path), kind, part_size, options, parts, pictures, __version__, weights
+    )
     _write_atomically(output / RUN, json.dumps(run._asdict(), indent=1) + "\n")
     return run
 

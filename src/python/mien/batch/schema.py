@@ -12,15 +12,29 @@ from ..results import HEADS, TIMING_KEYS
 
 
 def _reading(labels: Sequence[str]) -> pa.DataType:
-    return pa.struct([("label", pa.string()), ("probabilities", pa.struct([(label, pa.float64()) for label in labels]))])
+    return pa.struct(
+        [
+            ("label", pa.string()),
+            ("probabilities", pa.struct([(label, pa.float64()) for label in labels])),
+        ]
+    )
 
 
 def schema_of(engine: Engine) -> pa.Schema:
-    face = [("box", pa.struct([(key, pa.int32()) for key in ("x", "y", "width", "height")])), ("neighbors", pa.int32())]
+    face = [
+        ("box", pa.struct([(key, pa.int32()) for key in ("x", "y", "width", "height")])),
+        ("neighbors", pa.int32()),
+    ]
     face += [(head, _reading(engine.labels(head))) for head in HEADS if engine.labels(head)]
-    return pa.schema([
-        ("schema", pa.int32()), ("source", pa.string()), ("error", pa.string()), ("width", pa.int32()), ("height", pa.int32()),
-        ("models", pa.struct([(key, pa.string()) for key in ("cascade", *HEADS)])),
-        ("timing_ms", pa.struct([(key, pa.float64()) for key in TIMING_KEYS])),
-        ("faces", pa.list_(pa.struct(face))),
-    ])
+    return pa.schema(
+        [
+            ("schema", pa.int32()),
+            ("source", pa.string()),
+            ("error", pa.string()),
+            ("width", pa.int32()),
+            ("height", pa.int32()),
+            ("models", pa.struct([(key, pa.string()) for key in ("cascade", *HEADS)])),
+            ("timing_ms", pa.struct([(key, pa.float64()) for key in TIMING_KEYS])),
+            ("faces", pa.list_(pa.struct(face))),
+        ]
+    )

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """One part of the work: its images are read one after the other, and its rows appear as one Parquet file, complete or not at all.
 
-Runs on the workers. Each process makes one engine and keeps it. An image that cannot be read is a row with its error."""
+Runs on the workers. Each process makes one engine and keeps it. An image that cannot be read is a row with its error.
+"""
 
 from __future__ import annotations
 
@@ -41,11 +42,15 @@ class Context:
         self.output = Path(output)
         run = plan.read_run(self.output)
         if run is None:
-            raise plan.InputError(f"{output}: not seen by the worker on {socket.gethostname()}: it must be on a file system that all workers share")
+            raise plan.InputError(
+                f"{output}: not seen by the worker on {socket.gethostname()}: it must be on a file system that all workers share"
+            )
         self.run = run
         self.engine = Engine(**run.options)
         if self.engine.fingerprint != run.weights:
-            raise plan.InputError(f"{output}: was begun with other weights than those of the worker on {socket.gethostname()}")
+            raise plan.InputError(
+                f"{output}: was begun with other weights than those of the worker on {socket.gethostname()}"
+            )
         self.schema = schema_of(self.engine)
         self._plan = pq.ParquetFile(self.output / plan.PLAN)
         self._lock = threading.Lock()
@@ -83,7 +88,13 @@ class Context:
             result = self.engine.analyze(self.bytes_of(item))
         except OSError as error:
             return error_row(source, error.strerror or str(error))
-        except (Error, zipfile.BadZipFile, NotImplementedError, RuntimeError, MemoryError) as error:  # RuntimeError: an encrypted member
+        except (
+            Error,
+            zipfile.BadZipFile,
+            NotImplementedError,
+            RuntimeError,
+            MemoryError,
+        ) as error:  # RuntimeError: an encrypted member
             return error_row(source, str(error) or type(error).__name__)
         result.source = source
         return result.to_dict()
@@ -119,9 +130,16 @@ def check(output: str, version: str) -> Optional[str]:
 def write_part(context: Context, part: int, rows: List[Dict[str, Any]], seconds: float) -> Done:
     errors = sum("error" in row for row in rows)
     faces = sum(len(row.get("faces", ())) for row in rows)
-    table = pa.Table.from_pylist(rows, schema=context.schema.with_metadata({"mien": json.dumps({"errors": errors, "faces": faces})}))
+    table = pa.Table.from_pylist(
+        rows,
+        schema=context.schema.with_metadata(
+            {"mien": json.dumps({"errors": errors, "faces": faces})}
+        ),
+    )
     final = plan.part_path(context.output, part)
-    temporary = final.with_name(f".{final.name}.{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}.tmp")
+    temporary = final.with_name(
+        f".{final.name}.{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}.tmp"
+    )
     with open(temporary, "wb") as file:
         pq.write_table(table, file, compression="zstd")
         file.flush()
@@ -144,11 +162,24 @@ def annotate_part_carefully(output: str, part: int) -> Done:
     items = context.items(part)
     rows: List[Dict[str, Any]] = []
     while len(rows) < len(items):
-        child = subprocess.run([sys.executable, "-m", "mien.batch.worker", output, str(part), str(len(rows))], stdout=subprocess.PIPE, check=False)
+        child = subprocess.run(
+            [sys.executable, "-m", "mien.batch.worker", output, str(part), str(len(rows))],
+            stdout=subprocess.PIPE,
+            check=False,
+        )
         rows.extend(json.loads(line) for line in child.stdout.split(b"\n")[:-1])
         if len(rows) < len(items):
-            cause = signal.Signals(-child.returncode).name if child.returncode < 0 else f"exit code {child.returncode}"
-            rows.append(error_row(context.source(items[len(rows)]), f"the process that read this image was ended ({cause})"))
+            cause = (
+                signal.Signals(-child.returncode).name
+                if child.returncode < 0
+                else f"exit code {child.returncode}"
+            )
+            rows.append(
+                error_row(
+                    context.source(items[len(rows)]),
+                    f"the process that read this image was ended ({cause})",
+                )
+            )
     return write_part(context, part, rows, time.perf_counter() - start)
 
 

@@ -41,13 +41,24 @@ def _load(img: Any) -> npt.NDArray[np.uint8]:
 
 
 class FER:
-    def __init__(self, cascade_file: Optional[str] = None, mtcnn: bool = False, tfserving: bool = False, use_tflite: bool = True,
-                 scale_factor: float = 1.1, min_face_size: int = 50, min_neighbors: int = 5, offsets: Tuple[int, int] = (10, 10),
-                 weights: str = "fer") -> None:
+    def __init__(
+        self,
+        cascade_file: Optional[str] = None,
+        mtcnn: bool = False,
+        tfserving: bool = False,
+        use_tflite: bool = True,
+        scale_factor: float = 1.1,
+        min_face_size: int = 50,
+        min_neighbors: int = 5,
+        offsets: Tuple[int, int] = (10, 10),
+        weights: str = "fer",
+    ) -> None:
         """`use_tflite` is accepted and changes nothing: there is one network. `weights`, which fer does not have: "fer" is its network,
         "mien" the default one of mien.Engine; "large" and paths as in Engine(emotion=...)."""
         if mtcnn or tfserving:
-            raise NotImplementedError("mien has its own detector and runs its network in this process")
+            raise NotImplementedError(
+                "mien has its own detector and runs its network in this process"
+            )
         if scale_factor <= 1.0:
             raise ValueError("scale_factor must be greater than 1.0")
         if min_face_size < 1:
@@ -56,10 +67,21 @@ class FER:
             raise ValueError("min_neighbors must be non-negative")
         if not isinstance(offsets, (tuple, list)) or len(offsets) != 2:
             raise ValueError("offsets must be a tuple or list of length 2")
-        default = cascade_file is None or os.path.basename(cascade_file) == "haarcascade_frontalface_default.xml"
-        emotion: Union[str, bool] = "mini_XCEPTION" if weights == "fer" else True if weights == "mien" else weights
-        self._engine = Engine(cascade=True if default else str(cascade_file), **only("emotion", emotion), format="bgr", scale_factor=scale_factor,
-                              min_neighbors=min_neighbors, min_size=min_face_size)
+        default = (
+            cascade_file is None
+            or os.path.basename(cascade_file) == "haarcascade_frontalface_default.xml"
+        )
+        emotion: Union[str, bool] = (
+            "mini_XCEPTION" if weights == "fer" else True if weights == "mien" else weights
+        )
+        self._engine = Engine(
+            cascade=True if default else str(cascade_file),
+            **only("emotion", emotion),
+            format="bgr",
+            scale_factor=scale_factor,
+            min_neighbors=min_neighbors,
+            min_size=min_face_size,
+        )
         self._offsets = offsets
         self.emotions: List[Dict[str, Any]] = []
 
@@ -74,11 +96,18 @@ class FER:
         side = max(width, height)
         return x - (side - width) // 2, y - (side - height) // 2, side, side
 
-    def find_faces(self, img: npt.NDArray[np.uint8], bgr: bool = True, gray_img: Optional[npt.NDArray[np.uint8]] = None) -> Any:
+    def find_faces(
+        self,
+        img: npt.NDArray[np.uint8],
+        bgr: bool = True,
+        gray_img: Optional[npt.NDArray[np.uint8]] = None,
+    ) -> Any:
         boxes = self._engine.detect_faces(img if gray_img is None else gray_img)
         return np.array(boxes, dtype=np.int32) if boxes else ()
 
-    def detect_emotions(self, img: Any, face_rectangles: Optional[Sequence[Sequence[int]]] = None) -> List[Dict[str, Any]]:
+    def detect_emotions(
+        self, img: Any, face_rectangles: Optional[Sequence[Sequence[int]]] = None
+    ) -> List[Dict[str, Any]]:
         """[{"box": array of x, y, width, height, "emotions": {label: score with two digits}}, ...]"""
         picture = _load(img)
         if face_rectangles is None:
@@ -93,12 +122,17 @@ class FER:
             x, y, width, height = self.tosquare(box)
             x_off, y_off = self._offsets
             x1, y1 = max(0, x - x_off + _PADDING), max(0, y - y_off + _PADDING)
-            crop = padded[y1:y + height + y_off + _PADDING, x1:x + width + x_off + _PADDING]
+            crop = padded[y1 : y + height + y_off + _PADDING, x1 : x + width + x_off + _PADDING]
             if crop.size == 0:
                 continue
             reading = self._engine.classify(crop, format="gray").emotion
             assert reading is not None
-            found.append({"box": box, "emotions": {label: round(p, 2) for label, p in reading.probabilities.items()}})
+            found.append(
+                {
+                    "box": box,
+                    "emotions": {label: round(p, 2) for label, p in reading.probabilities.items()},
+                }
+            )
         self.emotions = found
         return found
 
@@ -116,20 +150,49 @@ class FER:
 
 
 class Video:
-    def __init__(self, video_file: str, outdir: str = "output", first_face_only: bool = True, tempfile: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        video_file: str,
+        outdir: str = "output",
+        first_face_only: bool = True,
+        tempfile: Optional[str] = None,
+    ) -> None:
         if not os.path.exists(video_file):
             raise AssertionError(f"Video file not found at {os.path.abspath(video_file)}")
         try:
             import cv2
         except ImportError:
-            raise ImportError("Video reads films by OpenCV: pip install opencv-python-headless") from None
+            raise ImportError(
+                "Video reads films by OpenCV: pip install opencv-python-headless"
+            ) from None
         self._cv2 = cv2
-        self.filepath, self.outdir, self.first_face_only, self.tempfile = video_file, outdir, first_face_only, tempfile
+        self.filepath, self.outdir, self.first_face_only, self.tempfile = (
+            video_file,
+            outdir,
+            first_face_only,
+            tempfile,
+        )
 
-    def analyze(self, detector: FER, display: bool = False, output: str = "csv", frequency: Optional[int] = None, max_results: Optional[int] = None,
-                save_fps: Optional[int] = None, video_id: Optional[str] = None, save_frames: bool = True, save_video: bool = True,
-                annotate_frames: bool = True, zip_images: bool = True, detection_box: Optional[Dict[str, int]] = None, lang: str = "en",
-                include_audio: bool = False, size_multiplier: int = 1, batch_size: int = 1, use_async_io: bool = True) -> Any:
+    def analyze(
+        self,
+        detector: FER,
+        display: bool = False,
+        output: str = "csv",
+        frequency: Optional[int] = None,
+        max_results: Optional[int] = None,
+        save_fps: Optional[int] = None,
+        video_id: Optional[str] = None,
+        save_frames: bool = True,
+        save_video: bool = True,
+        annotate_frames: bool = True,
+        zip_images: bool = True,
+        detection_box: Optional[Dict[str, int]] = None,
+        lang: str = "en",
+        include_audio: bool = False,
+        size_multiplier: int = 1,
+        batch_size: int = 1,
+        use_async_io: bool = True,
+    ) -> Any:
         """Frames in which there is a face: a list of dictionaries (output "csv", written to data.csv too) or a DataFrame ("pandas").
 
         `save_video` writes OUTDIR/NAME_output.EXT, `save_frames` OUTDIR/NAME0.jpg ... (in images.zip with `zip_images`). `display`, other
@@ -158,7 +221,7 @@ class Video:
                     continue
                 box = detection_box
                 if box is not None:
-                    frame = frame[box["y_min"]:box["y_max"], box["x_min"]:box["x_max"]]
+                    frame = frame[box["y_min"] : box["y_max"], box["x_min"] : box["x_max"]]
                 faces = detector.detect_emotions(frame)
                 if annotate_frames and faces and (save_frames or save_video):
                     frame = self._annotated(frame, faces, size_multiplier)
@@ -172,8 +235,16 @@ class Video:
                         raise OSError(f"{images[-1]}: could not be written")
                 if save_video:
                     if writer is None:
-                        target = self.tempfile or os.path.join(self.outdir, f"{root}_output{ending}")
-                        writer = cv2.VideoWriter(target, cv2.VideoWriter_fourcc(*"mp4v"), rate, (frame.shape[1], frame.shape[0]), True)
+                        target = self.tempfile or os.path.join(
+                            self.outdir, f"{root}_output{ending}"
+                        )
+                        writer = cv2.VideoWriter(
+                            target,
+                            cv2.VideoWriter_fourcc(*"mp4v"),
+                            rate,
+                            (frame.shape[1], frame.shape[0]),
+                            True,
+                        )
                         if not writer.isOpened():
                             raise OSError(f"{target}: could not be written")
                     writer.write(np.ascontiguousarray(frame))
@@ -191,7 +262,9 @@ class Video:
         return self.to_csv(data) if output == "csv" else self.to_pandas(data)
 
     @staticmethod
-    def _annotated(frame: npt.NDArray[np.uint8], faces: List[Dict[str, Any]], size_multiplier: int) -> npt.NDArray[np.uint8]:
+    def _annotated(
+        frame: npt.NDArray[np.uint8], faces: List[Dict[str, Any]], size_multiplier: int
+    ) -> npt.NDArray[np.uint8]:
         from .face_classification import draw_text
 
         frame = np.array(frame, order="C", copy=True)
@@ -199,7 +272,15 @@ class Video:
             x, y, width, height = (int(v) for v in face["box"])
             draw_rectangle(frame, x, y, width, height, (0, 155, 255))
             for line, (label, score) in enumerate(face["emotions"].items()):
-                draw_text((x, y + height), frame, f"{label}: {score:.2f}", (0, 155, 255), 0, (15 + 15 * line) * size_multiplier, 0.45 * size_multiplier)
+                draw_text(
+                    (x, y + height),
+                    frame,
+                    f"{label}: {score:.2f}",
+                    (0, 155, 255),
+                    0,
+                    (15 + 15 * line) * size_multiplier,
+                    0.45 * size_multiplier,
+                )
         return frame
 
     def _zip(self, images: List[str]) -> None:

@@ -34,10 +34,10 @@ scalar: ## the same without any SIMD path
 check: ## build and test; MIEN_CHECK=deep or all: further (tests/README.md)
 	sh tests/check.sh
 
-format: ## format C and C++ (clang-format of the pinned version, from PyPI)
+format: ## format C, C++ and Python (clang-format and black of the pinned versions, from PyPI)
 	sh tools/format.sh
 
-format-check: ## is all C and C++ formatted?
+format-check: ## is all C, C++ and Python formatted?
 	sh tools/format.sh --check
 
 tsan: ## the tests with threads under ThreadSanitizer

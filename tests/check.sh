@@ -62,7 +62,7 @@ python_tests() { # LONG-OR-NOT
 
 # ---- quick: what a contributor wants to know at each change ---------------------------------------
 
-step "clang-format" sh tools/format.sh --check
+step "clang-format and black" sh tools/format.sh --check
 step "optimised build" build check -DMIEN_BUILD_BENCH=OFF
 step "unit tests on every instruction set, corpora, examples, layers, the program from outside" \
     run check -L quick

@@ -1,25 +1,28 @@
 #!/bin/sh
-# Formats all C and C++ by .clang-format: sh tools/format.sh [--check]
-# --check changes nothing and fails where something would change. Each version of clang-format
-# formats a little differently, so ours is pinned, in a virtual environment made once (build/format-venv).
-# Exits with 77, and says why, when it cannot be had.
+# Formats all C and C++ by .clang-format and all Python by black: sh tools/format.sh [--check]
+# --check changes nothing and fails where something would change. Each version of a formatter formats
+# a little differently, so ours are pinned, in a virtual environment made once (build/format-venv).
+# Exits with 77, and says why, when they cannot be had.
 set -eu
 cd "$(dirname "$0")/.."
-version=19.1.7 venv=build/format-venv
+packages="clang-format==19.1.7 black==25.11.0" venv=build/format-venv
 case "${1:-}" in
-    "") options=-i ;;
-    --check) options="--dry-run -Werror" ;;
+    "") options=-i black="" ;;
+    --check) options="--dry-run -Werror" black=--check ;;
     *) echo "usage: sh tools/format.sh [--check]" >&2; exit 2 ;;
 esac
-if [ "$(cat "$venv/version" 2>/dev/null)" != "$version" ]; then
+if [ "$(cat "$venv/version" 2>/dev/null)" != "$packages" ]; then
     mkdir -p build
     if ! { "${PYTHON:-python3}" -m venv "$venv" &&
-        "$venv/bin/pip" install -q --disable-pip-version-check "clang-format==$version"; } >&2; then
-        echo "skipped: clang-format $version could not be installed" >&2
+        "$venv/bin/pip" install -q --disable-pip-version-check $packages; } >&2; then
+        echo "skipped: $packages could not be installed" >&2
         exit 77
     fi
-    echo "$version" >"$venv/version"
+    echo "$packages" >"$venv/version"
 fi
+failed=0
 find bench docs include src tests -type f \
     \( -name '*.c' -o -name '*.cpp' -o -name '*.h' -o -name '*.hpp' -o -name '*.inl' \) -print0 |
-    xargs -0 "$venv/bin/clang-format" --style=file $options
+    xargs -0 "$venv/bin/clang-format" --style=file $options || failed=1
+"$venv/bin/black" ${black:--q} bench src tests tools || failed=1
+exit $failed

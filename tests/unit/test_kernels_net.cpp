@@ -89,8 +89,14 @@ ByteVector pack(const std::vector<std::int8_t>& w, const ConvShape& s, const Con
                         if (o < s.output_channels && at < s.kernel_w * s.input_channels)
                             v = w[static_cast<std::size_t>(
                                 (o * s.kernel_h + ky) * s.kernel_w * s.input_channels + at)];
-                        out.push_back(static_cast<std::uint8_t>(v));
-                        if (layout.element_bytes == 2) out.push_back(v < 0 ? 255 : 0);
+                        if (layout.element_bytes == 2) {  // in the machine's byte order
+                            std::uint8_t bytes[2];
+                            const auto wide = static_cast<std::int16_t>(v);
+                            std::memcpy(bytes, &wide, sizeof bytes);
+                            out.insert(out.end(), bytes, bytes + sizeof bytes);
+                        } else {
+                            out.push_back(static_cast<std::uint8_t>(v));
+                        }
                     }
     return out;
 }

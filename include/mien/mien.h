@@ -117,7 +117,7 @@ typedef struct mien_config {
     void (*run)(void* run_context, int count, void (*task)(void* argument, int index),
                 void* argument);
     uint64_t (*clock_ns)(void); /* for mien_timings_of; null: all zero */
-    float min_score;            /* network: 0 to 1; 0: the default in its file */
+    float min_score;            /* network: 0 to 1; 0: the default in its file, less 0.1 for gray */
     int32_t enlarge_to;   /* network: 0; else frames with a shorter longer side are enlarged to
                                    it for detection, at most twice; 640 is good for photos */
     int32_t any_rotation; /* network: 0; else the frame is also searched turned by 90, 180 and 270

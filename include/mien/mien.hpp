@@ -262,8 +262,9 @@ struct DetectorOptions {
     // Smallest face, pixels of the frame; 0: the cascade's window, or no limit. Of the network's
     // boxes the longer side counts.
     int min_size = 0;
-    int max_size = 0;     // largest face; 0: the frame
-    float min_score = 0;  // network: 0 to 1; 0: the default in its file
+    int max_size = 0;  // largest face; 0: the frame
+    // Network: 0 to 1; 0: the default in its file, and 0.1 less than that for gray frames.
+    float min_score = 0;
 };
 
 inline constexpr int max_frame_side = 1 << 15;

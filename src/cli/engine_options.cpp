@@ -57,8 +57,9 @@ void add_detector_options(CLI::App& app, EngineOptions& options) {
                    "The network of --detector net, a .mien file")
         ->type_name("FILE")
         ->group(group);
-    app.add_option("--min-score", config.detector.min_score,
-                   "Network: lowest score of a face, 0 to 1; 0: the network's own")
+    app.add_option(
+           "--min-score", config.detector.min_score,
+           "Network: lowest score of a face, 0 to 1; 0: the network's own, less for gray images")
         ->check(CLI::Range(0.0, 1.0))
         ->type_name("SCORE")
         ->group(group);

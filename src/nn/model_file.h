@@ -2,6 +2,7 @@
 // Typed access to the records of an opened (hence valid) Model; docs/FILE_FORMAT.md, NETW.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -127,6 +128,15 @@ struct ModelAccess {
         return {static_cast<int>(load_u32(p)), static_cast<int>(load_u32(p + 4))};
     }
     [[nodiscard]] float min_score() const noexcept { return load_f32(model.face_.data() + 8); }
+    // The least score of a face unless a program chooses one: min_score(), and a little less for gray
+    // frames, whose faces score lower (docs/DETECTOR.md, "Gray").
+    [[nodiscard]] float default_score(PixelFormat format) const noexcept {
+        constexpr float gray_allowance = 0.1f, smallest = 0.1f;
+        const float score = min_score();
+        return format == PixelFormat::gray8 && score > smallest
+                   ? std::max(score - gray_allowance, smallest)
+                   : score;
+    }
     [[nodiscard]] float overlap() const noexcept { return load_f32(model.face_.data() + 12); }
     // Where landmark i lies in the square of the crop.
     [[nodiscard]] Point crop_landmark(int i) const noexcept {

@@ -41,9 +41,7 @@ void NetSearch::place(Arena& arena, const TrackerConfig& config, const Model& de
     kernels_ = &kernels;
     engine_ = &engine;
     stats_ = &stats;
-    const float wanted = config.engine.detector.min_score;
-    new_score_ = wanted > 0 ? wanted : ModelAccess{detector}.min_score();
-    known_score_ = std::max(new_score_ - known_allowance, std::min(new_score_, 0.1f));
+    detector_ = &detector;
     multiple_ = std::max(detector.input_multiple(), 1);
     hints_ = arena.take<Rect>(static_cast<std::size_t>(config.max_tracks));
     gray_ = arena.take<std::uint8_t>(static_cast<std::size_t>(config.engine.max_width) *
@@ -54,6 +52,9 @@ void NetSearch::begin_frame(const Frame& frame, std::uint64_t start) noexcept {
     start_ = start;
     view_ = frame;
     gray_view_ = {};
+    const float wanted = config_.engine.detector.min_score;
+    new_score_ = wanted > 0 ? wanted : ModelAccess{*detector_}.default_score(frame.format);
+    known_score_ = std::max(new_score_ - known_allowance, std::min(new_score_, 0.1f));
 }
 
 void NetSearch::begin_stream() noexcept {

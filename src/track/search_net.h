@@ -116,6 +116,7 @@ private:
 
     TrackerConfig config_;
     const Kernels* kernels_ = nullptr;
+    const Model* detector_ = nullptr;
     Engine* engine_ = nullptr;
     TrackerStats* stats_ = nullptr;
     std::uint8_t* gray_ = nullptr;  // max_width * max_height

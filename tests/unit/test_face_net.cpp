@@ -161,6 +161,39 @@ TEST_CASE("candidates without room are those of the lowest scores") {
     for (std::size_t i = 0; i < best.size(); ++i) CHECK(best[i].score == found[i].score);
 }
 
+TEST_CASE("gray frames have a lower default score than frames of the same pixels in color") {
+    const Photo photo;
+    const DetectorFile file;
+    const ModelAccess access{file.model};
+    const float color = access.default_score(PixelFormat::rgb24),
+                gray = access.default_score(PixelFormat::gray8);
+    CHECK(color == 0.7f);
+    CHECK(gray == 0.7f - 0.1f);
+    PlacedNet placed(file.model, Isa::best, {320, 320});
+    const Frame frame = photo.gray_frame();
+    ByteVector triple(3 * photo.gray.size());
+    for (std::size_t i = 0; i < photo.gray.size(); ++i)
+        std::fill_n(&triple[3 * i], 3, photo.gray[i]);
+    const Frame same = {triple.data(), frame.width, frame.height, 3 * frame.width,
+                        PixelFormat::rgb24};
+    // Smaller and smaller, until the face's score lies between the two.
+    bool between = false;
+    for (int width = frame.width; width >= 32 && !between; --width) {
+        const FaceNet::Size size = {width, width * frame.height / frame.width};
+        std::span<const FaceNet::Candidate> found;
+        const auto find = [&](const Frame& image, float score) {
+            REQUIRE(placed.net.find(image, bounds(image), {&size, 1}, score, found) == Status::ok);
+            return found.size();
+        };
+        between = find(frame, gray) == 1 && found[0].score < color;
+        if (!between) continue;
+        CHECK(find(frame, 0) == 1);
+        CHECK(find(same, 0) == 0);
+        CHECK(find(same, gray) == 1);
+    }
+    CHECK(between);
+}
+
 TEST_CASE("an engine with the detector network: faces, landmarks, readings and limits") {
     const Photo photo;
     const DetectorFile file;

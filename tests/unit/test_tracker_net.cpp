@@ -20,7 +20,7 @@ using namespace mien::test;
 
 namespace {
 
-constexpr std::uint64_t frame_ns = 33'333'333;
+constexpr std::uint64_t net_frame_ns = 33'333'333;
 
 struct Files {
     ByteVector detector_file = read_file(weights_path("detector.mien"));
@@ -67,11 +67,11 @@ const Patch& face_patch() {
     return patch;
 }
 
-struct Tracking {
+struct NetTracking {
     TrackerConfig config;
     std::vector<std::byte> memory;
     Tracker tracker;
-    explicit Tracking(const TrackerConfig& wanted, bool networks = false) : config(wanted) {
+    explicit NetTracking(const TrackerConfig& wanted, bool networks = false) : config(wanted) {
         const Weights weights = files().views(networks);
         memory.resize(Tracker::required_bytes(config, weights));
         REQUIRE(memory.size() > 0);
@@ -85,7 +85,7 @@ struct Tracking {
     std::span<const TrackedFace> step(const std::vector<std::uint8_t>& gray, int number) {
         const int width = config.engine.max_width, height = config.engine.max_height;
         return step({gray.data(), width, height, width, PixelFormat::gray8},
-                    static_cast<std::uint64_t>(number) * frame_ns);
+                    static_cast<std::uint64_t>(number) * net_frame_ns);
     }
 };
 
@@ -107,7 +107,7 @@ std::uint64_t uneven_clock() { return uneven_now += 10'000 + (uneven_now / 1000 
 }  // namespace
 
 TEST_CASE("net tracker: a moving face keeps its id, for a quarter of the pixels") {
-    Tracking tracking(config_for(640, 480));
+    NetTracking tracking(config_for(640, 480));
     std::vector<std::uint8_t> frame;
     std::int64_t pixels = 0, full_pixels = 0;
     int full = 0;
@@ -137,7 +137,7 @@ TEST_CASE("net tracker: a moving face keeps its id, for a quarter of the pixels"
 TEST_CASE("net tracker: a new face is found within 0.3 s, one that leaves is lost") {
     // how the frames of the film fall on the cycle must not matter
     for (const int appears : {1, 5, 9, 10}) {
-        Tracking tracking(config_for(320, 240));
+        NetTracking tracking(config_for(320, 240));
         std::vector<std::uint8_t> frame;
         int found = -1, lost = -1;
         for (int n = 0; n < 60; ++n) {
@@ -150,14 +150,14 @@ TEST_CASE("net tracker: a new face is found within 0.3 s, one that leaves is los
         }
         CAPTURE(appears);
         CHECK(found >= appears);
-        CHECK(static_cast<std::uint64_t>(found - appears) * frame_ns <= 300'000'000u);
+        CHECK(static_cast<std::uint64_t>(found - appears) * net_frame_ns <= 300'000'000u);
         CHECK(lost > 50);
         CHECK(lost <= 40 + 16);
     }
 }
 
 TEST_CASE("net tracker: a face that does not move has a box that does not move") {
-    Tracking tracking(config_for(320, 240));
+    NetTracking tracking(config_for(320, 240));
     std::vector<std::uint8_t> frame;
     background(frame, 320, 240, 1);
     paste(frame, 320, 240, face_patch(), {60, 40, 130});
@@ -171,7 +171,7 @@ TEST_CASE("net tracker: a face that does not move has a box that does not move")
 }
 
 TEST_CASE("net tracker: a face hidden for a moment comes back with its id") {
-    Tracking tracking(config_for(320, 240));
+    NetTracking tracking(config_for(320, 240));
     std::vector<std::uint8_t> frame;
     for (int n = 0; n < 30; ++n) {
         background(frame, 320, 240, n);
@@ -191,7 +191,7 @@ TEST_CASE("net tracker: full_every = 1 gives the engine's faces, scores and land
     config.engine.max_width = image.width;
     config.engine.max_height = image.height;
     config.full_every = 1;
-    Tracking tracking(config);
+    NetTracking tracking(config);
     const Weights weights = files().views(false);
     std::vector<std::byte> memory(Engine::required_bytes(config.engine, weights));
     Engine engine;
@@ -200,7 +200,8 @@ TEST_CASE("net tracker: full_every = 1 gives the engine's faces, scores and land
         std::span<const Face> truth;
         REQUIRE(engine.detect(image.frame(), truth) == Status::ok);
         REQUIRE(truth.size() >= 4);
-        const auto faces = tracking.step(image.frame(), static_cast<std::uint64_t>(n) * frame_ns);
+        const auto faces =
+            tracking.step(image.frame(), static_cast<std::uint64_t>(n) * net_frame_ns);
         CHECK(tracking.tracker.stats().full);
         REQUIRE(faces.size() == truth.size());
         for (std::size_t i = 0; i < faces.size(); ++i) {
@@ -230,13 +231,13 @@ TEST_CASE("net tracker: heads see the face turned upright, from the first frame 
     TrackerConfig config;
     config.engine.max_width = frame.width;
     config.engine.max_height = frame.height;
-    Tracking tracking(config, true);
+    NetTracking tracking(config, true);
     const Weights weights = files().views(true);
     std::vector<std::byte> memory(Engine::required_bytes(config.engine, weights));
     Engine engine;
     REQUIRE(Engine::create(config.engine, weights, memory, engine) == Status::ok);
     for (int n = 0; n < 4; ++n) {
-        const auto faces = tracking.step(frame, static_cast<std::uint64_t>(n) * frame_ns);
+        const auto faces = tracking.step(frame, static_cast<std::uint64_t>(n) * net_frame_ns);
         REQUIRE(faces.size() == 1);
         REQUIRE(faces[0].landmarks.size() == 5);
         const Point right = faces[0].landmarks[0], left = faces[0].landmarks[1];
@@ -265,7 +266,7 @@ TEST_CASE("net tracker: a budget divides the search, whatever the clock says, an
         TrackerConfig config = config_for(640, 480);
         config.budget_ns = budget;
         config.engine.clock_ns = clock;
-        Tracking tracking(config);
+        NetTracking tracking(config);
         std::vector<std::uint8_t> frame;
         Outcome outcome;
         for (int n = 0; n < 40; ++n) {
@@ -306,7 +307,7 @@ TEST_CASE("net tracker: a budget divides the search, whatever the clock says, an
 
 TEST_CASE("net tracker: where a full search is cheaper than one around each face, it is made") {
     TrackerConfig config = config_for(320, 240);
-    Tracking tracking(config);
+    NetTracking tracking(config);
     std::vector<std::uint8_t> frame;
     std::vector<std::uint32_t> ids;
     for (int n = 0; n < 12; ++n) {
@@ -330,7 +331,7 @@ TEST_CASE("net tracker: frames of any size and format, also smaller than the net
     for (const auto& [width, height] :
          {std::pair{1, 1}, {20, 20}, {31, 400}, {333, 251}, {97, 65}}) {
         CAPTURE(width);
-        Tracking tracking(config_for(width, height));
+        NetTracking tracking(config_for(width, height));
         std::vector<std::uint8_t> frame;
         for (int n = 0; n < 14; ++n) {
             background(frame, width, height, n);
@@ -345,14 +346,14 @@ TEST_CASE("net tracker: frames of any size and format, also smaller than the net
     const host::Image image = photo("astronaut_320.png");
     TrackerConfig config;
     config.engine.max_width = config.engine.max_height = 320;
-    Tracking tracking(config);
+    NetTracking tracking(config);
     std::vector<std::uint8_t> yuyv(static_cast<std::size_t>(image.width * image.height * 2), 128);
     for (int i = 0; i < image.width * image.height; ++i)
         yuyv[static_cast<std::size_t>(2 * i)] = image.pixels.get()[3 * i + 1];
     const Frame frame = {yuyv.data(), image.width, image.height, 2 * std::ptrdiff_t{image.width},
                          PixelFormat::yuyv};
     for (int n = 0; n < 3; ++n)
-        CHECK(tracking.step(frame, static_cast<std::uint64_t>(n) * frame_ns).size() == 1);
+        CHECK(tracking.step(frame, static_cast<std::uint64_t>(n) * net_frame_ns).size() == 1);
 
     Tracker none;
     CHECK(Tracker::required_bytes(config, {}) == 0);

@@ -80,7 +80,7 @@ Status FaceNet::find(const Frame& frame, const Rect& area, std::span<const Size>
     pixels_ = 0;
     const Model& model = network_.model();
     const ModelAccess access{model};
-    if (min_score == 0) min_score = access.min_score();
+    if (min_score == 0) min_score = access.default_score(frame.format);
     const float least = least_value(min_score);
     for (const Size size : sizes) {
         View view = {size, 0, static_cast<float>(area.width) / static_cast<float>(size.width),

@@ -44,7 +44,7 @@ public:
 
     // Faces of `area`, which is not empty and lies inside of the valid frame, best first, whichever
     // way up they were found; nothing of them overlaps more than the model allows. `min_score` 0 is
-    // the model's own. Valid until the next call. unsupported: the layers of the network do not fit
+    // ModelAccess::default_score(). Valid until the next call. unsupported: the layers of the network do not fit
     // together at one of the sizes.
     Status find(const Frame& frame, const Rect& area, std::span<const Size> sizes, float min_score,
                 std::span<const Candidate>& found) noexcept;

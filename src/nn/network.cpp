@@ -326,15 +326,22 @@ void Network::set_step(int index, const Shapes& shapes) noexcept {
                     in.seen_unsigned(),
                     constants.packed3,
                     layer};
-        return;
-    }
-    if (layer.output == LayerOutput::floats) {
+    } else if (layer.output == LayerOutput::floats) {
         step.head = {field,          in.row_bytes,   in.pixel_bytes, in.shape.channels,
                      layer.kernel_h, layer.kernel_w, layer.stride_y, layer.stride_x,
                      layer.out_h,    layer.out_w,    layer.out_c,    access.weights(layer),
                      constants.sums, in.lift,        layer};
-        return;
+    } else {
+        set_bytes(step, layer, constants, out);
     }
+}
+
+// The same of a layer whose output is bytes.
+void Network::set_bytes(Step& step, const LayerView& layer, const Constants& constants,
+                        const Tensor& out) noexcept {
+    const ModelAccess access{model_};
+    const Tensor& in = tensors_[layer.input];
+    const std::int8_t* const field = receptive_field(in, layer);
     switch (layer.op) {
         case LayerOp::conv:
             step.conv = {field,

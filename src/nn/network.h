@@ -173,6 +173,8 @@ private:
                    Constants& constants) noexcept;
     void set_shapes(const Shapes& shapes) noexcept;
     void set_step(int index, const Shapes& shapes) noexcept;
+    void set_bytes(Step& step, const LayerView& layer, const Constants& constants,
+                   const Tensor& out) noexcept;
     void run_step(const Step& step) noexcept;
     void run_head(const HeadArgs& args) noexcept;
     void run_map(const MapArgs& args) noexcept;

@@ -328,8 +328,9 @@ TEST_CASE("net tracker: where a full search is cheaper than one around each face
 }
 
 TEST_CASE("net tracker: frames of any size and format, also smaller than the network's step") {
-    for (const auto& [width, height] :
+    for (const std::pair<int, int>& size :
          {std::pair{1, 1}, {20, 20}, {31, 400}, {333, 251}, {97, 65}}) {
+        const int width = size.first, height = size.second;
         CAPTURE(width);
         NetTracking tracking(config_for(width, height));
         std::vector<std::uint8_t> frame;

@@ -58,15 +58,15 @@ FaceNet::Size largest_size(const Config& config, bool enlarges) noexcept {
             std::max(height, std::min(2 * height, config.enlarge_to))};
 }
 
-FaceNet::Turns turns_of(const Config& config) noexcept {
-    return config.any_rotation ? FaceNet::Turns::all : FaceNet::Turns::none;
-}
-
 int rescale(int v, int to, int from) noexcept {
     return static_cast<int>(std::lrint(static_cast<double>(v) * to / from));
 }
 
 }  // namespace
+
+FaceNet::Turns Finder::turns_of(const Config& config) noexcept {
+    return config.any_rotation ? FaceNet::Turns::all : FaceNet::Turns::none;
+}
 
 bool Finder::fits(const Config& config, const Weights& weights) noexcept {
     return weights.detector == nullptr ||

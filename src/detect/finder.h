@@ -23,6 +23,8 @@ class Finder {
 public:
     // False when no frame of that size can be searched with these weights.
     [[nodiscard]] static bool fits(const Config& config, const Weights& weights) noexcept;
+    // How the network searches each size.
+    [[nodiscard]] static FaceNet::Turns turns_of(const Config& config) noexcept;
     // Takes its memory from the arena; while the arena only measures, nothing is written. fits()
     // holds.
     void place(Arena& arena, const Config& config, const Weights& weights,

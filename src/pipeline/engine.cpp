@@ -269,12 +269,16 @@ EngineAccess::FullSearch EngineAccess::full_search(int frame_width,
     FaceNet::Size sizes[Finder::max_sizes];
     const std::size_t count = impl->finder.net_sizes(frame_width, frame_height, sizes);
     FullSearch full = {sizes[0].width, sizes[0].height, 0};
-    for (const FaceNet::Size& size : std::span(sizes).first(count)) {
-        const InputSize input = FaceNet::padded(impl->detector, size);
-        full.pixels += std::int64_t{input.width} * input.height;
-    }
-    if (impl->config.any_rotation) full.pixels *= 4;
+    for (const FaceNet::Size& size : std::span(sizes).first(count))
+        full.pixels += pixels_given(size.width, size.height);
     return full;
+}
+
+std::int64_t EngineAccess::pixels_given(int width, int height) const noexcept {
+    const Engine::Impl& impl = *engine.impl_;
+    const InputSize input = FaceNet::padded(impl.detector, {width, height});
+    return std::int64_t{input.width} * input.height *
+           static_cast<int>(Finder::turns_of(impl.config));
 }
 
 Status Engine::process(const Frame& frame, std::span<const Face>& faces) noexcept {

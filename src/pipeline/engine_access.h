@@ -24,6 +24,10 @@ struct EngineAccess {
         std::int64_t pixels = 0;
     };
     [[nodiscard]] FullSearch full_search(int frame_width, int frame_height) const noexcept;
+
+    // Pixels that the detector network is given, padding and turned images included, when an image of
+    // that size is searched. The engine has that network.
+    [[nodiscard]] std::int64_t pixels_given(int width, int height) const noexcept;
 };
 
 }  // namespace mien

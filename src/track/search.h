@@ -19,17 +19,18 @@ public:
     // One of the two detectors is there. While the arena only measures, nothing is written. `engine`
     // finds the faces; both it and `stats`, in which the work is counted, are the tracker's.
     void place(Arena& arena, const TrackerConfig& config, const Weights& weights,
-               const Kernels& kernels, Engine& engine, TrackerStats& stats) noexcept {
+               const Kernels& kernels, Engine& engine, const FrameTimer& timer,
+               TrackerStats& stats) noexcept {
         is_net_ = weights.detector != nullptr;
         if (is_net_)
-            net_.place(arena, config, *weights.detector, kernels, engine, stats);
+            net_.place(arena, config, *weights.detector, kernels, engine, timer, stats);
         else
-            haar_.place(arena, config, *weights.cascade, kernels, engine, stats);
+            haar_.place(arena, config, *weights.cascade, kernels, engine, timer, stats);
     }
 
-    // A new frame, valid until the next one. `start` is when work on it began, by the clock.
-    void begin_frame(const Frame& frame, std::uint64_t start) noexcept {
-        is_net_ ? net_.begin_frame(frame, start) : haar_.begin_frame(frame, start);
+    // A new frame, valid until the next one.
+    void begin_frame(const Frame& frame) noexcept {
+        is_net_ ? net_.begin_frame(frame) : haar_.begin_frame(frame);
     }
     // Frames of another size or time follow.
     void begin_stream() noexcept { is_net_ ? net_.begin_stream() : haar_.begin_stream(); }

@@ -26,11 +26,13 @@ int rounded(double v) noexcept { return static_cast<int>(std::lrint(v)); }
 }  // namespace
 
 void HaarSearch::place(Arena& arena, const TrackerConfig& config, const Cascade& cascade,
-                       const Kernels& kernels, Engine& engine, TrackerStats& stats) noexcept {
+                       const Kernels& kernels, Engine& engine, const FrameTimer& timer,
+                       TrackerStats& stats) noexcept {
     config_ = config;
     cascade_ = cascade;
     kernels_ = &kernels;
     engine_ = &engine;
+    timer_ = &timer;
     stats_ = &stats;
     hints_ = arena.take<Rect>(static_cast<std::size_t>(config.max_tracks));
     gray_ = arena.take<std::uint8_t>(static_cast<std::size_t>(config.engine.max_width) *
@@ -41,8 +43,7 @@ int HaarSearch::neighbors_of_new() const noexcept {
     return std::max(config_.engine.detector.min_neighbors, 1);
 }
 
-void HaarSearch::begin_frame(const Frame& frame, std::uint64_t start) noexcept {
-    start_ = start;
+void HaarSearch::begin_frame(const Frame& frame) noexcept {
     const GrayView gray = gray_of(frame, bounds(frame), kernels_->image, gray_);
     view_ = {gray.data, frame.width, frame.height, gray.stride_bytes, PixelFormat::gray8};
 }
@@ -129,16 +130,12 @@ std::span<const Face> HaarSearch::search(const Rect& area, double min_size, doub
     if (options.max_size < options.min_size) return {};
     options.min_neighbors = min_neighbors;
     std::span<const Face> faces;
-    const std::uint64_t before = clock();
+    const std::uint64_t before = timer_->now();
     if (engine_->detect(view_, inside, options, faces) != Status::ok) return {};
     const std::int64_t windows = engine_->detector_stats().windows;
     stats_->windows += windows;
     // small searches consist mostly of set-up
-    if (windows > 2000 && config_.engine.clock_ns != nullptr) {
-        const double measured =
-            static_cast<double>(clock() - before) / static_cast<double>(windows);
-        ns_per_window_ = ns_per_window_ > 0 ? 0.9 * ns_per_window_ + 0.1 * measured : measured;
-    }
+    if (windows > 2000) timer_->learn(before, windows, ns_per_window_);
     return faces;
 }
 
@@ -164,7 +161,7 @@ std::span<const Face> HaarSearch::everywhere() noexcept {
     stats_->full = true;
     credit_ = 0;
     std::span<const Face> faces;
-    const std::uint64_t before = clock();
+    const std::uint64_t before = timer_->now();
     DetectorOptions options = config_.engine.detector;
     options.min_neighbors = neighbors_of_new();
     if (engine_->detect(view_, bounds(view_), options, faces) != Status::ok) return {};
@@ -173,7 +170,7 @@ std::span<const Face> HaarSearch::everywhere() noexcept {
     stats_->full_windows = windows;
     if (stats_->windows > 0 && config_.engine.clock_ns != nullptr)
         ns_per_window_ =
-            static_cast<double>(clock() - before) / static_cast<double>(stats_->windows);
+            static_cast<double>(timer_->now() - before) / static_cast<double>(stats_->windows);
     return faces;
 }
 
@@ -188,7 +185,7 @@ std::span<const Rect> HaarSearch::hints(std::uint64_t elapsed_ns,
         const Part& part = parts_[next_part_];
         const auto windows = static_cast<double>(part.windows);
         // one per frame at least, or nobody new would ever be found
-        if (credit_ <= 0 || (done > 0 && over_budget(ns_per_window_ * windows))) break;
+        if (credit_ <= 0 || (done > 0 && timer_->over_budget(ns_per_window_ * windows))) break;
         credit_ -= windows;
         next_part_ = (next_part_ + 1) % part_count_;
         ++stats_->parts;

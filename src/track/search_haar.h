@@ -17,18 +17,20 @@
 #include "base/arena.h"
 #include "kernels/kernels.h"
 #include "mien/tracker.hpp"
+#include "track/frame_timer.h"
 
 namespace mien {
 
 class HaarSearch {
 public:
-    // While the arena only measures, nothing is written. `engine` finds the faces; both it and
-    // `stats`, in which the work is counted, are the tracker's.
+    // While the arena only measures, nothing is written. `engine` finds the faces, `stats` counts
+    // the work; they and `timer` are the tracker's.
     void place(Arena& arena, const TrackerConfig& config, const Cascade& cascade,
-               const Kernels& kernels, Engine& engine, TrackerStats& stats) noexcept;
+               const Kernels& kernels, Engine& engine, const FrameTimer& timer,
+               TrackerStats& stats) noexcept;
 
-    // A new frame, valid until the next one. `start` is when work on it began, by the clock.
-    void begin_frame(const Frame& frame, std::uint64_t start) noexcept;
+    // A new frame, valid until the next one.
+    void begin_frame(const Frame& frame) noexcept;
     // Frames of another size or time follow: plans the parts anew.
     void begin_stream() noexcept;
     // The frame as gray, which networks that need no color are given, too.
@@ -68,13 +70,6 @@ private:
                                  int min_neighbors) noexcept;
     std::span<const Face> search_near(const Rect& box, double grow, double smaller, double larger,
                                       int min_neighbors) noexcept;
-    [[nodiscard]] std::uint64_t clock() const noexcept {
-        return config_.engine.clock_ns != nullptr ? config_.engine.clock_ns() : 0;
-    }
-    [[nodiscard]] bool over_budget(double more_ns) const noexcept {
-        return config_.budget_ns > 0 && static_cast<double>(clock() - start_) + more_ns >
-                                            static_cast<double>(config_.budget_ns);
-    }
     [[nodiscard]] double shrink(int width) const noexcept {
         const int limit = config_.engine.detect_width;
         return limit > 0 && width > limit ? static_cast<double>(limit) / width : 1;
@@ -85,11 +80,11 @@ private:
     Cascade cascade_;
     const Kernels* kernels_ = nullptr;
     Engine* engine_ = nullptr;
+    const FrameTimer* timer_ = nullptr;
     TrackerStats* stats_ = nullptr;
     std::uint8_t* gray_ = nullptr;  // max_width * max_height
     Rect* hints_ = nullptr;         // [max_tracks]
     Frame view_;
-    std::uint64_t start_ = 0;
     Part parts_[max_parts] = {};
     int part_count_ = 0, next_part_ = 0;
     double credit_ = 0;  // windows of parts that are due

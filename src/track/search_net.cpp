@@ -36,10 +36,12 @@ int rounded(double v) noexcept { return static_cast<int>(std::lrint(v)); }
 }  // namespace
 
 void NetSearch::place(Arena& arena, const TrackerConfig& config, const Model& detector,
-                      const Kernels& kernels, Engine& engine, TrackerStats& stats) noexcept {
+                      const Kernels& kernels, Engine& engine, const FrameTimer& timer,
+                      TrackerStats& stats) noexcept {
     config_ = config;
     kernels_ = &kernels;
     engine_ = &engine;
+    timer_ = &timer;
     stats_ = &stats;
     detector_ = &detector;
     multiple_ = std::max(detector.input_multiple(), 1);
@@ -48,8 +50,7 @@ void NetSearch::place(Arena& arena, const TrackerConfig& config, const Model& de
                                      static_cast<std::size_t>(config.engine.max_height));
 }
 
-void NetSearch::begin_frame(const Frame& frame, std::uint64_t start) noexcept {
-    start_ = start;
+void NetSearch::begin_frame(const Frame& frame) noexcept {
     view_ = frame;
     gray_view_ = {};
     const float wanted = config_.engine.detector.min_score;
@@ -71,19 +72,15 @@ const Frame& NetSearch::gray() noexcept {
     return gray_view_;
 }
 
-std::int64_t NetSearch::padded(int width, int height) const noexcept {
-    const std::int64_t turns = config_.engine.any_rotation ? 4 : 1;
-    return turns * round_up(width, multiple_) * round_up(height, multiple_);
-}
-
 // --------------------------------------------------------------------- new faces
 
 void NetSearch::add_part(const Rect& area, double scale) noexcept {
     if (part_count_ == max_parts) return;
     const int w = std::max(rounded(area.width * scale), 1),
               h = std::max(rounded(area.height * scale), 1);
-    parts_[part_count_++] = {area, std::max(w, h), padded(w, h)};
-    all_pixels_ += static_cast<double>(padded(w, h));
+    const std::int64_t pixels = EngineAccess{*engine_}.pixels_given(w, h);
+    parts_[part_count_++] = {area, std::max(w, h), pixels};
+    all_pixels_ += static_cast<double>(pixels);
 }
 
 void NetSearch::plan_parts() noexcept {
@@ -124,7 +121,7 @@ std::span<const Face> NetSearch::whole(float min_score) noexcept {
 }
 
 bool NetSearch::fits_next() const noexcept {
-    return !over_budget(ns_per_pixel_ * static_cast<double>(parts_[next_part_].pixels));
+    return !timer_->over_budget(ns_per_pixel_ * static_cast<double>(parts_[next_part_].pixels));
 }
 
 std::span<const Face> NetSearch::next_part() noexcept {
@@ -171,10 +168,11 @@ bool NetSearch::keeps_place(const Rect& before, const Rect& expected) noexcept {
 }
 
 bool NetSearch::prefers_all(std::span<const Rect> known) const noexcept {
+    const EngineAccess engine{*engine_};
     double pixels = 0;
     for (const Rect& box : known) {
         const Near near = near_area(box, 0);
-        pixels += static_cast<double>(padded(near.side, near.side));
+        pixels += static_cast<double>(engine.pixels_given(near.side, near.side));
     }
     return pixels > static_cast<double>(stats_->full_windows);
 }
@@ -192,14 +190,11 @@ std::span<const Face> NetSearch::near(const Rect& expected, int missed) noexcept
 std::span<const Face> NetSearch::search(const Rect& area, int side,
                                         const DetectorOptions& options) noexcept {
     std::span<const Face> faces;
-    const std::uint64_t before = clock();
+    const std::uint64_t before = timer_->now();
     if (EngineAccess{*engine_}.detect(view_, area, options, side, faces) != Status::ok) return {};
     const std::int64_t pixels = engine_->detector_stats().windows;
     stats_->windows += pixels;
-    if (config_.engine.clock_ns != nullptr && pixels > 0) {
-        const double measured = static_cast<double>(clock() - before) / static_cast<double>(pixels);
-        ns_per_pixel_ = ns_per_pixel_ > 0 ? 0.9 * ns_per_pixel_ + 0.1 * measured : measured;
-    }
+    timer_->learn(before, pixels, ns_per_pixel_);
     return faces;
 }
 

@@ -21,6 +21,7 @@
 #include "base/geometry.h"
 #include "kernels/kernels.h"
 #include "mien/tracker.hpp"
+#include "track/frame_timer.h"
 
 namespace mien {
 
@@ -28,9 +29,10 @@ namespace mien {
 class NetSearch {
 public:
     void place(Arena& arena, const TrackerConfig& config, const Model& detector,
-               const Kernels& kernels, Engine& engine, TrackerStats& stats) noexcept;
+               const Kernels& kernels, Engine& engine, const FrameTimer& timer,
+               TrackerStats& stats) noexcept;
 
-    void begin_frame(const Frame& frame, std::uint64_t start) noexcept;
+    void begin_frame(const Frame& frame) noexcept;
     void begin_stream() noexcept;
     [[nodiscard]] const Frame& gray() noexcept;
 
@@ -103,28 +105,19 @@ private:
     // `side`: see EngineAccess::detect().
     std::span<const Face> search(const Rect& area, int side,
                                  const DetectorOptions& options) noexcept;
-    // Pixels given to the network for an image of that size.
-    [[nodiscard]] std::int64_t padded(int width, int height) const noexcept;
     [[nodiscard]] Near near_area(const Rect& expected, int missed) const noexcept;
-    [[nodiscard]] std::uint64_t clock() const noexcept {
-        return config_.engine.clock_ns != nullptr ? config_.engine.clock_ns() : 0;
-    }
-    [[nodiscard]] bool over_budget(double more_ns) const noexcept {
-        return config_.budget_ns > 0 && static_cast<double>(clock() - start_) + more_ns >
-                                            static_cast<double>(config_.budget_ns);
-    }
 
     TrackerConfig config_;
     const Kernels* kernels_ = nullptr;
     const Model* detector_ = nullptr;
     Engine* engine_ = nullptr;
+    const FrameTimer* timer_ = nullptr;
     TrackerStats* stats_ = nullptr;
     std::uint8_t* gray_ = nullptr;  // max_width * max_height
     Rect* hints_ = nullptr;         // [max_tracks]
     Frame view_, gray_view_;        // without data until gray() is asked for
     float new_score_ = 0, known_score_ = 0;
     int multiple_ = 1;  // of the sides that the network takes
-    std::uint64_t start_ = 0;
     Part parts_[max_parts] = {};
     int part_count_ = 0, next_part_ = 0;
     double all_pixels_ = 0;           // of all parts

@@ -13,6 +13,7 @@
 #include "image/gray.h"
 #include "kernels/kernels.h"
 #include "nn/model_file.h"
+#include "track/frame_timer.h"
 #include "track/search.h"
 
 namespace mien {
@@ -58,6 +59,7 @@ struct Tracker::Impl {
 
     TrackerConfig config;
     Engine engine;
+    FrameTimer timer;
     Search search;
     HeadState* heads;  // [head_count]
     int head_count;
@@ -79,18 +81,10 @@ struct Tracker::Impl {
 
     // Of the frame.
     Frame frame;
-    std::uint64_t now, start;
+    std::uint64_t now;
 
     static Impl* place(Arena& arena, const TrackerConfig& config, const Weights& weights,
                        std::span<std::byte>& engine_memory) noexcept;
-
-    [[nodiscard]] std::uint64_t clock() const noexcept {
-        return config.engine.clock_ns != nullptr ? config.engine.clock_ns() : 0;
-    }
-    [[nodiscard]] bool over_budget(double more_ns) const noexcept {
-        return config.budget_ns > 0 && static_cast<double>(clock() - start) + more_ns >
-                                           static_cast<double>(config.budget_ns);
-    }
 
     [[nodiscard]] TrackedReading* readings_of(const Track& track) const noexcept {
         return readings +
@@ -136,8 +130,9 @@ Tracker::Impl* Tracker::Impl::place(Arena& arena, const TrackerConfig& config,
     self->slot_used = arena.take<bool>(room);
     self->landmarks =
         weights.detector != nullptr ? arena.take<Point>(room * ModelAccess::landmarks) : nullptr;
+    self->timer = FrameTimer(config);
     self->search.place(arena, config, weights, kernels_for(config.engine.isa), self->engine,
-                       self->stats);
+                       self->timer, self->stats);
     self->gray_is_enough = true;
     self->heads = arena.take<HeadState>(head_room);
     for (int h = 0; h < self->head_count; ++h) {
@@ -378,7 +373,7 @@ void Tracker::Impl::take_new(const Face& face) noexcept {
 void Tracker::Impl::read_faces() noexcept {
     const auto reads = [](const HeadState& head) { return head.classes > 0; };
     if (std::none_of(heads, heads + head_count, reads)) return;
-    const std::uint64_t before = clock();
+    const std::uint64_t before = timer.now();
     for (;;) {
         Track* stalest = nullptr;
         for (int i = 0; i < track_count; ++i) {
@@ -389,8 +384,8 @@ void Tracker::Impl::read_faces() noexcept {
         }
         if (stalest == nullptr) break;
         const double each =
-            stats.readings > 0 ? static_cast<double>(clock() - before) / stats.readings : 0;
-        if (stats.readings > 0 && over_budget(each)) break;
+            stats.readings > 0 ? static_cast<double>(timer.now() - before) / stats.readings : 0;
+        if (stats.readings > 0 && timer.over_budget(each)) break;
         read(*stalest);
         ++stats.readings;
     }
@@ -471,12 +466,12 @@ Status Tracker::process(const Frame& given, std::uint64_t time_ns,
     const std::int64_t full_windows = t.stats.full_windows;
     t.stats = {};
     t.stats.full_windows = full_windows;
-    t.start = t.clock();
+    t.timer.begin();
     t.frame = given;
     t.now = time_ns;
-    t.search.begin_frame(given, t.start);
-    const std::uint64_t searching = t.clock();
-    t.stats.gray_ns = searching - t.start;
+    t.search.begin_frame(given);
+    const std::uint64_t searching = t.timer.now();
+    t.stats.gray_ns = searching - t.timer.start();
     const bool jumped = !t.begun || given.width != t.width || given.height != t.height ||
                         time_ns < t.last_ns || time_ns - t.last_ns > jump_ns;
     if (jumped) t.begin_stream();
@@ -495,12 +490,12 @@ Status Tracker::process(const Frame& given, std::uint64_t time_ns,
     else
         t.look_for_new(elapsed);
     t.remove_lost();
-    const std::uint64_t reading = t.clock();
+    const std::uint64_t reading = t.timer.now();
     t.stats.detect_ns = reading - searching;
     t.read_faces();
-    const std::uint64_t end = t.clock();
+    const std::uint64_t end = t.timer.now();
     t.stats.classify_ns = end - reading;
-    t.stats.total_ns = end - t.start;
+    t.stats.total_ns = end - t.timer.start();
     faces = t.report();
     return Status::ok;
 }

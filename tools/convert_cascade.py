@@ -39,8 +39,7 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
 
 
 def convert(args: argparse.Namespace) -> int:
-    if os.path.exists(args.output) and not args.yes:
-        raise errors.UsageError(args.output, "exists (use -y to overwrite)")
+    errors.refuse_existing(args.output, args.yes)
     data = errors.read_bytes(args.cascade, 1 << 26)
     result, licence = cascade.read_cascade(args.cascade, data)
     if args.license_file:

@@ -213,8 +213,7 @@ def report(net: mien.Network, float_net: fold.FloatNet, pixels: np.ndarray) -> N
 
 
 def convert(args: argparse.Namespace) -> int:
-    if os.path.exists(args.output) and not args.yes:
-        raise errors.UsageError(args.output, "exists (use -y to overwrite)")
+    errors.refuse_existing(args.output, args.yes)
     model = keras_file.read_model(args.model)
     float_net = fold.fold(model)
     labels = labels_for(args, model)

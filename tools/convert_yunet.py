@@ -195,8 +195,7 @@ def report(net: mien.Network, arrays: yunet.Arrays, tiles: np.ndarray) -> None:
 
 
 def convert(args: argparse.Namespace) -> int:
-    if os.path.exists(args.output) and not args.yes:
-        raise errors.UsageError(args.output, "exists (use -y to overwrite)")
+    errors.refuse_existing(args.output, args.yes)
     arrays, meta = load(args)
     tiles = pictures.tiles(args.calibrate, args.calibrate_count, TILE)
     path = args.model or MEMBER

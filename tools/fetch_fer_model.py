@@ -11,7 +11,6 @@ checksum, and keeps the model alone. Exit status: 0 done, 2 wrong usage, 3 downl
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -60,8 +59,7 @@ def extract(file: Path, args: argparse.Namespace) -> int:
 
 def main() -> int:
     args = parse_arguments(None)
-    if os.path.exists(args.output) and not args.yes:
-        raise errors.UsageError(args.output, "exists (use -y to overwrite)")
+    errors.refuse_existing(args.output, args.yes)
     if args.wheel:
         return extract(Path(args.wheel), args)
     with tempfile.TemporaryDirectory() as folder:

@@ -43,30 +43,16 @@ def small_network() -> mien.Network:
             setattr(layer, key, value)
         return layer
 
+    def pool(name, op, source, pads):
+        size = {"kernel": (2, 2) if op == mien.MAX_POOL else (3, 3), "stride": (2, 2)}
+        return mien.Layer(name, op, source, (2, 2, 2), pads=pads, quant=0.5, **size)
+
     layers = [
         conv("conv", 0, (3, 3, 2), (2, 3, 3, 1), stride=(2, 2), pads=(1, 1, 1, 1), relu=True),
         conv("depthwise", 1, (3, 3, 2), (3, 3, 2), mien.DEPTHWISE, pads=(1, 1, 1, 1)),
         mien.Layer("add", mien.ADD, 1, (3, 3, 2), input2=2, relu=True, quant=0.5),
-        mien.Layer(
-            "max",
-            mien.MAX_POOL,
-            3,
-            (2, 2, 2),
-            kernel=(2, 2),
-            stride=(2, 2),
-            pads=(0, 0, 1, 1),
-            quant=0.5,
-        ),
-        mien.Layer(
-            "avg",
-            mien.AVG_POOL,
-            2,
-            (2, 2, 2),
-            kernel=(3, 3),
-            stride=(2, 2),
-            pads=(1, 1, 1, 1),
-            quant=0.5,
-        ),
+        pool("max", mien.MAX_POOL, 3, (0, 0, 1, 1)),
+        pool("avg", mien.AVG_POOL, 2, (1, 1, 1, 1)),
         mien.Layer("relu", mien.RELU, 5, (2, 2, 2), quant=0.5),
         mien.Layer("sum", mien.ADD, 4, (2, 2, 2), input2=6, quant=0.5),
         mien.Layer(

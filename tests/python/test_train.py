@@ -886,6 +886,13 @@ class TestCommands:
         assert done.returncode == 4 and "no training image of disgust" in done.stderr
 
 
+def fine_tune(folder: Path, *options: object) -> subprocess.CompletedProcess:
+    """`train fine-tune` of base.hdf5 in the folder with its data/, into tuned.hdf5."""
+    paths = [folder / "base.hdf5", "--data", folder / "data", "-o", folder / "tuned.hdf5"]
+    command = [*TRAIN, "fine-tune", *map(str, [*paths, *options])]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
 class TestFineTuning:
     def test_improves_on_a_shift(self, tmp_path: Path) -> None:
         """Learned light on dark, used dark on light: a few images of the new kind must help."""
@@ -899,26 +906,8 @@ class TestFineTuning:
                 folder = tmp_path / "data" / split / ("woman", "man")[label]
                 folder.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(picture[..., 0]).save(folder / f"{i}.png")
-        done = subprocess.run(
-            [
-                *TRAIN,
-                "fine-tune",
-                str(tmp_path / "base.hdf5"),
-                "--data",
-                str(tmp_path / "data"),
-                "-o",
-                str(tmp_path / "tuned.hdf5"),
-                "--mien",
-                str(tmp_path / "tuned.mien"),
-                "--epochs",
-                "20",
-                "--rate",
-                "3e-3",
-                "--no-bf16",
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
+        done = fine_tune(
+            tmp_path, "--mien", tmp_path / "tuned.mien", "--epochs", 20, "--rate", 3e-3, "--no-bf16"
         )
         assert done.returncode == 0, done.stderr
         held, labels = shapes(400, 13, inverted=True)
@@ -950,24 +939,7 @@ class TestFineTuning:
                 Image.fromarray(np.full((24, 24), 40 + 80 * k + i, np.uint8)).save(
                     folder / f"{i}.png"
                 )
-        done = subprocess.run(
-            [
-                *TRAIN,
-                "fine-tune",
-                str(tmp_path / "base.hdf5"),
-                "--data",
-                str(tmp_path / "data"),
-                "-o",
-                str(tmp_path / "tuned.hdf5"),
-                "--labels",
-                "asleep,awake,yawning",
-                "--epochs",
-                "2",
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = fine_tune(tmp_path, "--labels", "asleep,awake,yawning", "--epochs", 2)
         assert done.returncode == 0 and "a new last layer" in done.stdout, done.stderr
         assert keras_file.read_model(str(tmp_path / "tuned.hdf5")).class_count == 3
 

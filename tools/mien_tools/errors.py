@@ -71,11 +71,16 @@ def read_bytes(path: Union[str, os.PathLike], largest: int = 1 << 30) -> bytes:
         raise UnreadableError(path, error.strerror or str(error)) from None
 
 
+def refuse_existing(path: Union[str, os.PathLike], overwrite: bool) -> None:
+    """For results that take long: before the work, which write_file() would throw away."""
+    if os.path.exists(path) and not overwrite:
+        raise UsageError(path, "exists (use -y to overwrite)")
+
+
 def write_file(path: Union[str, os.PathLike], data: bytes, overwrite: bool) -> None:
     """All of the file or nothing: a temporary neighbor, then a rename."""
+    refuse_existing(path, overwrite)
     path = Path(path)
-    if path.exists() and not overwrite:
-        raise UsageError(path, "exists (use -y to overwrite)")
     try:
         handle, temporary = tempfile.mkstemp(prefix=path.name + ".", dir=path.parent)
         try:

@@ -146,8 +146,7 @@ def check_outputs(args: argparse.Namespace) -> None:
     for path in (args.output, args.mien if hasattr(args, "mien") else None):
         if path is None:
             continue
-        if path.exists() and not args.yes:
-            raise errors.UsageError(path, "exists (use -y to overwrite)")
+        errors.refuse_existing(path, args.yes)
         if not path.parent.is_dir():
             raise errors.UsageError(path.parent, "no such folder")
 
@@ -246,8 +245,7 @@ def run_training(args: argparse.Namespace) -> int:
 
 def run_export(args: argparse.Namespace) -> int:
     """The best weights so far of a run, finished or not."""
-    if args.output.exists() and not args.yes:
-        raise errors.UsageError(args.output, "exists (use -y to overwrite)")
+    errors.refuse_existing(args.output, args.yes)
     try:
         state = torch.load(args.checkpoint, weights_only=True)
         weights, recipe, best = state["best_state"], state["recipe"], state["best"]
@@ -657,8 +655,7 @@ def run_data(args: argparse.Namespace) -> int:
 
 def run_calibration(args: argparse.Namespace) -> int:
     """Training images as the network is given them, none of them a copy of a held-out one: what convert_keras.py takes ranges from."""
-    if args.output.exists() and not args.yes:
-        raise errors.UsageError(args.output, "exists (use -y to overwrite)")
+    errors.refuse_existing(args.output, args.yes)
     side = (args.size, args.size, 3 if args.color else 1)
     data = load_data(args, args.task, source_size(args.task, args, side), quiet=True)
     if "train" not in data.splits:

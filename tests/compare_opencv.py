@@ -78,6 +78,14 @@ class Face(C.Structure):
     ]
 
 
+def faces(lib: C.CDLL, engine: C.c_void_p, count: int) -> list[Face]:
+    """Those that the engine found last."""
+    found = [Face() for _ in range(count)]
+    for i, face in enumerate(found):
+        lib.mien_face_at_sized(engine, C.c_size_t(i), C.byref(face), C.c_size_t(C.sizeof(face)))
+    return found
+
+
 class Detector:
     """mien through its C interface."""
 
@@ -124,12 +132,8 @@ class Detector:
         status = status or self.lib.mien_detect(engine, C.byref(frame), None, None, C.byref(count))
         if status:
             raise RuntimeError(self.lib.mien_message(status).decode())
-        faces = []
-        for i in range(count.value):
-            f = Face()
-            self.lib.mien_face_at_sized(engine, C.c_size_t(i), C.byref(f), C.c_size_t(C.sizeof(f)))
-            faces.append((f.x, f.y, f.width, f.height, f.neighbors))
-        return faces
+        found = faces(self.lib, engine, count.value)
+        return [(f.x, f.y, f.width, f.height, f.neighbors) for f in found]
 
 
 def opencv_detect(

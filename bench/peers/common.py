@@ -21,6 +21,17 @@ import compare_opencv as mien_c  # noqa: E402  the structures of mien.h
 ISA_NAMES = ["best", "scalar", "sse41", "avx2", "avxvnni", "avx512", "neon", "dotprod", "i8mm"]
 
 
+EMOTION = 0  # MIEN_EMOTION
+
+
+class Reading(C.Structure):  # mien_reading, up to what is read here
+    _fields_ = [
+        ("struct_size", C.c_uint32),
+        ("count", C.c_uint32),
+        ("probabilities", C.POINTER(C.c_float)),
+    ]
+
+
 class Mien:
     """An engine; `process` and `classify` include the cost of calling through ctypes, as the peers' calls include theirs."""
 
@@ -39,15 +50,15 @@ class Mien:
         self.lib.mien_required_bytes.restype = C.c_size_t
         self.lib.mien_pool_create.restype = C.c_void_p
         config = mien_c.Config()
-        self.lib.mien_config_init(C.byref(config))
+        self.lib.mien_config_init_sized(C.byref(config), C.c_size_t(C.sizeof(config)))
         config.isa = ISA_NAMES.index(isa)
         config.scale_factor, config.min_neighbors = scale_factor, min_neighbors
         config.max_width, config.max_height = size
         if threads > 1:
             self.lib.mien_pool_lend(C.c_void_p(self.lib.mien_pool_create(threads)), C.byref(config))
-        self.weights = mien_c.Weights(
-            cascade or None, len(cascade), emotion or None, len(emotion), None, 0
-        )
+        self.weights = mien_c.Weights(C.sizeof(mien_c.Weights))
+        self.weights.cascade = mien_c.File(cascade or None, len(cascade))
+        self.weights.heads[EMOTION] = mien_c.File(emotion or None, len(emotion))
         needed = self.lib.mien_required_bytes(C.byref(config), C.byref(self.weights))
         self.memory = np.zeros(needed, np.uint8)
         self.engine = C.c_void_p()
@@ -60,40 +71,44 @@ class Mien:
         )
         if status != 0:
             raise RuntimeError(f"mien_create: status {status}")
-        self.faces, self.count, self.face = C.POINTER(mien_c.Face)(), C.c_size_t(), mien_c.Face()
+        self.count = C.c_size_t()
 
     def _frame(self, gray: np.ndarray) -> mien_c.Frame:
-        return mien_c.Frame(gray.ctypes.data, gray.shape[1], gray.shape[0], gray.strides[0], 0)
+        size = C.sizeof(mien_c.Frame)
+        return mien_c.Frame(
+            size, 0, gray.ctypes.data, gray.shape[1], gray.shape[0], gray.strides[0]
+        )
 
     def detect(self, gray: np.ndarray) -> None:
         frame = self._frame(gray)
-        if (
-            self.lib.mien_detect(
-                self.engine, C.byref(frame), C.byref(self.faces), C.byref(self.count)
-            )
-            != 0
-        ):
+        count = C.byref(self.count)
+        if self.lib.mien_detect(self.engine, C.byref(frame), None, None, count) != 0:
             raise RuntimeError("mien_detect")
 
     def boxes(self) -> List[tuple]:
-        return [(f.x, f.y, f.width, f.height) for f in self.faces[: self.count.value]]
+        found = mien_c.faces(self.lib, self.engine, self.count.value)
+        return [(f.x, f.y, f.width, f.height) for f in found]
 
     def classifier(self, crop: np.ndarray) -> Callable[[], None]:
         """The bare call: what a program that keeps its frame does."""
         frame = self._frame(crop)
-        call, engine, at, face = (
-            self.lib.mien_classify_crop,
-            self.engine,
-            C.byref(frame),
-            C.byref(self.face),
-        )
-        return lambda keep=(self, frame, crop): call(engine, at, face)
+        call, engine, at = self.lib.mien_classify_crop, self.engine, C.byref(frame)
+        return lambda keep=(self, frame, crop): call(engine, at)
 
     def classify(self, crop: np.ndarray) -> np.ndarray:
         frame = self._frame(crop)
-        if self.lib.mien_classify_crop(self.engine, C.byref(frame), C.byref(self.face)) != 0:
+        if self.lib.mien_classify_crop(self.engine, C.byref(frame)) != 0:
             raise RuntimeError("mien_classify_crop")
-        return np.ctypeslib.as_array(self.face.emotion, (self.face.emotion_count,))
+        reading = Reading()
+        if self.lib.mien_reading_at_sized(
+            self.engine,
+            C.c_size_t(0),
+            EMOTION,
+            C.byref(reading),
+            C.c_size_t(C.sizeof(reading)),
+        ):
+            raise RuntimeError("mien_reading_at")
+        return np.ctypeslib.as_array(reading.probabilities, (reading.count,)).copy()
 
 
 def available_isas(library: str, emotion: bytes) -> List[str]:

@@ -31,10 +31,10 @@ for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_TH
     os.environ[variable] = "1"
 os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", GLOG_minloglevel="3", CUDA_VISIBLE_DEVICES="-1")
 
+import common  # noqa: E402
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
 Box = "tuple[float, float, float, float]"  # x, y, width, height
 SMALLEST, COUNTED, OVERLAP = 10, 24, 0.35
 
@@ -216,13 +216,15 @@ def main() -> int:
     text = (__doc__ or "").split("\n\n")
     parser = argparse.ArgumentParser(description=text[0], epilog=text[2])
     parser.add_argument("folder", type=Path, metavar="FOLDER")
-    parser.add_argument("--mien", default=str(ROOT / "build/release/mien"), metavar="PROGRAM")
+    parser.add_argument(
+        "--mien", default=str(common.ROOT / "build/release/mien"), metavar="PROGRAM"
+    )
     parser.add_argument("--yunet", metavar="FILE.onnx", help="of OpenCV's FaceDetectorYN")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", default=[], help="detectors whose name contains one")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    common.pin(min(os.sched_getaffinity(0)))
     cv2.setNumThreads(1)
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -278,24 +280,29 @@ def main() -> int:
                     "boxes": len(names),
                     "found_at_most_2_unmatched": found_at_most(kinds, 2),
                     "ms_min": min(times),
-                    "ms_median": statistics.median(times),
+                    "ms_median": common.median(times),
                 }
             )
     print(
         f"{len(photos.marked)} photos, {photos.faces} marked faces of {COUNTED} pixels and more; "
         f"OpenCV {cv2.__version__}; one core, {options.rounds} rounds\n"
     )
-    print(
-        "| detector | found | unmatched boxes | found with at most 2 unmatched "
-        "| ms per photo, least | median |\n|---|---:|---:|---:|---:|---:|"
-    )
+    head = ["detector", "found", "unmatched boxes", "found with at most 2 unmatched"]
+    head += ["ms per photo, least", "median"]
+    lines = []
     for row in rows:
         tight = row["found_at_most_2_unmatched"]
-        print(
-            f"| {row['detector']} | {row['found'] / row['of']:.1%} | {row['unmatched']} | "
-            f"{'' if tight is None else format(tight / row['of'], '.1%')} | "
-            f"{row['ms_min']:.1f} | {row['ms_median']:.1f} |"
+        lines.append(
+            [
+                row["detector"],
+                f"{row['found'] / row['of']:.1%}",
+                str(row["unmatched"]),
+                "" if tight is None else f"{tight / row['of']:.1%}",
+                f"{row['ms_min']:.1f}",
+                f"{row['ms_median']:.1f}",
+            ]
         )
+    print(common.table(head, lines))
     if options.json:
         Path(options.json).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     return 0

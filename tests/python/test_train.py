@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,12 +29,14 @@ import architectures  # noqa: E402
 import augment  # noqa: E402
 import conditions  # noqa: E402
 import face_net  # noqa: E402
+import datasets  # noqa: E402
 import keras_writer  # noqa: E402
+import metrics  # noqa: E402
 import votes  # noqa: E402
 from mien_tools import fold, keras_file, reference  # noqa: E402
-from mien_tools.errors import ModelError, ToolError  # noqa: E402
+from mien_tools.errors import ModelError, ToolError, UsageError  # noqa: E402
 from torch_net import KerasNet  # noqa: E402
-from trainer import Recipe, Trainer, TrainingData, resized, settle_norms  # noqa: E402
+from trainer import HeldOut, Recipe, Trainer, TrainingData, resized, settle_norms  # noqa: E402
 
 torch.set_num_threads(1)
 TRAIN = [sys.executable, str(ROOT / "tools" / "train")]
@@ -81,7 +84,7 @@ def tiny(classes: int = 2) -> keras_file.KerasModel:
 def small_data(count: int = 320) -> TrainingData:
     images, labels = shapes(count, 1)
     held, held_labels = shapes(64, 2)
-    return TrainingData(images, labels, None, None, held, held_labels)
+    return TrainingData(images, labels, None, None, {"validation": HeldOut(held, held_labels)})
 
 
 def trainer(folder: Path, epochs: int, report=quiet, **values: object) -> Trainer:  # type: ignore[no-untyped-def]
@@ -487,6 +490,162 @@ class TestVotes:
         assert (votes.evidence(votes_, label, 3, none)[5] == 0).all()
 
 
+def rare(folder: Path, **values: object) -> Trainer:
+    """A run on 300 images of noise, of which one in ten is a cross by label and by its raters."""
+    data = small_data(300)
+    data.labels = (np.arange(300) % 10 == 0).astype(np.int64)
+    data.soft = np.stack([0.9 - 0.8 * data.labels, 0.1 + 0.8 * data.labels], 1).astype(np.float32)
+    recipe = Recipe(batch=32, bf16=False, augmentation=asdict(augment.PRESETS["none"]), **values)  # type: ignore[arg-type]
+    return Trainer(KerasNet(tiny()), recipe, data, [], folder / "run.pt", folder / "run.csv", quiet)
+
+
+class TestTargets:
+    def test_votes_are_the_target(self, tmp_path: Path) -> None:
+        """Raters who say the opposite of the labels: with all of the target from them, the network does, too."""
+        data = small_data()
+        data.soft = np.eye(2, dtype=np.float32)[1 - data.labels]
+        held = data.held_out["validation"]
+        held.majority = 1 - held.labels
+        recipe = trainer(tmp_path, 20, soft_share=1.0, label_smoothing=0.0).recipe
+        recipe.criterion = ["validation:votes"]
+        run = Trainer(
+            KerasNet(tiny()), recipe, data, [], tmp_path / "a.pt", tmp_path / "a.csv", quiet
+        )
+        _, (agreement, _) = run.run()
+        assert agreement > 0.8 and run.rows[-1][5] < "0.3"
+        header = (tmp_path / "a.csv").read_text().splitlines()[0].split(",")
+        assert header[4:8] == [
+            f"validation_{what}" for what in ("loss", "accuracy", "recall", "votes")
+        ]
+
+    def test_balance_draws_rare_classes_as_often(self, tmp_path: Path) -> None:
+        once = rare(tmp_path)._order()
+        assert sorted(once.tolist()) == list(range(300))
+        run = rare(tmp_path, balance=1.0)
+        drawn = torch.cat([run._order() for _ in range(20)])
+        # By the targets of the labels, without votes, both classes are as likely.
+        assert float((run.labels[drawn] == 1).float().mean()) == pytest.approx(0.5, abs=0.03)
+        half = rare(tmp_path, balance=0.5)
+        drawn = torch.cat([half._order() for _ in range(20)])
+        assert float((half.labels[drawn] == 1).float().mean()) == pytest.approx(0.25, abs=0.03)
+        again, same = rare(tmp_path, balance=1.0), rare(tmp_path, balance=1.0)
+        assert torch.equal(again._order(), same._order())
+
+    def test_adjustment_is_the_logarithm_of_the_drawn_shares(self, tmp_path: Path) -> None:
+        assert not rare(tmp_path).adjustment.any()
+        shares = rare(tmp_path, logit_adjustment=0.5).adjustment
+        assert torch.allclose(shares, 0.5 * torch.tensor([0.9, 0.1]).log(), atol=1e-5)
+        votes_ = rare(tmp_path, logit_adjustment=1.0, soft_share=1.0).adjustment.exp()
+        assert torch.allclose(votes_, torch.tensor([0.82, 0.18]), atol=1e-5)
+        drawn = rare(tmp_path, logit_adjustment=1.0, balance=1.0).adjustment.exp()
+        assert torch.allclose(drawn, torch.tensor([0.5, 0.5]), atol=1e-5)
+
+    def test_adjusted_networks_name_rare_classes_more_often(self, tmp_path: Path) -> None:
+        """Images that tell nothing: the answer is what training says of the shares alone."""
+
+        def odds(name: str, **values: object) -> float:
+            (tmp_path / name).mkdir()
+            run = rare(
+                tmp_path / name, epochs=12, rate=2e-2, average=0.0, label_smoothing=0.0, **values
+            )
+            run.images = torch.randint(
+                0, 256, run.images.shape, generator=torch.Generator().manual_seed(1)
+            ).to(torch.uint8)
+            run.run()
+            x = torch.rand(64, 1, 24, 24, generator=torch.Generator().manual_seed(2)) * 2 - 1
+            with torch.no_grad():
+                logits = run.net.eval()(x)  # of the last epoch
+            return float((logits[:, 1] - logits[:, 0]).mean())
+
+        plain = odds("plain", soft_share=1.0)
+        assert plain < -0.8  # log(0.18 / 0.82) is -1.5
+        assert odds("adjusted", soft_share=1.0, logit_adjustment=1.0) > plain + 0.8
+
+    def test_weights_count(self, tmp_path: Path) -> None:
+        """Of images whose labels are wrong in one half, those of weight 0 teach nothing."""
+        data = small_data(640)
+        wrong = np.arange(640) % 2 == 0
+        data.labels = np.where(wrong, 1 - data.labels, data.labels)
+        data.weights = np.where(wrong, 0, 1).astype(np.float32)
+        recipe = trainer(tmp_path, 20).recipe
+        run = Trainer(
+            KerasNet(tiny()), recipe, data, [], tmp_path / "a.pt", tmp_path / "a.csv", quiet
+        )
+        _, (accuracy, _) = run.run()
+        assert accuracy > 0.8
+
+    def test_doubtful_images(self) -> None:
+        votes_ = np.zeros((4, 10), np.float32)
+        votes_[0, [0, 3]] = 6, 4  # neutral and sad
+        votes_[1, [0, 8]] = 5, 5  # half unknown
+        votes_[2, [0, 9]] = 3, 7  # mostly no face
+        votes_[3, 7] = 10  # contempt is none of the seven
+        assert datasets.nameable(votes_).tolist() == pytest.approx([1, 0.5, 0, 0])
+        known = datasets.soft_labels(votes_).sum(1)
+        assert known.tolist() == pytest.approx([1, 1, 0, 0])
+
+    def test_criterion(self, tmp_path: Path) -> None:
+        """The kept epoch is the best by what is asked for, of any set; what is not measured is refused."""
+        data = small_data(64)
+        images, labels = shapes(60, 9)
+        labels[:30] = 0
+        data.held_out["other"] = HeldOut(images, labels, np.where(labels == 0, -1, labels))
+        data.classes = ("neutral", "happy")
+
+        def run(name: str, criterion: List[str]) -> Trainer:
+            recipe = replace(
+                trainer(tmp_path, 4).recipe, average=0.0, rate=2e-2, criterion=criterion
+            )
+            return Trainer(
+                KerasNet(tiny()),
+                recipe,
+                data,
+                [],
+                tmp_path / f"{name}.pt",
+                tmp_path / f"{name}.csv",
+                quiet,
+            )
+
+        for k, criterion in enumerate(
+            (["validation:accuracy"], ["other:votes"], ["other:neutral", "validation:recall"])
+        ):
+            kept = run(str(k), criterion)
+            _, (value, _) = kept.run()
+            columns = [kept.fields.index(c.replace(":", "_")) for c in criterion]
+            told = [np.mean([float(row[c]) for c in columns]) for row in kept.rows]
+            assert value == pytest.approx(max(told), abs=1e-4)
+        assert kept.fields[-2:] == ["other_votes", "seconds"]
+        with pytest.raises(UsageError, match="other:none: not measured; there are validation:loss"):
+            run("x", ["other:none"])
+
+    def test_checkpoints_of_earlier_versions_go_on(self, tmp_path: Path) -> None:
+        run = trainer(tmp_path, 1)
+        run.run()
+        state = torch.load(tmp_path / "run.pt", weights_only=True)
+        for new in ("balance", "logit_adjustment", "doubtful", "criterion"):
+            del state["recipe"][new]
+        state["rows"] = [["1", "0.1", "0.2", "0.3", "0.4", "0.5", "0.6"]]
+        del state["fields"]
+        torch.save(state, tmp_path / "run.pt")
+        again = trainer(tmp_path, 1)
+        row = dict(zip(again.fields, again.rows[0]))
+        assert again.first == 1 and row["validation_accuracy"] == "0.5" and row["seconds"] == "0.6"
+        assert row["validation_recall"] == ""
+
+    def test_figures(self) -> None:
+        labels = np.repeat([0, 1, 2], [40, 20, 19])
+        logits = np.zeros((79, 3), np.float32)
+        logits[:40, 0] = logits[40:50, 1] = logits[50:60, 0] = logits[60:, 0] = 5
+        got = metrics.figures(labels, logits, ("happy", "neutral", "fear"))
+        assert got["accuracy"] == pytest.approx(50 / 79) and got["neutral"] == 0.5
+        assert got["recall"] == 0.75  # without the class of 19 images
+        right = -np.log(np.exp(5) / (np.exp(5) + 2))
+        assert got["loss"] == pytest.approx((50 * right + 29 * (right + 5)) / 79)
+        majority = np.where(labels == 0, 2, np.where(labels == 1, 1, -1))
+        assert metrics.figures(labels, logits, (), majority)["votes"] == pytest.approx(10 / 60)
+        assert metrics.mean_recall(np.array([0, 1]), np.array([0, 0])) == 0.5
+
+
 class TestCommands:
     def fer(self, folder: Path, count: int = 70) -> Path:
         """A FER2013 of noise: enough to run every command."""
@@ -754,6 +913,78 @@ class TestCommands:
         done = self.run("votes", model, "--data", tmp_path / "own.npz", "--backend", "torch")
         assert done.returncode == 4 and done.stderr.strip().endswith("no FER+ votes")
 
+    def test_learning_from_votes(self, tmp_path: Path) -> None:
+        """Doubtful images are left out, another set is measured on, the best epoch is chosen by both; `adjust` names rare classes more often."""
+        data, out = self.fer(tmp_path), tmp_path / "net.hdf5"
+        with np.load(data / "train.npz") as npz:
+            arrays = dict(npz)
+        arrays["votes"][:, 0] = 9  # most images are neutral
+        arrays["votes"][:10] = np.eye(10, dtype=np.uint8)[9] * 10  # ten are no faces
+        np.savez(data / "train.npz", **arrays)
+        with np.load(data / "public.npz") as npz:
+            public = dict(npz)
+        public["votes"][::2] = np.eye(10, dtype=np.uint8)[3] * 10  # every other one is clearly sad
+        np.savez(data / "public.npz", **public)
+        np.savez(
+            tmp_path / "own.npz",
+            images=np.random.default_rng(1).integers(0, 256, (42, 48, 48), dtype=np.uint8),
+            labels=np.arange(42) % 7,
+        )
+        command = ["emotion", "--data", data, "--architecture", "tiny_XCEPTION", "--size", "48"]
+        command += ["--batch", "16", "--epochs", "1", "--soft-share", "1", "--doubtful", "weight"]
+        command += ["--balance", "0.5", "--logit-adjustment", "0.5"]
+        command += ["--validate", f"own={tmp_path / 'own.npz'}", "-o", out]
+        done = self.run(*command, "--best-by", "validation:votes", "own:recall")
+        assert done.returncode == 0, done.stderr
+        assert "dropped 10 training images that few raters could name; the others weigh 0." in (
+            done.stdout
+        )
+        assert "  own: loss " in done.stdout and ", neutral " in done.stdout
+        assert "best mean of validation votes and own recall 0." in done.stdout
+        exported = self.run(
+            "export", tmp_path / "net.checkpoint.pt", "-o", tmp_path / "e.hdf5", "--size", "48"
+        )
+        assert "best mean of validation votes and own recall" in exported.stdout
+        adjusted = tmp_path / "adjusted.hdf5"
+        options = [out, "--data", data, "--validate", f"own={tmp_path / 'own.npz'}", "-o", adjusted]
+        scan = self.run("adjust", *options, "--strength", 0, 1)
+        assert scan.stdout.count("own, strength ") == 2 and not adjusted.exists(), scan.stderr
+        assert self.run("adjust", *options, "--strength", 1).returncode == 0
+        before, after = (keras_file.read_model(str(path)) for path in (out, adjusted))
+        with np.load(data / "train.npz") as npz:
+            soft = datasets.soft_labels(npz["votes"].astype(np.float32))
+        shares = soft[soft.sum(1) > 0].mean(0)
+        heads = [
+            next(la for la in reversed(m.layers) if la.weights).weights for m in (before, after)
+        ]
+        np.testing.assert_allclose(heads[1]["bias"] - heads[0]["bias"], -np.log(shares), atol=1e-5)
+        refused = self.run(*command[:-2], "-o", tmp_path / "x.hdf5", "--best-by", "own:votes")
+        assert refused.returncode == 2 and "own:votes: not measured" in refused.stderr
+        refused = self.run(
+            "emotion", "--data", data, "-o", tmp_path / "x.hdf5", "--validate", "own"
+        )
+        assert refused.returncode == 2 and "NAME=DATA" in refused.stderr
+
+    def test_crops(self, tmp_path: Path) -> None:
+        tool = os.environ.get("MIEN_TOOL")
+        if not tool:
+            pytest.skip("MIEN_TOOL is not set")
+        photos = tmp_path / "photos"
+        for name, source in (("happy", "astronaut.jpg"), ("3_neutral", "grace_hopper.jpg")):
+            (photos / name).mkdir(parents=True)
+            shutil.copy(ROOT / "tests" / "data" / "photos" / source, photos / name)
+        Image.new("L", (64, 64)).save(photos / "happy" / "none.png")
+        (photos / "notes").mkdir()
+        done = self.run("crops", photos, "-o", tmp_path / "c.npz", "--mien", tool)
+        assert done.returncode == 0 and "a face in 2 of 3 photos" in done.stdout, done.stderr
+        with np.load(tmp_path / "c.npz") as npz:
+            assert npz["images"].shape == (2, 48, 48) and npz["labels"].tolist() == [6, 3]
+            assert npz["images"].std() > 20
+        done = self.run("crops", photos / "notes", "-o", tmp_path / "x.npz", "--mien", tool)
+        assert done.returncode == 3 and "no photo with a face" in done.stderr
+        done = self.run("crops", photos, "-o", tmp_path / "x.npz", "--mien", tmp_path / "none")
+        assert done.returncode == 2 and "--mien" in done.stderr
+
     def test_calibration_pictures(self, tmp_path: Path) -> None:
         data, output = self.fer(tmp_path), tmp_path / "pictures.npz"
         assert (
@@ -941,7 +1172,35 @@ class TestFineTuning:
                 )
         done = fine_tune(tmp_path, "--labels", "asleep,awake,yawning", "--epochs", 2)
         assert done.returncode == 0 and "a new last layer" in done.stdout, done.stderr
+        assert "unchanged" not in done.stdout
         assert keras_file.read_model(str(tmp_path / "tuned.hdf5")).class_count == 3
+        done = fine_tune(tmp_path, "-y")
+        assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+        assert "for classes of your own: --labels asleep,awake,yawning" in done.stderr
+
+    def test_says_that_nothing_got_better(self, tmp_path: Path) -> None:
+        """A network that is right about all that it is validated on, trained on wrong labels."""
+        from PIL import Image
+
+        net, _ = trainer(tmp_path, 25).run()
+        keras_writer.write(net.store_keras(), tmp_path / "base.hdf5")
+        held, _ = shapes(60, 3)
+        with torch.no_grad():
+            answers = net(torch.from_numpy(held).permute(0, 3, 1, 2).float() / 127.5 - 1).argmax(1)
+        for split, flip in (("train", 1), ("validation", 0)):
+            for i, (picture, answer) in enumerate(zip(held, answers.tolist())):
+                folder = tmp_path / "data" / split / ("woman", "man")[answer ^ flip]
+                folder.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(picture[..., 0]).save(folder / f"{i}.png")
+        done = fine_tune(tmp_path, "--epochs", 2, "--rate", 1e-2, "--no-bf16")
+        assert done.returncode == 0, done.stderr
+        assert "no epoch is better than" in done.stdout and "unchanged" in done.stdout
+        before, after = (
+            keras_file.read_model(str(tmp_path / name)) for name in ("base.hdf5", "tuned.hdf5")
+        )
+        for a, b in zip(before.layers, after.layers):
+            for role, value in a.weights.items():
+                np.testing.assert_allclose(b.weights[role], value, atol=1e-4)
 
     def test_padding_that_keras_cannot_say_is_refused(self) -> None:
         model = KerasNet(tiny()).store_keras()

@@ -7,6 +7,8 @@
   python3 tools/train gender --data utkface64.npz -o X.hdf5
   python3 tools/train fine-tune X.hdf5 --data MY_FACES -o MINE.hdf5 --mien MINE.mien
   python3 tools/train evaluate X.hdf5 --data FER2013 --split test --png confusion.png
+  python3 tools/train crops PHOTOS -o crops.npz        faces as the program cuts them, to measure on: --validate NAME=crops.npz
+  python3 tools/train adjust X.hdf5 --data FER2013 --strength 0.5 -o Y.hdf5    rarer classes named more often
   python3 tools/train calibration --data FER2013 -o pictures.npz    for convert_keras.py --calibrate
   python3 tools/train conditions X.hdf5 --data FER2013 glasses, blur, darkness, small faces ...
   python3 tools/train groups GENDER.hdf5 --data utkface64.npz   by gender, age and ancestry
@@ -43,6 +45,7 @@ except ImportError as error:
 
 import conditions  # noqa: E402
 import datasets  # noqa: E402
+import evaluate  # noqa: E402
 import face_net  # noqa: E402
 import keras_writer  # noqa: E402
 import metrics  # noqa: E402
@@ -52,7 +55,15 @@ from architectures import ARCHITECTURES, in_color, in_gray  # noqa: E402
 from augment import PRESETS, UTKFACE_BOX, Augmentation, cut  # noqa: E402
 from evaluate import Model  # noqa: E402
 from torch_net import KerasNet  # noqa: E402
-from trainer import Recipe, Trainer, TrainingData, settle_norms  # noqa: E402
+from trainer import (  # noqa: E402
+    CRITERION,
+    HeldOut,
+    Recipe,
+    Trainer,
+    TrainingData,
+    predict,
+    settle_norms,
+)
 
 
 class Report:
@@ -74,6 +85,7 @@ class Report:
 
 
 report = Report()
+PROGRAM = HERE.parent.parent / "build" / "release" / "mien"
 
 
 # ---------------------------------------------------------------- data
@@ -173,6 +185,8 @@ def run_training(args: argparse.Namespace) -> int:
     missing = [data.classes[k] for k in range(len(data.classes)) if not (train.labels == k).any()]
     if missing:
         raise errors.ModelError(data.path, f"no training image of {', '.join(missing)}")
+    held_out = {"validation": held_out_set(framed(data, validation, shape[:2]), validation)}
+    held_out.update(more_held_out(args, task, shape))
     if not args.keep_copies:
         train, dropped = datasets.fresh_training(
             data, lambda k, n: report(f"looking for copies: {k} of {n}", transient=True)
@@ -180,6 +194,20 @@ def run_training(args: argparse.Namespace) -> int:
         report(
             f"dropped {dropped:,} training images that are copies of validation or test images (train copies lists them)"
         )
+    weights = None
+    if getattr(args, "doubtful", "label") != "label":
+        if train.votes is None:
+            raise errors.ModelError(data.path, "no FER+ votes to tell doubtful images by")
+        weights = datasets.nameable(train.votes)
+        report(
+            f"dropped {(weights == 0).sum():,} training images that few raters could name"
+            + (
+                f"; the others weigh {weights[weights > 0].mean():.3f} on average"
+                * (args.doubtful == "weight")
+            )
+        )
+        train = train.only(weights > 0)
+        weights = weights[weights > 0] if args.doubtful == "weight" else None
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     recipe = recipe_of(args, task)
@@ -223,24 +251,44 @@ def run_training(args: argparse.Namespace) -> int:
     trainer = Trainer(
         net,
         recipe,
-        TrainingData(
-            train.images,
-            train.labels,
-            auxiliary,
-            soft,
-            framed(data, validation, shape[:2]),
-            validation.labels,
-        ),
+        TrainingData(train.images, train.labels, auxiliary, soft, held_out, weights, data.classes),
         teachers,
         checkpoint,
         log,
         report,
         args.view_store,
     )
-    best, (accuracy, loss) = trainer.run()
-    report(f"best validation accuracy {accuracy:.4f}, loss {loss:.4f}")
+    best, (value, loss) = trainer.run()
+    report(f"best {criterion_name(recipe.criterion)} {value:.4f}, validation loss {loss:.4f}")
     write_outputs(best, args, log)
     return 0
+
+
+def criterion_name(criterion: List[str]) -> str:
+    names = [wanted.replace(":", " ") for wanted in criterion]
+    return names[0] if len(names) == 1 else f"mean of {' and '.join(names)}"
+
+
+def held_out_set(images: np.ndarray, samples: datasets.Samples) -> HeldOut:
+    majority = None if samples.votes is None else datasets.ferplus_labels(samples.votes)
+    return HeldOut(images, samples.labels, majority)
+
+
+def more_held_out(
+    args: argparse.Namespace, task: str, shape: Tuple[int, int, int]
+) -> Dict[str, HeldOut]:
+    """The sets of --validate, each with all of its splits."""
+    result = {}
+    for text in args.validate:
+        name, equals, path = text.partition("=")
+        if not equals or not name.isalnum() or name == "validation" or name in result:
+            raise errors.UsageError(
+                text, "must be NAME=DATA, each name once, of letters and digits"
+            )
+        data = datasets.load(Path(path), task, source_size(task, args, shape))
+        samples = join(list(data.splits.values()))
+        result[name] = held_out_set(framed(data, samples, shape[:2]), samples)
+    return result
 
 
 def run_export(args: argparse.Namespace) -> int:
@@ -265,7 +313,8 @@ def run_export(args: argparse.Namespace) -> int:
     if args.gray:
         net = KerasNet(in_gray(net.store_keras()))
     report(
-        f"after {state['epoch']} of {recipe['epochs']} epochs: best validation accuracy {best[0]:.4f}"
+        f"after {state['epoch']} of {recipe['epochs']} epochs: best "
+        f"{criterion_name(recipe.get('criterion', [CRITERION]))} {best[0]:.4f}"
     )
     args.curves = None
     write_outputs(net, args, args.checkpoint)
@@ -295,6 +344,18 @@ def with_classes(model: keras_file.KerasModel, classes: int) -> keras_file.Keras
     return model
 
 
+def check_folders(paths: List[Path], classes: Tuple[str, ...]) -> None:
+    """For data in which no image is labeled: says so if its folders are other classes."""
+    for path in paths:
+        folders = datasets.class_folders(path) if path.is_dir() else []
+        if folders and not any(datasets.class_index(classes, name) >= 0 for name in folders):
+            raise errors.UsageError(
+                path,
+                f"folders {', '.join(folders[:8])} are none of the network's classes "
+                f"({', '.join(classes)}); for classes of your own: --labels {','.join(folders)}",
+            )
+
+
 def run_fine_tune(args: argparse.Namespace) -> int:
     check_outputs(args)
     base = keras_file.read_model(str(args.model))
@@ -302,7 +363,12 @@ def run_fine_tune(args: argparse.Namespace) -> int:
     task = {7: "emotion", 2: "gender"}.get(base.class_count, "")
     labels = args.labels.split(",") if args.labels else None
     kind = task if labels is None and known else "own"
-    data = load_data(args, kind, source_size(kind, args, base.input_shape), labels)
+    try:
+        data = load_data(args, kind, source_size(kind, args, base.input_shape), labels)
+    except errors.UnreadableError:
+        if labels is None and known:
+            check_folders(args.data, known)
+        raise
     same = tuple(data.classes) == known or (
         labels is not None and len(labels) == base.class_count and args.keep_head
     )
@@ -349,8 +415,12 @@ def run_fine_tune(args: argparse.Namespace) -> int:
             train.labels,
             None,
             None,
-            framed(data, validation, base.input_shape[:2]),
-            validation.labels,
+            {
+                "validation": held_out_set(
+                    framed(data, validation, base.input_shape[:2]), validation
+                )
+            },
+            classes=data.classes,
         ),
         [],
         checkpoint,
@@ -362,6 +432,10 @@ def run_fine_tune(args: argparse.Namespace) -> int:
         report(f"before: validation accuracy {before[0]:.4f}, loss {before[1]:.4f}")
     best, (accuracy, loss) = trainer.run()
     report(f"after: validation accuracy {accuracy:.4f}, loss {loss:.4f}")
+    if same and (accuracy, loss) == before:
+        report(
+            f"no epoch is better than {args.model} was: what is written is that network, unchanged"
+        )
     write_outputs(best, args, log)
     checkpoint.unlink(missing_ok=True)
     if args.mien:
@@ -653,6 +727,68 @@ def run_data(args: argparse.Namespace) -> int:
     return 0
 
 
+def run_crops(args: argparse.Namespace) -> int:
+    """The faces of labeled photos as the program cuts them for its expression network."""
+    errors.refuse_existing(args.output, args.yes)
+    if not args.mien.is_file():
+        raise errors.UsageError(args.mien, "no such file: name the program `mien` with --mien")
+    images, labels, photos = evaluate.crops_of(
+        args.mien, args.photos, datasets.EMOTIONS, args.detector
+    )
+    written = io.BytesIO()
+    np.savez_compressed(written, images=images, labels=labels)
+    errors.write_file(args.output, written.getvalue(), True)
+    for k, name in enumerate(datasets.EMOTIONS):
+        report(f"{name:8} {(labels == k).sum():>6,} of {photos[k]:,}")
+    report(f"{args.output}: a face in {len(labels):,} of {photos.sum():,} photos")
+    return 0
+
+
+def run_adjust(args: argparse.Namespace) -> int:
+    """Takes `strength` times the logarithm of each class's share in the training targets off its logit, in the last layer's bias."""
+    errors.refuse_existing(args.output, args.yes)
+    model = keras_file.read_model(str(args.model))
+    task = {7: "emotion", 2: "gender"}.get(model.class_count, "")
+    if not task:
+        raise errors.ModelError(args.model, f"{model.class_count} classes, neither 7 nor 2")
+    shape = model.input_shape
+    data = load_data(args, task, source_size(task, args, shape), quiet=True)
+    if "train" not in data.splits or "validation" not in data.splits:
+        raise errors.ModelError(data.path, "needs training and validation images")
+    train, validation = data.splits["train"], data.splits["validation"]
+    shares = np.eye(model.class_count, dtype=np.float32)[train.labels]
+    if train.votes is not None and task == "emotion":
+        soft = datasets.soft_labels(train.votes)
+        shares = soft[soft.sum(1) > 0]
+    prior = np.log(np.maximum(shares.mean(0), 1e-6))
+    held_out = {"validation": held_out_set(framed(data, validation, shape[:2]), validation)}
+    held_out.update(more_held_out(args, task, shape))
+    net = KerasNet(model)
+    for name, held in held_out.items():
+        logits = predict(net, held.images)
+        for strength in args.strength:
+            row = metrics.figures(
+                held.labels, logits - strength * prior, data.classes, held.majority
+            )
+            said = ", ".join(f"{what} {value:.4f}" for what, value in row.items())
+            report(f"{name}, strength {strength:g}: {said}")
+    if len(args.strength) > 1:
+        report("several strengths: nothing is written")
+        return 0
+    add_to_bias(model, -args.strength[0] * prior)
+    size = keras_writer.write(model, args.output, args.yes)
+    report(f"{args.output}: {size:,} bytes")
+    return 0
+
+
+def add_to_bias(model: keras_file.KerasModel, offsets: np.ndarray) -> None:
+    """Adds to the logits [classes]. The last layer with weights must give them and have a bias."""
+    head = next(layer for layer in reversed(model.layers) if layer.weights)
+    if "bias" not in head.weights or head.weights["bias"].shape != offsets.shape:
+        raise errors.ModelError(model.path, f"layer '{head.name}' has no bias for each class")
+    head.weights["bias"] = (head.weights["bias"] + offsets).astype(np.float32)
+
+
 def run_calibration(args: argparse.Namespace) -> int:
     """Training images as the network is given them, none of them a copy of a held-out one: what convert_keras.py takes ranges from."""
     errors.refuse_existing(args.output, args.yes)
@@ -762,7 +898,7 @@ def add_training(parser: argparse.ArgumentParser, task: str) -> None:
         "--soft-share",
         type=float,
         default=0.15 if task == "emotion" else 0.0,
-        help="share of the FER+ votes in the targets",
+        help="share of the FER+ votes in the targets; 1: they are the target",
     )
     parser.add_argument(
         "--auxiliary",
@@ -789,6 +925,40 @@ def add_training(parser: argparse.ArgumentParser, task: str) -> None:
     )
     parser.add_argument("--dropout", type=float, default=defaults.dropout)
     parser.add_argument("--class-weight", type=float, default=defaults.class_weight)
+    parser.add_argument(
+        "--balance",
+        type=float,
+        default=defaults.balance,
+        help="draw images with the inverse share of their classes in the targets to this power: 1: every class as often; 0: every image once",
+    )
+    parser.add_argument(
+        "--logit-adjustment",
+        type=float,
+        default=defaults.logit_adjustment,
+        help="while training, add this times the logarithm of a class's share to its logit, so that the network names rare classes more often; 1: as if all were as frequent",
+    )
+    if task == "emotion":
+        parser.add_argument(
+            "--doubtful",
+            choices=("label", "drop", "weight"),
+            default=defaults.doubtful,
+            help="images that fewer than four FER+ votes give a class: learn the label, leave them out, or leave them out and weigh the others by the share of their votes that is not contempt, unknown or no face",
+        )
+    parser.add_argument(
+        "--validate",
+        nargs="+",
+        default=[],
+        metavar="NAME=DATA",
+        help="further sets to measure on after each epoch, whole",
+    )
+    parser.add_argument(
+        "--best-by",
+        dest="criterion",
+        nargs="+",
+        default=defaults.criterion,
+        metavar="SET:FIGURE",
+        help="keep the epoch with the highest mean of these: accuracy, recall (mean over classes of 20 images and more), neutral (its recall), votes (agreement with a clear FER+ majority), loss (its negative), of validation or a set of --validate",
+    )
     parser.add_argument(
         "--teacher", type=Path, nargs="+", default=[], help="Keras files to learn from as well"
     )
@@ -843,7 +1013,7 @@ def add_measuring(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mien",
         type=Path,
-        default=HERE.parent.parent / "build" / "release" / "mien",
+        default=PROGRAM,
         help="the program that runs .mien files",
     )
     parser.add_argument(
@@ -950,6 +1120,42 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
         help="a gender network also where the program's own detector finds the face",
     )
     sub.set_defaults(run=run_groups)
+    sub = commands.add_parser(
+        "crops", help="faces of labeled photos as the program cuts them, in one .npz", **shown
+    )
+    sub.add_argument("photos", type=Path, help="a folder with a sub-folder per class")
+    sub.add_argument("-o", "--output", type=Path, required=True, help=".npz to write")
+    sub.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
+    sub.add_argument(
+        "--detector", choices=("net", "haar"), default="net", help="what finds the faces"
+    )
+    sub.add_argument("--mien", type=Path, default=PROGRAM, help="the program that cuts them")
+    sub.set_defaults(run=run_crops)
+    sub = commands.add_parser(
+        "adjust",
+        help="name rarer classes more often, by the last layer's bias alone",
+        **shown,
+    )
+    sub.add_argument("model", type=Path, help="Keras HDF5 file")
+    sub.add_argument("--data", type=Path, nargs="+", required=True, help="what it was trained on")
+    sub.add_argument("--votes", type=Path, help="FER+ votes beside a FER2013 CSV")
+    sub.add_argument("-o", "--output", type=Path, required=True, help="Keras HDF5 file to write")
+    sub.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
+    sub.add_argument(
+        "--strength",
+        type=float,
+        nargs="+",
+        default=[0.5],
+        help="how much of the logarithm of a class's share is taken off its logit; several: only measured",
+    )
+    sub.add_argument(
+        "--validate",
+        nargs="+",
+        default=[],
+        metavar="NAME=DATA",
+        help="further sets to measure on, whole",
+    )
+    sub.set_defaults(run=run_adjust)
     sub = commands.add_parser(
         "calibration", help="training images for the converter's --calibrate", **shown
     )

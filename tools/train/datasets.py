@@ -327,6 +327,14 @@ def soft_labels(votes: np.ndarray) -> np.ndarray:
     return np.where(total >= 4, chosen / np.maximum(total, 1), 0).astype(np.float32)
 
 
+def nameable(votes: np.ndarray) -> np.ndarray:
+    """Share of an image's FER+ votes [N, 10] that name one of the seven classes, rather than
+    contempt, unknown or not a face: float32 [N]. 0 where fewer than four do, as in `soft_labels`.
+    """
+    chosen = votes[:, _VOTES_OF_EMOTIONS].sum(1)
+    return np.where(chosen >= 4, chosen / np.maximum(votes.sum(1), 1), 0).astype(np.float32)
+
+
 def age_and_ancestry(age: np.ndarray, ancestry: np.ndarray) -> np.ndarray:
     """One of 40 columns for each image, float32 [N, 40]: its age group (ends at 4, 12, 19, 29, ... 59 years) and ancestry; zeros where one is not known."""
     group = np.searchsorted(AGE_GROUP_ENDS, age)
@@ -580,6 +588,24 @@ def read_rafdb(path: Path, table: Path, collector: _Collector) -> Dataset:
     return collector.finish()
 
 
+def _roots(path: Path) -> List[Tuple[Path, str]]:
+    """Where the classes' folders lie, each with its split, or "" for all."""
+    folders = _sub_folders(path)
+    splits = {p: _SPLIT_NAMES.get(p.name.lower()) for p in folders}
+    if folders and all(splits.values()):
+        return [(p, s) for p, s in splits.items() if s]
+    return [(path, "")]
+
+
+def _sub_folders(path: Path) -> List[Path]:
+    return sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def class_folders(path: Path) -> List[str]:
+    """Names of the folders, sorted, that `read_class_folders` takes for classes."""
+    return sorted({p.name for root, _ in _roots(path) for p in _sub_folders(root)})
+
+
 def read_class_folders(
     path: Path,
     classes: Optional[Tuple[str, ...]],
@@ -587,31 +613,14 @@ def read_class_folders(
     progress: Callable[[int], None],
 ) -> Dataset:
     """A sub-folder per class, perhaps below train/, validation/ and test/. Without `classes`, the folders' names are the classes."""
-    folders = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
-    splits = {p: _SPLIT_NAMES.get(p.name.lower()) for p in folders}
-    roots = (
-        [(p, s) for p, s in splits.items() if s]
-        if folders and all(splits.values())
-        else [(path, "")]
-    )
     if classes is None:
-        found = sorted(
-            {
-                p.name
-                for root, _ in roots
-                for p in root.iterdir()
-                if p.is_dir() and not p.name.startswith(".")
-            }
-        )
-        classes = tuple(found)
+        classes = tuple(class_folders(path))
         if len(classes) < 2:
             raise UnreadableError(path, "no sub-folders, one per class")
     dataset = Dataset(str(path), "a folder per class", classes, {})
     collector = _Collector(dataset, size, progress)
-    for root, split in roots:
-        for folder in sorted(
-            p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")
-        ):
+    for root, split in _roots(path):
+        for folder in _sub_folders(root):
             label = class_index(classes, folder.name)
             for file in _pictures_below(folder):
                 name = str(file.relative_to(path))

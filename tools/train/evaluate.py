@@ -9,13 +9,48 @@ import os
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Optional, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
-from datasets import EMOTIONS, GENDERS
+from datasets import EMOTIONS, GENDERS, class_folders, class_index
 from mien_tools import format as mien
 from mien_tools import image, keras_file
 from mien_tools.errors import ModelError, UnreadableError, UsageError, read_bytes
+
+
+def crops_of(
+    program: Path, photos: Path, classes: Sequence[str], detector: str
+) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The largest face of each photo below `photos`/CLASS/, as the program cuts it for its expression
+    network: uint8 [N, h, w], the labels uint8 [N], and how many photos of each class there were
+    [classes]. Photos without a face are only counted."""
+    from PIL import Image
+
+    images: List[np.ndarray] = []
+    labels: List[int] = []
+    counts = np.zeros(len(classes), np.int64)
+    for name in class_folders(photos) if photos.is_dir() else []:
+        label = class_index(classes, name)
+        if label < 0:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run(
+                [str(program), "image", str(photos / name), "--dump-crop", folder, "--json", "-q"]
+                + ["--detector", detector, "--largest", "--max-faces", "1", "--no-gender"],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode != 0:
+                said = (done.stderr.strip().splitlines() or ["?"])[-1]
+                raise ModelError(photos / name, f"the program refuses it: {said}")
+            counts[label] += len(done.stdout.splitlines())
+            for file in sorted(Path(folder).iterdir()):
+                images.append(np.array(Image.open(file).convert("L")))
+                labels.append(label)
+    if not images:
+        raise UnreadableError(photos, "no photo with a face in a folder named by its expression")
+    return np.stack(images), np.array(labels, np.uint8), counts
 
 
 class Model:

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 BINS = 15  # of the calibration error
+FEWEST = 20  # images of a class that counts in `mean_recall`
 
 
 @dataclass
@@ -104,6 +105,44 @@ def score(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str])
     return Scores(
         tuple(classes), confusion, float(gap / count), float(-np.log(chosen).sum() / count)
     )
+
+
+def mean_recall(labels: np.ndarray, answers: np.ndarray) -> float:
+    """Mean over the classes with at least FEWEST images (over all of them, if none has) of the share
+    of a class's images, [N], that are answered with it. A class of a dozen images says little, and
+    would count like one of a thousand."""
+    counts = np.bincount(labels)
+    counted = np.flatnonzero(counts >= FEWEST)
+    if not len(counted):
+        counted = np.flatnonzero(counts)
+    return float(np.mean([(answers[labels == k] == k).mean() for k in counted]))
+
+
+def figures(
+    labels: np.ndarray,
+    logits: np.ndarray,
+    classes: Sequence[str] = (),
+    majority: Optional[np.ndarray] = None,
+) -> Dict[str, float]:
+    """What a training run watches and may choose its best epoch by, of logits [N, classes]: `loss`
+    (nats), `accuracy` and `recall` (`mean_recall`); `neutral`, the recall of that class, where there
+    is such a class with images; `votes`, the share that `majority` agrees with, where it is given
+    (int [N], -1 for images that do not count)."""
+    logs = logits.astype(np.float64) - logits.max(1, keepdims=True)
+    logs -= np.log(np.exp(logs).sum(1, keepdims=True))
+    answers = logits.argmax(1)
+    result = {
+        "loss": float(-logs[np.arange(len(labels)), labels].mean()),
+        "accuracy": float((answers == labels).mean()),
+        "recall": mean_recall(labels, answers),
+    }
+    if "neutral" in classes and (labels == classes.index("neutral")).any():
+        calm = classes.index("neutral")
+        result["neutral"] = float((answers[labels == calm] == calm).mean())
+    if majority is not None and (majority >= 0).any():
+        clear = majority >= 0
+        result["votes"] = float((answers == majority)[clear].mean())
+    return result
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> Tuple[int, int, float]:

@@ -15,22 +15,19 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
-from mien_tools.errors import ToolError
+from mien_tools.errors import ToolError, UsageError
 from torch import nn
 from torch.nn import functional as F
 
+import metrics
 from augment import Augmentation, Augmenter, to_input
 from torch_net import KerasNet
 
-FIELDS = [
-    "epoch",
-    "rate",
-    "train_loss",
-    "train_accuracy",
-    "validation_loss",
-    "validation_accuracy",
-    "seconds",
-]
+CRITERION = "validation:accuracy"
+# Columns of the log in checkpoints that do not name them.
+FIELDS_BEFORE = (
+    "epoch,rate,train_loss,train_accuracy,validation_loss,validation_accuracy,seconds".split(",")
+)
 
 
 @dataclass
@@ -59,6 +56,16 @@ class Recipe:
     average: float = 0.999  # decay of the averaged weights; 0: none
     dropout: float = -1.0  # overrides the architecture's; negative: as it is
     class_weight: float = 0.0  # exponent of the inverse class frequency, as weights of the loss
+    balance: float = (
+        0.0  # exponent of the inverse share of a class in the targets, as chances of being drawn
+    )
+    logit_adjustment: float = (
+        0.0  # times the logarithm of a class's share in the drawn targets, added in the loss alone
+    )
+    doubtful: str = "label"  # or "drop", "weight": images that few raters could name
+    criterion: List[str] = field(
+        default_factory=lambda: [CRITERION]
+    )  # SET:FIGURE; the epoch with the highest mean of these is kept
     freeze_norm: bool = (
         False  # keeps the batch normalization's statistics: for fine-tuning on few images
     )
@@ -75,8 +82,18 @@ class Recipe:
 
 
 @dataclass
+class HeldOut:
+    """Images uint8 [N, h, w, c] at the network's size that are only measured on."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    majority: Optional[np.ndarray] = None  # int64 [N]: FER+ raters' class, -1 where none is clear
+
+
+@dataclass
 class TrainingData:
-    """Images uint8 [N, h, w, c]; those of validation at the network's size, the others as the augmentation cuts them."""
+    """Images uint8 [N, h, w, c] as the augmentation cuts them. `held_out` has a set "validation",
+    whose loss decides between epochs that are equal, and when a plateau or the end is reached."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -86,8 +103,9 @@ class TrainingData:
     soft: Optional[
         np.ndarray
     ]  # float32 [N, classes]: the FER+ votes of the classes; rows of zeros where there are none
-    validation_images: np.ndarray
-    validation_labels: np.ndarray
+    held_out: Dict[str, HeldOut]
+    weights: Optional[np.ndarray] = None  # float32 [N]: how much each image counts in the loss
+    classes: Tuple[str, ...] = ()  # by name, so that the figure `neutral` can be told
 
 
 def save_atomically(
@@ -206,7 +224,11 @@ class Trainer:
             (len(self.labels) / frequency.clamp(min=1)) ** recipe.class_weight,
             torch.zeros(classes),
         )
-        self.weights = weight / (weight * frequency).sum() * len(self.labels)
+        self.weights = (weight / (weight * frequency).sum() * len(self.labels))[self.labels]
+        if data.weights is not None:
+            self.weights = self.weights * torch.from_numpy(data.weights)
+        self.weighted = recipe.class_weight != 0 or data.weights is not None
+        self.chances, self.adjustment = self._balance(classes)
         self.helper = None
         if self.auxiliary is not None:
             width = self._feature_count()
@@ -220,7 +242,9 @@ class Trainer:
         self.view_key = ""
         self.mean = {k: v.clone() for k, v in net.state_dict().items()}
         self.first, self.rows, self.rate_factor, self.since_better = 0, [], 1.0, 0
-        self.best: Tuple[float, float] = (-1.0, 0.0)  # accuracy, minus loss
+        self.best: Tuple[float, float] = (-math.inf, 0.0)  # criterion, minus validation loss
+        self.figures: Dict[str, Dict[str, float]] = {}  # of the last epoch, by set
+        self.fields = self._fields()
         self.lowest = math.inf
         self.best_state = {k: v.clone() for k, v in self.mean.items()}
         if checkpoint.is_file():
@@ -234,14 +258,41 @@ class Trainer:
             height, width, channels = self.net.model.input_shape
             return self.net.run(torch.zeros(1, channels, height, width))[1].flatten(1).shape[1]
 
-    def _targets(self, classes: int, soft_share: float) -> torch.Tensor:
+    def _fields(self) -> List[str]:
+        """Columns of the log. Refuses a criterion that names none of them."""
+        measured: List[Tuple[str, str]] = []
+        for key, held in self.data.held_out.items():
+            blank = np.zeros((len(held.labels), self.net.model.class_count), np.float32)
+            known = metrics.figures(held.labels, blank, self.data.classes, held.majority)
+            measured += [(key, figure) for figure in known]
+        names = [":".join(pair) for pair in measured]
+        for wanted in self.recipe.criterion:
+            if wanted not in names:
+                raise UsageError(wanted, f"not measured; there are {', '.join(names)}")
+        columns = ["_".join(pair) for pair in measured]
+        return ["epoch", "rate", "train_loss", "train_accuracy", *columns, "seconds"]
+
+    def _balance(self, classes: int) -> Tuple[Optional[torch.Tensor], torch.Tensor]:
+        """Each image's chance of being drawn [N], None for every image once; and what the loss adds
+        to the logits [classes]. Both from the targets before smoothing."""
         r = self.recipe
+        shares = self._targets(classes, r.soft_share, 0.0)
+        mean = shares.mean(0).clamp(min=1e-6)
+        chances = (shares * mean**-r.balance).sum(1)
+        mean = (shares * (chances / chances.sum())[:, None]).sum(0).clamp(min=1e-6)
+        return chances if r.balance else None, r.logit_adjustment * mean.log()
+
+    def _targets(
+        self, classes: int, soft_share: float, smoothing: Optional[float] = None
+    ) -> torch.Tensor:
+        r = self.recipe
+        smoothing = r.label_smoothing if smoothing is None else smoothing
         target = F.one_hot(self.labels, classes).float()
         if soft_share > 0 and self.data.soft is not None:
             soft = torch.from_numpy(self.data.soft)
             known = soft.sum(1, keepdim=True) > 0
             target = torch.where(known, (1 - soft_share) * target + soft_share * soft, target)
-        return (1 - r.label_smoothing) * target + r.label_smoothing / classes
+        return (1 - smoothing) * target + smoothing / classes
 
     def _optimizer(self) -> torch.optim.Optimizer:
         r = self.recipe
@@ -269,7 +320,7 @@ class Trainer:
             ) from None
         old, new = state.get("recipe"), asdict(self.recipe)
         if isinstance(old, dict):
-            old.setdefault("start", "")  # unknown to checkpoints of earlier versions
+            old = {**asdict(Recipe()), **old}  # earlier versions did not know every field
             if isinstance(old.get("augmentation"), dict):
                 old["augmentation"].setdefault("p_glasses", 0.0)
         if old != new:
@@ -285,7 +336,10 @@ class Trainer:
         self.generator.set_state(state["generator"])
         torch.set_rng_state(state["torch_generator"])
         self.mean, self.best_state = state["mean"], state["best_state"]
-        self.first, self.rows = state["epoch"], state["rows"]
+        self.first = state["epoch"]
+        known = state.get("fields", FIELDS_BEFORE)  # the sets that are measured may be others now
+        told = [dict(zip(known, row)) for row in state["rows"]]
+        self.rows = [[row.get(name, "") for name in self.fields] for row in told]
         self.best, self.lowest = tuple(state["best"]), state["lowest"]
         self.rate_factor, self.since_better = state["rate_factor"], state["since_better"]
         self.report(f"resumed after epoch {self.first}")
@@ -302,6 +356,7 @@ class Trainer:
                 "mean": self.mean,
                 "best_state": self.best_state,
                 "epoch": epoch,
+                "fields": self.fields,
                 "rows": self.rows,
                 "best": list(self.best),
                 "lowest": self.lowest,
@@ -314,7 +369,7 @@ class Trainer:
         try:
             with partial.open("w", newline="") as file:
                 writer = csv.writer(file, lineterminator="\n")
-                writer.writerow(FIELDS)
+                writer.writerow(self.fields)
                 writer.writerows(self.rows)
             partial.replace(self.log)
         except OSError as error:
@@ -441,10 +496,10 @@ class Trainer:
         with torch.autocast("cpu", torch.bfloat16, enabled=r.bf16):
             logits, features = self.net.run(to_input(x))
         logits = logits.float()
-        if r.class_weight:
-            loss = -(
-                (target * F.log_softmax(logits, 1)).sum(1) * self.weights[self.labels[pick]]
-            ).mean()
+        answered = logits.argmax(1)
+        logits = logits + self.adjustment
+        if self.weighted:
+            loss = -((target * F.log_softmax(logits, 1)).sum(1) * self.weights[pick]).mean()
         else:
             loss = F.cross_entropy(logits, target)
         if learns:
@@ -455,7 +510,15 @@ class Trainer:
         if self.helper is not None and auxiliary is not None:
             guess = F.log_softmax(self.helper(features.float().flatten(1)), 1)
             loss = loss + r.auxiliary * -(auxiliary * guess).sum(1).mean()
-        return loss, int((logits.argmax(1) == self.labels[pick]).sum())
+        return loss, int((answered == self.labels[pick]).sum())
+
+    def _order(self) -> torch.Tensor:
+        """Of the images in an epoch: each once, or drawn by their chances."""
+        if self.chances is None:
+            return torch.randperm(len(self.images), generator=self.generator)
+        return torch.multinomial(
+            self.chances, len(self.images), replacement=True, generator=self.generator
+        )
 
     @torch.no_grad()
     def _average(self, now: int) -> None:
@@ -467,26 +530,42 @@ class Trainer:
                 mean.copy_(value)
 
     def _validate(self) -> Tuple[float, float]:
+        """Measures the averaged weights on every held-out set; the validation loss and what the
+        criterion says."""
         self.smooth.load_state_dict(self.mean)
-        logits = torch.from_numpy(
-            predict(self.smooth, self.data.validation_images, bf16=self.recipe.bf16)
-        )
-        labels = torch.from_numpy(self.data.validation_labels.astype(np.int64))
-        return float(F.cross_entropy(logits, labels)), float(
-            (logits.argmax(1) == labels).float().mean()
-        )
+        self.figures = {
+            name: metrics.figures(
+                held.labels,
+                predict(self.smooth, held.images, bf16=self.recipe.bf16),
+                self.data.classes,
+                held.majority,
+            )
+            for name, held in self.data.held_out.items()
+        }
+        named = [wanted.split(":", 1) for wanted in self.recipe.criterion]
+        values = [self.figures[key][what] * (-1 if what == "loss" else 1) for key, what in named]
+        return self.figures["validation"]["loss"], sum(values) / len(values)
+
+    def _table(self) -> List[str]:
+        """A line per held-out set besides the validation split, and that one's where it has more than
+        an accuracy to say."""
+        return [
+            f"  {name}: " + ", ".join(f"{what} {value:.4f}" for what, value in row.items())
+            for name, row in self.figures.items()
+            if len(self.figures) > 1 or "votes" in row
+        ]
 
     # ------------------------------------------------------------ all
 
     def score_start(self) -> Tuple[float, float]:
         """Counts the weights that it starts from as epoch 0, so that fine-tuning never ends worse than it began."""
-        loss, accuracy = self._validate()
+        loss, value = self._validate()
         if self.first == 0:
-            self.best, self.lowest = (accuracy, -loss), loss
-        return accuracy, loss
+            self.best, self.lowest = (value, -loss), loss
+        return value, loss
 
     def run(self) -> Tuple[KerasNet, Tuple[float, float]]:
-        """Trains to the end; the net with the best averaged weights, and its validation accuracy and loss."""
+        """Trains to the end; the net with the best averaged weights, and its criterion and validation loss."""
         r = self.recipe
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -501,7 +580,7 @@ class Trainer:
                 for module in self.net.modules():
                     if isinstance(module, nn.BatchNorm2d):
                         module.eval()
-            order = torch.randperm(len(self.images), generator=self.generator)
+            order = self._order()
             loss_sum, right, seen, rate = 0.0, 0, 0, 0.0
             shown = start
             for step in range(self.steps):
@@ -535,9 +614,9 @@ class Trainer:
                 )
             if r.average <= 0:
                 self.mean = {k: v.clone() for k, v in self.net.state_dict().items()}
-            loss_value, accuracy = self._validate()
-            if (accuracy, -loss_value) > self.best:
-                self.best = (accuracy, -loss_value)
+            loss_value, value = self._validate()
+            if (value, -loss_value) > self.best:
+                self.best = (value, -loss_value)
                 self.best_state = {k: v.clone() for k, v in self.mean.items()}
             self.since_better += 1
             if loss_value < self.lowest:
@@ -551,8 +630,7 @@ class Trainer:
                     f"{rate:.6f}",
                     f"{loss_sum / self.steps:.4f}",
                     f"{right / seen:.4f}",
-                    f"{loss_value:.4f}",
-                    f"{accuracy:.4f}",
+                    *(f"{v:.4f}" for row in self.figures.values() for v in row.values()),
                     f"{seconds:.1f}",
                 ]
             )
@@ -560,8 +638,10 @@ class Trainer:
             left = (time.monotonic() - begin) / (epoch + 1 - self.first) * (r.epochs - epoch - 1)
             self.report(
                 f"epoch {epoch + 1}/{r.epochs} loss {self.rows[-1][2]} accuracy {self.rows[-1][3]} validation {loss_value:.4f}"
-                f" {accuracy:.4f} best {self.best[0]:.4f} {seconds:.0f} s, {left / 60:.0f} min left"
+                f" {self.figures['validation']['accuracy']:.4f} best {self.best[0]:.4f} {seconds:.0f} s, {left / 60:.0f} min left"
             )
+            for line in self._table():
+                self.report(line)
         self.smooth.load_state_dict(self.best_state)
         self.smooth.eval()
         return self.smooth, (self.best[0], -self.best[1])

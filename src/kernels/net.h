@@ -14,7 +14,8 @@ constexpr int channel_multiple = 8;
 // Packed weights of a convolution: [block][kernel_h][run_bytes / group][out_block][group], where
 // `run` is the kernel row: kernel_w * input pixel bytes, contiguous in channels-last memory,
 // rounded up to the group (zero weights beyond). The group and the element width are the kernel's
-// choice: see ConvLayout.
+// choice: see ConvLayout. With an ConvPacking only out_block counts, and run_bytes is not rounded (a
+// group of 1).
 struct ConvLayout {
     int out_block;      // output channels that one block of packed weights serves
     int group;          // input bytes that one packed step multiplies
@@ -47,8 +48,27 @@ struct ConvArgs {
     std::int8_t low;      // 0 after ReLU, else -127
     bool input_unsigned;  // no input byte is negative, or the input is lifted
     std::uint8_t output_lift;
+    std::int8_t* scratch;  // ConvPacking::scratch_bytes, aligned to 64
 };
 using ConvFn = void (*)(const ConvArgs&) noexcept;
+
+// What the packed weights of a convolution depend on.
+struct ConvGeometry {
+    int kernel_h, kernel_w, stride_x;
+    int input_pixel;      // bytes
+    int inputs, outputs;  // channels with weights
+    int output_channels;  // padded to channel_multiple
+    int output_w;         // at most; for the scratch only
+    bool input_unsigned;  // as in ConvArgs
+};
+
+// The packing of an instruction set that orders the weights as their values allow.
+struct ConvPacking {
+    std::size_t (*packed_bytes)(const ConvGeometry& geometry) noexcept;
+    std::size_t (*scratch_bytes)(const ConvGeometry& geometry) noexcept;
+    // weights[((output * kernel_h + y) * kernel_w + x) * inputs + input]
+    void (*pack)(const ConvGeometry& geometry, const std::int8_t* weights, void* packed) noexcept;
+};
 
 // Packed weights: int16 [tap pair][channels][2], taps in row-major order, an odd last tap paired
 // with zero weights.
@@ -129,6 +149,7 @@ struct Depthwise3 {
 
 struct NetKernels {
     ConvLayout conv_layout;
+    const ConvPacking* conv_packing;  // null: packed as conv_layout has it
     ConvFn conv;
     DepthwiseFn depthwise;
     PoolFn max_pool, avg_pool;

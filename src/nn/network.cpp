@@ -21,6 +21,23 @@ std::int8_t low_limit(const LayerView& layer) noexcept {
                                                                              : std::int8_t{-127};
 }
 
+// One whose sums become bytes, by the kernels of the instruction set.
+bool makes_bytes_by_conv(const LayerView& layer) noexcept {
+    return layer.op == LayerOp::conv && layer.output == LayerOutput::bytes;
+}
+
+ConvGeometry geometry_of(const LayerView& layer, const Tensor& in) noexcept {
+    return {layer.kernel_h,
+            layer.kernel_w,
+            layer.stride_x,
+            in.pixel_bytes,
+            in.shape.channels,
+            layer.out_c,
+            round_up(layer.out_c, channel_multiple),
+            layer.out_w,
+            in.seen_unsigned()};
+}
+
 const std::int8_t* receptive_field(const Tensor& in, const LayerView& layer) noexcept {
     return in.data == nullptr
                ? nullptr
@@ -188,18 +205,23 @@ void Network::place(Arena& arena, const Model& model, const Kernels& kernels,
     steps_ = arena.take<Step>(layers);
     constants_ = arena.take<Constants>(layers);
     logits_ = arena.take<float>(static_cast<std::size_t>(model.class_count()));
-    place_tensors(arena, shapes);
+    const Plan plan(model_, shapes, kernels.net.lift);
+    place_tensors(arena, plan);
     std::size_t scratch_bytes = 0;
-    for (int i = 0; i < model.layer_count() && kernels.net.depthwise3 != nullptr; ++i) {
+    for (int i = 0; i < model.layer_count(); ++i) {
         const LayerView layer = layer_at(i, shapes);
-        if (layer.op == LayerOp::depthwise)
+        if (layer.op == LayerOp::depthwise && kernels.net.depthwise3 != nullptr)
             scratch_bytes =
                 std::max(scratch_bytes, kernels.net.depthwise3->scratch_bytes(
                                             layer.out_w, round_up(layer.out_c, channel_multiple)));
+        if (makes_bytes_by_conv(layer) && kernels.net.conv_packing != nullptr)
+            scratch_bytes =
+                std::max(scratch_bytes, kernels.net.conv_packing->scratch_bytes(
+                                            geometry_of(layer, plan.entries[layer.input].tensor)));
     }
     scratch_ = arena.take<std::int8_t>(scratch_bytes);
     if (scratch_ != nullptr) std::memset(scratch_, 0, scratch_bytes);
-    for (int i = 0; i < model.layer_count(); ++i) place_layer(arena, i, shapes);
+    for (int i = 0; i < model.layer_count(); ++i) place_layer(arena, i, shapes, plan);
     if (tensors_ == nullptr || steps_ == nullptr || constants_ == nullptr ||
         tensors_[0].memory == nullptr)
         return;  // only measured
@@ -224,8 +246,7 @@ bool Network::is_depthwise3(const LayerView& layer) const noexcept {
            layer.kernel_h == 3 && layer.kernel_w == 3 && layer.stride_y == 1 && layer.stride_x == 1;
 }
 
-void Network::place_tensors(Arena& arena, const Shapes& shapes) noexcept {
-    const Plan plan(model_, shapes, kernels_->net.lift);
+void Network::place_tensors(Arena& arena, const Plan& plan) noexcept {
     std::int8_t* const memory = arena.take<std::int8_t>(plan.total);
     if (tensors_ == nullptr) return;
     // kernels may read (and ignore) bytes past a tensor: let them be defined
@@ -259,17 +280,10 @@ void Network::set_shapes(const Shapes& shapes) noexcept {
     for (int i = 0; i < model_.layer_count(); ++i) set_step(i, shapes);
 }
 
-void Network::place_layer(Arena& arena, int index, const Shapes& shapes) noexcept {
+void Network::place_layer(Arena& arena, int index, const Shapes& shapes,
+                          const Plan& plan) noexcept {
     const LayerView layer = layer_at(index, shapes);
-    // While measuring there are no tensors: what a layer needs follows from shapes alone.
-    Tensor in = {};
-    if (tensors_ != nullptr) {
-        in = tensors_[layer.input];
-    } else {
-        in.shape = shapes.of[layer.input];
-        in.pixel_bytes =
-            layer.input == 0 ? in.shape.channels : round_up(in.shape.channels, channel_multiple);
-    }
+    const Tensor& in = plan.entries[layer.input].tensor;
     Constants constants = {};
     if (layer.output == LayerOutput::floats && model_.task() == Task::maps) {
         place_map(arena, layer, in, constants);
@@ -362,7 +376,8 @@ void Network::set_bytes(Step& step, const LayerView& layer, const Constants& con
                          out.pixel_bytes,
                          low_limit(layer),
                          in.seen_unsigned(),
-                         out.lift};
+                         out.lift,
+                         scratch_};
             break;
         case LayerOp::depthwise:
             step.depthwise = {field,
@@ -454,11 +469,14 @@ void Network::place_conv(Arena& arena, const LayerView& layer, const Tensor& in,
     const int run = round_up(layer.kernel_w * in.pixel_bytes, layout.group);
     const int padded = round_up(round_up(layer.out_c, channel_multiple), layout.out_block),
               blocks = padded / layout.out_block;
+    const ConvPacking* const packing = kernels_->net.conv_packing;
+    const ConvGeometry geometry = geometry_of(layer, in);
     const std::size_t elements = static_cast<std::size_t>(padded) *
                                  static_cast<std::size_t>(layer.kernel_h) *
                                  static_cast<std::size_t>(run);
-    auto* const packed =
-        arena.take<std::byte>(elements * static_cast<std::size_t>(layout.element_bytes));
+    auto* const packed = arena.take<std::byte>(
+        packing != nullptr ? packing->packed_bytes(geometry)
+                           : elements * static_cast<std::size_t>(layout.element_bytes));
     auto* const bias = arena.take<std::int32_t>(static_cast<std::size_t>(padded));
     auto* const scale = arena.take<float>(static_cast<std::size_t>(padded));
     constants.weights = packed;
@@ -466,7 +484,9 @@ void Network::place_conv(Arena& arena, const LayerView& layer, const Tensor& in,
     constants.scale = scale;
     if (packed == nullptr || bias == nullptr || scale == nullptr) return;
     const ModelAccess access{model_};
-    if (layout.element_bytes == 1)
+    if (packing != nullptr)
+        packing->pack(geometry, access.weights(layer), packed);
+    else if (layout.element_bytes == 1)
         pack_conv(access, layer, in, layout, run, blocks, reinterpret_cast<std::int8_t*>(packed));
     else
         pack_conv(access, layer, in, layout, run, blocks, reinterpret_cast<std::int16_t*>(packed));

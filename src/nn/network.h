@@ -163,8 +163,8 @@ private:
     };
 
     [[nodiscard]] bool is_depthwise3(const LayerView& layer) const noexcept;
-    void place_tensors(Arena& arena, const Shapes& shapes) noexcept;
-    void place_layer(Arena& arena, int index, const Shapes& shapes) noexcept;
+    void place_tensors(Arena& arena, const Plan& plan) noexcept;
+    void place_layer(Arena& arena, int index, const Shapes& shapes, const Plan& plan) noexcept;
     void place_conv(Arena& arena, const LayerView& layer, const Tensor& in,
                     Constants& constants) noexcept;
     void place_depthwise(Arena& arena, const LayerView& layer, const Tensor& in,

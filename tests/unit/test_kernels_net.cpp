@@ -72,6 +72,7 @@ struct ConvShape {
     int input_channels, kernel_h, kernel_w, stride_y, stride_x, output_w, output_h, output_channels;
     bool nonnegative, relu;
     bool is_unsigned = false;  // bytes 0..255, stored as Network stores an image
+    int largest_weight = 127;
 };
 
 // Packs canonical weights as Network does; kept apart from it on purpose.
@@ -119,6 +120,8 @@ void check_conv(const Kernels& kernels, const ConvShape& s, Random& random) {
     std::vector<std::int8_t> w(
         static_cast<std::size_t>(s.output_channels * s.kernel_h * s.kernel_w * s.input_channels));
     fill(w.data(), w.size(), random, false);
+    for (std::int8_t& v : w)
+        v = static_cast<std::int8_t>(std::clamp<int>(v, -s.largest_weight, s.largest_weight));
     const bool keeps_unsigned = s.is_unsigned && kernels.net.lift != 0;
     const std::uint8_t lift = keeps_unsigned  ? std::uint8_t{0}
                               : s.is_unsigned ? std::uint8_t{0x80}
@@ -126,9 +129,19 @@ void check_conv(const Kernels& kernels, const ConvShape& s, Random& random) {
                                               : kernels.net.lift;
     const std::uint8_t output_lift = s.relu ? std::uint8_t{0} : kernels.net.lift;
     flip(input, lift);
-    const ByteVector packed_bytes = pack(w, s, layout, run);
-    GuardedBuffer packed(packed_bytes.size());
-    std::memcpy(packed.data(), packed_bytes.data(), packed_bytes.size());
+    const bool seen_unsigned = s.is_unsigned ? keeps_unsigned : s.nonnegative || lift != 0;
+    const ConvPacking* const packing = kernels.net.conv_packing;
+    const ConvGeometry geometry = {s.kernel_h,       s.kernel_w,       s.stride_x,
+                                   s.input_channels, s.input_channels, s.output_channels,
+                                   padded,           s.output_w,       seen_unsigned};
+    const ByteVector packed_bytes = packing != nullptr ? ByteVector() : pack(w, s, layout, run);
+    GuardedBuffer packed(packing != nullptr ? packing->packed_bytes(geometry)
+                                            : packed_bytes.size());
+    if (packing != nullptr)
+        packing->pack(geometry, w.data(), packed.data());
+    else
+        std::memcpy(packed.data(), packed_bytes.data(), packed_bytes.size());
+    const GuardedBuffer scratch(packing != nullptr ? packing->scratch_bytes(geometry) : 0);
     std::vector<std::int32_t> bias(static_cast<std::size_t>(constants), 0);
     std::vector<float> scale(static_cast<std::size_t>(constants), 1.0f);
     for (int n = 0; n < s.output_channels; ++n) {
@@ -146,10 +159,11 @@ void check_conv(const Kernels& kernels, const ConvShape& s, Random& random) {
     GuardedBuffer output(static_cast<std::size_t>(output_row * s.output_h));
     std::memset(output.data(), 0x55, output.size());
     const std::int8_t low = s.relu ? 0 : -127;
-    kernels.net.conv({input.bytes(), input_row, s.input_channels, s.kernel_h, run, s.stride_y,
-                      s.stride_x, s.output_h, s.output_w, padded, packed.data(), lifted.data(),
-                      scale.data(), output.bytes(), output_row, padded, low,
-                      s.is_unsigned ? keeps_unsigned : s.nonnegative || lift != 0, output_lift});
+    kernels.net.conv({input.bytes(), input_row,      s.input_channels, s.kernel_h,
+                      run,           s.stride_y,     s.stride_x,       s.output_h,
+                      s.output_w,    padded,         packed.data(),    lifted.data(),
+                      scale.data(),  output.bytes(), output_row,       padded,
+                      low,           seen_unsigned,  output_lift,      scratch.bytes()});
     flip(input, lift);
     flip(output, output_lift);
     int wrong = 0;
@@ -196,6 +210,15 @@ TEST_CASE("convolutions equal the reference on every instruction set") {
                         check_conv(kernels,
                                    {channels, 3, 3, stride, stride, output_w, 3, output_channels,
                                     false, random.between(0, 1) == 1, true},
+                                   random);
+        // Weights of which few or many can be added in 16 bits, up to those of which just four can.
+        for (const int largest : {30, 64, 65, 90})
+            for (const int input_channels : {8, 16, 24, 32, 40, 64, 128})
+                for (const int output_w : {3, 8, 13})
+                    for (const int kernel : {1, 3})
+                        check_conv(kernels,
+                                   {input_channels, kernel, kernel, 1, 1, output_w, 2, 24, true,
+                                    random.between(0, 1) == 1, false, largest},
                                    random);
         // Neither kernels nor strides need to be square.
         for (const int input_channels : {1, 3, 16})

@@ -17,16 +17,6 @@ inline __m256i scaled(__m256i acc, __m256 scale) noexcept {
 
 // ------------------------------------------------------------------- convolution
 
-// acc += the dot products of four input bytes with each of eight weight columns. |a| * sign(w, a)
-// keeps vpmaddubsw, whose first operand is unsigned, within 2 * 127 * 127 < 2^15: it cannot
-// saturate.
-template <bool nonnegative>
-inline __m256i dot4(__m256i acc, __m256i a, __m256i magnitude, __m256i w) noexcept {
-    const __m256i pairs = nonnegative ? _mm256_maddubs_epi16(a, w)
-                                      : _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(w, a));
-    return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-}
-
 struct V {
     static constexpr int bytes = 32;
     using U8 = __m256i;
@@ -34,24 +24,11 @@ struct V {
     using I32 = __m256i;
     using I16 = __m256i;
     using F32 = __m256;
-    struct Act {
-        __m256i value, magnitude;
-    };
 
     // Convolution.
-    static constexpr int vectors = 1, pixels_of_one_block = 8, pixels_of_two_blocks = 4;
-    using Weights = __m256i;
+    static constexpr int vectors = 1, pixels = 4;
     static Acc load_bias(const std::int32_t* p) noexcept { return load256(p); }
     static F32 load_scale(const float* p) noexcept { return _mm256_loadu_ps(p); }
-    static Weights load_weights(const std::int8_t* p) noexcept { return load256(p); }
-    template <bool unsigned_input>
-    static Act broadcast(const std::int8_t* p) noexcept {
-        return prepare<unsigned_input>(_mm256_set1_epi32(load32(p)));
-    }
-    template <bool unsigned_input>
-    static Acc dot(Acc acc, const Act& a, Weights w) noexcept {
-        return dot4<unsigned_input>(acc, a.value, a.magnitude, w);
-    }
     static I32 scaled(Acc acc, F32 scale) noexcept { return mien::scaled(acc, scale); }
     // packs works within 128-bit halves: (first.lo, second.lo | first.hi, second.hi); put the
     // quarters back in order.
@@ -61,14 +38,38 @@ struct V {
             _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)),
             _mm_set1_epi8(low));
     }
-    static void store_clamped8(std::int8_t* p, const I32 (&v)[1], std::int8_t low,
-                               std::uint8_t) noexcept {
+    static void store_clamped(std::int8_t* p, const I32 (&v)[1], std::int8_t low) noexcept {
         store64(p, to_bytes(v[0], v[0], low));
     }
-    static void store_clamped16(std::int8_t* p, const I32 (&v)[2], std::int8_t low,
-                                std::uint8_t) noexcept {
+    static void store_clamped(std::int8_t* p, const I32 (&v)[2], std::int8_t low) noexcept {
         store128(p, to_bytes(v[0], v[1], low));
     }
+    // Sixteen bytes each, of two pixels.
+    static void store_two(std::int8_t* p, std::ptrdiff_t distance, const I32 (&a)[2],
+                          const I32 (&b)[2], std::int8_t low) noexcept {
+        const __m256i mixed =
+            _mm256_packs_epi16(_mm256_packs_epi32(a[0], a[1]), _mm256_packs_epi32(b[0], b[1]));
+        const __m256i both =
+            _mm256_permutevar8x32_epi32(_mm256_max_epi8(mixed, _mm256_set1_epi8(low)),
+                                        _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+        store128(p, _mm256_castsi256_si128(both));
+        store128(p + distance, _mm256_extracti128_si256(both, 1));
+    }
+    static U8 broadcast4(const void* p) noexcept { return _mm256_set1_epi32(load32(p)); }
+    static U8 multiply8(U8 a, U8 w) noexcept { return _mm256_maddubs_epi16(a, w); }
+    static U8 multiply16(U8 a, U8 w) noexcept { return _mm256_madd_epi16(a, w); }
+    static U8 add16(U8 a, U8 b) noexcept { return _mm256_add_epi16(a, b); }
+    static Acc add_pairs(U8 words) noexcept {
+        return _mm256_madd_epi16(words, _mm256_set1_epi16(1));
+    }
+    // A sum to which more will be added: compilers must not reorder the additions, or they keep all
+    // products in memory first.
+    static Acc add32(Acc sum, Acc v) noexcept {
+        sum = _mm256_add_epi32(sum, v);
+        __asm__("" : "+x"(sum));
+        return sum;
+    }
+    static U8 widen(const std::int8_t* p) noexcept { return _mm256_cvtepi8_epi16(load128(p)); }
 
     // Depthwise.
 
@@ -84,9 +85,20 @@ struct V {
     static U8 high8(U8 a, U8 b) noexcept { return _mm256_unpackhi_epi8(a, b); }
     static U8 low16(U8 a, U8 b) noexcept { return _mm256_unpacklo_epi16(a, b); }
     static U8 high16(U8 a, U8 b) noexcept { return _mm256_unpackhi_epi16(a, b); }
+    struct Act {
+        __m256i value, magnitude;
+    };
     template <bool nonnegative>
     static Act prepare(U8 v) noexcept {
         return {v, nonnegative ? v : _mm256_abs_epi8(v)};
+    }
+    static U8 load_weights(const std::int8_t* p) noexcept { return load256(p); }
+    // |a| * sign(w, a) keeps vpmaddubsw, whose first operand is unsigned, within 2 * 127 * 127 <
+    // 2^15: it cannot saturate.
+    template <bool nonnegative>
+    static Acc dot(Acc acc, const Act& a, U8 w) noexcept {
+        return add32(
+            acc, add_pairs(multiply8(a.magnitude, nonnegative ? w : _mm256_sign_epi8(w, a.value))));
     }
     static I16 requantise(Acc a, F32 a_scale, Acc b, F32 b_scale) noexcept {
         return _mm256_packs_epi32(scaled(a, a_scale), scaled(b, b_scale));
@@ -101,7 +113,7 @@ struct V {
     }
 };
 
-#include "kernels/net/conv_body.inl"
+#include "kernels/net/conv_madd_body.inl"
 
 // --------------------------------------------------------------------- depthwise
 
@@ -424,6 +436,7 @@ std::int32_t dot_avx2(const std::int32_t* a, const std::int8_t* w, int count) no
 
 const NetKernels net_avx2 = {
     .conv_layout = conv_layout,
+    .conv_packing = &conv_packing,
     .conv = conv,
     .depthwise = depthwise,
     .max_pool = max_pool_avx2,

@@ -402,6 +402,7 @@ void depthwise(const DepthwiseArgs& args) noexcept {
 
 const NetKernels net_avx512 = {
     .conv_layout = {.out_block = conv_block, .group = 4, .element_bytes = 1},
+    .conv_packing = nullptr,
     .conv = conv,
     .depthwise = depthwise,
     .max_pool = max_pool_avx2,

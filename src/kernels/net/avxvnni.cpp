@@ -131,6 +131,7 @@ const NetKernels net_avxvnni_evex = {
 const NetKernels net_avxvnni = {
 #endif
     .conv_layout = conv_layout,
+    .conv_packing = nullptr,
     .conv = conv,
     .depthwise = depthwise,
     .max_pool = max_pool_avx2,

@@ -93,6 +93,7 @@ const Depthwise3 depthwise3_dotprod = depthwise3_functions;
 
 const NetKernels net_dotprod = {
     .conv_layout = conv_layout,
+    .conv_packing = nullptr,
     .conv = conv,
     .depthwise = depthwise,
     .max_pool = max_pool_scalar,

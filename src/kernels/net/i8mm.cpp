@@ -98,6 +98,7 @@ void depthwise(const DepthwiseArgs& args) noexcept { net_dotprod.depthwise(args)
 
 const NetKernels net_i8mm = {
     .conv_layout = {.out_block = conv_block, .group = group, .element_bytes = 1},
+    .conv_packing = nullptr,
     .conv = conv,
     .depthwise = depthwise,
     .max_pool = max_pool_scalar,

@@ -99,6 +99,7 @@ void add_neon(const AddArgs& args) noexcept {
 
 const NetKernels net_neon = {
     .conv_layout = conv_layout,
+    .conv_packing = nullptr,
     .conv = conv,
     .depthwise = depthwise,
     .max_pool = max_pool_scalar,

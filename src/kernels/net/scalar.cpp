@@ -156,6 +156,7 @@ void avg_pool_scalar(const PoolArgs& args) noexcept {
 
 const NetKernels net_scalar = {
     .conv_layout = {.out_block = conv_block, .group = 1, .element_bytes = 2},
+    .conv_packing = nullptr,
     .conv = conv,
     .depthwise = depthwise,
     .max_pool = max_pool_scalar,

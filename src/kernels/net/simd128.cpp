@@ -93,6 +93,7 @@ struct V {
 
 const NetKernels net_simd128 = {
     .conv_layout = conv_layout,
+    .conv_packing = nullptr,
     .conv = conv,
     .depthwise = depthwise,
     .max_pool = max_pool_scalar,

@@ -17,49 +17,42 @@ struct V {
     using I32 = __m128i;
     using I16 = __m128i;
     using F32 = __m128;
-    struct Act {
-        __m128i value, magnitude;
-    };
-
-    // |a| * sign(w, a) keeps pmaddubsw, whose first operand is unsigned, within 2 * 127 * 127 <
-    // 2^15: it cannot saturate.
-    template <bool unsigned_input>
-    static Act prepare(U8 v) noexcept {
-        return {v, unsigned_input ? v : _mm_abs_epi8(v)};
-    }
-    template <bool unsigned_input>
-    static Acc dot(Acc acc, const Act& a, __m128i w) noexcept {
-        const __m128i pairs = unsigned_input
-                                  ? _mm_maddubs_epi16(a.value, w)
-                                  : _mm_maddubs_epi16(a.magnitude, _mm_sign_epi8(w, a.value));
-        return _mm_add_epi32(acc, _mm_madd_epi16(pairs, _mm_set1_epi16(1)));
-    }
     // f32(acc) * scale, rounded to nearest even, as int32; the packs that follow saturate it.
     static I32 scaled(Acc acc, F32 scale) noexcept {
         return _mm_cvtps_epi32(_mm_mul_ps(_mm_cvtepi32_ps(acc), scale));
     }
 
     // Convolution.
-    static constexpr int vectors = 2, pixels_of_one_block = 4, pixels_of_two_blocks = 2;
-    using Weights = __m128i;
+    static constexpr int vectors = 2, pixels = 2;
     static Acc load_bias(const std::int32_t* p) noexcept { return load128(p); }
     static F32 load_scale(const float* p) noexcept { return _mm_loadu_ps(p); }
-    static Weights load_weights(const std::int8_t* p) noexcept { return load128(p); }
-    template <bool unsigned_input>
-    static Act broadcast(const std::int8_t* p) noexcept {
-        return prepare<unsigned_input>(_mm_set1_epi32(load32(p)));
-    }
-    static void store_clamped8(std::int8_t* p, const I32 (&v)[2], std::int8_t low,
-                               std::uint8_t) noexcept {
+    static void store_clamped(std::int8_t* p, const I32 (&v)[2], std::int8_t low) noexcept {
         const __m128i words = _mm_packs_epi32(v[0], v[1]);
         store64(p, _mm_max_epi8(_mm_packs_epi16(words, words), _mm_set1_epi8(low)));
     }
-    static void store_clamped16(std::int8_t* p, const I32 (&v)[4], std::int8_t low,
-                                std::uint8_t) noexcept {
+    static void store_clamped(std::int8_t* p, const I32 (&v)[4], std::int8_t low) noexcept {
         const __m128i all =
             _mm_packs_epi16(_mm_packs_epi32(v[0], v[1]), _mm_packs_epi32(v[2], v[3]));
         store128(p, _mm_max_epi8(all, _mm_set1_epi8(low)));
     }
+    static void store_two(std::int8_t* p, std::ptrdiff_t distance, const I32 (&a)[4],
+                          const I32 (&b)[4], std::int8_t low) noexcept {
+        store_clamped(p, a, low);
+        store_clamped(p + distance, b, low);
+    }
+    static U8 broadcast4(const void* p) noexcept { return _mm_set1_epi32(load32(p)); }
+    static U8 multiply8(U8 a, U8 w) noexcept { return _mm_maddubs_epi16(a, w); }
+    static U8 multiply16(U8 a, U8 w) noexcept { return _mm_madd_epi16(a, w); }
+    static U8 add16(U8 a, U8 b) noexcept { return _mm_add_epi16(a, b); }
+    static Acc add_pairs(U8 words) noexcept { return _mm_madd_epi16(words, _mm_set1_epi16(1)); }
+    // A sum to which more will be added: compilers must not reorder the additions, or they keep all
+    // products in memory first.
+    static Acc add32(Acc sum, Acc v) noexcept {
+        sum = _mm_add_epi32(sum, v);
+        __asm__("" : "+x"(sum));
+        return sum;
+    }
+    static U8 widen(const std::int8_t* p) noexcept { return _mm_cvtepi8_epi16(load64(p)); }
 
     // Depthwise.
     static U8 load(const std::int8_t* p) noexcept { return load128(p); }
@@ -75,6 +68,21 @@ struct V {
     static U8 high8(U8 a, U8 b) noexcept { return _mm_unpackhi_epi8(a, b); }
     static U8 low16(U8 a, U8 b) noexcept { return _mm_unpacklo_epi16(a, b); }
     static U8 high16(U8 a, U8 b) noexcept { return _mm_unpackhi_epi16(a, b); }
+    struct Act {
+        __m128i value, magnitude;
+    };
+    template <bool nonnegative>
+    static Act prepare(U8 v) noexcept {
+        return {v, nonnegative ? v : _mm_abs_epi8(v)};
+    }
+    static U8 load_weights(const std::int8_t* p) noexcept { return load128(p); }
+    // |a| * sign(w, a) keeps pmaddubsw, whose first operand is unsigned, within 2 * 127 * 127 <
+    // 2^15: it cannot saturate.
+    template <bool nonnegative>
+    static Acc dot(Acc acc, const Act& a, U8 w) noexcept {
+        return add32(
+            acc, add_pairs(multiply8(a.magnitude, nonnegative ? w : _mm_sign_epi8(w, a.value))));
+    }
     static I16 requantise(Acc a, F32 a_scale, Acc b, F32 b_scale) noexcept {
         return _mm_packs_epi32(scaled(a, a_scale), scaled(b, b_scale));
     }
@@ -101,7 +109,7 @@ struct V {
 };
 
 #include "kernels/net/average_body.inl"
-#include "kernels/net/conv_body.inl"
+#include "kernels/net/conv_madd_body.inl"
 #include "kernels/net/depthwise3_body.inl"
 
 void depthwise(const DepthwiseArgs& args) noexcept {
@@ -117,6 +125,7 @@ void avg_pool_sse41(const PoolArgs& args) noexcept { average_pool(args); }
 
 const NetKernels net_sse41 = {
     .conv_layout = conv_layout,
+    .conv_packing = &conv_packing,
     .conv = conv,
     .depthwise = depthwise,
     .max_pool = max_pool_scalar,

@@ -119,6 +119,40 @@ void depthwise(const DepthwiseArgs& args) noexcept {
         net_scalar.depthwise(args);
 }
 
+// Two by two with a stride of two, windows inside the input, whole vectors of channels: the pooling
+// of the detector network. All others by the plain loop.
+void max_pool(const PoolArgs& args) noexcept {
+    if (args.kernel_h != 2 || args.kernel_w != 2 || args.stride_y != 2 || args.stride_x != 2 ||
+        args.pad_top != 0 || args.pad_left != 0 || 2 * args.output_h > args.input_h ||
+        2 * args.output_w > args.input_w || args.channels % 16 != 0)
+        return max_pool_scalar(args);
+    for (int y = 0; y < args.output_h; ++y) {
+        const std::int8_t* top = args.input + std::ptrdiff_t{2} * y * args.input_row;
+        std::int8_t* out = args.output + y * args.output_row;
+        for (int x = 0; x < args.output_w; ++x, top += args.channels)
+            for (int n = 0; n < args.channels; n += 16, top += 16, out += 16) {
+                const std::int8_t* const bottom = top + args.input_row;
+                store128(out, _mm_max_epi8(
+                                  _mm_max_epi8(load128(top), load128(top + args.channels)),
+                                  _mm_max_epi8(load128(bottom), load128(bottom + args.channels))));
+            }
+    }
+}
+
+// Nothing is lifted here.
+void add(const AddArgs& args) noexcept {
+    const __m128i low = _mm_set1_epi8(args.low);
+    for (int y = 0; y < args.rows; ++y) {
+        const std::int8_t *const a = args.a + y * args.a_row, *const b = args.b + y * args.b_row;
+        std::int8_t* const out = args.output + y * args.output_row;
+        int i = 0;
+        for (; i + 16 <= args.row_bytes; i += 16)
+            store128(out + i, _mm_max_epi8(_mm_adds_epi8(load128(a + i), load128(b + i)), low));
+        for (; i < args.row_bytes; i += 8)  // rows are whole groups of eight channels
+            store64(out + i, _mm_max_epi8(_mm_adds_epi8(load64(a + i), load64(b + i)), low));
+    }
+}
+
 }  // namespace
 
 void avg_pool_sse41(const PoolArgs& args) noexcept { average_pool(args); }
@@ -128,9 +162,9 @@ const NetKernels net_sse41 = {
     .conv_packing = &conv_packing,
     .conv = conv,
     .depthwise = depthwise,
-    .max_pool = max_pool_scalar,
+    .max_pool = max_pool,
     .avg_pool = avg_pool_sse41,
-    .add = add_scalar,
+    .add = add,
     .sum_positions = sum_positions_scalar,
     .dot = dot_scalar,
     .lift = 0,

@@ -985,6 +985,34 @@ class TestCommands:
         done = self.run("crops", photos, "-o", tmp_path / "x.npz", "--mien", tmp_path / "none")
         assert done.returncode == 2 and "--mien" in done.stderr
 
+    def test_conditions_by_votes(self, tmp_path: Path) -> None:
+        """Labels that the network never gives, and raters who always agree with it, where they agree."""
+        data = self.fer(tmp_path)
+        model = ROOT / "weights" / "float" / "emotion.hdf5"
+        with np.load(data / "private.npz") as npz:
+            arrays = dict(npz)
+        model_says = KerasNet(keras_file.read_model(str(model))).eval()
+        with torch.no_grad():
+            x = torch.from_numpy(arrays["images"][:, None]).float() / 127.5 - 1
+            answers = model_says(x).argmax(1).numpy()
+        columns = np.array([4, 5, 6, 1, 3, 2, 0])  # of the classes in FER+
+        arrays["labels"] = (answers + 1) % 7
+        arrays["votes"] = np.ones((21, 10), np.uint8)
+        clear = np.arange(21) % 3 > 0
+        arrays["votes"][clear] = 10 * np.eye(10, dtype=np.uint8)[columns[answers[clear]]]
+        np.savez(data / "private.npz", **arrays)
+        for by, right in (("label", "0.0 %"), ("votes", "100.0 %")):
+            table = self.run(
+                "conditions", model, "--data", data, "--backend", "torch", "--by", by
+            ).stdout.splitlines()
+            assert table[2] == f"| as it is | {right} |"
+        for split in ("train", "public", "private"):
+            with np.load(data / f"{split}.npz") as npz:
+                arrays = {k: npz[k] for k in ("images", "labels")}
+            np.savez(data / f"{split}.npz", **arrays)
+        done = self.run("conditions", model, "--data", data, "--backend", "torch", "--by", "votes")
+        assert done.returncode == 4 and "no FER+ votes" in done.stderr
+
     def test_calibration_pictures(self, tmp_path: Path) -> None:
         data, output = self.fer(tmp_path), tmp_path / "pictures.npz"
         assert (

@@ -606,14 +606,19 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
 def run_conditions(args: argparse.Namespace) -> int:
     models = [open_model(args, path) for path in args.models]
-    _, samples, images, labels = scored_split(args, models[0])
+    data, samples, images, labels = scored_split(args, models[0])
+    wanted = samples.labels
+    if args.by == "votes":
+        if samples.votes is None or labels != datasets.EMOTIONS:
+            raise errors.ModelError(data.path, "no FER+ votes")
+        wanted = datasets.ferplus_labels(samples.votes)
+        images, wanted = images[wanted >= 0], wanted[wanted >= 0]
     header = "| condition | " + " | ".join(path.name for path in args.models) + " |"
     print(header + "\n|---|" + "---:|" * len(models))
     for name in conditions.CONDITIONS:
         changed = conditions.apply(name, images)
         row = [
-            metrics.score(samples.labels, model.probabilities(changed), labels).accuracy
-            for model in models
+            metrics.score(wanted, model.probabilities(changed), labels).accuracy for model in models
         ]
         print(f"| {name} | " + " | ".join(f"{100 * a:.1f} %" for a in row) + " |", flush=True)
     return 0
@@ -1102,6 +1107,12 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     )
     sub.add_argument("models", type=Path, nargs="+")
     add_measuring(sub)
+    sub.add_argument(
+        "--by",
+        choices=("label", "votes"),
+        default="label",
+        help="what is right: the label, or a clear majority of the FER+ votes (other images do not count)",
+    )
     sub.set_defaults(run=run_conditions)
     sub = commands.add_parser(
         "votes",

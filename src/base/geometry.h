@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Arithmetic on rectangles, for the detector, the tracker and the drawing alike.
+// Arithmetic on rectangles and sizes, for the detector, the tracker and the drawing alike.
 #pragma once
 
 #include <algorithm>
@@ -8,6 +8,12 @@
 #include "mien/mien.hpp"
 
 namespace mien {
+
+// Source pixels per pixel of the result, as OpenCV's resize computes it: source / destination
+// rounds otherwise.
+[[nodiscard]] inline double inverse_scale(int destination, int source) noexcept {
+    return 1.0 / (static_cast<double>(destination) / static_cast<double>(source));
+}
 
 // Pixels that both cover.
 [[nodiscard]] inline double common_area(const Rect& a, const Rect& b) noexcept {

@@ -8,18 +8,13 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/geometry.h"
 #include "image/readers.h"
 
 namespace mien {
 namespace {
 
 // ---- coordinates
-
-// Coordinate of destination index i: scale = 1 / (destination / source), not source / destination,
-// which rounds otherwise.
-double inverse_scale(int destination, int source) noexcept {
-    return 1.0 / (static_cast<double>(destination) / static_cast<double>(source));
-}
 
 struct Position {
     int index;

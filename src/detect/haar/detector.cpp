@@ -12,18 +12,11 @@
 namespace mien {
 namespace {
 
-constexpr int row_slack = 64;
 constexpr int rows_together = 8;  // rows of windows whose survivors may share a batch
 // more jobs share the work more evenly; fewer repeat less of it, because every job starts by
 // filling one window height of rows
 constexpr int jobs_per_thread = 6;
 constexpr int min_job_rows = 16;  // rows of windows
-
-// The products of OpenCV are of floats, rounded to float before they are rounded (to nearest even)
-// to an integer.
-int scaled_length(int length, float scale) noexcept {
-    return static_cast<int>(std::lrint(static_cast<float>(length) * scale));
-}
 
 }  // namespace
 

@@ -10,19 +10,14 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "base/geometry.h"
 
 namespace mien {
 namespace {
 
-// elements past a row's last window that a vector kernel may read
-constexpr int row_slack = 64;
 constexpr int band_window_rows = 64;  // window positions (rows) that a full band serves
 
 int round_even(double v) noexcept { return static_cast<int>(std::lrint(v)); }
-// The products of OpenCV are of floats, rounded to float before they are rounded to an integer.
-int scaled_length(int length, float scale) noexcept {
-    return round_even(static_cast<float>(length) * scale);
-}
 int level_length(int length, float scale) noexcept {
     return round_even(static_cast<float>(length) / scale);
 }
@@ -33,12 +28,6 @@ int ceil_div(int a, int b) noexcept { return (a + b - 1) / b; }
 int safe_pitch(int elements) noexcept {
     const int pitch = round_up(elements, 32);
     return pitch % 1024 == 0 ? pitch + 32 : pitch;
-}
-
-// Coordinate of destination index i: scale = 1 / (destination / source), not source / destination,
-// which rounds otherwise.
-double inverse_scale(int destination, int source) noexcept {
-    return 1.0 / (static_cast<double>(destination) / static_cast<double>(source));
 }
 
 // Left source index and weight of its right neighbor, 0..256. At both borders the outermost pixel

@@ -7,6 +7,7 @@
 // windows are evaluated as soon as their rows exist.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #include "base/arena.h"
@@ -15,6 +16,15 @@
 #include "mien/mien.hpp"
 
 namespace mien {
+
+// Elements past a row's last window that a vector kernel may read.
+inline constexpr int row_slack = 64;
+
+// A length of a level in frame pixels. The products of OpenCV are of floats, rounded to float before
+// they are rounded (to nearest even) to an integer.
+[[nodiscard]] inline int scaled_length(int length, float scale) noexcept {
+    return static_cast<int>(std::lrint(static_cast<float>(length) * scale));
+}
 
 struct GrayFrame {
     const std::uint8_t* data;

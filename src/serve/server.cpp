@@ -6,11 +6,16 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core.hpp>
-#include <boost/beast/http.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/status.hpp>
+#include <boost/beast/http/vector_body.hpp>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -57,6 +62,26 @@ std::string utc_now() {
     std::strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &parts);
     std::snprintf(text, sizeof text, "%s.%03dZ", day, static_cast<int>(ms));
     return text;
+}
+
+// The lines before an answer's body, with its length if it has one. Beast would write them, too, but
+// its templates for that are 150 kB of the program.
+std::string head_text(const Answer& answer, std::uint64_t id, bool closes,
+                      std::optional<std::size_t> content_length) {
+    const auto status = http::int_to_status(static_cast<unsigned>(answer.status));
+    std::string text = "HTTP/1.1 " + std::to_string(answer.status) + " ";
+    text += std::string(http::obsolete_reason(status));
+    text += "\r\n";
+    const auto field = [&text](std::string_view name, std::string_view value) {
+        text.append(name).append(": ").append(value).append("\r\n");
+    };
+    field("Server", "mien");
+    if (!answer.content_type.empty()) field("Content-Type", answer.content_type);
+    for (const auto& [name, value] : answer.headers) field(name, value);
+    field("X-Request-Id", std::to_string(id));
+    if (closes) field("Connection", "close");
+    if (content_length) field("Content-Length", std::to_string(*content_length));
+    return text + "\r\n";
 }
 
 class Session;
@@ -190,6 +215,15 @@ private:
         };
     }
     void within(int seconds) { stream_.expires_after(std::chrono::seconds(seconds)); }
+    // All that leaves goes through here: templates for one kind of buffers and one kind of handler.
+    void write(std::string first, std::string second,
+               void (Session::*next)(ErrorCode, std::size_t)) {
+        first_ = std::move(first);
+        second_ = std::move(second);
+        asio::async_write(
+            stream_, std::array<asio::const_buffer, 2>{asio::buffer(first_), asio::buffer(second_)},
+            then(next));
+    }
     void begin_request() {
         idle_ = false;
         began_ = Clock::now();
@@ -251,10 +285,8 @@ private:
         reserved_ = room;
         parser_->body_limit(server_.limits().body_bytes);
         within(server_.limits().body_seconds);
-        if (beast::iequals(parser_->get()[http::field::expect], "100-continue")) {
-            go_on_ = {http::status::continue_, 11};
-            return http::async_write(stream_, go_on_, then(&Session::on_go_on));
-        }
+        if (beast::iequals(parser_->get()[http::field::expect], "100-continue"))
+            return write("HTTP/1.1 100 Continue\r\n\r\n", {}, &Session::on_go_on);
         read_body();
     }
 
@@ -314,35 +346,21 @@ private:
         if (watch && server_.streams >= server_.limits().streams)
             return send(Refusal{503, "Too many streams."});
         if (server_.stopping() || answer.stream != StreamKind::none) closing_ = true;
-        response_ = {};
-        response_.result(static_cast<unsigned>(answer.status));
-        response_.version(11);
-        response_.set(http::field::server, "mien");
-        if (!answer.content_type.empty())
-            response_.set(http::field::content_type, answer.content_type);
-        for (const auto& [name, value] : answer.headers) response_.set(name, value);
         const std::uint64_t id = server_.next_id();
-        response_.set("X-Request-Id", std::to_string(id));
-        response_.keep_alive(!closing_);
         const std::size_t bytes = answer.body.size();
-        if (watch) {
-            stream_kind_ = answer.stream;
-        } else if (head_.method == "HEAD") {
-            response_.content_length(bytes);
-        } else {
-            response_.body() = std::move(answer.body);
-            if (answer.status != 204) response_.prepare_payload();
-        }
+        std::optional<std::size_t> length;
+        if (!watch && answer.status != 204) length = bytes;
+        std::string head = head_text(answer, id, closing_, length);
         record(id, answer.status, bytes, answer.record);
         within(server_.limits().write_seconds);
         if (watch) {
+            stream_kind_ = answer.stream;
             ++server_.streams;
             watch_ = -1;
-            serializer_.emplace(response_);
-            return http::async_write_header(stream_, *serializer_,
-                                            then(&Session::on_stream_header));
+            return write(std::move(head), {}, &Session::on_stream_header);
         }
-        http::async_write(stream_, response_, then(&Session::on_written));
+        if (head_.method == "HEAD") answer.body.clear();
+        write(std::move(head), std::move(answer.body), &Session::on_written);
     }
 
     void record(std::uint64_t id, int status, std::size_t bytes, const WorkRecord& work) {
@@ -369,7 +387,7 @@ private:
         const bool unread = body_unread_;
         end_request();
         if (error) return;
-        response_ = {};
+        second_ = std::string();  // an answer can be large
         parser_.reset();
         if (!closing_) return read_header();
         stream_.socket().shutdown(tcp::socket::shutdown_send, error);
@@ -423,22 +441,23 @@ private:
         if (writing_ || watch_ <= 0) return;
         const live::Feed::Latest latest = server_.feed()->latest();
         const bool pictures = stream_kind_ == StreamKind::pictures;
+        std::string frame;
         // before the frames that come after it
         if (!pictures && latest.state && latest.states != sent_state_) {
             sent_state_ = latest.states;
-            frame_ = "event: camera\ndata: " + *latest.state + "\n\n";
+            frame = "event: camera\ndata: " + *latest.state + "\n\n";
         } else {
             const live::Feed::Text& text = pictures ? latest.picture : latest.event;
             const std::uint64_t number = pictures ? latest.pictures : latest.events;
             if (!text || number == sent_) return latest.ended ? stop_watching() : void();
             sent_ = number;
-            frame_ = pictures ? "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: " +
-                                    std::to_string(text->size()) + "\r\n\r\n" + *text + "\r\n"
-                              : "id: " + std::to_string(number) + "\ndata: " + *text + "\n\n";
+            frame = pictures ? "--frame\r\nContent-Type: image/jpeg\r\nContent-Length: " +
+                                   std::to_string(text->size()) + "\r\n\r\n" + *text + "\r\n"
+                             : "id: " + std::to_string(number) + "\ndata: " + *text + "\n\n";
         }
         writing_ = true;
         within(10);
-        asio::async_write(stream_, asio::buffer(frame_), then(&Session::on_frame));
+        write(std::move(frame), {}, &Session::on_frame);
     }
     void on_frame(ErrorCode error, std::size_t) {
         writing_ = false;
@@ -460,12 +479,10 @@ private:
     beast::tcp_stream stream_;
     beast::flat_buffer buffer_{std::size_t{1} << 20};  // its limit; it grows as needed
     std::optional<RequestParser> parser_;
-    http::response<http::string_body> response_;
-    http::response<http::empty_body> go_on_;
-    std::optional<http::response_serializer<http::string_body>> serializer_;
+    std::string first_, second_;  // on their way to the client
     RequestHead head_;
     Plan plan_;
-    std::string client_, frame_;
+    std::string client_;
     Clock::time_point began_;
     std::uint64_t reserved_ = 0, sent_ = 0, sent_state_ = 0;
     std::size_t drained_ = 0;

@@ -59,17 +59,22 @@ if(MIEN_TURBOJPEG AND MIEN_JPEG_INCLUDE_DIR AND MIEN_JPEG_CONFIG_DIR AND MIEN_JP
   endforeach()
 endif()
 
-file(GLOB host_sources CONFIGURE_DEPENDS src/host/*/*.cpp)
+file(GLOB host_sources CONFIGURE_DEPENDS
+  src/host/eval/*.cpp src/host/files/*.cpp src/host/results/*.cpp src/host/weights/*.cpp)
+file(GLOB pixel_sources CONFIGURE_DEPENDS src/host/codec/*.cpp src/host/draw/*.cpp)
 if(MIEN_TURBOJPEG AND MIEN_HAS_TURBOJPEG)
   set(turbo ON)
-  list(FILTER host_sources EXCLUDE REGEX "/jpeg_stb\\.cpp$")
+  list(FILTER pixel_sources EXCLUDE REGEX "/jpeg_stb\\.cpp$")
 else()
   set(turbo OFF)
-  list(FILTER host_sources EXCLUDE REGEX "/jpeg_turbo\\.cpp$")
+  list(FILTER pixel_sources EXCLUDE REGEX "/jpeg_turbo\\.cpp$")
   message(STATUS "No libjpeg-turbo for ${CMAKE_SYSTEM_PROCESSOR}: stb_image decodes JPEG, several"
                  " times slower, and its pixels differ by a level or two")
 endif()
-add_library(mien_host STATIC ${host_sources})
+# Only what touches pixels is compiled for speed.
+add_library(mien_pixels OBJECT ${pixel_sources})
+add_library(mien_host STATIC ${host_sources} $<TARGET_OBJECTS:mien_pixels>)
+target_compile_options(mien_host PRIVATE $<$<CONFIG:Release>:-Os>)
 # Inside the programs: the cascade and HEAD.mien for each head. HEAD-NAME.mien is another network for
 # that head, which lies beside them.
 file(GLOB weights CONFIGURE_DEPENDS weights/*.mien)
@@ -79,12 +84,15 @@ mien_embed(mien_host mien::host::embedded_weights FILES ${weights})
 # overflow, which -fwrapv defines; and g++ 12 thinks that it reads a context before setting it.
 set_source_files_properties(src/host/codec/image_file.cpp src/host/codec/jpeg_stb.cpp PROPERTIES
   COMPILE_OPTIONS "-fwrapv;$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>")
+target_include_directories(mien_pixels PRIVATE src)
+target_include_directories(mien_pixels SYSTEM PRIVATE ${STB_INCLUDE_DIR})
+target_link_libraries(mien_pixels PRIVATE mien mien_options)
 target_include_directories(mien_host PUBLIC src)
-target_include_directories(mien_host SYSTEM PRIVATE ${STB_INCLUDE_DIR})
 target_link_libraries(mien_host PUBLIC mien PRIVATE mien_options nlohmann_json::nlohmann_json)
 if(turbo)
-  target_include_directories(mien_host SYSTEM PRIVATE
+  target_include_directories(mien_pixels SYSTEM PRIVATE
     ${MIEN_JPEG_INCLUDE_DIR} ${MIEN_JPEG_CONFIG_DIR})
   target_link_libraries(mien_host PRIVATE ${MIEN_JPEG_LIBRARY})
 endif()
+mien_unity(mien_pixels)
 mien_unity(mien_host)

@@ -985,7 +985,7 @@ class TestCommands:
         done = self.run("crops", photos, "-o", tmp_path / "x.npz", "--mien", tmp_path / "none")
         assert done.returncode == 2 and "--mien" in done.stderr
 
-    def test_conditions_by_votes(self, tmp_path: Path) -> None:
+    def test_right_by_votes(self, tmp_path: Path) -> None:
         """Labels that the network never gives, and raters who always agree with it, where they agree."""
         data = self.fer(tmp_path)
         model = ROOT / "weights" / "float" / "emotion.hdf5"
@@ -1006,6 +1006,14 @@ class TestCommands:
                 "conditions", model, "--data", data, "--backend", "torch", "--by", by
             ).stdout.splitlines()
             assert table[2] == f"| as it is | {right} |"
+        other = ROOT / "weights" / "float" / "emotion-large.hdf5"
+        options = ["--data", data, "--backend", "torch", "--json"]
+        both = json.loads(self.run("evaluate", model, *options, "--compare", other).stdout)
+        alone = json.loads(self.run("evaluate", other, *options).stdout)
+        assert both["ferplus"] == {"count": 14, "accuracy": 1.0, "mean_recall": 1.0}
+        assert both["compared"]["ferplus"]["only_second"] == 0
+        missed = 14 - round(14 * alone["ferplus"]["accuracy"])
+        assert both["compared"]["ferplus"]["only_first"] == missed
         for split in ("train", "public", "private"):
             with np.load(data / f"{split}.npz") as npz:
                 arrays = {k: npz[k] for k in ("images", "labels")}

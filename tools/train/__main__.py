@@ -562,15 +562,19 @@ def run_evaluate(args: argparse.Namespace) -> int:
                 "count": int(keep.sum()),
                 "accuracy": float(right[keep].mean()),
             }
+    plus = None
     if samples.votes is not None and labels == datasets.EMOTIONS:
         plus = datasets.ferplus_labels(samples.votes)
         keep = plus >= 0
+        agrees = probabilities.argmax(1)[keep] == plus[keep]
+        recall = metrics.mean_recall(plus[keep], probabilities.argmax(1)[keep])
         text.append(
-            f"on the FER+ majority instead (of {keep.sum():,} with a clear one): accuracy {100 * (probabilities.argmax(1) == plus)[keep].mean():.2f} %"
+            f"on the FER+ majority instead (of {keep.sum():,} with a clear one): accuracy {100 * agrees.mean():.2f} %, mean recall of classes with {metrics.FEWEST} and more {100 * recall:.2f} %"
         )
         result["ferplus"] = {
             "count": int(keep.sum()),
-            "accuracy": float((probabilities.argmax(1) == plus)[keep].mean()),
+            "accuracy": float(agrees.mean()),
+            "mean_recall": recall,
         }
     if args.compare is not None:
         other = open_model(args, args.compare).probabilities(images)
@@ -588,6 +592,18 @@ def run_evaluate(args: argparse.Namespace) -> int:
             "only_second": second,
             "p": chance,
         }
+        if plus is not None:
+            first, second, chance = metrics.mcnemar(
+                agrees, other.argmax(1)[plus >= 0] == plus[plus >= 0]
+            )
+            text.append(
+                f"by the FER+ majority: right only here {first}, only there {second}, McNemar p = {chance:.4g}"
+            )
+            result["compared"]["ferplus"] = {
+                "only_first": first,
+                "only_second": second,
+                "p": chance,
+            }
     if args.scores is not None:
         lines = ["picture,label," + ",".join(labels)]
         lines += [

@@ -42,7 +42,7 @@ format-check: ## is all C, C++ and Python formatted?
 
 tsan: ## the tests with threads under ThreadSanitizer
 	cmake --preset tsan >/dev/null
-	cmake --build --preset tsan -j $(JOBS)
+	cmake --build --preset tsan -j $(JOBS) --target mien_tool mien-tests
 	ctest --test-dir build/tsan --output-on-failure -R '^(unit|serve|video)$$'
 
 fuzz: ## build the libFuzzer targets (clang) and run each for FUZZ_SECONDS

@@ -70,11 +70,6 @@ step "converters and the numpy reference" python_tests "not long"
 
 # ---- deep: what CI runs --------------------------------------------------------------------------
 
-scalar() { # only what differs without vectors: the core
-    cmake --preset scalar -DMIEN_UNITY=ON >/dev/null &&
-        cmake --build --preset scalar -j "$jobs" --target mien-tests &&
-        build/scalar/tests/mien-tests "-sf=$(cat tests/unit/engine_tests)"
-}
 # After the WebAssembly modules: this build takes them in for its page. Where there is a browser, the
 # interpreter is the one with playwright and requests, so that pages and clients are tested here, too.
 outside() {
@@ -82,7 +77,8 @@ outside() {
     PYTHON=${page_python:-$PYTHON} build check -DMIEN_BUILD_BENCH=ON && run check -LE quick
 }
 threads() { # the pool, cameras and films, the service with many clients, the live stream
-    build tsan -DMIEN_BUILD_BENCH=OFF || return 1
+    cmake --preset tsan "-DPython3_EXECUTABLE=$PYTHON" >/dev/null &&
+        cmake --build --preset tsan -j "$jobs" --target mien_tool mien-tests || return 1
     # Where a kernel scatters a process over more of its address space than the sanitizer expects,
     # programs end at their start, now and then.
     fixed=
@@ -146,9 +142,6 @@ if [ "$depth" != quick ]; then
         skip "integer network against numpy and float on FER2013" "MIEN_DATA is not set"
         skip "rectangles against OpenCV on photos and with other cascades" "MIEN_DATA is not set"
     fi
-fi
-if [ "$depth" = deep ]; then
-    step "without vectors: the engine's unit tests" scalar
 fi
 
 # ---- all: what takes hours, or much disk ---------------------------------------------------------

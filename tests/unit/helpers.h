@@ -63,14 +63,18 @@ inline std::string weights_path(const std::string& name) {
     return std::string(MIEN_WEIGHTS "/") + name;
 }
 
-// Every instruction set that this processor has; MIEN_ISA=name leaves only that one. Never empty:
+// Every instruction set that this processor has; MIEN_ISA=name,name leaves only those. Never empty:
 // a sweep over nothing would pass.
 inline std::vector<Isa> isas() {
     std::vector<Isa> found;
     const char* only = std::getenv("MIEN_ISA");
+    const auto chosen = [only](const char* name) {
+        return only == nullptr ||
+               ("," + std::string(only) + ",").find("," + std::string(name) + ",") !=
+                   std::string::npos;
+    };
     for (const Isa isa : all_isas)
-        if (isa_available(isa) && (only == nullptr || std::string_view(only) == isa_name(isa)))
-            found.push_back(isa);
+        if (isa_available(isa) && chosen(isa_name(isa))) found.push_back(isa);
     REQUIRE_MESSAGE(!found.empty(), "MIEN_ISA names no instruction set of this processor");
     return found;
 }

@@ -75,21 +75,79 @@ struct ConvShape {
     int largest_weight = 127;
 };
 
+// The numbers of a convolution, and what the reference makes of them. They are the same for every
+// instruction set and made once: the reference takes longer than all kernels together.
+struct ConvCase {
+    ConvCase(const ConvShape& shape, Random& random);
+
+    ConvShape shape;
+    std::ptrdiff_t input_row, output_row;  // bytes
+    int padded;                            // output channels
+    GuardedBuffer input;
+    std::vector<std::int8_t> weights;  // output channel, kernel row, the rest of a run
+    std::vector<std::int32_t> bias;
+    std::vector<float> scale;
+    std::int8_t low;
+    std::vector<std::int8_t> expected;
+
+    [[nodiscard]] int run() const { return shape.kernel_w * shape.input_channels; }
+    [[nodiscard]] const std::int8_t* weights_of(int channel, int kernel_row) const {
+        return weights.data() + (channel * shape.kernel_h + kernel_row) * run();
+    }
+};
+
+ConvCase::ConvCase(const ConvShape& s, Random& random)
+    : shape(s),
+      input_row(std::ptrdiff_t{(s.output_w - 1) * s.stride_x + s.kernel_w} * s.input_channels),
+      output_row(std::ptrdiff_t{s.output_w} * round_up(s.output_channels, channel_multiple)),
+      padded(round_up(s.output_channels, channel_multiple)),
+      input(static_cast<std::size_t>(input_row * ((s.output_h - 1) * s.stride_y + s.kernel_h)) +
+            read_slack),
+      weights(static_cast<std::size_t>(s.output_channels * s.kernel_h * run())),
+      bias(static_cast<std::size_t>(s.output_channels)),
+      scale(bias.size()),
+      low(s.relu ? 0 : -127),
+      expected(static_cast<std::size_t>(output_row * s.output_h)) {
+    fill(input.bytes(), input.size(), random, s.nonnegative && !s.is_unsigned);
+    for (std::size_t i = 0; s.is_unsigned && i < input.size(); i += 3)
+        input.data()[i] = random.between(0, 1) == 1 ? 255 : 128;
+    fill(weights.data(), weights.size(), random, false);
+    for (std::int8_t& v : weights)
+        v = static_cast<std::int8_t>(std::clamp<int>(v, -s.largest_weight, s.largest_weight));
+    for (std::size_t n = 0; n < bias.size(); ++n) {
+        bias[n] = random.between(-100000, 100000);
+        scale[n] = random_scale(random, s.kernel_h * run());
+    }
+    for (int y = 0; y < s.output_h; ++y)
+        for (int x = 0; x < s.output_w; ++x)
+            for (int n = 0; n < s.output_channels; ++n) {
+                std::int64_t acc = bias[static_cast<std::size_t>(n)];
+                for (int ky = 0; ky < s.kernel_h; ++ky) {
+                    const std::ptrdiff_t at =
+                        (y * s.stride_y + ky) * input_row + x * s.stride_x * s.input_channels;
+                    const std::int8_t* const w = weights_of(n, ky);
+                    for (int k = 0; k < run(); ++k)
+                        acc += w[k] * (s.is_unsigned ? int{input.data()[at + k]}
+                                                     : int{input.bytes()[at + k]});
+                }
+                expected[static_cast<std::size_t>(y * output_row + x * padded + n)] =
+                    reference_requantise(acc, scale[static_cast<std::size_t>(n)], low);
+            }
+}
+
 // Packs canonical weights as Network does; kept apart from it on purpose.
-ByteVector pack(const std::vector<std::int8_t>& w, const ConvShape& s, const ConvLayout& layout,
-                int run) {
+ByteVector pack(const ConvCase& c, const ConvLayout& layout) {
+    const ConvShape& s = c.shape;
     const int blocks = round_up(s.output_channels, layout.out_block) / layout.out_block;
     ByteVector out;
     for (int b = 0; b < blocks; ++b)
         for (int ky = 0; ky < s.kernel_h; ++ky)
-            for (int k = 0; k < run; k += layout.group)
+            for (int k = 0; k < c.run(); k += layout.group)
                 for (int n = 0; n < layout.out_block; ++n)
                     for (int g = 0; g < layout.group; ++g) {
                         const int o = b * layout.out_block + n, at = k + g;
-                        int v = 0;
-                        if (o < s.output_channels && at < s.kernel_w * s.input_channels)
-                            v = w[static_cast<std::size_t>(
-                                (o * s.kernel_h + ky) * s.kernel_w * s.input_channels + at)];
+                        const int v =
+                            o < s.output_channels && at < c.run() ? c.weights_of(o, ky)[at] : 0;
                         if (layout.element_bytes == 2) {  // in the machine's byte order
                             std::uint8_t bytes[2];
                             const auto wide = static_cast<std::int16_t>(v);
@@ -102,308 +160,269 @@ ByteVector pack(const std::vector<std::int8_t>& w, const ConvShape& s, const Con
     return out;
 }
 
-void check_conv(const Kernels& kernels, const ConvShape& s, Random& random) {
-    const int input_w = (s.output_w - 1) * s.stride_x + s.kernel_w,
-              input_h = (s.output_h - 1) * s.stride_y + s.kernel_h;
+void check_conv(const Kernels& kernels, const ConvCase& c) {
+    const ConvShape& s = c.shape;
     const ConvLayout& layout = kernels.net.conv_layout;
-    const int run = round_up(s.kernel_w * s.input_channels, layout.group);
-    const int padded = round_up(s.output_channels, channel_multiple),
-              constants = round_up(padded, layout.out_block);
-    const std::ptrdiff_t input_row = std::ptrdiff_t{input_w} * s.input_channels;
-    GuardedBuffer input(static_cast<std::size_t>(input_row * input_h) + read_slack);
-    fill(input.bytes(), input.size(), random, s.nonnegative && !s.is_unsigned);
-    const auto value = [&](std::ptrdiff_t at) {
-        return s.is_unsigned ? int{input.data()[at]} : int{input.bytes()[at]};
-    };
-    for (std::size_t i = 0; s.is_unsigned && i < input.size(); i += 3)
-        input.data()[i] = random.between(0, 1) == 1 ? 255 : 128;
-    std::vector<std::int8_t> w(
-        static_cast<std::size_t>(s.output_channels * s.kernel_h * s.kernel_w * s.input_channels));
-    fill(w.data(), w.size(), random, false);
-    for (std::int8_t& v : w)
-        v = static_cast<std::int8_t>(std::clamp<int>(v, -s.largest_weight, s.largest_weight));
+    const auto constants = static_cast<std::size_t>(round_up(c.padded, layout.out_block));
     const bool keeps_unsigned = s.is_unsigned && kernels.net.lift != 0;
     const std::uint8_t lift = keeps_unsigned  ? std::uint8_t{0}
                               : s.is_unsigned ? std::uint8_t{0x80}
                               : s.nonnegative ? std::uint8_t{0}
                                               : kernels.net.lift;
     const std::uint8_t output_lift = s.relu ? std::uint8_t{0} : kernels.net.lift;
-    flip(input, lift);
     const bool seen_unsigned = s.is_unsigned ? keeps_unsigned : s.nonnegative || lift != 0;
     const ConvPacking* const packing = kernels.net.conv_packing;
     const ConvGeometry geometry = {s.kernel_h,       s.kernel_w,       s.stride_x,
                                    s.input_channels, s.input_channels, s.output_channels,
-                                   padded,           s.output_w,       seen_unsigned};
-    const ByteVector packed_bytes = packing != nullptr ? ByteVector() : pack(w, s, layout, run);
+                                   c.padded,         s.output_w,       seen_unsigned};
+    const ByteVector packed_bytes = packing != nullptr ? ByteVector() : pack(c, layout);
     GuardedBuffer packed(packing != nullptr ? packing->packed_bytes(geometry)
                                             : packed_bytes.size());
     if (packing != nullptr)
-        packing->pack(geometry, w.data(), packed.data());
+        packing->pack(geometry, c.weights.data(), packed.data());
     else
         std::memcpy(packed.data(), packed_bytes.data(), packed_bytes.size());
     const GuardedBuffer scratch(packing != nullptr ? packing->scratch_bytes(geometry) : 0);
-    std::vector<std::int32_t> bias(static_cast<std::size_t>(constants), 0);
-    std::vector<float> scale(static_cast<std::size_t>(constants), 1.0f);
-    for (int n = 0; n < s.output_channels; ++n) {
-        bias[static_cast<std::size_t>(n)] = random.between(-100000, 100000);
-        scale[static_cast<std::size_t>(n)] =
-            random_scale(random, s.kernel_h * s.kernel_w * s.input_channels);
-    }
-    std::vector<std::int32_t> lifted = bias;
+    std::vector<std::int32_t> lifted = c.bias;
     for (int n = 0; n < s.output_channels; ++n)
-        for (int k = 0; k < s.kernel_h * s.kernel_w * s.input_channels; ++k)
+        for (int k = 0; k < s.kernel_h * c.run(); ++k)
             lifted[static_cast<std::size_t>(n)] -=
-                (s.is_unsigned ? -lift : lift) *
-                w[static_cast<std::size_t>(n * s.kernel_h * s.kernel_w * s.input_channels + k)];
-    const std::ptrdiff_t output_row = std::ptrdiff_t{s.output_w} * padded;
-    GuardedBuffer output(static_cast<std::size_t>(output_row * s.output_h));
+                (s.is_unsigned ? -lift : lift) * c.weights_of(n, 0)[k];
+    lifted.resize(constants, 0);
+    std::vector<float> scale = c.scale;
+    scale.resize(constants, 1.0f);
+    GuardedBuffer output(c.expected.size());
     std::memset(output.data(), 0x55, output.size());
-    const std::int8_t low = s.relu ? 0 : -127;
-    kernels.net.conv({input.bytes(), input_row,      s.input_channels, s.kernel_h,
-                      run,           s.stride_y,     s.stride_x,       s.output_h,
-                      s.output_w,    padded,         packed.data(),    lifted.data(),
-                      scale.data(),  output.bytes(), output_row,       padded,
-                      low,           seen_unsigned,  output_lift,      scratch.bytes()});
-    flip(input, lift);
+    flip(c.input, lift);
+    kernels.net.conv({c.input.bytes(),
+                      c.input_row,
+                      s.input_channels,
+                      s.kernel_h,
+                      round_up(c.run(), layout.group),
+                      s.stride_y,
+                      s.stride_x,
+                      s.output_h,
+                      s.output_w,
+                      c.padded,
+                      packed.data(),
+                      lifted.data(),
+                      scale.data(),
+                      output.bytes(),
+                      c.output_row,
+                      c.padded,
+                      c.low,
+                      seen_unsigned,
+                      output_lift,
+                      scratch.bytes()});
+    flip(c.input, lift);
     flip(output, output_lift);
-    int wrong = 0;
-    for (int y = 0; y < s.output_h; ++y)
-        for (int x = 0; x < s.output_w; ++x)
-            for (int n = 0; n < padded; ++n) {
-                std::int64_t acc = bias[static_cast<std::size_t>(n)];
-                for (int ky = 0; n < s.output_channels && ky < s.kernel_h; ++ky)
-                    for (int k = 0; k < s.kernel_w * s.input_channels; ++k)
-                        acc += value((y * s.stride_y + ky) * input_row +
-                                     x * s.stride_x * s.input_channels + k) *
-                               w[static_cast<std::size_t>(
-                                   (n * s.kernel_h + ky) * s.kernel_w * s.input_channels + k)];
-                wrong += output.bytes()[y * output_row + x * padded + n] !=
-                         reference_requantise(acc, scale[static_cast<std::size_t>(n)], low);
+    CHECK_MESSAGE(std::equal(c.expected.begin(), c.expected.end(), output.bytes()),
+                  isa_name(kernels.isa), " conv in ", s.input_channels, " kernel ", s.kernel_h, "x",
+                  s.kernel_w, " stride ", s.stride_y, "x", s.stride_x, " out ", s.output_w, "x",
+                  s.output_h, "x", s.output_channels);
+}
+
+void check_depthwise(const std::vector<Kernels>& all, int channels, Pair kernel, Pair stride,
+                     int output_w, Random& random) {
+    const int output_h = random.between(1, 3), taps = kernel.y * kernel.x, pairs = (taps + 1) / 2;
+    const int input_w = (output_w - 1) * stride.x + kernel.x,
+              input_h = (output_h - 1) * stride.y + kernel.y;
+    const std::ptrdiff_t input_row = std::ptrdiff_t{input_w} * channels,
+                         output_row = std::ptrdiff_t{output_w} * channels;
+    const GuardedBuffer input(static_cast<std::size_t>(input_row * input_h) + read_slack);
+    const bool nonnegative = random.between(0, 1) == 1;
+    fill(input.bytes(), input.size(), random, nonnegative);
+    std::vector<std::int8_t> w(static_cast<std::size_t>(taps * channels));
+    fill(w.data(), w.size(), random, false);
+    std::vector<std::int16_t> packed(static_cast<std::size_t>(pairs * 2 * channels), 0);
+    for (int t = 0; t < taps; ++t)
+        for (int c = 0; c < channels; ++c)
+            packed[static_cast<std::size_t>((t / 2 * channels + c) * 2 + t % 2)] =
+                w[static_cast<std::size_t>(t * channels + c)];
+    std::vector<std::int32_t> bias(static_cast<std::size_t>(channels));
+    std::vector<float> scale(static_cast<std::size_t>(channels));
+    for (auto& b : bias) b = random.between(-30000, 30000);
+    for (auto& v : scale) v = random_scale(random, taps);
+    const std::int8_t low = random.between(0, 1) == 1 ? 0 : -127;
+    std::vector<std::int8_t> expected(static_cast<std::size_t>(output_row * output_h));
+    for (int y = 0; y < output_h; ++y)
+        for (int x = 0; x < output_w; ++x)
+            for (int c = 0; c < channels; ++c) {
+                std::int64_t acc = bias[static_cast<std::size_t>(c)];
+                for (int t = 0; t < taps; ++t)
+                    acc += w[static_cast<std::size_t>(t * channels + c)] *
+                           input.bytes()[(y * stride.y + t / kernel.x) * input_row +
+                                         (x * stride.x + t % kernel.x) * channels + c];
+                expected[static_cast<std::size_t>(y * output_row + x * channels + c)] =
+                    reference_requantise(acc, scale[static_cast<std::size_t>(c)], low);
             }
-    CHECK_MESSAGE(wrong == 0, isa_name(kernels.isa), " conv in ", s.input_channels, " kernel ",
-                  s.kernel_h, "x", s.kernel_w, " stride ", s.stride_y, "x", s.stride_x, " out ",
-                  s.output_w, "x", s.output_h, "x", s.output_channels);
+    for (const Kernels& kernels : all) {
+        const std::uint8_t lift = nonnegative ? std::uint8_t{0} : kernels.net.lift;
+        const std::uint8_t output_lift = low == 0 ? std::uint8_t{0} : kernels.net.lift;
+        const Depthwise3* const fast =
+            kernel.y == 3 && kernel.x == 3 && stride.y == 1 && stride.x == 1
+                ? kernels.net.depthwise3
+                : nullptr;
+        GuardedBuffer packed3(fast != nullptr ? fast->packed_bytes(channels) : 1);
+        GuardedBuffer scratch(
+            fast != nullptr ? round_up(fast->scratch_bytes(output_w, channels), std::size_t{64})
+                            : 1);
+        if (fast != nullptr)
+            fast->pack(w.data(), channels, channels, bias.data(), scale.data(), lift,
+                       packed3.data());
+        GuardedBuffer output(expected.size());
+        flip(input, lift);
+        kernels.net.depthwise({input.bytes(),
+                               input_row,
+                               kernel.y,
+                               kernel.x,
+                               stride.y,
+                               stride.x,
+                               output_h,
+                               output_w,
+                               channels,
+                               packed.data(),
+                               bias.data(),
+                               scale.data(),
+                               output.bytes(),
+                               output_row,
+                               low,
+                               nonnegative || lift != 0,
+                               lift,
+                               output_lift,
+                               fast != nullptr ? packed3.data() : nullptr,
+                               scratch.bytes()});
+        flip(input, lift);
+        flip(output, output_lift);
+        CHECK_MESSAGE(std::equal(expected.begin(), expected.end(), output.bytes()),
+                      isa_name(kernels.isa), " depthwise ", channels, " kernel ", kernel.y, "x",
+                      kernel.x, " stride ", stride.y, "x", stride.x, " width ", output_w);
+    }
+}
+
+void check_pools(const std::vector<Kernels>& all, int channels, Pair kernel, int size, int pad,
+                 Pair stride, Random& random) {
+    const int width = size + 3;
+    const int output_h = (size + 2 * pad - kernel.y) / stride.y + 1,
+              output_w = (width + 2 * pad - kernel.x) / stride.x + 1;
+    // No window may lie beside the map alone.
+    if (pad >= std::min(kernel.y, kernel.x) || size + 2 * pad < kernel.y ||
+        width + 2 * pad < kernel.x || (output_h - 1) * stride.y - pad >= size ||
+        (output_w - 1) * stride.x - pad >= width)
+        return;
+    const std::ptrdiff_t input_row = std::ptrdiff_t{width} * channels,
+                         output_row = std::ptrdiff_t{output_w} * channels;
+    const GuardedBuffer input(static_cast<std::size_t>(input_row * size) + read_slack);
+    fill(input.bytes(), input.size(), random, false);
+    std::vector<std::int8_t> maxima(static_cast<std::size_t>(output_row * output_h)),
+        means(maxima.size());
+    for (int y = 0; y < output_h; ++y)
+        for (int x = 0; x < output_w; ++x)
+            for (int c = 0; c < channels; ++c) {
+                int best = -127, sum = 0, count = 0;
+                for (int ky = 0; ky < kernel.y; ++ky)
+                    for (int kx = 0; kx < kernel.x; ++kx) {
+                        const int iy = y * stride.y - pad + ky, ix = x * stride.x - pad + kx;
+                        if (iy < 0 || iy >= size || ix < 0 || ix >= width) continue;
+                        const int v = input.bytes()[iy * input_row + ix * channels + c];
+                        best = std::max(best, v);
+                        sum += v;
+                        ++count;
+                    }
+                const auto at = static_cast<std::size_t>(y * output_row + x * channels + c);
+                maxima[at] = static_cast<std::int8_t>(best);
+                means[at] = reference_requantise(sum, 1.0f / static_cast<float>(count), -127);
+            }
+    for (const Kernels& kernels : all) {
+        const std::uint8_t lift = kernels.net.lift;
+        flip(input, lift);
+        for (const bool maximum : {true, false}) {
+            const std::vector<std::int8_t>& expected = maximum ? maxima : means;
+            GuardedBuffer out(expected.size());
+            const PoolArgs args = {input.bytes(), input_row,   size,       width,
+                                   kernel.y,      kernel.x,    stride.y,   stride.x,
+                                   pad,           pad,         output_h,   output_w,
+                                   channels,      out.bytes(), output_row, lift};
+            (maximum ? kernels.net.max_pool : kernels.net.avg_pool)(args);
+            flip(out, lift);
+            CHECK_MESSAGE(std::equal(expected.begin(), expected.end(), out.bytes()),
+                          isa_name(kernels.isa), maximum ? " max" : " avg", " pool ", size,
+                          " kernel ", kernel.y, "x", kernel.x, " stride ", stride.y, "x", stride.x,
+                          " channels ", channels);
+        }
+        flip(input, lift);
+    }
 }
 
 }  // namespace
 
 TEST_CASE("convolutions equal the reference on every instruction set") {
-    for (const Kernels& kernels : tables()) {
-        Random random(11);
-        for (const int input_channels : {1, 3, 8, 16, 24, 40})
-            for (const int kernel : {1, 3, 5})
-                for (const int stride : {1, 2})
-                    for (const int output_w : {1, 3, 4, 5, 8, 9, 11, 12, 21})
-                        for (const int output_channels : {1, 7, 8, 9, 16, 24, 33, 64, 120})
-                            check_conv(kernels,
-                                       {input_channels, kernel, kernel, stride, stride, output_w, 2,
-                                        output_channels, random.between(0, 1) == 1,
-                                        random.between(0, 1) == 1},
-                                       random);
-        check_conv(kernels, {128, 1, 1, 1, 1, 4, 4, 128, false, false}, random);
-        check_conv(kernels, {128, 7, 7, 1, 1, 1, 1, 16, false, false}, random);
-        check_conv(kernels, {3, 7, 7, 2, 2, 13, 5, 16, true, true}, random);
-        for (const int channels : {1, 3})
+    const std::vector<Kernels> all = tables();
+    Random random(11);
+    const auto check = [&](const ConvShape& shape) {
+        const ConvCase c(shape, random);
+        for (const Kernels& kernels : all) check_conv(kernels, c);
+    };
+    for (const int input_channels : {1, 3, 8, 16, 24, 40})
+        for (const int kernel : {1, 3, 5})
             for (const int stride : {1, 2})
-                for (const int output_w : {1, 5, 8, 13, 24})
-                    for (const int output_channels : {5, 16, 40})
-                        check_conv(kernels,
-                                   {channels, 3, 3, stride, stride, output_w, 3, output_channels,
-                                    false, random.between(0, 1) == 1, true},
-                                   random);
-        // Weights of which few or many can be added in 16 bits, up to those of which just four can.
-        for (const int largest : {30, 64, 65, 90})
-            for (const int input_channels : {8, 16, 24, 32, 40, 64, 128})
-                for (const int output_w : {3, 8, 13})
-                    for (const int kernel : {1, 3})
-                        check_conv(kernels,
-                                   {input_channels, kernel, kernel, 1, 1, output_w, 2, 24, true,
-                                    random.between(0, 1) == 1, false, largest},
-                                   random);
-        // Neither kernels nor strides need to be square.
-        for (const int input_channels : {1, 3, 16})
-            for (const int output_w : {1, 5, 12})
-                for (const int output_channels : {7, 24, 64}) {
-                    const bool nonnegative = random.between(0, 1) == 1;
-                    check_conv(kernels,
-                               {input_channels, 5, 3, 2, 1, output_w, 2, output_channels,
-                                nonnegative, true},
-                               random);
-                    check_conv(kernels,
-                               {input_channels, 1, 4, 1, 3, output_w, 3, output_channels,
-                                nonnegative, false},
-                               random);
-                }
-    }
+                for (const int output_w : {1, 3, 4, 5, 8, 9, 11, 12, 21})
+                    for (const int output_channels : {1, 7, 8, 9, 16, 24, 33, 64, 120})
+                        check({input_channels, kernel, kernel, stride, stride, output_w, 2,
+                               output_channels, random.between(0, 1) == 1,
+                               random.between(0, 1) == 1});
+    check({128, 1, 1, 1, 1, 4, 4, 128, false, false});
+    check({128, 7, 7, 1, 1, 1, 1, 16, false, false});
+    check({3, 7, 7, 2, 2, 13, 5, 16, true, true});
+    for (const int channels : {1, 3})
+        for (const int stride : {1, 2})
+            for (const int output_w : {1, 5, 8, 13, 24})
+                for (const int output_channels : {5, 16, 40})
+                    check({channels, 3, 3, stride, stride, output_w, 3, output_channels, false,
+                           random.between(0, 1) == 1, true});
+    // Weights of which few or many can be added in 16 bits, up to those of which just four can.
+    for (const int largest : {30, 64, 65, 90})
+        for (const int input_channels : {8, 16, 24, 32, 40, 64, 128})
+            for (const int output_w : {3, 8, 13})
+                for (const int kernel : {1, 3})
+                    check({input_channels, kernel, kernel, 1, 1, output_w, 2, 24, true,
+                           random.between(0, 1) == 1, false, largest});
+    // Neither kernels nor strides need to be square.
+    for (const int input_channels : {1, 3, 16})
+        for (const int output_w : {1, 5, 12})
+            for (const int output_channels : {7, 24, 64}) {
+                const bool nonnegative = random.between(0, 1) == 1;
+                check(
+                    {input_channels, 5, 3, 2, 1, output_w, 2, output_channels, nonnegative, true});
+                check(
+                    {input_channels, 1, 4, 1, 3, output_w, 3, output_channels, nonnegative, false});
+            }
 }
 
 TEST_CASE("depthwise convolutions equal the reference on every instruction set") {
-    for (const Kernels& kernels : tables()) {
-        Random random(12);
-        for (const int channels : {8, 16, 24, 32, 40, 64, 72, 128})
-            for (const Pair kernel : {Pair{1, 1}, {2, 2}, {3, 3}, {5, 5}, {1, 3}, {5, 2}, {3, 4}})
-                for (const Pair stride : {Pair{1, 1}, {2, 2}, {1, 2}, {3, 1}})
-                    for (const int output_w : {1, 2, 3, 5, 8, 17}) {
-                        const int output_h = random.between(1, 3), taps = kernel.y * kernel.x,
-                                  pairs = (taps + 1) / 2;
-                        const int input_w = (output_w - 1) * stride.x + kernel.x,
-                                  input_h = (output_h - 1) * stride.y + kernel.y;
-                        const std::ptrdiff_t input_row = std::ptrdiff_t{input_w} * channels,
-                                             output_row = std::ptrdiff_t{output_w} * channels;
-                        GuardedBuffer input(static_cast<std::size_t>(input_row * input_h) +
-                                            read_slack);
-                        const bool nonnegative = random.between(0, 1) == 1;
-                        fill(input.bytes(), input.size(), random, nonnegative);
-                        std::vector<std::int8_t> w(static_cast<std::size_t>(taps * channels));
-                        fill(w.data(), w.size(), random, false);
-                        std::vector<std::int16_t> packed(
-                            static_cast<std::size_t>(pairs * 2 * channels), 0);
-                        for (int t = 0; t < taps; ++t)
-                            for (int c = 0; c < channels; ++c)
-                                packed[static_cast<std::size_t>((t / 2 * channels + c) * 2 +
-                                                                t % 2)] =
-                                    w[static_cast<std::size_t>(t * channels + c)];
-                        std::vector<std::int32_t> bias(static_cast<std::size_t>(channels));
-                        std::vector<float> scale(static_cast<std::size_t>(channels));
-                        for (auto& b : bias) b = random.between(-30000, 30000);
-                        for (auto& v : scale) v = random_scale(random, taps);
-                        GuardedBuffer output(static_cast<std::size_t>(output_row * output_h));
-                        const std::int8_t low = random.between(0, 1) == 1 ? 0 : -127;
-                        const std::uint8_t lift = nonnegative ? std::uint8_t{0} : kernels.net.lift;
-                        const std::uint8_t output_lift =
-                            low == 0 ? std::uint8_t{0} : kernels.net.lift;
-                        flip(input, lift);
-                        const Depthwise3* const fast =
-                            kernel.y == 3 && kernel.x == 3 && stride.y == 1 && stride.x == 1
-                                ? kernels.net.depthwise3
-                                : nullptr;
-                        GuardedBuffer packed3(fast != nullptr ? fast->packed_bytes(channels) : 1);
-                        GuardedBuffer scratch(
-                            fast != nullptr
-                                ? round_up(fast->scratch_bytes(output_w, channels), std::size_t{64})
-                                : 1);
-                        if (fast != nullptr)
-                            fast->pack(w.data(), channels, channels, bias.data(), scale.data(),
-                                       lift, packed3.data());
-                        kernels.net.depthwise({input.bytes(),
-                                               input_row,
-                                               kernel.y,
-                                               kernel.x,
-                                               stride.y,
-                                               stride.x,
-                                               output_h,
-                                               output_w,
-                                               channels,
-                                               packed.data(),
-                                               bias.data(),
-                                               scale.data(),
-                                               output.bytes(),
-                                               output_row,
-                                               low,
-                                               nonnegative || lift != 0,
-                                               lift,
-                                               output_lift,
-                                               fast != nullptr ? packed3.data() : nullptr,
-                                               scratch.bytes()});
-                        flip(input, lift);
-                        flip(output, output_lift);
-                        int wrong = 0;
-                        for (int y = 0; y < output_h; ++y)
-                            for (int x = 0; x < output_w; ++x)
-                                for (int c = 0; c < channels; ++c) {
-                                    std::int64_t acc = bias[static_cast<std::size_t>(c)];
-                                    for (int t = 0; t < taps; ++t)
-                                        acc +=
-                                            w[static_cast<std::size_t>(t * channels + c)] *
-                                            input
-                                                .bytes()[(y * stride.y + t / kernel.x) * input_row +
-                                                         (x * stride.x + t % kernel.x) * channels +
-                                                         c];
-                                    wrong += output.bytes()[y * output_row + x * channels + c] !=
-                                             reference_requantise(
-                                                 acc, scale[static_cast<std::size_t>(c)], low);
-                                }
-                        CHECK_MESSAGE(wrong == 0, isa_name(kernels.isa), " depthwise ", channels,
-                                      " kernel ", kernel.y, "x", kernel.x, " stride ", stride.y,
-                                      "x", stride.x, " width ", output_w);
-                    }
-    }
+    const std::vector<Kernels> all = tables();
+    Random random(12);
+    for (const int channels : {8, 16, 24, 32, 40, 64, 72, 128})
+        for (const Pair kernel : {Pair{1, 1}, {2, 2}, {3, 3}, {5, 5}, {1, 3}, {5, 2}, {3, 4}})
+            for (const Pair stride : {Pair{1, 1}, {2, 2}, {1, 2}, {3, 1}})
+                for (const int output_w : {1, 2, 3, 5, 8, 17})
+                    check_depthwise(all, channels, kernel, stride, output_w, random);
 }
 
 TEST_CASE("pooling equals the reference on every instruction set") {
-    for (const Kernels& kernels : tables()) {
-        Random random(13);
-        for (const int channels : {8, 16, 24, 32, 40, 64, 128})
-            for (const Pair kernel : {Pair{2, 2}, {3, 3}, {3, 2}, {1, 3}})
-                for (const int size : {1, 2, 5, 8, 9})
-                    for (const auto& places : {std::pair{0, Pair{1, 1}},
-                                               {0, {2, 2}},
-                                               {0, {3, 3}},
-                                               {1, {1, 1}},
-                                               {1, {2, 2}},
-                                               {0, {1, 2}},
-                                               {1, {2, 1}}}) {
-                        const int pad = places.first;
-                        const Pair stride = places.second;
-                        // No window may lie beside the map alone.
-                        const int width = size + 3;
-                        if (pad >= std::min(kernel.y, kernel.x) || size + 2 * pad < kernel.y ||
-                            width + 2 * pad < kernel.x)
-                            continue;
-                        const int output_h = (size + 2 * pad - kernel.y) / stride.y + 1,
-                                  output_w = (width + 2 * pad - kernel.x) / stride.x + 1;
-                        if ((output_h - 1) * stride.y - pad >= size ||
-                            (output_w - 1) * stride.x - pad >= width)
-                            continue;
-                        const std::ptrdiff_t input_row = std::ptrdiff_t{width} * channels,
-                                             output_row = std::ptrdiff_t{output_w} * channels;
-                        GuardedBuffer input(static_cast<std::size_t>(input_row * size) +
-                                            read_slack);
-                        fill(input.bytes(), input.size(), random, false);
-                        flip(input, kernels.net.lift);
-                        for (const bool maximum : {true, false}) {
-                            GuardedBuffer out(static_cast<std::size_t>(output_row * output_h));
-                            const PoolArgs args = {
-                                input.bytes(), input_row,   size,       width,
-                                kernel.y,      kernel.x,    stride.y,   stride.x,
-                                pad,           pad,         output_h,   output_w,
-                                channels,      out.bytes(), output_row, kernels.net.lift};
-                            (maximum ? kernels.net.max_pool : kernels.net.avg_pool)(args);
-                            flip(out, kernels.net.lift);
-                            int wrong = 0;
-                            for (int y = 0; y < output_h; ++y)
-                                for (int x = 0; x < output_w; ++x)
-                                    for (int c = 0; c < channels; ++c) {
-                                        int best = -127, sum = 0, count = 0;
-                                        for (int ky = 0; ky < kernel.y; ++ky)
-                                            for (int kx = 0; kx < kernel.x; ++kx) {
-                                                const int iy = y * stride.y - pad + ky,
-                                                          ix = x * stride.x - pad + kx;
-                                                if (iy < 0 || iy >= size || ix < 0 || ix >= width)
-                                                    continue;
-                                                const int v = static_cast<std::int8_t>(
-                                                    input.bytes()[iy * input_row + ix * channels +
-                                                                  c] ^
-                                                    kernels.net.lift);
-                                                best = std::max(best, v);
-                                                sum += v;
-                                                ++count;
-                                            }
-                                        const int expected =
-                                            maximum
-                                                ? best
-                                                : reference_requantise(
-                                                      sum, 1.0f / static_cast<float>(count), -127);
-                                        wrong += out.bytes()[y * output_row + x * channels + c] !=
-                                                 expected;
-                                    }
-                            CHECK_MESSAGE(wrong == 0, isa_name(kernels.isa),
-                                          maximum ? " max" : " avg", " pool ", size, " kernel ",
-                                          kernel.y, "x", kernel.x, " stride ", stride.y, "x",
-                                          stride.x, " channels ", channels);
-                        }
-                    }
-    }
+    const std::vector<Kernels> all = tables();
+    Random random(13);
+    for (const int channels : {8, 16, 24, 32, 40, 64, 128})
+        for (const Pair kernel : {Pair{2, 2}, {3, 3}, {3, 2}, {1, 3}})
+            for (const int size : {1, 2, 5, 8, 9})
+                for (const auto& [pad, stride] : {std::pair{0, Pair{1, 1}},
+                                                  {0, {2, 2}},
+                                                  {0, {3, 3}},
+                                                  {1, {1, 1}},
+                                                  {1, {2, 2}},
+                                                  {0, {1, 2}},
+                                                  {1, {2, 1}}})
+                    check_pools(all, channels, kernel, size, pad, stride, random);
 }
 
 TEST_CASE("add saturates on every instruction set") {

@@ -31,6 +31,7 @@ void add_scalar(const AddArgs& args) noexcept;
 std::int32_t dot_scalar(const std::int32_t* a, const std::int8_t* w, int count) noexcept;
 void avg_pool_sse41(const PoolArgs& args) noexcept;
 void avg_pool_neon(const PoolArgs& args) noexcept;
+void max_pool_neon(const PoolArgs& args) noexcept;
 void add_neon(const AddArgs& args) noexcept;
 void max_pool_avx2(const PoolArgs& args) noexcept;
 void add_avx2(const AddArgs& args) noexcept;

@@ -3,20 +3,32 @@
 // once over the vector type V of the file that includes this one, inside an anonymous namespace:
 // NEON and SIMD128.
 
-// I32: 32-bit integers of four channels; F32: their scales; Taps: the weights of two taps, of eight
+// Bytes: eight channels of a pixel; I32: 32-bit integers of four; F32: their scales; Taps: the weights of two taps, of eight
 // channels.
 template <class T>
 concept DepthwiseVector =
-    requires(const std::int8_t* first, const std::int8_t* second, const std::int16_t* taps,
+    requires(typename T::Bytes first, typename T::Bytes second, const std::int16_t* taps,
              const std::int32_t* bias, const float* scale, std::int8_t* out,
              typename T::I32 (&acc)[2], std::int8_t low, std::uint8_t lift) {
         acc[0] = T::load_i32(bias);
-        // Eight channels at `first` times the first tap and at `second` times the second one.
+        // Eight channels times the first tap and eight times the second one.
         T::add_taps(acc, first, second, T::load_taps(taps));
         acc[0] = T::scaled(acc[0], T::load_scale(scale));
         T::store_clamped8(out, acc, low, lift);  // saturated, not below `low`
     };
 static_assert(DepthwiseVector<V>);
+
+template <int pixels>
+[[gnu::always_inline]] inline void depthwise_store(const DepthwiseArgs& args,
+                                                   const V::I32 (&acc)[pixels][2], int n,
+                                                   std::int8_t* out) noexcept {
+    const V::F32 scale0 = V::load_scale(args.scale + n), scale1 = V::load_scale(args.scale + n + 4);
+    MIEN_UNROLL
+    for (int p = 0; p < pixels; ++p) {
+        const V::I32 values[2] = {V::scaled(acc[p][0], scale0), V::scaled(acc[p][1], scale1)};
+        V::store_clamped8(out + p * args.channels + n, values, args.low, 0);
+    }
+}
 
 template <int pixels>
 inline void depthwise_tile(const DepthwiseArgs& args, const std::int8_t* field, int n,
@@ -47,18 +59,42 @@ inline void depthwise_tile(const DepthwiseArgs& args, const std::int8_t* field, 
         const std::int8_t* const second = t + 1 < taps ? next_tap() : first;
         MIEN_UNROLL
         for (int p = 0; p < pixels; ++p)
-            V::add_taps(acc[p], first + p * step, second + p * step, weights);
+            V::add_taps(acc[p], V::load8(first + p * step), V::load8(second + p * step), weights);
     }
-    const V::F32 scale0 = V::load_scale(args.scale + n), scale1 = V::load_scale(args.scale + n + 4);
-    MIEN_UNROLL
-    for (int p = 0; p < pixels; ++p) {
-        const V::I32 values[2] = {V::scaled(acc[p][0], scale0), V::scaled(acc[p][1], scale1)};
-        V::store_clamped8(out + p * args.channels + n, values, args.low, 0);
-    }
+    depthwise_store<pixels>(args, acc, n, out);
 }
 
-void depthwise(const DepthwiseArgs& args) noexcept {
+// The same for 3x3 with a stride of 1: neighboring outputs share what they load.
+template <int pixels>
+[[gnu::always_inline]] inline void depthwise3_tile(const DepthwiseArgs& args,
+                                                   const std::int8_t* field, int n,
+                                                   std::int8_t* out) noexcept {
+    V::I32 acc[pixels][2];
+    MIEN_UNROLL
+    for (int p = 0; p < pixels; ++p) {
+        acc[p][0] = V::load_i32(args.bias + n);
+        acc[p][1] = V::load_i32(args.bias + n + 4);
+    }
+    V::Bytes in[3][pixels + 2];
+    MIEN_UNROLL
+    for (int y = 0; y < 3; ++y) MIEN_UNROLL
+    for (int x = 0; x < pixels + 2; ++x)
+        in[y][x] = V::load8(field + n + y * args.input_row + x * args.channels);
+    MIEN_UNROLL
+    for (int t = 0; t < 9; t += 2) {
+        const V::Taps weights = V::load_taps(args.weights + (t / 2 * args.channels + n) * 2);
+        const int u = t + 1 < 9 ? t + 1 : t;  // the weights of a missing tap are 0
+        MIEN_UNROLL
+        for (int p = 0; p < pixels; ++p)
+            V::add_taps(acc[p], in[t / 3][t % 3 + p], in[u / 3][u % 3 + p], weights);
+    }
+    depthwise_store<pixels>(args, acc, n, out);
+}
+
+// Takes a copy: stored bytes might alias the original, and it would be loaded again and again.
+void depthwise_rows(const DepthwiseArgs args) noexcept {
     constexpr int pixels = 4;
+    const bool is3 = args.kernel_h == 3 && args.kernel_w == 3 && args.stride_x == 1;
     const std::ptrdiff_t step = static_cast<std::ptrdiff_t>(args.stride_x) * args.channels;
     for (int y = 0; y < args.output_h; ++y) {
         const std::int8_t* field =
@@ -66,6 +102,8 @@ void depthwise(const DepthwiseArgs& args) noexcept {
         std::int8_t* out = args.output + y * args.output_row;
         for (int n = 0; n < args.channels; n += 8) {
             int x = 0;
+            for (; is3 && x + pixels <= args.output_w; x += pixels)
+                depthwise3_tile<pixels>(args, field + x * step, n, out + x * args.channels);
             for (; x + pixels <= args.output_w; x += pixels)
                 depthwise_tile<pixels>(args, field + x * step, n, out + x * args.channels);
             for (; x < args.output_w; ++x)
@@ -73,3 +111,5 @@ void depthwise(const DepthwiseArgs& args) noexcept {
         }
     }
 }
+
+void depthwise(const DepthwiseArgs& args) noexcept { depthwise_rows(args); }

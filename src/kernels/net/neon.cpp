@@ -16,7 +16,7 @@ struct V {
     };
     using I32 = int32x4_t;
     using F32 = float32x4_t;
-    using Act = int8x8_t;
+    using Act = int8x16_t;  // four bytes, four times
     using Weights = int8x16_t;
     static constexpr int vectors = 2, pixels_of_one_block = 4, pixels_of_two_blocks = 2;
 
@@ -28,17 +28,44 @@ struct V {
     static Weights load_weights(const std::int8_t* p) noexcept { return vld1q_s8(p); }
     template <bool unsigned_input>
     static Act broadcast(const std::int8_t* p) noexcept {
-        return broadcast_neon(p);
+        std::int32_t v;
+        __builtin_memcpy(&v, p, sizeof v);
+        return vreinterpretq_s8_s32(vdupq_n_s32(v));
     }
     template <bool unsigned_input>
     static Acc dot(Acc acc, Act a, Weights w) noexcept {
-        return {vpadalq_s16(acc.low, vmull_s8(vget_low_s8(w), a)),
-                vpadalq_s16(acc.high, vmull_s8(vget_high_s8(w), a))};
+        return {vpadalq_s16(acc.low, low_products(w, a)),
+                vpadalq_s16(acc.high, high_products(w, a))};
     }
+    // Two products fit in 16 bits: 2 * 128 * 127 < 2^15.
+    static Acc dot_pair(Acc acc, Act a, Weights w, Act b, Weights v) noexcept {
+        return {vpadalq_s16(acc.low, vmlal_s8(low_products(w, a), vget_low_s8(v), vget_low_s8(b))),
+                vpadalq_s16(acc.high, add_high_products(high_products(w, a), v, b))};
+    }
+    static int16x8_t low_products(Weights w, Act a) noexcept {
+        return vmull_s8(vget_low_s8(w), vget_low_s8(a));
+    }
+#if defined(__aarch64__)
+    static int16x8_t high_products(Weights w, Act a) noexcept { return vmull_high_s8(w, a); }
+    static int16x8_t add_high_products(int16x8_t sum, Weights w, Act a) noexcept {
+        return vmlal_high_s8(sum, w, a);
+    }
+#else
+    static int16x8_t high_products(Weights w, Act a) noexcept {
+        return vmull_s8(vget_high_s8(w), vget_low_s8(a));
+    }
+    static int16x8_t add_high_products(int16x8_t sum, Weights w, Act a) noexcept {
+        return vmlal_s8(sum, vget_high_s8(w), vget_low_s8(a));
+    }
+#endif
     static I32 scaled(const Acc& acc, F32 scale) noexcept {
+#if defined(__aarch64__)
+        return scaled_neon(vpaddq_s32(acc.low, acc.high), scale);
+#else
         const int32x2_t low = vpadd_s32(vget_low_s32(acc.low), vget_high_s32(acc.low));
         const int32x2_t high = vpadd_s32(vget_low_s32(acc.high), vget_high_s32(acc.high));
         return scaled_neon(vcombine_s32(low, high), scale);
+#endif
     }
     static void store_clamped8(std::int8_t* p, const I32 (&v)[2], std::int8_t low,
                                std::uint8_t) noexcept {
@@ -58,10 +85,10 @@ struct V {
         const int16x8x2_t both = vld2q_s16(p);
         return {vmovn_s16(both.val[0]), vmovn_s16(both.val[1])};
     }
-    static void add_taps(I32 (&acc)[2], const std::int8_t* first, const std::int8_t* second,
-                         const Taps& w) noexcept {
-        const int16x8_t sum =
-            vmlal_s8(vmull_s8(vld1_s8(first), w.first), vld1_s8(second), w.second);
+    using Bytes = int8x8_t;
+    static Bytes load8(const std::int8_t* p) noexcept { return vld1_s8(p); }
+    static void add_taps(I32 (&acc)[2], Bytes first, Bytes second, const Taps& w) noexcept {
+        const int16x8_t sum = vmlal_s8(vmull_s8(first, w.first), second, w.second);
         acc[0] = vaddw_s16(acc[0], vget_low_s16(sum));
         acc[1] = vaddw_s16(acc[1], vget_high_s16(sum));
     }
@@ -97,12 +124,31 @@ void add_neon(const AddArgs& args) noexcept {
     }
 }
 
+// Two by two with a stride of two, windows inside the input, whole vectors of channels: the pooling
+// of the detector network. All others by the plain loop.
+void max_pool_neon(const PoolArgs& args) noexcept {
+    if (args.kernel_h != 2 || args.kernel_w != 2 || args.stride_y != 2 || args.stride_x != 2 ||
+        args.pad_top != 0 || args.pad_left != 0 || 2 * args.output_h > args.input_h ||
+        2 * args.output_w > args.input_w || args.channels % 16 != 0)
+        return max_pool_scalar(args);
+    const int channels = args.channels, width = args.output_w;
+    for (int y = 0; y < args.output_h; ++y) {
+        const std::int8_t* top = args.input + std::ptrdiff_t{2} * y * args.input_row;
+        const std::int8_t* bottom = top + args.input_row;
+        std::int8_t* out = args.output + y * args.output_row;
+        for (int x = 0; x < width; ++x, top += channels, bottom += channels)
+            for (int n = 0; n < channels; n += 16, top += 16, bottom += 16, out += 16)
+                vst1q_s8(out, vmaxq_s8(vmaxq_s8(vld1q_s8(top), vld1q_s8(top + channels)),
+                                       vmaxq_s8(vld1q_s8(bottom), vld1q_s8(bottom + channels))));
+    }
+}
+
 const NetKernels net_neon = {
     .conv_layout = conv_layout,
     .conv_packing = nullptr,
     .conv = conv,
     .depthwise = depthwise,
-    .max_pool = max_pool_scalar,
+    .max_pool = max_pool_neon,
     .avg_pool = avg_pool_neon,
     .add = add_neon,
     .sum_positions = sum_positions_scalar,

@@ -61,9 +61,9 @@ struct V {
     static Taps load_taps(const std::int16_t* p) noexcept {
         return {wasm_v128_load(p), wasm_v128_load(p + 8)};
     }
-    static void add_taps(I32 (&acc)[2], const std::int8_t* first, const std::int8_t* second,
-                         const Taps& w) noexcept {
-        const v128_t a = wasm_v128_load64_zero(first), b = wasm_v128_load64_zero(second);
+    using Bytes = v128_t;
+    static Bytes load8(const std::int8_t* p) noexcept { return wasm_v128_load64_zero(p); }
+    static void add_taps(I32 (&acc)[2], Bytes a, Bytes b, const Taps& w) noexcept {
         const v128_t pairs =
             wasm_i8x16_shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
         acc[0] =

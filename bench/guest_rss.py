@@ -85,6 +85,7 @@ def main() -> int:
     )
     parser.add_argument("--binary", type=Path, help="default: build/TARGET/mien")
     parser.add_argument("--frames", type=int, default=100)
+    parser.add_argument("--detector", choices=("net", "haar"), default="net")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.frames < 2:
@@ -105,6 +106,7 @@ def main() -> int:
         if shutil.which(EMULATORS[target]) is None:
             sys.exit(f"{EMULATORS[target]} is missing: sudo apt-get install qemu-user")
         for name, arguments, picture in sources:
+            arguments = ["--detector", options.detector, *arguments]
             early, late = measure(target, binary, arguments, picture, options.frames)
             rows.append(
                 {

@@ -80,6 +80,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mien", default=str(ROOT / "build/check/mien"))
     parser.add_argument("--frames", type=int, default=150)
+    parser.add_argument("--detector", choices=("net", "haar"), default="net")
     parser.add_argument("--full-every", default="0")
     parser.add_argument("--budget-ms", default="0")
     options = parser.parse_args()
@@ -90,16 +91,20 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             make_frames.PHOTO = ROOT / "tests" / "data" / "photos" / photo
             data = film(make_frames.read_gray(options.mien, folder)[2], options.frames, speed)
-        wanted, _ = run(options.mien, data, "--full-every", "1")
-        have, summary = run(
-            options.mien, data, "--full-every", options.full_every, "--budget-ms", options.budget_ms
+        detector = ("--detector", options.detector)
+        full = (*detector, "--full-every", "1")
+        tracked = (
+            *detector,
+            "--full-every",
+            options.full_every,
+            "--budget-ms",
+            options.budget_ms,
         )
+        wanted, _ = run(options.mien, data, *full)
+        have, summary = run(options.mien, data, *tracked)
         times = {
             mode: [run(options.mien, data, *mode)[1]["ms"] for _ in range(3)]
-            for mode in (
-                ("--full-every", "1"),
-                ("--full-every", options.full_every, "--budget-ms", options.budget_ms),
-            )
+            for mode in (full, tracked)
         }
         work = [statistics.median(t["work"]["mean"] for t in each) for each in times.values()]
         search = [statistics.median(t["search"]["mean"] for t in each) for each in times.values()]

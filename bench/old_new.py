@@ -5,7 +5,8 @@
   old_new.py OLD NEW [--isa NAME...] [--rounds N] [--core N] [OPTION OF mien bench...]
 
 OLD and NEW are programs. Every round runs `mien bench` of both, pinned to one core; the least of all
-rounds is compared, so that a slow minute hits both alike.
+rounds is compared, so that a slow minute hits both alike. With --scale-factor 1.3 both search by
+Haar, whatever their default is.
 """
 from __future__ import annotations
 

@@ -15,22 +15,19 @@ static std::vector<std::uint8_t> load(const std::string& path) {
 
 int main(int argc, char** argv) {
     const std::string weights = argc > 1 ? argv[1] : "weights";
-    const auto cascade_file = load(weights + "/haarcascade_frontalface_default.mien"),
+    const auto detector_file = load(weights + "/detector.mien"),
                emotion_file = load(weights + "/emotion.mien");
     const std::vector<std::uint8_t> pixels(640 * 480 * 3, 128);  // your camera's frame
 
-    mien::Cascade cascade;
-    mien::Model emotion;
-    if (mien::Cascade::open(cascade_file, cascade) != mien::Status::ok ||
+    mien::Model detector, emotion;
+    if (mien::Model::open(detector_file, detector) != mien::Status::ok ||
         mien::Model::open(emotion_file, emotion) != mien::Status::ok)
         return 4;
-    mien::Config config;
-    std::vector<std::byte> memory(
-        mien::Engine::required_bytes(config, {.cascade = &cascade, .heads = {&emotion}}));
+    const mien::Config config;
+    const mien::Weights in_use = {.detector = &detector, .heads = {&emotion}};
+    std::vector<std::byte> memory(mien::Engine::required_bytes(config, in_use));
     mien::Engine engine;
-    if (mien::Engine::create(config, {.cascade = &cascade, .heads = {&emotion}}, memory, engine) !=
-        mien::Status::ok)
-        return 4;
+    if (mien::Engine::create(config, in_use, memory, engine) != mien::Status::ok) return 4;
     std::span<const mien::Face> faces;
     const mien::Status status =
         engine.process({pixels.data(), 640, 480, 640 * 3, mien::PixelFormat::rgb24}, faces);

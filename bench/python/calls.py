@@ -125,7 +125,7 @@ def main() -> int:
         f"import: NumPy {import_time('numpy'):.0f} ms, mien after it {import_time('mien', 'numpy'):.0f} ms"
     )
 
-    engine = mien.Engine()
+    engine = mien.Engine(detector="haar")
     nothing = np.zeros((24, 24), np.uint8)  # one window, no face
     empty = [seconds(lambda: engine.analyze(nothing), 3000) for _ in range(5)]
     raw = [seconds(lambda: engine._engine.process(nothing, 0), 3000) for _ in range(5)]
@@ -159,7 +159,16 @@ def main() -> int:
         if os.access(options.mien, os.X_OK):
             said = json.loads(
                 subprocess.run(
-                    [options.mien, "bench", "--json", "--repeat", str(options.rounds * 3), photo],
+                    [
+                        options.mien,
+                        "bench",
+                        "--json",
+                        "--repeat",
+                        str(options.rounds * 3),
+                        photo,
+                        "--detector",
+                        "haar",
+                    ],
                     capture_output=True,
                     text=True,
                     check=True,
@@ -169,8 +178,8 @@ def main() -> int:
         print(line)
 
     ours, theirs, compat = (
-        mien.Engine(gender=False, format="bgr"),
-        mien.Engine(gender=False, format="bgr", emotion="mini_XCEPTION"),
+        mien.Engine(detector="haar", gender=False, format="bgr"),
+        mien.Engine(detector="haar", gender=False, format="bgr", emotion="mini_XCEPTION"),
         CompatFER(),
     )
     programs = {

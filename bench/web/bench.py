@@ -95,7 +95,9 @@ def pictures(folder: Path, mien: str) -> list[str]:
     (folder / "frame.rgba").write_bytes(frame.convert("RGBA").tobytes())
     found = json.loads(
         subprocess.run(
-            [mien, "image", str(folder / "frame.png"), "--json"], capture_output=True, check=True
+            [mien, "image", str(folder / "frame.png"), "--json", "--detector", "haar"],
+            capture_output=True,
+            check=True,
         ).stdout
     )
     box = found["faces"][0]["box"]
@@ -117,6 +119,8 @@ def native(folder: Path, mien: str, rounds: int) -> list[dict]:
                 "bench",
                 str(folder / "frame.png"),
                 "--json",
+                "--detector",
+                "haar",
                 "--isa",
                 isa,
                 "--repeat",

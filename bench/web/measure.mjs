@@ -29,7 +29,7 @@ export async function measure(contenders, rgba, face, rounds) {
 
 export function mien(load, simd) {
   return {name: simd ? 'mien, SIMD128' : 'mien, plain', open: async () => {
-    const engine = await load({simd}), emotion = await load({simd, gender: null});
+    const engine = await load({simd, detector: 'haar'}), emotion = await load({simd, detector: 'haar', gender: null});
     return {process: picture => engine.process(picture).length, detect: picture => engine.detect(picture).length,
             read: face => emotion.classifyCrop(face).emotion.label, readAll: face => engine.classifyCrop(face).gender.label};
   }};

@@ -30,11 +30,11 @@ enum class Detector : std::uint8_t { haar, net };
 // One per thread or stream, like Engine. Neither copyable nor movable: the engine points into it.
 class OwnedEngine {
 public:
-    // Weights of a folder: haarcascade_frontalface_default.mien or detector.mien and, by
+    // Weights of a folder: detector.mien or haarcascade_frontalface_default.mien and, by
     // head_name(), emotion.mien and so on; what is not there is left out, but the detector is
     // needed. Look at status().
     explicit OwnedEngine(const std::string& folder, const Config& config = {},
-                         Detector detector = Detector::haar)
+                         Detector detector = Detector::net)
         : config_(config) {
         if (detector == Detector::net) {
             if (!load(folder + "/detector.mien", network_, true)) return;

@@ -2,6 +2,7 @@
 #include "cli/engine_options.h"
 
 #include <cmath>
+#include <initializer_list>
 #include <utility>
 #include <vector>
 
@@ -23,7 +24,8 @@ void add_weights_options(CLI::App& app, EngineOptions& options, bool with_cascad
             ->group(group);
     }
     if (with_cascade) {
-        app.add_option("--cascade", setup.cascade.path, "Face detector, a .mien file")
+        app.add_option("--cascade", setup.cascade.path,
+                       "The cascade of --detector haar, a .mien file")
             ->type_name("FILE")
             ->group(group);
     }
@@ -38,6 +40,37 @@ void add_isa_option(CLI::App& app, std::string& isa) {
         ->type_name("NAME");
 }
 
+namespace {
+
+// The first of these options that was given, or null.
+const char* given(const CLI::App& app, std::initializer_list<const char*> names) {
+    for (const char* const name : names) {
+        const CLI::Option* const option = app.get_option_no_throw(name);
+        if (option != nullptr && option->count() > 0) return name;
+    }
+    return nullptr;
+}
+
+// The network, unless Haar or one of its options is asked for. An option of the other detector is
+// an error.
+void choose_detector(const CLI::App& app, EngineOptions& options) {
+    const char* const of_haar = given(app, {"--cascade", "--min-neighbors", "--scale-factor"});
+    const char* const of_net =
+        given(app, {"--net", "--min-score", "--enlarge-to", "--any-rotation", "--landmarks"});
+    const bool named = !options.detector.empty();
+    const bool haar = named ? options.detector == "haar" : of_haar != nullptr;
+    if (const char* const wrong = haar ? of_net : of_haar; wrong != nullptr) {
+        std::string text = std::string(wrong) + " needs --detector " + (haar ? "net" : "haar");
+        if (!named) text += std::string(", but ") + of_haar + " chooses haar";
+        throw CLI::ValidationError(text);
+    }
+    options.setup.cascade.use = haar;
+    options.setup.detector.use = !haar;
+    if (!haar) options.setup.config.enlarge_to = options.enlarge_to;
+}
+
+}  // namespace
+
 void add_detector_options(CLI::App& app, EngineOptions& options) {
     Config& config = options.setup.config;
     const char* group = "Detector";
@@ -48,29 +81,10 @@ void add_detector_options(CLI::App& app, EngineOptions& options) {
         ->group(group);
     const int top = max_frame_side;
     app.add_option("--detector", options.detector,
-                   "haar: OpenCV's cascade, the same rectangles; net: a network, finds more "
-                   "faces and their landmarks")
-        ->check(CLI::IsMember({"haar", "net"}))
+                   "net: a network, finds more faces, and their landmarks (default); haar: "
+                   "OpenCV's cascade, its exact rectangles (default with an option of Haar's)")
+        ->check(CLI::IsMember({"net", "haar"}))
         ->type_name("NAME")
-        ->group(group);
-    app.add_option("--net", options.setup.detector.path,
-                   "The network of --detector net, a .mien file")
-        ->type_name("FILE")
-        ->group(group);
-    app.add_option(
-           "--min-score", config.detector.min_score,
-           "Network: lowest score of a face, 0 to 1; 0: the network's own, less for gray images")
-        ->check(CLI::Range(0.0, 1.0))
-        ->type_name("SCORE")
-        ->group(group);
-    app.add_option("--enlarge-to", options.enlarge_to,
-                   "Network: search smaller images at this size, at most doubled; 0: never")
-        ->check(CLI::Range(0, top))
-        ->type_name("PIXELS")
-        ->group(group);
-    app.add_flag("--any-rotation", config.any_rotation,
-                 "Network: search images also turned by 90, 180 and 270 degrees; takes four "
-                 "times as long")
         ->group(group);
     app.add_option("--min-face", config.detector.min_size,
                    "Smallest face in pixels; 0: what the detector can find (Haar: 24)")
@@ -81,21 +95,42 @@ void add_detector_options(CLI::App& app, EngineOptions& options) {
         ->check(CLI::Range(0, top))
         ->type_name("PIXELS")
         ->group(group);
-    app.add_option("--min-neighbors", config.detector.min_neighbors,
-                   "Agreeing windows needed for a face; more give fewer false ones")
-        ->check(CLI::Range(0, 1000000))
-        ->type_name("COUNT")
-        ->group(group);
-    app.add_option("--scale-factor", config.detector.scale_factor,
-                   "Step from one face size to the next; smaller ones find more and take longer")
-        ->check(CLI::Range(1.001, 1e6))
-        ->type_name("FACTOR")
-        ->group(group);
     app.add_option("--max-width", config.detect_width,
                    "Search wider images at this width; 0: never")
         ->check(CLI::Range(0, top))
         ->type_name("PIXELS")
         ->group(group);
+    app.add_option("--net", options.setup.detector.path,
+                   "The network of --detector net, a .mien file")
+        ->type_name("FILE")
+        ->group(group);
+    app.add_option("--min-score", config.detector.min_score,
+                   "Network: lowest score of a face, 0 to 1; 0: the network's own, less for gray "
+                   "images")
+        ->check(CLI::Range(0.0, 1.0))
+        ->type_name("SCORE")
+        ->group(group);
+    app.add_option("--enlarge-to", options.enlarge_to,
+                   "Network: search smaller images at this size, at most doubled; 0: never")
+        ->check(CLI::Range(0, top))
+        ->type_name("PIXELS")
+        ->group(group);
+    app.add_flag("--any-rotation", config.any_rotation,
+                 "Network: search images also turned by 90, 180 and 270 degrees; takes four times "
+                 "as long")
+        ->group(group);
+    app.add_option("--min-neighbors", config.detector.min_neighbors,
+                   "Haar: agreeing windows needed for a face; more give fewer false ones")
+        ->check(CLI::Range(0, 1000000))
+        ->type_name("COUNT")
+        ->group(group);
+    app.add_option("--scale-factor", config.detector.scale_factor,
+                   "Haar: step from one face size to the next; smaller ones find more and take "
+                   "longer")
+        ->check(CLI::Range(1.001, 1e6))
+        ->type_name("FACTOR")
+        ->group(group);
+    app.final_callback([&app, &options] { choose_detector(app, options); });
 }
 
 void add_selection_options(CLI::App& app, EngineOptions& options) {
@@ -113,7 +148,7 @@ void add_selection_options(CLI::App& app, EngineOptions& options) {
 
 void add_landmarks_option(CLI::App& app, EngineOptions& options) {
     app.add_flag("--landmarks", options.landmarks,
-                 "Draw eyes, nose and corners of the mouth, of --detector net");
+                 "Network: draw eyes, nose and corners of the mouth");
 }
 
 std::span<const Isa> available_isas() {
@@ -142,7 +177,6 @@ bool find_isa(const std::string& name, Isa& out) {
 
 std::unique_ptr<host::EngineOwner> open_engine(EngineOptions& options, int& exit_code) {
     exit_code = exit_usage;
-    const host::EngineSetup& setup = options.setup;
     const DetectorOptions& detector = options.setup.config.detector;
     if (detector.max_size > 0 && detector.max_size < detector.min_size) {
         complain("--max-face is smaller than --min-face");
@@ -153,26 +187,6 @@ std::unique_ptr<host::EngineOwner> open_engine(EngineOptions& options, int& exit
         return nullptr;
     }
     if (!find_isa(options.isa, options.setup.config.isa)) return nullptr;
-    const bool net = options.detector == "net";
-    if (options.setup.cascade.use && !(net ? setup.cascade : setup.detector).path.empty()) {
-        complain(net ? "--cascade is a file for --detector haar"
-                     : "--net is a file for --detector net");
-        return nullptr;
-    }
-    if (options.setup.cascade.use && !net) {
-        const char* const alone = options.landmarks                   ? "--landmarks"
-                                  : options.setup.config.any_rotation ? "--any-rotation"
-                                                                      : nullptr;
-        if (alone != nullptr) {
-            complain(std::string(alone) + " needs --detector net");
-            return nullptr;
-        }
-    }
-    if (options.setup.cascade.use && net) {
-        options.setup.cascade.use = false;
-        options.setup.detector.use = true;
-        options.setup.config.enlarge_to = options.enlarge_to;
-    }
     if (options.no_gender) options.setup.heads[Head::gender].use = false;
     if (options.setup.cascade.use && options.threads != 1) {
         options.pool = std::make_unique<ThreadPool>(options.threads);

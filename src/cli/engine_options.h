@@ -19,7 +19,7 @@ struct EngineOptions {
     host::EngineSetup setup;
     std::string isa = "best";
     bool no_gender = false;
-    std::string detector = "haar";     // or "net"
+    std::string detector;              // "net", "haar", or empty: by the options given
     int enlarge_to = 640;              // Config::enlarge_to, of the detector network
     bool landmarks = false;            // draw them
     int threads = 0;                   // 0: one for each processor
@@ -27,6 +27,7 @@ struct EngineOptions {
 };
 void add_weights_options(CLI::App& app, EngineOptions& options, bool with_cascade);
 void add_isa_option(CLI::App& app, std::string& isa);
+// Chooses the detector when the options are parsed.
 void add_detector_options(CLI::App& app, EngineOptions& options);
 // Which faces of a single image are wanted, and in which order.
 void add_selection_options(CLI::App& app, EngineOptions& options);

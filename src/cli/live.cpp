@@ -35,6 +35,7 @@ void add_live_options(CLI::App& app, LiveOptions& options) {
                    "explain: and which parts of the face support it (red) or oppose it (blue)")
         ->check(CLI::IsMember({"gender", "emotion", "explain"}))
         ->type_name("NAME");
+    add_landmarks_option(app, options.engine);
     app.add_option("--frames", options.frames, "End after this many frames; 0: never")
         ->type_name("COUNT");
     app.add_option("--seconds", options.seconds, "End after this many seconds; 0: never")
@@ -144,6 +145,7 @@ live::LoopOptions loop_options(const LiveOptions& options, const std::string& na
     loop.tracker.budget_ns = static_cast<std::uint64_t>(options.budget_ms * 1e6);
     loop.style = options.style == "gender" ? host::Style::gender : host::Style::emotion;
     loop.explain = options.style == "explain";
+    loop.landmarks = options.engine.landmarks;
     loop.jpeg_scale = options.jpeg_scale;
     loop.max_frames = options.frames;
     loop.max_seconds = options.seconds;

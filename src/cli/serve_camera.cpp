@@ -61,6 +61,7 @@ bool ServeCamera::start(const ServeCameraOptions& options, const EngineOptions& 
     loop_.tracker.engine = engine.setup.config;
     loop_.tracker.engine.enlarge_to = 0;  // --enlarge-to is for photos; see add_live_options()
     loop_.tracker.budget_ns = static_cast<std::uint64_t>(options.budget_ms * 1e6);
+    loop_.landmarks = engine.landmarks;
     loop_.style = options.style == "emotion" ? host::Style::emotion : host::Style::gender;
     code = exit_done;
     // The server's thread handles signals.

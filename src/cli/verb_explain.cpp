@@ -457,7 +457,7 @@ int run(ExplainOptions& options) {
     int code = exit_done;
     if (!options.out.empty() && !to_folder) code = check_out(options);
     if (code != exit_done) return code;
-    options.engine.setup.cascade.use = !options.crops;
+    if (options.crops) options.engine.setup.cascade.use = options.engine.setup.detector.use = false;
     for (const Head head : named_heads) {
         if (options.head != every_head && options.head != head_name(head))
             options.engine.setup.heads[head].use = false;

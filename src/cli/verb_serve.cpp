@@ -127,6 +127,7 @@ bool parse(int argc, char** argv, ServeSetup& setup, int& code) {
     app.add_flag("-q,--quiet", setup.quiet, "Do not log requests");
     add_weights_options(app, setup.engine, true);
     add_detector_options(app, setup.engine);
+    add_landmarks_option(app, setup.engine);
     app.remove_option(app.get_option("--threads"));  // the engines are what runs in parallel
     return parse_options(app, argc, argv, code);
 }

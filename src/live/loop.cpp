@@ -198,7 +198,7 @@ private:
             if (options_.explain && face.missed == 0 && owner_.model(Head::emotion) != nullptr)
                 draw_face_map(canvas, face, *owner_.model(Head::emotion), owner_.detector());
         }
-        host::annotate(canvas, reports_, owner_.info(), options_.style);
+        host::annotate(canvas, reports_, owner_.info(), options_.style, options_.landmarks);
         if (outputs_.window != nullptr)
             outputs_.window->show(picture_.data(), result.width, result.height);
         if (!jpeg) return;
@@ -244,6 +244,7 @@ host::Reading drawn_reading(const TrackedReading& reading) {
 
 host::FaceReport drawn_face(const TrackedFace& face, host::Style style) {
     host::FaceReport report;
+    report.number = face.id;
     report.box = face.box;
     report.neighbors = face.neighbors;
     report.score = face.score;

@@ -28,6 +28,7 @@ struct LoopOptions {
     host::Style style = host::Style::gender;
     // lay the class activation map of the expression over each face
     bool explain = false;
+    bool landmarks = false;  // drawn, too
     int jpeg_scale = 1;
     std::uint64_t max_frames = 0;  // 0: until the source ends
     double max_seconds = 0;

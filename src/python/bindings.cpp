@@ -342,7 +342,7 @@ public:
     struct Seen {
         std::vector<std::uint8_t> pixels;
         std::vector<float> probabilities;
-        Rect crop;  // of the image
+        TurnedRect crop;  // of the image
     };
     Seen look(const Array& array, PixelFormat format, const std::optional<Rect>& box, Head head,
               const std::vector<Point>& landmarks = {}) {
@@ -369,22 +369,23 @@ public:
         if (!done) throw PictureProblem(done.error().text);
         host::FaceReport& face = report.faces.at(0);
         out.probabilities = std::move(face[head].probabilities);
-        out.crop = box ? model.crop_of(*box, pixels.frame.width, pixels.frame.height)
-                       : Rect{0, 0, pixels.frame.width, pixels.frame.height};
+        out.crop = box ? model.crop_of(*box, landmarks, root_->detector(), pixels.frame.width,
+                                       pixels.frame.height)
+                       : TurnedRect{{0, 0, pixels.frame.width, pixels.frame.height}};
         return out;
     }
 
 #ifdef MIEN_HAS_EXPLAIN
     // (map, class, probabilities, whether values below 0 speak against it, (x, y, width, height) of
-    // the image that the map covers)
+    // the image that the map covers, degrees by which that is turned)
     nb::tuple explain(const Array& array, PixelFormat format, const std::optional<Rect>& box,
-                      Head head, const std::string& method_name, int label,
-                      const std::string& layer) {
+                      const std::vector<Point>& landmarks, Head head,
+                      const std::string& method_name, int label, const std::string& layer) {
         explain::Method method;
         if (!explain::find_method(method_name, method))
             throw nb::value_error(
                 ("there is no method of explanation called " + method_name).c_str());
-        const Seen seen = look(array, format, box, head);
+        const Seen seen = look(array, format, box, head, landmarks);
         const Model& model = model_of(*root_, head);
         if (label >= model.class_count()) throw nb::value_error("there is no class of that number");
         if (label < 0) label = static_cast<int>(host::Reading{seen.probabilities}.best());
@@ -413,10 +414,11 @@ public:
         nb::capsule owner(values, [](void* p) noexcept { delete[] static_cast<float*>(p); });
         const std::size_t shape[2] = {static_cast<std::size_t>(map.height),
                                       static_cast<std::size_t>(map.width)};
-        return nb::make_tuple(
-            nb::ndarray<float, nb::numpy>(values, 2, shape, owner), label,
-            probabilities_tuple(seen.probabilities), explain::is_signed(method),
-            nb::make_tuple(seen.crop.x, seen.crop.y, seen.crop.width, seen.crop.height));
+        return nb::make_tuple(nb::ndarray<float, nb::numpy>(values, 2, shape, owner), label,
+                              probabilities_tuple(seen.probabilities), explain::is_signed(method),
+                              nb::make_tuple(seen.crop.rect.x, seen.crop.rect.y,
+                                             seen.crop.rect.width, seen.crop.rect.height),
+                              seen.crop.degrees);
     }
 #endif
 
@@ -627,7 +629,7 @@ void annotate(const Paper& paper, const SharedEngine& engine, const std::vector<
 }
 
 // Lays a map of values over a part of the image, in the colors of `mien explain`.
-void draw_map(const Paper& paper, const FaceTuple& area,
+void draw_map(const Paper& paper, const FaceTuple& area, float degrees,
               const nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>& values,
               bool is_signed) {
     if (area.size() != 4) throw nb::value_error("an area has four numbers: x, y, width, height");
@@ -635,8 +637,8 @@ void draw_map(const Paper& paper, const FaceTuple& area,
         {values.data(), values.size()}, side(values.shape(1)), side(values.shape(0))};
     const host::Canvas canvas = canvas_of(paper);
     nb::gil_scoped_release release;
-    host::draw_map(canvas, {{area[0], area[1], area[2], area[3]}}, map, host::color_limit(map),
-                   is_signed);
+    host::draw_map(canvas, {{area[0], area[1], area[2], area[3]}, degrees}, map,
+                   host::color_limit(map), is_signed);
 }
 
 // ---- the module ----
@@ -754,11 +756,12 @@ void define_engine(nb::module_& module) {
             "explain",
             [](SharedEngine& self, const Array& array, int f,
                const std::optional<std::vector<int>>& box, int head, const std::string& method,
-               int label, const std::string& layer) {
-                return self.explain(array, format(f), box_of(box), static_cast<Head>(head), method,
-                                    label, layer);
+               int label, const std::string& layer, const std::vector<float>& landmarks) {
+                return self.explain(array, format(f), box_of(box), points_of(landmarks),
+                                    static_cast<Head>(head), method, label, layer);
             },
-            "array"_a, "format"_a, "box"_a.none(), "head"_a, "method"_a, "label"_a, "layer"_a)
+            "array"_a, "format"_a, "box"_a.none(), "head"_a, "method"_a, "label"_a, "layer"_a,
+            "landmarks"_a)
 #endif
         .def("info", [](const SharedEngine& self) {
             const host::EngineOwner& owner = self.root();

@@ -107,19 +107,23 @@ const char* allowed_methods(const Route& route) {
     return std::string_view(route.method) == "GET" ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
 }
 
-// "annotate=1" and "explain=1" only. False for anything else.
+// The switches of a request, "annotate=1" and so on. False for anything else.
 bool read_query(std::string_view query, Plan& plan) {
+    const std::pair<std::string_view, bool*> switches[] = {
+        {"annotate", &plan.annotate}, {"landmarks", &plan.landmarks}, {"explain", &plan.explain}};
     while (!query.empty()) {
         const std::size_t end = std::min(query.find('&'), query.size());
         const std::string_view pair = query.substr(0, end);
         query.remove_prefix(std::min(end + 1, query.size()));
-        if (pair == "annotate=1" || pair == "annotate=true")
-            plan.annotate = true;
-        else if (pair == "explain=1" || pair == "explain=true")
-            plan.explain = true;
-        else if (pair != "annotate=0" && pair != "annotate=false" && pair != "explain=0" &&
-                 pair != "explain=false" && !pair.empty())
-            return false;
+        if (pair.empty()) continue;
+        const std::size_t equal = pair.find('=');
+        const std::string_view name = pair.substr(0, equal);
+        const std::string_view value = equal < pair.size() ? pair.substr(equal + 1) : "";
+        const auto found = std::find_if(std::begin(switches), std::end(switches),
+                                        [=](const auto& known) { return known.first == name; });
+        const bool on = value == "1" || value == "true";
+        if (found == std::end(switches) || !(on || value == "0" || value == "false")) return false;
+        *found->second |= on;
     }
     return true;
 }
@@ -206,8 +210,8 @@ std::optional<Answer> Service::judge(const RequestHead& head, Plan& plan) {
         refused = judge_stream(head, *route);
     } else if (question < head.target.size() &&
                !read_query(std::string_view(head.target).substr(question + 1), plan)) {
-        refused =
-            Refusal{400, "The query is not understood.", "there are annotate=1 and explain=1"};
+        refused = Refusal{400, "The query is not understood.",
+                          "there are annotate=1, landmarks=1 and explain=1"};
     } else {
         refused = judge_body(head, *route);
     }
@@ -357,7 +361,7 @@ std::optional<Refusal> Service::decode(const Picture& picture, const host::Engin
 }
 
 std::optional<Refusal> Service::analyze(const Picture& picture, host::EngineOwner& engine,
-                                        bool annotate, Analysis& result) {
+                                        const Plan& plan, Analysis& result) {
     constexpr const char* no_memory = "The image needs more memory than is available.";
     const double start = now_ms();
     host::ImageReport& report = result.report;
@@ -367,10 +371,10 @@ std::optional<Refusal> Service::analyze(const Picture& picture, host::EngineOwne
     result.note = decoded.note;
     report.times.decode = now_ms() - start;
     if (!engine.process(decoded.image.frame(), report)) return Refusal{503, no_memory};
-    if (annotate) {
+    if (plan.annotate) {
         const double drawing = now_ms();
         host::annotate(host::canvas_of(decoded.image), report.faces, engine.info(),
-                       host::Style::gender);
+                       host::Style::gender, plan.landmarks);
         const double encoding = now_ms();
         auto png = host::encode_image(decoded.image.frame(), host::ImageFormat::png);
         if (!png) return Refusal{503, no_memory};
@@ -390,7 +394,7 @@ Answer Service::analyze_all(const Plan& plan, std::span<const Picture> pictures,
     Json images = Json::array();
     for (const Picture& picture : pictures) {
         Analysis analysis;
-        if (auto refused = analyze(picture, engine, plan.annotate, analysis)) {
+        if (auto refused = analyze(picture, engine, plan, analysis)) {
             if (pictures.size() == 1) return *refused;
             images.push_back(failed_picture(picture.source, *refused));
             continue;
@@ -427,7 +431,7 @@ Answer Service::analyze_all(const Plan& plan, std::span<const Picture> pictures,
 // As in the original, for any fault of the file; only our own failures differ.
 Answer Service::classify_image(const Picture& picture, host::EngineOwner& engine) {
     Analysis analysis;
-    if (auto refused = analyze(picture, engine, true, analysis)) {
+    if (auto refused = analyze(picture, engine, {.annotate = true}, analysis)) {
         if (refused->status == 413 || refused->status == 503) return *refused;
         return Refusal{400, bad_request_text, refused->detail};
     }

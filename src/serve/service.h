@@ -57,6 +57,7 @@ const Route* find_route(std::string_view path, Site site);
 struct Plan {
     const Route* route = nullptr;
     bool annotate = false;
+    bool landmarks = false;
     bool explain = false;
 };
 
@@ -100,9 +101,10 @@ private:
                                          std::vector<Picture>& out) const;
     std::optional<Refusal> decode(const Picture& picture, const host::EngineOwner& engine,
                                   host::DecodedImage& out) const;
-    // Fills `result`, or says what is wrong with the image. With `annotate`, the annotated image.
-    std::optional<Refusal> analyze(const Picture& picture, host::EngineOwner& engine, bool annotate,
-                                   Analysis& result);
+    // Fills `result`, or says what is wrong with the image. With `plan.annotate`, the annotated
+    // image.
+    std::optional<Refusal> analyze(const Picture& picture, host::EngineOwner& engine,
+                                   const Plan& plan, Analysis& result);
     Answer classify_image(const Picture& picture, host::EngineOwner& engine);
     Answer analyze_all(const Plan& plan, std::span<const Picture> pictures, double queue_ms,
                        host::EngineOwner& engine);

@@ -11,13 +11,13 @@ install -m 644 build/wasm/src/web/mien.wasm "$npm/mien.wasm"
 install -m 644 build/wasm-simd/src/web/mien.wasm "$npm/mien-simd.wasm"
 cp src/web/mien.js src/web/mien.d.ts src/web/package.json LICENSE THIRD_PARTY.md "$npm"
 cp docs/BROWSER.md "$npm/README.md"
-# The weights that are inside the programs, too: those without a variant in their name. The detector
-# network is only loaded by pages that ask for it, so a first visit does not keep it.
+# The weights that are inside the programs, too: those without a variant in their name. The cascade
+# is only loaded by pages that ask for it, so a first visit does not keep it.
 weights= visited=
 for file in weights/*.mien; do
     case $file in *-*) continue ;; esac
     cp "$file" "$npm"
-    case $file in weights/detector.mien) continue ;; esac
+    case $file in weights/haarcascade*) continue ;; esac
     weights="$weights'${file#weights/}', "
     visited="$visited $npm/${file#weights/}"
 done
@@ -28,4 +28,4 @@ sed 's/<html lang="en">/<html lang="en" data-static>/' src/serve/page/page.html 
 # The service worker keeps these files under a name that changes with them.
 stamp=$(cat "$web"/* | sha256sum | cut -c1-16)
 sed -i "s/'mien-cache'/'mien-$stamp'/; s/^const WEIGHTS = \[\];/const WEIGHTS = [${weights%, }];/" "$web/sw.js"
-echo "$npm: $(cat "$npm"/*.wasm "$npm"/*.mien "$npm"/mien.js | wc -c) bytes with both modules; a page loads $(cat "$npm"/mien-simd.wasm $visited "$npm"/mien.js | wc -c), gzipped $(for f in "$npm"/mien-simd.wasm $visited "$npm"/mien.js; do gzip -9c "$f"; done | wc -c); detector.mien gzipped $(gzip -9c "$npm/detector.mien" | wc -c)"
+echo "$npm: $(cat "$npm"/*.wasm "$npm"/*.mien "$npm"/mien.js | wc -c) bytes with both modules; a page loads $(cat "$npm"/mien-simd.wasm $visited "$npm"/mien.js | wc -c), gzipped $(for f in "$npm"/mien-simd.wasm $visited "$npm"/mien.js; do gzip -9c "$f"; done | wc -c); the cascade gzipped $(gzip -9c "$npm"/haarcascade*.mien | wc -c)"

@@ -12,9 +12,9 @@ export type Options = {
   /** Size of the largest image, 640 x 480; larger ones open the engine again. */
   maxWidth?: number;
   maxHeight?: number;
-  /** Steps between sizes of faces, 1.3. */
+  /** Haar: steps between sizes of faces, 1.3. */
   scaleFactor?: number;
-  /** Overlapping candidates that make a face, 5. */
+  /** Haar: overlapping candidates that make a face, 5. */
   minNeighbors?: number;
   /** Sides of faces in pixels; 0: any. */
   minSize?: number;
@@ -22,8 +22,8 @@ export type Options = {
   /** Wider images are shrunk to this for detection; 0: never. */
   detectWidth?: number;
   maxFaces?: number;
-  /** 'haar', OpenCV's cascade (the default), or 'net', a network that finds more faces, with a score and landmarks. */
-  detector?: 'haar' | 'net';
+  /** 'net', a network that gives a score and landmarks (the default), or 'haar', OpenCV's cascade (the default with an option of its own). */
+  detector?: 'net' | 'haar';
   /** Network: lowest score of a face, 0 to 1; 0: its own. */
   minScore?: number;
   /** Network: smaller images are searched at this size, at most doubled, 640; 0: never. */
@@ -36,8 +36,7 @@ export type Options = {
   wasm?: File | object;
   /** Weights; null leaves a network (or the detector) out. */
   cascade?: File | null;
-  /** Weights of detector 'net'. */
-  net?: File;
+  net?: File | null;
 } & {readonly [head in Head]?: File | null};
 
 export interface Reading {

@@ -6,7 +6,7 @@
 //   for (const face of mien.process(imageData)) console.log(face.box, face.emotion.label);
 //
 // Loads mien-simd.wasm, or mien.wasm where the browser has no vectors, and three files of weights from beside this file: those of
-// one detector, OpenCV's cascade or with load({detector: 'net'}) a network that finds more faces, and of two heads. After
+// one detector, a network or with load({detector: 'haar'}) OpenCV's cascade, and of two heads. After
 // load() images allocate nothing here: results are objects that the next call writes again (copy what you keep).
 
 export class MienError extends Error {
@@ -68,8 +68,12 @@ export async function load(options = {}) {
   const simd = options.simd ?? hasSimd();
   const part = (given, name) => given === null ? null : given === undefined ? bytesOf(new URL(name, base)) :
     typeof given === 'string' || given instanceof URL ? bytesOf(new URL(given, base)) : given;
-  const kind = options.detector ?? 'haar';
-  if (kind !== 'haar' && kind !== 'net') throw new MienError(`There is no detector "${kind}": it is "haar" or "net".`);
+  const given = names => names.find(name => options[name] !== undefined);
+  const ofHaar = given(['cascade', 'scaleFactor', 'minNeighbors']), ofNet = given(['net', 'minScore', 'enlargeTo']);
+  const kind = options.detector ?? (ofHaar ? 'haar' : 'net');
+  if (kind !== 'haar' && kind !== 'net') throw new MienError(`There is no detector "${kind}": it is "net" or "haar".`);
+  const wrong = kind === 'net' ? ofHaar : ofNet;
+  if (wrong) throw new MienError(`${wrong} is an option of detector "${kind === 'net' ? 'haar' : 'net'}", not of "${kind}".`);
   const detector = kind === 'net' ? part(options.net, NET) : part(options.cascade, CASCADE);
   detector?.catch?.(() => {});  // told below, once the module is there
   const code = await part(options.wasm, simd ? 'mien-simd.wasm' : 'mien.wasm');
@@ -83,7 +87,7 @@ export async function load(options = {}) {
     throw new MienError('The WebAssembly module cannot be used: ' + error.message, {cause: error});
   }
   const networks = headsOf(instance.exports).map(name => part(options[name], name + '.mien'));
-  return new Mien(instance, await Promise.all([detector, ...networks]), options);
+  return new Mien(instance, await Promise.all([detector, ...networks]), {...options, detector: kind});
 }
 
 /** One head's answer: label, and the probability of each label, in the order of `labels`. */

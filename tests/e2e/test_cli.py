@@ -182,19 +182,21 @@ def test_help_and_version(mien: Runner) -> None:
 
 def test_faces_are_those_of_the_golden_file(mien: Runner) -> None:
     golden = json.loads((PHOTOS.parent.parent / "golden" / "faces.json").read_text())
-    photo, faces = PHOTOS / golden["photo"], golden["faces"]
+    photo, faces = PHOTOS / golden["photo"], golden["net"]
     assert json.loads(mien("image", photo, "--json").stdout)["faces"] == faces
     # A frame of a film has more members, but the same ones.
     (mien.folder / "film").mkdir()
     shutil.copy(photo, mien.folder / "film" / photo.name)
     frame = json.loads(mien("video", "film", "--json", "-q").stdout.splitlines()[0])
-    assert len(frame["faces"]) == len(faces) > 0
-    for live, face in zip(frame["faces"], faces):
+    same_size = json.loads(mien("image", photo, "--json", "--enlarge-to", "0").stdout)["faces"]
+    assert len(frame["faces"]) == len(same_size) == len(faces) == 1
+    for live, face in zip(frame["faces"], same_size):
         for name, value in face.items():
-            assert live[name] == value or live[name] == {
-                **value,
-                "smoothed": live[name]["smoothed"],
-            }
+            if name in ("emotion", "gender"):
+                value = {**value, "smoothed": live[name]["smoothed"]}
+            assert live[name] == value
+    haar = json.loads(mien("image", photo, "--json", "--detector", "haar").stdout)["faces"]
+    assert haar == golden["haar"]
 
 
 def test_usage_errors(mien: Runner) -> None:
@@ -296,9 +298,9 @@ def test_detector_options(mien: Runner) -> None:
 
 def test_detector_network(mien: Runner) -> None:
     photo = PHOTOS / "astronaut.jpg"
-    haar = json.loads(mien("image", "--json", photo).stdout)
+    haar = json.loads(mien("image", "--detector", "haar", "--json", photo).stdout)
     assert "score" not in haar["faces"][0] and "detector" not in haar["models"]
-    result = json.loads(mien("image", "--detector", "net", "--json", photo).stdout)
+    result = json.loads(mien("image", "--json", photo).stdout)
     assert "cascade" not in result["models"] and result["models"]["detector"]
     (face,) = result["faces"]
     assert 0.7 <= face["score"] <= 1 and face["neighbors"] == 0
@@ -311,31 +313,39 @@ def test_detector_network(mien: Runner) -> None:
     assert max(right_eye[1], left_eye[1]) < nose[1] < min(right_mouth[1], left_mouth[1])
     assert face["emotion"]["label"] == haar["faces"][0]["emotion"]["label"] == "happy"
     # Its options, and those of the other detector.
-    assert (
-        json.loads(
-            mien("image", "--detector", "net", "--min-score", "0.99", "--json", photo).stdout
-        )["faces"]
-        == []
-    )
-    small = mien("image", "--detector", "net", "--max-face", "40", "--json", photo)
+    assert json.loads(mien("image", "--min-score", "0.99", "--json", photo).stdout)["faces"] == []
+    small = mien("image", "--max-face", "40", "--json", photo)
     assert json.loads(small.stdout)["faces"] == []
     for arguments, word in [
         (["--detector", "mtcnn"], "mtcnn"),
         (["--detector", "net", "--min-score", "2"], "--min-score"),
         (["--detector", "net", "--cascade", "x.mien"], "--cascade"),
-        (["--net", "x.mien"], "--net"),
+        (["--detector", "haar", "--net", "x.mien"], "--net"),
+        (["--detector", "net", "--min-neighbors", "3"], "--min-neighbors"),
+        (["--scale-factor", "1.1", "--min-score", "0.5"], "--scale-factor chooses haar"),
     ]:
         mien.fails("image", *arguments, photo, code=2, words=(word,))
+    # An option of Haar's chooses it.
+    chosen = [
+        json.loads(mien("image", "--json", photo, *arguments).stdout)["faces"]
+        for arguments in (
+            ["--detector", "haar"],
+            ["--scale-factor", "1.3"],
+            ["--min-neighbors", "5"],
+            ["--cascade", PHOTOS.parents[2] / "weights/haarcascade_frontalface_default.mien"],
+        )
+    ]
+    assert chosen == [haar["faces"]] * 4
 
 
 def test_faces_turned_chosen_and_pointed_at(mien: Runner) -> None:
     photo = PHOTOS / "astronaut.jpg"
-    net = ("image", "--detector", "net", "--json")
+    net = ("image", "--json")
     plain = json.loads(mien(*net, photo).stdout)
     # The score in the table.
-    table = mien("image", "--detector", "net", photo).stdout.splitlines()
+    table = mien("image", photo).stdout.splitlines()
     assert "score" in table[1] and f"{plain['faces'][0]['score']:.2f}" in table[2]
-    assert "score" not in mien("image", photo).stdout
+    assert "score" not in mien("image", "--detector", "haar", photo).stdout
     # Upside down, by rows of pixels in reverse order.
     width, height, channels, rows = read_png((PHOTOS / "astronaut_320.png").read_bytes())
     assert channels == 3
@@ -371,12 +381,14 @@ def test_faces_turned_chosen_and_pointed_at(mien: Runner) -> None:
     assert boxes[("--largest",)] == by_size
     assert boxes[("--largest", "--max-faces", "2")] == by_size[:2]
     assert boxes[("--max-faces", "2")] == [box for box in every if box in by_size[:2]]
-    haar = json.loads(mien("image", "--largest", "--json", montage).stdout)["faces"]
+    haar = json.loads(mien("image", "--detector", "haar", "--largest", "--json", montage).stdout)[
+        "faces"
+    ]
     sizes = [face["box"]["width"] for face in haar]
     assert len(sizes) > 1 and sizes == sorted(sizes, reverse=True)
     # Landmarks are drawn.
-    mien("image", "--detector", "net", photo, "-o", "plain.png")
-    mien("image", "--detector", "net", "--landmarks", photo, "-o", "dots.png")
+    mien("image", photo, "-o", "plain.png")
+    mien("image", "--landmarks", photo, "-o", "dots.png")
     plain_rows, dotted_rows = (
         read_png((mien.folder / name).read_bytes())[3] for name in ("plain.png", "dots.png")
     )
@@ -384,14 +396,15 @@ def test_faces_turned_chosen_and_pointed_at(mien: Runner) -> None:
         x, y = int(x), int(y)
         assert plain_rows[y][3 * x : 3 * x + 3] != dotted_rows[y][3 * x : 3 * x + 3]
     for option in ("--landmarks", "--any-rotation"):
-        mien.fails("image", option, photo, code=2, words=(option, "--detector net"))
+        haar = ("image", "--detector", "haar")
+        mien.fails(*haar, option, photo, code=2, words=(option, "--detector net"))
     mien.fails("image", "--max-faces", "-1", photo, code=2, words=("--max-faces",))
 
 
 def test_weights_of_the_other_kind(mien: Runner) -> None:
     photo, weights = PHOTOS / "astronaut.jpg", PHOTOS.parent.parent.parent / "weights"
     for arguments, words in [
-        (["--detector", "net", "--net", weights / "emotion.mien"], "no face detector"),
+        (["--net", weights / "emotion.mien"], "no face detector"),
         (
             ["--detector", "net", "--net", weights / "haarcascade_frontalface_default.mien"],
             "other kind",
@@ -451,8 +464,6 @@ def test_bad_pictures(mien: Runner) -> None:
     photo = (PHOTOS / "astronaut.jpg").read_bytes()
     cases: list[tuple[str, bytes, tuple[str, ...]]] = [
         ("empty.jpg", b"", ("empty",)),
-        ("one.png", plain_png(1, 1), ("too small",)),
-        ("small.png", plain_png(23, 60), ("too small",)),
         ("bomb.png", make_png(20000, 20000, 2, 8, b""), ("too large", "20000")),
         (
             "bomb.jpg",
@@ -492,6 +503,12 @@ def test_bad_pictures(mien: Runner) -> None:
     for name, data, words in cases:
         mien.write(name, data)
         mien.fails("image", name, code=3, words=(name + ":", *words))
+    for width, height in ((1, 1), (23, 60)):  # not too small for the network
+        tiny = mien.write("tiny.png", plain_png(width, height))
+        assert "no face" in mien("image", tiny).stdout
+        size = f"{width} x {height}"
+        haar = ("image", "--detector", "haar")
+        mien.fails(*haar, tiny, code=3, words=("tiny.png: too small: " + size, "24 x 24"))
     mien.fails("image", "absent.jpg", code=3, words=("absent.jpg", "no such file"))
     mien.fails("image", "absent\nnewline.jpg", code=3, words=("absent?newline.jpg",))
     mien.write("empty_folder/readme.md", b"x")
@@ -797,9 +814,10 @@ def test_weights(mien: Runner) -> None:
 
 
 def test_bench(mien: Runner) -> None:
-    text = mien("bench", "--repeat", "2").stdout
-    for word in ("gray", "detect", "emotion", "GMAC/s", "windows/s", "peak", "median"):
-        assert word in text, word
+    for detector, rate in (("net", "pixels/s"), ("haar", "windows/s")):
+        text = mien("bench", "--repeat", "2", "--detector", detector).stdout
+        for word in ("gray", "detect", "emotion", "GMAC/s", rate, "peak", "median"):
+            assert word in text, word
     data = json.loads(
         mien("bench", PHOTOS / "astronaut.jpg", "--repeat", "3", "--json", "--isa", "scalar").stdout
     )

@@ -752,7 +752,9 @@ TEST_CASE("the owned engine reads files, grows, and names labels") {
     CHECK(!engine.error().empty());
     mien::OwnedEngine missing("no/such/folder");
     CHECK(missing.process(as_frame(photo)).empty());
-    CHECK(missing.error() ==
+    CHECK(missing.error() == "no/such/folder/detector.mien: cannot be opened");
+    mien::OwnedEngine no_cascade("no/such/folder", {}, mien::Detector::haar);
+    CHECK(no_cascade.error() ==
           "no/such/folder/haarcascade_frontalface_default.mien: cannot be opened");
 }
 

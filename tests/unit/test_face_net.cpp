@@ -416,7 +416,7 @@ TEST_CASE("a face is read again from its landmarks as it was read first") {
     CHECK(plain.landmarks.empty());
     (void)engine.classify(photo.image.frame(), box, std::span(landmarks).first(2));
     CHECK(engine.status() == Status::bad_argument);
-    OwnedEngine haar(MIEN_WEIGHTS);
+    OwnedEngine haar(MIEN_WEIGHTS, {}, Detector::haar);
     (void)haar.classify(photo.image.frame(), box, landmarks);
     CHECK(haar.status() == Status::bad_argument);
 }

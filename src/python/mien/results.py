@@ -219,7 +219,8 @@ class TrackedFace:
 
 @dataclass(slots=True)
 class Explanation:
-    """What supports `label`: `values` (float32, at the size that the method works at) cover `crop` of the image.
+    """What supports `label`: `values` (float32, at the size that the method works at) cover `crop` of the image,
+    turned about its middle by `degrees`, clockwise.
 
     `probabilities` are those of the engine; `signed`: values below 0 speak against the label.
     """
@@ -230,3 +231,4 @@ class Explanation:
     crop: Box
     values: "npt.NDArray[np.float32]"
     signed: bool
+    degrees: float = 0.0

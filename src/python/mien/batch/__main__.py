@@ -69,10 +69,18 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     )
     parser.add_argument("--no-gender", action="store_true", help="leave out the gender network")
     parser.add_argument(
-        "--scale-factor", type=float, default=1.3, help="from one size of faces to the next"
+        "--detector",
+        choices=("net", "haar"),
+        help="a network (default), or OpenCV's cascade (default with an option of Haar's)",
     )
     parser.add_argument(
-        "--min-neighbors", type=int, default=5, help="windows that must agree on a face"
+        "--min-score", type=float, default=0, help="network: lowest score of a face; 0: its own"
+    )
+    parser.add_argument(
+        "--scale-factor", type=float, help="Haar: from one size of faces to the next (1.3)"
+    )
+    parser.add_argument(
+        "--min-neighbors", type=int, help="Haar: windows that must agree on a face (5)"
     )
     parser.add_argument("--min-size", type=int, default=0, help="smallest face in pixels")
     parser.add_argument(
@@ -126,6 +134,8 @@ def open_run(options: argparse.Namespace) -> Any:
     engine_options: Dict[str, Any] = {
         "emotion": emotion,
         "gender": not options.no_gender,
+        "detector": options.detector,
+        "min_score": options.min_score,
         "scale_factor": options.scale_factor,
         "min_neighbors": options.min_neighbors,
         "min_size": options.min_size,

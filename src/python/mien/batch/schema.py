@@ -25,6 +25,8 @@ def schema_of(engine: Engine) -> pa.Schema:
         ("box", pa.struct([(key, pa.int32()) for key in ("x", "y", "width", "height")])),
         ("neighbors", pa.int32()),
     ]
+    if "detector" in engine.models:
+        face += [("score", pa.float64()), ("landmarks", pa.list_(pa.list_(pa.float64())))]
     face += [(head, _reading(engine.labels(head))) for head in HEADS if engine.labels(head)]
     return pa.schema(
         [
@@ -33,7 +35,7 @@ def schema_of(engine: Engine) -> pa.Schema:
             ("error", pa.string()),
             ("width", pa.int32()),
             ("height", pa.int32()),
-            ("models", pa.struct([(key, pa.string()) for key in ("cascade", *HEADS)])),
+            ("models", pa.struct([(key, pa.string()) for key in ("cascade", "detector", *HEADS)])),
             ("timing_ms", pa.struct([(key, pa.float64()) for key in TIMING_KEYS])),
             ("faces", pa.list_(pa.struct(face))),
         ]

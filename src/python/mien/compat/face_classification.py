@@ -86,6 +86,7 @@ class Detector:
         engine = self._engines.get(key)
         if engine is None:
             engine = Engine(
+                detector="haar",
                 cascade=self._cascade,
                 **only(),
                 format="bgr",

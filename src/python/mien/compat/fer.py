@@ -75,6 +75,7 @@ class FER:
             "mini_XCEPTION" if weights == "fer" else True if weights == "mien" else weights
         )
         self._engine = Engine(
+            detector="haar",
             cascade=True if default else str(cascade_file),
             **only("emotion", emotion),
             format="bgr",

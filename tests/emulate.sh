@@ -62,6 +62,14 @@ run() { # COMMAND...: quiet when it succeeds
     tail -n 40 "$scratch/output"
 }
 
+results() { # PHOTOS PROGRAM...: with each detector
+    read_by_both=$1
+    shift
+    for detector in net haar; do
+        "$@" image $read_by_both --json --detector "$detector"
+    done | without_times
+}
+
 test_model() { # TARGET MODEL SETS BUILT
     build=$(build_of "$1") emulator="$(qemu_of "$1") -cpu $2"
     want=$(for set in $(echo "$3" | tr + ' '); do echo " $4 " | grep -q " $set " && echo "$set"; done | sort | xargs)
@@ -93,7 +101,7 @@ test_model() { # TARGET MODEL SETS BUILT
         unit="$unit, photos as PNG"
     }
     for set in $have; do
-        $emulator "$build/mien" image $photos --json --isa "$set" 2>"$scratch/output" | without_times >"$scratch/result.json"
+        MIEN_ISA=$set results "$photos" $emulator "$build/mien" 2>"$scratch/output" >"$scratch/result.json"
         cmp "$scratch/result.json" $native.json || { fail "--isa $set: image --json differs from the native result"; cat "$scratch/output"; }
         run $emulator "$build/mien" image ${photos%% *} --isa "$set" --out "$scratch/drawn.png" -y
         cmp "$scratch/drawn.png" $native.png || fail "--isa $set: the drawn picture differs from the native one"
@@ -153,7 +161,7 @@ for target in check $targets; do
 done
 echo "built:$targets, $(($(date +%s) - start)) s"
 mkdir -p build/emulation
-build/check/mien image $photos --json | without_times >build/emulation/native.json
+results "$photos" build/check/mien >build/emulation/native.json
 build/check/mien image tests/data/photos/astronaut.jpg --out build/emulation/native.png -y >/dev/null
 python=python3
 python3 -c "import PIL" 2>/dev/null || python=/usr/bin/python3  # the distribution's, which tools/setup.sh serves
@@ -161,8 +169,9 @@ $python -c "
 from PIL import Image
 for name in 'astronaut', 'grace_hopper':
     Image.open(f'tests/data/photos/{name}.jpg').save(f'build/emulation/{name}.png')" || exit 1
-build/check/mien image $photos_as_png --json | without_times >build/emulation/native_png.json
+results "$photos_as_png" build/check/mien >build/emulation/native_png.json
 build/check/mien image build/emulation/astronaut.png --out build/emulation/native_png.png -y >/dev/null
+[ "$(wc -l <build/emulation/native.json)" -eq 6 ] || { echo "FAILED: the native program, on photos"; exit 1; }
 
 # The longest jobs first, as many at a time as there are processors.
 for target in s390x riscv64 armhf aarch64 x86_64; do

@@ -385,7 +385,8 @@ class Engine:
     ) -> Tuple[Optional[List[int]], List[float]]:
         """x, y, width, height, and the coordinates of the landmarks."""
         if isinstance(box, (Face, TrackedFace)):
-            box, landmarks = box.box, landmarks or box.landmarks
+            landmarks = landmarks or box.landmarks
+            box = box.box
         where = None if box is None else [int(v) for v in box]
         if not landmarks:
             return where, []

@@ -296,7 +296,7 @@ class Video(unittest.TestCase):
                     error.close()
         finally:
             process.stdin.close()
-            process.wait(20)
+            process.wait(60)
             process.stderr.close()
 
     def test_camera_without_camera(self):
@@ -469,7 +469,7 @@ class Video(unittest.TestCase):
                     check=True,
                     capture_output=True,
                 )
-                self.assertEqual(process.wait(20), 0)
+                self.assertEqual(process.wait(60), 0)
                 self.assertIn(b"frames in", process.stderr.read())
                 for pipe in (process.stdin, process.stderr):
                     try:
@@ -502,7 +502,7 @@ class Video(unittest.TestCase):
 
     @pytest.mark.threads
     def test_bench_live(self):
-        done = run("bench", "--live", "-", "--json", data=self.film)
+        done = run("bench", "--live", "-", "--json", "--seconds", "600", data=self.film)
         self.assertEqual(done.returncode, 0, done.stderr)
         summary = json.loads(done.stdout)["summary"]
         self.assertIn("latency", summary["ms"])

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What may a board be expected to do? An estimate, never a measurement: instructions of the newest column of results.json, divided by the board's
+"""What may a board be expected to do? An estimate, never a measurement: the newest instruction counts of results.json, divided by the board's
 clock and by a range of instructions that its kind of core does in a cycle on such code. Prints the table of docs/BOARDS.md.
 
   python3 bench/icount/boards.py
@@ -19,7 +19,7 @@ BOARDS = [
     ("Raspberry Pi 2, 32 bits (Cortex-A7, 0.9 GHz)", "cortex-a7", "neon", 0.9, (0.4, 0.8)),
     ("RISC-V, in order (1.5 GHz)", "rv64", "scalar", 1.5, (0.5, 1.0)),
 ]
-TRACKED = 1 / 7  # of a full search's windows (docs/CAMERA.md)
+TRACKED = 1 / 5  # of a full search by the network (docs/DETECTOR.md, "Tracking")
 
 
 def span(instructions: float, clock: float, per_cycle: tuple[float, float]) -> str:
@@ -29,18 +29,23 @@ def span(instructions: float, clock: float, per_cycle: tuple[float, float]) -> s
 
 
 def main() -> None:
-    rows = json.loads((pathlib.Path(__file__).parent / "results.json").read_text())[-1]["rows"]
-    counts = {(row["cpu"], row["isa"]): row["instructions"] for row in rows}
+    columns = json.loads((pathlib.Path(__file__).parent / "results.json").read_text())
+    counts: dict[tuple[str, str], dict[str, int]] = {}
+    for column in columns:  # newer ones replace
+        for row in column["rows"]:
+            counts.setdefault((row["cpu"], row["isa"]), {}).update(row["instructions"])
     print(
-        "| board | instructions in a cycle, assumed | both networks, a face, ms | full search of 640 x 480, ms | tracked frame with one face, ms |"
+        "| board | instructions per cycle, assumed | both networks, per face, ms | network, full search of 320x240, ms"
+        " | network, tracked frame with one face, ms | Haar, full search of 640x480, ms |"
     )
-    print("|---|---|--:|--:|--:|")
+    print("|---|---|--:|--:|--:|--:|")
     for board, cpu, isa, clock, rates in BOARDS:
         n = counts[cpu, isa]
-        face, frame = n["emotion"] + n["gender"], n["frame"]
-        print(
-            f"| {board} | {rates[0]} to {rates[1]} | {span(face, clock, rates)} | {span(frame, clock, rates)} | {span(frame * TRACKED + face, clock, rates)} |"
-        )
+        face = n["emotion"] + n["gender"]
+        cells = [span(face, clock, rates), "-", "-", span(n["frame"], clock, rates)]
+        if "net" in n:
+            cells[1:3] = (span(k, clock, rates) for k in (n["net"], n["net"] * TRACKED + face))
+        print(f"| {board} | {rates[0]} to {rates[1]} | " + " | ".join(cells) + " |")
 
 
 if __name__ == "__main__":

@@ -188,7 +188,7 @@ std::unique_ptr<host::EngineOwner> open_engine(EngineOptions& options, int& exit
     }
     if (!find_isa(options.isa, options.setup.config.isa)) return nullptr;
     if (options.no_gender) options.setup.heads[Head::gender].use = false;
-    if (options.setup.cascade.use && options.threads != 1) {
+    if ((options.setup.cascade.use || options.setup.detector.use) && options.threads != 1) {
         options.pool = std::make_unique<ThreadPool>(options.threads);
         options.setup.config.executor = options.pool->executor();
     }

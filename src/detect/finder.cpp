@@ -87,7 +87,7 @@ void Finder::place(Arena& arena, const Config& config, const Weights& weights,
         landmarks_ = arena.take<Point>(faces * FaceNet::landmark_count);
         largest_ = largest_size(config, true);
         net_.place(arena, *weights.detector, largest_, turns_of(config), config.max_candidates,
-                   kernels);
+                   kernels, config.executor);
         return;
     }
     const FaceNet::Size largest = largest_size(config, false);

@@ -10,6 +10,9 @@
 namespace mien {
 namespace {
 
+// More do not pay: each layer waits for all of them.
+constexpr int most_threads = 8;
+
 constexpr int max_tensors = ModelAccess::max_layers + 1;
 
 std::int8_t round_clamped(float v, float low) noexcept {
@@ -195,9 +198,11 @@ LayerView Network::layer_at(int index, const Shapes& shapes) const noexcept {
     return layer;
 }
 
-void Network::place(Arena& arena, const Model& model, const Kernels& kernels,
-                    InputSize size) noexcept {
+void Network::place(Arena& arena, const Model& model, const Kernels& kernels, InputSize size,
+                    const Executor& executor) noexcept {
     model_ = model;
+    executor_ = executor;
+    threads_ = executor.run != nullptr ? std::clamp(executor.threads, 1, most_threads) : 1;
     const Shapes shapes(model, size);
     kernels_ = &kernels;
     const auto layers = static_cast<std::size_t>(model.layer_count());
@@ -207,20 +212,22 @@ void Network::place(Arena& arena, const Model& model, const Kernels& kernels,
     logits_ = arena.take<float>(static_cast<std::size_t>(model.class_count()));
     const Plan plan(model_, shapes, kernels.net.lift);
     place_tensors(arena, plan);
-    std::size_t scratch_bytes = 0;
+    scratch_bytes_ = 0;
     for (int i = 0; i < model.layer_count(); ++i) {
         const LayerView layer = layer_at(i, shapes);
         if (layer.op == LayerOp::depthwise && kernels.net.depthwise3 != nullptr)
-            scratch_bytes =
-                std::max(scratch_bytes, kernels.net.depthwise3->scratch_bytes(
-                                            layer.out_w, round_up(layer.out_c, channel_multiple)));
+            scratch_bytes_ =
+                std::max(scratch_bytes_, kernels.net.depthwise3->scratch_bytes(
+                                             layer.out_w, round_up(layer.out_c, channel_multiple)));
         if (makes_bytes_by_conv(layer) && kernels.net.conv_packing != nullptr)
-            scratch_bytes =
-                std::max(scratch_bytes, kernels.net.conv_packing->scratch_bytes(
-                                            geometry_of(layer, plan.entries[layer.input].tensor)));
+            scratch_bytes_ =
+                std::max(scratch_bytes_, kernels.net.conv_packing->scratch_bytes(
+                                             geometry_of(layer, plan.entries[layer.input].tensor)));
     }
-    scratch_ = arena.take<std::int8_t>(scratch_bytes);
-    if (scratch_ != nullptr) std::memset(scratch_, 0, scratch_bytes);
+    scratch_bytes_ = round_up(scratch_bytes_, Arena::alignment);
+    const std::size_t all_scratch = scratch_bytes_ * static_cast<std::size_t>(threads_);
+    scratch_ = arena.take<std::int8_t>(all_scratch);
+    if (scratch_ != nullptr) std::memset(scratch_, 0, all_scratch);
     for (int i = 0; i < model.layer_count(); ++i) place_layer(arena, i, shapes, plan);
     if (tensors_ == nullptr || steps_ == nullptr || constants_ == nullptr ||
         tensors_[0].memory == nullptr)
@@ -377,7 +384,7 @@ void Network::set_bytes(Step& step, const LayerView& layer, const Constants& con
                          low_limit(layer),
                          in.seen_unsigned(),
                          out.lift,
-                         scratch_};
+                         nullptr};
             break;
         case LayerOp::depthwise:
             step.depthwise = {field,
@@ -399,7 +406,7 @@ void Network::set_bytes(Step& step, const LayerView& layer, const Constants& con
                               in.lift,
                               out.lift,
                               constants.packed3,
-                              scratch_};
+                              nullptr};
             break;
         case LayerOp::max_pool:
         case LayerOp::avg_pool:
@@ -609,18 +616,100 @@ void Network::run_in_place(int width, int height, float* scores,
         std::copy_n(logits_, model_.class_count(), scores);
 }
 
-void Network::run_step(const Step& step) noexcept {
-    if (step.output == LayerOutput::floats)
-        return model_.task() == Task::maps ? run_map(step.map) : run_head(step.head);
+// How many rows of its output can be made apart from each other: 0 for a layer that is made at
+// once, or is too small to be worth a second thread.
+int Network::rows_apart(const Step& step) noexcept {
+    constexpr std::ptrdiff_t smallest = 1 << 16;  // bytes of the output
+    const auto if_large = [](int rows, std::ptrdiff_t row_bytes) {
+        return rows * row_bytes >= smallest ? rows : 0;
+    };
+    if (step.output == LayerOutput::floats) return 0;
     switch (step.op) {
-        case LayerOp::conv: kernels_->net.conv(step.conv); break;
-        case LayerOp::depthwise: kernels_->net.depthwise(step.depthwise); break;
-        case LayerOp::max_pool: kernels_->net.max_pool(step.pool); break;
-        case LayerOp::avg_pool: kernels_->net.avg_pool(step.pool); break;
+        case LayerOp::conv: return if_large(step.conv.output_h, step.conv.output_row);
+        case LayerOp::depthwise:
+            return if_large(step.depthwise.output_h, step.depthwise.output_row);
+        case LayerOp::max_pool:
+        case LayerOp::avg_pool:
+            // With padding the first row's windows are clipped.
+            return step.pool.pad_top == 0 ? if_large(step.pool.output_h, step.pool.output_row) : 0;
         case LayerOp::add:
-        case LayerOp::relu: kernels_->net.add(step.add); break;
+        case LayerOp::relu: return if_large(step.add.rows, step.add.output_row);
+        case LayerOp::upsample2:
+            return if_large(step.upsample.input.shape.height, 2 * step.upsample.output.row_bytes);
+        case LayerOp::global_avg_pool:
+        case LayerOp::conv_gap: return 0;
+    }
+    return 0;
+}
+
+void Network::run_step(const Step& step) noexcept {
+    if (step.output == LayerOutput::floats && model_.task() != Task::maps)
+        return run_head(step.head);
+    const int rows = threads_ > 1 ? rows_apart(step) : 0;
+    if (rows == 0) return run_rows(step, {0, -1, 0});
+    struct Work {
+        Network& network;
+        const Step& step;
+        int rows;
+    } work = {*this, step, rows};
+    executor_.run(
+        executor_.context, threads_,
+        [](void* argument, int thread) {
+            const auto& [network, layer, all] = *static_cast<const Work*>(argument);
+            const int first = all * thread / network.threads_,
+                      end = all * (thread + 1) / network.threads_;
+            if (end > first) network.run_rows(layer, {first, end - first, thread});
+        },
+        &work);
+}
+
+// All rows where rows.count is negative.
+void Network::run_rows(const Step& step, const Rows& rows) noexcept {
+    if (step.output == LayerOutput::floats) return run_map(step.map);
+    std::int8_t* const scratch = scratch_ + static_cast<std::size_t>(rows.thread) * scratch_bytes_;
+    const std::ptrdiff_t y = rows.first;
+    const bool all = rows.count < 0;
+    switch (step.op) {
+        case LayerOp::conv: {
+            ConvArgs args = step.conv;
+            args.scratch = scratch;
+            args.input += y * args.stride_y * args.input_row;
+            args.output += y * args.output_row;
+            if (!all) args.output_h = rows.count;
+            kernels_->net.conv(args);
+            break;
+        }
+        case LayerOp::depthwise: {
+            DepthwiseArgs args = step.depthwise;
+            args.scratch = scratch;
+            args.input += y * args.stride_y * args.input_row;
+            args.output += y * args.output_row;
+            if (!all) args.output_h = rows.count;
+            kernels_->net.depthwise(args);
+            break;
+        }
+        case LayerOp::max_pool:
+        case LayerOp::avg_pool: {
+            PoolArgs args = step.pool;
+            args.input += y * args.stride_y * args.input_row;
+            args.input_h -= rows.first * args.stride_y;
+            args.output += y * args.output_row;
+            if (!all) args.output_h = rows.count;
+            (step.op == LayerOp::max_pool ? kernels_->net.max_pool : kernels_->net.avg_pool)(args);
+            break;
+        }
+        case LayerOp::add:
+        case LayerOp::relu: {
+            AddArgs args = step.add;
+            args.a += y * args.a_row;
+            args.b += y * args.b_row;
+            args.output += y * args.output_row;
+            if (!all) args.rows = rows.count;
+            kernels_->net.add(args);
+            break;
+        }
+        case LayerOp::upsample2: run_upsample(step.upsample, rows); break;
         case LayerOp::global_avg_pool: run_global_average(step.average); break;
-        case LayerOp::upsample2: run_upsample(step.upsample); break;
         case LayerOp::conv_gap: break;  // always a result
     }
 }
@@ -691,10 +780,12 @@ void Network::run_map(const MapArgs& args) noexcept {
             }
 }
 
-void Network::run_upsample(const UpsampleArgs& args) noexcept {
+// Rows of the input.
+void Network::run_upsample(const UpsampleArgs& args, const Rows& rows) noexcept {
     const Tensor &in = args.input, &out = args.output;
     const auto pixel = static_cast<std::size_t>(in.pixel_bytes);
-    for (int y = 0; y < in.shape.height; ++y) {
+    const int end = rows.count < 0 ? in.shape.height : rows.first + rows.count;
+    for (int y = rows.first; y < end; ++y) {
         const std::int8_t* from = in.data + y * in.row_bytes;
         std::int8_t* const row = out.data + 2 * y * out.row_bytes;
         std::int8_t* to = row;

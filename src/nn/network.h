@@ -49,9 +49,11 @@ public:
 
     // Takes its memory from the arena and packs the weights; while the arena only measures, nothing
     // is written.
-    // `size` is one that ModelAccess::accepts(), the largest that resize() can be given.
-    void place(Arena& arena, const Model& model, const Kernels& kernels,
-               InputSize size = {}) noexcept;
+    // `size` is one that ModelAccess::accepts(), the largest that resize() can be given. With an
+    // executor large layers are made by several threads, rows of the output each; results do not
+    // depend on it.
+    void place(Arena& arena, const Model& model, const Kernels& kernels, InputSize size = {},
+               const Executor& executor = {}) noexcept;
 
     // Another size of the input for the runs that follow, one that ModelAccess::accepts(), neither
     // wider nor higher than that of place().
@@ -175,10 +177,16 @@ private:
     void set_step(int index, const Shapes& shapes) noexcept;
     void set_bytes(Step& step, const LayerView& layer, const Constants& constants,
                    const Tensor& out) noexcept;
+    // Some rows of a layer's output, and the thread whose scratch is used.
+    struct Rows {
+        int first, count, thread;
+    };
+    [[nodiscard]] static int rows_apart(const Step& step) noexcept;
     void run_step(const Step& step) noexcept;
+    void run_rows(const Step& step, const Rows& rows) noexcept;
     void run_head(const HeadArgs& args) noexcept;
     void run_map(const MapArgs& args) noexcept;
-    void run_upsample(const UpsampleArgs& args) noexcept;
+    static void run_upsample(const UpsampleArgs& args, const Rows& rows) noexcept;
     void run_global_average(const AverageArgs& args) noexcept;
 
     Model model_;
@@ -187,7 +195,10 @@ private:
     Step* steps_ = nullptr;           // layer_count
     Constants* constants_ = nullptr;  // layer_count
     float* logits_ = nullptr;
-    std::int8_t* scratch_ = nullptr;      // of the depthwise kernels
+    Executor executor_;
+    int threads_ = 1;
+    std::int8_t* scratch_ = nullptr;      // of kernels, for each thread
+    std::size_t scratch_bytes_ = 0;       // of one
     std::uint8_t input_table_[256] = {};  // pixel -> quantized input, as it is stored
     bool table_flips_ = false;            // the table is p -> p ^ the input's lift
 };

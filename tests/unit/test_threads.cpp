@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT
-// The pool calls every task once, many times over, from engines that take turns.
+// The pool calls every task once, many times over, from engines that take turns; the detectors find
+// the same with it.
 #include <doctest/doctest.h>
 
 #include <atomic>
 #include <thread>
 #include <vector>
 
+#include "host/codec/image_file.h"
+#include "mien/owned.hpp"
 #include "mien/thread_pool.hpp"
+#include "unit/helpers.h"
 
 using namespace mien;
 
@@ -57,4 +61,40 @@ TEST_CASE("a pool of one lends no thread") {
     const bool lends = pool.executor().run != nullptr;
     CHECK(!lends);
     CHECK(ThreadPool(0).threads() >= 1);
+}
+
+TEST_CASE("the faces do not depend on the number of threads") {
+    const auto photo =
+        host::decode_image(test::read_file(test::data_path("photos/astronaut_320.png")));
+    REQUIRE(photo);
+    const auto faces_of = [&](Detector detector, Isa isa, const Executor& executor) {
+        Config config;
+        config.isa = isa;
+        config.executor = executor;
+        OwnedEngine engine(MIEN_WEIGHTS, config, detector);
+        std::vector<float> numbers;
+        for (const Face& face : engine.process(photo->image.frame())) {
+            for (const int value :
+                 {face.box.x, face.box.y, face.box.width, face.box.height, face.neighbors})
+                numbers.push_back(static_cast<float>(value));
+            numbers.push_back(face.score);
+            for (const Point& point : face.landmarks) {
+                numbers.push_back(point.x);
+                numbers.push_back(point.y);
+            }
+        }
+        return numbers;
+    };
+    for (const Detector detector : {Detector::net, Detector::haar})
+        for (const Isa isa : all_isas) {
+            if (!isa_available(isa)) continue;
+            CAPTURE(isa_name(isa));
+            const std::vector<float> wanted = faces_of(detector, isa, {});
+            CHECK(wanted.size() == (detector == Detector::net ? 16 : 6));
+            for (const int threads : {2, 11}) {
+                CAPTURE(threads);
+                ThreadPool pool(threads);
+                CHECK(faces_of(detector, isa, pool.executor()) == wanted);
+            }
+        }
 }

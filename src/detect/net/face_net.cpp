@@ -60,10 +60,10 @@ bool FaceNet::fits(const Model& model, Size largest, Turns turns) noexcept {
 }
 
 void FaceNet::place(Arena& arena, const Model& model, Size largest, Turns turns, int max_candidates,
-                    const Kernels& kernels) noexcept {
+                    const Kernels& kernels, const Executor& executor) noexcept {
     kernels_ = &kernels;
     const InputSize input = largest_input(model, largest, turns);
-    network_.place(arena, model, kernels, input);
+    network_.place(arena, model, kernels, input, executor);
     scratch_.place(arena, input.width, 3);
     max_candidates_ = max_candidates;
     room_ = arena.take<Candidate>(static_cast<std::size_t>(max_candidates));

@@ -40,7 +40,7 @@ public:
     // Takes its memory from the arena; while the arena only measures, nothing is written. The model
     // finds faces. No size of find() is wider or higher than `largest`, for which fits() holds.
     void place(Arena& arena, const Model& model, Size largest, Turns turns, int max_candidates,
-               const Kernels& kernels) noexcept;
+               const Kernels& kernels, const Executor& executor = {}) noexcept;
 
     // Faces of `area`, which is not empty and lies inside of the valid frame, best first, whichever
     // way up they were found; nothing of them overlaps more than the model allows. `min_score` 0 is

@@ -14,7 +14,7 @@ constexpr int channel_multiple = 8;
 // Packed weights of a convolution: [block][kernel_h][run_bytes / group][out_block][group], where
 // `run` is the kernel row: kernel_w * input pixel bytes, contiguous in channels-last memory,
 // rounded up to the group (zero weights beyond). The group and the element width are the kernel's
-// choice: see ConvLayout. With an ConvPacking only out_block counts, and run_bytes is not rounded (a
+// choice: see ConvLayout. With a ConvPacking only out_block counts, and run_bytes is not rounded (a
 // group of 1).
 struct ConvLayout {
     int out_block;      // output channels that one block of packed weights serves

@@ -616,42 +616,55 @@ void Network::run_in_place(int width, int height, float* scores,
         std::copy_n(logits_, model_.class_count(), scores);
 }
 
-// How many rows of its output can be made apart from each other: 0 for a layer that is made at
-// once, or is too small to be worth a second thread.
-int Network::rows_apart(const Step& step) noexcept {
-    constexpr std::ptrdiff_t smallest = 1 << 16;  // bytes of the output
-    const auto if_large = [](int rows, std::ptrdiff_t row_bytes) {
-        return rows * row_bytes >= smallest ? rows : 0;
-    };
-    if (step.output == LayerOutput::floats) return 0;
+namespace {
+
+// Those rows of the output alone, and what they are made from.
+template <class Args>
+Args rows_of(Args args, int first, int count) noexcept {
+    args.input += std::ptrdiff_t{first} * args.stride_y * args.input_row;
+    args.output += first * args.output_row;
+    args.output_h = count;
+    return args;
+}
+
+PoolArgs pool_rows_of(const PoolArgs& all, int first, int count) noexcept {
+    PoolArgs args = rows_of(all, first, count);
+    args.input_h -= first * args.stride_y;
+    return args;
+}
+
+}  // namespace
+
+Network::Extent Network::extent_of(const Step& step) noexcept {
     switch (step.op) {
-        case LayerOp::conv: return if_large(step.conv.output_h, step.conv.output_row);
-        case LayerOp::depthwise:
-            return if_large(step.depthwise.output_h, step.depthwise.output_row);
+        case LayerOp::conv: return {step.conv.output_h, step.conv.output_row};
+        case LayerOp::depthwise: return {step.depthwise.output_h, step.depthwise.output_row};
         case LayerOp::max_pool:
         case LayerOp::avg_pool:
-            // With padding the first row's windows are clipped.
-            return step.pool.pad_top == 0 ? if_large(step.pool.output_h, step.pool.output_row) : 0;
+            // With padding the first row's windows are clipped, so that rows are not made apart.
+            return {step.pool.output_h, step.pool.pad_top == 0 ? step.pool.output_row : 0};
         case LayerOp::add:
-        case LayerOp::relu: return if_large(step.add.rows, step.add.output_row);
+        case LayerOp::relu: return {step.add.rows, step.add.output_row};
         case LayerOp::upsample2:
-            return if_large(step.upsample.input.shape.height, 2 * step.upsample.output.row_bytes);
+            return {step.upsample.input.shape.height, 2 * step.upsample.output.row_bytes};
         case LayerOp::global_avg_pool:
-        case LayerOp::conv_gap: return 0;
+        case LayerOp::conv_gap: break;
     }
-    return 0;
+    return {};
 }
 
 void Network::run_step(const Step& step) noexcept {
-    if (step.output == LayerOutput::floats && model_.task() != Task::maps)
-        return run_head(step.head);
-    const int rows = threads_ > 1 ? rows_apart(step) : 0;
-    if (rows == 0) return run_rows(step, {0, -1, 0});
+    constexpr std::ptrdiff_t smallest = 1 << 16;  // bytes of output that are worth a second thread
+    if (step.output == LayerOutput::floats)
+        return model_.task() == Task::maps ? run_map(step.map) : run_head(step.head);
+    const Extent extent = extent_of(step);
+    if (threads_ == 1 || extent.rows * extent.row_bytes < smallest)
+        return run_rows(step, {0, extent.rows, 0});
     struct Work {
         Network& network;
         const Step& step;
         int rows;
-    } work = {*this, step, rows};
+    } work = {*this, step, extent.rows};
     executor_.run(
         executor_.context, threads_,
         [](void* argument, int thread) {
@@ -663,52 +676,39 @@ void Network::run_step(const Step& step) noexcept {
         &work);
 }
 
-// All rows where rows.count is negative.
 void Network::run_rows(const Step& step, const Rows& rows) noexcept {
-    if (step.output == LayerOutput::floats) return run_map(step.map);
     std::int8_t* const scratch = scratch_ + static_cast<std::size_t>(rows.thread) * scratch_bytes_;
-    const std::ptrdiff_t y = rows.first;
-    const bool all = rows.count < 0;
+    const int first = rows.first, count = rows.count;
     switch (step.op) {
         case LayerOp::conv: {
-            ConvArgs args = step.conv;
+            ConvArgs args = rows_of(step.conv, first, count);
             args.scratch = scratch;
-            args.input += y * args.stride_y * args.input_row;
-            args.output += y * args.output_row;
-            if (!all) args.output_h = rows.count;
             kernels_->net.conv(args);
             break;
         }
         case LayerOp::depthwise: {
-            DepthwiseArgs args = step.depthwise;
+            DepthwiseArgs args = rows_of(step.depthwise, first, count);
             args.scratch = scratch;
-            args.input += y * args.stride_y * args.input_row;
-            args.output += y * args.output_row;
-            if (!all) args.output_h = rows.count;
             kernels_->net.depthwise(args);
             break;
         }
         case LayerOp::max_pool:
-        case LayerOp::avg_pool: {
-            PoolArgs args = step.pool;
-            args.input += y * args.stride_y * args.input_row;
-            args.input_h -= rows.first * args.stride_y;
-            args.output += y * args.output_row;
-            if (!all) args.output_h = rows.count;
-            (step.op == LayerOp::max_pool ? kernels_->net.max_pool : kernels_->net.avg_pool)(args);
+            kernels_->net.max_pool(pool_rows_of(step.pool, first, count));
             break;
-        }
+        case LayerOp::avg_pool:
+            kernels_->net.avg_pool(pool_rows_of(step.pool, first, count));
+            break;
         case LayerOp::add:
         case LayerOp::relu: {
             AddArgs args = step.add;
-            args.a += y * args.a_row;
-            args.b += y * args.b_row;
-            args.output += y * args.output_row;
-            if (!all) args.rows = rows.count;
+            args.a += first * args.a_row;
+            args.b += first * args.b_row;
+            args.output += first * args.output_row;
+            args.rows = count;
             kernels_->net.add(args);
             break;
         }
-        case LayerOp::upsample2: run_upsample(step.upsample, rows); break;
+        case LayerOp::upsample2: run_upsample(step.upsample, first, count); break;
         case LayerOp::global_avg_pool: run_global_average(step.average); break;
         case LayerOp::conv_gap: break;  // always a result
     }
@@ -780,12 +780,10 @@ void Network::run_map(const MapArgs& args) noexcept {
             }
 }
 
-// Rows of the input.
-void Network::run_upsample(const UpsampleArgs& args, const Rows& rows) noexcept {
+void Network::run_upsample(const UpsampleArgs& args, int first, int count) noexcept {
     const Tensor &in = args.input, &out = args.output;
     const auto pixel = static_cast<std::size_t>(in.pixel_bytes);
-    const int end = rows.count < 0 ? in.shape.height : rows.first + rows.count;
-    for (int y = rows.first; y < end; ++y) {
+    for (int y = first; y < first + count; ++y) {
         const std::int8_t* from = in.data + y * in.row_bytes;
         std::int8_t* const row = out.data + 2 * y * out.row_bytes;
         std::int8_t* to = row;

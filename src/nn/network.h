@@ -177,16 +177,22 @@ private:
     void set_step(int index, const Shapes& shapes) noexcept;
     void set_bytes(Step& step, const LayerView& layer, const Constants& constants,
                    const Tensor& out) noexcept;
-    // Some rows of a layer's output, and the thread whose scratch is used.
+    // Rows of a layer whose output is bytes: of the output, of upsample2's input. A row_bytes of 0:
+    // rows are not made apart from each other.
+    struct Extent {
+        int rows;
+        std::ptrdiff_t row_bytes;
+    };
+    [[nodiscard]] static Extent extent_of(const Step& step) noexcept;
+    // Some of them, and the thread whose scratch is used.
     struct Rows {
         int first, count, thread;
     };
-    [[nodiscard]] static int rows_apart(const Step& step) noexcept;
     void run_step(const Step& step) noexcept;
     void run_rows(const Step& step, const Rows& rows) noexcept;
     void run_head(const HeadArgs& args) noexcept;
     void run_map(const MapArgs& args) noexcept;
-    static void run_upsample(const UpsampleArgs& args, const Rows& rows) noexcept;
+    static void run_upsample(const UpsampleArgs& args, int first, int count) noexcept;
     void run_global_average(const AverageArgs& args) noexcept;
 
     Model model_;

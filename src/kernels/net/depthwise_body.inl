@@ -3,8 +3,8 @@
 // once over the vector type V of the file that includes this one, inside an anonymous namespace:
 // NEON and SIMD128.
 
-// Bytes: eight channels of a pixel; I32: 32-bit integers of four; F32: their scales; Taps: the weights of two taps, of eight
-// channels.
+// Bytes: eight channels of a pixel; I32: 32-bit integers of four; F32: their scales; Taps: the
+// weights of two taps, of eight channels.
 template <class T>
 concept DepthwiseVector =
     requires(typename T::Bytes first, typename T::Bytes second, const std::int16_t* taps,

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What may a board be expected to do? An estimate, never a measurement: the newest instruction counts of results.json, divided by the board's
-clock and by a range of instructions that its kind of core does in a cycle on such code. Prints the table of docs/BOARDS.md.
+"""What may a board be expected to do? An estimate, never a measurement: the newest instruction
+counts of results.json, divided by the board's clock and by a range of instructions that its kind of
+core does in a cycle on such code. Prints the table of docs/BOARDS.md.
 
   python3 bench/icount/boards.py
 """

@@ -265,7 +265,9 @@ def main() -> int:
         return 0
     print(f"Millions of instructions at {commit}, g++ {compiler}\n")
     print(
-        "| target | -cpu | instruction set | emotion, per face | gender, per face | detector, a gray 640x480 frame | gray and detector, an RGB frame | detector network, 320x240 |"
+        "| target | -cpu | instruction set | emotion, per face | gender, per face "
+        "| detector, a gray 640x480 frame | gray and detector, an RGB frame "
+        "| detector network, 320x240 |"
     )
     print("|---|---|---|--:|--:|--:|--:|--:|")
     for row in rows:

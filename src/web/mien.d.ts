@@ -22,7 +22,8 @@ export type Options = {
   /** Wider images are shrunk to this for detection; 0: never. */
   detectWidth?: number;
   maxFaces?: number;
-  /** 'net', a network that gives a score and landmarks (the default), or 'haar', OpenCV's cascade (the default with an option of its own). */
+  /** 'net', a network that gives a score and landmarks (the default), or 'haar', OpenCV's cascade
+   * (the default with an option of its own). */
   detector?: 'net' | 'haar';
   /** Network: lowest score of a face, 0 to 1; 0: its own. */
   minScore?: number;

@@ -72,8 +72,8 @@ export async function load(options = {}) {
   const ofHaar = given(['cascade', 'scaleFactor', 'minNeighbors']), ofNet = given(['net', 'minScore', 'enlargeTo']);
   const kind = options.detector ?? (ofHaar ? 'haar' : 'net');
   if (kind !== 'haar' && kind !== 'net') throw new MienError(`There is no detector "${kind}": it is "net" or "haar".`);
-  const wrong = kind === 'net' ? ofHaar : ofNet;
-  if (wrong) throw new MienError(`${wrong} is an option of detector "${kind === 'net' ? 'haar' : 'net'}", not of "${kind}".`);
+  const [wrong, other] = kind === 'net' ? [ofHaar, 'haar'] : [ofNet, 'net'];
+  if (wrong) throw new MienError(`${wrong} is an option of detector "${other}", not of "${kind}".`);
   const detector = kind === 'net' ? part(options.net, NET) : part(options.cascade, CASCADE);
   detector?.catch?.(() => {});  // told below, once the module is there
   const code = await part(options.wasm, simd ? 'mien-simd.wasm' : 'mien.wasm');

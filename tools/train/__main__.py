@@ -199,15 +199,13 @@ def run_training(args: argparse.Namespace) -> int:
         if train.votes is None:
             raise errors.ModelError(data.path, "no FER+ votes to tell doubtful images by")
         weights = datasets.nameable(train.votes)
-        report(
-            f"dropped {(weights == 0).sum():,} training images that few raters could name"
-            + (
-                f"; the others weigh {weights[weights > 0].mean():.3f} on average"
-                * (args.doubtful == "weight")
-            )
-        )
-        train = train.only(weights > 0)
-        weights = weights[weights > 0] if args.doubtful == "weight" else None
+        said = f"dropped {(weights == 0).sum():,} training images that few raters could name"
+        train, weights = train.only(weights > 0), weights[weights > 0]
+        if args.doubtful == "weight":
+            said += f"; the others weigh {weights.mean():.3f} on average"
+        else:
+            weights = None
+        report(said)
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     recipe = recipe_of(args, task)
@@ -522,6 +520,13 @@ def open_model(args: argparse.Namespace, path: Path) -> Model:
     return Model(path, args.mien, args.backend)
 
 
+def mcnemar(here: np.ndarray, there: np.ndarray) -> Tuple[str, Dict[str, float]]:
+    """Whether two networks are right as often, for people and for programs."""
+    first, second, chance = metrics.mcnemar(here, there)
+    said = f"right only here {first}, only there {second}, McNemar p = {chance:.4g}"
+    return said, {"only_first": first, "only_second": second, "p": chance}
+
+
 def run_evaluate(args: argparse.Namespace) -> int:
     model = open_model(args, args.model)
     data, samples, images, labels = scored_split(args, model)
@@ -569,7 +574,9 @@ def run_evaluate(args: argparse.Namespace) -> int:
         agrees = probabilities.argmax(1)[keep] == plus[keep]
         recall = metrics.mean_recall(plus[keep], probabilities.argmax(1)[keep])
         text.append(
-            f"on the FER+ majority instead (of {keep.sum():,} with a clear one): accuracy {100 * agrees.mean():.2f} %, mean recall of classes with {metrics.FEWEST} and more {100 * recall:.2f} %"
+            f"on the FER+ majority instead (of {keep.sum():,} with a clear one): "
+            f"accuracy {100 * agrees.mean():.2f} %, "
+            f"mean recall of classes with {metrics.FEWEST} and more {100 * recall:.2f} %"
         )
         result["ferplus"] = {
             "count": int(keep.sum()),
@@ -577,33 +584,16 @@ def run_evaluate(args: argparse.Namespace) -> int:
             "mean_recall": recall,
         }
     if args.compare is not None:
-        other = open_model(args, args.compare).probabilities(images)
-        first, second, chance = metrics.mcnemar(
-            probabilities.argmax(1) == samples.labels, other.argmax(1) == samples.labels
-        )
-        same = float((probabilities.argmax(1) == other.argmax(1)).mean())
-        text.append(
-            f"against {args.compare}: the same class for {100 * same:.2f} %; right only here {first}, only there {second}, McNemar p = {chance:.4g}"
-        )
-        result["compared"] = {
-            "with": str(args.compare),
-            "same_class": same,
-            "only_first": first,
-            "only_second": second,
-            "p": chance,
-        }
+        answers = probabilities.argmax(1)
+        others = open_model(args, args.compare).probabilities(images).argmax(1)
+        same = float((answers == others).mean())
+        said, figures = mcnemar(answers == samples.labels, others == samples.labels)
+        text.append(f"against {args.compare}: the same class for {100 * same:.2f} %; {said}")
+        result["compared"] = {"with": str(args.compare), "same_class": same, **figures}
         if plus is not None:
-            first, second, chance = metrics.mcnemar(
-                agrees, other.argmax(1)[plus >= 0] == plus[plus >= 0]
-            )
-            text.append(
-                f"by the FER+ majority: right only here {first}, only there {second}, McNemar p = {chance:.4g}"
-            )
-            result["compared"]["ferplus"] = {
-                "only_first": first,
-                "only_second": second,
-                "p": chance,
-            }
+            said, figures = mcnemar(agrees, (others == plus)[plus >= 0])
+            text.append(f"by the FER+ majority: {said}")
+            result["compared"]["ferplus"] = figures
     if args.scores is not None:
         lines = ["picture,label," + ",".join(labels)]
         lines += [
@@ -766,7 +756,8 @@ def run_crops(args: argparse.Namespace) -> int:
 
 
 def run_adjust(args: argparse.Namespace) -> int:
-    """Takes `strength` times the logarithm of each class's share in the training targets off its logit, in the last layer's bias."""
+    """Takes `strength` times the logarithm of each class's share in the training targets off its
+    logit, in the last layer's bias."""
     errors.refuse_existing(args.output, args.yes)
     model = keras_file.read_model(str(args.model))
     task = {7: "emotion", 2: "gender"}.get(model.class_count, "")
@@ -950,20 +941,24 @@ def add_training(parser: argparse.ArgumentParser, task: str) -> None:
         "--balance",
         type=float,
         default=defaults.balance,
-        help="draw images with the inverse share of their classes in the targets to this power: 1: every class as often; 0: every image once",
+        help="draw images with the inverse share of their classes in the targets to this power: "
+        "1: every class as often; 0: every image once",
     )
     parser.add_argument(
         "--logit-adjustment",
         type=float,
         default=defaults.logit_adjustment,
-        help="while training, add this times the logarithm of a class's share to its logit, so that the network names rare classes more often; 1: as if all were as frequent",
+        help="while training, add this times the logarithm of a class's share to its logit, so that "
+        "the network names rare classes more often; 1: as if all were as frequent",
     )
     if task == "emotion":
         parser.add_argument(
             "--doubtful",
             choices=("label", "drop", "weight"),
             default=defaults.doubtful,
-            help="images that fewer than four FER+ votes give a class: learn the label, leave them out, or leave them out and weigh the others by the share of their votes that is not contempt, unknown or no face",
+            help="images that fewer than four FER+ votes give a class: learn the label, leave them "
+            "out, or leave them out and weigh the others by the share of their votes that is not "
+            "contempt, unknown or no face",
         )
     parser.add_argument(
         "--validate",
@@ -978,7 +973,9 @@ def add_training(parser: argparse.ArgumentParser, task: str) -> None:
         nargs="+",
         default=defaults.criterion,
         metavar="SET:FIGURE",
-        help="keep the epoch with the highest mean of these: accuracy, recall (mean over classes of 20 images and more), neutral (its recall), votes (agreement with a clear FER+ majority), loss (its negative), of validation or a set of --validate",
+        help="keep the epoch with the highest mean of these: accuracy, recall (mean over classes of "
+        "20 images and more), neutral (its recall), votes (agreement with a clear FER+ majority), "
+        "loss (its negative), of validation or a set of --validate",
     )
     parser.add_argument(
         "--teacher", type=Path, nargs="+", default=[], help="Keras files to learn from as well"

@@ -638,7 +638,8 @@ class Trainer:
             left = (time.monotonic() - begin) / (epoch + 1 - self.first) * (r.epochs - epoch - 1)
             self.report(
                 f"epoch {epoch + 1}/{r.epochs} loss {self.rows[-1][2]} accuracy {self.rows[-1][3]} validation {loss_value:.4f}"
-                f" {self.figures['validation']['accuracy']:.4f} best {self.best[0]:.4f} {seconds:.0f} s, {left / 60:.0f} min left"
+                f" {self.figures['validation']['accuracy']:.4f} best {self.best[0]:.4f}"
+                f" {seconds:.0f} s, {left / 60:.0f} min left"
             )
             for line in self._table():
                 self.report(line)

@@ -259,8 +259,8 @@ class Engine:
     ) -> Face:
         """Reads the face in `box` (x, y, width, height), or the whole image as a face that is already cut out.
 
-        A face of analyze() or of a tracker in place of the box, or a box with its `landmarks`: it is turned upright first and read
-        as it was there.
+        A face of analyze() or of a tracker in place of the box, or a box with its `landmarks`: it is
+        turned upright first and read as it was there.
         """
         array, number, _, _ = self._pixels(picture, format)
         where, points = self._place(box, landmarks)
@@ -297,7 +297,8 @@ class Engine:
         format: Optional[str] = None,
         landmarks: Optional[Landmarks] = None,
     ) -> Explanation:
-        """Which part of the face in `box` (as in classify(); or of the crop) speaks for `label` (the most probable one by default)?
+        """Which part of the face in `box` (as in classify(); or of the crop) speaks for `label` (the
+        most probable one by default)?
 
         `explain_methods` are the methods, described in docs/EXPLAIN.md; `layer` is where in the network the method looks
         (`mien info` lists the names). Error if the package was built without Eigen."""

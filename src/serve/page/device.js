@@ -30,7 +30,8 @@ const device = {
     this.ready ??= this.open();
     return this.ready;
   },
-  net: new URLSearchParams(location.search).get('detector') !== 'haar',  // which detector; the switch of the page changes it
+  // Which detector; the switch of the page changes it.
+  net: new URLSearchParams(location.search).get('detector') !== 'haar',
   async open() {
     if (typeof WebAssembly !== 'object') throw new Error('This browser has no WebAssembly, so it cannot work on this device.');
     if (typeof OffscreenCanvas !== 'function') throw new Error('This browser cannot read images in a worker, so it cannot work on this device.');

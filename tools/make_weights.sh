@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Makes every file in weights/ from its source: the exact commands behind them.
 #
-#   CALIBRATE_EMOTION=train.npz CALIBRATE_GENDER=utkface64.npz tools/make_weights.sh [cascade] [detector] [emotion] [emotion-large] [emotion-mini_XCEPTION] [gender]
+#   CALIBRATE_EMOTION=train.npz CALIBRATE_GENDER=utkface64.npz tools/make_weights.sh [cascade] [detector] [emotion] [emotion-fer2013] [emotion-large] [emotion-mini_XCEPTION] [gender]
 #
 # CALIBRATE_EMOTION  .npz or folder with FER2013 training images (500 of them set the ranges), as `tools/train calibration --data FER2013` writes it; without it synthetic ones
 # CALIBRATE_GENDER   the same for the gender network (`tools/train calibration --task gender --data utkface64.npz`)
@@ -15,7 +15,7 @@ set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 cascades=${CASCADES:-/usr/share/opencv4/haarcascades}
-[ $# -gt 0 ] || set -- cascade detector emotion emotion-large emotion-mini_XCEPTION gender
+[ $# -gt 0 ] || set -- cascade detector emotion emotion-fer2013 emotion-large emotion-mini_XCEPTION gender
 
 for what in "$@"; do
   case $what in
@@ -40,6 +40,11 @@ for what in "$@"; do
     ;;
   emotion)
     "$python" tools/convert_keras.py -y weights/float/emotion.hdf5 -o weights/emotion.mien \
+      --task emotion --name "small, FER+" --source "weights/float/emotion.hdf5, made by tools/train" --license "MIT" \
+      ${CALIBRATE_EMOTION:+--calibrate "$CALIBRATE_EMOTION" --calibrate-name "FER2013, training split without copies of held-out pictures"}
+    ;;
+  emotion-fer2013)  # the source is what the file was called when it was made
+    "$python" tools/convert_keras.py -y weights/float/emotion-fer2013.hdf5 -o weights/emotion-fer2013.mien \
       --task emotion --name "small, FER2013" --source "weights/float/emotion.hdf5, made by tools/train" --license "MIT" \
       ${CALIBRATE_EMOTION:+--calibrate "$CALIBRATE_EMOTION" --calibrate-name "FER2013, training split without copies of held-out pictures"}
     ;;
@@ -54,7 +59,7 @@ for what in "$@"; do
       ${CALIBRATE_GENDER:+--calibrate "$CALIBRATE_GENDER" --calibrate-name "UTKFace, training split without copies of held-out pictures"}
     ;;
   *)
-    echo "make_weights: unknown: $what (cascade, detector, emotion, emotion-large, emotion-mini_XCEPTION, gender)" >&2
+    echo "make_weights: unknown: $what (cascade, detector, emotion, emotion-fer2013, emotion-large, emotion-mini_XCEPTION, gender)" >&2
     exit 2
     ;;
   esac

@@ -227,7 +227,12 @@ def test_classify_and_crops(engine: mien.Engine, montage: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name, file", [("large", "emotion-large.mien"), ("mini_XCEPTION", "emotion-mini_XCEPTION.mien")]
+    "name, file",
+    [
+        ("large", "emotion-large.mien"),
+        ("fer2013", "emotion-fer2013.mien"),
+        ("mini_XCEPTION", "emotion-mini_XCEPTION.mien"),
+    ],
 )
 def test_networks_of_the_package(name: str, file: str, montage: Path) -> None:
     named = mien.Engine(emotion=name, gender=False)

@@ -66,7 +66,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
         "--emotion",
         default=None,
         metavar="FILE",
-        help='weights for the expression; "large" and "mini_XCEPTION" are in the package',
+        help='weights for the expression; "large", "fer2013" and "mini_XCEPTION" are in the package',
     )
     parser.add_argument(
         "--detector",

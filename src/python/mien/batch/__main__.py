@@ -65,7 +65,7 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     parser.add_argument(
         "--emotion",
         metavar="FILE",
-        help='weights for the expression; "large" and "mini_XCEPTION" are in the package',
+        help='weights for the expression; "large", "fer2013" and "mini_XCEPTION" are in the package',
     )
     parser.add_argument("--no-gender", action="store_true", help="leave out the gender network")
     parser.add_argument(

@@ -47,6 +47,10 @@ def number(text: str) -> float:
     return value
 
 
+def numbers(text: str) -> List[float]:
+    return [number(part) for part in text.split(",")]
+
+
 def range_method(text: str) -> str:
     if text in ("max", "mse"):
         return text
@@ -73,6 +77,27 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     parser.add_argument("--name", help="default: the output's file name")
     parser.add_argument("--source", default="", help="where the float model is from")
     parser.add_argument("--license", default="", help="of the float model")
+    answers = parser.add_argument_group("what the probabilities mean")
+    answers.add_argument(
+        "--temperature",
+        type=number,
+        default=1.0,
+        metavar="T",
+        help="divide the logits by T: above 1 for a network that is surer than it is right (default 1)",
+    )
+    answers.add_argument(
+        "--unsure-below",
+        type=number,
+        metavar="P",
+        help="an answer whose highest probability is below P names no class (0..1)",
+    )
+    answers.add_argument(
+        "--values",
+        type=numbers,
+        metavar="V,V,...",
+        help="the classes are these values of a quantity, ascending: 2,7,12,...",
+    )
+    answers.add_argument("--unit", default="", help="of the values, at most 8 bytes: years")
     preparation = parser.add_argument_group("preparation of a face")
     preparation.add_argument(
         "--input-scale",
@@ -134,6 +159,14 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
         parser.error("margins lie in -0.4..4")
     if args.input_scale == 0:
         parser.error("--input-scale must not be 0")
+    if not args.temperature > 0:
+        parser.error("--temperature must be above 0")
+    if args.unsure_below is not None and not 0 <= args.unsure_below <= 1:
+        parser.error("--unsure-below lies in 0..1")
+    if args.values is None and args.unit:
+        parser.error("--unit needs --values")
+    if args.values is not None and args.unsure_below:
+        parser.error("--unsure-below is for classes; a quantity has a range")
     if 2 + len(args.test_image) > mien.MAX_TESTS:
         parser.error(f"at most {mien.MAX_TESTS - 2} test images")
     return args
@@ -151,6 +184,24 @@ def labels_for(args: argparse.Namespace, model: keras_file.KerasModel) -> List[s
     if len(set(labels)) != len(labels) or not all(labels):
         raise errors.UsageError(args.model, "empty or repeated labels")
     return labels
+
+
+def answer_of(args: argparse.Namespace, net: mien.Network) -> Optional[mien.Answer]:
+    """Section ANSW of the file; none when nothing was asked for."""
+    if args.values is None and not args.unsure_below:
+        return None
+    answer = mien.Answer(float(np.float32(args.unsure_below or 0)), args.values, args.unit)
+    try:
+        mien.check_answer(net, answer)
+    except mien.FormatError as error:
+        raise errors.UsageError(args.output, error.cause) from None
+    return answer
+
+
+def cool(float_net: fold.FloatNet, temperature: float) -> None:
+    """Divides the logits by the temperature, in the weights of the layer that makes them."""
+    last = float_net.ops[-1]
+    last.weights, last.bias = last.weights / temperature, last.bias / temperature
 
 
 class Progress:
@@ -176,7 +227,7 @@ class Progress:
 
 
 def test_vectors(
-    net: mien.Network, model: keras_file.KerasModel, pixels: np.ndarray
+    net: mien.Network, model: keras_file.KerasModel, pixels: np.ndarray, temperature: float
 ) -> List[mien.TestVector]:
     """Images with what every layer must make of them, and what the float original does."""
     result = []
@@ -185,8 +236,10 @@ def test_vectors(
         x = reference.scale_pixels(picture[None], net.input_scale, net.input_offset).astype(
             np.float64
         )
-        probabilities = reference.keras_forward(model, x)[0].astype(np.float32)
-        result.append(mien.TestVector(picture, crcs, logits, probabilities))
+        scores = reference.keras_forward(model, x)[0]
+        if temperature != 1:
+            scores = reference.softmax(np.log(np.maximum(scores, 1e-300)) / temperature)
+        result.append(mien.TestVector(picture, crcs, logits, scores.astype(np.float32)))
     return result
 
 
@@ -210,6 +263,11 @@ def convert(args: argparse.Namespace) -> int:
     errors.refuse_existing(args.output, args.yes)
     model = keras_file.read_model(args.model)
     float_net = fold.fold(model)
+    if args.temperature != 1 and not float_net.softmax:
+        raise errors.UsageError(
+            args.model, "no softmax at its end, so --temperature has no meaning"
+        )
+    cool(float_net, args.temperature)
     labels = labels_for(args, model)
     if args.calibrate:
         pixels = pictures.load(
@@ -248,6 +306,7 @@ def convert(args: argparse.Namespace) -> int:
                     np.float32
                 ), op.bias.astype(np.float32)
     net.margin_x, net.margin_y = (float(np.float32(m)) for m in (args.margin_x, args.margin_y))
+    net.answer = answer_of(args, net)
     net.meta = {
         "name": args.name or Path(args.output).stem,
         "task": args.task,
@@ -263,13 +322,15 @@ def convert(args: argparse.Namespace) -> int:
         "converter": f"mien convert_keras {__version__}",
         "calibration": calibration,
     }
+    if args.temperature != 1:
+        net.meta["temperature"] = args.temperature
     tests = np.concatenate(
         [
             pictures.synthetic(2, model.input_shape, TEST_SEED),
             *converter.test_images(args.test_image, model.input_shape),
         ]
     )
-    net.tests = test_vectors(net, model, tests)
+    net.tests = test_vectors(net, model, tests, args.temperature)
     converter.finish(net, args, args.model, lambda: compare(net, float_net, pixels))
     return 0
 

@@ -89,6 +89,7 @@ enum { /* instruction sets, as in mien.hpp */
 enum { /* heads: the questions that networks answer. Any number below MIEN_MAX_HEADS is one. */
        MIEN_EMOTION = 0,
        MIEN_GENDER = 1,
+       MIEN_AGE = 2,
        MIEN_MAX_HEADS = 8
 };
 enum { /* smoothing of a tracker's readings, as in tracker.hpp */
@@ -122,7 +123,8 @@ typedef struct mien_config {
                                    it for detection, at most twice; 640 is good for photos */
     int32_t any_rotation; /* network: 0; else the frame is also searched turned by 90, 180 and 270
                              degrees */
-    int32_t reserved;     /* 0 */
+    float min_confidence; /* -1: as each network's file says; an answer whose highest probability is
+                             below it is unsure; 0: none is. (Reserved and 0 until version 0.2.) */
 } mien_config;
 
 /* A `.mien` file in memory; null: none. */
@@ -178,6 +180,10 @@ typedef struct mien_reading {
     const float* probabilities;
     const float* map; /* class activation map of the most probable class, row by row */
     uint32_t map_width, map_height;
+    int32_t unsure;         /* 1: no class is probable enough to name one */
+    int32_t has_value;      /* 1: the network answers with a quantity, which is the following */
+    float value, low, high; /* as Model::quantity in mien.hpp, in mien_unit(); else 0 */
+    uint32_t reserved;      /* 0 */
 } mien_reading;
 
 /* Nanoseconds of the last call, by mien_config.clock_ns. */
@@ -249,6 +255,10 @@ MIEN_API int mien_reading_at_sized(const mien_engine* engine, size_t i, int head
 MIEN_API size_t mien_label(const mien_engine* engine, int head, int i, char* text, size_t bytes);
 /* Classes of a head's network; 0 without. */
 MIEN_API int mien_class_count(const mien_engine* engine, int head);
+/* The unit of a quantity, "years", as mien_label(); 0 where the head answers with none. */
+MIEN_API size_t mien_unit(const mien_engine* engine, int head, char* text, size_t bytes);
+/* The highest probability below which a head's answers are unsure; 0: none is. */
+MIEN_API float mien_unsure_below(const mien_engine* engine, int head);
 /* Class activation map of the face read last: width * height floats, row by row. With `out` null
    only the size is given. MIEN_TOO_SMALL: `count` floats are too few. */
 MIEN_API int mien_class_map(const mien_engine* engine, int head, int class_index, float* out,
@@ -296,6 +306,10 @@ typedef struct mien_tracked_reading {
     int32_t label; /* the most probable of `smoothed`; -1: none */
     uint32_t map_width, map_height;
     const float* map;
+    int32_t unsure;         /* 1: `label` is not probable enough to be named */
+    int32_t has_value;      /* 1: a quantity, of `smoothed`, as in mien_reading */
+    float value, low, high; /* in mien_tracker_unit() */
+    uint32_t reserved;      /* 0 */
 } mien_tracked_reading;
 
 typedef struct mien_tracker mien_tracker;
@@ -324,6 +338,7 @@ MIEN_API int mien_tracked_reading_at_sized(const mien_tracker* tracker, size_t i
 MIEN_API void mien_tracker_reset(mien_tracker* tracker);
 MIEN_API size_t mien_tracker_label(const mien_tracker* tracker, int head, int i, char* text,
                                    size_t bytes);
+MIEN_API size_t mien_tracker_unit(const mien_tracker* tracker, int head, char* text, size_t bytes);
 
 #ifdef __cplusplus
 }

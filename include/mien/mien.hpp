@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// mien: finds faces in a frame and reads their expression and gender.
+// mien: finds faces in a frame and reads their expression, age and gender.
 //
 // The C++ API of the core. It has three kinds of values and two verbs:
 //   Cascade, Model    read-only views of weights; the caller keeps the bytes alive (mapped file,
@@ -23,6 +23,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -176,6 +177,13 @@ enum class Task : std::uint8_t {
     maps = 1,      // several outputs, each a map of numbers over the input (nn/network.h)
 };
 
+// A number that a network answers with, in Model::unit(): what it expects, and a range that holds
+// the truth in four of five cases if its probabilities are right.
+struct Quantity {
+    float value = 0, low = 0, high = 0;
+    friend bool operator==(const Quantity&, const Quantity&) = default;
+};
+
 // A network (kind NETW). Owns nothing, like Cascade.
 class MIEN_CPP_API Model {
 public:
@@ -194,6 +202,26 @@ public:
     [[nodiscard]] int class_count() const noexcept { return class_count_; }
     // Empty when i is out of range.
     [[nodiscard]] std::string_view label(int i) const noexcept;
+    // True when the classes are values of a quantity (section ANSW of the file), such as ages:
+    // quantity() is the answer then, not the most probable class.
+    [[nodiscard]] bool answers_quantity() const noexcept { return !values_.empty(); }
+    // The unit of the quantity, UTF-8 of at most 8 bytes ("years"); empty without one.
+    [[nodiscard]] std::string_view unit() const noexcept;
+    // The value of class i, in unit(); ascends with i. Nothing without a quantity, or when i is out
+    // of range.
+    [[nodiscard]] std::optional<float> value(int i) const noexcept;
+    // The quantity that `probabilities` mean, one per class, >= 0. With v the values, p the
+    // probabilities, P their sum, and class i spread evenly over e[i]..e[i + 1], where e[i] is the
+    // middle of v[i - 1] and v[i] and both ends mirror their neighbors (of values >= 0, at least 0):
+    //   value      the sum of p[i] v[i] / P
+    //   low, high  below them lies 0.1 P and 0.9 P; moved to `value` should it be outside
+    // In double and in the order of the classes: the same bits everywhere. All zero without a
+    // quantity, for another number of probabilities, or when P is not positive.
+    [[nodiscard]] Quantity quantity(std::span<const float> probabilities) const noexcept;
+    // An answer whose highest probability is below this is unsure, 0..1; 0: none is. What the file
+    // says, or with Config::min_confidence what follows from it; 0 for scores that are no
+    // probabilities and for quantities, which have a range.
+    [[nodiscard]] float unsure_below(float min_confidence = -1) const noexcept;
     [[nodiscard]] int layer_count() const noexcept { return layer_count_; }
     // The crop is the face box grown on each side by these fractions of its width and height.
     [[nodiscard]] float margin_x() const noexcept { return margin_x_; }
@@ -217,24 +245,25 @@ public:
 private:
     friend struct ModelAccess;
     std::span<const std::uint8_t> bytes_, input_, layers_, weights_, biases_, scales_, names_,
-        labels_, tests_, face_;
-    std::string_view meta_;
+        labels_, tests_, face_, values_;
+    std::string_view meta_, unit_;
     Task task_ = Task::classify;
     bool input_unsigned_ = false;
     int input_multiple_ = 0;
     int input_width_ = 0, input_height_ = 0, input_channels_ = 0, class_count_ = 0,
         layer_count_ = 0, test_count_ = 0;
-    float input_scale_ = 0, input_offset_ = 0, input_quant_ = 0, margin_x_ = 0, margin_y_ = 0;
+    float input_scale_ = 0, input_offset_ = 0, input_quant_ = 0, margin_x_ = 0, margin_y_ = 0,
+          unsure_below_ = 0;
 };
 
 inline constexpr int max_heads = 8;
 
 // A question that a network answers about a face. A head of an engine is any number below
 // max_heads; these have a name.
-enum class Head : std::uint8_t { emotion = 0, gender = 1 };
-inline constexpr Head named_heads[] = {Head::emotion, Head::gender};
+enum class Head : std::uint8_t { emotion = 0, gender = 1, age = 2 };
+inline constexpr Head named_heads[] = {Head::emotion, Head::gender, Head::age};
 
-// The enumerator's own name: "emotion", "gender"; "" for a head without one.
+// The enumerator's own name: "emotion", "gender", "age"; "" for a head without one.
 [[nodiscard]] MIEN_CPP_API const char* head_name(Head head) noexcept;
 
 // What an engine works with: views that outlive it. Any may be null, and one of the detectors must
@@ -298,6 +327,9 @@ struct Config {
         16384;  // room for candidates of one frame: windows, or cells of the network
     Isa isa = Isa::best;
     bool class_maps = false;  // fill Reading::map
+    // An answer whose highest probability is below this is unsure, 0..1: 0 none, < 0 as the file of
+    // each network says. Quantities have a range instead.
+    float min_confidence = -1;
     // None: everything runs on the calling thread. Results do not depend on it.
     Executor executor;
     std::uint64_t (*clock_ns)() = nullptr;  // for Engine::timings(); null: all zero
@@ -310,6 +342,10 @@ struct Reading {
     // With Config::class_maps: the class activation map of the most probable class (see
     // Engine::class_map); else empty.
     std::span<const float> map;
+    // No class is probable enough to name one (Config::min_confidence); never of a quantity.
+    bool unsure = false;
+    // Of a network that answers_quantity(): Model::quantity(probabilities). Else all zero.
+    Quantity quantity;
 };
 
 struct Face {
@@ -397,6 +433,9 @@ public:
     [[nodiscard]] DetectorOptions detector_options() const noexcept;
     // The network of a head; null without.
     [[nodiscard]] const Model* model(Head head) const noexcept;
+    // The highest probability below which its answers are unsure: Config::min_confidence or
+    // Model::unsure_below(); 0 of a quantity, and without a network.
+    [[nodiscard]] float unsure_below(Head head) const noexcept;
     // The pixels that the network of `head` was given last: input_height x input_width x
     // input_channels, packed.
     [[nodiscard]] Frame last_crop(Head head) const noexcept;

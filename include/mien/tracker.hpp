@@ -20,7 +20,8 @@
 namespace mien {
 
 // How `smoothed` of a reading is made: the result of this frame; the share of each label among the
-// last 10 results (the original's mode, but one list per face); or an exponential average.
+// last 10 results (the original's mode, but one list per face; of a quantity the next); or an
+// exponential average.
 enum class Smoothing : std::uint8_t { none = 0, mode = 1, average = 2 };
 
 struct TrackerConfig {
@@ -50,6 +51,11 @@ struct TrackedReading {
     int label = -1;
     // With engine.class_maps: the map of `label` in the frame read last (Engine::class_map).
     std::span<const float> map;
+    // `label` is not probable enough to be named: its smoothed probability, or with Smoothing::mode
+    // that of the last result, is below Engine::unsure_below(). Never of a quantity.
+    bool unsure = false;
+    // Of a network that answers_quantity(): Model::quantity(smoothed). Else all zero.
+    Quantity quantity;
 };
 
 struct TrackedFace {

@@ -27,6 +27,7 @@ const char* head_name(Head head) noexcept {
     switch (head) {
         case Head::emotion: return "emotion";
         case Head::gender: return "gender";
+        case Head::age: return "age";
     }
     return "";
 }

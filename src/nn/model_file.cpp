@@ -331,6 +331,35 @@ bool ModelAccess::valid_face() const noexcept {
     return true;
 }
 
+// What a classifier's probabilities mean: classes that may be unsure, or the values of a quantity.
+bool ModelAccess::read_answer(Bytes section, Model& model) noexcept {
+    constexpr std::size_t head = 16, unit_bytes = 8;
+    if (model.task_ != Task::classify || load_u32(model.input_.data() + 36) != 1 ||
+        section.size() < head)
+        return false;
+    const std::uint32_t kind = load_u32(section.data());
+    model.unsure_below_ = load_f32(section.data() + 4);
+    const auto* const unit = reinterpret_cast<const char*>(section.data() + 8);
+    const char* const unit_end = std::find(unit, unit + unit_bytes, '\0');
+    if (!(model.unsure_below_ >= 0 && model.unsure_below_ <= 1) ||
+        std::any_of(unit_end, unit + unit_bytes, [](char c) { return c != 0; }))
+        return false;
+    if (kind == 0) return section.size() == head && unit_end == unit;
+    const auto classes = static_cast<std::size_t>(model.class_count_);
+    if (kind != 1 || model.unsure_below_ != 0 || classes < 2 ||
+        section.size() != head + 4 * classes)
+        return false;
+    model.unit_ = {unit, static_cast<std::size_t>(unit_end - unit)};
+    model.values_ = section.subspan(head);
+    for (std::size_t i = 0; i < classes; ++i) {
+        const float v = load_f32(model.values_.data() + 4 * i);
+        if (!(v >= -largest_factor && v <= largest_factor) ||
+            (i > 0 && !(v > load_f32(model.values_.data() + 4 * (i - 1)))))
+            return false;
+    }
+    return true;
+}
+
 std::size_t ModelAccess::test_vector_bytes() const noexcept {
     const std::size_t pixels = tensor_shape(0).elements();
     return round_up(pixels, std::size_t{4}) +
@@ -408,6 +437,8 @@ Status ModelAccess::open(std::span<const std::uint8_t> file, Model& out) noexcep
         return Status::bad_file;
     m.test_count_ = static_cast<int>(tests);
     if (container.find("FACE", m.face_) && !access.valid_face()) return Status::bad_file;
+    if (Bytes answer; container.find("ANSW", answer) && !read_answer(answer, m))
+        return Status::bad_file;
     out = m;
     return Status::ok;
 }
@@ -428,6 +459,54 @@ MapSize Model::class_map_size() const noexcept {
 
 Status Model::open(std::span<const std::uint8_t> bytes, Model& out) noexcept {
     return ModelAccess::open(bytes, out);
+}
+
+float Model::unsure_below(float min_confidence) const noexcept {
+    if (layer_count_ == 0 || answers_quantity() || !ModelAccess{*this}.softmax()) return 0;
+    return min_confidence < 0 ? unsure_below_ : min_confidence;
+}
+
+std::string_view Model::unit() const noexcept { return unit_; }
+
+std::optional<float> Model::value(int i) const noexcept {
+    const auto at = 4 * static_cast<std::size_t>(i);
+    if (i < 0 || at >= values_.size()) return {};
+    return load_f32(values_.data() + at);
+}
+
+Quantity Model::quantity(std::span<const float> probabilities) const noexcept {
+    const std::size_t classes = values_.size() / 4;
+    if (classes == 0 || probabilities.size() != classes) return {};
+    const auto v = [this](std::size_t i) {
+        return static_cast<double>(load_f32(values_.data() + 4 * i));
+    };
+    double total = 0, sum = 0;
+    for (std::size_t i = 0; i < classes; ++i) {
+        const auto p = static_cast<double>(probabilities[i]);
+        total += p;
+        sum += p * v(i);
+    }
+    if (!(total > 0)) return {};
+    const auto edge = [&](std::size_t i) {
+        if (i == 0) {
+            const double mirrored = v(0) - (v(1) - v(0)) / 2;
+            return v(0) >= 0 ? std::max(mirrored, 0.0) : mirrored;
+        }
+        if (i == classes) return v(i - 1) + (v(i - 1) - v(i - 2)) / 2;
+        return (v(i - 1) + v(i)) / 2;
+    };
+    const auto quantile = [&](double share) {
+        const double wanted = share * total;
+        double below = 0;
+        std::size_t i = 0;
+        for (; i + 1 < classes && below + static_cast<double>(probabilities[i]) < wanted; ++i)
+            below += static_cast<double>(probabilities[i]);
+        const double part = (wanted - below) / static_cast<double>(probabilities[i]);
+        return edge(i) + (edge(i + 1) - edge(i)) * std::clamp(part, 0.0, 1.0);
+    };
+    const double value = sum / total;
+    return {static_cast<float>(value), static_cast<float>(std::min(quantile(0.1), value)),
+            static_cast<float>(std::max(quantile(0.9), value))};
 }
 
 std::string_view Model::label(int i) const noexcept {

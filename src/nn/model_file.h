@@ -151,6 +151,8 @@ private:
     [[nodiscard]] bool valid_output(int index, const LayerView& layer) const noexcept;
     [[nodiscard]] bool valid_weights(const LayerView& layer) const noexcept;
     [[nodiscard]] bool valid_face() const noexcept;
+    // Reads section ANSW into `model`; false when it breaks a rule of the format.
+    static bool read_answer(std::span<const std::uint8_t> section, Model& model) noexcept;
     [[nodiscard]] std::size_t test_vector_bytes() const noexcept;
 };
 

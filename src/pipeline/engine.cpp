@@ -33,7 +33,7 @@ bool valid(const Config& config) noexcept {
            config.enlarge_to <= max_frame_side && config.max_faces >= 1 &&
            config.max_faces <= 1 << 20 && config.max_candidates >= 1 &&
            config.max_candidates <= 1 << 24 && config.executor.threads >= 1 &&
-           config.executor.threads <= HaarDetector::max_threads;
+           config.executor.threads <= HaarDetector::max_threads && config.min_confidence <= 1;
 }
 
 Status check(const Weights& weights) noexcept {
@@ -218,13 +218,15 @@ void Engine::Impl::read_face(const Frame& frame, GrayView view, int index, bool 
         const auto classes = static_cast<std::size_t>(head.model.class_count());
         float* const scores = head.scores + static_cast<std::size_t>(index) * classes;
         head.network.run(head.pixels, scores);
+        const float* const best = std::max_element(scores, scores + classes);
         result.probabilities = {scores, classes};
+        result.unsure = *best < head.model.unsure_below(config.min_confidence);
+        result.quantity = head.model.quantity(result.probabilities);
         head.read = true;
         if (config.class_maps && head.map_size.count() > 0) {
             float* const values =
                 head.maps + static_cast<std::size_t>(index) * head.map_size.count();
-            head.network.class_map(
-                static_cast<int>(std::max_element(scores, scores + classes) - scores), values);
+            head.network.class_map(static_cast<int>(best - scores), values);
             result.map = {values, head.map_size.count()};
         }
         timings.crop += cut - start;
@@ -342,6 +344,11 @@ const Model* Engine::model(Head head) const noexcept {
     const int h = static_cast<int>(head);
     if (impl_ == nullptr || h >= impl_->head_count || !impl_->heads[h].model) return nullptr;
     return &impl_->heads[h].model;
+}
+
+float Engine::unsure_below(Head head) const noexcept {
+    const Model* const network = model(head);
+    return network != nullptr ? network->unsure_below(impl_->config.min_confidence) : 0;
 }
 
 Frame Engine::last_crop(Head head) const noexcept {

@@ -15,7 +15,7 @@ static_assert(MIEN_MAX_HEADS == mien::max_heads);
 static_assert(MIEN_VERIFY_FAILED == static_cast<int>(Status::verify_failed));
 static_assert(MIEN_NV12 == static_cast<int>(mien::PixelFormat::nv12));
 static_assert(MIEN_ISA_SIMD128 == static_cast<int>(mien::Isa::simd128));
-static_assert(MIEN_GENDER == static_cast<int>(mien::Head::gender));
+static_assert(MIEN_AGE == static_cast<int>(mien::Head::age));
 static_assert(MIEN_SMOOTHING_AVERAGE == static_cast<int>(mien::Smoothing::average));
 
 struct mien_engine {
@@ -72,6 +72,7 @@ mien_config default_config() noexcept {
     c.min_score = d.detector.min_score;
     c.enlarge_to = d.enlarge_to;
     c.any_rotation = d.any_rotation ? 1 : 0;
+    c.min_confidence = d.min_confidence;
     return c;
 }
 
@@ -101,6 +102,7 @@ Status translate(const mien_config* given, mien::Config& out) noexcept {
     out.detector = {c.scale_factor, c.min_neighbors, c.min_size, c.max_size, c.min_score};
     out.enlarge_to = c.enlarge_to;
     out.any_rotation = c.any_rotation != 0;
+    out.min_confidence = c.min_confidence;
     out.max_width = c.max_width;
     out.max_height = c.max_height;
     out.detect_width = c.detect_width;
@@ -211,16 +213,40 @@ mien::Head head_of(int head) noexcept {
     return static_cast<mien::Head>(head < 0 || head >= mien::max_heads ? 255 : head);
 }
 
-std::size_t copy_label(const mien::Model* model, int i, char* text, std::size_t bytes) noexcept {
-    if (text != nullptr && bytes > 0) text[0] = 0;
-    if (model == nullptr) return 0;
-    const std::string_view label = model->label(i);
+std::size_t copy_text(std::string_view from, char* text, std::size_t bytes) noexcept {
     if (text != nullptr && bytes > 0) {
-        const std::size_t copied = std::min(label.size(), bytes - 1);
-        std::copy_n(label.data(), copied, text);
+        const std::size_t copied = std::min(from.size(), bytes - 1);
+        std::copy_n(from.data(), copied, text);
         text[copied] = 0;
     }
-    return label.size();
+    return from.size();
+}
+
+std::size_t copy_label(const mien::Model* model, int i, char* text, std::size_t bytes) noexcept {
+    return copy_text(model != nullptr ? model->label(i) : std::string_view(), text, bytes);
+}
+
+std::size_t copy_unit(const mien::Model* model, char* text, std::size_t bytes) noexcept {
+    return copy_text(model != nullptr ? model->unit() : std::string_view(), text, bytes);
+}
+
+// The network of a head; null without.
+const mien::Model* model_of(const mien_engine* engine, int head) noexcept {
+    return engine != nullptr ? engine->engine.model(head_of(head)) : nullptr;
+}
+const mien::Model* model_of(const mien_tracker* tracker, int head) noexcept {
+    const bool known = tracker != nullptr && head >= 0 && head < MIEN_MAX_HEADS;
+    return known && tracker->heads[head] ? &tracker->heads[head] : nullptr;
+}
+
+// What both kinds of readings say of themselves.
+template <class From, class Out>
+void put_answer(const From& reading, const mien::Model* model, Out& out) noexcept {
+    out.unsure = reading.unsure ? 1 : 0;
+    out.has_value = model != nullptr && model->answers_quantity() && out.count > 0 ? 1 : 0;
+    out.value = reading.quantity.value;
+    out.low = reading.quantity.low;
+    out.high = reading.quantity.high;
 }
 
 // Width and height of a map of `count` values: that of the model, or nothing where there is none.
@@ -347,33 +373,39 @@ int mien_reading_at_sized(const mien_engine* engine, size_t i, int head, mien_re
                           size_t bytes) {
     if (engine == nullptr || i >= engine->faces.size() || head < 0 || head >= MIEN_MAX_HEADS)
         return MIEN_BAD_ARGUMENT;
-    const mien::Head h = head_of(head);
-    const mien::Reading r = engine->faces[i][h];
-    const mien::MapSize size = map_size(engine->engine.model(h), r.map.size());
-    const mien_reading value = {0,
-                                static_cast<std::uint32_t>(r.probabilities.size()),
-                                r.probabilities.data(),
-                                r.map.data(),
-                                static_cast<std::uint32_t>(size.width),
-                                static_cast<std::uint32_t>(size.height)};
+    const mien::Reading r = engine->faces[i][head_of(head)];
+    const mien::Model* const model = model_of(engine, head);
+    const mien::MapSize size = map_size(model, r.map.size());
+    mien_reading value = {};
+    value.count = static_cast<std::uint32_t>(r.probabilities.size());
+    value.probabilities = r.probabilities.data();
+    value.map = r.map.data();
+    value.map_width = static_cast<std::uint32_t>(size.width);
+    value.map_height = static_cast<std::uint32_t>(size.height);
+    put_answer(r, model, value);
     return write(value, reading, bytes) ? MIEN_OK : MIEN_BAD_ARGUMENT;
 }
 
 size_t mien_label(const mien_engine* engine, int head, int i, char* text, size_t bytes) {
-    return copy_label(engine != nullptr ? engine->engine.model(head_of(head)) : nullptr, i, text,
-                      bytes);
+    return copy_label(model_of(engine, head), i, text, bytes);
 }
 
 int mien_class_count(const mien_engine* engine, int head) {
-    const mien::Model* const model =
-        engine != nullptr ? engine->engine.model(head_of(head)) : nullptr;
+    const mien::Model* const model = model_of(engine, head);
     return model != nullptr ? model->class_count() : 0;
+}
+
+size_t mien_unit(const mien_engine* engine, int head, char* text, size_t bytes) {
+    return copy_unit(model_of(engine, head), text, bytes);
+}
+
+float mien_unsure_below(const mien_engine* engine, int head) {
+    return engine != nullptr ? engine->engine.unsure_below(head_of(head)) : 0;
 }
 
 int mien_class_map(const mien_engine* engine, int head, int class_index, float* out, size_t count,
                    int32_t* width, int32_t* height) {
-    const mien::Model* const model =
-        engine != nullptr ? engine->engine.model(head_of(head)) : nullptr;
+    const mien::Model* const model = model_of(engine, head);
     if (model == nullptr) return MIEN_BAD_ARGUMENT;
     const mien::MapSize size = model->class_map_size();
     if (width != nullptr) *width = size.width;
@@ -464,16 +496,17 @@ int mien_tracked_reading_at_sized(const mien_tracker* tracker, size_t i, int hea
     if (tracker == nullptr || i >= tracker->faces.size() || head < 0 || head >= MIEN_MAX_HEADS)
         return MIEN_BAD_ARGUMENT;
     const mien::TrackedReading r = tracker->faces[i][head_of(head)];
-    const mien::Model& model = tracker->heads[head];
-    const mien::MapSize size = map_size(model ? &model : nullptr, r.map.size());
-    const mien_tracked_reading value = {0,
-                                        static_cast<std::uint32_t>(r.probabilities.size()),
-                                        r.probabilities.data(),
-                                        r.smoothed.data(),
-                                        r.label,
-                                        static_cast<std::uint32_t>(size.width),
-                                        static_cast<std::uint32_t>(size.height),
-                                        r.map.data()};
+    const mien::Model* const model = model_of(tracker, head);
+    const mien::MapSize size = map_size(model, r.map.size());
+    mien_tracked_reading value = {};
+    value.count = static_cast<std::uint32_t>(r.probabilities.size());
+    value.probabilities = r.probabilities.data();
+    value.smoothed = r.smoothed.data();
+    value.label = r.label;
+    value.map_width = static_cast<std::uint32_t>(size.width);
+    value.map_height = static_cast<std::uint32_t>(size.height);
+    value.map = r.map.data();
+    put_answer(r, model, value);
     return write(value, reading, bytes) ? MIEN_OK : MIEN_BAD_ARGUMENT;
 }
 
@@ -484,7 +517,9 @@ void mien_tracker_reset(mien_tracker* tracker) {
 }
 
 size_t mien_tracker_label(const mien_tracker* tracker, int head, int i, char* text, size_t bytes) {
-    const bool known = tracker != nullptr && head >= 0 && head < MIEN_MAX_HEADS;
-    return copy_label(known && tracker->heads[head] ? &tracker->heads[head] : nullptr, i, text,
-                      bytes);
+    return copy_label(model_of(tracker, head), i, text, bytes);
+}
+
+size_t mien_tracker_unit(const mien_tracker* tracker, int head, char* text, size_t bytes) {
+    return copy_unit(model_of(tracker, head), text, bytes);
 }

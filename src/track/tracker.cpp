@@ -50,6 +50,7 @@ int rounded(double v) noexcept { return static_cast<int>(std::lrint(v)); }
 struct Tracker::Impl {
     struct HeadState {
         int classes;            // 0: no model
+        bool quantity;          // Model::answers_quantity()
         float *raw, *smoothed;  // [max_tracks][classes]
         std::int32_t* labels;   // [max_tracks][mode_results], a ring
         int* results;           // [max_tracks] given by the network so far
@@ -109,6 +110,7 @@ struct Tracker::Impl {
     void read_faces() noexcept;
     void read(Track& track) noexcept;
     void smooth(const Track& track, int h, std::span<const float> result) noexcept;
+    void judge(Head head, TrackedReading& reading) const noexcept;
     std::span<const TrackedFace> report() noexcept;
 };
 
@@ -142,6 +144,7 @@ Tracker::Impl* Tracker::Impl::place(Arena& arena, const TrackerConfig& config,
         const Model* const model = weights.heads[h];
         if (model == nullptr) continue;
         head.classes = model->class_count();
+        head.quantity = model->answers_quantity();
         if (model->input_channels() != 1) self->gray_is_enough = false;
         const std::size_t scores = room * static_cast<std::size_t>(head.classes);
         head.raw = arena.take<float>(scores);
@@ -416,7 +419,9 @@ void Tracker::Impl::smooth(const Track& track, int h, std::span<const float> res
     labels[results % mode_results] = label;
     ++results;
     const int kept = std::min(results, mode_results);
-    switch (config.smoothing) {
+    // The most frequent of many values says little of a quantity: its distribution is averaged.
+    const bool averages = config.smoothing == Smoothing::mode && head.quantity;
+    switch (averages ? Smoothing::average : config.smoothing) {
         case Smoothing::none: std::copy(raw, raw + classes, smoothed); break;
         case Smoothing::mode:
             std::fill_n(smoothed, classes, 0.0f);
@@ -440,12 +445,25 @@ void Tracker::Impl::smooth(const Track& track, int h, std::span<const float> res
             break;
         }
     }
-    reading = {{raw, classes}, {smoothed, classes}, best, {}};
+    reading = {};
+    reading.probabilities = {raw, classes};
+    reading.smoothed = {smoothed, classes};
+    reading.label = best;
+    judge(static_cast<Head>(h), reading);
     if (head.maps == nullptr) return;
     const std::span<float> map(
         head.maps + static_cast<std::size_t>(track.slot) * head.map_size.count(),
         head.map_size.count());
     if (engine.class_map(static_cast<Head>(h), best, map) == Status::ok) reading.map = map;
+}
+
+// What the reading says of itself. Shares of labels are no probabilities, so with them the last
+// result decides.
+void Tracker::Impl::judge(Head head, TrackedReading& reading) const noexcept {
+    const bool shares = config.smoothing == Smoothing::mode;
+    const std::span<const float> p = shares ? reading.probabilities : reading.smoothed;
+    reading.unsure = p[static_cast<std::size_t>(reading.label)] < engine.unsure_below(head);
+    reading.quantity = engine.model(head)->quantity(reading.smoothed);
 }
 
 std::span<const TrackedFace> Tracker::Impl::report() noexcept {

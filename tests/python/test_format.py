@@ -228,3 +228,70 @@ def test_rules_of_cascades() -> None:
     broken(lambda c: c.features[0].rectangles.__setitem__(0, (1, 0, 20, 20, 1.0)))
     broken(lambda c: setattr(c.features[0], "tilted", True))
     broken(lambda c: setattr(c, "width", 3))
+
+
+ANSWERS = {
+    "unsure": mien.Answer(0.5),
+    "quantity": mien.Answer(0.0, [2.0, 7.5, 40.0], "years"),
+    "no unit": mien.Answer(0.0, [-1.0, 0.0, 1.0]),
+}
+
+
+@pytest.mark.parametrize("what", ANSWERS)
+def test_answers_round_trip(what: str) -> None:
+    net = small_network()
+    net.answer = ANSWERS[what]
+    data = mien.encode_network(net)
+    again = mien.decode_network(data)
+    assert again.answer == net.answer and mien.encode_network(again) == data
+    # A reader that does not know the section skips it.
+    kind, sections = mien.read_container(data)
+    renamed = {"XTRA" if tag == "ANSW" else tag: part for tag, part in sections.items()}
+    assert mien.decode_network(mien.write_container(kind, renamed)).answer is None
+
+
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        (mien.Answer(1.5), "unsure below"),
+        (mien.Answer(float("nan")), "unsure below"),
+        (mien.Answer(0.5, unit="years"), "without values"),
+        (mien.Answer(0.5, [1.0, 2.0, 3.0]), "may be unsure"),
+        (mien.Answer(0.0, [1.0, 2.0]), "2 values of 3"),
+        (mien.Answer(0.0, [1.0, 2.0, 2.0]), "ascend"),
+        (mien.Answer(0.0, [1.0, 2.0, float("inf")]), "finite"),
+        (mien.Answer(0.0, [1.0, 2.0, 3.0], "centuries"), "8 bytes"),
+    ],
+)
+def test_rules_of_answers(answer: mien.Answer, words: str) -> None:
+    net = small_network()
+    net.answer = answer
+    with pytest.raises(mien.FormatError, match=words):
+        mien.encode_network(net)
+
+
+def test_answers_of_logits_are_refused() -> None:
+    net = small_network()
+    net.answer, net.softmax = mien.Answer(0.5), False
+    with pytest.raises(mien.FormatError, match="probabilities"):
+        mien.encode_network(net)
+
+
+def test_damaged_answers_are_refused() -> None:
+    net = small_network()
+    net.answer = mien.Answer(0.0, [1.0, 2.0, 3.0], "years")
+    kind, sections = mien.read_container(mien.encode_network(net))
+    good = sections["ANSW"]
+    for bad in (
+        b"",
+        good[:12],
+        good[:-1],
+        good[:-4],
+        good + bytes(4),
+        b"\2" + good[1:],
+        b"\0" + good[1:],
+        good[:9] + b"\0" + good[10:],  # a zero byte inside the unit
+        good[:8] + b"\xff" + good[9:],
+    ):
+        with pytest.raises(mien.FormatError):
+            mien.decode_network(mien.write_container(kind, {**sections, "ANSW": bad}))

@@ -148,6 +148,50 @@ def test_same_input_same_bytes_and_no_overwriting(golden_models: Path, tmp_path:
     assert again.returncode == 2 and "exists" in again.stderr
 
 
+def test_temperature_and_answers(golden_models: Path, tmp_path: Path) -> None:
+    """The temperature is in the weights: every probability, also the float original's, is the softer one."""
+    source = golden_models / "mini_xception.h5"
+
+    def converted(name: str, *options: str) -> mien.Network:
+        out = tmp_path / name
+        done = run(source, "-o", out, "--name", "same", "--float-twin", *options)
+        assert done.returncode == 0, done.stderr
+        return mien.decode_network(out.read_bytes())
+
+    plain, one = converted("a.mien"), converted("b.mien", "--temperature", "1")
+    assert mien.encode_network(plain) == mien.encode_network(one) and plain.answer is None
+    warm = converted("c.mien", "--temperature", "2", "--unsure-below", "0.4")
+    assert warm.answer == mien.Answer(float(np.float32(0.4)))
+    assert warm.meta["temperature"] == 2 and "temperature" not in plain.meta
+    last = len(warm.layers) - 1
+    for i, (a, b) in enumerate(zip(plain.layers, warm.layers)):
+        halved = 2 if i == last else 1
+        if a.weights is not None:
+            assert (a.weights == b.weights).all() and (a.scale == b.scale * halved).all()
+            assert (a.float_weights == b.float_weights * halved).all()
+    for a, b in zip(plain.tests, warm.tests):
+        assert (a.logits == 2 * b.logits).all()
+        softer = reference.softmax(np.log(a.probabilities.astype(np.float64)) / 2)
+        assert np.abs(softer - b.probabilities).max() < 1e-6
+    ages = converted("d.mien", "--values", "1,2,3.5,4,5,6,60", "--unit", "years")
+    assert ages.answer == mien.Answer(0.0, [1, 2, 3.5, 4, 5, 6, 60], "years")
+
+    out = tmp_path / "e.mien"
+    for options, words in (
+        (["--values", "1,2"], "2 values of 7"),
+        (["--values", "7,6,5,4,3,2,1"], "ascend"),
+        (["--values", "1,2,3,x"], "'x' is not a number"),
+        (["--values", "1,2,3,4,5,6,7", "--unit", "centuries"], "8 bytes"),
+        (["--values", "1,2,3,4,5,6,7", "--unsure-below", ".5"], "a quantity has a range"),
+        (["--unit", "years"], "--unit needs --values"),
+        (["--unsure-below", "1.5"], "0..1"),
+        (["--temperature", "0"], "above 0"),
+    ):
+        one_line(run(source, "-o", out, *options), 2, words)
+    one_line(run(golden_models / "dense_head.keras", "-o", out, "--temperature", "2"), 2, "softmax")
+    assert not out.exists()
+
+
 def one_line(done: subprocess.CompletedProcess, code: int, *words: str) -> None:
     assert done.returncode == code, done.stderr
     lines = [line for line in done.stderr.strip().splitlines() if "warning" not in line]

@@ -210,3 +210,19 @@ def test_same_padding_is_tensorflows() -> None:
     assert tensor_ops.same_pads((15, 15), (3, 3), (2, 2)) == (1, 1, 1, 1)
     assert tensor_ops.same_pads((7, 8), (1, 1), (2, 2)) == (0, 0, 0, 0)
     assert tensor_ops.same_pads((5, 5), (2, 4), (1, 1)) == (0, 1, 1, 2)
+
+
+def test_quantity() -> None:
+    """Classes spread evenly around their values; the same numbers are in tests/unit/test_answers.cpp."""
+    net = mien.Network((1, 1, 1), 1.0, 0.0, 1.0, list("abcde"), [])
+    net.answer = mien.Answer(0.0, [2, 7, 12, 20, 40], "years")
+
+    def quantity(*p: float) -> list:
+        return reference.quantity(net, np.float32(p)).tolist()
+
+    assert quantity(0.5, 0.25, 0.25, 0, 0) == np.float32([5.75, 0.9, 13.4]).tolist()
+    assert quantity(0, 0, 0, 0, 2) == [40, 32, 48]
+    assert quantity(0.9375, 0, 0, 0, 0.0625) == np.float32([4.375, 0.48, 4.375]).tolist()
+    assert quantity(0.1, 0.2, 0.3, 0.25, 0.15) == np.float32([16.2, 4.5, 36.666668]).tolist()
+    net.answer.values = [-10, -5, 0, 5, 10]
+    assert quantity(1, 0, 0, 0, 0) == [-10, -12, -8]

@@ -90,13 +90,25 @@ struct NetworkBuilder {
     std::uint32_t height = 8, width = 8, channels = 1, classes = 2, softmax = 1;
     std::uint32_t task = 0, input_multiple = 0;
     bool input_unsigned = false;
-    ByteVector face;  // section FACE; none when empty
+    ByteVector face;    // section FACE; none when empty
+    ByteVector answer;  // section ANSW; none when empty
     float scale = 1.0f / 127.5f, offset = -1, quant = 1.0f / 127, margin_x = 0, margin_y = 0;
     std::vector<Layer> layers;
     std::vector<std::int8_t> weights;
     std::vector<std::int32_t> biases;
     std::vector<float> scales;
     ByteVector tests = ByteWriter{}.put(std::uint32_t{0}).data;
+
+    // Section ANSW: classes of which a probability below `unsure_below` is unsure, or values in a
+    // unit.
+    void answer_with(float unsure_below, std::string_view unit = {},
+                     const std::vector<float>& values = {}) {
+        ByteWriter answ;
+        answ.put(std::uint32_t{values.empty() ? 0u : 1u}).put(unsure_below);
+        for (std::size_t i = 0; i < 8; ++i) answ.put(i < unit.size() ? unit[i] : char{0});
+        for (const float v : values) answ.put(v);
+        answer = answ.data;
+    }
 
     // Random weights for the last layer added, appended to the sections.
     void weigh(std::size_t weight_count, std::size_t per_channel, Random& random,
@@ -165,6 +177,7 @@ struct NetworkBuilder {
             {"BIAS", bias.data}, {"SCAL", scal.data},  {"NAME", name.data},
             {"LABL", labl.data}, {"META", {'{', '}'}}, {"TEST", tests}};
         if (!face.empty()) sections.emplace_back("FACE", face);
+        if (!answer.empty()) sections.emplace_back("ANSW", answer);
         return make_container("NETW", sections);
     }
 

@@ -43,6 +43,7 @@ OP_NAMES = (
 WITH_WEIGHTS = (CONV, DEPTHWISE, CONV_GAP)
 POOLS = (MAX_POOL, AVG_POOL)
 MAPS_MAX_MULTIPLE, MAX_LEVELS, FACE_CHANNELS = 1024, 8, 16
+UNIT_BYTES = 8
 
 Shape = Tuple[int, int, int]
 
@@ -52,6 +53,7 @@ class FormatError(ModelError):
 
     def __init__(self, cause: str, subject: str = "file") -> None:
         super().__init__(subject, cause)
+        self.cause = cause
 
 
 @dataclass
@@ -117,6 +119,15 @@ class FaceDetector:
 
 
 @dataclass
+class Answer:
+    """What a classifier's probabilities mean: section ANSW."""
+
+    unsure_below: float = 0.0  # highest probability below which no class is named
+    values: Optional[List[float]] = None  # of the classes, when they are a quantity
+    unit: str = ""
+
+
+@dataclass
 class Network:
     input_shape: Shape
     input_scale: float
@@ -133,6 +144,7 @@ class Network:
     multiple: int = 0  # maps: the input's sides may be any multiple of it; 0: one size
     unsigned_input: bool = False
     face: Optional[FaceDetector] = None
+    answer: Optional[Answer] = None
 
     @property
     def class_count(self) -> int:
@@ -342,6 +354,29 @@ def check_network(net: Network) -> None:
         raise FormatError(f"{len(net.tests)} test vectors")
     if net.face is not None:
         _check_face(net, net.face)
+    if net.answer is not None:
+        check_answer(net, net.answer)
+
+
+def check_answer(net: Network, answer: Answer) -> None:
+    """Every rule of section ANSW; raises FormatError."""
+    if net.maps or not net.softmax:
+        raise FormatError("an answer of a network without probabilities")
+    if not 0 <= answer.unsure_below <= 1:
+        raise FormatError(f"unsure below {answer.unsure_below}, which is not in 0..1")
+    if len(answer.unit.encode()) > UNIT_BYTES or "\0" in answer.unit:
+        raise FormatError(f"the unit {answer.unit!r}, which is longer than {UNIT_BYTES} bytes")
+    if answer.values is None:
+        if answer.unit:
+            raise FormatError("a unit without values")
+        return
+    values = np.float32(answer.values)
+    if answer.unsure_below:
+        raise FormatError("a quantity that may be unsure")
+    if len(values) != net.class_count or len(values) < 2:
+        raise FormatError(f"{len(values)} values of {net.class_count} classes")
+    if not (np.abs(values) <= LARGEST_FACTOR).all() or not (np.diff(values) > 0).all():
+        raise FormatError("values that do not ascend or are not finite")
 
 
 def _check_face(net: Network, face: FaceDetector) -> None:
@@ -536,6 +571,12 @@ def encode_network(net: Network) -> bytes:
         twin["FACE"] += b"".join(
             struct.pack("<II", level.layer, level.stride) for level in face.levels
         )
+    if net.answer is not None:
+        values = net.answer.values
+        twin["ANSW"] = struct.pack(
+            "<If8s", int(values is not None), net.answer.unsure_below, net.answer.unit.encode()
+        )
+        twin["ANSW"] += np.asarray(values or [], "<f4").tobytes()
     return write_container(
         b"NETW",
         {
@@ -712,6 +753,8 @@ def decode_network(data: bytes) -> Network:
         net.layers.append(layer)
     if "FACE" in sections:
         net.face = _decode_face(sections["FACE"])
+    if "ANSW" in sections:
+        net.answer = _decode_answer(sections["ANSW"])
     check_network(net)
     _decode_tests(net, sections["TEST"])
     return net
@@ -726,6 +769,21 @@ def _decode_face(data: bytes) -> FaceDetector:
     crop = struct.unpack_from("<10f", data, 16)
     levels = [FaceLevel(*struct.unpack_from("<II", data, 56 + 8 * i)) for i in range(count)]
     return FaceDetector(levels, min_score, overlap, list(zip(crop[::2], crop[1::2])))
+
+
+def _decode_answer(data: bytes) -> Answer:
+    if len(data) < 16 or len(data) % 4:
+        raise FormatError("ANSW is cut")
+    kind, unsure_below, unit = struct.unpack_from("<If8s", data)
+    text = unit.rstrip(b"\0")
+    if kind > 1 or (kind == 0 and len(data) != 16):
+        raise FormatError("ANSW is damaged")
+    try:
+        name = text.decode("utf-8")
+    except UnicodeDecodeError:
+        raise FormatError("ANSW: the unit is not UTF-8") from None
+    values = np.frombuffer(data, "<f4", offset=16).tolist() if kind == 1 else None
+    return Answer(unsure_below, values, name)
 
 
 def _decode_tests(net: Network, data: bytes) -> None:

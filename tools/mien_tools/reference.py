@@ -224,6 +224,27 @@ def scores(net: mien.Network, logits: np.ndarray) -> np.ndarray:
     return (e / total[..., None]).astype(np.float32)
 
 
+def quantity(net: mien.Network, probabilities: np.ndarray) -> np.ndarray:
+    """float32 value, low and high of the quantity that `probabilities` [classes] mean, to the bit: Model::quantity."""
+    v = np.float32(net.answer.values).astype(np.float64)
+    p = np.float32(probabilities).astype(np.float64)
+    total = value = np.float64(0)
+    for pi, vi in zip(p, v):  # in order, as in scores()
+        total, value = total + pi, value + pi * vi
+    value = value / total
+    edges = [v[0] - (v[1] - v[0]) / 2, *(v[1:] + v[:-1]) / 2, v[-1] + (v[-1] - v[-2]) / 2]
+    if v[0] >= 0:
+        edges[0] = max(edges[0], 0.0)
+
+    def quantile(share: float) -> float:
+        wanted, below, i = share * total, np.float64(0), 0
+        while i + 1 < len(p) and below + p[i] < wanted:
+            below, i = below + p[i], i + 1
+        return edges[i] + (edges[i + 1] - edges[i]) * np.clip((wanted - below) / p[i], 0, 1)
+
+    return np.float32([value, min(quantile(0.1), value), max(quantile(0.9), value)])
+
+
 def layer_checksums(net: mien.Network, pixels: np.ndarray) -> Tuple[List[int], np.ndarray]:
     """For one image [h, w, c]: the CRC-32 of each layer's output, and the logits (none of maps)."""
     crcs: List[int] = []

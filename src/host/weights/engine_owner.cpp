@@ -143,7 +143,8 @@ void EngineOwner::take(const Frame& frame, std::span<const Face> faces, ImageRep
         copy.score = face.score;
         copy.landmarks.assign(face.landmarks.begin(), face.landmarks.end());
         for (const Head head : named_heads) {
-            const auto [probabilities, map] = face[head];
+            const std::span<const float> probabilities = face[head].probabilities,
+                                         map = face[head].map;
             copy[head].probabilities.assign(probabilities.begin(), probabilities.end());
             if (map.empty()) continue;
             const Model& model = models_[head];

@@ -11,6 +11,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
@@ -22,6 +23,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -197,15 +199,32 @@ struct Crop {
     }
 };
 
+// (probabilities, unsure, value, low, high); the last three are None where there is no quantity.
+nb::tuple answer_tuple(std::span<const float> probabilities, bool unsure, const Quantity& q,
+                       bool is_quantity) {
+    const auto number = [&](float v) {
+        return is_quantity ? nb::object(nb::float_(static_cast<double>(v)))
+                           : nb::object(nb::none());
+    };
+    return nb::make_tuple(probabilities_tuple(probabilities), unsure, number(q.value),
+                          number(q.low), number(q.high));
+}
+
+nb::object reading_tuple(const host::Reading& reading, const host::HeadInfo& head) {
+    if (!reading.known()) return nb::none();
+    return answer_tuple(reading.probabilities, reading.unsure, reading.quantity, head.quantity);
+}
+
 // (width, height, dropped, (gray, detect, crop, times by head), [(x, y, w, h, neighbors, readings
-// by head: probabilities or None, score, landmarks, crop or None)]). `crops`: one per face, or none.
-nb::tuple report_tuple(const host::ImageReport& report, std::vector<Crop> crops = {}) {
+// by head: answer_tuple or None, score, landmarks, crop or None)]). `crops`: one per face, or none.
+nb::tuple report_tuple(const host::ImageReport& report, const host::EngineInfo& info,
+                       std::vector<Crop> crops = {}) {
     nb::list faces;
     for (std::size_t i = 0; i < report.faces.size(); ++i) {
         const host::FaceReport& face = report.faces[i];
         faces.append(nb::make_tuple(
             face.box.x, face.box.y, face.box.width, face.box.height, face.neighbors,
-            by_head([&](Head head) { return probabilities_tuple(face[head].probabilities); }),
+            by_head([&](Head head) { return reading_tuple(face[head], info[head]); }),
             static_cast<double>(face.score), landmarks_tuple(face.landmarks),
             i < crops.size() ? nb::cast(crops[i].array()) : nb::object(nb::none())));
     }
@@ -231,6 +250,7 @@ struct Options {
     bool any_rotation = false;
     host::FaceSelection selection;
     bool crops = false;  // faces of process() have their crops
+    float min_confidence = -1;
 };
 
 Isa isa_of(const std::string& name) {
@@ -276,6 +296,7 @@ public:
         crops_ = options.crops;
         setup.config.detect_width = options.detect_width;
         setup.config.isa = isa_of(options.isa);
+        setup.config.min_confidence = options.min_confidence;
         if (pool_.threads() > 1) setup.config.executor = pool_.executor();
         config_ = setup.config;
         auto owner = host::EngineOwner::create(setup);
@@ -317,7 +338,7 @@ public:
             if (done && with_crops) done = cut(engine, pixels.frame, report, crops);
         }
         if (!done) throw PictureProblem(done.error().text);
-        return report_tuple(report, std::move(crops));
+        return report_tuple(report, root_->info(), std::move(crops));
     }
     [[nodiscard]] bool wants_crops() const { return crops_; }
 
@@ -457,7 +478,8 @@ nb::object head_tuple(const Model* model, const host::HeadInfo& head) {
     for (const std::string& label : head.labels)
         labels.append(nb::str(label.c_str(), label.size()));
     return nb::make_tuple(head.model_name, nb::tuple(labels), model->input_width(),
-                          model->input_height(), model->input_channels());
+                          model->input_height(), model->input_channels(),
+                          nb::str(head.unit.c_str(), head.unit.size()), head.quantity);
 }
 
 // Identifies the weights: the checksums of their files.
@@ -507,11 +529,11 @@ public:
         nb::list list;
         for (const TrackedFace& face : faces) {
             last_id_ = std::max(last_id_, id_base_ + face.id);
-            list.append(nb::make_tuple(id_base_ + face.id, face.box.x, face.box.y, face.box.width,
-                                       face.box.height, face.neighbors, face.missed, face.frames,
-                                       by_head([&](Head head) { return reading(face[head]); }),
-                                       static_cast<double>(face.score),
-                                       landmarks_tuple(face.landmarks)));
+            list.append(
+                nb::make_tuple(id_base_ + face.id, face.box.x, face.box.y, face.box.width,
+                               face.box.height, face.neighbors, face.missed, face.frames,
+                               by_head([&](Head head) { return reading(head, face[head]); }),
+                               static_cast<double>(face.score), landmarks_tuple(face.landmarks)));
         }
         return nb::make_tuple(pixels.frame.width, pixels.frame.height, tracker_.stats().full, list);
     }
@@ -522,10 +544,12 @@ public:
     }
 
 private:
-    static nb::object reading(const TrackedReading& reading) {
+    nb::object reading(Head head, const TrackedReading& reading) const {
         if (reading.label < 0) return nb::none();
-        return nb::make_tuple(reading.label, probabilities_tuple(reading.probabilities),
-                              probabilities_tuple(reading.smoothed));
+        const host::HeadInfo& info = shared_->root().info()[head];
+        return nb::make_tuple(
+            reading.label, probabilities_tuple(reading.smoothed),
+            answer_tuple(reading.probabilities, reading.unsure, reading.quantity, info.quantity));
     }
 
     // Grows for larger frames; face numbers continue.
@@ -597,7 +621,8 @@ host::Canvas canvas_of(const Paper& paper) {
 }
 
 using FaceTuple = std::vector<int>;
-using FaceReadings = std::vector<std::vector<float>>;  // probabilities by head; empty: not read
+// By head: probabilities (empty: not read), unsure, and the quantity or nothing.
+using FaceReadings = std::vector<std::tuple<std::vector<float>, bool, std::vector<float>>>;
 
 // Paints boxes and labels as `mien image --out` does: boxes [x, y, w, h], a line of text per head,
 // landmarks [x, y, x, y, ..] per face if there are any.
@@ -615,7 +640,10 @@ void annotate(const Paper& paper, const SharedEngine& engine, const std::vector<
         if (readings[i].size() != std::size(named_heads))
             throw nb::value_error("a face has one reading per head");
         for (const Head head : named_heads) {
-            face[head].probabilities = readings[i][static_cast<std::size_t>(head)];
+            const auto& [probabilities, unsure, q] = readings[i][static_cast<std::size_t>(head)];
+            face[head].probabilities = probabilities;
+            face[head].unsure = unsure;
+            if (q.size() == 3) face[head].quantity = {q[0], q[1], q[2]};
             if (face[head].known() && face[head].probabilities.size() != info[head].labels.size())
                 throw nb::value_error("the readings are of another engine");
         }
@@ -681,7 +709,8 @@ void define_engine(nb::module_& module) {
                std::vector<std::optional<std::string>> networks, double scale_factor,
                int min_neighbors, int min_size, int max_size, int detect_width, int threads,
                const std::string& isa, std::optional<std::string> net, float min_score,
-               int enlarge_to, bool any_rotation, bool largest_first, int max_faces, bool crops) {
+               int enlarge_to, bool any_rotation, bool largest_first, int max_faces, bool crops,
+               float min_confidence) {
                 new (self) SharedEngine({std::move(cascade),
                                          std::move(net),
                                          std::move(networks),
@@ -696,11 +725,13 @@ void define_engine(nb::module_& module) {
                                          enlarge_to,
                                          any_rotation,
                                          {largest_first, max_faces},
-                                         crops});
+                                         crops,
+                                         min_confidence});
             },
             "cascade"_a.none(), "networks"_a, "scale_factor"_a, "min_neighbors"_a, "min_size"_a,
             "max_size"_a, "detect_width"_a, "threads"_a, "isa"_a, "net"_a.none(), "min_score"_a,
-            "enlarge_to"_a, "any_rotation"_a, "largest_first"_a, "max_faces"_a, "crops"_a)
+            "enlarge_to"_a, "any_rotation"_a, "largest_first"_a, "max_faces"_a, "crops"_a,
+            "min_confidence"_a)
         .def("process",
              [](SharedEngine& self, const Array& array, int f) {
                  return self.run(

@@ -14,17 +14,18 @@ extern "C" std::uint8_t __heap_base;  // from the linker: everything from here o
 
 namespace {
 
-// A face as mien.js reads it, in 32-bit words: box, neighbors, score, landmarks, then a count and the address of its
-// probabilities for each head. mien_web_face_words and mien_web_reading_word say where things are,
-// so that fields can be added.
+// A face as mien.js reads it, in 32-bit words: box, neighbors, score, landmarks, then the reading
+// of each head. mien_web_face_words and the like say where things are, so that fields can be added.
 struct WebFace {
     std::int32_t x, y, width, height, neighbors;
     float score;
     std::int32_t landmark_count;
     float landmarks[5][2];
-    struct {
+    struct Reading {
         std::uint32_t count;
         const float* probabilities;
+        std::int32_t unsure, has_value;
+        float value, low, high;
     } readings[MIEN_MAX_HEADS];
 };
 constexpr std::size_t word = 4;
@@ -83,7 +84,9 @@ void copy_faces() {
         for (int h = 0; h < MIEN_MAX_HEADS; ++h) {
             mien_reading reading;
             if (mien_reading_at(engine, i, h, &reading) == MIEN_OK)
-                out.readings[h] = {reading.count, reading.probabilities};
+                out.readings[h] = {reading.count,     reading.probabilities, reading.unsure,
+                                   reading.has_value, reading.value,         reading.low,
+                                   reading.high};
         }
     }
 }
@@ -107,7 +110,7 @@ MIEN_EXPORT(mien_web_weights)(std::int32_t head, std::size_t bytes)->void* {
 MIEN_EXPORT(mien_web_open)
 (std::int32_t max_width, std::int32_t max_height, double scale_factor, std::int32_t min_neighbors,
  std::int32_t min_size, std::int32_t max_size, std::int32_t detect_width, std::int32_t max_faces,
- double min_score, std::int32_t enlarge_to)
+ double min_score, std::int32_t enlarge_to, double min_confidence)
     ->std::int32_t {
     if (after_weights == 0) after_weights = top;
     top = after_weights;
@@ -127,6 +130,7 @@ MIEN_EXPORT(mien_web_open)
     config.max_faces = max_faces;
     config.min_score = static_cast<float>(min_score);
     config.enlarge_to = enlarge_to;
+    config.min_confidence = static_cast<float>(min_confidence);
     if (weights.struct_size == 0) mien_weights_init(&weights);
     const std::size_t bytes = mien_required_bytes(&config, &weights);
     if (bytes == 0) {
@@ -166,12 +170,17 @@ MIEN_EXPORT(mien_web_run)(std::int32_t what, std::int32_t width, std::int32_t he
 }
 MIEN_EXPORT(mien_web_face_words)()->std::size_t { return sizeof(WebFace) / word; }
 MIEN_EXPORT(mien_web_reading_word)()->std::size_t { return offsetof(WebFace, readings) / word; }
+MIEN_EXPORT(mien_web_reading_words)()->std::size_t { return sizeof(WebFace::Reading) / word; }
 MIEN_EXPORT(mien_web_faces)()->const void* { return faces; }
 MIEN_EXPORT(mien_web_count)()->std::size_t { return face_count; }
 
 // Texts, ended by a zero byte; valid until the next of these calls.
 MIEN_EXPORT(mien_web_label)(std::int32_t head, std::int32_t i)->const char* {
     mien_label(engine, head, i, text, sizeof text);
+    return text;
+}
+MIEN_EXPORT(mien_web_unit)(std::int32_t head)->const char* {
+    mien_unit(engine, head, text, sizeof text);
     return text;
 }
 MIEN_EXPORT(mien_web_head_name)(std::int32_t head)->const char* { return mien_head_name(head); }

@@ -6,7 +6,7 @@ export type PixelFormat = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7;
 type File = string | URL | ArrayBuffer | ArrayBufferView;
 
 /** The questions that networks answer about a face, in the order of the engine. */
-export type Head = 'emotion' | 'gender';
+export type Head = 'emotion' | 'gender' | 'age';
 
 export type Options = {
   /** Size of the largest image, 640 x 480; larger ones open the engine again. */
@@ -29,6 +29,8 @@ export type Options = {
   minScore?: number;
   /** Network: smaller images are searched at this size, at most doubled, 640; 0: never. */
   enlargeTo?: number;
+  /** Readings whose highest probability is below it are `unsure`, 0 to 1; 0: none is; by default as each network's file says. */
+  minConfidence?: number;
   /** The folder of the files, that of mien.js. */
   base?: string | URL;
   /** false: the module without vectors, whatever the browser has. */
@@ -44,7 +46,15 @@ export interface Reading {
   readonly label: string;
   readonly labels: readonly string[];
   readonly probabilities: Float32Array;
-  toJSON(): {label: string, probabilities: Record<string, number>};
+  /** The label is not probable enough to be named; never of a quantity. */
+  readonly unsure: boolean;
+  /** Of a network that answers with a quantity, such as years: what it expects, and a range that holds four of five cases; else null. */
+  readonly value: number | null;
+  readonly low: number | null;
+  readonly high: number | null;
+  readonly unit: string;
+  toJSON(): {label: string, unsure: boolean, probabilities: Record<string, number>} |
+    {value: number, range: [number, number], unit: string, probabilities: Record<string, number>};
 }
 
 /** Written again by the next call: copy what is to be kept. */

@@ -30,12 +30,14 @@ export function hasSimd() {
   }
 }
 
-async function bytesOf(url) {
+// `optional`: null for a file that is not there.
+async function bytesOf(url, optional = false) {
   if (url.protocol === 'file:') {  // Node
     const {readFile} = await import('node:fs/promises');
     try {
       return await readFile(url);
     } catch (error) {
+      if (optional && error.code === 'ENOENT') return null;
       throw new MienError(`${url.pathname}: ${error.code === 'ENOENT' ? 'no such file' : error.message}`, {cause: error});
     }
   }
@@ -45,6 +47,7 @@ async function bytesOf(url) {
   } catch (error) {
     throw new MienError(`${url}: cannot be loaded (${error.message})`, {cause: error});
   }
+  if (optional && answer.status === 404) return null;
   if (!answer.ok) throw new MienError(`${url}: the server answered ${answer.status}`);
   return new Uint8Array(await answer.arrayBuffer());
 }
@@ -86,24 +89,34 @@ export async function load(options = {}) {
       throw new MienError("The page's content security policy forbids WebAssembly; it needs script-src 'wasm-unsafe-eval'.", {cause: error});
     throw new MienError('The WebAssembly module cannot be used: ' + error.message, {cause: error});
   }
-  const networks = headsOf(instance.exports).map(name => part(options[name], name + '.mien'));
+  // A head whose weights are not beside this file is off.
+  const networks = headsOf(instance.exports).map(name => options[name] === undefined ? bytesOf(new URL(name + '.mien', base), true) : part(options[name]));
   return new Mien(instance, await Promise.all([detector, ...networks]), {...options, detector: kind});
 }
 
-/** One head's answer: label, and the probability of each label, in the order of `labels`. */
+/**
+ * One head's answer: label, and the probability of each label, in the order of `labels`; unsure: it is not probable enough to be named.
+ * A quantity has value, low, high and unit; else value is null.
+ */
 class Reading {
-  constructor(labels) {
+  constructor(labels, unit) {
     this.labels = labels;
     this.probabilities = new Float32Array(labels.length);
     this.label = '';
+    this.unsure = false;
+    this.value = this.low = this.high = null;
+    this.unit = unit;
   }
   toJSON() {
-    return {label: this.label, probabilities: Object.fromEntries(this.labels.map((label, i) => [label, Math.round(this.probabilities[i] * 1e6) / 1e6]))};
+    const answer = this.value === null ? {label: this.label, unsure: this.unsure} : {value: tenths(this.value), range: [tenths(this.low), tenths(this.high)], unit: this.unit};
+    return {...answer, probabilities: Object.fromEntries(this.labels.map((label, i) => [label, Math.round(this.probabilities[i] * 1e6) / 1e6]))};
   }
 }
 
+const tenths = value => Math.sign(value) * Math.round(Math.abs(value) * 10) / 10;
+
 export class Mien {
-  #code; #memory; #bytes; #words; #floats; #heads; #labels; #pool = []; #readings = []; #lists = []; #room; #options; #capacity; #net;
+  #code; #memory; #bytes; #words; #floats; #heads; #labels; #units; #pool = []; #readings = []; #lists = []; #room; #options; #capacity; #net;
 
   constructor(instance, files, options) {
     this.#net = options.detector === 'net';
@@ -116,7 +129,7 @@ export class Mien {
       if (place === 0) throw new MienError('The browser gives no memory for the weights.');
       new Uint8Array(this.#memory.buffer).set(view, place);
     });
-    this.#options = {scaleFactor: 1.3, minNeighbors: 5, minSize: 0, maxSize: 0, detectWidth: 0, maxFaces: 256, minScore: 0, enlargeTo: 640};
+    this.#options = {scaleFactor: 1.3, minNeighbors: 5, minSize: 0, maxSize: 0, detectWidth: 0, maxFaces: 256, minScore: 0, enlargeTo: 640, minConfidence: -1};
     for (const name of Object.keys(this.#options)) {
       if (options[name] === undefined) continue;
       if (!Number.isFinite(options[name])) throw new MienError(`${name} is no number`);
@@ -160,6 +173,7 @@ export class Mien {
       for (let text; labels.length < 64 && (text = this.#text(this.#code.mien_web_label(head, labels.length)));) labels.push(text);
       return labels;
     });
+    this.#units = this.#heads.map((name, head) => this.#text(this.#code.mien_web_unit(head)));
     this.#pool.length = this.#readings.length = this.#lists.length = 0;
   }
 
@@ -220,9 +234,9 @@ export class Mien {
       this.#pool.push({box: {x: 0, y: 0, width: 0, height: 0}, neighbors: 0,
                        ...(this.#net ? {score: 0, landmarks: Array.from({length: 5}, () => [.5, .5])} : {}),
                        ...Object.fromEntries(this.#heads.map(name => [name, null]))});
-      this.#readings.push(this.#labels.map(labels => new Reading(labels)));
+      this.#readings.push(this.#labels.map((labels, head) => new Reading(labels, this.#units[head])));
     }
-    const step = this.#code.mien_web_face_words(), first = this.#code.mien_web_reading_word();
+    const step = this.#code.mien_web_face_words(), first = this.#code.mien_web_reading_word(), each = this.#code.mien_web_reading_words();
     for (let i = 0; i < count; i++, word += step) {
       const face = this.#pool[i], words = this.#words;
       face.box.x = words[word];
@@ -235,14 +249,14 @@ export class Mien {
         for (let k = 0; k < 10; k++) face.landmarks[k >> 1][k & 1] = this.#floats[word + 7 + k];
       }
       for (let h = 0; h < this.#heads.length; h++) {
-        const at = word + first + 2 * h;
-        face[this.#heads[h]] = this.#read(this.#readings[i][h], words[at], words[at + 1]);
+        face[this.#heads[h]] = this.#read(this.#readings[i][h], word + first + each * h);
       }
     }
     return this.#lists[count] ??= this.#pool.slice(0, count);  // one list for each count: an array that shrinks and grows takes memory
   }
 
-  #read(reading, count, place) {
+  #read(reading, at) {
+    const count = this.#words[at], place = this.#words[at + 1];
     if (count === 0) return null;
     let best = 0;
     for (let i = 0; i < count; i++) {
@@ -250,6 +264,12 @@ export class Mien {
       if (reading.probabilities[i] > reading.probabilities[best]) best = i;
     }
     reading.label = reading.labels[best];
+    reading.unsure = this.#words[at + 2] === 1;
+    if (this.#words[at + 3] === 1) {
+      reading.value = this.#floats[at + 4];
+      reading.low = this.#floats[at + 5];
+      reading.high = this.#floats[at + 6];
+    }
     return reading;
   }
 

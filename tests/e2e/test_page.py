@@ -90,7 +90,7 @@ def crowd_of(count: int) -> dict:
     return {
         "images": [
             {
-                "schema": 1,
+                "schema": 2,
                 "width": 640,
                 "height": 480,
                 "timing_ms": {"total": 5.0},
@@ -134,6 +134,18 @@ def test_crowd(shots: Path) -> None:
                 and bars["x"] + bars["w"] <= card["x"] + card["w"] + 1
             )
             assert card["y"] >= layout["stage"]["y"] + layout["stage"]["h"]
+        # An answer in words, never without its numbers.
+        texts = page.evaluate(
+            """() => {
+            const p = {child: .25, adult: .75};
+            return [{label: 'adult', unsure: false, probabilities: p}, {label: 'adult', unsure: true, probabilities: p},
+                    {value: 34.2, range: [27.1, 42.5], unit: 'years', probabilities: p}].map(reading => [word(reading), sentence({reading})]); }"""
+        )
+        assert [[text.replace("\xa0", " ") for text in pair] for pair in texts] == [
+            ["adult", "adult 75 %"],
+            ["unsure", "unsure (adult 75 %)"],
+            ["34 years", "34 years (27–43)"],
+        ]
         # Numbers cover neither faces nor each other.
         tags, boxes = page.evaluate(
             """() => {

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 // What is tried of mien.js, the same in Node and in a browser: the engine's answers bit for bit, bad input, and memory that stays.
 // `golden`: [{name, width, height, format, data (Uint8Array), heads: [name...],
-// faces: [[x, y, width, height, neighbors, [bits...] of each head...]], json?, net?}] of the native engine;
+// faces: [[x, y, width, height, neighbors, [[bits...], unsure, [bits of value, low, high]] of each head...]], json?, net?}] of the native engine;
 // `net`: faces by the detector network, with score and [landmarks...], in bits, before the heads;
 // `json`: the faces as every other writer gives them out.
+
+// What a head says, as `golden` has it; one without network says nothing.
+const answer = reading => reading === null ? [[], 0, []] :
+  [bits(reading.probabilities), Number(reading.unsure), reading.value === null ? [] : bits([reading.value, reading.low, reading.high])];
 
 const bits = values => [...new Uint32Array(new Float32Array(values).buffer)];
 
@@ -31,11 +35,11 @@ export async function run({load, hasSimd}, golden, options = {}) {
     for (let round = 0; round < 3; round++) {
       for (const picture of golden) {
         const faces = engine.process(picture).map(face => [face.box.x, face.box.y, face.box.width, face.box.height, face.neighbors,
-          ...picture.heads.map(head => bits(face[head].probabilities))]);
+          ...picture.heads.map(head => answer(face[head]))]);
         assert(JSON.stringify(faces) === JSON.stringify(picture.faces),
                `${engine.isa} ${picture.name}: ${JSON.stringify(faces)} instead of ${JSON.stringify(picture.faces)}`);
         if (picture.json) {
-          const text = JSON.stringify(engine.process(picture));
+          const text = JSON.stringify(engine.process(picture), (key, value) => value === null ? undefined : value);  // heads that are off
           assert(text === JSON.stringify(picture.json), `${picture.name} as JSON: ${text}`);
         }
         count += faces.length;
@@ -64,7 +68,7 @@ export async function run({load, hasSimd}, golden, options = {}) {
     let count = 0;
     for (const picture of golden.filter(picture => picture.net)) {
       const faces = engine.process(picture).map(face => [face.box.x, face.box.y, face.box.width, face.box.height, face.neighbors,
-        ...bits([face.score]), bits(face.landmarks.flat()), ...picture.heads.map(head => bits(face[head].probabilities))]);
+        ...bits([face.score]), bits(face.landmarks.flat()), ...picture.heads.map(head => answer(face[head]))]);
       assert(JSON.stringify(faces) === JSON.stringify(picture.net),
              `network, ${engine.isa} ${picture.name}: ${JSON.stringify(faces)} instead of ${JSON.stringify(picture.net)}`);
       count += faces.length;
@@ -72,6 +76,12 @@ export async function run({load, hasSimd}, golden, options = {}) {
     assert(count > 0, 'the network finds nothing');
     log.push(`${engine.isa}: ${count} faces by the network, bit for bit; ${engine.memoryBytes} bytes`);
   }
+  const shy = await load({...options, minConfidence: 1}), calm = await load({...options, minConfidence: 0});
+  for (const picture of golden) {
+    for (const face of shy.process(picture)) assert(face.emotion.unsure && face.emotion.toJSON().unsure && face.emotion.label, 'minConfidence: 1');
+    for (const face of calm.process(picture)) assert(!face.emotion.unsure && face.emotion.value === null, 'minConfidence: 0');
+  }
+  await refused(() => load({...options, minConfidence: 2}), /out of range/);
   const strict = await load({...options, minScore: 1});
   assert(golden.every(picture => strict.process(picture).length === 0), 'minScore is not heeded');
   await refused(() => load({...options, detector: 'mtcnn'}), /mtcnn/);

@@ -98,6 +98,14 @@ class Reading(ctypes.Structure):
         ("struct_size", ctypes.c_uint32),
         ("count", ctypes.c_uint32),
         ("probabilities", ctypes.POINTER(ctypes.c_uint32)),
+        ("map", ctypes.c_void_p),
+        ("map_width", ctypes.c_uint32),
+        ("map_height", ctypes.c_uint32),
+        *int32s("unsure", "has_value"),
+        ("value", ctypes.c_uint32),
+        ("low", ctypes.c_uint32),
+        ("high", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
     ]  # bits, not numbers
 
 
@@ -121,8 +129,9 @@ class Native:
             weights.cascade = File(detector, len(detector))
         self.heads = []
         while name := self.mien.mien_head_name(len(self.heads)).decode():
-            network = (WEIGHTS / (name + ".mien")).read_bytes()
-            weights.heads[len(self.heads)] = File(network, len(network))
+            if (file := WEIGHTS / (name + ".mien")).exists():
+                network = file.read_bytes()
+                weights.heads[len(self.heads)] = File(network, len(network))
             self.heads.append(name)
         views = ctypes.byref(config), ctypes.byref(weights)
         size = self.mien.mien_required_bytes(*views)
@@ -158,7 +167,13 @@ class Native:
                 out[-1] += [face.score, list(face.landmarks)]
             for head in range(len(self.heads)):
                 self.size("mien_reading_at_sized", reading, self.engine, index, head)
-                out[-1].append(reading.probabilities[: reading.count])
+                out[-1].append(
+                    [
+                        reading.probabilities[: reading.count],
+                        reading.unsure,
+                        [reading.value, reading.low, reading.high] if reading.has_value else [],
+                    ]
+                )
         return out
 
 

@@ -126,7 +126,7 @@ def test_rows_are_those_of_the_engine(
     for row in rows[:-1]:
         assert without_none(row) == without_none(engine.analyze(row["source"]).to_dict())
         assert row["timing_ms"]["total"] > 0
-    assert without_none(rows[-1])["schema"] == 1 and rows[-1]["error"] and rows[-1]["faces"] is None
+    assert without_none(rows[-1])["schema"] == 2 and rows[-1]["error"] and rows[-1]["faces"] is None
     with pytest.raises(mien.PictureError) as error:
         engine.analyze(b"damaged")
     assert rows[-1]["error"] == str(error.value)

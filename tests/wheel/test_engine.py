@@ -10,11 +10,13 @@ import json
 import pickle
 import os
 import re
+import struct
 import subprocess
 import sys
 import threading
 import time
 import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -395,7 +397,7 @@ def test_tracker_keeps_numbers() -> None:
         faces = tracker.process(moved, number / 30)
         assert len(faces) == 1
         seen.add(faces[0].id)
-    assert seen == {1} and faces[0].frames == faces[0].age == 11
+    assert seen == {1} and faces[0].frames == 11
     assert (
         faces[0].emotion.label == "happy"
         and abs(sum(faces[0].emotion.smoothed.values()) - 1) < 1e-3
@@ -502,6 +504,82 @@ def test_explain_is_that_of_the_tool(engine: mien.Engine, tool: str, montage: Pa
                 )
                 compared += 1
     assert compared >= 20
+
+
+def with_answer(network: Path, unsure_below: float, values: tuple = (), unit: str = "") -> bytes:
+    """The file of a network with a section ANSW at its end (docs/FILE_FORMAT.md)."""
+    data = network.read_bytes()
+    count = struct.unpack_from("<I", data, 12)[0]
+    sections = {}
+    for i in range(count):
+        tag, offset, size = struct.unpack_from("<4sII", data, 32 + 16 * i)
+        sections[tag] = data[offset : offset + size]
+    head = struct.pack("<If8s", int(bool(values)), unsure_below, unit.encode())
+    sections[b"ANSW"] = head + struct.pack(f"<{len(values)}f", *values)
+    table, body, start = b"", b"", -(-(32 + 16 * len(sections)) // 16) * 16
+    for tag, part in sections.items():
+        table += struct.pack("<4sIII", tag, start + len(body), len(part), 0)
+        body += part + bytes(-len(part) % 16)
+    first = data[:12] + struct.pack("<IQ", len(sections), start + len(body))
+    rest = bytes(4) + table + body
+    return first + struct.pack("<I", zlib.crc32(rest, zlib.crc32(first))) + rest
+
+
+AGES = (1.0, 5.0, 12.0, 25.0, 40.0, 60.0, 80.0)
+
+
+def test_answers(tool: str, montage: Path, tmp_path: Path) -> None:
+    """Unsure readings and quantities are those of the tool, in every shape that Python gives them."""
+    emotion = ROOT / "weights" / "emotion.mien"
+    ages, shy = tmp_path / "ages.mien", tmp_path / "shy.mien"
+    ages.write_bytes(with_answer(emotion, 0.0, AGES, "years"))
+    shy.write_bytes(with_answer(emotion, 1.0))
+    engine = mien.Engine(emotion=shy, age=ages)
+    result = engine.analyze(montage)
+    command = [tool, "image", "--json", "--emotion", str(shy), "--age", str(ages), str(montage)]
+    said = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    assert without_times(json.loads(result.to_json())) == without_times(said)
+    assert engine.answers_quantity("age") and not engine.answers_quantity("emotion")
+    assert len(engine.age_labels) == len(AGES)
+    for face in result:
+        age = face.age
+        assert face.emotion.unsure and not face.gender.unsure and face.emotion.value is None
+        expected = sum(v * p for v, p in zip(AGES, age.probabilities.values()))
+        assert age.unit == "years" and not age.unsure and abs(age.value - expected) < 1e-4
+        assert 0 <= age.low <= age.value <= age.high
+        assert face.emotion.label == max(age.probabilities, key=age.probabilities.get)
+    row = result.rows()[0]
+    face = result[0]
+    assert (row["age"], row["age_low"], row["age_high"]) == (
+        face.age.value,
+        face.age.low,
+        face.age.high,
+    )
+    assert row["emotion"] == face.emotion.label and row["emotion_unsure"] is True
+    assert pickle.loads(pickle.dumps(result)) == result
+    for threshold, unsure in ((0, False), (1, True)):
+        other = mien.Engine(emotion=shy, min_confidence=threshold).analyze(montage)
+        assert all(face.emotion.unsure is unsure for face in other)
+        assert all(face.gender.unsure is unsure for face in other)
+    again = pickle.loads(pickle.dumps(mien.Engine(emotion=shy, min_confidence=0)))
+    assert not again.analyze(montage)[0].emotion.unsure
+    for wrong in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match="min_confidence"):
+            mien.Engine(min_confidence=wrong)
+    picture = mien.read_picture(montage)
+    plain = mien.Engine().analyze(picture)
+    assert not np.array_equal(
+        engine.draw(picture, result.faces), engine.draw(picture, plain.faces)
+    )  # "unsure" and years in place of labels
+
+    tracker = mien.Tracker(engine)
+    for i in range(3):
+        faces = tracker.process(picture, i / 30)
+    for face in faces:
+        assert face.emotion.unsure and face.age.low <= face.age.value <= face.age.high
+        record = face.to_dict()
+        assert list(record["age"]) == ["value", "range", "unit", "smoothed", "probabilities"]
+        assert record["emotion"]["unsure"] is True and face.to_row()["age"] == face.age.value
 
 
 def test_drawing(engine: mien.Engine, montage: Path, tmp_path: Path) -> None:

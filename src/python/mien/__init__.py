@@ -46,7 +46,7 @@ __all__ = [
 
 
 def analyze(picture: Picture, format: str | None = None) -> Result:
-    """Every face with expression and gender, by an engine with the default options that is made at the first call."""
+    """Every face with its readings, by an engine with the default options that is made at the first call."""
     return default_engine().analyze(picture, format)
 
 

@@ -7,8 +7,17 @@ import argparse
 import sys
 from typing import List, Optional
 
-from . import HEADS, Engine, Error, Result, __version__, _engine, write_picture
+from . import HEADS, Engine, Error, Reading, Result, __version__, _engine, write_picture
 from .engine import read_picture
+
+
+def _cell(reading: Reading) -> str:
+    if reading.value is not None and reading.low is not None and reading.high is not None:
+        return f"{reading.value:.0f} ({reading.low:.0f}-{reading.high:.0f})"
+    if reading.unsure:
+        return f"unsure ({reading.label} {reading.probability * 100:.0f} %)"
+    width = max(4, *map(len, reading.probabilities))
+    return f"{reading.label:<{width}} {reading.probability * 100:3.0f} %"
 
 
 def table(result: Result) -> str:
@@ -20,18 +29,13 @@ def table(result: Result) -> str:
     lines = [
         f"{result.source}: {count}, {result.width} x {result.height} pixels, {result.timing_ms['total']:.0f} ms"
     ]
-    columns = []  # head, title, width of its labels
+    columns = []  # head, title, width
     for head, title in zip(HEADS, _engine.head_titles):
-        labels = [
-            label
-            for face in result
-            if head in face.readings
-            for label in face.readings[head].probabilities
-        ]
-        if labels:
-            columns.append((head, title, max(4, *map(len, labels))))
+        cells = [_cell(face.readings[head]) for face in result if head in face.readings]
+        if cells:
+            columns.append((head, title, max(len(title), *map(len, cells))))
     if result.faces:
-        titles = "".join(f"  {title:<{width + 6}}" for _, title, width in columns)
+        titles = "".join(f"  {title:<{width}}" for _, title, width in columns)
         score = "  score" if "detector" in result.models else ""
         lines.append(f"    #      x      y         size{score}{titles}".rstrip())
     for number, face in enumerate(result, 1):
@@ -40,9 +44,8 @@ def table(result: Result) -> str:
         if "detector" in result.models:
             line += f"  {face.score:5.2f}"
         for head, _, width in columns:
-            reading = face.readings[head]
-            line += f"  {reading.label:<{width}} {reading.probability * 100:3.0f} %"
-        lines.append(line)
+            line += f"  {_cell(face.readings[head]):<{width}}"
+        lines.append(line.rstrip())
     return "\n".join(lines)
 
 
@@ -74,12 +77,24 @@ def main(arguments: Optional[List[str]] = None) -> int:
         default="net",
         help="a network (default), or OpenCV's cascade and its exact rectangles",
     )
+    parser.add_argument(
+        "--min-confidence",
+        type=float,
+        metavar="P",
+        help="an answer less probable than this is unsure, 0 to 1; 0: none is",
+    )
     parser.add_argument("--version", action="version", version=f"mien {__version__}")
     options = parser.parse_args(arguments)
     if options.out and len(options.photos) > 1:
         parser.error("--out takes one image")
     try:
-        engine = Engine(emotion=options.emotion or True, detector=options.detector)
+        engine = Engine(
+            emotion=options.emotion or True,
+            detector=options.detector,
+            min_confidence=options.min_confidence,
+        )
+    except ValueError as error:
+        parser.error(str(error))
     except Error as error:
         print(f"mien: {error}", file=sys.stderr)
         return 4

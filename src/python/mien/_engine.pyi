@@ -35,6 +35,7 @@ class Engine:
         largest_first: bool,
         max_faces: int,
         crops: bool,
+        min_confidence: float,
     ) -> None: ...
     def process(self, array: npt.NDArray[np.uint8], format: int, /) -> Raw: ...
     def detect(self, array: npt.NDArray[np.uint8], format: int, /) -> Raw: ...
@@ -97,7 +98,7 @@ def annotate(
     paper: npt.NDArray[np.uint8],
     engine: Engine,
     boxes: Sequence[List[int]],
-    readings: Sequence[List[List[float]]],
+    readings: Sequence[List[Tuple[List[float], bool, List[float]]]],
     by_emotion: bool,
     landmarks: Sequence[List[float]],
     /,

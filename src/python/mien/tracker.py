@@ -72,8 +72,10 @@ class Tracker:
             missed,
             frames,
             {
-                head: _reading(self.engine.labels(head), reading)
-                for head, reading in zip(HEADS, readings)
+                head: _reading(labels, unit, reading)
+                for head, labels, unit, reading in zip(
+                    HEADS, self.engine._labels, self.engine._units, readings
+                )
                 if reading is not None
             },
             score,
@@ -81,8 +83,8 @@ class Tracker:
         )
 
 
-def _reading(labels: Tuple[str, ...], raw: Any) -> TrackedReading:
-    label, probabilities, smoothed = raw
+def _reading(labels: Tuple[str, ...], unit: str, raw: Any) -> TrackedReading:
+    label, smoothed, (probabilities, *answer) = raw
     return TrackedReading(
-        labels[label], dict(zip(labels, probabilities or ())), dict(zip(labels, smoothed or ()))
+        labels[label], dict(zip(labels, probabilities)), dict(zip(labels, smoothed)), *answer, unit
     )

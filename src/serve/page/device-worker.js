@@ -7,7 +7,7 @@ let engine = null, canvas = null, pen = null;
 
 function result(faces, width, height, start) {
   const ms = performance.now() - start;
-  return {schema: 1, width, height, timing_ms: {total: ms},
+  return {schema: 2, width, height, timing_ms: {total: ms},
           faces: faces.map(({box, neighbors, score, landmarks, ...heads}) => ({box: {...box}, neighbors,
             ...(landmarks && {score, landmarks: landmarks.map(point => [...point])}),
             ...Object.fromEntries(Object.entries(heads).filter(([, reading]) => reading).map(([head, reading]) => [head, reading.toJSON()]))}))};
@@ -30,7 +30,8 @@ async function annotated(answer) {
   for (const face of answer.faces) {
     pen.strokeStyle = '#fff';
     pen.strokeRect(face.box.x, face.box.y, face.box.width, face.box.height);
-    const text = Object.values(face).find(value => value && value.probabilities)?.label ?? '';
+    const reading = Object.values(face).find(value => value && value.probabilities);
+    const text = !reading ? '' : reading.value !== undefined ? (Math.round(reading.value) + ' ' + reading.unit).trim() : reading.unsure ? 'unsure' : reading.label;
     pen.lineJoin = 'round';
     pen.strokeStyle = '#000';
     pen.strokeText(text, face.box.x, face.box.y - 6);

@@ -99,8 +99,15 @@ function bars(reading) {
 // A face's readings in the order of the answer, whatever its heads are; the first one gets the bars.
 const readings = face => Object.values(face).filter(value => value && value.probabilities);
 
+// The answer in a word or two, and with how sure it is.
+const word = reading => reading.value !== undefined ? (Math.round(reading.value) + ' ' + reading.unit).trim() : reading.unsure ? 'unsure' : reading.label;
+function figures(reading) {
+  if (reading.value !== undefined) return word(reading) + ' (' + reading.range.map(Math.round).join('–') + ')';
+  const label = reading.label + ' ' + percent(reading.probabilities[reading.label]);
+  return reading.unsure ? 'unsure (' + label + ')' : label;
+}
 function sentence(face) {
-  return readings(face).map(reading => reading.label + ' ' + percent(reading.probabilities[reading.label])).join(', ') || 'a face';
+  return readings(face).map(figures).join(', ') || 'a face';
 }
 
 // Red speaks for the label, blue against it; the numbers are few, the browser smooths between them.
@@ -164,7 +171,7 @@ function drawBoxes(canvas, result) {
   pen.font = '600 ' + size + 'px system-ui, sans-serif';
   pen.textBaseline = 'top';
   const boxes = result.faces.map(({box}) => ({x: left + box.x * scale, y: above + box.y * scale, w: box.width * scale, h: box.height * scale}));
-  const texts = result.faces.map((face, i) => (i + 1) + (crowd ? '' : ' ' + (readings(face)[0]?.label ?? '')));
+  const texts = result.faces.map((face, i) => (i + 1) + (crowd || !readings(face)[0] ? '' : ' ' + word(readings(face)[0])));
   const sizes = texts.map(text => ({w: pen.measureText(text).width + 8 * ratio, h: size + (crowd ? 4 : 6) * ratio}));
   result.faces.forEach((face, i) => {
     for (const {map} of readings(face)) if (map) drawMap(pen, map, left, above, scale);
@@ -361,7 +368,7 @@ function showLive(answer, ms) {
   }
   while (live.history.length > 0 && now - live.history[0].time > MINUTE) live.history.shift();
   drawTimeline();
-  const text = largest ? result.faces.length + (result.faces.length === 1 ? ' face: ' : ' faces: ') + (reading ? reading.label : '') : 'no face';
+  const text = largest ? result.faces.length + (result.faces.length === 1 ? ' face: ' : ' faces: ') + (reading ? word(reading) : '') : 'no face';
   if (text !== spoken && now - spokenAt > 3000) {  // for screen readers, not at every image
     say(text);
     spoken = text;

@@ -14,6 +14,7 @@ from typing import Any, Dict, Iterator, List, Optional, Set
 
 from .. import Engine, Error, __version__
 from ..engine import NETWORKS
+from ..results import HEADS, SCHEMA
 
 CONNECT_SECONDS = 10.0  # how long a scheduler may take to answer
 EXIT_OUTPUT, EXIT_USAGE, EXIT_INPUT, EXIT_WEIGHTS, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
@@ -67,7 +68,14 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
         metavar="FILE",
         help='weights for the expression; "large", "fer2013" and "mini_XCEPTION" are in the package',
     )
-    parser.add_argument("--no-gender", action="store_true", help="leave out the gender network")
+    for head in HEADS[1:]:
+        parser.add_argument(f"--no-{head}", action="store_true", help=f"leave out the {head}")
+    parser.add_argument(
+        "--min-confidence",
+        type=float,
+        metavar="P",
+        help="an answer less probable than this is unsure, 0 to 1; 0: none is",
+    )
     parser.add_argument(
         "--detector",
         choices=("net", "haar"),
@@ -133,7 +141,8 @@ def open_run(options: argparse.Namespace) -> Any:
     )
     engine_options: Dict[str, Any] = {
         "emotion": emotion,
-        "gender": not options.no_gender,
+        **{head: not getattr(options, f"no_{head}") for head in HEADS[1:]},
+        "min_confidence": options.min_confidence,
         "detector": options.detector,
         "min_score": options.min_score,
         "scale_factor": options.scale_factor,
@@ -343,7 +352,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
         print(
             json.dumps(
                 {
-                    "schema": 1,
+                    "schema": SCHEMA,
                     "output": str(output),
                     **counts,
                     "done_before": before,

@@ -11,13 +11,14 @@ from ..engine import Engine
 from ..results import HEADS, TIMING_KEYS
 
 
-def _reading(labels: Sequence[str]) -> pa.DataType:
-    return pa.struct(
-        [
-            ("label", pa.string()),
-            ("probabilities", pa.struct([(label, pa.float64()) for label in labels])),
-        ]
+def _reading(labels: Sequence[str], quantity: bool) -> pa.DataType:
+    answer = (
+        [("value", pa.float64()), ("range", pa.list_(pa.float64())), ("unit", pa.string())]
+        if quantity
+        else [("label", pa.string()), ("unsure", pa.bool_())]
     )
+    probabilities = pa.struct([(label, pa.float64()) for label in labels])
+    return pa.struct([*answer, ("probabilities", probabilities)])
 
 
 def schema_of(engine: Engine) -> pa.Schema:
@@ -27,7 +28,11 @@ def schema_of(engine: Engine) -> pa.Schema:
     ]
     if "detector" in engine.models:
         face += [("score", pa.float64()), ("landmarks", pa.list_(pa.list_(pa.float64())))]
-    face += [(head, _reading(engine.labels(head))) for head in HEADS if engine.labels(head)]
+    face += [
+        (head, _reading(engine.labels(head), engine.answers_quantity(head)))
+        for head in HEADS
+        if engine.labels(head)
+    ]
     return pa.schema(
         [
             ("schema", pa.int32()),

@@ -29,8 +29,21 @@ void add_weights_options(CLI::App& app, EngineOptions& options, bool with_cascad
             ->type_name("FILE")
             ->group(group);
     }
-    app.add_flag("--no-gender", options.no_gender, "Read the expression only")->group(group);
+    for (const Head head : named_heads) {
+        if (head == Head::emotion) continue;
+        const std::string name = head_name(head);
+        app.add_flag("--no-" + name, options.off[head], "Leave out the " + name)->group(group);
+    }
     add_isa_option(app, options.isa);
+}
+
+void add_confidence_option(CLI::App& app, float& min_confidence) {
+    app.add_option("--min-confidence", min_confidence,
+                   "An answer less probable than this is unsure, 0 to 1; 0: none is\n"
+                   "(default: as the file of each network says)")
+        ->check(CLI::Range(0.0, 1.0))
+        ->default_str("")
+        ->type_name("P");
 }
 
 void add_isa_option(CLI::App& app, std::string& isa) {
@@ -187,7 +200,9 @@ std::unique_ptr<host::EngineOwner> open_engine(EngineOptions& options, int& exit
         return nullptr;
     }
     if (!find_isa(options.isa, options.setup.config.isa)) return nullptr;
-    if (options.no_gender) options.setup.heads[Head::gender].use = false;
+    for (const Head head : named_heads) {
+        if (options.off[head]) options.setup.heads[head].use = false;
+    }
     if ((options.setup.cascade.use || options.setup.detector.use) && options.threads != 1) {
         options.pool = std::make_unique<ThreadPool>(options.threads);
         options.setup.config.executor = options.pool->executor();

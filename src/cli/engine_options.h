@@ -18,7 +18,7 @@ namespace mien::cli {
 struct EngineOptions {
     host::EngineSetup setup;
     std::string isa = "best";
-    bool no_gender = false;
+    host::PerHead<bool> off;           // left out
     std::string detector;              // "net", "haar", or empty: by the options given
     int enlarge_to = 640;              // Config::enlarge_to, of the detector network
     bool landmarks = false;            // draw them
@@ -27,6 +27,8 @@ struct EngineOptions {
 };
 void add_weights_options(CLI::App& app, EngineOptions& options, bool with_cascade);
 void add_isa_option(CLI::App& app, std::string& isa);
+// Config::min_confidence.
+void add_confidence_option(CLI::App& app, float& min_confidence);
 // Chooses the detector when the options are parsed.
 void add_detector_options(CLI::App& app, EngineOptions& options);
 // Which faces of a single image are wanted, and in which order.

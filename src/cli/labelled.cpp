@@ -23,6 +23,7 @@ std::unique_ptr<host::EngineOwner> open_network(const LabelledOptions& options, 
     EngineOptions engine_options;
     engine_options.isa = options.isa;
     engine_options.threads = 1;
+    engine_options.setup.config.min_confidence = options.min_confidence;
     engine_options.setup.cascade.use = false;
     for (const Head head : named_heads)
         engine_options.setup.heads[head].use = head == options.head();

@@ -17,6 +17,7 @@ namespace mien::cli {
 
 struct LabelledOptions {
     std::string data, model, split = "all", isa = "best";
+    float min_confidence = -1;  // Config::min_confidence
     bool gender = false, json = false, overwrite = false, quiet = false;
 
     Head head() const { return gender ? Head::gender : Head::emotion; }

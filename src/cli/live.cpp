@@ -36,6 +36,7 @@ void add_live_options(CLI::App& app, LiveOptions& options) {
         ->check(CLI::IsMember({"gender", "emotion", "explain"}))
         ->type_name("NAME");
     add_landmarks_option(app, options.engine);
+    add_confidence_option(app, options.engine.setup.config.min_confidence);
     app.add_option("--frames", options.frames, "End after this many frames; 0: never")
         ->type_name("COUNT");
     app.add_option("--seconds", options.seconds, "End after this many seconds; 0: never")

@@ -21,25 +21,41 @@ const char* color_code(const std::string& label) {
     return "32";
 }
 
-std::size_t longest(const std::vector<std::string>& labels, std::size_t at_least) {
-    for (const std::string& label : labels) at_least = std::max(at_least, label.size());
-    return at_least;
+std::string percent_of(const host::Reading& reading) {
+    return format("%3d %%", static_cast<int>(std::lround(reading.best_probability() * 100)));
+}
+
+// A column of one head. Sure answers have their percents below each other.
+struct Column {
+    Head head;
+    std::size_t label_width, width;
+};
+
+Column column_of(Head head, const host::ImageReport& report, const host::EngineInfo& info) {
+    std::size_t label_width = 0;
+    if (!info[head].quantity) {
+        label_width = 4;
+        for (const std::string& label : info[head].labels)
+            label_width = std::max(label_width, label.size());
+    }
+    std::size_t width = std::max(label_width + 6, std::string(host::head_title(head)).size());
+    for (const host::FaceReport& face : report.faces)
+        width = std::max(width, host::answer_figures(face[head], info[head]).size());
+    return {head, label_width, width};
 }
 
 std::string reading_cell(const host::Reading& reading, const host::HeadInfo& head,
-                         std::size_t width, bool color) {
-    if (!reading.known()) return padded("-", width + 6);
-    const std::string& label = head.labels[reading.best()];
-    const int percent = static_cast<int>(std::lround(reading.best_probability() * 100));
-    const std::string shown = padded(label, width);
-    return (color ? std::string("\033[") + color_code(label) + "m" + shown + "\033[0m" : shown) +
-           format(" %3d %%", percent);
+                         const Column& column, bool last, bool color) {
+    if (!reading.known()) return padded("-", last ? 0 : column.width);
+    const bool sure = !reading.unsure && !head.quantity;
+    const std::string text =
+        sure ? padded(head.labels[reading.best()], column.label_width) + " " + percent_of(reading)
+             : host::answer_figures(reading, head);
+    const std::string shown = padded(text, last ? 0 : column.width);
+    if (!color || !sure) return shown;
+    return std::string("\033[") + color_code(head.labels[reading.best()]) + "m" +
+           shown.substr(0, column.label_width) + "\033[0m" + shown.substr(column.label_width);
 }
-
-struct Column {
-    Head head;
-    std::size_t width;  // of its labels
-};
 
 std::string count_of_faces(std::size_t count) {
     return count == 1 ? "1 face" : std::to_string(count) + " faces";
@@ -58,13 +74,13 @@ std::string face_table(const host::ImageReport& report, const host::EngineInfo& 
     if (!found) return text;
     std::vector<Column> columns;
     for (const Head head : named_heads) {
-        if (!info[head].labels.empty()) columns.push_back({head, longest(info[head].labels, 4)});
+        if (!info[head].labels.empty()) columns.push_back(column_of(head, report, info));
     }
     const bool scored = !info.detector_name.empty();
     text += std::string("    #      x      y         size") + (scored ? "  score" : "");
     for (const Column& column : columns) {
         const bool last = &column == &columns.back();
-        text += "  " + padded(host::head_title(column.head), last ? 0 : column.width + 6);
+        text += "  " + padded(host::head_title(column.head), last ? 0 : column.width);
     }
     text += '\n';
     int number = 0;
@@ -72,8 +88,10 @@ std::string face_table(const host::ImageReport& report, const host::EngineInfo& 
         const std::string size = format("%d x %d", face.box.width, face.box.height);
         text += format("%5d  %5d  %5d  %11s", ++number, face.box.x, face.box.y, size.c_str());
         if (scored) text += format("   %.2f", static_cast<double>(face.score));
-        for (const auto& [head, width] : columns)
-            text += "  " + reading_cell(face[head], info[head], width, color);
+        for (const Column& column : columns) {
+            text += "  " + reading_cell(face[column.head], info[column.head], column,
+                                        &column == &columns.back(), color);
+        }
         text += '\n';
     }
     return text;

@@ -38,7 +38,7 @@ int run(EvalOptions& options) {
     catch_interrupts();
     auto faces = host::LabelledFaces::open(options.data, labels, options.split);
     if (!faces) return complain(options.data, faces.error());
-    host::Scores scores(labels);
+    host::Scores scores(labels, head.unsure_below);
     std::size_t unreadable = 0;
     std::string csv = "picture,label";
     for (const std::string& label : labels) csv += "," + label;
@@ -82,12 +82,14 @@ int run_eval(int argc, char** argv) {
     EvalOptions options;
     CLI::App app(
         "Measures a network on labeled faces: accuracy, precision, recall, F1, confusion matrix, "
-        "calibration.\n"
+        "calibration; with a threshold of confidence also the coverage. The most probable class is "
+        "the answer, even where it is unsure.\n"
         "DATA is a folder with one sub-folder per class, or a NumPy .npz with `images` and "
         "`labels`.\n");
     style_app(app, "eval");
     app.add_option("DATA", options.data, "Folder or .npz")->required()->type_name("");
     add_network_options(app, options);
+    add_confidence_option(app, options.min_confidence);
     app.add_option("--scores", options.scores_file,
                    "Write label and probabilities of each image as CSV")
         ->type_name("FILE");

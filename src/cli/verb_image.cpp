@@ -44,6 +44,7 @@ void add_common_options(CLI::App& app, PhotoOptions& options) {
         ->type_name("FOLDER");
     app.add_flag("-y,--yes", options.overwrite, "Overwrite existing results");
     app.add_flag("-q,--quiet", options.quiet, "No progress and no notes; errors are still printed");
+    add_confidence_option(app, options.engine.setup.config.min_confidence);
     add_weights_options(app, options.engine, options.detect);
 }
 

@@ -48,6 +48,15 @@ Json layer_json(const Model& model, int index) {
             {"quant", layer.quant}};
 }
 
+// What the probabilities mean: section ANSW of the file.
+Json answer_json(const Model& model) {
+    if (!model.answers_quantity())
+        return {{"kind", "class"}, {"unsure_below", model.unsure_below()}};
+    Json values = Json::array();
+    for (int i = 0; i < model.class_count(); ++i) values.push_back(model.value(i).value());
+    return {{"kind", "quantity"}, {"unit", model.unit()}, {"values", std::move(values)}};
+}
+
 Json network_json(const std::string& path, const Model& model) {
     const ModelAccess access{model};
     Json layers = Json::array(), labels = Json::array();
@@ -72,6 +81,7 @@ Json network_json(const std::string& path, const Model& model) {
               {"margin_y", model.margin_y()}}},
             {"labels", std::move(labels)},
             {"softmax", access.softmax()},
+            {"answer", answer_json(model)},
             {"weights", weights},
             {"macs", macs},
             {"test_vectors", model.test_vector_count()},
@@ -147,6 +157,19 @@ std::string meta_text(std::string_view meta) {
     return text;
 }
 
+std::string answer_text(const Model& model) {
+    if (model.answers_quantity()) {
+        const int last = model.class_count() - 1;
+        return format("answer        a quantity, %g to %g ",
+                      static_cast<double>(model.value(0).value()),
+                      static_cast<double>(model.value(last).value())) +
+               std::string(model.unit()) + "\n";
+    }
+    if (model.unsure_below() == 0) return {};
+    return format("answer        unsure below a probability of %g\n",
+                  static_cast<double>(model.unsure_below()));
+}
+
 std::string network_text(const std::string& path, const Model& model) {
     const ModelAccess access{model};
     std::uint64_t macs = 0, weights = 0;
@@ -168,6 +191,7 @@ std::string network_text(const std::string& path, const Model& model) {
     text += format("crop          face box, wider by %g and higher by %g of it on each side\n",
                    static_cast<double>(model.margin_x()), static_cast<double>(model.margin_y()));
     text += "classes       " + labels + (access.softmax() ? " (softmax)\n" : " (logits)\n");
+    text += answer_text(model);
     text += "weights       " + grouped(weights) + " of 8 bits\n";
     text += "MACs          " + grouped(macs) + "\n";
     text += format("test vectors  %d (`mien verify` replays them)\n", model.test_vector_count());

@@ -125,6 +125,7 @@ bool parse(int argc, char** argv, ServeSetup& setup, int& code) {
     add_serve_camera_options(app, setup.camera);
     add_limit_options(app, setup);
     app.add_flag("-q,--quiet", setup.quiet, "Do not log requests");
+    add_confidence_option(app, setup.engine.setup.config.min_confidence);
     add_weights_options(app, setup.engine, true);
     add_detector_options(app, setup.engine);
     add_landmarks_option(app, setup.engine);

@@ -237,6 +237,8 @@ host::Reading drawn_reading(const TrackedReading& reading) {
     drawn.probabilities.assign(reading.probabilities.size(), 0.0f);
     drawn.probabilities[static_cast<std::size_t>(reading.label)] =
         reading.probabilities[static_cast<std::size_t>(reading.label)];
+    drawn.unsure = reading.unsure;
+    drawn.quantity = reading.quantity;
     return drawn;
 }
 

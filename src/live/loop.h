@@ -75,13 +75,14 @@ struct LoopOutcome {
 LoopOutcome run_loop(video::Source& source, const host::EngineOwner& owner,
                      const LoopOptions& options, const Outputs& outputs, Statistics& statistics);
 
-// {"schema":1,"source":..,"frame":..,"time_s":..,"width":..,"height":..,"dropped":..,
-// "full_search":..,"timing_ms":{..},"faces":[{"id":..,"missed":..,"frames":..,"age":..,"box":{..},
-// "neighbors":..,"score":..,"landmarks":[..],HEAD:{"label":..,"probabilities":{..},"smoothed":{..}},..}]}, one line without
+// {"schema":2,"source":..,"frame":..,"time_s":..,"width":..,"height":..,"dropped":..,
+// "full_search":..,"timing_ms":{..},"faces":[{"id":..,"missed":..,"frames":..,"box":{..},
+// "neighbors":..,"score":..,"landmarks":[..],
+// HEAD:{"label":..,"unsure":..,"probabilities":{..},"smoothed":{..}},..}]}, one line without
 // newline.
 std::string frame_json(const FrameResult& result, const std::string& source,
                        const host::EngineInfo& info);
-// "12.3 fps  14 ms  2 faces: #1 happy 93 % woman, #2 neutral 80 % man", cut to `width` letters.
+// "12.3 fps  14 ms  #1 happy 93 % woman 34 years, #2 neutral 80 % man 52 years", cut to `width` letters.
 std::string frame_line(const FrameResult& result, const host::EngineInfo& info, double fps,
                        std::size_t width);
 // One screen for people; one object for programs.

@@ -29,6 +29,8 @@ host::FaceReport report_of(const TrackedFace& face) {
         report[head].probabilities.assign(reading.probabilities.begin(),
                                           reading.probabilities.end());
         report[head].label = reading.label;
+        report[head].unsure = reading.unsure;
+        report[head].quantity = reading.quantity;
     }
     return report;
 }
@@ -67,11 +69,7 @@ std::string frame_json(const FrameResult& result, const std::string& source,
                        const host::EngineInfo& info) {
     Json faces = Json::array();
     for (const TrackedFace& face : result.faces) {
-        // "age" is the old name of "frames". A head of that name takes it over: readings come last.
-        Json json = {{"id", face.id},
-                     {"missed", face.missed},
-                     {"frames", face.frames},
-                     {"age", face.frames}};
+        Json json = {{"id", face.id}, {"missed", face.missed}, {"frames", face.frames}};
         host::put_face(json, report_of(face), info);
         for (const Head head : named_heads) {
             if (face[head].label >= 0)
@@ -112,13 +110,12 @@ std::string frame_line(const FrameResult& result, const host::EngineInfo& info, 
         first = false;
         line += print("#%u", face.id);
         if (face.missed > 0) line += " (not seen)";
+        const host::FaceReport report = report_of(face);
         for (const Head head : named_heads) {
-            const TrackedReading r = face[head];
-            if (r.label < 0) continue;
-            const auto i = static_cast<std::size_t>(r.label);
-            line += " " + info[head].labels.at(i);
-            if (head == Head::emotion)
-                line += print(" %.0f %%", 100 * static_cast<double>(r.probabilities[i]));
+            const host::Reading& reading = report[head];
+            if (!reading.known()) continue;
+            line += " " + (head == Head::emotion ? host::answer_line(reading, info[head])
+                                                 : host::answer_word(reading, info[head]));
         }
     }
     if (line.size() > width) line.resize(width);

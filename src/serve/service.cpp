@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -107,7 +108,17 @@ const char* allowed_methods(const Route& route) {
     return std::string_view(route.method) == "GET" ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
 }
 
-// The switches of a request, "annotate=1" and so on. False for anything else.
+// 0 to 1.
+std::optional<float> confidence_of(std::string_view text) {
+    const std::string number(text);
+    char* end = nullptr;
+    const float value = std::strtof(number.c_str(), &end);
+    const bool whole = !text.empty() && end == number.c_str() + number.size() &&
+                       text.find_first_not_of("0123456789.") == std::string_view::npos;
+    return whole && value >= 0 && value <= 1 ? std::optional(value) : std::nullopt;
+}
+
+// The options of a request, "annotate=1" and so on. False for anything else.
 bool read_query(std::string_view query, Plan& plan) {
     const std::pair<std::string_view, bool*> switches[] = {
         {"annotate", &plan.annotate}, {"landmarks", &plan.landmarks}, {"explain", &plan.explain}};
@@ -119,6 +130,11 @@ bool read_query(std::string_view query, Plan& plan) {
         const std::size_t equal = pair.find('=');
         const std::string_view name = pair.substr(0, equal);
         const std::string_view value = equal < pair.size() ? pair.substr(equal + 1) : "";
+        if (name == "min_confidence") {
+            plan.min_confidence = confidence_of(value);
+            if (!plan.min_confidence) return false;
+            continue;
+        }
         const auto found = std::find_if(std::begin(switches), std::end(switches),
                                         [=](const auto& known) { return known.first == name; });
         const bool on = value == "1" || value == "true";
@@ -162,6 +178,7 @@ void Service::describe_models(const host::EngineOwner& weights) {
     const auto add_network = [&](const char* role, const Model* model, const host::HeadInfo& head) {
         if (model == nullptr) return;
         add(model_json(role, *model), {{"labels", head.labels},
+                                       {"unsure_below", head.unsure_below},
                                        {"input",
                                         {{"width", model->input_width()},
                                          {"height", model->input_height()},
@@ -211,7 +228,8 @@ std::optional<Answer> Service::judge(const RequestHead& head, Plan& plan) {
     } else if (question < head.target.size() &&
                !read_query(std::string_view(head.target).substr(question + 1), plan)) {
         refused = Refusal{400, "The query is not understood.",
-                          "there are annotate=1, landmarks=1 and explain=1"};
+                          "there are annotate=1, landmarks=1, explain=1 and min_confidence=0 to "
+                          "1"};
     } else {
         refused = judge_body(head, *route);
     }
@@ -371,6 +389,7 @@ std::optional<Refusal> Service::analyze(const Picture& picture, host::EngineOwne
     result.note = decoded.note;
     report.times.decode = now_ms() - start;
     if (!engine.process(decoded.image.frame(), report)) return Refusal{503, no_memory};
+    if (plan.min_confidence) engine.judge(*plan.min_confidence, report);
     if (plan.annotate) {
         const double drawing = now_ms();
         host::annotate(host::canvas_of(decoded.image), report.faces, engine.info(),

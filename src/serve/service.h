@@ -59,6 +59,7 @@ struct Plan {
     bool annotate = false;
     bool landmarks = false;
     bool explain = false;
+    std::optional<float> min_confidence = {};  // Config::min_confidence of this request
 };
 
 class Service {

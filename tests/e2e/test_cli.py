@@ -57,6 +57,28 @@ def make_png(
     )
 
 
+def with_answer(network: Path, unsure_below: float, values: tuple = (), unit: str = "") -> bytes:
+    """The file of a network with a section ANSW at its end (docs/FILE_FORMAT.md)."""
+    data = network.read_bytes()
+    count, table = struct.unpack_from("<I", data, 12)[0], 32
+    sections = []
+    for i in range(count):
+        tag, offset, size = struct.unpack_from("<4sII", data, table + 16 * i)
+        if tag != b"ANSW":
+            sections.append((tag, data[offset : offset + size]))
+    answer = struct.pack("<If8s", int(bool(values)), unsure_below, unit.encode())
+    sections.append((b"ANSW", answer + struct.pack(f"<{len(values)}f", *values)))
+    entries, body = b"", b""
+    start = -(-(32 + 16 * len(sections)) // 16) * 16
+    for tag, part in sections:
+        entries += struct.pack("<4sIII", tag, start + len(body), len(part), 0)
+        body += part + bytes(-len(part) % 16)
+    size = start + len(body)
+    head = data[:12] + struct.pack("<IQ", len(sections), size)
+    rest = bytes(4) + entries + body
+    return head + struct.pack("<I", zlib.crc32(rest, zlib.crc32(head))) + rest
+
+
 def plain_png(width: int, height: int, color: tuple[int, int, int] = (120, 130, 140)) -> bytes:
     return make_png(width, height, 2, 8, (b"\0" + bytes(color) * width) * height)
 
@@ -174,7 +196,14 @@ def test_help_and_version(mien: Runner) -> None:
         assert option in text or verb == "serve" and not text, (verb, text)
         assert "\n\n\n" not in text, (verb, text)
     text = mien("image", "--help").stdout
-    for words in ("(default 1.3)", "(default 5)", "(default gender)", "--dump-crop", "--no-gender"):
+    for words in (
+        "(default 1.3)",
+        "(default 5)",
+        "(default gender)",
+        "--dump-crop",
+        "--no-gender",
+        "--no-age",
+    ):
         assert words in text, words
     version = mien("--version").stdout
     assert version.startswith("mien 0.") and "instructions" in version and "compiler" in version
@@ -192,11 +221,79 @@ def test_faces_are_those_of_the_golden_file(mien: Runner) -> None:
     assert len(frame["faces"]) == len(same_size) == len(faces) == 1
     for live, face in zip(frame["faces"], same_size):
         for name, value in face.items():
-            if name in ("emotion", "gender"):
+            if "probabilities" in (value if isinstance(value, dict) else {}):
                 value = {**value, "smoothed": live[name]["smoothed"]}
             assert live[name] == value
     haar = json.loads(mien("image", photo, "--json", "--detector", "haar").stdout)["faces"]
     assert haar == golden["haar"]
+
+
+AGES = (1, 5, 12, 25, 40, 60, 80)
+
+
+def test_answers(mien: Runner) -> None:
+    """A network that is unsure, and one whose classes are ages."""
+    photo, emotion = PHOTOS / "astronaut.jpg", PHOTOS.parents[2] / "weights" / "emotion.mien"
+    mien.write("unsure.mien", with_answer(emotion, 1.0))
+    mien.write("ages.mien", with_answer(emotion, 0.0, AGES, "years"))
+    rest = ("--no-gender", "--no-age")
+
+    def read(*options: str) -> dict:
+        return json.loads(mien("image", photo, "--json", *options).stdout)["faces"][0]
+
+    sure = read(*rest)["emotion"]
+    assert sure["unsure"] is False
+    shy = read("--emotion", "unsure.mien", *rest)["emotion"]
+    assert shy == {**sure, "unsure": True}  # the label and the numbers stay
+    top = max(sure["probabilities"].values())
+    line = mien("image", photo, "--emotion", "unsure.mien", *rest).stdout.splitlines()[-1]
+    assert line.endswith(f"  unsure ({sure['label']} {round(100 * top)} %)"), line
+    for threshold, unsure in (("0", False), ("1", True)):
+        option = ("--min-confidence", threshold)
+        assert read("--emotion", "unsure.mien", *option, *rest)["emotion"]["unsure"] is unsure
+        assert read(*option, *rest)["emotion"]["unsure"] is unsure
+        assert read(*option)["gender"]["unsure"] is unsure
+
+    face = read("--age", "ages.mien", "--min-confidence", "1")
+    age, p = face["age"], sure["probabilities"]
+    assert list(age) == ["value", "range", "unit", "probabilities"] and age["unit"] == "years"
+    assert age["probabilities"] == p and face["emotion"]["label"] == sure["label"]
+    assert abs(age["value"] - sum(v * q for v, q in zip(AGES, p.values()))) < 0.06
+    low, high = age["range"]
+    assert 0 <= low <= age["value"] <= high and low < high
+    table = mien("image", photo, "--age", "ages.mien").stdout.splitlines()
+    assert table[1].endswith("  age"), table
+    assert table[2].endswith(f"  {age['value']:.0f} ({low:.0f}-{high:.0f})"), table
+    assert "age" not in read("--age", "ages.mien", "--no-age")
+    crop = json.loads(mien("classify", photo, "--json", "--age", "ages.mien", *rest[:1]).stdout)
+    assert crop["faces"][0]["age"]["unit"] == "years"
+
+    # Drawn in place of the label, so the drawings differ.
+    drawings = []
+    for name, options in (
+        ("a.png", ()),
+        ("b.png", ("--min-confidence", "1")),
+        ("c.png", ("--age", "ages.mien")),
+    ):
+        mien("image", photo, "-q", "-o", name, *options)
+        drawings.append((mien.folder / name).read_bytes())
+    assert len(set(drawings)) == 3
+
+    (mien.folder / "film").mkdir()
+    shutil.copy(photo, mien.folder / "film" / "1.jpg")
+    options = ("--age", "ages.mien", "--min-confidence", "1")
+    live = json.loads(mien("video", "film", "--json", "-q", *options).stdout.splitlines()[0])
+    assert live["schema"] == 2
+    live = live["faces"][0]
+    assert live["frames"] == 0 and live["emotion"]["unsure"] is True
+    assert list(live["age"]) == ["value", "range", "unit", "probabilities", "smoothed"]
+
+    info = json.loads(mien("info", "ages.mien", "--json").stdout)["answer"]
+    assert info == {"kind": "quantity", "unit": "years", "values": list(AGES)}
+    info = json.loads(mien("info", "unsure.mien", "--json").stdout)["answer"]
+    assert info == {"kind": "class", "unsure_below": 1.0}
+    assert "a quantity, 1 to 80 years" in mien("info", "ages.mien").stdout
+    assert "unsure below a probability of 1\n" in mien("info", "unsure.mien").stdout
 
 
 def test_usage_errors(mien: Runner) -> None:
@@ -222,6 +319,8 @@ def test_usage_errors(mien: Runner) -> None:
         ("--min-neighbors", "-1"),
         ("--scale-factor", "1.0"),
         ("--scale-factor", "nan"),
+        ("--min-confidence", "1.1"),
+        ("--min-confidence", "x"),
         ("--style", "blue"),
         ("--isa", "mmx"),
     ):
@@ -245,7 +344,7 @@ def test_photo(mien: Runner) -> None:
     )
     assert "\033" not in result.stdout
     data = json.loads(mien("image", photo, "--json").stdout)
-    assert data["schema"] == 1 and data["source"] == str(photo) and data["width"] > 100
+    assert data["schema"] == 2 and data["source"] == str(photo) and data["width"] > 100
     assert set(data["timing_ms"]) == {
         "decode",
         "gray",
@@ -253,6 +352,7 @@ def test_photo(mien: Runner) -> None:
         "crop",
         "emotion",
         "gender",
+        "age",
         "draw",
         "encode",
         "total",
@@ -515,7 +615,7 @@ def test_bad_pictures(mien: Runner) -> None:
     mien.fails("image", "empty_folder", code=3, words=("empty_folder", "no image"))
     line = mien("image", "cut.png", "--json", code=3).stdout
     assert json.loads(line) == {
-        "schema": 1,
+        "schema": 2,
         "source": "cut.png",
         "error": json.loads(line)["error"],
     }

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <iterator>
+#include <filesystem>
 #include <string>
 
 #include "helpers.h"
@@ -15,7 +15,12 @@ using namespace mien::test;
 
 TEST_CASE("embedded weights are the files of weights/") {
     const auto files = host::embedded_weights();
-    REQUIRE(files.size() == 2 + std::size(named_heads));
+    const auto is_there = [](Head head) {
+        return std::filesystem::exists(std::string(MIEN_WEIGHTS "/") + head_name(head) + ".mien");
+    };
+    const auto heads = std::ranges::count_if(named_heads, is_there);
+    REQUIRE(heads >= 2);
+    REQUIRE(files.size() == 2 + static_cast<std::size_t>(heads));
     for (const host::Resource& file : files) {
         CAPTURE(file.path);
         const auto expected = read_file(std::string(MIEN_WEIGHTS "/").append(file.path));
@@ -25,7 +30,8 @@ TEST_CASE("embedded weights are the files of weights/") {
         CHECK(host::find_resource(files, file.path) == &file);
     }
     CHECK_FALSE(host::embedded_cascade().empty());
-    for (const Head head : named_heads) CHECK_FALSE(host::embedded_network(head).empty());
+    for (const Head head : named_heads)
+        CHECK(host::embedded_network(head).empty() == !is_there(head));
     CHECK_FALSE(host::embedded_detector().empty());
     CHECK(host::find_resource(files, "emotion") == nullptr);
 }

@@ -260,6 +260,23 @@ TEST_CASE("landmarks are drawn where they are, on request") {
     CHECK_FALSE(green(dotted, 100, 90));
 }
 
+TEST_CASE("an unsure answer and a quantity in a label") {
+    EngineInfo info = info_of_two_heads();
+    info[Head::age] = {"a", {"child", "adult"}, true, "years"};
+    FaceReport face = face_at(200, 100, 150, 3, 0);
+    face[Head::age].probabilities = {0.5f, 0.5f};
+    face[Head::age].quantity = {34.2f, 27, 42};
+    face[Head::emotion].unsure = true;
+    using Lines = std::vector<std::string>;
+    const auto lines = [&] { return place_labels(640, 480, {&face, 1}, info)[0].lines; };
+    CHECK(lines() == Lines{"unsure 88 %", "woman 90 %", "34 years"});
+    // Neither color claims what the answer does not.
+    CHECK(box_color(face, info, Style::emotion) == Color{0, 224, 0});
+    face[Head::gender].unsure = true;
+    CHECK(box_color(face, info, Style::gender) == Color{0, 255, 0});
+    CHECK(lines() == Lines{"unsure 88 %", "unsure 90 %", "34 years"});
+}
+
 TEST_CASE("colors of the boxes") {
     const EngineInfo info = info_of_two_heads();
     CHECK(box_color(face_at(0, 0, 9, 3, 0), info, Style::gender) == Color{0, 0, 255});

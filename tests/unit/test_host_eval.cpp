@@ -99,5 +99,18 @@ TEST_CASE("scores by hand") {
     CHECK(scores.calibration_error() == doctest::Approx((0.1 + 0.6 + 0.3 + 0.2) / 4));
     CHECK(scores.log_loss() ==
           doctest::Approx(-(std::log(0.9) + std::log(0.4) + std::log(0.7) + std::log(0.8)) / 4));
+    // Two of four are sure: 0.9, right, and 0.8, right; of 0.7 and 0.6 only one is.
+    Scores shy({"a", "b"}, 0.75f);
+    for (int i = 0; i < 4; ++i) shy.add(labels[i], rows[i]);
+    CHECK(shy.accuracy() == 0.75);
+    CHECK(shy.coverage() == 0.5);
+    CHECK(shy.accuracy_confident() == 1);
+    CHECK(shy.text().find("sure of 50.00 % of them (at least 0.75), with an accuracy of 100.00 % "
+                          "there") != std::string::npos);
+    CHECK(shy.json("d", "m", 0).find(R"("coverage":0.5,"accuracy_confident":1.0)") !=
+          std::string::npos);
+    CHECK(scores.coverage() == 1);
+    CHECK(scores.text().find("sure of") == std::string::npos);
+    CHECK(scores.json("d", "m", 0).find("coverage") == std::string::npos);
     CHECK(Scores({"a", "b"}).accuracy() == 0);  // nothing, not a division by it
 }

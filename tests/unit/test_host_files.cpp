@@ -161,6 +161,42 @@ TEST_CASE("the label of a reading need not be the most probable class") {
     CHECK_FALSE(json.contains("gender"));
 }
 
+TEST_CASE("answers as JSON and in words") {
+    EngineInfo info;
+    info[Head::emotion] = {"e", {"happy", "sad"}};
+    info[Head::age] = {"a", {"child", "adult"}, true, "years"};
+    FaceReport face;
+    face[Head::emotion].probabilities = {0.25f, 0.41f};
+    face[Head::age].probabilities = {0.5f, 0.5f};
+    face[Head::age].quantity = {34.16f, 27.04f, 42.25f};
+    const auto json_of_face = [&] {
+        Json json;
+        put_face(json, face, info);
+        return json;
+    };
+    CHECK(json_of_face()["emotion"].dump() ==
+          R"({"label":"sad","unsure":false,"probabilities":{"happy":0.25,"sad":0.41}})");
+    CHECK(json_of_face()["age"].dump() == R"({"value":34.2,"range":[27.0,42.3],"unit":"years",)"
+                                          R"("probabilities":{"child":0.5,"adult":0.5}})");
+    const host::Reading &emotion = face[Head::emotion], &age = face[Head::age];
+    CHECK(answer_word(emotion, info[Head::emotion]) == "sad");
+    CHECK(answer_line(emotion, info[Head::emotion]) == "sad 41 %");
+    CHECK(answer_figures(emotion, info[Head::emotion]) == "sad 41 %");
+    CHECK(answer_word(age, info[Head::age]) == "34 years");
+    CHECK(answer_line(age, info[Head::age]) == "34 years");
+    CHECK(answer_figures(age, info[Head::age]) == "34 (27-42)");
+    info[Head::age].unit.clear();
+    CHECK(answer_word(age, info[Head::age]) == "34");
+    face[Head::emotion].unsure = true;
+    CHECK(json_of_face()["emotion"]["unsure"] == true);
+    CHECK(json_of_face()["emotion"]["label"] == "sad");
+    CHECK(answer_word(emotion, info[Head::emotion]) == "unsure");
+    CHECK(answer_line(emotion, info[Head::emotion]) == "unsure 41 %");
+    CHECK(answer_figures(emotion, info[Head::emotion]) == "unsure (sad 41 %)");
+    CHECK(answer_word(face[Head::gender], info[Head::gender]).empty());
+    CHECK(answer_line(face[Head::gender], info[Head::gender]).empty());
+}
+
 TEST_CASE("the shape of the JSON") {
     EngineInfo info;
     info.cascade_name = "cascade";
@@ -176,13 +212,13 @@ TEST_CASE("the shape of the JSON") {
     const std::string line = to_json(report, info);
     CHECK(line.find('\n') == std::string::npos);
     const auto json = nlohmann::json::parse(line);
-    CHECK(json["schema"] == 1);
+    CHECK(json["schema"] == 2);
     CHECK(json["width"] == 10);
     CHECK(json["height"] == 20);
     CHECK(json["models"]["emotion"] == "e");
     CHECK(json["timing_ms"]["decode"] == 1.235);
-    for (const char* step :
-         {"decode", "gray", "detect", "crop", "emotion", "gender", "draw", "encode", "total"}) {
+    for (const char* step : {"decode", "gray", "detect", "crop", "emotion", "gender", "age", "draw",
+                             "encode", "total"}) {
         CHECK(json["timing_ms"].contains(step));
     }
     REQUIRE(json["faces"].size() == 1);

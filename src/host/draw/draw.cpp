@@ -29,15 +29,12 @@ constexpr Color other_emotion{0, 255, 0};
 constexpr NamedColor gender_colors[] = {{"woman", {0, 0, 255}}, {"man", {255, 0, 0}}};
 constexpr Color no_gender{0, 255, 0};
 
-std::string_view best_label(const Reading& reading, const HeadInfo& head) {
-    const std::size_t best = reading.best();
-    return reading.known() && best < head.labels.size() ? std::string_view(head.labels[best])
-                                                        : std::string_view();
-}
-
-Color color_of(std::string_view label, std::span<const NamedColor> table, Color otherwise) {
+// An answer that names no class has the color of none.
+Color color_of(const Reading& reading, const HeadInfo& head, std::span<const NamedColor> table,
+               Color otherwise) {
+    const std::string word = answer_word(reading, head);
     for (const NamedColor& entry : table) {
-        if (entry.label == label) return entry.color;
+        if (entry.label == word) return entry.color;
     }
     return otherwise;
 }
@@ -152,20 +149,10 @@ float text_advance(std::string_view text) {
 constexpr float line_gap = 0.12f;      // between two lines of a label, in capital heights
 constexpr float smallest_text = 5.5f;  // below this, letters are illegible
 
-std::string with_percent(std::string_view label, float probability) {
-    char number[16];
-    std::snprintf(number, sizeof number, " %d %%",
-                  static_cast<int>(std::lround(probability * 100)));
-    return std::string(label) + number;
-}
-
 std::vector<std::string> label_lines(const FaceReport& face, const EngineInfo& info) {
     std::vector<std::string> lines;
     for (const Head head : named_heads) {
-        const Reading& reading = face[head];
-        if (reading.known())
-            lines.push_back(
-                with_percent(best_label(reading, info[head]), reading.best_probability()));
+        if (face[head].known()) lines.push_back(answer_line(face[head], info[head]));
     }
     return lines;
 }
@@ -430,7 +417,7 @@ std::vector<Label> place_tags(int width, int height, std::span<const FaceReport>
         std::string text = number;
         for (const Head head : named_heads) {
             if (!faces[i][head].known() || faces.size() > most_led) continue;
-            text += " " + std::string(best_label(faces[i][head], info[head]));
+            text += " " + answer_word(faces[i][head], info[head]);
             break;
         }
         TagPlace best;
@@ -466,11 +453,10 @@ constexpr std::size_t few_faces = 4;
 Color box_color(const FaceReport& face, const EngineInfo& info, Style style) {
     const Reading& gender = face[Head::gender];
     if (style == Style::gender && gender.known())
-        return color_of(best_label(gender, info[Head::gender]), gender_colors, no_gender);
+        return color_of(gender, info[Head::gender], gender_colors, no_gender);
     const Reading& emotion = face[Head::emotion];
     if (!emotion.known()) return no_gender;
-    const Color full =
-        color_of(best_label(emotion, info[Head::emotion]), emotion_colors, other_emotion);
+    const Color full = color_of(emotion, info[Head::emotion], emotion_colors, other_emotion);
     const float p = std::clamp(emotion.best_probability(), 0.0f, 1.0f);
     const auto scaled = [p](std::uint8_t v) {
         return static_cast<std::uint8_t>(std::lround(p * static_cast<float>(v)));

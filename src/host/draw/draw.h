@@ -31,7 +31,8 @@ inline Canvas canvas_of(Image& image) {
             static_cast<std::ptrdiff_t>(image.row_bytes())};
 }
 
-// By gender: woman blue, man red. By emotion: probability times the color of the emotion.
+// By gender: woman blue, man red. By emotion: probability times the color of the emotion. Green
+// where the answer is unsure.
 enum class Style { gender, emotion };
 Color box_color(const FaceReport& face, const EngineInfo& info, Style style);
 
@@ -63,7 +64,7 @@ struct Label {
 };
 
 // One label per face (no lines: nothing to write, or no room): inside the image, clear of other
-// labels and of boxes as far as there is room. Labels have expression and gender in percent; in a
+// labels and of boxes as far as there is room. Labels have a line per head, as answer_line(); in a
 // crowd, where those would not all be clear, they are tags with the number of the face, from 1 in
 // the order of `faces`, and its expression, or the number alone.
 std::vector<Label> place_labels(int width, int height, std::span<const FaceReport> faces,

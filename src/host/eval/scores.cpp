@@ -26,8 +26,10 @@ std::string line(const char* pattern, Values... values) {
 
 }  // namespace
 
-Scores::Scores(std::vector<std::string> labels)
-    : labels_(std::move(labels)), confusion_(labels_.size() * labels_.size()) {}
+Scores::Scores(std::vector<std::string> labels, float unsure_below)
+    : labels_(std::move(labels)),
+      confusion_(labels_.size() * labels_.size()),
+      unsure_below_(unsure_below) {}
 
 void Scores::add(int label, std::span<const float> probabilities) {
     const auto best = std::max_element(probabilities.begin(), probabilities.end());
@@ -40,6 +42,9 @@ void Scores::add(int label, std::span<const float> probabilities) {
     loss_ -= std::log(
         std::max(static_cast<double>(probabilities[static_cast<std::size_t>(label)]), 1e-12));
     ++count_;
+    if (*best < unsure_below_) return;
+    ++confident_;
+    confident_right_ += answer == label ? 1 : 0;
 }
 
 std::int64_t Scores::pictures(int label) const {
@@ -96,6 +101,9 @@ double Scores::calibration_error() const {
 
 double Scores::log_loss() const { return count_ == 0 ? 0 : loss_ / static_cast<double>(count_); }
 
+double Scores::coverage() const { return ratio(confident_, count_); }
+double Scores::accuracy_confident() const { return ratio(confident_right_, confident_); }
+
 std::string Scores::text() const {
     std::size_t width = 8;
     for (const std::string& label : labels_) width = std::max(width, label.size());
@@ -104,9 +112,14 @@ std::string Scores::text() const {
         count_ == 0 ? 0 : std::sqrt(accuracy() * (1 - accuracy()) / static_cast<double>(count_));
     std::string out = line(
         "accuracy %.2f %% +- %.2f of %lld, balanced %.2f %%, macro F1 %.4f, calibration error "
-        "%.4f, log loss %.4f\n\n",
+        "%.4f, log loss %.4f\n",
         100 * accuracy(), 100 * deviation, static_cast<long long>(count_),
         100 * balanced_accuracy(), macro_f1(), calibration_error(), log_loss());
+    if (unsure_below_ > 0)
+        out +=
+            line("sure of %.2f %% of them (at least %g), with an accuracy of %.2f %% there\n",
+                 100 * coverage(), static_cast<double>(unsure_below_), 100 * accuracy_confident());
+    out += '\n';
     out += line("%-*s %8s %9s %7s %7s  ", w, "label", "pictures", "precision", "recall", "F1");
     for (const std::string& label : labels_)
         out += line(" %*s", std::max(6, static_cast<int>(label.size())), label.c_str());
@@ -139,6 +152,11 @@ std::string Scores::json(const std::string& source, const std::string& model,
     object["macro_f1"] = macro_f1();
     object["calibration_error"] = calibration_error();
     object["log_loss"] = log_loss();
+    if (unsure_below_ > 0) {
+        object["min_confidence"] = unsure_below_;
+        object["coverage"] = coverage();
+        object["accuracy_confident"] = accuracy_confident();
+    }
     object["classes"] = labels_;
     for (int k = 0; k < classes(); ++k) {
         object["per_class"].push_back({{"label", labels_[static_cast<std::size_t>(k)]},

@@ -12,7 +12,9 @@ namespace mien::host {
 
 class Scores {
 public:
-    explicit Scores(std::vector<std::string> labels);
+    // An answer whose probability is below `unsure_below` is counted like every other, and apart in
+    // coverage() and accuracy_confident().
+    explicit Scores(std::vector<std::string> labels, float unsure_below = 0);
 
     // One image; the first of equal probabilities is the answer.
     void add(int label, std::span<const float> probabilities);
@@ -24,15 +26,19 @@ public:
     // expected calibration error over 15 equal bins of confidence
     double calibration_error() const;
     double log_loss() const;  // nats
+    // Of the images, the share whose answer is not unsure; and the accuracy of these answers.
+    double coverage() const;
+    double accuracy_confident() const;
 
     std::int64_t pictures(int label) const;
     double precision(int label) const;
     double recall(int label) const;
     double f1(int label) const;
 
-    // A summary, per class figures and the confusion matrix, aligned for a terminal.
+    // A summary, with a threshold the coverage, per class figures and the confusion matrix, aligned
+    // for a terminal.
     std::string text() const;
-    // One object, without a newline. `unreadable` counts images that are in none of the figures.
+    // One object, without a newline; coverage is in it with a threshold. `unreadable` counts images that are in none of the figures.
     std::string json(const std::string& source, const std::string& model,
                      std::size_t unreadable) const;
 
@@ -52,7 +58,8 @@ private:
     std::vector<std::string> labels_;
     std::vector<std::int64_t> confusion_;  // [label, answer]
     double confidence_[bins] = {}, right_[bins] = {}, loss_ = 0;
-    std::int64_t count_ = 0;
+    float unsure_below_;
+    std::int64_t count_ = 0, confident_ = 0, confident_right_ = 0;
 };
 
 }  // namespace mien::host

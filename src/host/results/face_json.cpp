@@ -21,10 +21,17 @@ Json map_json(const FaceMap& map) {
 }
 
 Json reading_json(const Reading& reading, const HeadInfo& head) {
-    const std::size_t label =
-        reading.label >= 0 ? static_cast<std::size_t>(reading.label) : reading.best();
-    Json json = {{"label", head.labels.at(label)},
-                 {"probabilities", probabilities_json(reading.probabilities, head)}};
+    Json json = Json::object();
+    if (head.quantity) {
+        const Quantity& q = reading.quantity;
+        json["value"] = rounded_to(q.value, 10);
+        json["range"] = {rounded_to(q.low, 10), rounded_to(q.high, 10)};
+        json["unit"] = head.unit;
+    } else {
+        json["label"] = head.labels.at(reading.named());
+        json["unsure"] = reading.unsure;
+    }
+    json["probabilities"] = probabilities_json(reading.probabilities, head);
     if (!reading.map.values.empty()) json["map"] = map_json(reading.map);
     return json;
 }

@@ -24,8 +24,8 @@ Json probabilities_json(std::span<const float> probabilities, const HeadInfo& he
 
 // Adds to `json` the members "box", "neighbors", of a detector network "score" and "landmarks"
 // ([x, y] of the person's right eye, left eye, nose, right and left corner of the mouth), and, for
-// every head that read the face, its name with {"label", "probabilities"} and, if there is one,
-// "map".
+// every head that read the face, its name with {"label", "unsure", "probabilities"}, or of a
+// quantity {"value", "range", "unit", "probabilities"}, and, if there is one, "map".
 void put_face(Json& json, const FaceReport& face, const EngineInfo& info);
 
 }  // namespace mien::host

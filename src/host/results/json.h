@@ -11,15 +11,15 @@
 
 namespace mien::host {
 
-constexpr int json_schema = 1;
+constexpr int json_schema = 2;
 
-// {"schema":1,"source":..,"width":..,"height":..,"models":{..},"timing_ms":{..},"faces":[..]}, each
+// {"schema":2,"source":..,"width":..,"height":..,"models":{..},"timing_ms":{..},"faces":[..]}, each
 // face as put_face() writes it (face_json.h). No newline at the end.
 std::string to_json(const ImageReport& report, const EngineInfo& info);
 // The same as a value, to be part of a larger one.
 nlohmann::ordered_json json_of(const ImageReport& report, const EngineInfo& info);
 
-// {"schema":1,"source":..,"error":..}
+// {"schema":2,"source":..,"error":..}
 std::string error_to_json(std::string_view source, std::string_view error);
 
 }  // namespace mien::host

@@ -40,6 +40,8 @@ struct Reading {
     std::vector<float> probabilities;  // one per class; empty without that network
     int label = -1;                    // the class to name; -1: the most probable
     FaceMap map = {};                  // empty: none
+    bool unsure = false;               // that class is not probable enough to be named
+    Quantity quantity = {};            // of a head with HeadInfo::quantity
 
     bool known() const { return !probabilities.empty(); }
     // Index of the most probable class; the first of equals.
@@ -51,6 +53,8 @@ struct Reading {
         return top;
     }
     float best_probability() const { return known() ? probabilities[best()] : 0; }
+    // Index of the class to name.
+    std::size_t named() const { return label >= 0 ? static_cast<std::size_t>(label) : best(); }
 };
 
 struct FaceReport {
@@ -69,7 +73,19 @@ struct FaceReport {
 struct HeadInfo {
     std::string model_name;  // empty: the head is off
     std::vector<std::string> labels;
+    bool quantity = false;   // the answer is Reading::quantity, in `unit`, and no class
+    std::string unit = {};   // may be empty
+    float unsure_below = 0;  // Engine::unsure_below()
 };
+
+// The answer in a word or two: "happy", "unsure", "34 years". Empty for a reading that is not
+// known or has no such class.
+std::string answer_word(const Reading& reading, const HeadInfo& head);
+// The same with how sure it is: "happy 93 %", "unsure (happy 41 %)", "34 (27-42)".
+std::string answer_figures(const Reading& reading, const HeadInfo& head);
+// The word with the probability of its class: "happy 93 %", "unsure 41 %", "34 years".
+std::string answer_line(const Reading& reading, const HeadInfo& head);
+
 struct EngineInfo {
     std::string cascade_name;   // empty: no Haar detector
     std::string detector_name;  // empty: no detector network

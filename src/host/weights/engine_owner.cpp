@@ -37,6 +37,8 @@ HeadInfo head_info(const Model& model) {
     if (!model) return info;
     info.model_name = weights_name(model.meta());
     for (int i = 0; i < model.class_count(); ++i) info.labels.emplace_back(model.label(i));
+    info.quantity = model.answers_quantity();
+    info.unit = model.unit();
     return info;
 }
 
@@ -113,6 +115,8 @@ Result<> EngineOwner::load(const EngineSetup& setup) {
     if (Engine::required_bytes(config, weights()) == 0)
         return Error::usage("an engine option is out of range");
     engine_ = std::make_unique<OwnedEngine>(weights(), config);
+    for (const Head head : named_heads)
+        info_[head].unsure_below = models_[head].unsure_below(config.min_confidence);
     return {};
 }
 
@@ -143,17 +147,19 @@ void EngineOwner::take(const Frame& frame, std::span<const Face> faces, ImageRep
         copy.score = face.score;
         copy.landmarks.assign(face.landmarks.begin(), face.landmarks.end());
         for (const Head head : named_heads) {
-            const std::span<const float> probabilities = face[head].probabilities,
-                                         map = face[head].map;
-            copy[head].probabilities.assign(probabilities.begin(), probabilities.end());
-            if (map.empty()) continue;
+            const mien::Reading reading = face[head];
+            copy[head].probabilities.assign(reading.probabilities.begin(),
+                                            reading.probabilities.end());
+            copy[head].unsure = reading.unsure;
+            copy[head].quantity = reading.quantity;
+            if (reading.map.empty()) continue;
             const Model& model = models_[head];
             const MapSize size = model.class_map_size();
             copy[head].map = {
                 size.width,
                 size.height,
                 model.crop_of(face.box, face.landmarks, detector(), frame.width, frame.height),
-                {map.begin(), map.end()}};
+                {reading.map.begin(), reading.map.end()}};
         }
     }
     const Timings& t = engine().timings();
@@ -189,6 +195,15 @@ Result<> EngineOwner::process(const Frame& frame, ImageReport& report) {
 Result<> EngineOwner::detect(const Frame& frame, ImageReport& report) {
     const std::span<const Face> faces = engine_->detect(frame);
     return finish_search(frame, faces, report);
+}
+
+void EngineOwner::judge(float min_confidence, ImageReport& report) const {
+    for (FaceReport& face : report.faces) {
+        for (const Head head : named_heads)
+            face[head].unsure =
+                face[head].known() &&
+                face[head].best_probability() < models_[head].unsure_below(min_confidence);
+    }
 }
 
 Result<> EngineOwner::classify_crop(const Frame& frame, ImageReport& report) {

@@ -59,6 +59,8 @@ public:
     Result<> detect(const Frame& frame, ImageReport& report);
     // Reads the whole image as one face.
     Result<> classify_crop(const Frame& frame, ImageReport& report);
+    // Says which readings of `report` are unsure by another Config::min_confidence.
+    void judge(float min_confidence, ImageReport& report) const;
     // Reads one box again; afterwards engine().last_crop() is the networks' input for it.
     // `landmarks` are those of the face, if it has any.
     Result<> classify(const Frame& frame, const Rect& box, ImageReport& report,

@@ -11,7 +11,8 @@ set(core_sources
   src/detect/net/face_net.cpp
   src/nn/model_file.cpp src/nn/network.cpp src/nn/verify.cpp
   src/pipeline/crop.cpp src/pipeline/engine.cpp src/pipeline/mien_c.cpp
-  src/track/search_haar.cpp src/track/search_net.cpp src/track/tracker.cpp)
+  src/track/search_haar.cpp src/track/search_net.cpp src/track/smoothing.cpp
+  src/track/tracker.cpp)
 
 # mien_kernels(FLAGS FILE...): kernels of one instruction set. Only these files are built for more
 # than the base processor.

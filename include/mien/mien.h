@@ -95,7 +95,8 @@ enum { /* heads: the questions that networks answer. Any number below MIEN_MAX_H
 enum { /* smoothing of a tracker's readings, as in tracker.hpp */
        MIEN_SMOOTHING_NONE = 0,
        MIEN_SMOOTHING_MODE = 1,
-       MIEN_SMOOTHING_AVERAGE = 2
+       MIEN_SMOOTHING_AVERAGE = 2,
+       MIEN_SMOOTHING_QUALITY = 3
 };
 
 typedef struct mien_config {

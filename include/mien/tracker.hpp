@@ -19,10 +19,24 @@
 
 namespace mien {
 
-// How `smoothed` of a reading is made: the result of this frame; the share of each label among the
-// last 10 results (the original's mode, but one list per face; of a quantity the next); or an
-// exponential average.
-enum class Smoothing : std::uint8_t { none = 0, mode = 1, average = 2 };
+// How `smoothed` of a reading is made:
+//   none      the result of this frame
+//   mode      the share of each label among the last 10 results (the original's mode, but one list
+//             per face); of a quantity as `quality`
+//   average   an exponential average: the newest result counts average_weight
+//   quality   the same, in which each result also counts by q / best, at least 0.05: best is the
+//             highest q of this face lately (it fades by 5 % with each result), and q the quality
+//             of the face read, size x score x turn x sharpness, where
+//               size       is the shorter side of the box over 64 pixels, at most 1
+//               score      is the detector network's; 1 for Haar
+//               turn       is 1 - 2 d, at least 0, and d the distance of the nose from the middle
+//                          of the eyes along their line, in distances of the eyes; 1 for Haar
+//               sharpness  is the mean squared difference of neighboring pixels over twice their
+//                          variance, in what the first head saw
+//             A result moves the average by average_weight x q / best, the first one entirely. The
+//             label stays until another is more probable by 0.1; an unsure one stays so until its
+//             probability is 0.05 above the threshold.
+enum class Smoothing : std::uint8_t { none = 0, mode = 1, average = 2, quality = 3 };
 
 struct TrackerConfig {
     Config engine;
@@ -47,7 +61,8 @@ struct TrackerConfig {
 struct TrackedReading {
     std::span<const float> probabilities;  // the last result itself
     std::span<const float> smoothed;
-    // The most probable of `smoothed`; among equals the last seen; -1: none.
+    // The most probable of `smoothed`; among equals the last seen; -1: none. With
+    // Smoothing::quality perhaps that of before.
     int label = -1;
     // With engine.class_maps: the map of `label` in the frame read last (Engine::class_map).
     std::span<const float> map;

@@ -45,8 +45,9 @@ void add_live_options(CLI::App& app, LiveOptions& options) {
     app.add_flag("-q,--quiet", options.quiet, "No summary at the end");
     const char* group = "Tracking";
     app.add_option("--smoothing", options.smoothing,
-                   "How labels are smoothed: none, mode (of the last 10), average (exponential)")
-        ->check(CLI::IsMember({"none", "mode", "average"}))
+                   "How labels are smoothed: none, mode (of the last 10), average (exponential),\n"
+                   "quality (average by size, sharpness and turn of the face; labels stay longer)")
+        ->check(CLI::IsMember({"none", "mode", "average", "quality"}))
         ->type_name("NAME")
         ->group(group);
     app.add_option("--full-every", options.full_every,
@@ -138,9 +139,10 @@ live::LoopOptions loop_options(const LiveOptions& options, const std::string& na
     live::LoopOptions loop;
     loop.source_name = name;
     loop.tracker.engine = options.engine.setup.config;
-    loop.tracker.smoothing = options.smoothing == "none"   ? Smoothing::none
-                             : options.smoothing == "mode" ? Smoothing::mode
-                                                           : Smoothing::average;
+    loop.tracker.smoothing = options.smoothing == "none"      ? Smoothing::none
+                             : options.smoothing == "mode"    ? Smoothing::mode
+                             : options.smoothing == "average" ? Smoothing::average
+                                                              : Smoothing::quality;
     loop.tracker.full_every = options.full_every;
     loop.tracker.cycle_ns = static_cast<std::uint64_t>(options.cycle_ms) * 1'000'000u;
     loop.tracker.budget_ns = static_cast<std::uint64_t>(options.budget_ms * 1e6);

@@ -16,7 +16,7 @@ static_assert(MIEN_VERIFY_FAILED == static_cast<int>(Status::verify_failed));
 static_assert(MIEN_NV12 == static_cast<int>(mien::PixelFormat::nv12));
 static_assert(MIEN_ISA_SIMD128 == static_cast<int>(mien::Isa::simd128));
 static_assert(MIEN_AGE == static_cast<int>(mien::Head::age));
-static_assert(MIEN_SMOOTHING_AVERAGE == static_cast<int>(mien::Smoothing::average));
+static_assert(MIEN_SMOOTHING_QUALITY == static_cast<int>(mien::Smoothing::quality));
 
 struct mien_engine {
     mien::Engine engine;
@@ -119,7 +119,7 @@ Status translate(const mien_config* config, const mien_tracker_config* given,
                  mien::TrackerConfig& out) noexcept {
     mien_tracker_config c;
     out = {};
-    if (!read(given, default_tracking(), c) || c.smoothing > MIEN_SMOOTHING_AVERAGE)
+    if (!read(given, default_tracking(), c) || c.smoothing > MIEN_SMOOTHING_QUALITY)
         return Status::bad_argument;
     out.smoothing = static_cast<mien::Smoothing>(c.smoothing);
     out.average_weight = c.average_weight;

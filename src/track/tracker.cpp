@@ -15,6 +15,7 @@
 #include "nn/model_file.h"
 #include "track/frame_timer.h"
 #include "track/search.h"
+#include "track/smoothing.h"
 
 namespace mien {
 namespace {
@@ -35,12 +36,13 @@ struct Track {
     std::uint64_t read_frame;
     float speed_x, speed_y;  // pixels per frame
     Rect searched;           // what near_known() was last asked for
+    float best_quality;      // of the faces read lately
 };
 
 bool valid(const TrackerConfig& config) noexcept {
     return config.max_tracks >= 1 && config.max_tracks <= 4096 && config.full_every >= 0 &&
            config.keep_neighbors >= 0 && config.average_weight > 0 && config.average_weight <= 1 &&
-           config.smoothing <= Smoothing::average;
+           config.smoothing <= Smoothing::quality;
 }
 
 int rounded(double v) noexcept { return static_cast<int>(std::lrint(v)); }
@@ -54,6 +56,7 @@ struct Tracker::Impl {
         float *raw, *smoothed;  // [max_tracks][classes]
         std::int32_t* labels;   // [max_tracks][mode_results], a ring
         int* results;           // [max_tracks] given by the network so far
+        float* weights;         // [max_tracks] of the results in `smoothed`
         float* maps;            // [max_tracks][map_size], if asked for
         MapSize map_size;
     };
@@ -65,6 +68,7 @@ struct Tracker::Impl {
     HeadState* heads;  // [head_count]
     int head_count;
     bool gray_is_enough;  // no model wants color
+    bool weighs;          // the quality of faces counts
     Track* tracks;
     TrackedFace* out;
     TrackedReading* readings;  // [max_tracks][head_count], by slot
@@ -109,8 +113,9 @@ struct Tracker::Impl {
     void forget() noexcept;
     void read_faces() noexcept;
     void read(Track& track) noexcept;
-    void smooth(const Track& track, int h, std::span<const float> result) noexcept;
-    void judge(Head head, TrackedReading& reading) const noexcept;
+    void smooth(const Track& track, int h, std::span<const float> result, float quality) noexcept;
+    void judge(Head head, bool before, TrackedReading& reading) const noexcept;
+    float quality_of(Track& track) const noexcept;
     std::span<const TrackedFace> report() noexcept;
 };
 
@@ -136,6 +141,7 @@ Tracker::Impl* Tracker::Impl::place(Arena& arena, const TrackerConfig& config,
     self->search.place(arena, config, weights, kernels_for(config.engine.isa), self->engine,
                        self->timer, self->stats);
     self->gray_is_enough = true;
+    self->weighs = config.smoothing == Smoothing::quality;
     self->heads = arena.take<HeadState>(head_room);
     for (int h = 0; h < self->head_count; ++h) {
         HeadState measured_head{};
@@ -145,12 +151,14 @@ Tracker::Impl* Tracker::Impl::place(Arena& arena, const TrackerConfig& config,
         if (model == nullptr) continue;
         head.classes = model->class_count();
         head.quantity = model->answers_quantity();
+        if (head.quantity && config.smoothing == Smoothing::mode) self->weighs = true;
         if (model->input_channels() != 1) self->gray_is_enough = false;
         const std::size_t scores = room * static_cast<std::size_t>(head.classes);
         head.raw = arena.take<float>(scores);
         head.smoothed = arena.take<float>(scores);
         head.labels = arena.take<std::int32_t>(room * mode_results);
         head.results = arena.take<int>(room);
+        head.weights = arena.take<float>(room);
         if (!config.engine.class_maps) continue;
         head.map_size = model->class_map_size();
         const std::size_t values = room * head.map_size.count();
@@ -246,7 +254,8 @@ void Tracker::Impl::add(const Face& face) noexcept {
     std::fill_n(readings_of(track), head_count, TrackedReading{});
     track.face.readings = {readings_of(track), static_cast<std::size_t>(head_count)};
     for (int h = 0; h < head_count; ++h)
-        if (heads[h].classes > 0) heads[h].results[track.slot] = 0;
+        if (heads[h].classes > 0)
+            heads[h].results[track.slot] = 0, heads[h].weights[track.slot] = 0;
 }
 
 void Tracker::Impl::remove(int i) noexcept {
@@ -401,10 +410,24 @@ void Tracker::Impl::read(Track& track) noexcept {
                         track.face.landmarks, face) != Status::ok)
         return;
     track.face.read_ns = now;
-    for (int h = 0; h < head_count; ++h) smooth(track, h, face[static_cast<Head>(h)].probabilities);
+    const float quality = weighs ? quality_of(track) : 1;
+    for (int h = 0; h < head_count; ++h)
+        smooth(track, h, face[static_cast<Head>(h)].probabilities, quality);
 }
 
-void Tracker::Impl::smooth(const Track& track, int h, std::span<const float> result) noexcept {
+// Of the face read just now, beside the best lately.
+float Tracker::Impl::quality_of(Track& track) const noexcept {
+    const TrackedFace& face = track.face;
+    Frame crop;
+    for (int h = 0; h < head_count && crop.data == nullptr; ++h)
+        crop = engine.last_crop(static_cast<Head>(h));
+    const float sharpness = crop.data != nullptr ? sharpness_of(crop) : 1;
+    return relative_quality(mien::quality_of(face.box, face.score, face.landmarks, sharpness),
+                            track.best_quality);
+}
+
+void Tracker::Impl::smooth(const Track& track, int h, std::span<const float> result,
+                           float quality) noexcept {
     const HeadState& head = heads[h];
     TrackedReading& reading = readings_of(track)[h];
     if (head.classes == 0 || result.empty()) return;
@@ -416,12 +439,16 @@ void Tracker::Impl::smooth(const Track& track, int h, std::span<const float> res
     const auto label = static_cast<std::int32_t>(std::max_element(raw, raw + classes) - raw);
     int& results = head.results[track.slot];
     const bool first = results == 0;
+    const int before = first ? -1 : reading.label;
+    const bool unsure_before = !first && reading.unsure;
     labels[results % mode_results] = label;
     ++results;
     const int kept = std::min(results, mode_results);
     // The most frequent of many values says little of a quantity: its distribution is averaged.
-    const bool averages = config.smoothing == Smoothing::mode && head.quantity;
-    switch (averages ? Smoothing::average : config.smoothing) {
+    const Smoothing smoothing = config.smoothing == Smoothing::mode && head.quantity
+                                    ? Smoothing::quality
+                                    : config.smoothing;
+    switch (smoothing) {
         case Smoothing::none: std::copy(raw, raw + classes, smoothed); break;
         case Smoothing::mode:
             std::fill_n(smoothed, classes, 0.0f);
@@ -434,6 +461,10 @@ void Tracker::Impl::smooth(const Track& track, int h, std::span<const float> res
                     first ? raw[c] : smoothed[c] + config.average_weight * (raw[c] - smoothed[c]);
             }
             break;
+        case Smoothing::quality:
+            add_weighted(result, config.average_weight * quality, {smoothed, classes},
+                         head.weights[track.slot]);
+            break;
     }
     // Among equals the most recent one.
     const float top = *std::max_element(smoothed, smoothed + classes);
@@ -445,11 +476,12 @@ void Tracker::Impl::smooth(const Track& track, int h, std::span<const float> res
             break;
         }
     }
+    if (smoothing == Smoothing::quality) best = steady_label({smoothed, classes}, before);
     reading = {};
     reading.probabilities = {raw, classes};
     reading.smoothed = {smoothed, classes};
     reading.label = best;
-    judge(static_cast<Head>(h), reading);
+    judge(static_cast<Head>(h), unsure_before, reading);
     if (head.maps == nullptr) return;
     const std::span<float> map(
         head.maps + static_cast<std::size_t>(track.slot) * head.map_size.count(),
@@ -459,10 +491,13 @@ void Tracker::Impl::smooth(const Track& track, int h, std::span<const float> res
 
 // What the reading says of itself. Shares of labels are no probabilities, so with them the last
 // result decides.
-void Tracker::Impl::judge(Head head, TrackedReading& reading) const noexcept {
-    const bool shares = config.smoothing == Smoothing::mode;
+void Tracker::Impl::judge(Head head, bool before, TrackedReading& reading) const noexcept {
+    const bool shares = config.smoothing == Smoothing::mode,
+               steady = config.smoothing == Smoothing::quality;
     const std::span<const float> p = shares ? reading.probabilities : reading.smoothed;
-    reading.unsure = p[static_cast<std::size_t>(reading.label)] < engine.unsure_below(head);
+    const float probability = p[static_cast<std::size_t>(reading.label)],
+                unsure_below = engine.unsure_below(head);
+    reading.unsure = steady_unsure(probability, unsure_below, steady && before);
     reading.quantity = engine.model(head)->quantity(reading.smoothed);
 }
 

@@ -10,6 +10,7 @@
 
 #include "host/codec/image_file.h"
 #include "mien/tracker.hpp"
+#include "unit/file_builder.h"
 #include "unit/helpers.h"
 #include "unit/moving_faces.h"
 
@@ -250,6 +251,57 @@ TEST_CASE("tracker: readings are smoothed face by face") {
             CHECK(emotion.smoothed[static_cast<std::size_t>(emotion.label)] ==
                   *std::max_element(emotion.smoothed.begin(), emotion.smoothed.end()));
         }
+    }
+}
+
+TEST_CASE("tracker: quantities are averaged, and unsure labels are told") {
+    NetworkBuilder ages = NetworkBuilder::every_op(4), shy = NetworkBuilder::every_op(5);
+    for (NetworkBuilder* b : {&ages, &shy})
+        for (std::size_t i = b->scales.size() - 5; i < b->scales.size(); ++i) b->scales[i] *= 0.1f;
+    ages.answer_with(0, "years", {2, 7, 12, 20, 40});
+    shy.answer_with(1);
+    const ByteVector age_file = ages.build(), shy_file = shy.build();
+    Model age, unsure;
+    REQUIRE(Model::open(age_file, age) == Status::ok);
+    REQUIRE(Model::open(shy_file, unsure) == Status::ok);
+    Weights weights{.cascade = &shipped().cascade};
+    weights.heads[static_cast<int>(Head::age)] = &age;
+    weights.heads[static_cast<int>(Head::emotion)] = &unsure;
+    std::vector<std::uint8_t> frame;
+    background(frame, 320, 240, 1);
+    paste(frame, 320, 240, astronaut(), {80, 30, 150});
+    for (const Smoothing smoothing :
+         {Smoothing::none, Smoothing::mode, Smoothing::average, Smoothing::quality}) {
+        TrackerConfig config = small_config();
+        config.smoothing = smoothing;
+        std::vector<std::byte> memory(Tracker::required_bytes(config, weights));
+        Tracker tracker;
+        REQUIRE(Tracker::create(config, weights, memory, tracker) == Status::ok);
+        std::vector<Quantity> last, smoothed;
+        for (int n = 0; n < 8; ++n) {
+            std::vector<std::uint8_t> changed = frame;
+            for (std::uint8_t& p : changed) p = static_cast<std::uint8_t>(p * (10 - n % 6) / 10);
+            std::span<const TrackedFace> faces;
+            REQUIRE(tracker.process({changed.data(), 320, 240, 320, PixelFormat::gray8},
+                                    static_cast<std::uint64_t>(n) * frame_ns, faces) == Status::ok);
+            REQUIRE(faces.size() == 1);
+            const TrackedReading reading = faces[0][Head::age];
+            CHECK(reading.quantity == age.quantity(reading.smoothed));
+            CHECK_FALSE(reading.unsure);
+            CHECK(faces[0][Head::emotion].unsure);
+            CHECK(faces[0][Head::emotion].quantity == Quantity{});
+            last.push_back(age.quantity(reading.probabilities));
+            smoothed.push_back(reading.quantity);
+        }
+        CHECK((last == smoothed) == (smoothing == Smoothing::none));
+        const auto spread = [](const std::vector<Quantity>& all) {
+            const auto [low, high] = std::minmax_element(
+                all.begin(), all.end(),
+                [](const Quantity& a, const Quantity& b) { return a.value < b.value; });
+            return high->value - low->value;
+        };
+        REQUIRE(spread(last) > 0);
+        if (smoothing != Smoothing::none) CHECK(spread(smoothed) < spread(last));
     }
 }
 

@@ -93,11 +93,11 @@ def main(arguments: Optional[List[str]] = None) -> int:
             detector=options.detector,
             min_confidence=options.min_confidence,
         )
-    except ValueError as error:
-        parser.error(str(error))
     except Error as error:
         print(f"mien: {error}", file=sys.stderr)
         return 4
+    except ValueError as error:
+        parser.error(str(error))
     code = 0
     for photo in options.photos:
         try:

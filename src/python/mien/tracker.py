@@ -10,14 +10,15 @@ from . import _engine
 from .engine import Engine, Picture, _called, default_engine
 from .results import HEADS, Box, TrackedFace, TrackedReading
 
-SMOOTHING = {"none": 0, "mode": 1, "average": 2}
+SMOOTHING = {"none": 0, "mode": 1, "average": 2, "quality": 3}
 
 
 class Tracker:
     """One a video. Frames in order; calls from several threads wait for each other.
 
     engine: whose weights and detector options it takes (the default engine's by default).
-    smoothing: "mode" (share of each label among a face's last 10 readings), "average" (exponential, `average_weight`), "none".
+    smoothing: "mode" (share of each label among a face's last 10 readings), "average" (exponential, `average_weight`),
+        "quality" (the same, by the size, sharpness and turn of the face; labels stay longer), "none".
     full_every: every so many frames everything is searched; 1: in each; 0: only in the first, then a part in each frame,
         everything once in `cycle_seconds`. lost_seconds: a face not found for so long is gone.
     """
@@ -84,7 +85,6 @@ class Tracker:
 
 
 def _reading(labels: Tuple[str, ...], unit: str, raw: Any) -> TrackedReading:
-    label, smoothed, (probabilities, *answer) = raw
-    return TrackedReading(
-        labels[label], dict(zip(labels, probabilities)), dict(zip(labels, smoothed)), *answer, unit
-    )
+    label, smoothed, (probabilities, unsure, value, low, high) = raw
+    names, averages = dict(zip(labels, probabilities)), dict(zip(labels, smoothed))
+    return TrackedReading(labels[label], names, averages, unsure, value, low, high, unit)

@@ -159,7 +159,7 @@ export class Mien {
     const o = this.#options;
     this.#capacity = [0, 0];
     const status = this.#code.mien_web_open(maxWidth, maxHeight, o.scaleFactor, o.minNeighbors, o.minSize, o.maxSize, o.detectWidth, o.maxFaces,
-                                              o.minScore, this.#net ? o.enlargeTo : 0);
+                                              o.minScore, this.#net ? o.enlargeTo : 0, o.minConfidence);
     const buffer = this.#memory.buffer;
     this.#bytes = new Uint8ClampedArray(buffer);
     this.#words = new Int32Array(buffer);

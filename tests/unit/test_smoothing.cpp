@@ -15,14 +15,14 @@ using namespace mien::test;
 
 namespace {
 
-using Scores = std::array<float, 3>;
+using ThreeScores = std::array<float, 3>;
 
-Frame crop_of(const std::vector<std::uint8_t>& pixels, int side) {
+Frame gray_crop(const std::vector<std::uint8_t>& pixels, int side) {
     return {pixels.data(), side, side, side, PixelFormat::gray8};
 }
 
 // Each pixel the mean of its neighborhood.
-std::vector<std::uint8_t> blurred(const std::vector<std::uint8_t>& pixels, int side) {
+std::vector<std::uint8_t> box_blurred(const std::vector<std::uint8_t>& pixels, int side) {
     std::vector<std::uint8_t> out(pixels.size());
     for (int y = 0; y < side; ++y) {
         for (int x = 0; x < side; ++x) {
@@ -39,18 +39,19 @@ std::vector<std::uint8_t> blurred(const std::vector<std::uint8_t>& pixels, int s
 
 // A series of results of one face whose class is 0: mostly right, at times a run of four poor
 // frames that are sure of class 1.
-struct Sample {
-    Scores scores;
+struct SeriesSample {
+    ThreeScores scores;
     float quality;
 };
-std::vector<Sample> series(std::uint32_t seed) {
+std::vector<SeriesSample> face_series(std::uint32_t seed) {
     Random random(seed);
-    std::vector<Sample> samples;
+    std::vector<SeriesSample> samples;
     for (int n = 0; n < 400; ++n) {
         const bool poor = n % 20 >= 12 && n % 20 < 16;
         const float noise = static_cast<float>(random.between(-250, 250)) / 1000;
-        const Scores good = {0.5f + noise, 0.35f - noise, 0.15f};
-        samples.push_back(poor ? Sample{{0.1f, 0.85f, 0.05f}, 0.1f} : Sample{good, 0.9f});
+        const ThreeScores good = {0.5f + noise, 0.35f - noise, 0.15f};
+        samples.push_back(poor ? SeriesSample{{0.1f, 0.85f, 0.05f}, 0.1f}
+                               : SeriesSample{good, 0.9f});
     }
     return samples;
 }
@@ -63,18 +64,18 @@ struct Errors {
     }
 };
 
-int most_probable(const Scores& scores) {
+int most_probable(const ThreeScores& scores) {
     return static_cast<int>(std::max_element(scores.begin(), scores.end()) - scores.begin());
 }
 
-Errors by_mode(const std::vector<Sample>& samples) {
+Errors by_mode(const std::vector<SeriesSample>& samples) {
     Errors errors;
     std::vector<int> last;
     int before = -1;
-    for (const Sample& sample : samples) {
+    for (const SeriesSample& sample : samples) {
         last.push_back(most_probable(sample.scores));
         if (last.size() > 10) last.erase(last.begin());
-        Scores votes{};
+        ThreeScores votes{};
         for (const int label : last) votes[static_cast<std::size_t>(label)] += 1;
         const int label = most_probable(votes);
         errors.add(label, before);
@@ -83,12 +84,12 @@ Errors by_mode(const std::vector<Sample>& samples) {
     return errors;
 }
 
-Errors by_quality(const std::vector<Sample>& samples) {
+Errors by_quality(const std::vector<SeriesSample>& samples) {
     Errors errors;
-    Scores average{};
+    ThreeScores average{};
     float weight = 0, best = 0;
     int before = -1;
-    for (const Sample& sample : samples) {
+    for (const SeriesSample& sample : samples) {
         add_weighted(sample.scores, 0.25f * relative_quality(sample.quality, best), average,
                      weight);
         const int label = steady_label(average, before);
@@ -125,18 +126,19 @@ TEST_CASE("smoothing: the quality of a face falls with its size, score, turn and
     std::vector<std::uint8_t> pixels(side * side);
     Random random(3);
     for (std::uint8_t& p : pixels) p = static_cast<std::uint8_t>(random.between(0, 255));
-    const std::vector<std::uint8_t> soft = blurred(pixels, side), softer = blurred(soft, side);
-    const float sharp = sharpness_of(crop_of(pixels, side));
+    const std::vector<std::uint8_t> soft = box_blurred(pixels, side),
+                                    softer = box_blurred(soft, side);
+    const float sharp = sharpness_of(gray_crop(pixels, side));
     CHECK(sharp ==
           doctest::Approx(1).epsilon(0.05));  // noise: neighbors know nothing of each other
-    const float less = sharpness_of(crop_of(soft, side));
+    const float less = sharpness_of(gray_crop(soft, side));
     CHECK(less < 0.5f * sharp);
-    CHECK(sharpness_of(crop_of(softer, side)) < 0.7f * less);
-    CHECK(sharpness_of(crop_of(std::vector<std::uint8_t>(side * side, 77), side)) == 0);
+    CHECK(sharpness_of(gray_crop(softer, side)) < 0.7f * less);
+    CHECK(sharpness_of(gray_crop(std::vector<std::uint8_t>(side * side, 77), side)) == 0);
     // Light does not count.
     std::vector<std::uint8_t> dark = pixels;
     for (std::uint8_t& p : dark) p = static_cast<std::uint8_t>(p / 2);
-    CHECK(sharpness_of(crop_of(dark, side)) == doctest::Approx(sharp).epsilon(0.05));
+    CHECK(sharpness_of(gray_crop(dark, side)) == doctest::Approx(sharp).epsilon(0.05));
     // In color the middle channel speaks.
     std::vector<std::uint8_t> rgb;
     for (const std::uint8_t p : pixels)
@@ -155,12 +157,12 @@ TEST_CASE("smoothing: the quality of a face falls with its size, score, turn and
 }
 
 TEST_CASE("smoothing: with equal weights it is the exponential average, without its slow start") {
-    Scores average{};
+    ThreeScores average{};
     float weight = 0, sum = 0, weights = 0;
     Random random(5);
     for (int n = 0; n < 30; ++n) {
         const float p = static_cast<float>(random.between(0, 1000)) / 1000;
-        add_weighted(Scores{p, 1 - p, 0}, 0.25f, average, weight);
+        add_weighted(ThreeScores{p, 1 - p, 0}, 0.25f, average, weight);
         sum = 0.75f * sum + p;
         weights = 0.75f * weights + 1;
         CHECK(average[0] == doctest::Approx(sum / weights).epsilon(1e-5));
@@ -169,9 +171,9 @@ TEST_CASE("smoothing: with equal weights it is the exponential average, without 
 }
 
 TEST_CASE("smoothing: labels stay until another is clearly more probable") {
-    CHECK(steady_label(Scores{0.3f, 0.4f, 0.3f}, -1) == 1);
-    CHECK(steady_label(Scores{0.35f, 0.4f, 0.25f}, 0) == 0);
-    CHECK(steady_label(Scores{0.3f, 0.45f, 0.25f}, 0) == 1);
+    CHECK(steady_label(ThreeScores{0.3f, 0.4f, 0.3f}, -1) == 1);
+    CHECK(steady_label(ThreeScores{0.35f, 0.4f, 0.25f}, 0) == 0);
+    CHECK(steady_label(ThreeScores{0.3f, 0.45f, 0.25f}, 0) == 1);
     CHECK(steady_unsure(0.49f, 0.5f, false));
     CHECK_FALSE(steady_unsure(0.5f, 0.5f, false));
     CHECK(steady_unsure(0.54f, 0.5f, true));
@@ -184,7 +186,7 @@ TEST_CASE("smoothing: labels stay until another is clearly more probable") {
 
 TEST_CASE("smoothing: poor frames do not change the label, and labels do not flicker") {
     for (const std::uint32_t seed : {1u, 2u, 3u}) {
-        const std::vector<Sample> samples = series(seed);
+        const std::vector<SeriesSample> samples = face_series(seed);
         const Errors mode = by_mode(samples), quality = by_quality(samples);
         CAPTURE(mode.wrong);
         CAPTURE(mode.changes);
@@ -193,11 +195,12 @@ TEST_CASE("smoothing: poor frames do not change the label, and labels do not fli
         CHECK(quality.changes < mode.changes / 2);
     }
     // A real change is followed within a third of a second at 30 frames a second.
-    Scores average{};
+    ThreeScores average{};
     float weight = 0;
     int label = -1, frames = 0;
     for (int n = 0; n < 60; ++n) {
-        const Scores result = n < 30 ? Scores{0.8f, 0.1f, 0.1f} : Scores{0.1f, 0.8f, 0.1f};
+        const ThreeScores result =
+            n < 30 ? ThreeScores{0.8f, 0.1f, 0.1f} : ThreeScores{0.1f, 0.8f, 0.1f};
         add_weighted(result, 0.25f, average, weight);
         label = steady_label(average, label);
         if (n >= 30 && label != 1) ++frames;

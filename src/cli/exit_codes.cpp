@@ -13,10 +13,10 @@ int exit_code_of(host::Error::Kind kind) {
     using Kind = host::Error::Kind;
     switch (kind) {
         case Kind::usage: return exit_usage;
-        case Kind::input: return exit_input;
+        case Kind::input:
+        case Kind::memory: return exit_input;  // for this input: the next may be smaller
         case Kind::weights: return exit_model;
         case Kind::output:
-        case Kind::memory:
         case Kind::internal: break;
     }
     return exit_output;

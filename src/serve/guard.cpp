@@ -23,10 +23,20 @@ std::string lower(std::string_view text) {
     return out;
 }
 
-// "name:8084" -> "name", "[::1]:8084" -> "::1"
+// "name:8084" -> "name", "[::1]:8084" -> "::1"; empty for what is neither, such as "[::1]name": the
+// part that is not looked at could be the name that a browser was led here by.
 std::string without_port(std::string_view host) {
-    if (host.starts_with('[')) return std::string(host.substr(1, host.find(']') - 1));
-    return std::string(host.substr(0, host.find(':')));
+    const bool bracketed = host.starts_with('[');
+    const std::size_t end = bracketed ? host.find(']') : std::min(host.find(':'), host.size());
+    if (end == std::string_view::npos) return {};
+    const std::string name(host.substr(bracketed ? 1 : 0, bracketed ? end - 1 : end));
+    unsigned char bytes[16];
+    if (bracketed && ::inet_pton(AF_INET6, name.c_str(), bytes) != 1) return {};
+    const std::string_view port = host.substr(bracketed ? end + 1 : end);
+    if (port.empty()) return name;
+    const bool digits =
+        std::all_of(port.begin() + 1, port.end(), [](char c) { return c >= '0' && c <= '9'; });
+    return port[0] == ':' && port.size() <= 6 && digits ? name : std::string();
 }
 
 bool is_address(const std::string& name) {
@@ -47,6 +57,7 @@ bool equal_secrets(std::string_view a, std::string_view b) {
 
 bool Guard::known_host(std::string_view host) const {
     const std::string name = lower(without_port(host));
+    if (name.empty()) return false;
     if (name == "localhost" || is_address(name)) return true;
     if (options_.site == Site::live_view)
         return name.find('.') == std::string::npos || name.ends_with(".local");

@@ -32,8 +32,16 @@ RequestHead head_of(const Parser& parser, std::string client) {
     head.client = std::move(client);
     const auto length = parser.content_length();
     head.content_length = length ? *length : 0;
-    head.has_body = head.content_length > 0 || parser.chunked();
     head.http_1_0 = message.version() < 11;
+    // Where a body ends must be beyond doubt: a proxy in front that reads another coding would take
+    // what we take for the next request as a part of this one. So it is "chunked" or nothing.
+    const auto codings = message.count(http::field::transfer_encoding);
+    head.unknown_framing =
+        codings > 1 ||
+        (codings == 1 &&
+         (!boost::beast::iequals(message[http::field::transfer_encoding], "chunked") ||
+          head.http_1_0 || message.count(http::field::content_length) > 0));
+    head.has_body = head.content_length > 0 || parser.chunked() || head.unknown_framing;
     return head;
 }
 

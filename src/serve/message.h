@@ -17,6 +17,7 @@ struct RequestHead {
     std::string client;  // address without port
     bool has_body = false;
     bool http_1_0 = false;
+    bool unknown_framing = false;      // nobody can know where its body ends
     std::uint64_t content_length = 0;  // 0 also when it comes in chunks
 };
 

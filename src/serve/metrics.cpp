@@ -104,7 +104,7 @@ std::string Metrics::text(const Gauges& gauges, const live::Feed* feed) const {
           static_cast<std::uint64_t>(gauges.waiting));
     gauge("mien_engines", "Engines.", static_cast<std::uint64_t>(gauges.workers));
     gauge("mien_engines_busy", "Engines at work.", static_cast<std::uint64_t>(gauges.busy));
-    gauge("mien_body_bytes", "Memory promised to bodies of requests.", gauges.body_bytes);
+    gauge("mien_body_bytes", "Bytes of request bodies that have come.", gauges.body_bytes);
     if (feed != nullptr) {
         const live::Feed::Figures camera = feed->figures();
         gauge("mien_camera_connected", "1 while the camera gives frames.", camera.connected);

@@ -2,6 +2,9 @@
 // Threads and their queue (see pool.h).
 #include "serve/pool.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace mien::serve {
 
 host::Result<std::unique_ptr<EnginePool>> EnginePool::create(const host::EngineSetup& setup,
@@ -19,7 +22,7 @@ host::Result<std::unique_ptr<EnginePool>> EnginePool::create(const host::EngineS
 }
 
 void EnginePool::stop() {
-    std::deque<Job> given_up;
+    std::deque<Waiting> given_up;
     {
         const std::lock_guard lock(mutex_);
         ending_ = true;
@@ -31,12 +34,45 @@ void EnginePool::stop() {
     }
 }
 
-bool EnginePool::submit(Job job) {
+std::deque<EnginePool::Waiting>::iterator EnginePool::next() {
+    const auto engines_of = [this](const Waiting& waiting) {
+        const auto found = running_.find(waiting.client);
+        return found == running_.end() ? 0 : found->second;
+    };
+    return std::min_element(jobs_.begin(), jobs_.end(), [&](const auto& a, const auto& b) {
+        return engines_of(a) < engines_of(b);
+    });
+}
+
+std::deque<EnginePool::Waiting>::iterator EnginePool::to_give_way(const std::string& client) {
+    std::map<std::string, int> waiting;
+    for (const Waiting& each : jobs_) ++waiting[each.client];
+    int most = waiting[client] + 1;  // with one more, `client` would be no better off
+    auto found = jobs_.end();
+    for (auto each = jobs_.begin(); each != jobs_.end(); ++each) {
+        const int count = waiting[each->client];
+        const bool same = found != jobs_.end() && each->client == found->client;
+        if (count <= most && !same) continue;
+        most = count;
+        found = each;
+    }
+    return found;
+}
+
+bool EnginePool::submit(const std::string& client, Job job, std::function<void()> refused) {
+    std::function<void()> tell;
     {
         const std::lock_guard lock(mutex_);
-        if (ending_ || jobs_.size() >= room_ + idle_) return false;
-        jobs_.push_back(std::move(job));
+        if (ending_) return false;
+        if (jobs_.size() >= room_ + idle_) {
+            const auto gives_way = to_give_way(client);
+            if (gives_way == jobs_.end()) return false;
+            tell = std::move(gives_way->refused);
+            jobs_.erase(gives_way);
+        }
+        jobs_.push_back({client, std::move(job), std::move(refused)});
     }
+    if (tell) tell();
     more_.notify_one();
     return true;
 }
@@ -48,20 +84,25 @@ int EnginePool::waiting() const {
 
 void EnginePool::work(host::EngineOwner& engine) {
     for (;;) {
-        Job job;
+        Waiting taken;
         {
             std::unique_lock lock(mutex_);
             more_.wait(lock, [this] { return ending_ || !jobs_.empty(); });
             if (jobs_.empty()) return;
-            job = std::move(jobs_.front());
-            jobs_.pop_front();
+            const auto first = next();
+            taken = std::move(*first);
+            jobs_.erase(first);
+            ++running_[taken.client];
             --idle_;
         }
         busy_.fetch_add(1, std::memory_order_relaxed);
-        job(engine);
-        job = nullptr;  // with all that it holds, before the next is waited for
+        taken.job(engine);
+        // And all that they hold, before the next is waited for.
+        taken.job = nullptr;
+        taken.refused = nullptr;
         busy_.fetch_sub(1, std::memory_order_relaxed);
         const std::lock_guard lock(mutex_);
+        if (--running_[taken.client] == 0) running_.erase(taken.client);
         ++idle_;
     }
 }

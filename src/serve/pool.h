@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
-// Processes images: a fixed number of threads with one engine each, and a bounded queue.
+// Processes images: a fixed number of threads with one engine each, and a bounded queue in which no
+// client can take the places of the others.
 #pragma once
 
 #include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -27,8 +30,11 @@ public:
     // Ends the threads after their current jobs; waiting jobs are dropped.
     void stop();
 
-    // False, and `job` is dropped, if the queue is full.
-    [[nodiscard]] bool submit(Job job);
+    // Engines go to the client (an address) that has the fewest of them, then to who came first. If
+    // the queue is full, the newest job of the client with the most waiting ones gives way: its
+    // `refused` is called, on the thread of the caller. False, and `job` is dropped, if that is
+    // `client` itself.
+    [[nodiscard]] bool submit(const std::string& client, Job job, std::function<void()> refused);
 
     int workers() const { return static_cast<int>(threads_.size()); }
     int waiting() const;
@@ -40,11 +46,20 @@ private:
     explicit EnginePool(int waiting) : room_(static_cast<std::size_t>(waiting)) {}
     void work(host::EngineOwner& engine);
 
+    struct Waiting {
+        std::string client;
+        Job job;
+        std::function<void()> refused;
+    };
+    std::deque<Waiting>::iterator next();                                  // not of an empty queue
+    std::deque<Waiting>::iterator to_give_way(const std::string& client);  // or the end
+
     std::vector<std::unique_ptr<host::EngineOwner>> engines_;  // the first one owns the weights
     std::vector<std::thread> threads_;
     mutable std::mutex mutex_;
     std::condition_variable more_;
-    std::deque<Job> jobs_;
+    std::deque<Waiting> jobs_;
+    std::map<std::string, int> running_;  // jobs of a client
     std::size_t room_;
     std::size_t idle_ = 0;
     bool ending_ = false;

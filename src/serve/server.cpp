@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -113,8 +114,11 @@ public:
     live::Feed* feed() { return feed_; }
     asio::io_context& io() { return io_; }
     bool stopping() const { return stopping_; }
+    bool has_room(std::uint64_t bytes) const {
+        return bytes <= limits().body_bytes_total - reserved_;
+    }
     bool reserve(std::uint64_t bytes) {
-        if (bytes > limits().body_bytes_total - reserved_) return false;
+        if (!has_room(bytes)) return false;
         reserved_ += bytes;
         return true;
     }
@@ -208,6 +212,9 @@ public:
     }
 
 private:
+    inline static const Refusal no_room{503, "Too many bodies are on their way."};
+    inline static const Refusal all_busy{503, "All engines are busy."};
+
     template <class Method>
     auto then(Method method) {
         return [self = shared_from_this(), method](auto... arguments) {
@@ -277,12 +284,8 @@ private:
             return send(server_.service().answer(plan_));
         }
         if (server_.stopping()) return send_early(Refusal{503, "The service is stopping."});
-        // A chunked body may grow up to the limit.
-        const std::uint64_t room =
-            head_.content_length > 0 ? head_.content_length : server_.limits().body_bytes;
-        if (!server_.reserve(room))
-            return send_early(Refusal{503, "Too many bodies are on their way."});
-        reserved_ = room;
+        // What is announced takes no room: a client that sends nothing would keep it from others.
+        if (!server_.has_room(head_.content_length)) return send_early(no_room);
         parser_->body_limit(server_.limits().body_bytes);
         within(server_.limits().body_seconds);
         if (beast::iequals(parser_->get()[http::field::expect], "100-continue"))
@@ -294,7 +297,22 @@ private:
         if (!error) read_body();
     }
 
-    void read_body() { http::async_read(stream_, buffer_, *parser_, then(&Session::on_body)); }
+    void read_body() {
+        parser_->eager(true);
+        http::async_read_some(stream_, buffer_, *parser_, then(&Session::on_body_bytes));
+    }
+    // A part of the body came.
+    void on_body_bytes(ErrorCode error, std::size_t bytes) {
+        const std::uint64_t came = parser_->get().body().size();
+        if (came > reserved_ && !error) {
+            if (!server_.reserve(came - reserved_)) return send_early(no_room);
+            reserved_ = came;
+        }
+        if (error || parser_->is_done())
+            on_body(error, bytes);
+        else
+            read_body();
+    }
 
     void on_body(ErrorCode error, std::size_t) {
         if (error) {
@@ -317,18 +335,51 @@ private:
         head_.content_length = parser_->get().body().size();
         stream_.expires_never();
         auto self = shared_from_this();
-        const bool taken =
-            server_.pool().submit([self, body = std::move(parser_->get().body()),
-                                   queued = Clock::now()](host::EngineOwner& engine) mutable {
-                Answer answer = self->server_.service().work(self->plan_, self->head_, body,
-                                                             ms_since(queued), engine);
-                body = {};
-                asio::io_context& io = self->server_.io();
-                asio::post(io, [self = std::move(self), answer = std::move(answer)]() mutable {
-                    self->send(std::move(answer));
-                });
+        auto job = [self, body = std::move(parser_->get().body()),
+                    queued = Clock::now()](host::EngineOwner& engine) mutable {
+            Answer answer = self->server_.service().work(self->plan_, self->head_, body,
+                                                         ms_since(queued), engine, self->gone_);
+            body = {};
+            asio::io_context& io = self->server_.io();
+            asio::post(io, [self = std::move(self), answer = std::move(answer)]() mutable {
+                self->on_work(std::move(answer));
             });
-        if (!taken) send(Refusal{503, "All engines are busy."});
+        };
+        working_ = true;
+        const bool taken =
+            server_.pool().submit(client_, std::move(job), [self] { self->on_work(all_busy); });
+        if (!taken) return on_work(all_busy);
+        watch_while_working();
+    }
+
+    // Nobody waits for the answer of a client that has closed its end: its images are not read. (One
+    // that only ended its own half and waits gets no answer either; browsers and curl do not.)
+    void watch_while_working() {
+        stream_.socket().async_wait(
+            tcp::socket::wait_read, [self = shared_from_this()](ErrorCode error) {
+                if (!self->working_) return;
+                char byte = 0;
+                ErrorCode ended;
+                // Bytes are the next request, which has to wait.
+                if (!error) {
+                    self->stream_.socket().non_blocking(true, ended);
+                    const std::size_t more = self->stream_.socket().receive(
+                        asio::buffer(&byte, 1), tcp::socket::message_peek, ended);
+                    if (more > 0 || ended == asio::error::would_block) return;
+                }
+                self->gone_ = true;
+            });
+    }
+    void on_work(Answer answer) {
+        if (!working_) return;
+        working_ = false;
+        ErrorCode ignored;
+        stream_.socket().cancel(ignored);
+        if (!gone_) return send(std::move(answer));
+        closing_ = true;
+        log(499, 0, answer.record);
+        end_request();
+        close();
     }
 
     // An answer before the whole body has arrived: the rest is not awaited, so the connection ends.
@@ -491,7 +542,8 @@ private:
     StreamKind stream_kind_ = StreamKind::none;
     char scrap_ = 0;
     bool idle_ = false, in_request_ = false, closing_ = false, body_unread_ = false,
-         writing_ = false;
+         writing_ = false, working_ = false;
+    std::atomic<bool> gone_{false};  // the client, while its request is worked on
 };
 
 host::Result<> BeastServer::bind() {

@@ -61,6 +61,7 @@ std::vector<Route> all_routes() {
     return routes;
 }
 
+constexpr const char* no_memory = "The image needs more memory than is available.";
 // the original's words
 constexpr const char* bad_request_text = "We cannot process the file sent in the request.";
 constexpr const char* not_found_text = "Resource not found.";
@@ -205,6 +206,9 @@ Answer Service::answer_options(const RequestHead& head, const Route& route) cons
 }
 
 std::optional<Answer> Service::judge(const RequestHead& head, Plan& plan) {
+    if (head.unknown_framing)
+        return Refusal{400, "This is no HTTP request that can be read.",
+                       "a body has a Content-Length, or Transfer-Encoding: chunked"};
     const std::size_t question = std::min(head.target.find('?'), head.target.size());
     plan.route = find_route(std::string_view(head.target).substr(0, question), options_.site);
     const Route* const route = plan.route;
@@ -366,7 +370,11 @@ std::optional<Refusal> Service::decode(const Picture& picture, const host::Engin
         return Refusal{422, damaged, header.error().text};
     }
     auto decoded = host::decode_image(picture.bytes, limits);
-    if (!decoded) return Refusal{422, damaged, decoded.error().text};
+    if (!decoded) {
+        if (decoded.error().kind == host::Error::Kind::memory)
+            return Refusal{503, no_memory, decoded.error().text};
+        return Refusal{422, damaged, decoded.error().text};
+    }
     out = std::move(*decoded);
     if (const Cascade* cascade = engine.cascade();
         cascade != nullptr && (out.image.width < cascade->window_width() ||
@@ -380,7 +388,6 @@ std::optional<Refusal> Service::decode(const Picture& picture, const host::Engin
 
 std::optional<Refusal> Service::analyze(const Picture& picture, host::EngineOwner& engine,
                                         const Plan& plan, Analysis& result) {
-    constexpr const char* no_memory = "The image needs more memory than is available.";
     const double start = now_ms();
     host::ImageReport& report = result.report;
     report.source = picture.source;
@@ -407,11 +414,12 @@ std::optional<Refusal> Service::analyze(const Picture& picture, host::EngineOwne
 }
 
 Answer Service::analyze_all(const Plan& plan, std::span<const Picture> pictures, double queue_ms,
-                            host::EngineOwner& engine) {
+                            host::EngineOwner& engine, const std::atomic<bool>& gone) {
     const double start = now_ms();
     Answer answer;
     Json images = Json::array();
     for (const Picture& picture : pictures) {
+        if (gone) break;  // the answer will not be sent
         Analysis analysis;
         if (auto refused = analyze(picture, engine, plan, analysis)) {
             if (pictures.size() == 1) return *refused;
@@ -462,16 +470,17 @@ Answer Service::classify_image(const Picture& picture, host::EngineOwner& engine
 }
 
 Answer Service::work(const Plan& plan, const RequestHead& head, Bytes body, double queue_ms,
-                     host::EngineOwner& engine) {
+                     host::EngineOwner& engine, const std::atomic<bool>& gone) {
     const double start = now_ms();
     Answer answer;
+    if (gone) return answer;
     try {
         metrics_.queued(queue_ms / 1e3);
         std::vector<Picture> pictures;
         if (auto refused = read_pictures(plan, head, body, pictures))
             answer = *refused;
         else if (plan.route->endpoint == Endpoint::analyze)
-            answer = analyze_all(plan, pictures, queue_ms, engine);
+            answer = analyze_all(plan, pictures, queue_ms, engine, gone);
         else
             answer = classify_image(pictures.front(), engine);
     } catch (const std::exception&) {  // std::bad_alloc is the only exception expected here

@@ -73,9 +73,10 @@ public:
     std::optional<Answer> judge(const RequestHead& head, Plan& plan);
     // Of a route without work.
     Answer answer(const Plan& plan) const;
-    // Of a route with work; on any thread, one engine each. Throws nothing.
+    // Of a route with work; on any thread, one engine each. Throws nothing. Once `gone` is true
+    // nobody waits for the answer, and no further image is read.
     Answer work(const Plan& plan, const RequestHead& head, std::span<const std::uint8_t> body,
-                double queue_ms, host::EngineOwner& engine);
+                double queue_ms, host::EngineOwner& engine, const std::atomic<bool>& gone);
     // Headers that every answer has.
     void finish(const RequestHead& head, const Plan& plan, Answer& answer) const;
 
@@ -108,7 +109,7 @@ private:
                                    const Plan& plan, Analysis& result);
     Answer classify_image(const Picture& picture, host::EngineOwner& engine);
     Answer analyze_all(const Plan& plan, std::span<const Picture> pictures, double queue_ms,
-                       host::EngineOwner& engine);
+                       host::EngineOwner& engine, const std::atomic<bool>& gone);
 
     const Options& options_;
     Guard guard_;

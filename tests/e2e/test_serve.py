@@ -6,6 +6,7 @@ at once that each check the answer against their own image, slow and rude client
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import os
@@ -492,6 +493,23 @@ def test_refusals() -> None:
         ):
             line = service.raw(wrong).split(b"\r\n")[0]
             assert line.startswith(b"HTTP/1.1 400 "), (wrong, line)
+        # Where the body ends must be beyond doubt: 400, and what follows is not read as a request.
+        smuggled = b"\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        for fields in (
+            b"Transfer-Encoding: identity",
+            b"Transfer-Encoding: xchunked",
+            b'Transfer-Encoding: "chunked"',
+            b"Transfer-Encoding: chunked, identity",
+            b"Transfer-Encoding: gzip, chunked",
+            b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+            b"Transfer-Encoding: identity\r\nContent-Length: 0",
+            b"Transfer-Encoding: chunked\r\nContent-Length: 3",
+        ):
+            for first in (b"GET /healthz", b"POST /v1/analyze"):
+                request = first + b" HTTP/1.1\r\nHost: localhost\r\n" + fields + smuggled
+                answer = service.raw(request)
+                assert answer.startswith(b"HTTP/1.1 400 "), (request, answer)
+                assert answer.count(b"HTTP/1.1 ") == 1, (request, answer)
         assert service.ask("GET", "/healthz")[0] == 200
 
 
@@ -507,7 +525,18 @@ def test_names_and_origins() -> None:
             "BOARD.local:80",
         ):
             assert service.ask("GET", "/v1/models", Host=name)[0] == 200, name
-        for name in ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example"):
+        for name in (
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "localhost:evil.example",
+            "localhost:80.evil.example",
+            "[::1]evil.example",
+            "[::1]:80evil.example",
+            "[::1",
+            "[localhost]",
+            ":80",
+        ):
             assert service.ask("GET", "/healthz", Host=name)[0] == 403, name
         twice = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
         assert b" 403 " in service.raw(twice).split(b"\r\n")[0]
@@ -654,6 +683,81 @@ def decode_gray() -> list[bytes]:
         for row in rows[y : y + 130]
     )
     return _GRAY
+
+
+@pytest.mark.threads
+def test_a_promise_takes_no_room() -> None:
+    """Bodies count as they come: clients that announce much and send nothing keep nobody out."""
+    head = b"POST /v1/analyze HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+    with Service("--max-body", "1") as service, contextlib.ExitStack() as idle:
+        for number in range(200):
+            length = (b"Transfer-Encoding: chunked", b"Content-Length: 1048576")[number % 2]
+            link = socket.create_connection(("127.0.0.1", service.port), timeout=30)
+            idle.enter_context(link)
+            link.sendall(head + length + b"\r\n\r\n1\r\nx")
+        assert service.post("/v1/analyze", ("image", "a", png(48, 48)))[0] == 200
+    # What did come counts: beyond 128 MiB there is no room.
+    with Service("--max-body", "16") as service, contextlib.ExitStack() as filled:
+        for _ in range(8):
+            link = socket.create_connection(("127.0.0.1", service.port), timeout=30)
+            filled.enter_context(link)
+            link.sendall(head + b"Content-Length: 16777216\r\n\r\n" + bytes(16777215))
+
+        def body_bytes() -> float:
+            text = service.ask("GET", "/metrics")[2].decode()
+            return float(re.search(r"^mien_body_bytes (\d+)", text, re.MULTILINE)[1])
+
+        wait_until(lambda: body_bytes() == 8 * 16777215)
+        assert service.post("/v1/analyze", ("image", "a", png(48, 48)))[0] == 503
+
+
+@pytest.mark.threads
+def test_nobody_waits_for_a_client_that_is_gone() -> None:
+    images = [("images", f"{i}.png", png(2000, 2000)) for i in range(16)]
+    body, content_type = multipart(*images)
+    head = f"POST /v1/analyze HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\n"
+    with Service("--workers", "1") as service:
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", service.port), timeout=30) as link:
+                link.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        assert service.post("/v1/analyze", ("image", "a", png(48, 48)))[0] == 200
+
+        def told() -> list[dict]:
+            lines = [json.loads(line) for line in list(service.lines) if '"status":499' in line]
+            return lines if len(lines) == 3 else []
+
+        wait_until(lambda: bool(told()))
+        assert all(line["images"] < 16 for line in told()), told()
+
+
+@pytest.mark.threads
+def test_an_address_cannot_take_the_places_of_others() -> None:
+    """One address fills the queue; of two more, each gets its answer, and the one that took most gives way."""
+    slow = [("images", f"{i}.png", png(2000, 2000)) for i in range(8)]
+    with Service("--workers", "1", "--waiting", "4") as service:
+        statuses: list[int] = []
+
+        def greedy() -> None:
+            statuses.append(service.post("/v1/analyze", *slow)[0])
+
+        threads = [threading.Thread(target=greedy) for _ in range(9)]
+        for thread in threads:
+            thread.start()
+        # Some are refused, so the queue is full.
+        wait_until(lambda: len(statuses) > 0)
+        assert statuses[0] == 503
+        for source in ("127.0.0.2", "127.0.0.3"):
+            connection = http.client.HTTPConnection(
+                "127.0.0.1", service.port, timeout=120, source_address=(source, 0)
+            )
+            with contextlib.closing(connection):
+                connection.request(
+                    "POST", "/v1/analyze", png(48, 48), {"Content-Type": "image/png"}
+                )
+                assert connection.getresponse().status == 200, source
+        for thread in threads:
+            thread.join()
+        assert sorted(set(statuses)) == [200, 503]
 
 
 @pytest.mark.threads

@@ -2,6 +2,7 @@
 // Can any bytes from a socket crash the service, hang it or get an answer without a known status?
 // The input is a whole request, as it would be read, through the parser of HTTP, the checks of the
 // header, multipart, the decoder and the engine.
+#include <atomic>
 #include <boost/beast/core.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -77,10 +78,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const serve::RequestHead head = serve::head_of(parser, "192.0.2.1");
     serve::Plan plan;
     serve::Answer answer;
+    const std::atomic<bool> stays{false};  // the client: it is not gone
     if (auto refused = world.service->judge(head, plan))
         answer = std::move(*refused);
     else if (plan.route->works)
-        answer = world.service->work(plan, head, parser.get().body(), 0, *world.engine);
+        answer = world.service->work(plan, head, parser.get().body(), 0, *world.engine, stays);
     else
         answer = world.service->answer(plan);
     world.service->finish(head, plan, answer);

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -244,6 +245,11 @@ TEST_CASE("size limits hold before decoding") {
     CHECK(mentions(error_of({pgm.begin(), pgm.end()}, limits), "too large"));
     const std::string wide = "P5 99999999999999999999 1 255\n1";
     CHECK(mentions(error_of({wide.begin(), wide.end()}), "too large"));
+    // Sides whose product of samples no integer holds, with limits that let them through.
+    limits.max_pixels = std::numeric_limits<std::uint64_t>::max();
+    limits.max_side = std::numeric_limits<int>::max();
+    const std::string huge = "P6 2147483647 2147483647 65535\n1";
+    CHECK(mentions(error_of({huge.begin(), huge.end()}, limits), "cut short"));
 }
 
 TEST_CASE("PNM with other maxima is scaled") {

@@ -321,8 +321,10 @@ Result<ImageHeader> inspect_pnm(Bytes bytes, const ImageLimits& limits) {
     header.height = static_cast<int>(height);
     header.max_value = static_cast<int>(top);
     header.data_offset = pos + 1;
-    const std::int64_t needed = width * height * header.channels * (top > 255 ? 2 : 1);
-    if (static_cast<std::uint64_t>(needed) > bytes.size() - header.data_offset)
+    // Divided, since with limits as wide as the service's second look the product would overflow.
+    const std::uint64_t samples = (bytes.size() - header.data_offset) / (top > 255 ? 2 : 1) /
+                                  static_cast<std::uint64_t>(header.channels);
+    if (static_cast<std::uint64_t>(height) > samples / static_cast<std::uint64_t>(width))
         return cut_short("PNM");
     return header;
 }
@@ -395,11 +397,9 @@ Error not_a_picture(Bytes bytes) {
 Result<> check_size(std::uint64_t width, std::uint64_t height, const ImageLimits& limits,
                     const char* type) {
     if (width == 0 || height == 0) return corrupt(type, "a side is zero");
-    // The sides come first: they are below 2^41, and the limit on them keeps the product from
-    // overflowing.
     const auto max_side = static_cast<std::uint64_t>(limits.max_side);
     const bool side_ok = width <= max_side && height <= max_side;
-    if (side_ok && width * height <= limits.max_pixels) return {};
+    if (side_ok && width <= limits.max_pixels / height) return {};
     const std::string size = std::to_string(width) + " x " + std::to_string(height) + " pixels";
     if (!side_ok)
         return Error::input("too large: " + size + ", the limit is " + std::to_string(max_side) +
@@ -408,8 +408,7 @@ Result<> check_size(std::uint64_t width, std::uint64_t height, const ImageLimits
                         std::to_string(limits.max_pixels / 1000000) + " million");
 }
 
-// Of the file's kind, not of memory: the next image may be smaller.
-Error no_memory() { return Error::input("not enough memory for its pixels"); }
+Error no_memory() { return Error::memory("not enough memory for its pixels"); }
 
 Result<ImageHeader> inspect_image(Bytes bytes, const ImageLimits& limits) {
     using namespace std::string_view_literals;

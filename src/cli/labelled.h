@@ -11,6 +11,7 @@
 
 #include "cli/options.h"
 #include "host/eval/labelled_faces.h"
+#include "host/files/file_io.h"
 #include "host/weights/engine_owner.h"
 
 namespace mien::cli {
@@ -21,6 +22,9 @@ struct LabelledOptions {
     bool gender = false, json = false, overwrite = false, quiet = false;
 
     Head head() const { return gender ? Head::gender : Head::emotion; }
+    host::Overwrite overwriting() const {
+        return overwrite ? host::Overwrite::yes : host::Overwrite::no;
+    }
 };
 // --model, --gender and --split.
 void add_network_options(CLI::App& app, LabelledOptions& options);

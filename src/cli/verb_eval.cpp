@@ -30,14 +30,13 @@ int run(EvalOptions& options) {
     if (engine == nullptr) return code;
     const host::HeadInfo& head = head_of(options, *engine);
     const std::vector<std::string>& labels = head.labels;
-    if (!options.scores_file.empty() && !options.overwrite &&
-        host::would_overwrite(options.scores_file)) {
-        complain(options.scores_file, "exists already (-y overwrites)");
-        return exit_output;
-    }
     catch_interrupts();
     auto faces = host::LabelledFaces::open(options.data, labels, options.split);
     if (!faces) return complain(options.data, faces.error());
+    if (!options.scores_file.empty()) {
+        const auto free = host::check_output(options.scores_file, options.overwriting());
+        if (!free) return complain(options.scores_file, free.error());
+    }
     host::Scores scores(labels, head.unsure_below);
     std::size_t unreadable = 0;
     std::string csv = "picture,label";
@@ -61,11 +60,9 @@ int run(EvalOptions& options) {
         return exit_input;
     }
     if (!options.scores_file.empty()) {
-        const auto overwrite = options.overwrite ? host::Overwrite::yes : host::Overwrite::no;
         const std::span bytes(reinterpret_cast<const std::uint8_t*>(csv.data()), csv.size());
-        if (const host::Result<> done = host::write_file(options.scores_file, bytes, overwrite);
-            !done)
-            return complain(options.scores_file, done.error());
+        const auto done = host::write_file(options.scores_file, bytes, options.overwriting());
+        if (!done) return complain(options.scores_file, done.error());
     }
     if (options.json) {
         print(scores.json(options.data, head.model_name, unreadable) + "\n");

@@ -42,6 +42,10 @@ struct ExplainOptions {
     int seed = 1;
 };
 
+host::Overwrite overwrite_of(const ExplainOptions& options) {
+    return options.overwrite ? host::Overwrite::yes : host::Overwrite::no;
+}
+
 // One network, and the question.
 struct Question {
     Head head;
@@ -329,9 +333,7 @@ int ExplainRun::write_sheet(const std::string& path) {
         image.frame(), format_of_file ? *format_of_file : host::ImageFormat::png);
     if (!bytes) return fail(path, bytes.error());
     if (interrupted()) return exit_interrupted;
-    if (const host::Result<> done = host::write_file(
-            path, *bytes, options_.overwrite ? host::Overwrite::yes : host::Overwrite::no);
-        !done)
+    if (const host::Result<> done = host::write_file(path, *bytes, overwrite_of(options_)); !done)
         return fail(path, done.error());
     return exit_done;
 }
@@ -411,22 +413,13 @@ int check_out(const ExplainOptions& options) {
         complain("--out " + options.out, format.error().text + "; for a folder, end it with /");
         return exit_code_of(format.error().kind);
     }
-    if (options.overwrite || !host::would_overwrite(options.out)) return exit_done;
-    complain(options.out, "exists already (-y overwrites)");
-    return exit_output;
-}
-
-// Draws what was explained since the last sheet; never over an image that is read.
-int draw_sheet(ExplainRun& work, const std::string& target, const host::FileSet& sources) {
-    if (!sources.contains(target)) return work.write_sheet(target);
-    complain(target, "would overwrite an input image");
-    return exit_output;
+    const host::Result<> free = host::check_output(options.out, overwrite_of(options));
+    return free ? int{exit_done} : complain(options.out, free.error());
 }
 
 int run_files(const ExplainOptions& options, bool to_folder, std::span<const std::string> files,
               ExplainRun& work, int worst) {
     host::UniqueNames names;
-    const host::FileSet sources(files);
     std::size_t done = 0;
     for (const std::string& file : files) {
         if (!options.quiet && files.size() > 1 && !is_terminal(1))
@@ -434,7 +427,7 @@ int run_files(const ExplainOptions& options, bool to_folder, std::span<const std
         int code = interrupted() ? int{exit_interrupted} : work.run(file);
         if (code == exit_done && to_folder && work.has_rows()) {
             const std::string name = names.claim(host::stem_of(file) + ".explain", ".png");
-            code = draw_sheet(work, host::joined_path(options.out, name), sources);
+            code = work.write_sheet(host::joined_path(options.out, name));
         }
         if (code == exit_interrupted || code == exit_closed_pipe) return code;
         if (const int output = output_exit_code(); output != exit_done) return output;
@@ -442,7 +435,7 @@ int run_files(const ExplainOptions& options, bool to_folder, std::span<const std
     }
     show_progress("");
     if (options.out.empty() || to_folder) return worst;
-    if (work.has_rows()) return std::max(worst, draw_sheet(work, options.out, sources));
+    if (work.has_rows()) return std::max(worst, work.write_sheet(options.out));
     complain(options.out, "not written: no face found");
     return worst;
 }
@@ -455,8 +448,6 @@ int run(ExplainOptions& options) {
     const bool to_folder =
         !options.out.empty() && (options.out.back() == '/' || host::is_folder(options.out));
     int code = exit_done;
-    if (!options.out.empty() && !to_folder) code = check_out(options);
-    if (code != exit_done) return code;
     if (options.crops) options.engine.setup.cascade.use = options.engine.setup.detector.use = false;
     for (const Head head : named_heads) {
         if (options.head != every_head && options.head != head_name(head))
@@ -468,6 +459,8 @@ int run(ExplainOptions& options) {
     if (to_folder && !make_folder(options.out)) return exit_output;
     catch_interrupts();
     const host::InputList inputs = host::expand_inputs(options.inputs);
+    if (!options.out.empty() && !to_folder) code = check_out(options);
+    if (code != exit_done) return code;
     int worst = exit_done;
     for (const host::InputProblem& problem : inputs.problems) {
         complain(problem.path, problem.cause);

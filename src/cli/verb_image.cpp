@@ -130,13 +130,7 @@ class PhotoRun {
 public:
     PhotoRun(const PhotoOptions& options, const OutputPlan& plan, host::EngineOwner& engine,
              std::span<const std::string> files)
-        : options_(options),
-          plan_(plan),
-          engine_(engine),
-          files_(files),
-          sources_(plan.draw || !options.crop_folder.empty() ? files
-                                                             : std::span<const std::string>()),
-          color_(use_color()) {}
+        : options_(options), plan_(plan), engine_(engine), files_(files), color_(use_color()) {}
 
     // 0, or the error code of this image.
     int run(const std::string& path);
@@ -156,7 +150,6 @@ private:
     const OutputPlan& plan_;
     host::EngineOwner& engine_;
     std::span<const std::string> files_;
-    host::FileSet sources_;
     host::UniqueNames picture_names_, crop_stems_;
     bool color_;
     std::string source_;
@@ -176,9 +169,9 @@ int PhotoRun::run(const std::string& path) {
     source_ = path;
     const double start = host::now_ms();
     // Checked before the work: a result that must not be written costs nothing.
-    if (!plan_.file.empty() && plan_.overwrite == host::Overwrite::no &&
-        host::would_overwrite(plan_.file)) {
-        return fail(plan_.file, host::Error::output("exists already (-y overwrites)"));
+    if (!plan_.file.empty()) {
+        if (const host::Result<> free = host::check_output(plan_.file, plan_.overwrite); !free)
+            return fail(plan_.file, free.error());
     }
     auto picture = load_image(path, options_.quiet);
     if (!picture) return fail(path, picture.error());
@@ -239,8 +232,6 @@ int PhotoRun::write_picture(const std::string& path, const Frame& frame, host::I
     const auto bytes = host::encode_image(frame, format);
     if (!bytes) return fail(path, bytes.error());
     if (interrupted()) return exit_interrupted;
-    if (sources_.contains(path))
-        return fail(path, host::Error::output("would overwrite an input image"));
     if (const host::Result<> done = host::write_file(path, *bytes, plan_.overwrite); !done)
         return fail(path, done.error());
     return exit_done;

@@ -162,17 +162,12 @@ int add_groups(const ReportOptions& options, const report::GroupTable& table, re
 
 host::Result<> write_page(const ReportOptions& options, const std::string& html) {
     const std::span bytes(reinterpret_cast<const std::uint8_t*>(html.data()), html.size());
-    return host::write_file(options.out, bytes,
-                            options.overwrite ? host::Overwrite::yes : host::Overwrite::no);
+    return host::write_file(options.out, bytes, options.overwriting());
 }
 
 int run(ReportOptions& options) {
     const auto method = method_of(options.method);
     if (!method) return complain("--method " + options.method, method.error());
-    if (!options.overwrite && host::would_overwrite(options.out)) {
-        complain(options.out, "exists already (-y overwrites)");
-        return exit_output;
-    }
     int code = exit_done;
     const auto engine = open_network(options, code);
     if (engine == nullptr) return code;
@@ -182,6 +177,8 @@ int run(ReportOptions& options) {
     catch_interrupts();
     auto faces = host::LabelledFaces::open(options.data, head.labels, options.split);
     if (!faces) return complain(options.data, faces.error());
+    if (const auto free = host::check_output(options.out, options.overwriting()); !free)
+        return complain(options.out, free.error());
 
     host::Scores scores(head.labels);
     report::Page page;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Films of any kind by FFmpeg's libraries (build with -DMIEN_FFMPEG=ON); without them the error
 // shows a pipe that does the same.
+#include "host/files/file_io.h"
 #include "video/source.h"
 
 #if MIEN_HAS_FFMPEG
@@ -171,6 +172,7 @@ private:
 bool has_ffmpeg() { return true; }
 
 host::Result<std::unique_ptr<Source>> open_film(const std::string& path) {
+    host::note_input(path);
     auto source = std::make_unique<FilmSource>();
     if (const host::Result<> done = source->open(path); !done) return done.error();
     return std::unique_ptr<Source>(std::move(source));

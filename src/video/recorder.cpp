@@ -2,6 +2,7 @@
 #include "video/recorder.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -25,14 +26,6 @@ void put_name(std::vector<std::uint8_t>& out, const char* name) {
     out.insert(out.end(), name, name + 4);
 }
 
-host::Error io_error(int number) {
-    if (number == ENOSPC)
-        return host::Error::output("no space left on the disk; the recording ends here");
-    if (number == EFBIG)
-        return host::Error::output("the file is as large as it may be; the recording ends here");
-    return host::Error::output(std::strerror(number));
-}
-
 constexpr std::uint32_t index_flag = 0x10;  // AVIF_HASINDEX, and AVIIF_KEYFRAME in the index
 constexpr std::size_t index_entry_bytes = 16;
 
@@ -53,22 +46,46 @@ host::Result<std::unique_ptr<Recorder>> Recorder::create(const std::string& path
 Recorder::~Recorder() { static_cast<void>(finish()); }
 
 host::Result<> Recorder::open_part() {
-    part_path_ = part_ == 1
-                     ? path_
-                     : path_.substr(0, path_.size() - 4) + "-" + std::to_string(part_) + ".avi";
-    descriptor_ = ::open(part_path_.c_str(),
-                         O_WRONLY | O_CREAT | O_CLOEXEC | (overwrite_ ? O_TRUNC : O_EXCL), 0666);
-    if (descriptor_ < 0)
-        return errno == EEXIST ? host::Error::output("exists already; -y overwrites it")
-                               : host::Error::output(std::strerror(errno));
+    part_path_ = path_;
+    if (part_ > 1) part_path_.insert(path_.size() - 4, "-" + std::to_string(part_));
+    const auto overwrite = overwrite_ ? host::Overwrite::yes : host::Overwrite::no;
+    if (const host::Result<> free = host::check_output(part_path_, overwrite); !free) return free;
+    part_path_ = host::followed_link(part_path_);
+    struct stat old{};
+    const bool replaces = ::stat(part_path_.c_str(), &old) == 0;
+    if (replaces && !S_ISREG(old.st_mode)) return host::Error::output("is no regular file");
+    open_path_ = part_path_;
+    for (int number = 1;; ++number) {
+        if (replaces) {
+            const std::string word = number == 1 ? ".part" : ".part-" + std::to_string(number);
+            open_path_ = part_path_;
+            open_path_.insert(part_path_.size() - 4, word);
+        }
+        descriptor_ = ::open(open_path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (descriptor_ >= 0) break;
+        // The .part of a recording that was killed is kept: it can be played.
+        if (!replaces || errno != EEXIST) return host::Error::output(std::strerror(errno));
+    }
+    // Where the file system has no modes, the file has those that all files there have.
+    if (replaces) static_cast<void>(::fchmod(descriptor_, old.st_mode & 0777));
     index_.clear();
     written_ = 0;
-    largest_ = 0;
+    largest_ = movie_bytes_ = 0;
     return {};
 }
 
-// Sizes and rate are those known now; the header is written again at the end.
-std::vector<std::uint8_t> Recorder::header() const {
+host::Error Recorder::failure(int number) {
+    failed_ = true;
+    const std::string cause = number == ENOSPC  ? "no space left on the disk"
+                              : number == EFBIG ? "the file is as large as it may be"
+                                                : std::strerror(number);
+    return host::Error::output(cause + "; the recording ends here" +
+                               (open_path_ == part_path_ ? "" : ", in " + open_path_));
+}
+
+// Sizes and rate are those known now. An index is not obligatory; a header that announces one which
+// is not there yet would make players repair the file.
+std::vector<std::uint8_t> Recorder::header(bool with_index) const {
     const auto frames = static_cast<std::uint32_t>(index_.size());
     const double seconds = static_cast<double>(last_ns_ - first_ns_) * 1e-9;
     const double fps =
@@ -85,7 +102,7 @@ std::vector<std::uint8_t> Recorder::header() const {
     put32(out, 56);
     put32(out, static_cast<std::uint32_t>(std::lround(1e6 / fps)));
     for (const std::uint32_t v :
-         {0u, 0u, index_flag, frames, 0u, 1u, largest_, w, h, 0u, 0u, 0u, 0u})
+         {0u, 0u, with_index ? index_flag : 0u, frames, 0u, 1u, largest_, w, h, 0u, 0u, 0u, 0u})
         put32(out, v);
     put_name(out, "LIST");
     put32(out, 4 + 8 + 56 + 8 + 40);
@@ -109,9 +126,7 @@ std::vector<std::uint8_t> Recorder::header() const {
     put_name(out, "MJPG");
     for (const std::uint32_t v : {3 * w * h, 0u, 0u, 0u, 0u}) put32(out, v);
     put_name(out, "LIST");
-    std::uint32_t movie = 4;
-    for (const Entry& entry : index_) movie += 8 + entry.bytes + (entry.bytes & 1);
-    put32(out, movie);
+    put32(out, 4 + movie_bytes_);
     put_name(out, "movi");
     return out;
 }
@@ -123,16 +138,22 @@ host::Result<> Recorder::write(std::span<const std::uint8_t> bytes) {
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) {
             const int number = errno;
-            failed_ = true;
             // The partial frame is removed, so that the rest can be played.
             if (::ftruncate(descriptor_, static_cast<off_t>(written_)) == 0)
                 ::lseek(descriptor_, static_cast<off_t>(written_), SEEK_SET);
-            return io_error(number);
+            return failure(number);
         }
         done += static_cast<std::size_t>(n);
     }
     written_ += bytes.size();
     return {};
+}
+
+host::Result<> Recorder::write_header(bool with_index) {
+    const std::vector<std::uint8_t> bytes = header(with_index);
+    const ssize_t written = ::pwrite(descriptor_, bytes.data(), bytes.size(), 0);
+    if (written < 0) return failure(errno);
+    return written == static_cast<ssize_t>(bytes.size()) ? host::Result<>() : failure(EIO);
 }
 
 host::Result<> Recorder::add(std::span<const std::uint8_t> jpeg, int width, int height,
@@ -152,10 +173,11 @@ host::Result<> Recorder::add(std::span<const std::uint8_t> jpeg, int width, int 
         width_ = width;
         height_ = height;
         first_ns_ = time_ns;
-        if (const host::Result<> done = write(header()); !done) return done.error();
+        if (const host::Result<> done = write(header(false)); !done) return done.error();
     } else if (width != width_ || height != height_) {
         failed_ = true;
-        return host::Error::output("the frames changed their size; the recording ends here");
+        return host::Error::output("the frames changed their size; the recording ends here" +
+                                   (open_path_ == part_path_ ? "" : ", in " + open_path_));
     }
     last_ns_ = time_ns;
     std::vector<std::uint8_t> chunk;
@@ -168,8 +190,9 @@ host::Result<> Recorder::add(std::span<const std::uint8_t> jpeg, int width, int 
     if (const host::Result<> done = write(chunk); !done) return done.error();
     index_.push_back({offset, static_cast<std::uint32_t>(jpeg.size())});
     largest_ = std::max(largest_, static_cast<std::uint32_t>(jpeg.size()));
+    movie_bytes_ += static_cast<std::uint32_t>(chunk.size());
     ++all_frames_;
-    return {};
+    return write_header(false);
 }
 
 host::Result<> Recorder::finish() {
@@ -177,7 +200,7 @@ host::Result<> Recorder::finish() {
     host::Result<> done;
     if (!index_.empty()) {
         // offsets of the index count from there
-        const std::size_t movie_name = header().size() - 4;
+        const std::size_t movie_name = header(true).size() - 4;
         std::vector<std::uint8_t> index;
         put_name(index, "idx1");
         put32(index, static_cast<std::uint32_t>(index_.size() * index_entry_bytes));
@@ -188,17 +211,28 @@ host::Result<> Recorder::finish() {
             put32(index, entry.bytes);
         }
         done = write(index);
-        const std::vector<std::uint8_t> head = header();
-        if (::pwrite(descriptor_, head.data(), head.size(), 0) !=
-                static_cast<ssize_t>(head.size()) &&
-            done)
-            done = io_error(errno);
+        // Without its index the film is as long as before.
+        if (done) done = write_header(true);
     }
-    const bool empty = index_.empty();
-    if (::close(descriptor_) != 0 && done) done = io_error(errno);
+    const host::Result<> closed = close_part();
+    return done ? closed : done;
+}
+
+host::Result<> Recorder::close_part() {
+    const bool replaces = open_path_ != part_path_;
+    const bool safe = !replaces || index_.empty() || ::fsync(descriptor_) == 0;
+    const int number = errno;
+    const bool closed = ::close(descriptor_) == 0;
     descriptor_ = -1;
-    if (empty) ::unlink(part_path_.c_str());
-    return done;
+    if (index_.empty()) {
+        ::unlink(open_path_.c_str());
+        return {};
+    }
+    if (failed_) return {};
+    if (!safe) return failure(number);
+    if (!closed || (replaces && ::rename(open_path_.c_str(), part_path_.c_str()) != 0))
+        return failure(errno);
+    return {};
 }
 
 }  // namespace mien::video

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Records live frames as motion JPEG in an AVI file, which every player opens; needs no library and
-// one write per frame.
+// one write per frame. After each frame the file is a whole film: a recording that is killed can be
+// played up to the last frame.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +16,9 @@ namespace mien::video {
 
 class Recorder {
 public:
-    // Fails when the file exists (unless `overwrite`) or cannot be made, or when its name does not
-    // end in .avi.
+    // Fails when the file exists (unless `overwrite`), is read by this process (file_io.h) or cannot
+    // be made, or when its name does not end in .avi. An existing file stays as it is until the new
+    // one, FILE.part.avi, is complete; after a failure both are left.
     static host::Result<std::unique_ptr<Recorder>> create(const std::string& path, bool overwrite,
                                                           std::uint64_t max_bytes = std::uint64_t{1}
                                                                                     << 30);
@@ -38,9 +40,14 @@ private:
     Recorder() = default;
     host::Result<> open_part();
     host::Result<> write(std::span<const std::uint8_t> bytes);
-    std::vector<std::uint8_t> header() const;
+    host::Result<> write_header(bool with_index);
+    host::Result<> close_part();
+    host::Error failure(int number);
+    std::vector<std::uint8_t> header(bool with_index) const;
 
-    std::string path_, part_path_;
+    std::string path_;
+    std::string part_path_;  // of this part, in the end
+    std::string open_path_;  // and while it is written: another one if it replaces a file
     bool overwrite_ = false;
     std::uint64_t max_bytes_ = 0;
     int part_ = 1, descriptor_ = -1;
@@ -51,7 +58,7 @@ private:
         std::uint32_t offset, bytes;
     };
     std::vector<Entry> index_;
-    std::uint32_t largest_ = 0;
+    std::uint32_t largest_ = 0, movie_bytes_ = 0;
     bool failed_ = false;
 };
 

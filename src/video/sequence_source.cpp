@@ -109,14 +109,17 @@ host::Result<std::unique_ptr<Source>> open_sequence(const std::string& path, dou
         if (error) return host::Error::input(error.message());
         if (names.empty()) return host::Error::input("no JPEG or PNG files in this folder");
         std::sort(names.begin(), names.end());
+        for (const std::string& name : names) host::note_input(name);
         return std::unique_ptr<Source>(std::make_unique<SequenceSource>(std::move(names), fps));
     }
     Pattern pattern;
     if (!parse_pattern(path, pattern))
         return host::Error::input("is not a numbered name such as frame_%04d.png");
     for (std::uint64_t first = 0; first <= max_first_number; ++first) {
-        if (fs::exists(pattern.name(first), error))
-            return std::unique_ptr<Source>(std::make_unique<SequenceSource>(pattern, first, fps));
+        if (!fs::exists(pattern.name(first), error)) continue;
+        for (std::uint64_t i = first; fs::exists(pattern.name(i), error); ++i)
+            host::note_input(pattern.name(i));
+        return std::unique_ptr<Source>(std::make_unique<SequenceSource>(pattern, first, fps));
     }
     return host::Error::input("no such files: the first would be " + pattern.name(0) + " or " +
                               pattern.name(1));

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "host/clock.h"
+#include "host/files/file_io.h"
 #include "video/jpeg_splitter.h"
 #include "video/source.h"
 
@@ -276,6 +277,7 @@ private:
 }  // namespace
 
 host::Result<std::unique_ptr<Source>> open_stream(int descriptor, const StreamOptions& options) {
+    host::note_input(descriptor);
     auto source = std::make_unique<StreamSource>(descriptor, options);
     if (const host::Result<> done = source->begin(1000); !done) return done.error();
     return std::unique_ptr<Source>(std::move(source));

@@ -23,6 +23,7 @@ import pytest
 from processes import cpu_seconds, delivered, handles, waits, wait_until
 
 PHOTOS = Path(__file__).resolve().parent.parent / "data" / "photos"
+WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 
 # 32 x 32, left half red (0, 255, 255, 0), right half cyan (255, 0, 0, 0), with Adobe's marker, so stored inverted.
 CMYK_JPEG = base64.b64decode(
@@ -718,10 +719,74 @@ def test_nothing_is_overwritten_without_yes(mien: Runner) -> None:
     mien("image", "in.png", "-o", "out.png", "-y")
     assert kept.read_bytes()[:4] == b"\x89PNG"
     before = (mien.folder / "in.png").read_bytes()
-    mien.fails("image", "in.png", "-o", "in.png", "-y", code=1, words=("in.png", "input image"))
-    mien.fails("image", "in.png", "-o", "./", "-y", code=1, words=("in.png", "input image"))
+    mien.fails(
+        "image", "in.png", "-o", "in.png", "-y", code=1, words=("in.png", "an input of this run")
+    )
+    mien.fails(
+        "image", "in.png", "-o", "./", "-y", code=1, words=("in.png", "an input of this run")
+    )
     assert (mien.folder / "in.png").read_bytes() == before
     assert sorted(os.listdir(mien.folder)) == ["in.png", "out.png"]
+
+
+def test_no_output_replaces_what_is_read(mien: Runner) -> None:
+    """Of every verb that writes: not its input, its data set, its weights, under none of their names."""
+    photo = (PHOTOS / "astronaut.jpg").read_bytes()
+    arrays = {
+        "images": ("|u1", (2, 48, 48), bytes(2 * 48 * 48)),
+        "labels": ("|i1", (2,), bytes([0, 1])),
+    }
+    inputs = {
+        "film.avi": photo * 3,
+        "set.npz": npz(arrays, True),
+        "faces/happy/a.png": plain_png(48, 48),
+        "photo.jpg": photo,
+        "groups.csv": b"name,age\nrow 0,1\n",
+        "net.png": (WEIGHTS / "emotion.mien").read_bytes(),
+        "net.avi": (WEIGHTS / "emotion.mien").read_bytes(),
+        "frames/f_0.avi": photo,
+        "frames/f_1.avi": photo,
+    }
+    for name, data in inputs.items():
+        mien.write(name, data)
+    (mien.folder / "link.avi").symlink_to("film.avi")
+    (mien.folder / "twin.avi").hardlink_to(mien.folder / "film.avi")
+    commands = [
+        ("image", "photo.jpg", "--emotion", "net.png", "-o", "net.png"),
+        ("image", "faces", "--dump-crop", "faces/happy", "-o", "faces/happy"),
+        ("video", "film.avi", "--record", "film.avi"),
+        ("video", "film.avi", "--record", "link.avi"),
+        ("video", "film.avi", "--record", "twin.avi"),
+        ("video", "film.avi", "--emotion", "net.avi", "--record", "net.avi"),
+        ("video", "frames/f_%d.avi", "--record", "frames/f_1.avi"),
+        ("eval", "set.npz", "--scores", "set.npz"),
+        ("eval", "faces", "--scores", "faces/happy/a.png"),
+        ("eval", "set.npz", "--model", "net.png", "--scores", "net.png"),
+        ("report", "set.npz", "--out", "set.npz"),
+        ("report", "set.npz", "--groups", "groups.csv", "--out", "groups.csv"),
+        ("report", "faces", "--out", "faces/happy/a.png"),
+        ("explain", "photo.jpg", "--out", "photo.jpg"),
+        ("explain", "photo.jpg", "--emotion", "net.png", "--out", "net.png"),
+    ]
+    without = subprocess.run([mien.program, "explain", "none.png"], capture_output=True)
+    explains = b"built without" not in without.stderr
+    for command in commands:
+        if command[0] in ("explain", "report") and not explains:
+            continue
+        mien.fails(*command, "-y", "-q", code=1, words=("an input of this run",))
+        for name, data in inputs.items():
+            assert (mien.folder / name).read_bytes() == data, (command, name)
+    with open(mien.folder / "film.avi", "rb") as film:
+        told = subprocess.run(
+            [mien.program, "video", "-", "--record", "film.avi", "-y", "-q"],
+            cwd=mien.folder,
+            stdin=film,
+            capture_output=True,
+        )
+    assert told.returncode == 1 and b"an input of this run" in told.stderr
+    assert (mien.folder / "film.avi").read_bytes() == inputs["film.avi"]
+    left = {str(p.relative_to(mien.folder)) for p in mien.folder.rglob("*") if p.is_file()}
+    assert left == {*inputs, "link.avi", "twin.avi"}
 
 
 def test_unwritable_output(mien: Runner) -> None:

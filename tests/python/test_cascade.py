@@ -200,3 +200,56 @@ def test_command_line(tmp_path: Path) -> None:
     assert json.dumps(str(tmp_path))[1:-1].encode() not in target.read_bytes()
     assert run(str(tmp_path / "missing.xml"), "-o", str(tmp_path / "b")).returncode == 3
     assert run("--nonsense").returncode == 2
+
+
+def test_no_output_replaces_what_is_read(tmp_path: Path) -> None:
+    """Of the converters and the training program, whatever option names it: not the input, under none of its names."""
+    data, faces = tmp_path / "data.csv", tmp_path / "faces" / "happy"
+    faces.mkdir(parents=True)
+    image = faces / "a.png"
+    link, model = tmp_path / "link.csv", tmp_path / "model.hdf5"
+    for path in (data, image, model):
+        path.write_bytes(b"precious")
+    link.symlink_to(data)
+    commands = [
+        ("convert_keras", (model, "-o", model)),
+        ("convert_keras", (model, "-o", data, "--license-file", link)),
+        ("convert_cascade", (model, "-o", model)),
+        ("convert_yunet", (model, "-o", model)),
+        ("train", ("adjust", model, "--data", data, "-o", model)),
+        ("train", ("adjust", model, "--data", data, "--validate", f"held={link}", "-o", data)),
+        ("train", ("crops", tmp_path / "faces", "-o", image)),
+        ("train", ("calibration", "--data", tmp_path / "faces", "-o", image)),
+    ]
+    main = {"train": "train/__main__.py"}
+    for tool, arguments in commands:
+        yes = [] if "-y" in arguments else ["-y"]
+        done = subprocess.run(
+            [
+                sys.executable,
+                str(ROOT / "tools" / main.get(tool, tool + ".py")),
+                *map(str, arguments),
+                *yes,
+            ],
+            capture_output=True,
+            text=True,
+        )
+        if "is missing: pip install" in done.stderr or "No module named" in done.stderr:
+            continue
+        assert done.returncode == 2, (tool, arguments, done.stderr)
+        assert done.stderr.endswith("would overwrite an input of this run\n"), done.stderr
+    assert {path.read_bytes() for path in (data, image, model)} == {b"precious"}
+
+
+def test_a_new_file_has_the_mode_of_the_old_one(tmp_path: Path) -> None:
+    path, link = tmp_path / "a", tmp_path / "link"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+    link.symlink_to(path)
+    errors.write_file(link, b"new", True)
+    assert path.read_bytes() == b"new" and link.is_symlink()
+    assert path.stat().st_mode & 0o777 == 0o640
+    errors.note_input(link)
+    with pytest.raises(errors.UsageError):
+        errors.write_file(path, b"lost", True)
+    assert path.read_bytes() == b"new"

@@ -2,6 +2,8 @@
 // Are files written whole or not at all, never over others, and are result names apart? And what
 // does the JSON look like?
 #include <doctest/doctest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -28,6 +30,7 @@ struct TemporaryFolder {
     TemporaryFolder() {
         std::string pattern = (fs::temp_directory_path() / "mien-test-XXXXXX").string();
         path = ::mkdtemp(pattern.data());
+        forget_inputs();  // of the tests before: the numbers of deleted files are used again
     }
     ~TemporaryFolder() { fs::remove_all(path); }
     std::string operator/(const char* name) const { return (path / name).string(); }
@@ -62,6 +65,7 @@ TEST_CASE("an existing file is replaced only with permission") {
     CHECK(refused.error().kind == Error::Kind::output);
     CHECK(refused.error().text.find("exists") != std::string::npos);
     CHECK(*read_file(folder / "a", 9) == one);
+    forget_inputs();
     CHECK(write_file(folder / "a", two, Overwrite::yes));
     CHECK(*read_file(folder / "a", 9) == two);
     CHECK(folder.files() == 1);  // no temporary file is left
@@ -107,10 +111,72 @@ TEST_CASE("folders become their images, sorted") {
     CHECK(list.files[2] == folder / "sub/c.gif");
     CHECK(list.files[3] == "given.xyz");
     CHECK(list.problems.empty());
-    const FileSet sources(list.files);
-    CHECK(sources.contains(folder / "sub/../a.png"));
-    CHECK_FALSE(sources.contains(folder / "note.txt"));
-    CHECK_FALSE(sources.contains(folder / "new.png"));
+    CHECK(is_input(folder / "sub/../a.png"));
+    CHECK_FALSE(is_input(folder / "note.txt"));
+    CHECK_FALSE(is_input(folder / "new.png"));
+}
+
+TEST_CASE("a pipe or a device in a folder is a problem, not an image") {
+    const TemporaryFolder folder;
+    std::ofstream(folder.path / "a.png") << 'x';
+    REQUIRE(::mkfifo((folder / "b.png").c_str(), 0600) == 0);
+    fs::create_symlink("/dev/zero", folder.path / "c.png");
+    const std::vector<std::string> arguments = {folder.path.string()};
+    const InputList list = expand_inputs(arguments);
+    CHECK(list.files == std::vector<std::string>{folder / "a.png"});
+    REQUIRE(list.problems.size() == 2);
+    CHECK(list.problems[0].cause == "is no regular file");
+    const auto endless = read_file("/dev/zero", 1 << 20);
+    REQUIRE_FALSE(endless);
+    CHECK(endless.error().text == "is a device");
+}
+
+TEST_CASE("what is read is never written, under none of its names") {
+    const TemporaryFolder folder;
+    const ByteVector bytes = {1, 2, 3};
+    const auto put = [&](const std::string& path) {
+        return write_file(path, bytes, Overwrite::yes);
+    };
+    std::ofstream(folder.path / "read.png") << "kept";
+    fs::create_symlink("read.png", folder.path / "link.png");
+    fs::create_hard_link(folder.path / "read.png", folder.path / "twin.png");
+    REQUIRE(put(folder / "twin.png"));  // nobody read it yet, and only one of its names changes
+    CHECK(fs::file_size(folder.path / "read.png") == 4);
+    fs::remove(folder.path / "twin.png");
+    fs::create_hard_link(folder.path / "read.png", folder.path / "twin.png");
+    REQUIRE(read_file(folder / "read.png", 100));
+    for (const char* name : {"read.png", "link.png", "twin.png", "./read.png"}) {
+        CAPTURE(name);
+        const Result<> written = put(folder / name);
+        REQUIRE_FALSE(written);
+        CHECK(written.error().text == "would overwrite an input of this run");
+        CHECK_FALSE(check_output(folder / name, Overwrite::yes));
+        CHECK(fs::file_size(folder / name) == 4);
+    }
+    REQUIRE(put(folder / "other.png"));
+    CHECK(check_output(folder / "other.png", Overwrite::yes));
+    CHECK_FALSE(check_output(folder / "other.png", Overwrite::no));
+}
+
+TEST_CASE("a new file has the mode of the old one, and leftovers do not stop it") {
+    const TemporaryFolder folder;
+    const ByteVector bytes = {1, 2, 3};
+    std::ofstream(folder.path / "a") << "old";
+    REQUIRE(::chmod((folder / "a").c_str(), 0640) == 0);
+    // of killed processes of the same number
+    for (int number = 1; number <= 3; ++number)
+        std::ofstream(folder.path / (".mien-" + std::to_string(::getpid()) + "-" +
+                                     std::to_string(number) + ".part"))
+            << "half";
+    REQUIRE(write_file(folder / "a", bytes, Overwrite::yes));
+    struct stat info{};
+    REQUIRE(::stat((folder / "a").c_str(), &info) == 0);
+    CHECK((info.st_mode & 0777) == 0640);
+    CHECK(info.st_size == 3);
+    std::size_t left = 0;
+    for (const auto& entry : fs::directory_iterator(folder.path))
+        left += entry.path().extension() == ".part";
+    CHECK(left == 3);
 }
 
 TEST_CASE("a folder without images is a problem") {

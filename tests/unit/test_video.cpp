@@ -2,6 +2,7 @@
 // Streams are cut into frames wherever the pipe cuts them, hostile ones end with a line; JPEGs of
 // cameras decode; recordings are whole.
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -295,6 +296,56 @@ TEST_CASE(
     // not a file that can be made in there by everybody
     auto full = Recorder::create("/dev/full.avi", true);
     if (full) ::unlink("/dev/full.avi");
+}
+
+TEST_CASE("video: a recording is a whole film after each frame, and keeps the old one until then") {
+    const std::string path = "/tmp/mien-test-" + std::to_string(::getpid()) + "-kept.avi",
+                      fresh = path.substr(0, path.size() - 4) + ".part.avi",
+                      again = path.substr(0, path.size() - 4) + ".part-2.avi";
+    const std::vector<std::uint8_t> jpeg = small_jpeg();
+    const ByteVector old = {'o', 'l', 'd'}, killed = {'k'};
+    host::forget_inputs();
+    REQUIRE(host::write_file(path, old, host::Overwrite::yes));
+    REQUIRE(host::write_file(fresh, killed, host::Overwrite::yes));  // of a run before
+    REQUIRE(::chmod(path.c_str(), 0640) == 0);
+    {
+        auto recorder = Recorder::create(path, true);
+        REQUIRE(recorder);
+        for (std::uint32_t i = 1; i <= 3; ++i) {
+            REQUIRE((*recorder)->add(jpeg, 48, 32, i * 50'000'000u));
+            const ByteVector file = test::read_file(again);
+            const auto u32 = [&](std::size_t at) { return load_u32(file.data() + at); };
+            CHECK(u32(4) + 8 == file.size());
+            CHECK(u32(44) == 0);  // no index yet
+            CHECK(u32(48) == i);
+            CHECK(u32(216) + 220 == file.size());  // the list of frames
+        }
+        CHECK(test::read_file(path) == old);
+        REQUIRE((*recorder)->finish());
+    }
+    CHECK(test::read_file(path).size() > 3 * jpeg.size());
+    CHECK(test::read_file(fresh) == killed);
+    CHECK(::access(again.c_str(), F_OK) != 0);
+    struct stat info{};
+    REQUIRE(::stat(path.c_str(), &info) == 0);
+    CHECK((info.st_mode & 0777) == 0640);
+    // A failure keeps both.
+    const ByteVector before = test::read_file(path);
+    {
+        auto recorder = Recorder::create(path, true);
+        REQUIRE(recorder);
+        REQUIRE((*recorder)->add(jpeg, 48, 32, 1));
+        const host::Result<> done = (*recorder)->add(jpeg, 32, 32, 2);
+        REQUIRE_FALSE(done);
+        CHECK(done.error().text.find(again) != std::string::npos);
+    }
+    CHECK(test::read_file(path) == before);
+    CHECK(test::read_file(again).size() > jpeg.size());
+    // What is read is not recorded to, under its name or another.
+    REQUIRE(host::read_file(path, 1 << 20));
+    CHECK_FALSE(Recorder::create(path, true));
+    CHECK(test::read_file(path) == before);
+    for (const std::string& name : {path, fresh, again}) ::unlink(name.c_str());
 }
 
 TEST_CASE("live: percentiles of a histogram") {

@@ -246,6 +246,7 @@ def run_training(args: argparse.Namespace) -> int:
     )
     checkpoint = args.checkpoint or args.output.with_suffix(".checkpoint.pt")
     log = args.log or args.output.with_suffix(".csv")
+    errors.refuse_input(log)  # its default may be the data set
     trainer = Trainer(
         net,
         recipe,
@@ -404,6 +405,7 @@ def run_fine_tune(args: argparse.Namespace) -> int:
     recipe.augmentation.update(box_of(data))
     net = KerasNet(base if same else with_classes(base, len(data.classes)))
     log = args.log or args.output.with_suffix(".csv")
+    errors.refuse_input(log)  # its default may be the data set
     checkpoint = args.checkpoint or args.output.with_suffix(".checkpoint.pt")
     trainer = Trainer(
         net,
@@ -1081,7 +1083,7 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     sub.add_argument("--augmentation", choices=sorted(PRESETS), default="mild")
     sub.add_argument("--strength", type=float, default=1.0)
     add_run(sub)
-    sub.set_defaults(run=run_fine_tune, votes=None)
+    sub.set_defaults(run=run_fine_tune, votes=None, written=("mien",))
     sub = commands.add_parser(
         "export", help="the best weights of a checkpoint, also of a run that goes on", **shown
     )

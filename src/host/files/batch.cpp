@@ -2,12 +2,12 @@
 // Folders to files, and names for results (see batch.h).
 #include "host/files/batch.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <string_view>
 #include <system_error>
+
+#include "host/files/file_io.h"
 
 namespace mien::host {
 namespace {
@@ -36,7 +36,12 @@ void collect(const fs::path& folder, InputList& list, std::vector<std::string>& 
         if (at->is_directory(ignored) && !at->is_symlink(ignored)) {
             collect(at->path(), list, found);
         } else if (has_picture_ending(at->path()) && !at->is_directory(ignored)) {
-            found.push_back(at->path().string());
+            // Nobody named it, so a pipe here would stop the run for good. A link that leads
+            // nowhere is kept: reading reports it.
+            if (at->is_regular_file(ignored) || (at->is_symlink(ignored) && !at->exists(ignored)))
+                found.push_back(at->path().string());
+            else
+                list.problems.push_back({at->path().string(), "is no regular file"});
         }
     }
     if (error) {
@@ -45,13 +50,6 @@ void collect(const fs::path& folder, InputList& list, std::vector<std::string>& 
             {folder.string(), denied ? "folder cannot be read: no permission"
                                      : "folder cannot be read: " + error.message()});
     }
-}
-
-bool identity_of(const std::string& path, std::pair<std::uint64_t, std::uint64_t>& out) {
-    struct stat info{};
-    if (::stat(path.c_str(), &info) != 0) return false;
-    out = {static_cast<std::uint64_t>(info.st_dev), static_cast<std::uint64_t>(info.st_ino)};
-    return true;
 }
 
 }  // namespace
@@ -73,6 +71,7 @@ InputList expand_inputs(std::span<const std::string> arguments) {
         std::sort(found.begin(), found.end());
         list.files.insert(list.files.end(), found.begin(), found.end());
     }
+    for (const std::string& file : list.files) note_input(file);
     return list;
 }
 
@@ -92,18 +91,6 @@ std::string UniqueNames::claim(const std::string& stem, const std::string& endin
     for (int number = 2; !taken_.insert(lower(name)).second; ++number)
         name = stem + "-" + std::to_string(number) + ending;
     return name;
-}
-
-FileSet::FileSet(std::span<const std::string> paths) {
-    std::pair<std::uint64_t, std::uint64_t> identity;
-    for (const std::string& path : paths) {
-        if (identity_of(path, identity)) identities_.insert(identity);
-    }
-}
-
-bool FileSet::contains(const std::string& path) const {
-    std::pair<std::uint64_t, std::uint64_t> identity;
-    return identity_of(path, identity) && identities_.count(identity) > 0;
 }
 
 }  // namespace mien::host

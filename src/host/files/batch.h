@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Expands the inputs of a command line to files, and names their results in one folder so that they
-// overwrite neither each other nor their sources.
+// do not overwrite each other.
 #pragma once
 
-#include <cstdint>
 #include <set>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace mien::host {
@@ -24,7 +22,7 @@ struct InputList {
 
 // Files as they are named (reading reports missing ones); folders become the images below them
 // (.jpg, .jpeg, .jpe, .jfif, .png, .bmp, .gif, .ppm, .pgm, .pnm in any case), sorted by path. Links
-// to folders are not followed.
+// to folders are not followed. All of them count as inputs (file_io.h) from now on.
 InputList expand_inputs(std::span<const std::string> arguments);
 
 bool is_folder(const std::string& path);
@@ -41,16 +39,6 @@ public:
 
 private:
     std::set<std::string> taken_;
-};
-
-// Recognizes the inputs under any other path, so that no result can replace its source.
-class FileSet {
-public:
-    explicit FileSet(std::span<const std::string> paths);
-    bool contains(const std::string& path) const;
-
-private:
-    std::set<std::pair<std::uint64_t, std::uint64_t>> identities_;  // device, inode
 };
 
 }  // namespace mien::host

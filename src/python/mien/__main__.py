@@ -7,7 +7,12 @@ import argparse
 import sys
 from typing import List, Optional
 
+<<<<<<< HEAD
 from . import HEADS, Engine, Error, Reading, Result, __version__, _engine, write_picture
+=======
+from . import HEADS, Engine, Error, Result, __version__, _engine, write_picture
+from ._files import input_at
+>>>>>>> c996266 (No output replaces what the same run reads)
 from .engine import read_picture
 
 
@@ -87,6 +92,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
     options = parser.parse_args(arguments)
     if options.out and len(options.photos) > 1:
         parser.error("--out takes one image")
+    if options.out and input_at(options.out, [*options.photos, options.emotion]):
+        print(f"mien: {options.out}: would overwrite an input of this run", file=sys.stderr)
+        return 1
     try:
         engine = Engine(
             emotion=options.emotion or True,

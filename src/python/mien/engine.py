@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 import numpy as np
 import numpy.typing as npt
 
-from . import _engine
+from . import _engine, _files
 from .errors import Error, PictureError, WeightsError
 from .results import HEADS, Box, Explanation, Face, Reading, Result, TrackedFace
 
@@ -55,7 +55,8 @@ def read_picture(
 
 
 def write_picture(path: Union[str, "os.PathLike[str]"], picture: npt.NDArray[np.uint8]) -> None:
-    """Writes a gray or RGB array as PNG or JPEG, by the extension of the name."""
+    """Writes a gray or RGB array as PNG or JPEG, by the extension of the name. An existing file is replaced when the new one is
+    whole; a failure leaves it as it was."""
     ending = Path(path).suffix.lower()
     if ending not in (".png", ".jpg", ".jpeg"):
         raise ValueError(f"{os.fspath(path)}: the name must end with .png, .jpg or .jpeg")
@@ -64,8 +65,7 @@ def write_picture(path: Union[str, "os.PathLike[str]"], picture: npt.NDArray[np.
         FORMATS["gray" if picture.ndim == 2 else "rgb"],
         ending != ".png",
     )
-    with open(path, "wb") as file:
-        file.write(data)
+    _files.write_file(path, data)
 
 
 def _weights_path(choice: WeightsChoice, head: str) -> Optional[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Set
 
 from .. import Engine, Error, __version__
+from .._files import input_at
 from ..engine import NETWORKS
 from ..results import HEADS, SCHEMA
 
@@ -154,6 +155,9 @@ def open_run(options: argparse.Namespace) -> Any:
         **engine_options
     ).fingerprint  # wrong options and weights are found here, not on a worker
     output.mkdir(parents=True, exist_ok=True)
+    for own in plan.own_files(output):
+        if read := input_at(own, [options.input, options.emotion]):
+            raise plan.InputError(f"{read}: is read, and would be overwritten; take another folder")
     run = plan.read_run(output)
     if run is None:
         if any(output.glob("part-*.parquet")):

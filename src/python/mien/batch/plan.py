@@ -207,5 +207,12 @@ def make_plan(
     return run
 
 
+def own_files(output: Path) -> List[Path]:
+    """What is in OUTPUT under a name that a run writes or removes there."""
+    names = (PLAN, RUN, PLAN + ".tmp", RUN + ".tmp")
+    found = [output / name for name in names if (output / name).exists()]
+    return found + [*output.glob("part-*.parquet"), *output.glob(".part-*.tmp")]
+
+
 def part_path(output: Path, number: int) -> Path:
     return output / f"part-{number:08d}.parquet"

@@ -58,7 +58,7 @@ int read_faces(const LabelledOptions& options, host::LabelledFaces& faces,
 }
 
 std::string headline(const LabelledOptions& options, const host::HeadInfo& head) {
-    return head.model_name + " on " + options.data +
+    return printable(head.model_name + " on " + options.data) +
            (options.split == "all" ? "" : ", " + options.split);
 }
 

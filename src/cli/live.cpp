@@ -257,14 +257,14 @@ void show_summary(const LiveOptions& options, const std::string& name,
                   const live::Statistics& statistics, Ending ending, bool reader_gone) {
     if (ending == Ending::bench) {
         print(options.json ? live::summary_json(statistics, name) + "\n"
-                           : live::summary_text(statistics, name));
+                           : live::summary_text(statistics, printable(name)));
         return;
     }
     if (options.json && !reader_gone && !interrupted())
         write_patiently(live::summary_json(statistics, name) + "\n");
     if (options.quiet) return;
     // Several lines on stderr, not one, so not by complain().
-    const std::string text = live::summary_text(statistics, name);
+    const std::string text = live::summary_text(statistics, printable(name));
     if (::write(2, text.data(), text.size()) < 0) return;
 }
 

@@ -28,9 +28,10 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
     return last[b.size()];
 }
 
-// First remaining word that looks like an option; a lone "-" does not.
+// First remaining word that looks like an option; a lone "-" does not, and nothing does behind "--".
 std::string unknown_option(const CLI::App& app) {
     for (const std::string& word : app.remaining()) {
+        if (word == "--") break;
         if (word.size() > 1 && word[0] == '-') return word.substr(0, word.find('='));
     }
     return {};
@@ -136,8 +137,11 @@ bool parse_options(CLI::App& app, int argc, char** argv, int& exit_code) {
         exit_code = report_unknown_option(app, unknown);
         return false;
     }
-    if (!app.remaining().empty()) {
-        exit_code = usage_error(app, "too many arguments: " + app.remaining().front());
+    std::vector<std::string> rest = app.remaining();
+    if (const auto end = std::find(rest.begin(), rest.end(), "--"); end != rest.end())
+        rest.erase(end);
+    if (!rest.empty()) {
+        exit_code = usage_error(app, "too many arguments: " + rest.front());
         return false;
     }
     return true;

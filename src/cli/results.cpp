@@ -68,7 +68,7 @@ std::string face_table(const host::ImageReport& report, const host::EngineInfo& 
     const char* bold = color ? "\033[1m" : "";
     const char* plain = color ? "\033[0m" : "";
     std::string text =
-        bold + report.source + plain + ": " +
+        bold + printable(report.source) + plain + ": " +
         (found ? count_of_faces(report.faces.size()) : "no face found") +
         format(", %d x %d pixels, %.0f ms\n", report.width, report.height, report.times.total);
     if (!found) return text;
@@ -99,15 +99,15 @@ std::string face_table(const host::ImageReport& report, const host::EngineInfo& 
 
 std::string score_list(const host::ImageReport& report, const host::EngineInfo& info,
                        bool with_title) {
-    if (report.faces.empty()) return report.source + ": no face found\n";
+    if (report.faces.empty()) return printable(report.source) + ": no face found\n";
     std::string text;
     int number = 0;
     for (const host::FaceReport& face : report.faces) {
         ++number;
         if (with_title) {
-            text += report.source + format(": face %d of %zu at %d, %d, size %d x %d\n", number,
-                                           report.faces.size(), face.box.x, face.box.y,
-                                           face.box.width, face.box.height);
+            text += printable(report.source) + format(": face %d of %zu at %d, %d, size %d x %d\n",
+                                                      number, report.faces.size(), face.box.x,
+                                                      face.box.y, face.box.width, face.box.height);
         }
         const std::vector<float>& p = face[Head::emotion].probabilities;
         if (p.empty()) continue;

@@ -32,16 +32,18 @@ bool write_all(int descriptor, std::string_view text) {
     return true;
 }
 
-std::string one_line(std::string_view text) {
+}  // namespace
+
+std::string printable(std::string_view text) {
     std::string line(text);
-    for (char& c : line) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (byte < 32 || byte == 127) c = '?';
+    for (std::size_t i = 0; i < line.size(); ++i) {
+        const auto byte = static_cast<unsigned char>(line[i]);
+        const auto next = i + 1 < line.size() ? static_cast<unsigned char>(line[i + 1]) : 0u;
+        if (byte < 32 || byte == 127) line[i] = '?';
+        if (byte == 0xc2 && next >= 0x80 && next < 0xa0) line.replace(i, 2, "?");
     }
     return line;
 }
-
-}  // namespace
 
 std::string format(const char* pattern, ...) {
     std::array<char, 512> buffer{};
@@ -75,7 +77,7 @@ void show_progress(std::string_view text) {
 
 void complain(std::string_view text) {
     show_progress("");
-    write_all(2, "mien: " + one_line(text) + "\n");
+    write_all(2, "mien: " + printable(text) + "\n");
 }
 void complain(std::string_view subject, std::string_view text) {
     complain(std::string(subject) + ": " + std::string(text));

@@ -17,6 +17,10 @@ namespace mien::cli {
 // Pads with spaces to `width` letters (UTF-8).
 std::string padded(std::string_view text, std::size_t width);
 
+// Names come from anybody, and a terminal obeys what is in them: control characters become '?', also
+// those of two bytes (U+0080 to U+009F).
+std::string printable(std::string_view text);
+
 // "mien: SUBJECT: TEXT" on stderr, always one line: control characters of file names become '?'.
 void complain(std::string_view subject, std::string_view text);
 // The same without a subject.

@@ -301,10 +301,10 @@ std::string strongest(const explain::Heatmap& map) {
 
 std::string ExplainRun::text_of(const std::string& path, const host::ImageReport& report,
                                 const std::vector<Row>& rows) const {
-    std::string text =
-        path + (report.faces.empty() ? ": no face found\n"
-                                     : format(": %zu %s\n", report.faces.size(),
-                                              report.faces.size() == 1 ? "face" : "faces"));
+    std::string text = printable(path) +
+                       (report.faces.empty() ? ": no face found\n"
+                                             : format(": %zu %s\n", report.faces.size(),
+                                                      report.faces.size() == 1 ? "face" : "faces"));
     for (const Row& row : rows) {
         text += format("  face %zu, %s: ", row.face + 1, head_name(row.question->head)) +
                 row.shown.answer + "\n";

@@ -131,12 +131,12 @@ std::string layer_text(const Model& model, int index) {
     const std::string reads = layer.input2 == no_tensor
                                   ? std::to_string(layer.input)
                                   : format("%d+%d", layer.input, layer.input2);
-    return format("%5d  %7s  %-17s %-8s %-14s %10s %12s  %.*s\n", index + 1, reads.c_str(),
+    return format("%5d  %7s  %-17s %-8s %-14s %10s %12s  %s\n", index + 1, reads.c_str(),
                   op.c_str(), kernel_text(layer).c_str(),
                   format("%d x %d x %d", shape.height, shape.width, shape.channels).c_str(),
                   layer.has_weights() ? grouped(access.weight_count(layer)).c_str() : "",
                   access.mac_count(layer) > 0 ? grouped(access.mac_count(layer)).c_str() : "",
-                  static_cast<int>(layer.name.size()), layer.name.data());
+                  printable(layer.name).c_str());
 }
 
 // Provenance line by line; long texts (a license) by their first line.
@@ -152,7 +152,7 @@ std::string meta_text(std::string_view meta) {
         const bool cut = end != std::string::npos || shown.size() > 160;
         if (cut)
             shown = shown.substr(0, std::min<std::size_t>(end, 160)) + " ... (--json shows all)";
-        text += padded(key, 13) + " " + shown + "\n";
+        text += padded(printable(key), 13) + " " + printable(shown) + "\n";
     }
     return text;
 }
@@ -163,7 +163,7 @@ std::string answer_text(const Model& model) {
         return format("answer        a quantity, %g to %g ",
                       static_cast<double>(model.value(0).value()),
                       static_cast<double>(model.value(last).value())) +
-               std::string(model.unit()) + "\n";
+               printable(model.unit()) + "\n";
     }
     if (model.unsure_below() == 0) return {};
     return format("answer        unsure below a probability of %g\n",
@@ -182,8 +182,8 @@ std::string network_text(const std::string& path, const Model& model) {
     }
     std::string labels;
     for (int i = 0; i < model.class_count(); ++i)
-        labels += (i > 0 ? ", " : "") + std::string(model.label(i));
-    std::string text = path + ": network, " + grouped(model.bytes().size()) + " bytes\n";
+        labels += (i > 0 ? ", " : "") + printable(model.label(i));
+    std::string text = printable(path) + ": network, " + grouped(model.bytes().size()) + " bytes\n";
     text += format("input         %d x %d, %s; value = pixel * %g %+g\n", model.input_height(),
                    model.input_width(), model.input_channels() == 1 ? "gray" : "RGB",
                    static_cast<double>(access.input_scale()),
@@ -203,7 +203,8 @@ std::string network_text(const std::string& path, const Model& model) {
 }
 
 std::string cascade_text(const std::string& path, const Cascade& cascade) {
-    std::string text = path + ": Haar cascade, " + grouped(cascade.bytes().size()) + " bytes\n";
+    std::string text =
+        printable(path) + ": Haar cascade, " + grouped(cascade.bytes().size()) + " bytes\n";
     text += format("window        %d x %d\n", cascade.window_width(), cascade.window_height());
     text += format("stages        %d\n", cascade.stage_count());
     text += format("trees         %d with %d nodes\n", cascade.tree_count(), cascade.node_count());

@@ -203,8 +203,8 @@ int run(ReportOptions& options) {
     if (options.json) {
         print(scores.json(options.data, head.model_name, unreadable) + "\n");
     } else {
-        print(headline(options, head) + "\n" + scores.text() + "\n" + options.out + ": the page, " +
-              format("%zu kB\n", html.size() / 1000));
+        print(headline(options, head) + "\n" + scores.text() + "\n" + printable(options.out) +
+              ": the page, " + format("%zu kB\n", html.size() / 1000));
     }
     if (const int output = output_exit_code(); output != exit_done) return output;
     return unreadable == 0 ? exit_done : exit_input;

@@ -37,11 +37,49 @@ bool touches(const LayerView& layer, TensorShape in, TensorShape out) noexcept {
            (out.width - 1) * layer.stride_x - layer.pad_left < in.width;
 }
 
-// Exactly `count` zero-terminated strings.
+// UTF-8 without control characters, overlong forms and surrogates (RFC 3629).
+bool is_plain_utf8(Bytes text) noexcept {
+    for (std::size_t at = 0; at < text.size();) {
+        const std::uint8_t first = text[at];
+        const std::size_t more = first < 0x80 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+        if ((first >= 0x80 && first < 0xc2) || first > 0xf4 || text.size() - at <= more)
+            return false;
+        std::uint32_t letter = more == 0 ? first : first & (0x3fu >> more);
+        for (std::size_t i = 1; i <= more; ++i) {
+            if ((text[at + i] & 0xc0) != 0x80) return false;
+            letter = letter << 6 | (text[at + i] & 0x3fu);
+        }
+        constexpr std::uint32_t least[] = {0x20, 0xa0, 0x800, 0x10000};
+        if (letter < least[more] || letter == 0x7f || letter > 0x10ffff ||
+            (letter >= 0xd800 && letter <= 0xdfff))
+            return false;
+        at += more + 1;
+    }
+    return true;
+}
+
+// Exactly `count` zero-terminated names of classes: readable, and each another one, since they
+// become the keys of results.
 bool valid_labels(Bytes section, int count) noexcept {
     if (count == 0) return section.empty();
-    return std::count(section.begin(), section.end(), std::uint8_t{0}) == count &&
-           !section.empty() && section.back() == 0;
+    if (std::count(section.begin(), section.end(), std::uint8_t{0}) != count || section.empty() ||
+        section.back() != 0)
+        return false;
+    const auto next = [](Bytes& rest) {
+        const auto end = std::find(rest.begin(), rest.end(), std::uint8_t{0});
+        const Bytes label = rest.first(static_cast<std::size_t>(end - rest.begin()));
+        rest = rest.subspan(label.size() + 1);
+        return label;
+    };
+    for (Bytes rest = section; !rest.empty();) {
+        const Bytes label = next(rest);
+        if (label.empty() || !is_plain_utf8(label)) return false;
+        for (Bytes later = rest; !later.empty();) {
+            const Bytes other = next(later);
+            if (std::equal(label.begin(), label.end(), other.begin(), other.end())) return false;
+        }
+    }
+    return true;
 }
 
 }  // namespace

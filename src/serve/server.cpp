@@ -22,9 +22,11 @@
 #include <cstdio>
 #include <ctime>
 #include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
+#include <string_view>
 
 #include "serve/http_head.h"
 #include "serve/service.h"
@@ -135,6 +137,10 @@ public:
         if (stopping_ && sessions_.empty()) grace_.cancel();
     }
     int in_flight = 0, streams = 0;
+    // For a newcomer of that address where all places (streams, or connections) are taken: ends one
+    // that waits for its client, of the address which has the most of them. False if that would be no
+    // better off than the newcomer's.
+    bool make_room(const std::string& client, bool of_streams);
 
 private:
     void accept();
@@ -184,6 +190,11 @@ public:
         }
         server_.leave(this);
     }
+
+    const std::string& client() const { return client_; }
+    bool is_stream() const { return watch_ != 0; }
+    // For the next request, or for the rest of one that has begun.
+    bool waits_for_client() const { return !working_ && (idle_ || body_unread_); }
 
     void start() { read_header(); }
     // A connection beyond the limit: gets an error and is closed.
@@ -394,7 +405,8 @@ private:
     void send(Answer answer) {
         server_.service().finish(head_, plan_, answer);
         const bool watch = answer.stream != StreamKind::none && head_.method != "HEAD";
-        if (watch && server_.streams >= server_.limits().streams)
+        if (watch && server_.streams >= server_.limits().streams &&
+            !server_.make_room(client_, true))
             return send(Refusal{503, "Too many streams."});
         if (server_.stopping() || answer.stream != StreamKind::none) closing_ = true;
         const std::uint64_t id = server_.next_id();
@@ -578,16 +590,34 @@ void BeastServer::accept() {
             return;
         }
         const int open = static_cast<int>(sessions_.size());
-        if (open < limits().connections) {
-            std::make_shared<Session>(*this, std::move(socket))->start();
+        const auto session = std::make_shared<Session>(*this, std::move(socket));
+        if (open < limits().connections || make_room(session->client(), false)) {
+            session->start();
         } else {
             service_.metrics().refused_connection();
             // This many more get an error; the rest is just closed.
-            if (open < limits().connections + 32)
-                std::make_shared<Session>(*this, std::move(socket))->refuse();
+            if (open < limits().connections + 32) session->refuse();
         }
         accept();
     });
+}
+
+bool BeastServer::make_room(const std::string& client, bool of_streams) {
+    std::map<std::string_view, int> count;
+    for (const Session* session : sessions_)
+        count[session->client()] += !of_streams || session->is_stream();
+    // The newcomer counts as well; so does, as a connection, what it has already.
+    int most = count[client] + (of_streams ? 1 : 0);
+    Session* found = nullptr;
+    for (Session* session : sessions_) {
+        const bool can_end = of_streams ? session->is_stream() : session->waits_for_client();
+        if (!can_end || count[session->client()] <= most) continue;
+        most = count[session->client()];
+        found = session;
+    }
+    if (found == nullptr) return false;
+    found->abandon();
+    return true;
 }
 
 void BeastServer::begin_stop() {

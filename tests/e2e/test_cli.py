@@ -789,6 +789,21 @@ def test_no_output_replaces_what_is_read(mien: Runner) -> None:
     assert left == {*inputs, "link.avi", "twin.avi"}
 
 
+def test_names_that_look_like_options_or_orders(mien: Runner) -> None:
+    """Behind -- nothing is an option; what a name says to a terminal does not reach it."""
+    mien.write("-x.png", plain_png(40, 40))
+    assert "-x.png" in mien("image", "--", "-x.png").stdout
+    assert json.loads(mien("image", "--json", "--", "-x.png").stdout)["source"] == "-x.png"
+    mien.fails("image", "-x.png", code=2, words=("unknown option -x",))
+    mien.fails("info", "--", "-x.png", "more", code=2, words=("too many arguments: more",))
+    for name in ("a\x1b[2J.png", "b\u009b2J.png", "c\rd.png"):
+        mien.write(name, plain_png(40, 40))
+        for arguments in (("image", name), ("image", "--top", name)):
+            shown = mien(*arguments).stdout
+            assert "?" in shown, shown
+            assert not any(c in shown for c in "\x1b\u009b\r"), shown
+
+
 def test_unwritable_output(mien: Runner) -> None:
     mien.write("in.png", plain_png(40, 40))
     mien.write("file", b"x")

@@ -93,3 +93,16 @@ def test_pixels_are_pillows(name: str, jpeg: bytes, decoder: str, tmp_path: Path
         assert max(off) == 0, differ
     else:  # stb_image; beside the right edge of 4:2:2 it takes the wrong neighbor's color
         assert sum(off) < len(off) and (max(off) <= 3 or "4:2:2" in name), differ
+
+
+def test_missing_scans_are_told(decoder: str, tmp_path: Path) -> None:
+    """A progressive JPEG that ends properly, but before its last scans."""
+    if decoder != "libjpeg-turbo":
+        pytest.skip("stb_image does not tell")
+    jpeg = encoded(picture(61, 47), quality=85, progressive=True)
+    scans = [at for at in range(len(jpeg)) if jpeg[at : at + 2] == b"\xff\xda"]
+    source = tmp_path / "in.jpg"
+    for scan in scans[1:]:
+        source.write_bytes(jpeg[:scan] + b"\xff\xd9")
+        done = subprocess.run([MIEN, "image", source], capture_output=True, text=True)
+        assert done.returncode == 0 and "scans are missing" in done.stderr, done.stderr

@@ -761,6 +761,24 @@ def test_an_address_cannot_take_the_places_of_others() -> None:
 
 
 @pytest.mark.threads
+def test_silent_connections_make_room() -> None:
+    """One address holds all connections and says nothing; another one gets in, and that one itself does not."""
+    with Service("--max-connections", "8") as service, contextlib.ExitStack() as silent:
+        beginnings = (b"", b"GET /hea", b"POST /v1/analyze HTTP/1.1\r\nHost: localhost\r\n")
+        for number in range(8):
+            link = socket.create_connection(("127.0.0.1", service.port), timeout=30)
+            silent.enter_context(link)
+            link.sendall(beginnings[number % 3])
+        for source, status in (("127.0.0.1", 503), ("127.0.0.2", 200), ("127.0.0.3", 200)):
+            connection = http.client.HTTPConnection(
+                "127.0.0.1", service.port, timeout=60, source_address=(source, 0)
+            )
+            with contextlib.closing(connection):
+                connection.request("GET", "/healthz")
+                assert connection.getresponse().status == status, source
+
+
+@pytest.mark.threads
 def test_many_clients() -> None:
     """What each client gets must be what the program says about its own image, whoever else asks."""
     clients, rounds = 12, 5

@@ -97,6 +97,7 @@ struct NetworkBuilder {
     std::vector<std::int8_t> weights;
     std::vector<std::int32_t> biases;
     std::vector<float> scales;
+    std::vector<std::string> labels;  // of the first classes; "class0", ... if there are fewer
     ByteVector tests = ByteWriter{}.put(std::uint32_t{0}).data;
 
     // Section ANSW: classes of which a probability below `unsure_below` is unsure, or values in a
@@ -171,7 +172,8 @@ struct NetworkBuilder {
         for (const auto b : biases) bias.put(b);
         for (const auto s : scales) scal.put(s);
         name.text("layer");
-        for (std::uint32_t i = 0; i < classes; ++i) labl.text("class" + std::to_string(i));
+        for (std::uint32_t i = 0; i < classes; ++i)
+            labl.text(i < labels.size() ? labels[i] : "class" + std::to_string(i));
         std::vector<std::pair<std::string, ByteVector>> sections = {
             {"INPT", inpt.data}, {"LAYR", layr.data},  {"WGHT", wght.data},
             {"BIAS", bias.data}, {"SCAL", scal.data},  {"NAME", name.data},

@@ -121,6 +121,20 @@ TEST_CASE("the two kinds are not exchanged") {
     CHECK(open_network(newer) == Status::ok);
 }
 
+TEST_CASE("labels are readable, and each another one") {
+    const auto opened = [](std::string label) {
+        NetworkBuilder b = NetworkBuilder::every_op(1);
+        b.labels = {std::move(label)};
+        return open_network(b.build());
+    };
+    for (const char* good : {"happy", "glücklich", "嬉しい", "\xf0\x9f\x98\x80", "a b", "class"})
+        CHECK_MESSAGE(opened(good) == Status::ok, good);
+    for (const char* bad :
+         {"", "class1", "\033[2J", "a\nb", "\x7f", "\xc2\x9b", "\xff", "\xc3", "\xc0\x80",
+          "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf0\x9f\x98", "a\x80"})
+        CHECK_MESSAGE(opened(bad) == Status::bad_file, bad);
+}
+
 TEST_CASE("each rule for networks is checked") {
     using Layer = NetworkBuilder::Layer;
     const auto spoiled = [](auto change) {

@@ -3,6 +3,7 @@
 // cause?
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <limits>
@@ -250,6 +251,30 @@ TEST_CASE("size limits hold before decoding") {
     limits.max_side = std::numeric_limits<int>::max();
     const std::string huge = "P6 2147483647 2147483647 65535\n1";
     CHECK(mentions(error_of({huge.begin(), huge.end()}, limits), "cut short"));
+}
+
+TEST_CASE("the scans of a JPEG are limited by its pixels") {
+    const ByteVector pixels(40 * 30 * 3, 90);
+    const Frame frame = {pixels.data(), 40, 30, 120, PixelFormat::rgb24};
+    const auto jpeg = encode_image(frame, ImageFormat::jpeg);
+    REQUIRE(jpeg);
+    const ByteVector mark = {0xff, 0xda};
+    const auto scan = std::search(jpeg->begin(), jpeg->end(), mark.begin(), mark.end());
+    const auto with_scans = [&](int count) {
+        ByteVector file(jpeg->begin(), scan);
+        for (int i = 0; i < count; ++i) file.insert(file.end(), scan, jpeg->end() - 2);
+        file.insert(file.end(), jpeg->end() - 2, jpeg->end());
+        return file;
+    };
+    ImageLimits limits;
+    CHECK(inspect_image(with_scans(300), limits));
+    CHECK_FALSE(inspect_image(with_scans(301), limits));
+    limits.max_pixels = 40 * 30;  // the largest image there is
+    CHECK(inspect_image(with_scans(20), limits));
+    CHECK_FALSE(inspect_image(with_scans(21), limits));
+    limits.max_pixels = 2 * 40 * 30;
+    CHECK(inspect_image(with_scans(40), limits));
+    CHECK_FALSE(inspect_image(with_scans(41), limits));
 }
 
 TEST_CASE("PNM with other maxima is scaled") {

@@ -296,6 +296,8 @@ def test_errors_carry_the_engines_words(engine: mien.Engine, tmp_path: Path) -> 
             mien.Engine(emotion=str(wrong))
     with pytest.raises(TypeError, match="uint8"):
         engine.analyze(np.zeros((40, 40)))
+    with pytest.raises(TypeError, match="masked array"):
+        engine.analyze(np.ma.masked_array(np.zeros((40, 40), np.uint8), mask=True))
     for shape in ((40,), (40, 40, 2), (4, 40, 40, 3), (0, 40), (40, 0, 3)):
         with pytest.raises(ValueError):
             engine.analyze(np.zeros(shape, np.uint8))

@@ -18,10 +18,6 @@ namespace {
 
 using Bytes = std::span<const std::uint8_t>;
 
-// A progressive JPEG has about ten scans and can have at most a few hundred useful ones; each costs
-// a pass over the whole picture, so thousands are an attack.
-constexpr int max_jpeg_scans = 300;
-
 constexpr std::uint32_t big_u16(const std::uint8_t* p) {
     return static_cast<std::uint32_t>(p[0] << 8 | p[1]);
 }
@@ -112,7 +108,9 @@ Result<std::size_t> read_jpeg_segment(Bytes bytes, std::size_t pos, std::uint8_t
         header.orientation = exif_orientation(segment.subspan(6));
     } else if (marker == marker_sos) {
         if (header.width == 0) return corrupt("JPEG", "no size before the picture data");
-        if (++scans > max_jpeg_scans) return corrupt("JPEG", "too many scans");
+        if (++scans > max_jpeg_scans(static_cast<std::uint64_t>(header.width),
+                                     static_cast<std::uint64_t>(header.height), limits.max_pixels))
+            return corrupt("JPEG", "too many scans");
         return skip_scan(bytes, pos + length);
     }
     return pos + length;

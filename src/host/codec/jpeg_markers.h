@@ -14,4 +14,14 @@ constexpr bool is_restart(std::uint8_t marker) { return marker >= 0xd0 && marker
 // Neither a length nor a segment follows.
 constexpr bool stands_alone(std::uint8_t marker) { return is_restart(marker) || marker == 0x01; }
 
+// How many scans a JPEG may have. A progressive one has about ten and at most a few hundred useful
+// ones, and each costs a pass over all pixels. So a small image may have 300, and all scans together
+// may cover as much as 20 of the largest images.
+constexpr int max_jpeg_scans(std::uint64_t width, std::uint64_t height, std::uint64_t max_pixels) {
+    constexpr std::uint64_t most = 300, passes = 20;
+    const std::uint64_t pixels = width * height;
+    if (pixels == 0 || max_pixels / pixels >= most / passes) return int{most};
+    return static_cast<int>(max_pixels * passes / pixels);
+}
+
 }  // namespace mien::host

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "host/codec/jpeg.h"
+#include "host/codec/jpeg_markers.h"
 
 // clang-format off: they need FILE and size_t, and jerror.h needs jpeglib.h
 #include <jpeglib.h>
@@ -25,10 +26,6 @@
 namespace mien::host {
 namespace {
 
-// Each scan of a progressive JPEG is a pass over the whole image; an attack has thousands
-// (image_header.cpp has the same limit).
-constexpr int max_scans = 300;
-
 // libjpeg's messages by code; "%s" or "%d" stand for parameters. Together with the error manager
 // below they keep the file of jpeg_std_error() out of the program: it prints to stderr, and in
 // static libraries built for programs alone that cannot be linked into a Python module.
@@ -42,6 +39,7 @@ constexpr const char* messages[] = {
 struct Errors {
     jpeg_error_mgr manager;  // first: libjpeg passes its address around
     std::jmp_buf escape;
+    int max_scans;  // of this image (jpeg_markers.h)
     bool guessed;   // pixels are guessed: data ended too early or was out of step
     bool bad_code;  // there are codes that mean nothing, so nothing behind them can be trusted
     char text[JMSG_LENGTH_MAX];
@@ -103,13 +101,15 @@ jpeg_error_mgr* quiet(Errors& errors) {
     errors.manager.format_message = format_message;
     errors.manager.reset_error_mgr = reset_messages;
     errors.guessed = errors.bad_code = false;
+    errors.max_scans = 0;
     errors.text[0] = errors.leftover[0] = '\0';
     return &errors.manager;
 }
 
 void on_progress(j_common_ptr info) {
     const auto* decompress = reinterpret_cast<j_decompress_ptr>(info);
-    if (!info->is_decompressor || decompress->input_scan_number <= max_scans) return;
+    if (!info->is_decompressor || decompress->input_scan_number <= errors_of(info).max_scans)
+        return;
     std::snprintf(errors_of(info).text, JMSG_LENGTH_MAX, "too many scans");
     std::longjmp(errors_of(info).escape, 1);
 }
@@ -154,6 +154,16 @@ bool read_pixels(jpeg_decompress_struct& info, Errors& errors, std::uint8_t* out
             const unsigned black = cmyk[4 * x + 3];
             for (std::size_t c = 0; c < 3; ++c)
                 row[3 * x + c] = static_cast<std::uint8_t>((cmyk[4 * x + c] * black + 127) / 255);
+        }
+    }
+    // A progressive file that ends properly may still lack scans: then some coefficients of the
+    // image are not known to their last bit.
+    if (info.progressive_mode && info.coef_bits != nullptr && !errors.guessed) {
+        for (int i = 0; i < info.num_components * DCTSIZE2; ++i) {
+            if (info.coef_bits[i / DCTSIZE2][i % DCTSIZE2] == 0) continue;
+            std::snprintf(errors.text, JMSG_LENGTH_MAX, "scans are missing");
+            errors.guessed = true;
+            break;
         }
     }
     jpeg_finish_decompress(&info);
@@ -218,6 +228,8 @@ Result<> decode_jpeg(std::span<const std::uint8_t> bytes, const JpegRequest& req
             check_size(info.image_width, info.image_height, request.limits, "JPEG");
         !done)
         return done;
+    jpeg.errors.max_scans =
+        max_jpeg_scans(info.image_width, info.image_height, request.limits.max_pixels);
     out.width = static_cast<int>(info.output_width);
     out.height = static_cast<int>(info.output_height);
     out.kind = info.out_color_space == JCS_GRAYSCALE ? JpegPixels::gray

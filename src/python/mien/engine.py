@@ -428,6 +428,10 @@ class Engine:
     ) -> Tuple[npt.NDArray[np.uint8], int, str, float]:
         """Array, number of its format, where it is from, milliseconds of decoding."""
         source, decode_ms = "", 0.0
+        if isinstance(picture, np.ma.MaskedArray):
+            raise TypeError(
+                "a masked array: choose what its masked pixels are, with .filled(value)"
+            )
         if isinstance(picture, np.ndarray):
             array = picture
         elif isinstance(picture, (str, os.PathLike, bytes, bytearray, memoryview)):

@@ -27,6 +27,7 @@ import mien
 
 distributed = pytest.importorskip("distributed", reason="mien[batch] is not installed")
 pa = pytest.importorskip("pyarrow", reason="mien[batch] is not installed")
+import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 
 from mien.batch.__main__ import main  # noqa: E402
@@ -353,3 +354,17 @@ def test_everything_killed_and_begun_again(tmp_path: Path) -> None:
     assert Counter(row["source"] for row in rows_of(output)) == Counter(
         str(path) for path in (tmp_path / "in").rglob("*.jpg")
     )
+
+
+def test_a_table_under_a_name_of_its_output_is_kept(some: Path, tmp_path: Path) -> None:
+    for name in ("_plan.parquet", ".part-1.tmp"):
+        output = tmp_path / f"out{name}"
+        output.mkdir()
+        table = output / name
+        paths = [str(path) for path in sorted(some.rglob("*.png"))]
+        pq.write_table(pa.table({"path": paths}), table)
+        before = table.read_bytes()
+        link = tmp_path / f"link{name}.parquet"
+        link.symlink_to(table)
+        assert "would be overwritten" in run(link, output, code=2).stderr
+        assert table.read_bytes() == before

@@ -734,3 +734,31 @@ def test_stub_names_what_the_module_has() -> None:
                 names(node.body) - {"__init__"} - (set() if _engine.has_explain else {"explain"})
             )
             assert wanted == public(getattr(_engine, node.name)), node.name
+
+
+def test_images_are_replaced_whole_and_inputs_never(tmp_path: Path) -> None:
+    photo, link, out = tmp_path / "photo.jpg", tmp_path / "link.jpg", tmp_path / "out.png"
+    photo.write_bytes((PHOTOS / "astronaut.jpg").read_bytes())
+    before = photo.read_bytes()
+    link.symlink_to(photo)
+    weights = tmp_path / "weights.png"
+    weights.write_bytes((ROOT / "weights" / "emotion.mien").read_bytes())
+    for arguments in (
+        [photo, "-o", photo],
+        [photo, "-o", link],
+        [link, "-o", photo],
+        [photo, "--emotion", weights, "-o", weights],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "mien", *map(str, arguments)], capture_output=True, text=True
+        )
+        assert done.returncode == 1, done
+        assert done.stderr.endswith("would overwrite an input of this run\n"), done.stderr
+    assert photo.read_bytes() == before and weights.read_bytes()[:4] == b"MIEN"
+    out.write_bytes(b"old")
+    out.chmod(0o640)
+    mien.write_picture(out, np.zeros((20, 20), np.uint8))
+    assert out.read_bytes()[:4] == b"\x89PNG" and out.stat().st_mode & 0o777 == 0o640
+    with pytest.raises(OSError):
+        mien.write_picture(tmp_path / "no" / "out.png", np.zeros((20, 20), np.uint8))
+    assert not list(tmp_path.glob(".mien-*"))

@@ -7,12 +7,8 @@ import argparse
 import sys
 from typing import List, Optional
 
-<<<<<<< HEAD
 from . import HEADS, Engine, Error, Reading, Result, __version__, _engine, write_picture
-=======
-from . import HEADS, Engine, Error, Result, __version__, _engine, write_picture
 from ._files import input_at
->>>>>>> c996266 (No output replaces what the same run reads)
 from .engine import read_picture
 
 

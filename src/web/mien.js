@@ -226,16 +226,19 @@ export class Mien {
     return this.#answer(this.#code.mien_web_run(what, width, height, stride, format));
   }
 
+  // Apart from #answer(): a function whose closures hold `this` takes memory at every call.
+  #grow() {
+    this.#pool.push({box: {x: 0, y: 0, width: 0, height: 0}, neighbors: 0,
+                     ...(this.#net ? {score: 0, landmarks: Array.from({length: 5}, () => [.5, .5])} : {}),
+                     ...Object.fromEntries(this.#heads.map(name => [name, null]))});
+    this.#readings.push(this.#labels.map((labels, head) => new Reading(labels, this.#units[head])));
+  }
+
   #answer(status) {
     this.#check(status);
     const count = this.#code.mien_web_count();
     let word = this.#code.mien_web_faces() >> 2;
-    while (this.#pool.length < count) {
-      this.#pool.push({box: {x: 0, y: 0, width: 0, height: 0}, neighbors: 0,
-                       ...(this.#net ? {score: 0, landmarks: Array.from({length: 5}, () => [.5, .5])} : {}),
-                       ...Object.fromEntries(this.#heads.map(name => [name, null]))});
-      this.#readings.push(this.#labels.map((labels, head) => new Reading(labels, this.#units[head])));
-    }
+    while (this.#pool.length < count) this.#grow();
     const step = this.#code.mien_web_face_words(), first = this.#code.mien_web_reading_word(), each = this.#code.mien_web_reading_words();
     for (let i = 0; i < count; i++, word += step) {
       const face = this.#pool[i], words = this.#words;

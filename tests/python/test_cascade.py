@@ -213,9 +213,9 @@ def test_no_output_replaces_what_is_read(tmp_path: Path) -> None:
     link.symlink_to(data)
     commands = [
         ("convert_keras", (model, "-o", model)),
-        ("convert_keras", (model, "-o", data, "--license-file", link)),
+        ("convert_cascade", (model, "-o", data, "--license-file", link)),
         ("convert_cascade", (model, "-o", model)),
-        ("convert_yunet", (model, "-o", model)),
+        ("convert_yunet", (model, "--calibrate", tmp_path / "faces", "-o", model)),
         ("train", ("adjust", model, "--data", data, "-o", model)),
         ("train", ("adjust", model, "--data", data, "--validate", f"held={link}", "-o", data)),
         ("train", ("crops", tmp_path / "faces", "-o", image)),
@@ -234,7 +234,7 @@ def test_no_output_replaces_what_is_read(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
         )
-        if "is missing: pip install" in done.stderr or "No module named" in done.stderr:
+        if " is missing" in done.stderr or "No module named" in done.stderr:
             continue
         assert done.returncode == 2, (tool, arguments, done.stderr)
         assert done.stderr.endswith("would overwrite an input of this run\n"), done.stderr

@@ -66,7 +66,7 @@ struct OneHead {
         REQUIRE(engine.classify_crop({pixels.data(), 9, 9, 27, PixelFormat::rgb24}, face) ==
                 Status::ok);
     }
-    [[nodiscard]] Reading reading() const { return face[Head::age]; }
+    [[nodiscard]] mien::Reading reading() const { return face[Head::age]; }
 };
 
 }  // namespace

@@ -97,7 +97,7 @@ train() { # its packages take a few hundred megabytes: where they are, or where 
     # Small networks: a processor for each test is faster than all for one (154 s against 251).
     MIEN_TOOL=build/check/mien OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$train_python" -m pytest \
         -q -n "$jobs" -p no:cacheprovider tests/python/test_train.py \
-        tests/python/test_datasets.py tests/python/test_explain.py
+        tests/python/test_datasets.py tests/python/test_ages.py tests/python/test_explain.py
 }
 wheel() { # IMAGES
     MIEN_BATCH_PICTURES=$1 MIEN_TOOL="$PWD/build/check/mien" sh tests/wheel/run.sh

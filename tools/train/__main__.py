@@ -46,6 +46,7 @@ except ImportError as error:
 import conditions  # noqa: E402
 import datasets  # noqa: E402
 import evaluate  # noqa: E402
+import faces  # noqa: E402
 import face_net  # noqa: E402
 import keras_writer  # noqa: E402
 import metrics  # noqa: E402
@@ -109,7 +110,10 @@ def load_data(
 
 
 def box_of(dataset: datasets.Dataset) -> Dict[str, float]:
-    """UTKFace chips are wider than faces; everything else is a face from edge to edge."""
+    """UTKFace chips and crops with a border are wider than faces; everything else is a face from
+    edge to edge."""
+    if dataset.kind.endswith("cut by landmarks"):
+        return {"box_side": 1 / (1 + 2 * faces.BORDER)}
     return dict(UTKFACE_BOX) if dataset.kind.startswith("UTKFace") else {}
 
 
@@ -126,7 +130,9 @@ def source_size(
     task: str, args: argparse.Namespace, size: Tuple[int, int, int]
 ) -> Tuple[int, int, int]:
     """Images that are to be cut further are read larger than the network's input."""
-    wide = task == "gender" and any(Path(p).suffix == ".npz" or Path(p).is_dir() for p in args.data)
+    wide = task in ("gender", "age") and any(
+        Path(p).suffix == ".npz" or Path(p).is_dir() for p in args.data
+    )
     return (max(size[0], 64), max(size[1], 64), size[2]) if wide else size
 
 
@@ -210,6 +216,8 @@ def run_training(args: argparse.Namespace) -> int:
     torch.manual_seed(args.seed)
     recipe = recipe_of(args, task)
     recipe.augmentation.update(box_of(data))
+    if args.glasses is not None:
+        recipe.augmentation["p_glasses"] = args.glasses
     teachers = [
         KerasNet(in_color(model) if shape[2] == 3 else model)
         for model in (keras_file.read_model(str(path)) for path in args.teacher)
@@ -220,8 +228,20 @@ def run_training(args: argparse.Namespace) -> int:
         ):
             raise errors.ModelError(path, "a teacher needs as many channels and the same classes")
     auxiliary, soft = None, None
+    values, untaught = None, None
     if task == "gender" and train.age is not None and train.ancestry is not None:
         auxiliary = datasets.age_and_ancestry(train.age, train.ancestry)
+    if task == "gender" and args.undecided_under:
+        if train.age is None:
+            raise errors.ModelError(data.path, "no ages to tell small children by")
+        soft = np.eye(2, dtype=np.float32)[train.labels]
+        untaught = train.age < args.undecided_under
+        soft[untaught] = 0.5
+        recipe.soft_share = 1.0
+    elif task == "age":
+        values = np.array(datasets.AGES, np.float32)
+        soft = datasets.age_targets(train.age)
+        recipe.soft_share = 1.0
     elif task == "emotion" and train.votes is not None:
         auxiliary = train.votes / np.maximum(train.votes.sum(1, keepdims=True), 1)
         soft = datasets.soft_labels(train.votes)
@@ -250,7 +270,18 @@ def run_training(args: argparse.Namespace) -> int:
     trainer = Trainer(
         net,
         recipe,
-        TrainingData(train.images, train.labels, auxiliary, soft, held_out, weights, data.classes),
+        TrainingData(
+            train.images,
+            train.labels,
+            auxiliary,
+            soft,
+            held_out,
+            weights,
+            data.classes,
+            values,
+            train.age if values is not None else None,
+            untaught,
+        ),
         teachers,
         checkpoint,
         log,
@@ -270,7 +301,7 @@ def criterion_name(criterion: List[str]) -> str:
 
 def held_out_set(images: np.ndarray, samples: datasets.Samples) -> HeldOut:
     majority = None if samples.votes is None else datasets.ferplus_labels(samples.votes)
-    return HeldOut(images, samples.labels, majority)
+    return HeldOut(images, samples.labels, majority, samples.age)
 
 
 def more_held_out(
@@ -477,11 +508,12 @@ def scored_split(
     args: argparse.Namespace, model: Model
 ) -> Tuple[datasets.Dataset, datasets.Samples, np.ndarray, Tuple[str, ...]]:
     """Data set, the chosen split, its images cut as the engine would, and the classes."""
-    task = args.task or ("gender" if model.labels and "woman" in model.labels else "emotion")
+    task = args.task or task_of(model)
+    classes = {"gender": datasets.GENDERS, "age": datasets.AGE_CLASSES}
     labels = (
         args.labels.split(",")
         if args.labels
-        else list(model.labels or {"gender": datasets.GENDERS}.get(task, datasets.EMOTIONS))
+        else list(model.labels or classes.get(task, datasets.EMOTIONS))
     )
     size = model.input_shape
     data = load_data(args, task, source_size(task, args, size), labels, quiet=True)
@@ -500,6 +532,12 @@ def scored_split(
         )
     samples = data.splits[args.split]
     return data, samples, framed(data, samples, size[:2]), tuple(labels)
+
+
+def task_of(model: Model) -> str:
+    if model.labels == datasets.AGE_CLASSES:
+        return "age"
+    return "gender" if model.labels and "woman" in model.labels else "emotion"
 
 
 def join(parts: List[datasets.Samples]) -> datasets.Samples:
@@ -533,6 +571,8 @@ def run_evaluate(args: argparse.Namespace) -> int:
     model = open_model(args, args.model)
     data, samples, images, labels = scored_split(args, model)
     probabilities = model.probabilities(images)
+    if labels == datasets.AGE_CLASSES:
+        return report_ages(args, samples, probabilities, data.path)
     scores = metrics.score(samples.labels, probabilities, labels)
     result: Dict[str, Any] = {
         "model": str(args.model),
@@ -612,6 +652,51 @@ def run_evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
+def age_figures(samples: datasets.Samples, probabilities: np.ndarray) -> Dict[str, np.ndarray]:
+    """Per image: the answer's mean minus the age, and whether the age lies in its range of 80 %."""
+    values = np.array(datasets.AGES, np.float64)
+    age = np.asarray(samples.age, np.float64)
+    low, high = (metrics.quantiles(probabilities, values, share) for share in (0.1, 0.9))
+    # Whole years: a person of 30 is up to 31.
+    inside = (age + 1 > low) & (age < high)
+    return {"off": probabilities @ values - age, "inside": inside, "width": high - low}
+
+
+def report_ages(
+    args: argparse.Namespace, samples: datasets.Samples, probabilities: np.ndarray, source: str
+) -> int:
+    told = age_figures(samples, probabilities)
+    rows = {"all": np.ones(len(samples), bool), "5 years and over": samples.age >= 5}
+    result: Dict[str, Any] = {"model": str(args.model), "source": source, "split": args.split}
+    text = []
+    for name, keep in rows.items():
+        off = told["off"][keep]
+        error, inside = float(np.abs(off).mean()), float(told["inside"][keep].mean())
+        spread = float(np.abs(off).std() / max(len(off), 1) ** 0.5)
+        text.append(
+            f"{args.model} on {source}, {args.split}, {name}: mean error {error:.2f} years "
+            f"+- {spread:.2f} of {keep.sum():,}, median {np.median(np.abs(off)):.2f}, "
+            f"too old by {off.mean():.2f}; {100 * inside:.1f} % in the range, "
+            f"{told['width'][keep].mean():.1f} years wide on average"
+        )
+        result[name] = {"count": int(keep.sum()), "mean_error": error, "in_range": inside}
+    if args.compare is not None:
+        other = open_model(args, args.compare)
+        _, _, images, _ = scored_split(args, other)
+        there = np.abs(age_figures(samples, other.probabilities(images))["off"])
+        gain = there - np.abs(told["off"])
+        rng = np.random.default_rng(0)
+        drawn = [gain[rng.integers(0, len(gain), len(gain))].mean() for _ in range(2000)]
+        low, high = np.quantile(drawn, (0.025, 0.975))
+        text.append(
+            f"against {args.compare}: better by {gain.mean():.2f} years "
+            f"(95 % of bootstraps: {low:.2f} to {high:.2f})"
+        )
+        result["compared"] = {"gain": float(gain.mean()), "low": float(low), "high": float(high)}
+    print(json.dumps(result) if args.json else "\n".join(text))
+    return 0
+
+
 def run_conditions(args: argparse.Namespace) -> int:
     models = [open_model(args, path) for path in args.models]
     data, samples, images, labels = scored_split(args, models[0])
@@ -625,17 +710,23 @@ def run_conditions(args: argparse.Namespace) -> int:
     print(header + "\n|---|" + "---:|" * len(models))
     for name in conditions.CONDITIONS:
         changed = conditions.apply(name, images)
-        row = [
-            metrics.score(wanted, model.probabilities(changed), labels).accuracy for model in models
-        ]
-        print(f"| {name} | " + " | ".join(f"{100 * a:.1f} %" for a in row) + " |", flush=True)
+        row = []
+        for model in models:
+            answers = model.probabilities(changed)
+            if labels == datasets.AGE_CLASSES:
+                row.append(f"{np.abs(age_figures(samples, answers)['off']).mean():.2f} years")
+            else:
+                row.append(f"{100 * metrics.score(wanted, answers, labels).accuracy:.1f} %")
+        print(f"| {name} | " + " | ".join(row) + " |", flush=True)
     return 0
 
 
 def run_groups(args: argparse.Namespace) -> int:
-    """By age and ancestry: how often a gender network is right; for an expression network, how often it gives each answer."""
+    """By age and ancestry: how often a gender network is right; the error of an age network; for an
+    expression network, how often it gives each answer."""
     model = open_model(args, args.model)
-    expression = not (model.labels and "woman" in model.labels) and args.task != "gender"
+    task = args.task or task_of(model)
+    expression = task != "gender"
     chosen = copy.copy(args)
     if expression:  # the images are of the gender set; its labels are only used to group them
         chosen.task, chosen.labels = "gender", ",".join(datasets.GENDERS)
@@ -669,6 +760,18 @@ def run_groups(args: argparse.Namespace) -> int:
         for k, name in enumerate(datasets.ANCESTRIES)
         for who, mask in (("women", woman), ("men", ~woman))
     ]
+    if task == "age":
+        told = age_figures(samples, model.probabilities(images))
+        print("| group | faces | mean error, years | too old by | in the range |")
+        print("|---|---:|---:|---:|---:|")
+        for name, keep in groups:
+            off = told["off"][keep]
+            spread = np.abs(off).std() / max(len(off), 1) ** 0.5
+            print(
+                f"| {name} | {keep.sum():,} | {np.abs(off).mean():.1f} +- {spread:.1f} "
+                f"| {off.mean():.1f} | {100 * told['inside'][keep].mean():.1f} % |"
+            )
+        return 0
     if expression:
         names = list(model.labels or datasets.EMOTIONS)
         print("| group | faces | " + " | ".join(names) + " |\n|---|---:|" + "---:|" * len(names))
@@ -741,10 +844,13 @@ def run_data(args: argparse.Namespace) -> int:
 
 
 def run_crops(args: argparse.Namespace) -> int:
-    """The faces of labeled photos as the program cuts them for its expression network."""
+    """The faces of labeled photos as the program cuts them for its expression network, or, with
+    --task gender, larger, for training."""
     errors.refuse_existing(args.output, args.yes)
     if not args.mien.is_file():
         raise errors.UsageError(args.mien, "no such file: name the program `mien` with --mien")
+    if args.task == "gender":
+        return crop_data_set(args)
     images, labels, photos = evaluate.crops_of(
         args.mien, args.photos, datasets.EMOTIONS, args.detector
     )
@@ -754,6 +860,45 @@ def run_crops(args: argparse.Namespace) -> int:
     for k, name in enumerate(datasets.EMOTIONS):
         report(f"{name:8} {(labels == k).sum():>6,} of {photos[k]:,}")
     report(f"{args.output}: a face in {len(labels):,} of {photos.sum():,} photos")
+    return 0
+
+
+def crop_data_set(args: argparse.Namespace) -> int:
+    """All splits of a data set of genders and ages, cut by landmarks; training images that are
+    copies of held-out ones are left out."""
+    data = datasets.load(args.photos, "gender", (faces.SIDE, faces.SIDE, 3))
+    if any(samples.age is None for samples in data.splits.values()):
+        raise errors.ModelError(data.path, "no ages in it")
+    if "train" in data.splits and len(data.splits) > 1:
+        data.splits["train"], dropped = datasets.fresh_training(
+            data, lambda k, n: report(f"looking for copies: {k} of {n}", transient=True)
+        )
+        report(f"dropped {dropped:,} training images that are copies of held-out ones")
+    kept = [(k, data.splits[s]) for k, s in enumerate(datasets.SPLITS) if s in data.splits]
+    samples = join([part for _, part in kept])
+    split = np.concatenate([np.full(len(part), k, np.uint8) for k, part in kept])
+    images, found = faces.cut_faces(
+        args.mien,
+        args.weights,
+        samples.images,
+        split == datasets.SPLITS.index("train"),
+        lambda n: report(f"{n:,} of {len(samples):,}", transient=True),
+    )
+    written = io.BytesIO()
+    np.savez_compressed(
+        written,
+        images=images,
+        gender=samples.labels[found].astype(np.uint8),
+        age=samples.age[found].astype(np.uint8),
+        race=samples.ancestry[found].astype(np.uint8),
+        split=split[found],
+        name=np.array(samples.names)[found],
+    )
+    errors.write_file(args.output, written.getvalue(), True)
+    for k, part in kept:
+        share = found[split == k]
+        report(f"{datasets.SPLITS[k]:10} {share.sum():>6,} of {len(part):,}")
+    report(f"{args.output}: a face in {found.sum():,} of {len(found):,} images")
     return 0
 
 
@@ -875,6 +1020,21 @@ def add_training(parser: argparse.ArgumentParser, task: str) -> None:
         parser.add_argument("--votes", type=Path, help="FER+ votes beside a FER2013 CSV")
     else:
         parser.set_defaults(votes=None)
+    if task == "gender":
+        parser.add_argument(
+            "--undecided-under",
+            type=int,
+            default=0,
+            metavar="YEARS",
+            help="of younger children it learns that both are as likely",
+        )
+    if task == "age":
+        parser.add_argument(
+            "--amount",
+            type=float,
+            default=0.1,
+            help="weight of the error in years, beside the distribution's",
+        )
     parser.add_argument("-o", "--output", type=Path, required=True, help="Keras HDF5 file to write")
     parser.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
     parser.add_argument("--architecture", choices=sorted(ARCHITECTURES), default="small")
@@ -890,6 +1050,11 @@ def add_training(parser: argparse.ArgumentParser, task: str) -> None:
     parser.add_argument("--augmentation", choices=sorted(PRESETS), default="mild")
     parser.add_argument(
         "--strength", type=float, default=1.0, help="factor of the augmentation's ranges"
+    )
+    parser.add_argument(
+        "--glasses",
+        type=float,
+        help="share of images that glasses are drawn on (default: the augmentation's)",
     )
     parser.add_argument("--epochs", type=int, default=defaults.epochs)
     parser.add_argument("--batch", type=int, default=defaults.batch)
@@ -977,7 +1142,7 @@ def add_training(parser: argparse.ArgumentParser, task: str) -> None:
         metavar="SET:FIGURE",
         help="keep the epoch with the highest mean of these: accuracy, recall (mean over classes of "
         "20 images and more), neutral (its recall), votes (agreement with a clear FER+ majority), "
-        "loss (its negative), of validation or a set of --validate",
+        "loss (its negative), error (of ages, its negative), of validation or a set of --validate",
     )
     parser.add_argument(
         "--teacher", type=Path, nargs="+", default=[], help="Keras files to learn from as well"
@@ -1025,7 +1190,7 @@ def add_measuring(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", choices=("train", "validation", "test", "all"), default="test")
     parser.add_argument(
         "--task",
-        choices=("emotion", "gender"),
+        choices=("emotion", "gender", "age"),
         default="",
         help="what the network does (default: as its labels say, or its number of classes)",
     )
@@ -1047,10 +1212,10 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     shown = {"formatter_class": argparse.ArgumentDefaultsHelpFormatter}
-    for task in ("emotion", "gender"):
+    for task in ("emotion", "gender", "age"):
         sub = commands.add_parser(
             task,
-            help=f"train a network for {'expressions' if task == 'emotion' else 'gender'}",
+            help=f"train a network for {'expressions' if task == 'emotion' else task}",
             **shown,
         )
         add_training(sub, task)
@@ -1149,7 +1314,24 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     sub = commands.add_parser(
         "crops", help="faces of labeled photos as the program cuts them, in one .npz", **shown
     )
-    sub.add_argument("photos", type=Path, help="a folder with a sub-folder per class")
+    sub.add_argument(
+        "photos",
+        type=Path,
+        help="a folder with a sub-folder per class; for genders and ages a data set of faces "
+        "that has both",
+    )
+    sub.add_argument(
+        "--task",
+        choices=("emotion", "gender"),
+        default="emotion",
+        help="gender: also ages; crops with a border, to train on",
+    )
+    sub.add_argument(
+        "--weights",
+        type=Path,
+        default=HERE.parent.parent / "weights" / "detector.mien",
+        help="the detector whose landmarks lay out the crops of genders and ages",
+    )
     sub.add_argument("-o", "--output", type=Path, required=True, help=".npz to write")
     sub.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
     sub.add_argument(
@@ -1188,7 +1370,7 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     sub.add_argument("--data", type=Path, nargs="+", required=True)
     sub.add_argument("-o", "--output", type=Path, required=True, help=".npz to write")
     sub.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
-    sub.add_argument("--task", choices=("emotion", "gender"), default="emotion")
+    sub.add_argument("--task", choices=("emotion", "gender", "age"), default="emotion")
     sub.add_argument("--size", type=int, default=48, help="side of the network's input")
     sub.add_argument(
         "--color", "--colour", action="store_true", help="for a network with RGB input"
@@ -1212,7 +1394,7 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     ):
         sub = commands.add_parser(name, help=help_text, **shown)
         sub.add_argument("data", type=Path, nargs="+")
-        sub.add_argument("--task", choices=("emotion", "gender"), default="emotion")
+        sub.add_argument("--task", choices=("emotion", "gender", "age"), default="emotion")
         sub.add_argument("--labels", help="the classes in order, separated by commas")
         sub.add_argument("--votes", type=Path, help="FER+ votes beside a FER2013 CSV")
         if name == "copies":
@@ -1225,7 +1407,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     args = parse(arguments)
     start = time.monotonic()
     status = args.run(args)
-    if args.command in ("emotion", "gender", "fine-tune"):
+    if args.command in ("emotion", "gender", "age", "fine-tune"):
         report(f"{(time.monotonic() - start) / 60:.1f} minutes")
     return status
 

@@ -21,7 +21,7 @@ import re
 import zipfile
 import zlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
@@ -416,6 +416,8 @@ def read_npz(
     progress: Callable[[int], None],
 ) -> Dataset:
     arrays = _open_npz(path)
+    if "gender" in arrays and "images" in arrays:
+        return _read_crops(path, arrays, size)
     if "jpeg" not in arrays:
         dataset = Dataset(str(path), ".npz", classes, {})
         samples = _npz_samples(dataset, path, arrays, size)
@@ -430,7 +432,7 @@ def read_npz(
                     dataset.splits[split] = samples.only(part == split)
         return dataset
     missing = {"offset", "gender", "age", "race", "split"} - set(arrays)
-    if missing or task != "gender":
+    if missing or task == "emotion":
         raise ModelError(
             path,
             f"no {', '.join(sorted(missing))} in it" if missing else "has genders, not expressions",
@@ -469,6 +471,67 @@ def read_npz(
             int(arrays["race"][k]),
         )
     return collector.finish()
+
+
+def _read_crops(path: Path, arrays: Dict[str, np.ndarray], size: Tuple[int, int, int]) -> Dataset:
+    """What `train crops` makes of a data set with genders and ages."""
+    columns = ("images", "gender", "age", "race", "split", "name")
+    count = len(arrays["images"])
+    if any(len(arrays.get(k, ())) != count for k in columns) or arrays["images"].ndim != 4:
+        raise ModelError(path, "its arrays do not belong together")
+    if (arrays["gender"] > 1).any() or (arrays["split"] >= len(SPLITS)).any():
+        raise ModelError(path, "an unknown gender or split")
+    dataset = Dataset(str(path), "UTKFace, cut by landmarks", GENDERS, {})
+    whole = Samples(
+        image.to_network_input(arrays["images"], *size),
+        arrays["gender"].astype(np.int64),
+        [str(name) for name in arrays["name"]],
+        None,
+        arrays["age"].astype(np.int64),
+        arrays["race"].astype(np.int64),
+    )
+    for k, split in enumerate(SPLITS):
+        if (arrays["split"] == k).any():
+            dataset.splits[split] = whole.only(arrays["split"] == k)
+    return dataset
+
+
+# ---------------------------------------------------------------- ages
+
+# The answer of an age network is a distribution over these ages, in years; their mean is the age.
+AGES = (1, 4, 7, 10, 13, 16, 19, 22, 25, 28, 32, 36, 40, 45, 50, 55, 60, 66, 72, 80, 90)
+AGE_CLASSES = tuple(str(age) for age in AGES)
+
+
+def age_targets(ages: np.ndarray) -> np.ndarray:
+    """float32 [N, len(AGES)]: each age as a normal distribution whose deviation grows with it, since
+    people cannot be told apart more finely than that, over AGES. The mean is the age, but for the
+    oldest."""
+    values = np.array(AGES, np.float64)
+    deviation = 1.0 + 0.05 * ages.astype(np.float64)
+    years = np.arange(-20, 131)
+    density = np.exp(-0.5 * ((years[None] - ages[:, None]) / deviation[:, None]) ** 2)
+    density /= density.sum(1, keepdims=True)
+    # Each year belongs to the two nearest of AGES, in the shares that keep the mean.
+    at = np.clip(years, values[0], values[-1])
+    upper = np.clip(np.searchsorted(values, at, side="right"), 1, len(values) - 1)
+    share = (at - values[upper - 1]) / (values[upper] - values[upper - 1])
+    spread = np.zeros((len(years), len(values)))
+    spread[np.arange(len(years)), upper - 1] += 1 - share
+    spread[np.arange(len(years)), upper] += share
+    return (density @ spread).astype(np.float32)
+
+
+def as_ages(dataset: Dataset) -> Dataset:
+    """The same images labeled by the nearest of AGES."""
+    splits = {}
+    for name, samples in dataset.splits.items():
+        if samples.age is None:
+            raise ModelError(dataset.path, "no ages in it")
+        known = samples.only(samples.age >= 0)
+        nearest = np.abs(np.array(AGES)[None] - known.age[:, None]).argmin(1)  # type: ignore[index]
+        splits[name] = replace(known, labels=nearest)
+    return replace(dataset, classes=AGE_CLASSES, splits=splits)
 
 
 # ---------------------------------------------------------------- folders
@@ -713,6 +776,8 @@ def load(
 ) -> Dataset:
     """`size` is (height, width, channels) of the images that come out. Raises ToolError; never an empty data set."""
     path = Path(path)
+    if task == "age":
+        return as_ages(load(path, "gender", size, None, votes, progress))
     wanted = tuple(classes) if classes else {"emotion": EMOTIONS, "gender": GENDERS}.get(task)
     if not path.exists():
         raise UnreadableError(path, "no such file or folder")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
-from datasets import EMOTIONS, GENDERS, class_folders, class_index
+from datasets import AGE_CLASSES, EMOTIONS, GENDERS, class_folders, class_index
 from mien_tools import format as mien
 from mien_tools import image, keras_file
 from mien_tools.errors import ModelError, UnreadableError, UsageError, read_bytes
@@ -71,9 +71,8 @@ class Model:
         else:
             self.keras_model = keras_file.read_model(str(path))
             self.input_shape = self.keras_model.input_shape
-            self.labels = {len(EMOTIONS): EMOTIONS, len(GENDERS): GENDERS}.get(
-                self.keras_model.class_count
-            )
+            known = {len(names): names for names in (EMOTIONS, GENDERS, AGE_CLASSES)}
+            self.labels = known.get(self.keras_model.class_count)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """uint8 [N, h, w, c] of any size to float32 [N, classes]."""

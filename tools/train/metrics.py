@@ -123,11 +123,14 @@ def figures(
     logits: np.ndarray,
     classes: Sequence[str] = (),
     majority: Optional[np.ndarray] = None,
+    values: Optional[np.ndarray] = None,
+    amounts: Optional[np.ndarray] = None,
 ) -> Dict[str, float]:
     """What a training run watches and may choose its best epoch by, of logits [N, classes]: `loss`
     (nats), `accuracy` and `recall` (`mean_recall`); `neutral`, the recall of that class, where there
     is such a class with images; `votes`, the share that `majority` agrees with, where it is given
-    (int [N], -1 for images that do not count)."""
+    (int [N], -1 for images that do not count); `error`, the mean distance of the mean of `values`
+    [classes] from `amounts` [N], where those are given."""
     logs = logits.astype(np.float64) - logits.max(1, keepdims=True)
     logs -= np.log(np.exp(logs).sum(1, keepdims=True))
     answers = logits.argmax(1)
@@ -142,7 +145,25 @@ def figures(
     if majority is not None and (majority >= 0).any():
         clear = majority >= 0
         result["votes"] = float((answers == majority)[clear].mean())
+    if values is not None and amounts is not None:
+        result["error"] = float(np.abs(np.exp(logs) @ values - amounts).mean())
     return result
+
+
+def quantiles(probabilities: np.ndarray, values: np.ndarray, share: float) -> np.ndarray:
+    """Where the distributions [N, classes] over `values` [classes] (increasing) reach `share`: [N].
+    Each probability is spread evenly from halfway to its lower neighbor to halfway to its upper one;
+    the ends are mirrored, and not below zero where the values are not. As Model::quantity()."""
+    middle = (values[1:] + values[:-1]) / 2
+    edges = np.concatenate([[2 * values[0] - middle[0]], middle, [2 * values[-1] - middle[-1]]])
+    if values[0] >= 0:
+        edges = np.maximum(edges, 0)
+    total = np.cumsum(probabilities.astype(np.float64), 1)
+    bin_ = np.minimum((total < share).sum(1), len(values) - 1)
+    rows = np.arange(len(probabilities))
+    inside = np.maximum(probabilities[rows, bin_].astype(np.float64), 1e-12)
+    part = np.clip((share - (total[rows, bin_] - inside)) / inside, 0, 1)
+    return edges[bin_] + part * (edges[bin_ + 1] - edges[bin_])
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> Tuple[int, int, float]:

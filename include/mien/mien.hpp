@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// mien: finds faces in a frame and reads their expression and gender.
+// mien: finds faces in a frame and reads their expression, gender and age.
 //
 // The C++ API of the core. It has three kinds of values and two verbs:
 //   Cascade, Model    read-only views of weights; the caller keeps the bytes alive (mapped file,

@@ -26,7 +26,7 @@ struct Verb {
     const char* summary;
 };
 constexpr Verb verbs[] = {
-    {"image", cli::run_image, "find every face in images, read expression and gender"},
+    {"image", cli::run_image, "find every face in images, read expression, gender and age"},
     {"classify", cli::run_classify, "the same for images that are one face each"},
     {"camera", cli::run_camera, "the same for a camera, live"},
     {"video", cli::run_video, "the same for films, numbered images and pipes"},
@@ -41,7 +41,8 @@ constexpr Verb verbs[] = {
 
 std::string help_text() {
     std::string text =
-        "mien finds faces in images and reads their expression and gender.\n\nUsage: mien VERB "
+        "mien finds faces in images and reads their expression, gender and age.\n\nUsage: mien "
+        "VERB "
         "[OPTIONS]\n\n";
     for (const Verb& verb : verbs) text += "  " + cli::padded(verb.name, 10) + verb.summary + "\n";
     text +=

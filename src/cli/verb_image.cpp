@@ -50,7 +50,7 @@ void add_common_options(CLI::App& app, PhotoOptions& options) {
 
 bool parse_image(int argc, char** argv, PhotoOptions& options, int& exit_code) {
     CLI::App app(
-        "Finds every face in images and reads its expression and gender.\n"
+        "Finds every face in images and reads its expression, gender and age.\n"
         "Formats: JPEG, PNG, BMP, GIF (first frame), PNM; rotated as their EXIF asks.\n");
     style_app(app, "image");
     app.add_option("PHOTO", options.inputs, "Images, or folders of them")
@@ -72,7 +72,7 @@ bool parse_image(int argc, char** argv, PhotoOptions& options, int& exit_code) {
 
 bool parse_classify(int argc, char** argv, PhotoOptions& options, int& exit_code) {
     CLI::App app(
-        "Reads expression and gender of images that are one face each, already cut out.\n");
+        "Reads expression, gender and age of images that are one face each, already cut out.\n");
     style_app(app, "classify");
     app.add_option("CROP", options.inputs, "Images of one face, or folders of them")
         ->required()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// mien in a web page, a worker or Node: finds faces and reads their expression and gender, on this machine. No image leaves it.
+// mien in a web page, a worker or Node: finds faces and reads their expression, gender and age, on this machine. No image leaves it.
 //
 //   import {load} from './mien.js';
 //   const mien = await load();

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Finds faces in images and reads their expression and gender.
+"""Finds faces in images and reads their expression, gender and age.
 
     import mien
     engine = mien.Engine()

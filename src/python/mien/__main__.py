@@ -53,7 +53,7 @@ def table(result: Result) -> str:
 def main(arguments: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m mien",
-        description="Finds every face in images and reads its expression and gender.",
+        description="Finds every face in images and reads its expression, gender and age.",
         epilog="Exit codes: 0 done, 1 output could not be written, 2 usage, 3 an image could not be read, 4 bad weights.",
     )
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="JPEG, PNG, BMP, GIF or PNM")

@@ -36,7 +36,7 @@ def main() -> None:
         for row in column["rows"]:
             counts.setdefault((row["cpu"], row["isa"]), {}).update(row["instructions"])
     print(
-        "| board | instructions per cycle, assumed | both networks, per face, ms | network, full search of 320x240, ms"
+        "| board | instructions per cycle, assumed | expression and gender, per face, ms | network, full search of 320x240, ms"
         " | network, tracked frame with one face, ms | Haar, full search of 640x480, ms |"
     )
     print("|---|---|--:|--:|--:|--:|")

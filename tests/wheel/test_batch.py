@@ -235,6 +235,20 @@ def test_refusals(
     assert run(PHOTOS, tmp_path / "file", code=1).stderr.count("\n") == 1
 
 
+def test_pipes_and_devices_cost_a_row(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "zero.png").symlink_to("/dev/zero")
+    (folder / "folder.bmp").symlink_to(tmp_path)
+    (folder / "a.jpg").write_bytes((PHOTOS / "astronaut.jpg").read_bytes())
+    run(folder, tmp_path / "out")
+    rows = {Path(row["source"]).name: row for row in rows_of(tmp_path / "out")}
+    assert len(rows) == 4 and rows["a.jpg"]["error"] is None
+    for name in ("pipe.jpg", "zero.png", "folder.bmp"):
+        assert rows[name]["error"] == "is no regular file", rows[name]
+
+
 def test_a_picture_that_ends_its_worker(tmp_path: Path) -> None:
     """Damage that ends a process (here by a patch that every Python started with this path loads) costs one row."""
     patch = tmp_path / "patch"

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -74,8 +75,16 @@ class Context:
                 return self._zip.read(item.path.decode("utf-8", "surrogateescape"))
         if not item.path:
             raise OSError("the table has no path here")
-        with open(item.path, "rb") as file:
-            return file.read()
+        # Nobody named it on the command line: opening a pipe would wait for a writer for good, and a
+        # device has no end.
+        handle = os.open(item.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise OSError("is no regular file")
+            with open(handle, "rb", closefd=False) as file:
+                return file.read()
+        finally:
+            os.close(handle)
 
     def source(self, item: plan.Item) -> str:
         """The path, or INPUT/MEMBER; what is not UTF-8 in it is replaced, as in --json."""

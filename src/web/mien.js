@@ -5,8 +5,8 @@
 //   const mien = await load();
 //   for (const face of mien.process(imageData)) console.log(face.box, face.emotion.label);
 //
-// Loads mien-simd.wasm, or mien.wasm where the browser has no vectors, and three files of weights from beside this file: those of
-// one detector, a network or with load({detector: 'haar'}) OpenCV's cascade, and of two heads. After
+// Loads mien-simd.wasm, or mien.wasm where the browser has no vectors, and four files of weights from beside this file: those of
+// one detector, a network or with load({detector: 'haar'}) OpenCV's cascade, and of three heads. After
 // load() images allocate nothing here: results are objects that the next call writes again (copy what you keep).
 
 export class MienError extends Error {
@@ -99,18 +99,24 @@ export async function load(options = {}) {
  * A quantity has value, low, high and unit; else value is null.
  */
 class Reading {
-  constructor(labels, unit) {
+  constructor(labels, unit, number = null) {
     this.labels = labels;
     this.probabilities = new Float32Array(labels.length);
     this.label = '';
     this.unsure = false;
-    this.value = this.low = this.high = null;
+    this.value = this.low = this.high = number;
     this.unit = unit;
   }
   toJSON() {
     const answer = this.value === null ? {label: this.label, unsure: this.unsure} : {value: tenths(this.value), range: [tenths(this.low), tenths(this.high)], unit: this.unit};
     return {...answer, probabilities: Object.fromEntries(this.labels.map((label, i) => [label, Math.round(this.probabilities[i] * 1e6) / 1e6]))};
   }
+}
+
+// A class of its own, whose fields are numbers from the start: where a field has held null as well,
+// every number written to it takes memory.
+class QuantityReading extends Reading {
+  constructor(labels, unit) { super(labels, unit, .5); }
 }
 
 const tenths = value => Math.sign(value) * Math.round(Math.abs(value) * 10) / 10;
@@ -231,7 +237,7 @@ export class Mien {
     this.#pool.push({box: {x: 0, y: 0, width: 0, height: 0}, neighbors: 0,
                      ...(this.#net ? {score: 0, landmarks: Array.from({length: 5}, () => [.5, .5])} : {}),
                      ...Object.fromEntries(this.#heads.map(name => [name, null]))});
-    this.#readings.push(this.#labels.map((labels, head) => new Reading(labels, this.#units[head])));
+    this.#readings.push(this.#labels.map((labels, head) => new (this.#units[head] ? QuantityReading : Reading)(labels, this.#units[head])));
   }
 
   #answer(status) {

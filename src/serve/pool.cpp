@@ -96,10 +96,11 @@ void EnginePool::work(host::EngineOwner& engine) {
             --idle_;
         }
         busy_.fetch_add(1, std::memory_order_relaxed);
-        taken.job(engine);
-        // And all that they hold, before the next is waited for.
-        taken.job = nullptr;
+        // Before the job, which hands what both hold back to the thread it belongs to: the last to
+        // let go of a connection must be that one.
         taken.refused = nullptr;
+        taken.job(engine);
+        taken.job = nullptr;
         busy_.fetch_sub(1, std::memory_order_relaxed);
         const std::lock_guard lock(mutex_);
         if (--running_[taken.client] == 0) running_.erase(taken.client);

@@ -733,9 +733,14 @@ def test_nobody_waits_for_a_client_that_is_gone() -> None:
 @pytest.mark.threads
 def test_an_address_cannot_take_the_places_of_others() -> None:
     """One address fills the queue; of two more, each gets its answer, and the one that took most gives way."""
-    slow = [("images", f"{i}.png", png(2000, 2000)) for i in range(8)]
     with Service("--workers", "1", "--waiting", "4") as service:
+        service.timeout = 600
         statuses: list[int] = []
+        # So many images that a request takes half a second on any machine; one under a sanitizer.
+        image, start = png(2000, 2000), time.monotonic()
+        assert service.post("/v1/analyze", ("images", "a.png", image))[0] == 200
+        count = max(1, min(8, int(0.5 / (time.monotonic() - start))))
+        slow = [("images", f"{i}.png", image) for i in range(count)]
 
         def greedy() -> None:
             statuses.append(service.post("/v1/analyze", *slow)[0])
@@ -748,7 +753,7 @@ def test_an_address_cannot_take_the_places_of_others() -> None:
         assert statuses[0] == 503
         for source in ("127.0.0.2", "127.0.0.3"):
             connection = http.client.HTTPConnection(
-                "127.0.0.1", service.port, timeout=120, source_address=(source, 0)
+                "127.0.0.1", service.port, timeout=600, source_address=(source, 0)
             )
             with contextlib.closing(connection):
                 connection.request(

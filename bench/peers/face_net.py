@@ -80,7 +80,7 @@ def peers(path: str) -> dict:
 def mien(program: str, isa: str, repeat: int) -> list[float]:
     """The least and the median of `repeat` frames."""
     command = [program, "bench", "--json", "--detector", "net", "--isa", isa]
-    command += ["--repeat", str(repeat), "--no-gender"]
+    command += ["--repeat", str(repeat), "--no-gender", "--no-age"]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode != 0:
         sys.exit(f"face_net: {program}: {result.stderr.strip()}")

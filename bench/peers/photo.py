@@ -85,7 +85,8 @@ class Peer:
 def run_mien(program: str, photo: str) -> tuple[dict[str, float], int, dict]:
     """One short measurement of mien: minimum of each step, for the whole image."""
     text = subprocess.run(
-        [program, "bench", photo, "--repeat", "3", "--json", "--no-gender", "--detector", "haar"],
+        [program, "bench", photo, "--repeat", "3", "--json", "--no-gender", "--no-age"]
+        + ["--detector", "haar"],
         check=True,
         capture_output=True,
         text=True,

@@ -36,7 +36,8 @@ def crops_of(
         with tempfile.TemporaryDirectory() as folder:
             done = subprocess.run(
                 [str(program), "image", str(photos / name), "--dump-crop", folder, "--json", "-q"]
-                + ["--detector", detector, "--largest", "--max-faces", "1", "--no-gender"],
+                + ["--detector", detector, "--largest", "--max-faces", "1"]
+                + ["--no-gender", "--no-age"],
                 capture_output=True,
                 text=True,
                 check=False,

@@ -39,7 +39,7 @@ def landmarks_of(
                 shown = Image.fromarray(wide).resize((side, side), Image.Resampling.BICUBIC)
                 shown.save(f"{folder}/{k:05}.png", compress_level=1)
             done = subprocess.run(
-                [str(program), "image", folder, "--json", "-q", "--no-gender"]
+                [str(program), "image", folder, "--json", "-q", "--no-gender", "--no-age"]
                 + ["--detector", "net", "--largest", "--max-faces", "1"],
                 capture_output=True,
                 text=True,

@@ -408,6 +408,13 @@ def read_fer_folder(path: Path, size: Tuple[int, int, int]) -> Dataset:
     return dataset
 
 
+def _divide(dataset: Dataset, samples: Samples, numbers: np.ndarray) -> None:
+    """Into the splits that `numbers` [N] name, as indices into SPLITS."""
+    for k, split in enumerate(SPLITS):
+        if (numbers == k).any():
+            dataset.splits[split] = samples.only(numbers == k)
+
+
 def read_npz(
     path: Path,
     task: str,
@@ -422,9 +429,7 @@ def read_npz(
         dataset = Dataset(str(path), ".npz", classes, {})
         samples = _npz_samples(dataset, path, arrays, size)
         if "split" in arrays and arrays["split"].shape == arrays["labels"].shape:
-            for k, split in enumerate(SPLITS):
-                if (arrays["split"] == k).any():
-                    dataset.splits[split] = samples.only(arrays["split"] == k)
+            _divide(dataset, samples, arrays["split"])
         else:
             part = np.array([_split_of(name) for name in samples.names])
             for split in SPLITS:
@@ -490,9 +495,7 @@ def _read_crops(path: Path, arrays: Dict[str, np.ndarray], size: Tuple[int, int,
         arrays["age"].astype(np.int64),
         arrays["race"].astype(np.int64),
     )
-    for k, split in enumerate(SPLITS):
-        if (arrays["split"] == k).any():
-            dataset.splits[split] = whole.only(arrays["split"] == k)
+    _divide(dataset, whole, arrays["split"])
     return dataset
 
 

@@ -18,6 +18,15 @@ from mien_tools import image, keras_file
 from mien_tools.errors import ModelError, UnreadableError, UsageError, read_bytes
 
 
+def output_of(command: Sequence[str], path: Path, refused: str) -> str:
+    """What the program prints; a ModelError about `path` with its last line where it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        said = (done.stderr.strip().splitlines() or ["?"])[-1]
+        raise ModelError(path, f"{refused}: {said}")
+    return done.stdout
+
+
 def crops_of(
     program: Path, photos: Path, classes: Sequence[str], detector: str
 ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -34,18 +43,14 @@ def crops_of(
         if label < 0:
             continue
         with tempfile.TemporaryDirectory() as folder:
-            done = subprocess.run(
+            printed = output_of(
                 [str(program), "image", str(photos / name), "--dump-crop", folder, "--json", "-q"]
                 + ["--detector", detector, "--largest", "--max-faces", "1"]
                 + ["--no-gender", "--no-age"],
-                capture_output=True,
-                text=True,
-                check=False,
+                photos / name,
+                "the program refuses it",
             )
-            if done.returncode != 0:
-                said = (done.stderr.strip().splitlines() or ["?"])[-1]
-                raise ModelError(photos / name, f"the program refuses it: {said}")
-            counts[label] += len(done.stdout.splitlines())
+            counts[label] += len(printed.splitlines())
             for file in sorted(Path(folder).iterdir()):
                 images.append(np.array(Image.open(file).convert("L")))
                 labels.append(label)
@@ -106,7 +111,7 @@ class Model:
             data, scores = Path(folder) / "data.npz", Path(folder) / "scores.csv"
             np.savez(data, images=pixels, labels=np.zeros(len(pixels), np.uint8))
             gender = ["--gender"] if self.labels is not None and "woman" in self.labels else []
-            done = subprocess.run(
+            output_of(
                 [
                     str(self.program),
                     "eval",
@@ -118,15 +123,9 @@ class Model:
                     "-q",
                     *gender,
                 ],
-                capture_output=True,
-                text=True,
-                check=False,
+                self.path,
+                "the engine refuses it",
             )
-            if done.returncode != 0:
-                raise ModelError(
-                    self.path,
-                    "the engine refuses it: " + (done.stderr.strip().splitlines() or ["?"])[-1],
-                )
             with scores.open(newline="") as file:
                 rows = list(csv.reader(file))[1:]
         return np.array([[float(v) for v in row[2:]] for row in rows], np.float32)
@@ -151,7 +150,7 @@ class Model:
                     Path(folder) / f"{k:07}.bmp"
                 )
             which = "gender" if self.labels is not None and "woman" in self.labels else "emotion"
-            done = subprocess.run(
+            printed = output_of(
                 [
                     str(self.program),
                     "image",
@@ -167,16 +166,10 @@ class Model:
                     f"--{which}",
                     str(self.path),
                 ],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-        if done.returncode != 0:
-            raise ModelError(
                 self.path,
-                "the program refuses it: " + (done.stderr.strip().splitlines() or ["?"])[-1],
+                "the program refuses it",
             )
-        for line in done.stdout.splitlines():
+        for line in printed.splitlines():
             result = json.loads(line)
             largest = 0
             for face in result["faces"]:

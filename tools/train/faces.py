@@ -5,15 +5,17 @@ of docs/DETECTOR.md ("The crop"), upright, with a border for the augmentation to
 from __future__ import annotations
 
 import json
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Callable, Iterator, List, Optional, Tuple
 
 import numpy as np
 import torch
-from mien_tools.errors import ModelError
+from mien_tools import format as mien
+from mien_tools.errors import ModelError, read_bytes
 from torch.nn import functional as F
+
+from evaluate import output_of
 
 SIDE = 64  # pixels of a crop
 BORDER = 0.125  # of the engine's square, on each side of it
@@ -38,18 +40,14 @@ def landmarks_of(
                 side = wide.shape[0] * ENLARGED
                 shown = Image.fromarray(wide).resize((side, side), Image.Resampling.BICUBIC)
                 shown.save(f"{folder}/{k:05}.png", compress_level=1)
-            done = subprocess.run(
+            printed = output_of(
                 [str(program), "image", folder, "--json", "-q", "--no-gender", "--no-age"]
                 + ["--detector", "net", "--largest", "--max-faces", "1"],
-                capture_output=True,
-                text=True,
-                check=False,
+                program,
+                "does not read the images",
             )
-        if done.returncode != 0:
-            said = (done.stderr.strip().splitlines() or ["?"])[-1]
-            raise ModelError(program, f"does not read the images: {said}")
         found = {}
-        for line in done.stdout.splitlines():
+        for line in printed.splitlines():
             answer = json.loads(line)
             if answer["faces"]:
                 found[int(Path(answer["source"]).stem)] = answer["faces"][0]["landmarks"]
@@ -137,9 +135,7 @@ def _invention(
 
 def template_of(weights: Path) -> np.ndarray:
     """Where the landmarks lie in the square, float64 [5, 2], from a detector's .mien file."""
-    from mien_tools import format as mien
-
-    face = mien.decode_network(weights.read_bytes()).face
+    face = mien.decode_network(read_bytes(weights)).face
     if face is None:
         raise ModelError(weights, "not a face detector with landmarks")
     return np.array(face.crop, np.float64)

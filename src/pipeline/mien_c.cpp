@@ -239,19 +239,21 @@ const mien::Model* model_of(const mien_tracker* tracker, int head) noexcept {
     return known && tracker->heads[head] ? &tracker->heads[head] : nullptr;
 }
 
-// What both kinds of readings say of themselves.
+// What both kinds of readings hold.
 template <class From, class Out>
-void put_answer(const From& reading, const mien::Model* model, Out& out) noexcept {
+void put_reading(const From& reading, const mien::Model* model, Out& out) noexcept {
+    const mien::MapSize size =
+        model != nullptr && !reading.map.empty() ? model->class_map_size() : mien::MapSize{};
+    out.count = static_cast<std::uint32_t>(reading.probabilities.size());
+    out.probabilities = reading.probabilities.data();
+    out.map = reading.map.data();
+    out.map_width = static_cast<std::uint32_t>(size.width);
+    out.map_height = static_cast<std::uint32_t>(size.height);
     out.unsure = reading.unsure ? 1 : 0;
     out.has_value = model != nullptr && model->answers_quantity() && out.count > 0 ? 1 : 0;
     out.value = reading.quantity.value;
     out.low = reading.quantity.low;
     out.high = reading.quantity.high;
-}
-
-// Width and height of a map of `count` values: that of the model, or nothing where there is none.
-mien::MapSize map_size(const mien::Model* model, std::size_t count) noexcept {
-    return model != nullptr && count > 0 ? model->class_map_size() : mien::MapSize{};
 }
 
 int done(mien_engine* engine, Status status, std::size_t* count) noexcept {
@@ -374,15 +376,8 @@ int mien_reading_at_sized(const mien_engine* engine, size_t i, int head, mien_re
     if (engine == nullptr || i >= engine->faces.size() || head < 0 || head >= MIEN_MAX_HEADS)
         return MIEN_BAD_ARGUMENT;
     const mien::Reading r = engine->faces[i][head_of(head)];
-    const mien::Model* const model = model_of(engine, head);
-    const mien::MapSize size = map_size(model, r.map.size());
     mien_reading value = {};
-    value.count = static_cast<std::uint32_t>(r.probabilities.size());
-    value.probabilities = r.probabilities.data();
-    value.map = r.map.data();
-    value.map_width = static_cast<std::uint32_t>(size.width);
-    value.map_height = static_cast<std::uint32_t>(size.height);
-    put_answer(r, model, value);
+    put_reading(r, model_of(engine, head), value);
     return write(value, reading, bytes) ? MIEN_OK : MIEN_BAD_ARGUMENT;
 }
 
@@ -496,17 +491,10 @@ int mien_tracked_reading_at_sized(const mien_tracker* tracker, size_t i, int hea
     if (tracker == nullptr || i >= tracker->faces.size() || head < 0 || head >= MIEN_MAX_HEADS)
         return MIEN_BAD_ARGUMENT;
     const mien::TrackedReading r = tracker->faces[i][head_of(head)];
-    const mien::Model* const model = model_of(tracker, head);
-    const mien::MapSize size = map_size(model, r.map.size());
     mien_tracked_reading value = {};
-    value.count = static_cast<std::uint32_t>(r.probabilities.size());
-    value.probabilities = r.probabilities.data();
     value.smoothed = r.smoothed.data();
     value.label = r.label;
-    value.map_width = static_cast<std::uint32_t>(size.width);
-    value.map_height = static_cast<std::uint32_t>(size.height);
-    value.map = r.map.data();
-    put_answer(r, model, value);
+    put_reading(r, model_of(tracker, head), value);
     return write(value, reading, bytes) ? MIEN_OK : MIEN_BAD_ARGUMENT;
 }
 

@@ -38,7 +38,8 @@ public:
     // A summary, with a threshold the coverage, per class figures and the confusion matrix, aligned
     // for a terminal.
     std::string text() const;
-    // One object, without a newline; coverage is in it with a threshold. `unreadable` counts images that are in none of the figures.
+    // One object, without a newline; coverage is in it with a threshold. `unreadable` counts images
+    // that are in none of the figures.
     std::string json(const std::string& source, const std::string& model,
                      std::size_t unreadable) const;
 

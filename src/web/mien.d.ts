@@ -29,7 +29,8 @@ export type Options = {
   minScore?: number;
   /** Network: smaller images are searched at this size, at most doubled, 640; 0: never. */
   enlargeTo?: number;
-  /** Readings whose highest probability is below it are `unsure`, 0 to 1; 0: none is; by default as each network's file says. */
+  /** Readings whose highest probability is below it are `unsure`, 0 to 1; 0: none is; by default
+   *  as each network's file says. */
   minConfidence?: number;
   /** The folder of the files, that of mien.js. */
   base?: string | URL;
@@ -48,7 +49,8 @@ export interface Reading {
   readonly probabilities: Float32Array;
   /** The label is not probable enough to be named; never of a quantity. */
   readonly unsure: boolean;
-  /** Of a network that answers with a quantity, such as years: what it expects, and a range that holds four of five cases; else null. */
+  /** Of a network that answers with a quantity, such as years: what it expects, and a range that
+   *  holds four of five cases; else null. */
   readonly value: number | null;
   readonly low: number | null;
   readonly high: number | null;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-// mien in a web page, a worker or Node: finds faces and reads their expression, gender and age, on this machine. No image leaves it.
+// mien in a web page, a worker or Node: finds faces and reads their expression, gender and age, on
+// this machine. No image leaves it.
 //
 //   import {load} from './mien.js';
 //   const mien = await load();
 //   for (const face of mien.process(imageData)) console.log(face.box, face.emotion.label);
 //
-// Loads mien-simd.wasm, or mien.wasm where the browser has no vectors, and four files of weights from beside this file: those of
+// Loads mien-simd.wasm, or mien.wasm where the browser has no vectors, and four files of weights
+// from beside this file: those of
 // one detector, a network or with load({detector: 'haar'}) OpenCV's cascade, and of three heads. After
 // load() images allocate nothing here: results are objects that the next call writes again (copy what you keep).
 
@@ -95,7 +97,8 @@ export async function load(options = {}) {
 }
 
 /**
- * One head's answer: label, and the probability of each label, in the order of `labels`; unsure: it is not probable enough to be named.
+ * One head's answer: label, and the probability of each label, in the order of `labels`; unsure:
+ * it is not probable enough to be named.
  * A quantity has value, low, high and unit; else value is null.
  */
 class Reading {

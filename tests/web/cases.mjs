@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What is tried of mien.js, the same in Node and in a browser: the engine's answers bit for bit, bad input, and memory that stays.
 // `golden`: [{name, width, height, format, data (Uint8Array), heads: [name...],
-// faces: [[x, y, width, height, neighbors, [[bits...], unsure, [bits of value, low, high]] of each head...]], json?, net?}] of the native engine;
+// faces: [[x, y, width, height, neighbors, [[bits...], unsure, [bits of value, low, high]] of each
+// head...]], json?, net?}] of the native engine;
 // `net`: faces by the detector network, with score and [landmarks...], in bits, before the heads;
 // `json`: the faces as every other writer gives them out.
 

@@ -52,7 +52,8 @@ def _paths(value: Any) -> Iterator[str]:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, but with one-line errors like every other one; and what the command line names is noted as read (note_input) and never
+    """argparse, but with one-line errors like every other one; and what the command line names is
+    noted as read (note_input) and never
     written."""
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -141,7 +142,8 @@ def refuse_existing(path: Union[str, os.PathLike], overwrite: bool) -> None:
 
 
 def write_file(path: Union[str, os.PathLike], data: bytes, overwrite: bool) -> None:
-    """All of the file or nothing: a temporary neighbor, then a rename. The mode is that of the file it replaces; a link is followed.
+    """All of the file or nothing: a temporary neighbor, then a rename. The mode is that of the
+    file it replaces; a link is followed.
     Never over a file that was read (note_input)."""
     refuse_existing(path, overwrite)
     path = Path(os.path.realpath(path))

@@ -11,7 +11,8 @@ StrPath = Union[str, "os.PathLike[str]"]
 
 
 def input_at(path: StrPath, inputs: Iterable[Optional[StrPath]]) -> Optional[StrPath]:
-    """The one of `inputs` that is the file at `path`, under this name or another; None values and missing files are none."""
+    """The one of `inputs` that is the file at `path`, under this name or another; None values and
+    missing files are none."""
     for each in inputs:
         try:
             if each is not None and os.path.samefile(path, each):
@@ -22,7 +23,8 @@ def input_at(path: StrPath, inputs: Iterable[Optional[StrPath]]) -> Optional[Str
 
 
 def write_file(path: StrPath, data: bytes) -> None:
-    """All of the file or nothing, with the mode of the one that it replaces. A link is followed, a device written to."""
+    """All of the file or nothing, with the mode of the one that it replaces. A link is followed, a
+    device written to."""
     path = os.path.realpath(path)
     if os.path.exists(path) and not os.path.isfile(path):
         with open(path, "wb") as out:

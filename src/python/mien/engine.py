@@ -55,7 +55,8 @@ def read_picture(
 
 
 def write_picture(path: Union[str, "os.PathLike[str]"], picture: npt.NDArray[np.uint8]) -> None:
-    """Writes a gray or RGB array as PNG or JPEG, by the extension of the name. An existing file is replaced when the new one is
+    """Writes a gray or RGB array as PNG or JPEG, by the extension of the name. An existing file is
+    replaced when the new one is
     whole; a failure leaves it as it was."""
     ending = Path(path).suffix.lower()
     if ending not in (".png", ".jpg", ".jpeg"):

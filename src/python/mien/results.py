@@ -186,7 +186,8 @@ class Result:
 
 @dataclass(slots=True)
 class TrackedReading:
-    """`smoothed` decides on the label and the value; `probabilities` are those of the last reading. The rest as in Reading."""
+    """`smoothed` decides on the label and the value; `probabilities` are those of the last
+    reading. The rest as in Reading."""
 
     label: str
     probabilities: Dict[str, float]

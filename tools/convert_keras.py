@@ -3,9 +3,10 @@
 """Convert a Keras model (HDF5 of Keras 1 to 3, or .keras) to a quantized .mien network.
 
   convert_keras.py emotion_model.hdf5 -o emotion.mien --task emotion --calibrate fer2013/train.npz
+  convert_keras.py fer.h5 --json fer.json -o emotion.mien --task emotion --calibrate faces/
 
 Needs numpy and h5py, no Keras; Pillow only where images are read from files. Layers it can convert:
-docs/QUANTIZATION.md. Exit status: 0 done, 2 wrong usage, 3 a file cannot be read or written, 4 the model is
+docs/NETWORKS.md. Exit status: 0 done, 2 wrong usage, 3 a file cannot be read or written, 4 the model is
 damaged or not supported."""
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 try:
     import numpy as np
@@ -23,7 +24,7 @@ try:
 except ImportError as error:
     sys.exit(f"convert_keras: {error.name} is missing: pip install numpy h5py")
 
-from mien_tools import __version__, converter, errors, fold, keras_file, pictures, quantize
+from mien_tools import __version__, converter, errors, fold, graph, keras_file, pictures, quantize
 from mien_tools import reference
 from mien_tools import format as mien
 
@@ -66,6 +67,12 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     defaults = quantize.Options()
     parser = errors.Parser(prog="convert_keras", description=__doc__.split("\n\n")[0])
     parser.add_argument("model", help="HDF5 file or .keras archive")
+    parser.add_argument(
+        "--json",
+        metavar="FILE",
+        help="the structure (model.to_json()) of an HDF5 file of weights alone; found by itself where"
+        " its name is that of the weights",
+    )
     parser.add_argument("-o", "--output", required=True, metavar="OUT.mien")
     parser.add_argument("-y", "--yes", action="store_true", help="overwrite the output")
     parser.add_argument(
@@ -73,7 +80,10 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
         default="",
         help="emotion, gender or a name of your own; the first two know their labels",
     )
-    parser.add_argument("--labels", help="class labels in order, separated by commas")
+    parser.add_argument(
+        "--labels",
+        help="class labels in order, separated by commas; of one sigmoid output that of 0, that of 1",
+    )
     parser.add_argument("--name", help="default: the output's file name")
     parser.add_argument("--source", default="", help="where the float model is from")
     parser.add_argument("--license", default="", help="of the float model")
@@ -102,10 +112,21 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     preparation.add_argument(
         "--input-scale",
         type=number,
-        default=1 / 127.5,
-        help="x = pixel * scale + offset (default 1/127.5)",
+        help="x = pixel * scale + offset (default 1/127.5; 1 where the network begins with a Rescaling"
+        " or Normalization)",
     )
-    preparation.add_argument("--input-offset", type=number, default=-1.0, help="(default -1)")
+    preparation.add_argument(
+        "--input-offset", type=number, help="(default -1; 0 where --input-scale is 1 by default)"
+    )
+    preparation.add_argument(
+        "--input-mean",
+        type=numbers,
+        metavar="M[,M,M]",
+        help="instead of scale and offset: x = (pixel / 255 - mean) / std, per channel, as torchvision",
+    )
+    preparation.add_argument(
+        "--input-std", type=numbers, metavar="S[,S,S]", help="(default 1, with --input-mean)"
+    )
     preparation.add_argument(
         "--margin-x",
         type=number,
@@ -159,6 +180,14 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
         parser.error("margins lie in -0.4..4")
     if args.input_scale == 0:
         parser.error("--input-scale must not be 0")
+    if args.input_mean is None and args.input_std is not None:
+        parser.error("--input-std needs --input-mean")
+    if args.input_mean is not None:
+        if args.input_scale is not None or args.input_offset is not None:
+            parser.error("--input-mean is instead of --input-scale and --input-offset")
+        args.input_std = args.input_std or [1.0]
+        if not all(s > 0 for s in args.input_std):
+            parser.error("--input-std must be above 0")
     if not args.temperature > 0:
         parser.error("--temperature must be above 0")
     if args.unsure_below is not None and not 0 <= args.unsure_below <= 1:
@@ -172,9 +201,13 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     return args
 
 
-def labels_for(args: argparse.Namespace, model: keras_file.KerasModel) -> List[str]:
+def labels_for(args: argparse.Namespace, model: graph.Model) -> List[str]:
     if args.labels is not None:
         labels = [label.strip() for label in args.labels.split(",")]
+    elif model.one_sigmoid:
+        raise errors.UsageError(
+            args.model, "one sigmoid output: say what 0 and what 1 means, --labels ZERO,ONE"
+        )
     else:
         labels = TASK_LABELS.get(args.task, [str(i) for i in range(model.class_count)])
     if len(labels) != model.class_count:
@@ -184,6 +217,27 @@ def labels_for(args: argparse.Namespace, model: keras_file.KerasModel) -> List[s
     if len(set(labels)) != len(labels) or not all(labels):
         raise errors.UsageError(args.model, "empty or repeated labels")
     return labels
+
+
+def prepare_input(args: argparse.Namespace, model: graph.Model) -> None:
+    """Sets args.input_scale and args.input_offset: what the user asked for, or what the network
+    itself says about its input."""
+    if args.input_mean is not None:
+        mean, std = np.asarray(args.input_mean), np.asarray(args.input_std)
+        for option, values in (("--input-mean", mean), ("--input-std", std)):
+            if values.size not in (1, model.input_shape[2]):
+                raise errors.UsageError(
+                    args.model,
+                    f"{option}: {values.size} numbers for {model.input_shape[2]} channels",
+                )
+        model.normalize_input(1 / (255 * std), -mean / std)
+    own = model.scales_itself
+    if args.input_scale is None:
+        args.input_scale = 1.0 if own else 1 / 127.5
+        if args.input_offset is None:
+            args.input_offset = 0.0 if own else -1.0
+    elif args.input_offset is None:
+        args.input_offset = 0.0 if own else -1.0
 
 
 def answer_of(args: argparse.Namespace, net: mien.Network) -> Optional[mien.Answer]:
@@ -227,16 +281,18 @@ class Progress:
 
 
 def test_vectors(
-    net: mien.Network, model: keras_file.KerasModel, pixels: np.ndarray, temperature: float
+    net: mien.Network,
+    model: graph.Model,
+    pixels: np.ndarray,
+    preparation: Tuple[float, float],
+    temperature: float,
 ) -> List[mien.TestVector]:
     """Images with what every layer must make of them, and what the float original does."""
     result = []
     for picture in pixels:
         crcs, logits = reference.layer_checksums(net, picture)
-        x = reference.scale_pixels(picture[None], net.input_scale, net.input_offset).astype(
-            np.float64
-        )
-        scores = reference.keras_forward(model, x)[0]
+        x = reference.scale_pixels(picture[None], *preparation).astype(np.float64)
+        scores = reference.class_scores(model, reference.float_forward(model, x))[0]
         if temperature != 1:
             scores = reference.softmax(np.log(np.maximum(scores, 1e-300)) / temperature)
         result.append(mien.TestVector(picture, crcs, logits, scores.astype(np.float32)))
@@ -261,7 +317,8 @@ def compare(net: mien.Network, float_net: fold.FloatNet, pixels: np.ndarray) -> 
 
 def convert(args: argparse.Namespace) -> int:
     errors.refuse_existing(args.output, args.yes)
-    model = keras_file.read_model(args.model)
+    model = keras_file.read_model(args.model, args.json)
+    prepare_input(args, model)
     float_net = fold.fold(model)
     if args.temperature != 1 and not float_net.softmax:
         raise errors.UsageError(
@@ -269,6 +326,9 @@ def convert(args: argparse.Namespace) -> int:
         )
     cool(float_net, args.temperature)
     labels = labels_for(args, model)
+    scale = args.input_scale * float_net.scale
+    offset = args.input_offset * float_net.scale + float_net.offset
+    float_net.use_all_bits(scale, offset, model.scales_itself)
     if args.calibrate:
         pixels = pictures.load(
             args.calibrate, args.calibrate_count, model.input_shape, args.calibrate_pad
@@ -295,9 +355,10 @@ def convert(args: argparse.Namespace) -> int:
         )
     calibration.update(options.described())
     progress = Progress()
-    net = quantize.quantize(
-        float_net, pixels, args.input_scale, args.input_offset, labels, options, progress
-    )
+    try:
+        net = quantize.quantize(float_net, pixels, scale, offset, labels, options, progress)
+    except quantize.NotSaturating as error:
+        raise errors.ModelError(args.model, str(error)) from None
     progress.close()
     if args.float_twin:
         for layer, op in zip(net.layers, float_net.ops):
@@ -315,7 +376,7 @@ def convert(args: argparse.Namespace) -> int:
         "made_from": {
             "file": os.path.basename(args.model),
             "sha256": model.sha256,
-            "keras_version": model.keras_version,
+            model.version_key: model.version,
             "parameters": model.parameter_count,
         },
         "macs": float_net.macs,
@@ -330,8 +391,13 @@ def convert(args: argparse.Namespace) -> int:
             *converter.test_images(args.test_image, model.input_shape),
         ]
     )
-    net.tests = test_vectors(net, model, tests, args.temperature)
+    preparation = args.input_scale, args.input_offset
+    net.tests = test_vectors(net, model, tests, preparation, args.temperature)
     converter.finish(net, args, args.model, lambda: compare(net, float_net, pixels))
+    if model.one_sigmoid:
+        print(f"its one output: 0 is {labels[0]!r}, 1 is {labels[1]!r}")
+    if model.scales_itself:
+        print(f"its input, as the network scales it: pixel * {scale:.6g} + {offset:.6g}")
     return 0
 
 

@@ -321,7 +321,7 @@ def convert(source: Path, target: Path) -> None:
     }
     for picture in pictures.synthetic(2, model.input_shape, 7):
         crcs, logits = reference.layer_checksums(net, picture)
-        probabilities = reference.keras_forward(
+        probabilities = reference.float_forward(
             model, pixels_to_input(picture[None]).astype(np.float64)
         )[0]
         net.tests.append(mien.TestVector(picture, crcs, logits, probabilities.astype(np.float32)))

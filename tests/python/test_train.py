@@ -147,7 +147,7 @@ class TestArchitectures:
         probabilities = torch.softmax(logits, 1).numpy()
         # The converter's own float network, written without torch.
         np.testing.assert_allclose(
-            reference.keras_forward(again, x.astype(np.float64)), probabilities, atol=2e-6
+            reference.float_forward(again, x.astype(np.float64)), probabilities, atol=2e-6
         )
         assert keras_writer.encode(net.model) == (tmp_path / "x.hdf5").read_bytes()
 

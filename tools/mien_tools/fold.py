@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From Keras layers to the eight ops of a .mien file, still in real numbers (float64).
+"""From layers (graph.py) to the ops of a .mien file, still in real numbers (float64).
 
 Batch normalization goes into the convolution before it, ReLU into whatever can apply it, a separable
 convolution becomes two, a dense layer a convolution over the whole map, and a last convolution with
@@ -15,7 +15,7 @@ import numpy as np
 from . import format as mien
 from . import tensor_ops
 from .errors import ModelError
-from .keras_file import KerasModel, Layer
+from .graph import Layer, Model
 
 NO_PADS = (0, 0, 0, 0)
 
@@ -34,6 +34,7 @@ class Op:
     weights: Optional[np.ndarray] = None
     bias: Optional[np.ndarray] = None
     relu: bool = False
+    limit: Optional[float] = None  # of a relu: the largest value
     logits: bool = False
 
     @property
@@ -62,13 +63,13 @@ class Op:
         elif self.op == mien.ADD:
             y = ins[0] + ins[1]
         elif self.op == mien.RELU:
-            y = np.maximum(x, 0)
+            y = np.clip(x, 0, self.limit)
         elif self.op == mien.UPSAMPLE2:
             y = tensor_ops.upsample2(x)
         else:
             assert self.op == mien.GLOBAL_AVG_POOL
             y = x.mean(axis=(1, 2), keepdims=True)
-        return np.maximum(y, 0) if self.relu else y
+        return np.clip(y, 0, self.limit) if self.relu else y
 
 
 @dataclass
@@ -79,13 +80,26 @@ class FloatNet:
     maps: bool = False  # results are maps, at any size of input that `multiple` allows
     multiple: int = 0
     unsigned_input: bool = False  # all eight bits for inputs that are never negative
+    # The ops' input is the network's times `scale` plus `offset`: a Rescaling at its start.
+    scale: float = 1.0
+    offset: float = 0.0
+
+    def use_all_bits(self, scale: float, offset: float, wanted: bool) -> None:
+        """Unsigned bytes for pixels * scale + offset, where none is negative and what reads them
+        can take them."""
+        readers = [op for op in self.ops if 0 in op.inputs]
+        self.unsigned_input = (
+            wanted
+            and min(offset, 255 * scale + offset) >= 0
+            and all(op.op == mien.CONV and not op.logits for op in readers)
+        )
 
     def last_uses(self) -> Dict[int, int]:
         """For each tensor the last op that reads it."""
         return {t: i for i, op in enumerate(self.ops) for t in op.inputs}
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        """Real input [N, h, w, c] to logits [N, classes]."""
+        """Real input of the ops [N, h, w, c] to logits [N, classes]."""
         return self.results(x)[len(self.ops) - 1].reshape(len(x), -1)
 
     def results(self, x: np.ndarray) -> Dict[int, np.ndarray]:
@@ -109,19 +123,22 @@ class FloatNet:
 
 @dataclass
 class _Value:
-    """What a Keras layer's output has become."""
+    """What a layer's output has become."""
 
     tensor: int
     shape: Tuple[int, int, int]
-    flat: bool = False  # a vector to Keras; here it stays the map that it was
+    flat: bool = False  # a vector to the layers; here it stays the map that it was
+    order: str = "hwc"  # in which it was flattened
     pads: tensor_ops.Pads = NO_PADS  # zeros around it that only exist on paper yet
     padder: str = ""
 
 
 @dataclass
 class _Folder:
-    model: KerasModel
+    model: Model
     ops: List[Op] = field(default_factory=list)
+    scale: float = 1.0  # of the input, as in FloatNet
+    offset: float = 0.0
 
     def refuse(self, layer: Layer, what: str) -> NoReturn:
         raise ModelError(self.model.path, f"layer '{layer.name}' ({layer.class_name}): {what}")
@@ -146,21 +163,21 @@ class _Folder:
         )
 
 
-def _simplify(model: KerasModel) -> List[Layer]:
+def _simplify(model: Model) -> List[Layer]:
     """Activations become layers of their own; layers without effect vanish."""
     layers: List[Layer] = []
     renamed: Dict[str, str] = {}
     for layer in model.layers:
         layer = replace(layer, inputs=[renamed[name] for name in layer.inputs])
         # Global pooling to 1 x 1 and flattening 1 x 1 are the same to us; a linear activation is nothing.
-        if layer.kind == "identity" or (
+        if layer.kind in ("identity", "resize") or (
             layer.kind == "activation" and layer.activation == "linear"
         ):
             renamed[layer.name] = layer.inputs[0]
             continue
         activation = layer.activation
         if layer.kind != "activation" and activation != "linear":
-            layers.append(replace(layer, activation="linear"))
+            layers.append(replace(layer, activation="linear", parameters={}))
             name = f"{layer.name}/{activation}"
             layers.append(
                 Layer(
@@ -169,6 +186,7 @@ def _simplify(model: KerasModel) -> List[Layer]:
                     "activation",
                     [layer.name],
                     activation=activation,
+                    parameters=layer.parameters,
                     input_shape=layer.output_shape,
                     output_shape=layer.output_shape,
                 )
@@ -181,13 +199,16 @@ def _simplify(model: KerasModel) -> List[Layer]:
 
 
 def _affine(layer: Layer) -> Tuple[np.ndarray, np.ndarray]:
-    """Batch normalization as factor and offset, in double."""
+    """Batch normalization and the like as factor and offset, in double."""
+    if layer.kind == "affine":
+        c = layer.output_shape[-1]
+        return layer.weights["factor"] + np.zeros(c), layer.weights["offset"] + np.zeros(c)
     w = {role: array.astype(np.float64) for role, array in layer.weights.items()}
     factor = w.get("gamma", 1.0) / np.sqrt(w["moving_variance"] + layer.epsilon)
     return factor, w.get("beta", 0.0) - w["moving_mean"] * factor
 
 
-def fold(model: KerasModel) -> FloatNet:
+def fold(model: Model) -> FloatNet:
     folder = _Folder(model)
     layers = _simplify(model)
     uses: Dict[str, int] = {}
@@ -195,23 +216,56 @@ def fold(model: KerasModel) -> FloatNet:
         for name in layer.inputs:
             uses[name] = uses.get(name, 0) + 1
     values: Dict[str, _Value] = {}
-    softmax = False
+    ending: Optional[str] = None  # what makes the scores, behind the logits
     for layer in layers:
-        if softmax:
-            folder.refuse(layer, "a layer behind the softmax is not supported")
         ins = [values[name] for name in layer.inputs]
+        if ending is not None:
+            if layer.kind not in ("flatten", "reshape"):
+                folder.refuse(layer, f"a layer behind the {ending} is not supported")
+            values[layer.name] = ins[0]
+            continue
         alone = len(ins) == 1 and uses[layer.inputs[0]] == 1
         if layer.kind == "input":
             values[layer.name] = _Value(0, model.input_shape)
         elif layer.kind == "activation" and layer.activation == "softmax":
-            if uses.get(layer.name):
+            if not _ends(layers, layer):
                 folder.refuse(layer, "softmax is supported only at the end")
-            softmax = True
+            ending = "softmax"
+            values[layer.name] = ins[0]
+        elif layer.kind == "activation" and layer.activation == "sigmoid" and _ends(layers, layer):
+            if layer.output_shape[-1] != 1:
+                folder.refuse(
+                    layer,
+                    f"{layer.output_shape[-1]} scores that do not exclude each other are not"
+                    " supported (one sigmoid for two classes is, and softmax)",
+                )
+            ending = "sigmoid"
             values[layer.name] = ins[0]
         else:
             values[layer.name] = _fold_layer(folder, layer, ins, alone)
     _make_head(folder, layers[-1], values[layers[-1].name])
-    return FloatNet(model.input_shape, folder.ops, softmax)
+    if ending == "sigmoid":
+        _second_class(folder.ops[-1])
+    return FloatNet(
+        model.input_shape,
+        folder.ops,
+        ending is not None,
+        scale=folder.scale,
+        offset=folder.offset,
+    )
+
+
+def _ends(layers: List[Layer], layer: Layer) -> bool:
+    """Nothing but a change of shape comes behind it."""
+    behind = layers[layers.index(layer) + 1 :]
+    return all(other.kind in ("flatten", "reshape") for other in behind)
+
+
+def _second_class(last: Op) -> None:
+    """Logits 0 and z: their softmax is 1 - sigmoid(z) and sigmoid(z)."""
+    last.weights = np.concatenate([np.zeros_like(last.weights), last.weights])
+    last.bias = np.concatenate([[0.0], last.bias])
+    last.size = (*last.size[:2], 2)
 
 
 def _fold_layer(folder: _Folder, layer: Layer, ins: List[_Value], alone: bool) -> _Value:
@@ -231,52 +285,19 @@ def _fold_layer(folder: _Folder, layer: Layer, ins: List[_Value], alone: bool) -
     if layer.kind in ("conv", "separable", "depthwise"):
         return _fold_convolution(folder, layer, source)
     if layer.kind == "dense":
-        h, w, c = source.shape
-        if max(h, w) > 255:
-            folder.refuse(layer, f"a dense layer on a map of {h} x {w} is not supported")
-        kernel = layer.weights["kernel"].astype(np.float64).reshape(h, w, c, layer.filters)
-        return folder.add(
-            Op(
-                layer.name,
-                mien.CONV,
-                [source.tensor],
-                (1, 1, layer.filters),
-                (h, w),
-                weights=kernel.transpose(3, 0, 1, 2),
-                bias=_bias(layer, layer.filters),
-            )
-        )
-    if layer.kind == "batch_norm":
-        if source.flat and source.shape[:2] != (1, 1):
-            folder.refuse(layer, "batch normalization of a flattened map is not supported")
-        factor, offset = _affine(layer)
-        if producer is not None and alone and producer.weights is not None and not producer.relu:
-            channel_axis = (-1,) if producer.op == mien.DEPTHWISE else (-1, 1, 1, 1)
-            producer.weights = producer.weights * factor.reshape(channel_axis)
-            producer.bias = producer.bias * factor + offset
-            return source
-        # Nothing to fold it into: a depthwise convolution with a kernel of one.
-        h, w, c = source.shape
-        return replace(
-            folder.add(
-                Op(
-                    layer.name,
-                    mien.DEPTHWISE,
-                    [source.tensor],
-                    source.shape,
-                    weights=factor.reshape(1, 1, c),
-                    bias=offset + np.zeros(c),
-                )
-            ),
-            flat=source.flat,
-        )
-    if layer.kind == "activation":  # relu; the others were taken care of
+        return _fold_dense(folder, layer, source)
+    if layer.kind in ("batch_norm", "affine"):
+        return _fold_affine(folder, layer, source, producer, alone)
+    if layer.kind == "activation":
+        limit = layer.parameters.get("max_value")
+        if layer.activation != "relu" or set(layer.parameters) > {"max_value"}:
+            folder.refuse(layer, f"{layer.activation} is not supported here (relu and relu6 are)")
         if producer is not None and alone and producer.op in (mien.CONV, mien.DEPTHWISE, mien.ADD):
-            producer.relu = True
+            limits = [v for v in (producer.limit, limit) if v is not None]
+            producer.relu, producer.limit = True, min(limits, default=None)
             return source
-        return replace(
-            folder.add(Op(layer.name, mien.RELU, [source.tensor], source.shape)), flat=source.flat
-        )
+        op = Op(layer.name, mien.RELU, [source.tensor], source.shape, limit=limit)
+        return replace(folder.add(op), flat=source.flat, order=source.order)
     if layer.kind in ("max_pool", "avg_pool"):
         op = mien.MAX_POOL if layer.kind == "max_pool" else mien.AVG_POOL
         pads = layer.pads
@@ -306,19 +327,104 @@ def _fold_layer(folder: _Folder, layer: Layer, ins: List[_Value], alone: bool) -
         return folder.add(
             Op(layer.name, mien.GLOBAL_AVG_POOL, [source.tensor], (1, 1, source.shape[2]))
         )
+    if layer.kind == "global_max_pool":
+        h, w, c = source.shape
+        if max(h, w) > 255:
+            folder.refuse(layer, f"a map of {h} x {w} is not supported")
+        return folder.add(Op(layer.name, mien.MAX_POOL, [source.tensor], (1, 1, c), (h, w), (h, w)))
     if layer.kind == "add":
-        if any(v.shape != source.shape for v in ins):
+        if any((v.shape, v.order) != (source.shape, source.order) for v in ins):
             folder.refuse(layer, "adds flattened maps of different shapes")
         total = source
         for k, other in enumerate(ins[1:], 1):
             name = layer.name if k == len(ins) - 1 else f"{layer.name}/{k}"
             total = folder.add(Op(name, mien.ADD, [total.tensor, other.tensor], source.shape))
-        return replace(total, flat=source.flat)
-    if layer.kind == "flatten":
-        return replace(source, flat=True)
-    assert layer.kind == "zero_pad"
+        return replace(total, flat=source.flat, order=source.order)
+    if layer.kind == "flatten" or layer.kind == "reshape" and len(layer.output_shape) == 1:
+        order = source.order if source.flat else layer.order
+        return replace(source, flat=True, order=order)
+    if layer.kind == "reshape":
+        if source.shape != layer.output_shape:
+            folder.refuse(layer, f"a map of {source.shape} as {layer.output_shape}")
+        return replace(source, flat=False)
+    if layer.kind != "zero_pad":
+        folder.refuse(layer, "is not supported")
     pads = tuple(a + b for a, b in zip(source.pads, layer.pads))
     return replace(source, pads=pads, padder=layer.name)
+
+
+def _fold_dense(folder: _Folder, layer: Layer, source: _Value) -> _Value:
+    h, w, c = source.shape
+    kernel = layer.weights["kernel"].astype(np.float64)
+    if not source.flat:  # the same at every position
+        h = w = 1
+    if max(h, w) > 255:
+        folder.refuse(layer, f"a dense layer on a map of {h} x {w} is not supported")
+    if source.order == "chw":
+        kernel = kernel.reshape(c, h, w, layer.filters).transpose(1, 2, 0, 3)
+    return replace(
+        folder.add(
+            Op(
+                layer.name,
+                mien.CONV,
+                [source.tensor],
+                ((1, 1) if source.flat else source.shape[:2]) + (layer.filters,),
+                (h, w),
+                weights=kernel.reshape(h, w, c, layer.filters).transpose(3, 0, 1, 2),
+                bias=_bias(layer, layer.filters),
+            )
+        ),
+        flat=source.flat,
+    )
+
+
+def _fold_affine(
+    folder: _Folder, layer: Layer, source: _Value, producer: Optional[Op], alone: bool
+) -> _Value:
+    """`producer`: the op that makes the source; `alone`: nothing else reads it."""
+    if source.flat and source.shape[:2] != (1, 1):
+        folder.refuse(layer, "normalization of a flattened map is not supported")
+    factor, offset = _affine(layer)
+    if layer.kind == "affine" and source.tensor == 0:
+        return _scale_input(folder, layer, source, factor, offset, alone and not folder.ops)
+    if producer is not None and alone and producer.weights is not None and not producer.relu:
+        channel_axis = (-1,) if producer.op == mien.DEPTHWISE else (-1, 1, 1, 1)
+        producer.weights = producer.weights * factor.reshape(channel_axis)
+        producer.bias = producer.bias * factor + offset
+        return source
+    # Nothing to fold it into: a depthwise convolution with a kernel of one.
+    c = source.shape[2]
+    op = Op(
+        layer.name,
+        mien.DEPTHWISE,
+        [source.tensor],
+        source.shape,
+        weights=factor.reshape(1, 1, c),
+        bias=offset + np.zeros(c),
+    )
+    return replace(folder.add(op), flat=source.flat)
+
+
+def _scale_input(
+    folder: _Folder,
+    layer: Layer,
+    source: _Value,
+    factor: np.ndarray,
+    offset: np.ndarray,
+    alone: bool,
+) -> _Value:
+    """An affine layer on the image: into the scale of the file where all channels have the same,
+    else a convolution of 1 x 1 on bytes of their own."""
+    c = source.shape[2]
+    if alone and (factor == factor[0]).all() and (offset == offset[0]).all():
+        if factor[0] == 0:
+            folder.refuse(layer, "a scale of 0")
+        folder.scale *= float(factor[0])
+        folder.offset = folder.offset * float(factor[0]) + float(offset[0])
+        return source
+    weights = np.diag(factor).reshape(c, 1, 1, c)
+    op = Op(layer.name, mien.CONV, [0], source.shape, weights=weights, bias=offset + np.zeros(c))
+    return folder.add(op)
 
 
 def _bias(layer: Layer, count: int) -> np.ndarray:
@@ -326,7 +432,7 @@ def _bias(layer: Layer, count: int) -> np.ndarray:
 
 
 def _check_pads(folder: _Folder, layer: Layer, pads: tensor_ops.Pads) -> None:
-    if max(pads[0], pads[2]) >= layer.kernel[0] or max(pads[1], pads[3]) >= layer.kernel[1]:
+    if max(pads[0], pads[2]) >= layer.field[0] or max(pads[1], pads[3]) >= layer.field[1]:
         folder.refuse(
             layer,
             f"padding {pads} (top, left, bottom, right) as large as its kernel {layer.kernel} is not supported",
@@ -335,50 +441,61 @@ def _check_pads(folder: _Folder, layer: Layer, pads: tensor_ops.Pads) -> None:
 
 def _fold_convolution(folder: _Folder, layer: Layer, source: _Value) -> _Value:
     pads = tuple(a + b for a, b in zip(layer.pads, source.pads))
+    if max(layer.field) > 255:
+        folder.refuse(layer, f"a kernel that spans {layer.field} is not supported (255 is)")
     _check_pads(folder, layer, pads)
     h, w, c = layer.output_shape
     weights = {role: array.astype(np.float64) for role, array in layer.weights.items()}
     if layer.kind == "conv":
+        kernel = tensor_ops.dilated(weights["kernel"], layer.dilation)
+        if layer.groups > 1 and layer.groups == source.shape[2] == c:
+            return _add_depthwise(folder, layer, layer.name, source, kernel.transpose(0, 1, 3, 2))
+        kernel = tensor_ops.grouped(kernel, layer.groups)
         return folder.add(
             Op(
                 layer.name,
                 mien.CONV,
                 [source.tensor],
                 (h, w, c),
-                layer.kernel,
+                layer.field,
                 layer.stride,
                 pads,
-                weights["kernel"].transpose(3, 0, 1, 2),
+                kernel.transpose(3, 0, 1, 2),
                 _bias(layer, c),
             )
         )
-    channels = source.shape[2]
-    separable = layer.kind == "separable"
-    value = folder.add(
+    kernel = tensor_ops.dilated(weights["depthwise_kernel"], layer.dilation)
+    if layer.kind == "depthwise":
+        return _add_depthwise(folder, layer, layer.name, source, kernel)
+    value = _add_depthwise(folder, layer, f"{layer.name}/depthwise", source, kernel)
+    return folder.add(
         Op(
-            f"{layer.name}/depthwise" if separable else layer.name,
-            mien.DEPTHWISE,
-            [source.tensor],
-            (h, w, channels),
-            layer.kernel,
-            layer.stride,
-            pads,
-            weights["depthwise_kernel"][..., 0],
-            np.zeros(channels) if separable else _bias(layer, channels),
+            f"{layer.name}/pointwise",
+            mien.CONV,
+            [value.tensor],
+            (h, w, c),
+            weights=weights["pointwise_kernel"].transpose(3, 0, 1, 2),
+            bias=_bias(layer, c),
         )
     )
-    if separable:
-        value = folder.add(
-            Op(
-                f"{layer.name}/pointwise",
-                mien.CONV,
-                [value.tensor],
-                (h, w, c),
-                weights=weights["pointwise_kernel"].transpose(3, 0, 1, 2),
-                bias=_bias(layer, c),
-            )
-        )
-    return value
+
+
+def _add_depthwise(
+    folder: _Folder, layer: Layer, name: str, source: _Value, kernel: np.ndarray
+) -> _Value:
+    """kernel [y][x][channel][multiplier]. Several outputs per channel are a convolution, most of
+    whose weights are 0."""
+    pads = tuple(a + b for a, b in zip(layer.pads, source.pads))
+    h, w, c, m = kernel.shape
+    bias = np.zeros(c * m) if layer.kind == "separable" else _bias(layer, c * m)
+    op, weights = mien.DEPTHWISE, kernel[..., 0]
+    if m > 1:
+        op = mien.CONV
+        weights = tensor_ops.grouped(kernel.reshape(h, w, 1, c * m), c).transpose(3, 0, 1, 2)
+    size = (*layer.output_shape[:2], c * m)
+    return folder.add(
+        Op(name, op, [source.tensor], size, layer.field, layer.stride, pads, weights, bias)
+    )
 
 
 def _make_head(folder: _Folder, layer: Layer, value: _Value) -> None:

@@ -69,22 +69,80 @@ class Steps:
     shift: np.ndarray
 
 
-def groups_of(net: FloatNet) -> List[int]:
-    """For each tensor the lowest tensor of its group."""
-    parent = list(range(len(net.ops) + 1))
+@dataclass
+class Ties:
+    """Which channels of which tensors must have the same step: their integers are compared, added
+    or copied. Tensors that are tied in any channel are a group; its different channels have
+    numbers, the variables of the group."""
 
-    def find(t: int) -> int:
-        while parent[t] != t:
-            parent[t] = parent[parent[t]]
-            t = parent[t]
-        return t
+    groups: List[int]  # for each tensor the lowest tensor of its group
+    variables: List[np.ndarray]  # for each tensor the variables of its channels
+
+    def alone(self, t: int) -> bool:
+        return self.groups.count(self.groups[t]) == 1
+
+
+def ties_of(net: FloatNet) -> Ties:
+    shapes = [net.input_shape] + [op.output_shape for op in net.ops]
+    first = np.cumsum([0] + [shape[2] for shape in shapes])
+    channels = [np.arange(a, b) for a, b in zip(first, first[1:])]
+    parent, tensors = np.arange(first[-1]), list(range(len(shapes)))
+
+    def find(parents: Any, v: int) -> int:
+        while parents[v] != v:
+            parents[v] = parents[parents[v]]
+            v = parents[v]
+        return v
+
+    def tie(t: int, own: np.ndarray, other: int, theirs: np.ndarray) -> None:
+        low, high = sorted((find(tensors, t), find(tensors, other)))
+        tensors[high] = low
+        for a, b in zip(own, theirs):
+            low, high = sorted((find(parent, a), find(parent, b)))
+            parent[high] = low
 
     for i, op in enumerate(net.ops):
         if op.op in (mien.ADD, mien.MAX_POOL, mien.AVG_POOL, mien.RELU, mien.UPSAMPLE2):
             for t in op.inputs:
-                a, b = sorted((find(t), find(i + 1)))
-                parent[b] = a
-    return [find(t) for t in range(len(parent))]
+                tie(t, channels[t], i + 1, channels[i + 1])
+    groups = [find(tensors, t) for t in range(len(shapes))]
+    roots = [np.array([find(parent, v) for v in own]) for own in channels]
+    variables: List[np.ndarray] = []
+    for t, own in enumerate(roots):
+        members = np.unique(np.concatenate([r for g, r in zip(groups, roots) if g == groups[t]]))
+        variables.append(np.searchsorted(members, own))
+    return Ties(groups, variables)
+
+
+def limits_of(net: FloatNet, ties: Ties) -> Dict[int, np.ndarray]:
+    """For each group the largest value of each variable: where the only ones that make it are ReLUs
+    with a limit, 127 steps must not exceed it, so that saturation is the limit."""
+    limits: Dict[int, np.ndarray] = {}
+    free: Dict[int, np.ndarray] = {}
+    for t, group in enumerate(ties.groups):
+        count = max(int(v.max()) for g, v in zip(ties.groups, ties.variables) if g == group) + 1
+        limits.setdefault(group, np.full(count, np.inf))
+        free.setdefault(group, np.zeros(count, bool))
+        op = net.ops[t - 1] if t > 0 else None
+        own = ties.variables[t]
+        if op is not None and op.limit is not None:
+            limits[group][own] = np.minimum(limits[group][own], op.limit)
+        elif op is None or op.op not in (mien.MAX_POOL, mien.AVG_POOL, mien.UPSAMPLE2):
+            free[group][own] = True
+    for i, op in enumerate(net.ops):
+        if op.limit is None:
+            continue
+        group, own = ties.groups[i + 1], ties.variables[i + 1]
+        if free[group][own].any() or (limits[group][own] != op.limit).any():
+            raise NotSaturating(
+                f"layer '{op.name}': a ReLU of at most {op.limit:g} beside larger values is not"
+                " supported (behind a sum, use a plain ReLU)"
+            )
+    return limits
+
+
+class NotSaturating(Exception):
+    """A ReLU with a limit whose tensor is tied to larger values."""
 
 
 def _least_error_ranges(flat: np.ndarray, centered: bool) -> Tuple[np.ndarray, np.ndarray]:
@@ -143,33 +201,38 @@ def channel_ranges(x: np.ndarray, method: str, centered: bool) -> Tuple[np.ndarr
     return np.minimum(low, high), high
 
 
-def _weigh_steps(finest: np.ndarray, readers: List[Tuple[Op, np.ndarray]]) -> np.ndarray:
-    """Steps for the channels of one tensor, at least `finest`, for the least noise in the convolutions that read it.
+def _weigh_steps(
+    finest: np.ndarray, largest: np.ndarray, readers: List[Tuple[Op, np.ndarray, np.ndarray]]
+) -> np.ndarray:
+    """Steps for the variables of one group, at least `finest`, for the least noise in the convolutions that read it, and
+    not above `largest`.
 
     A finer step means less rounding noise of the activations, but larger integers for the rounding errors of the weights
     to act on: it is not worth it for a channel that matters little. `readers`: convolutions with the variance of each
-    channel that they see."""
+    channel that they see, and the variables of these channels."""
     if not readers:
         return finest
     problems = []
-    for op, variance in readers:
+    for op, variance, own in readers:
         w = np.abs(op.weights)
-        power, largest = (w**2).sum(axis=(1, 2)), w.max(axis=(1, 2))  # [out][channel]
+        power, peak = (w**2).sum(axis=(1, 2)), w.max(axis=(1, 2))  # [out][channel]
         signal = power @ variance
         gain = 1 / np.maximum(signal, signal.mean() * 1e-3 + 1e-30)
         problems.append(
             (
                 gain @ power,
-                largest * np.sqrt(gain)[:, None],
+                peak * np.sqrt(gain)[:, None],
                 variance,
+                own,
                 op.weights.shape[1] * op.weights.shape[2],
             )
         )
 
-    def noise(steps: np.ndarray) -> float:
+    def noise(all_steps: np.ndarray) -> float:
         total = 0.0
-        for importance, largest, variance, taps in problems:
-            weight_noise = ((largest * steps).max(axis=1) / 127) ** 2
+        for importance, peak, variance, own, taps in problems:
+            steps = all_steps[own]
+            weight_noise = ((peak * steps).max(axis=1) / 127) ** 2
             # Half: rounding with feedback removes about that much of the weights' noise.
             total += (
                 importance @ steps**2
@@ -184,7 +247,7 @@ def _weigh_steps(finest: np.ndarray, readers: List[Tuple[Op, np.ndarray]]) -> np
             kept = steps[c]
             for factor in 2.0 ** np.arange(0, 6.5, 0.5):
                 trial = finest[c] * factor
-                if trial > finest.max():
+                if trial > finest.max() or trial > largest[c]:
                     break
                 steps[c] = trial
                 cost = noise(steps)
@@ -490,11 +553,11 @@ def _in_chunks(function: Callable[..., np.ndarray], arrays: List[np.ndarray]) ->
     )
 
 
-def _shiftable(net: FloatNet, groups: List[int], t: int) -> bool:
+def _shiftable(net: FloatNet, ties: Ties, t: int) -> bool:
     """May integer 0 of tensor t mean something else than 0? Where no op but one convolution after the other touches it,
     and no zero padding is put around it, yes: a bias before and a bias behind take up the difference.
     """
-    if t == 0 or groups.count(groups[t]) != 1:
+    if t == 0 or not ties.alone(t):
         return False
     maker = net.ops[t - 1]
     readers = [op for op in net.ops if t in op.inputs]
@@ -509,9 +572,10 @@ def _shiftable(net: FloatNet, groups: List[int], t: int) -> bool:
 def _choose_steps(
     net: FloatNet, pixels: np.ndarray, result: mien.Network, options: Options, progress: Progress
 ) -> List[Steps]:
-    groups = groups_of(net)
-    low: Dict[int, np.ndarray] = {}
-    high: Dict[int, np.ndarray] = {}
+    ties = ties_of(net)
+    groups, limits = ties.groups, limits_of(net, ties)
+    low: Dict[int, np.ndarray] = {g: np.full(len(v), np.inf) for g, v in limits.items()}
+    high: Dict[int, np.ndarray] = {g: np.full(len(v), -np.inf) for g, v in limits.items()}
     variance: Dict[int, np.ndarray] = {}
     values: Dict[int, np.ndarray] = {
         0: reference.scale_pixels(pixels, result.input_scale, result.input_offset)
@@ -531,18 +595,18 @@ def _choose_steps(
         readers = [other for other in net.ops if i + 1 in other.inputs]
         if readers and all(other.op == mien.MAX_POOL for other in readers):
             continue  # what a saturated value loses, the pool would not have let through (or loses it just the same)
-        g = groups[i + 1]
         variance[i + 1] = (
             x.reshape(-1, x.shape[-1]).astype(np.float32).var(axis=0).astype(np.float64)
         )
         a, b = channel_ranges(
-            x, options.range_method, options.shift and _shiftable(net, groups, i + 1)
+            x, options.range_method, options.shift and _shiftable(net, ties, i + 1)
         )
-        low[g], high[g] = (np.minimum(low[g], a), np.maximum(high[g], b)) if g in low else (a, b)
+        np.minimum.at(low[groups[i + 1]], ties.variables[i + 1], a)
+        np.maximum.at(high[groups[i + 1]], ties.variables[i + 1], b)
     steps: List[Steps] = []
     chosen: Dict[int, np.ndarray] = {}
     for t in range(len(net.ops)):
-        g = groups[t]
+        g, own = groups[t], ties.variables[t]
         shape = net.input_shape if t == 0 else net.ops[t - 1].output_shape
         shift = np.zeros(shape[2])
         if t > 0 and net.ops[t - 1].logits:  # a result
@@ -551,8 +615,8 @@ def _choose_steps(
         if g == 0:  # pixels have fixed ends, and so has what is tied to them
             steps.append(Steps(np.full(shape[2], result.input_quant), shift))
             continue
-        reach = np.maximum(-low[g], high[g])
-        if options.shift and _shiftable(net, groups, t):
+        reach = np.minimum(np.maximum(-low[g], high[g]), limits[g])
+        if options.shift and _shiftable(net, ties, t):
             shift, reach = -(low[g] + high[g]) / 2, (high[g] - low[g]) / 2
         top = max(float(reach.max()), 1e-12)
         finest = (
@@ -563,8 +627,9 @@ def _choose_steps(
         elif g not in chosen:
             chosen[g] = _weigh_steps(
                 finest,
+                limits[g] / 127,
                 [
-                    (op, variance[op.inputs[0]])
+                    (op, variance[op.inputs[0]], ties.variables[op.inputs[0]])
                     for op in net.ops
                     if op.op in (mien.CONV, mien.CONV_GAP) and groups[op.inputs[0]] == g
                 ],
@@ -572,10 +637,11 @@ def _choose_steps(
             step = chosen[g]
         else:
             step = chosen[g]
+        step = step[own]
         maker = net.ops[t - 1]
         if maker.op == mien.GLOBAL_AVG_POOL:
             # One scale for all channels: the steps behind it are those before it, times a constant.
             before = steps[maker.inputs[0]].step
-            step = before * float((reach / 127 / before).max() or 1.0)
+            step = before * float((reach[own] / 127 / before).max() or 1.0)
         steps.append(Steps(step, shift))
     return steps

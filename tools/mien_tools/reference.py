@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Two plain networks in numpy: the float one that a Keras file describes, and the integer one that a
+"""Two plain networks in numpy: the float one that a list of layers describes, and the integer one that a
 .mien file describes. The second computes docs/QUANTIZATION.md to the bit; the checksums of the test
 vectors inside the files come from it. Written for reading, not for speed."""
 
@@ -10,11 +10,11 @@ from typing import Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
+from . import activations, tensor_ops
 from . import format as mien
-from . import tensor_ops
-from .keras_file import KerasModel, Layer
+from .graph import CONVOLUTIONS, Layer, Model
 
-# ---------------------------------------------------------------- Keras, float
+# ---------------------------------------------------------------- layers, float
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -22,40 +22,56 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return e / e.sum(axis=-1, keepdims=True)
 
 
-def _activate(x: np.ndarray, activation: str) -> np.ndarray:
-    if activation == "relu":
-        return np.maximum(x, 0)
-    return softmax(x) if activation == "softmax" else x
+def _activate(x: np.ndarray, layer: Layer) -> np.ndarray:
+    if layer.activation == "softmax":
+        return softmax(x)
+    return activations.apply(x, layer.activation, layer.parameters)
 
 
 def _with_bias(x: np.ndarray, layer: Layer) -> np.ndarray:
     return x + layer.weights["bias"].astype(x.dtype) if layer.use_bias else x
 
 
-def keras_layer(layer: Layer, ins: List[np.ndarray]) -> np.ndarray:
+def _convolution(layer: Layer, x: np.ndarray) -> np.ndarray:
+    """One of the three kinds, without bias; dilated kernels have zeros in between, and outputs of a
+    group read its inputs alone."""
+    pads, stride = layer.pads, layer.stride
+    if layer.kind == "conv":
+        kernel = tensor_ops.dilated(layer.weights["kernel"].astype(x.dtype), layer.dilation)
+        inputs = np.split(x, layer.groups, axis=3)
+        outputs = np.split(kernel.transpose(3, 0, 1, 2), layer.groups)
+        made = [tensor_ops.conv(a, w, stride, pads) for a, w in zip(inputs, outputs)]
+        return made[0] if len(made) == 1 else np.concatenate(made, axis=3)
+    kernel = layer.weights["depthwise_kernel"].astype(x.dtype)
+    kernel = tensor_ops.dilated(kernel, layer.dilation)
+    h, w, c, m = kernel.shape
+    y = tensor_ops.depthwise(x.repeat(m, axis=3), kernel.reshape(h, w, c * m), stride, pads)
+    if layer.kind == "separable":
+        pointwise = layer.weights["pointwise_kernel"].astype(x.dtype)
+        y = tensor_ops.conv(y, pointwise.transpose(3, 0, 1, 2), (1, 1), (0, 0, 0, 0))
+    return y
+
+
+def float_layer(layer: Layer, ins: List[np.ndarray]) -> np.ndarray:
     """One layer on a batch, in the type of its input."""
     x = ins[0]
+    if layer.kind in CONVOLUTIONS:
+        return _activate(_with_bias(_convolution(layer, x), layer), layer)
     w = {role: array.astype(x.dtype) for role, array in layer.weights.items()}
-    if layer.kind == "conv":
-        y = tensor_ops.conv(x, w["kernel"].transpose(3, 0, 1, 2), layer.stride, layer.pads)
-        return _activate(_with_bias(y, layer), layer.activation)
-    if layer.kind == "separable":
-        y = tensor_ops.depthwise(x, w["depthwise_kernel"][..., 0], layer.stride, layer.pads)
-        y = tensor_ops.conv(y, w["pointwise_kernel"].transpose(3, 0, 1, 2), (1, 1), (0, 0, 0, 0))
-        return _activate(_with_bias(y, layer), layer.activation)
-    if layer.kind == "depthwise":
-        y = tensor_ops.depthwise(x, w["depthwise_kernel"][..., 0], layer.stride, layer.pads)
-        return _activate(_with_bias(y, layer), layer.activation)
     if layer.kind == "dense":
-        return _activate(_with_bias(x @ w["kernel"], layer), layer.activation)
+        return _activate(_with_bias(x @ w["kernel"], layer), layer)
     if layer.kind == "batch_norm":
         factor = 1 / np.sqrt(w["moving_variance"] + np.asarray(layer.epsilon, x.dtype))
         if layer.scale:
             factor = factor * w["gamma"]
         y = (x - w["moving_mean"]) * factor
         return y + w["beta"] if layer.center else y
+    if layer.kind == "affine":
+        return x * w["factor"] + w["offset"]
     if layer.kind == "activation":
-        return _activate(x, layer.activation)
+        return _activate(x, layer)
+    if layer.kind == "prelu":
+        return np.where(x < 0, x * w["alpha"], x)
     if layer.kind == "max_pool":
         return tensor_ops.max_pool(x, layer.kernel, layer.stride, layer.pads)
     if layer.kind == "avg_pool":
@@ -65,29 +81,44 @@ def keras_layer(layer: Layer, ins: List[np.ndarray]) -> np.ndarray:
         ].astype(x.dtype)
     if layer.kind == "global_avg_pool":
         return x.mean(axis=(1, 2), keepdims=layer.keepdims)
+    if layer.kind == "global_max_pool":
+        return x.max(axis=(1, 2), keepdims=layer.keepdims)
     if layer.kind == "add":
         return sum(ins[1:], ins[0])
+    if layer.kind == "multiply":
+        y = x
+        for other in ins[1:]:
+            if other.ndim != y.ndim:  # a vector, one number per channel
+                y, other = (v.reshape(len(v), 1, 1, -1) if v.ndim == 2 else v for v in (y, other))
+            y = y * other
+        return y
+    if layer.kind == "concat":
+        return np.concatenate(ins, axis=-1)
     if layer.kind == "flatten":
+        if layer.order == "chw" and x.ndim == 4:
+            x = x.transpose(0, 3, 1, 2)
         return x.reshape(x.shape[0], -1)
+    if layer.kind == "reshape":
+        return x.reshape(x.shape[0], *layer.output_shape)
     if layer.kind == "zero_pad":
         return tensor_ops.pad(x, layer.pads)
     return x  # input, identity
 
 
-def keras_forward(
-    model: KerasModel,
+def float_forward(
+    model: Model,
     x: np.ndarray,
     batch: int = 64,
     progress: Optional[Callable[[int, int], None]] = None,
 ) -> np.ndarray:
-    """x [N, h, w, c] as the network wants it (scaled already); its output [N, classes], float32 or float64 as x."""
+    """x [N, h, w, c] as the network wants it (scaled already); its output [N, outputs], float32 or float64 as x."""
     results = []
     last_use = {name: i for i, layer in enumerate(model.layers) for name in layer.inputs}
     for start in range(0, len(x), batch):
         values: Dict[str, np.ndarray] = {}
         for i, layer in enumerate(model.layers):
             ins = [values[name] for name in layer.inputs] or [x[start : start + batch]]
-            values[layer.name] = keras_layer(layer, ins)
+            values[layer.name] = float_layer(layer, ins)
             for name in layer.inputs:
                 if last_use[name] == i:
                     values.pop(name, None)
@@ -95,6 +126,11 @@ def keras_forward(
         if progress:
             progress(min(start + batch, len(x)), len(x))
     return np.concatenate(results)
+
+
+def class_scores(model: Model, outputs: np.ndarray) -> np.ndarray:
+    """What float_forward() made, one score for each class."""
+    return np.concatenate([1 - outputs, outputs], axis=1) if model.one_sigmoid else outputs
 
 
 def scale_pixels(pixels: np.ndarray, scale: float, offset: float) -> np.ndarray:

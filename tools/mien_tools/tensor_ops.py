@@ -98,6 +98,30 @@ def depthwise(x: np.ndarray, w: np.ndarray, stride: Tuple[int, int], pads: Pads)
     return out
 
 
+def dilated(kernel: np.ndarray, by: Tuple[int, int]) -> np.ndarray:
+    """[kernel y][kernel x]... with by - 1 rows and columns of zeros between its own."""
+    if by == (1, 1):
+        return kernel
+    (kh, kw), rest = kernel.shape[:2], kernel.shape[2:]
+    out = np.zeros(((kh - 1) * by[0] + 1, (kw - 1) * by[1] + 1, *rest), kernel.dtype)
+    out[:: by[0], :: by[1]] = kernel
+    return out
+
+
+def grouped(kernel: np.ndarray, groups: int) -> np.ndarray:
+    """[kernel y][kernel x][in / groups][out] with zeros for the inputs of other groups:
+    [kernel y][kernel x][in][out]."""
+    if groups == 1:
+        return kernel
+    kh, kw, each, filters = kernel.shape
+    out = np.zeros((kh, kw, each * groups, filters), kernel.dtype)
+    share = filters // groups
+    for g in range(groups):
+        mine = slice(g * share, (g + 1) * share)
+        out[:, :, g * each : (g + 1) * each, mine] = kernel[..., mine]
+    return out
+
+
 def max_pool(
     x: np.ndarray, kernel: Tuple[int, int], stride: Tuple[int, int], pads: Pads
 ) -> np.ndarray:

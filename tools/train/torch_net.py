@@ -109,6 +109,16 @@ class KerasNet(nn.Module):
             module = self._module(layer)
             if module is not None:
                 self.blocks[layer.name] = module
+        for layer in model.layers:
+            plain = (layer.dilation, layer.groups, layer.multiplier) == ((1, 1), 1, 1)
+            if (
+                not plain
+                or layer.parameters
+                or layer.activation not in ("linear", "relu", "softmax")
+            ):
+                raise ValueError(
+                    f"layer '{layer.name}' ({layer.class_name}) cannot be trained here"
+                )
         self.relu_behind = {
             layer.name
             for layer in model.layers

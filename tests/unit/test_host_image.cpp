@@ -223,6 +223,52 @@ TEST_CASE("one changed byte of a PNG's pixels is noticed") {
     CHECK(mentions(error_of(*png), "checksum"));
 }
 
+// What an earlier call left on the stack, as a key or another client's image would be.
+[[gnu::noinline]] void leave_on_the_stack(std::uint8_t value) {
+    std::uint8_t room[24 << 10];
+    std::memset(room, value, sizeof room);
+    asm volatile("" : : "r"(room) : "memory");
+}
+
+TEST_CASE("a color that the palette does not have is black, not what was in memory before") {
+    // 2 x 1 pixels, of colors 1 and 200; the palettes have two
+    ByteVector png = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    append(png, png_chunk("IHDR", {0, 0, 0, 2, 0, 0, 0, 1, 8, 3, 0, 0, 0}));
+    append(png, png_chunk("PLTE", {1, 2, 3, 4, 5, 6}));
+    append(png, png_chunk("IDAT", {0x78, 1, 1, 3, 0, 0xfc, 0xff, 0, 1, 200, 0, 0, 0, 0}));
+    append(png, png_chunk("IEND", {}));
+    const ByteVector bmp = {'B', 'M', 66, 0, 0, 0, 0, 0, 0, 0, 62, 0, 0,   0, 40, 0, 0,
+                            0,   2,   0,  0, 0, 1, 0, 0, 0, 1, 0,  8, 0,   0, 0,  0, 0,
+                            0,   0,   0,  0, 0, 0, 0, 0, 0, 0, 0,  0, 2,   0, 0,  0, 0,
+                            0,   0,   0,  3, 2, 1, 0, 6, 5, 4, 0,  1, 200, 0, 0};
+    for (const ByteVector& file : {png, bmp}) {
+        for (const auto before : {std::uint8_t{0x11}, std::uint8_t{0xee}}) {
+            leave_on_the_stack(before);
+            const auto decoded = decode_image(file);
+            REQUIRE_MESSAGE(decoded, (decoded ? "" : decoded.error().text));
+            CHECK(pixel(decoded->image, 0, 0) == std::array{4, 5, 6});
+            CHECK(pixel(decoded->image, 1, 0) == std::array{0, 0, 0});
+        }
+    }
+}
+
+TEST_CASE("a PNG with a second palette, or one behind the pixels, is refused") {
+    // 2 x 1 pixels of a palette; readers differ in which of two palettes they take
+    const ByteVector first = png_chunk("PLTE", {1, 2, 3, 4, 5, 6});
+    const ByteVector second = png_chunk("PLTE", {9, 9, 9, 7, 7, 7});
+    const ByteVector data = png_chunk("IDAT", {0x78, 1, 1, 3, 0, 0xfc, 0xff, 0, 0, 1, 0, 4, 0, 2});
+    const auto png = [&](std::initializer_list<ByteVector> chunks) {
+        ByteVector file = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+        append(file, png_chunk("IHDR", {0, 0, 0, 2, 0, 0, 0, 1, 8, 3, 0, 0, 0}));
+        for (const ByteVector& chunk : chunks) append(file, chunk);
+        append(file, png_chunk("IEND", {}));
+        return file;
+    };
+    CHECK(error_of(png({first, data})).empty());
+    CHECK(mentions(error_of(png({first, second, data})), "palette twice or too late"));
+    CHECK(mentions(error_of(png({first, data, second})), "palette twice or too late"));
+}
+
 TEST_CASE("bytes behind the end do not disturb") {
     const Image image = make_image(20, 12);
     for (const ImageFormat format : {ImageFormat::png, ImageFormat::jpeg}) {

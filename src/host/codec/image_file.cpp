@@ -83,10 +83,8 @@ Result<Image> to_rgb(const PixelBuffer& source, int width, int height, int chann
 }
 
 Result<Image> decode_by_stb(Bytes bytes, const ImageHeader& header) {
-    limit_allocations(header);
     int width = 0, height = 0, channels = 0;
-    PixelBuffer pixels(stbi_load_from_memory(bytes.data(), static_cast<int>(bytes.size()), &width,
-                                             &height, &channels, 0));
+    PixelBuffer pixels = load_by_stb(bytes, header, width, height, channels, 0);
     if (!pixels) return stb_error(type_name(header.type));
     if (width != header.width || height != header.height)
         return Error::input("damaged file (two sizes in it)");

@@ -163,7 +163,7 @@ Result<> read_png_chunk(std::string_view tag, Bytes data, const ImageLimits& lim
 Result<ImageHeader> inspect_png(Bytes bytes, const ImageLimits& limits) {
     ImageHeader header;
     header.type = ImageType::png;
-    bool has_data = false;
+    bool has_data = false, has_palette = false;
     for (std::size_t pos = 8;;) {
         if (bytes.size() - pos < 12) return cut_short("PNG");
         const std::size_t length = big_u32(&bytes[pos]);
@@ -173,6 +173,11 @@ Result<ImageHeader> inspect_png(Bytes bytes, const ImageLimits& limits) {
         const Bytes data = bytes.subspan(pos + 8, length);
         if (const Result<> done = read_png_chunk(tag, data, limits, header); !done)
             return done.error();
+        // Readers take one or the other of two palettes.
+        if (tag == "PLTE") {
+            if (has_palette || has_data) return corrupt("PNG", "palette twice or too late");
+            has_palette = true;
+        }
         const bool critical = (tag[0] & 0x20) == 0;
         if (critical &&
             crc32(bytes.subspan(pos + 4, length + 4)) != big_u32(&bytes[pos + 8 + length])) {

@@ -58,11 +58,9 @@ Result<> decode_jpeg(std::span<const std::uint8_t> bytes, const JpegRequest& req
     const Result<ImageHeader> header = inspect_image(bytes, request.limits);
     if (!header) return header.error();
     if (header->type != ImageType::jpeg) return Error::input("not a JPEG");
-    limit_allocations(*header);
     int width = 0, height = 0, channels = 0;
     // RGB is asked for, which spares a pass.
-    PixelBuffer pixels(stbi_load_from_memory(bytes.data(), static_cast<int>(bytes.size()), &width,
-                                             &height, &channels, 3));
+    PixelBuffer pixels = load_by_stb(bytes, *header, width, height, channels, 3);
     if (!pixels) return stb_error("JPEG");
     if (width != header->width || height != header->height)
         return Error::input("damaged file (two sizes in it)");

@@ -211,7 +211,7 @@ private:
             if (const host::Result<> done =
                     outputs_.recorder->add(jpeg_, result.width, result.height, result.time_ns);
                 !done) {
-                outputs_.tell("--record: " + done.error().text);
+                outputs_.tell("--record " + outputs_.recorder->path() + ": " + done.error().text);
                 outcome_.recording_failed = true;
             }
         }

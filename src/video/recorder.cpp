@@ -151,9 +151,15 @@ host::Result<> Recorder::write(std::span<const std::uint8_t> bytes) {
 
 host::Result<> Recorder::write_header(bool with_index) {
     const std::vector<std::uint8_t> bytes = header(with_index);
-    const ssize_t written = ::pwrite(descriptor_, bytes.data(), bytes.size(), 0);
-    if (written < 0) return failure(errno);
-    return written == static_cast<ssize_t>(bytes.size()) ? host::Result<>() : failure(EIO);
+    std::size_t done = 0;
+    while (done < bytes.size()) {
+        const ssize_t n = ::pwrite(descriptor_, bytes.data() + done, bytes.size() - done,
+                                   static_cast<off_t>(done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return failure(n < 0 ? errno : EIO);
+        done += static_cast<std::size_t>(n);
+    }
+    return {};
 }
 
 host::Result<> Recorder::add(std::span<const std::uint8_t> jpeg, int width, int height,

@@ -35,6 +35,8 @@ public:
     // The same, while a failure can still be reported.
     host::Result<> finish();
     [[nodiscard]] std::uint64_t frames() const { return all_frames_; }
+    // Of the file that is written now; past `max_bytes`, of the latest part.
+    [[nodiscard]] const std::string& path() const { return part_path_; }
 
 private:
     Recorder() = default;

@@ -11,8 +11,9 @@ option(MIEN_INSTALL "Install the library, its headers and packages" ${PROJECT_IS
 option(MIEN_SCALAR_ONLY "Leave out every SIMD path" OFF)
 option(MIEN_STATIC_RUNTIME "The tool brings its C++ library along and so starts sooner" ON)
 set(MIEN_SANITIZE OFF CACHE STRING
-    "ON: AddressSanitizer and UndefinedBehaviorSanitizer; thread: ThreadSanitizer; OFF")
-set_property(CACHE MIEN_SANITIZE PROPERTY STRINGS OFF ON thread)
+    "ON: AddressSanitizer and UndefinedBehaviorSanitizer; thread: ThreadSanitizer;\
+ trap: UndefinedBehaviorSanitizer without its reports, at little cost (clang); OFF")
+set_property(CACHE MIEN_SANITIZE PROPERTY STRINGS OFF ON thread trap)
 option(MIEN_TURBOJPEG
        "JPEG by libjpeg-turbo where it is found; else by stb_image" ON)
 option(MIEN_FFMPEG "`mien video` reads films by FFmpeg's libraries" OFF)
@@ -71,10 +72,14 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|i.86" AND CMAKE_SIZEOF_VOID_P EQ
 endif()
 if(MIEN_SANITIZE STREQUAL "thread")
   set(mien_sanitizers thread)
+elseif(MIEN_SANITIZE STREQUAL "trap")
+  target_compile_options(mien_options INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX,C>:-fsanitize=undefined -fsanitize-trap=undefined>)
+  add_compile_definitions(_GLIBCXX_ASSERTIONS)
 elseif(MIEN_SANITIZE)
   set(mien_sanitizers address,undefined)
 endif()
-if(MIEN_SANITIZE)
+if(mien_sanitizers)
   target_compile_options(mien_options INTERFACE
     $<$<COMPILE_LANGUAGE:CXX,C>:-fsanitize=${mien_sanitizers} -fno-sanitize-recover=all
       -fno-omit-frame-pointer>)

@@ -6,6 +6,12 @@
 #include <cstdlib>
 
 #include "host/codec/image_file.h"
+#include "picture_mutator.h"
+
+extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size,
+                                               std::size_t max_size, unsigned seed) {
+    return mien::fuzz::mutate_picture(data, size, max_size, seed);
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     mien::host::ImageLimits limits;

@@ -6,6 +6,12 @@
 #include <cstdlib>
 
 #include "host/eval/npz.h"
+#include "zip_mutator.h"
+
+extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size,
+                                               std::size_t max_size, unsigned seed) {
+    return mien::fuzz::mutate_archive(data, size, max_size, seed);
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const auto file = mien::host::NpzFile::open({data, size});

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Fuzz target: any bytes as a network file; what opens must run.
 #include "../../src/nn/model_file.h"
+#include "container_mutator.h"
 #include "run_engine.h"
+
+extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size,
+                                               std::size_t max_size, unsigned seed) {
+    return mien::fuzz::mutate_container(data, size, max_size, seed);
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     for (const auto& file : {std::vector<std::uint8_t>(data, data + size),

@@ -6,22 +6,28 @@ build=$1
 seconds=${2:-60}
 [ $# -lt 2 ] && shift $# || shift 2
 data=$(dirname "$0")/../data
-for target in ${*:-weights cascade image npz stream request groups}; do
+all="weights open cascade image header npz pipeline stream splitter request head connection groups"
+for target in ${*:-$all}; do
     [ -x "$build/tests/fuzz_$target" ] || { echo "== fuzz_$target is not built"; continue; }
+    seeds=
     case $target in
-        weights) seeds="$data/models" ;;
+        weights | open) seeds="$data/corpus/weights $data/models $data/cascades" ;;
         cascade) seeds="$data/cascades" ;;
-        stream | request | groups) seeds="" ;;
         image) seeds="$data/photos" ;;
-        npz) seeds="" ;;
+        header | pipeline) seeds="$data/corpus/image" ;;
     esac
-    [ -d "$data/corpus/$target" ] && seeds="$seeds $data/corpus/$target"
+    if [ -d "$data/corpus/$target" ]; then seeds="$seeds $data/corpus/$target"; fi
     mkdir -p "$build/corpus/$target"
     echo "== fuzz_$target, $seconds s"
     status=0
     # shellcheck disable=SC2086
-    "$build/tests/fuzz_$target" -max_total_time="$seconds" -max_len=200000 -timeout=20 -rss_limit_mb=3000 -print_final_stats=1 \
-        -artifact_prefix="$build/corpus/crash-$target-" "$build/corpus/$target" $seeds >"$build/corpus/$target.log" 2>&1 || status=$?
+    "$build/tests/fuzz_$target" -max_total_time="$seconds" -max_len=200000 -timeout=20 \
+        -rss_limit_mb=3000 -print_final_stats=1 \
+        -artifact_prefix="$build/corpus/crash-$target-" "$build/corpus/$target" $seeds \
+        >"$build/corpus/$target.log" 2>&1 || status=$?
     grep -E 'stat::|ERROR|SUMMARY|crash' "$build/corpus/$target.log" || true
-    [ "$status" -eq 0 ] || { echo "== fuzz_$target stopped with exit code $status, its log is $build/corpus/$target.log"; exit "$status"; }
+    if [ "$status" -ne 0 ]; then
+        echo "== fuzz_$target stopped with exit code $status; its log: $build/corpus/$target.log"
+        exit "$status"
+    fi
 done

@@ -60,9 +60,7 @@ public:
             File whole(entry.method == 8 ? std::min<std::size_t>(entry.unpacked, 1 << 20) : 0);
             File packed = entry.bytes;
             packed.resize(packed.size() + host::inflate_margin);
-            const bool inflated =
-                entry.method == 8 &&
-                host::inflate_raw(std::span(packed).first(entry.bytes.size()), whole);
+            const bool inflated = entry.method == 8 && host::inflate_raw(packed, whole);
             const std::size_t unpacked = entry.method == 0 ? entry.bytes.size() : entry.unpacked;
             put_u16(head + 8, entry.method);
             put_u32(head + 14, dice.one_in(50) ? 1 : crc32(inflated ? whole : entry.bytes));

@@ -202,8 +202,10 @@ Result<ByteVector> encode_image(const Frame& frame, ImageFormat format) {
 bool inflate_raw(Bytes packed, std::span<std::uint8_t> out) {
     constexpr std::size_t largest = 0x7fffffff;
     if (packed.size() > largest || out.size() > largest) return false;
+    std::uint8_t none = 0;  // the decoder copies to where there is no room, too, if 0 bytes
+    std::uint8_t* const to = out.empty() ? &none : out.data();
     const int count = stbi_zlib_decode_noheader_buffer(
-        reinterpret_cast<char*>(out.data()), static_cast<int>(out.size()),
+        reinterpret_cast<char*>(to), static_cast<int>(out.size()),
         reinterpret_cast<const char*>(packed.data()), static_cast<int>(packed.size()));
     return count >= 0 && static_cast<std::size_t>(count) == out.size();
 }

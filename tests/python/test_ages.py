@@ -155,14 +155,18 @@ class TestTraining:
             *("--strength", 0, "--no-bf16", "--keep-copies", "--label-smoothing", 0),
         )
         losses = {}
-        for years in (0, 5):
-            done = run(*command, "--undecided-under", years)
+        for years, label in ((0, 0.5), (5, 0.5), (5, 0.9)):
+            done = run(*command, "--undecided-under", years, "--undecided-label", label)
             assert done.returncode == 0, done.stderr
             last = list(csv.DictReader(net.with_suffix(".csv").open()))[-1]
-            losses[years] = float(last["train_loss"])
+            losses[years, label] = float(last["train_loss"])
             (tmp_path / "gender.checkpoint.pt").unlink()
-        # Nothing is better about two that are as likely than one bit of doubt.
-        assert losses[0] < 0.69 < losses[5], losses
+        # Nothing is better about two that are as likely than one bit of doubt; about nine of ten,
+        # 0.325 nats are left to someone who knows the label.
+        assert losses[0, 0.5] < 0.69 < losses[5, 0.5], losses
+        assert 0.325 < losses[5, 0.9] < losses[5, 0.5], losses
+        done = run(*command, "--undecided-under", 5, "--undecided-label", 1.5)
+        assert done.returncode != 0 and "--undecided-label" in done.stderr
 
     def test_data_without_ages(self, tmp_path: Path) -> None:
         (tmp_path / "train" / "woman").mkdir(parents=True)

@@ -350,3 +350,34 @@ class TestMetrics:
         )
         assert metrics.mcnemar(first, second) == (6, 1, pytest.approx(2 * (1 + 7) / 128))
         assert metrics.mcnemar(first, first) == (0, 0, 1.0)
+
+    def test_one_class_against_the_rest(self) -> None:
+        confusion = np.array([[5, 1, 2], [3, 7, 4], [6, 8, 9]])
+        assert metrics.against_rest(confusion, 1).tolist() == [[7, 7], [9, 22]]
+
+    def test_reliability(self) -> None:
+        confidence = np.array([0.95, 0.85, 0.15, 1.0], np.float32)
+        bins = metrics.reliability(confidence, np.array([True, False, True, True]), 5)
+        assert bins == pytest.approx(
+            np.array([[0.15, 1, 0.25], [(0.95 + 0.85 + 1) / 3, 2 / 3, 0.75]])
+        )
+
+    def test_risk_and_coverage(self) -> None:
+        """Answers as sure as each other are given or left out together."""
+        confidence = np.array([0.5, 0.9, 0.5, 0.7], np.float32)
+        curve = metrics.risk_coverage(confidence, np.array([True, True, False, False]))
+        assert curve == pytest.approx(np.array([[0.25, 0, 0.9], [0.5, 0.5, 0.7], [1, 0.5, 0.5]]))
+
+
+def test_labels_of_the_eight_classes() -> None:
+    """Single votes are dropped, half is no majority, and what is no expression does not count."""
+    votes = np.zeros((5, 10), np.float32)
+    names = datasets.VOTE_NAMES
+    votes[0, [names.index("happiness"), names.index("contempt")]] = 2, 1  # two of two
+    votes[1, [names.index("happiness"), names.index("sadness")]] = 5, 5
+    votes[2, [names.index("contempt"), names.index("neutral")]] = 6, 4
+    votes[3, [names.index("unknown"), names.index("neutral")]] = 6, 4
+    votes[4, [names.index("neutral"), names.index("fear")]] = 6, 4
+    happy, neutral = datasets.EMOTIONS.index("happy"), datasets.EMOTIONS.index("neutral")
+    assert datasets.ferplus_eight(votes).tolist() == [happy, -1, datasets.CONTEMPT, -1, neutral]
+    assert datasets.ferplus_eight(np.zeros((1, 10), np.float32)).tolist() == [-1]

@@ -714,6 +714,8 @@ class TestCommands:
             "--json",
             "--png",
             tmp_path / "c.png",
+            "--reliability",
+            tmp_path / "r.png",
             "--train",
             data,
         )
@@ -723,7 +725,8 @@ class TestCommands:
             and sum(map(sum, result["confusion"])) == 21
             and result["without copies of a training image"]["count"] == 21
         )
-        assert (tmp_path / "c.png").read_bytes()[:4] == b"\x89PNG"
+        for drawn in ("c.png", "r.png"):
+            assert (tmp_path / drawn).read_bytes()[:4] == b"\x89PNG"
 
     def test_engine_and_python_agree_on_a_mien_file(self, tmp_path: Path) -> None:
         tool = os.environ.get("MIEN_TOOL")

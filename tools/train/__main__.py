@@ -234,9 +234,12 @@ def run_training(args: argparse.Namespace) -> int:
     if task == "gender" and args.undecided_under:
         if train.age is None:
             raise errors.ModelError(data.path, "no ages to tell small children by")
+        if not 0.5 <= args.undecided_label <= 1:
+            raise errors.UsageError("--undecided-label", "is not from 0.5 to 1")
         soft = np.eye(2, dtype=np.float32)[train.labels]
         untaught = train.age < args.undecided_under
-        soft[untaught] = 0.5
+        sure = np.float32(args.undecided_label)
+        soft[untaught] = soft[untaught] * (2 * sure - 1) + (1 - sure)
         recipe.soft_share = 1.0
     elif task == "age":
         values = np.array(datasets.AGES, np.float32)
@@ -610,6 +613,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
                 "accuracy": float(right[keep].mean()),
             }
     plus = None
+    counted, right = np.ones(len(samples), bool), probabilities.argmax(1) == samples.labels
     if samples.votes is not None and labels == datasets.EMOTIONS:
         plus = datasets.ferplus_labels(samples.votes)
         keep = plus >= 0
@@ -625,6 +629,23 @@ def run_evaluate(args: argparse.Namespace) -> int:
             "accuracy": float(agrees.mean()),
             "mean_recall": recall,
         }
+        table = metrics.score(plus[keep], probabilities[keep], labels).confusion
+        calm = metrics.against_rest(table, labels.index("neutral"))
+        text.append(
+            f"of these, neutral: {calm[0, 0]:,} of {calm[0].sum():,} found; "
+            f"{calm[1, 0]:,} of {calm[1].sum():,} others called neutral"
+        )
+        result["ferplus"]["neutral"] = calm.tolist()
+        counted, right = keep, probabilities.argmax(1) == plus
+        eight = datasets.ferplus_eight(samples.votes)
+        counts = eight >= 0
+        share = float((probabilities.argmax(1) == eight)[counts].mean())
+        contempt = int((eight == datasets.CONTEMPT).sum())
+        text.append(
+            f"by FER+'s eight classes, majority of the votes, contempt ({contempt}) counted as wrong: "
+            f"accuracy {100 * share:.2f} % of {counts.sum():,}"
+        )
+        result["ferplus_eight"] = {"count": int(counts.sum()), "accuracy": share}
     if args.compare is not None:
         answers = probabilities.argmax(1)
         others = open_model(args, args.compare).probabilities(images).argmax(1)
@@ -645,6 +666,11 @@ def run_evaluate(args: argparse.Namespace) -> int:
         errors.write_file(args.scores, ("\n".join(lines) + "\n").encode(), True)
     if args.png is not None:
         plots.confusion(scores, args.title or f"{args.model.name}, {args.split}", args.png)
+    if args.reliability is not None:
+        against = args.title or f"{args.model.name}, {args.split}"
+        threshold = model.unsure_below
+        confidence = probabilities.max(1)[counted]
+        plots.reliability(confidence, right[counted], against, args.reliability, threshold)
     if args.json:
         print(json.dumps(result))
     else:
@@ -1026,7 +1052,14 @@ def add_training(parser: argparse.ArgumentParser, task: str) -> None:
             type=int,
             default=0,
             metavar="YEARS",
-            help="of younger children it learns that both are as likely",
+            help="of younger children it learns that both are nearly as likely",
+        )
+        parser.add_argument(
+            "--undecided-label",
+            type=float,
+            default=0.5,
+            metavar="P",
+            help="the probability of their label that it learns; 0.5: nothing of it",
         )
     if task == "age":
         parser.add_argument(
@@ -1276,6 +1309,12 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     )
     sub.add_argument("--compare", type=Path, help="a second model on the same images")
     sub.add_argument("--png", type=Path, help="draw the confusion matrix")
+    sub.add_argument(
+        "--reliability",
+        type=Path,
+        help="draw how often answers of each probability are right (by clear majorities of the FER+ "
+        "votes, where there are votes), and risk against coverage",
+    )
     sub.add_argument("--title", help="of the drawing")
     sub.add_argument("--scores", type=Path, help="CSV with the probabilities of every image")
     sub.add_argument("--json", action="store_true")

@@ -351,6 +351,21 @@ def ferplus_labels(votes: np.ndarray) -> np.ndarray:
     return np.where(clear, chosen.argmax(1), -1)
 
 
+CONTEMPT = len(EMOTIONS)
+
+
+def ferplus_eight(votes: np.ndarray) -> np.ndarray:
+    """The labels that Barsoum et al. (arXiv 1608.01041) measure on with "majority voting", of votes
+    [N, 10]: single votes are dropped; what more than half of the others name counts, if it is one
+    of the eight expressions: a class of EMOTIONS, CONTEMPT, or -1 for images that do not count."""
+    kept = np.where(votes > 1, votes, 0)
+    majority = kept.max(1) * 2 > kept.sum(1)
+    names = np.full(votes.shape[1], -1)
+    names[list(_VOTES_OF_EMOTIONS)] = np.arange(len(EMOTIONS))
+    names[VOTE_NAMES.index("contempt")] = CONTEMPT
+    return np.where(majority, names[kept.argmax(1)], -1)
+
+
 # ---------------------------------------------------------------- .npz
 
 

@@ -65,10 +65,12 @@ class Model:
 
     def __init__(self, path: Path, program: Optional[Path] = None, backend: str = "keras") -> None:
         self.path, self.program, self.backend = Path(path), program, backend
+        self.unsure_below = 0.0  # a probability
         if self.path.suffix == ".mien":
             network = mien.decode_network(read_bytes(self.path))
             self.input_shape: Tuple[int, int, int] = network.input_shape
             self.labels: Optional[Tuple[str, ...]] = tuple(network.labels)
+            self.unsure_below = network.answer.unsure_below if network.answer else 0.0
             if program is None or not Path(program).is_file():
                 raise UsageError(
                     path,

@@ -107,6 +107,35 @@ def score(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str])
     )
 
 
+def against_rest(confusion: np.ndarray, k: int) -> np.ndarray:
+    """[[k as k, k as another], [another as k, another as another]], int64 [2, 2], of a confusion
+    matrix [label, answer]."""
+    both, row, column = confusion[k, k], confusion[k].sum(), confusion[:, k].sum()
+    rest = confusion.sum() - row - column + both
+    return np.array([[both, row - both], [column - both, rest]])
+
+
+def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """Of equal bins of confidence: mean confidence, share that is right, share of the answers; float64
+    [bins with an answer, 3]. confidence and right are [N]."""
+    bin_ = np.minimum((confidence.astype(np.float64) * bins).astype(np.int64), bins - 1)
+    counts = np.bincount(bin_, minlength=bins)
+    sums = [np.bincount(bin_, v, bins) for v in (confidence, right)]
+    used = counts > 0
+    return np.stack([*(s[used] / counts[used] for s in sums), counts[used] / len(right)], 1)
+
+
+def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """What is left out and what is wrong when only answers of some confidence and more are given:
+    share answered, share of these that is wrong, least confidence; float64 [distinct, 3], from few
+    answers to all. confidence and right are [N]."""
+    order = np.argsort(-confidence, kind="stable")
+    sorted_, wrong = confidence[order].astype(np.float64), np.cumsum(~right[order].astype(bool))
+    last = np.append(sorted_[1:] != sorted_[:-1], True)
+    answered = np.arange(1, len(order) + 1)
+    return np.stack([answered / len(order), wrong / answered, sorted_], 1)[last]
+
+
 def mean_recall(labels: np.ndarray, answers: np.ndarray) -> float:
     """Mean over the classes with at least FEWEST images (over all of them, if none has) of the share
     of a class's images, [N], that are answered with it. A class of a dozen images says little, and

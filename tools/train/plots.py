@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from mien_tools.errors import UnreadableError
 
+import metrics
 from metrics import Scores
 
 
@@ -59,6 +60,43 @@ def confusion(scores: Scores, title: str, path: Path) -> None:
             color="white" if value > 0.55 else "black",
         )
     figure.colorbar(picture, shrink=0.75)
+    _save(figure, path)
+    plt.close(figure)
+
+
+def reliability(
+    confidence: np.ndarray, right: np.ndarray, title: str, path: Path, threshold: float = 0.0
+) -> None:
+    """How often answers [N] of each confidence are right, and what share of the answers is wrong when
+    the least confident ones are not given; `threshold` (0: none) is where the file says "unsure".
+    """
+    plt = _pyplot()
+    figure, (left, right_axes) = plt.subplots(1, 2, figsize=(9, 4))
+    figure.suptitle(title, fontsize=10)
+    bars = metrics.reliability(confidence, right, 10)
+    left.plot([0, 1], [0, 1], color="gray", linewidth=0.8)
+    left.plot(bars[:, 0], bars[:, 1], marker="o", label="right")
+    left.bar(bars[:, 0], bars[:, 2], 0.04, color="lightsteelblue", label="share of the answers")
+    left.set(xlabel="probability of the answer", xlim=(0, 1), ylim=(0, 1))
+    left.legend(fontsize=8)
+    curve = metrics.risk_coverage(confidence, right)
+    right_axes.plot(curve[:, 0], curve[:, 1])
+    if threshold:
+        kept = confidence >= threshold
+        share, risk = kept.mean(), 1 - right[kept].mean() if kept.any() else 0.0
+        right_axes.plot([share], [risk], "o")
+        right_axes.annotate(
+            f"{threshold:g}: {100 * share:.0f} % answered, {100 * risk:.1f} % of them wrong",
+            (share, risk),
+            (0.03, 0.9),
+            textcoords="axes fraction",
+            fontsize=8,
+            arrowprops={"arrowstyle": "-", "linewidth": 0.6},
+        )
+    right_axes.set(xlabel="share of the images answered", ylabel="share of the answers wrong")
+    right_axes.set(xlim=(0, 1), ylim=(0, None))
+    for axes in (left, right_axes):
+        axes.grid(alpha=0.3)
     _save(figure, path)
     plt.close(figure)
 

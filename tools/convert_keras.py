@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Convert a Keras model (HDF5 of Keras 1 to 3, or .keras) to a quantized .mien network.
+"""Convert a Keras model (HDF5 of Keras 1 to 3, .keras) or an ONNX file to a quantized .mien network.
 
   convert_keras.py emotion_model.hdf5 -o emotion.mien --task emotion --calibrate fer2013/train.npz
   convert_keras.py fer.h5 --json fer.json -o emotion.mien --task emotion --calibrate faces/
 
-Needs numpy and h5py, no Keras; Pillow only where images are read from files. Layers it can convert:
+  convert_keras.py torch_model.onnx -o emotion.mien --task emotion --softmax --calibrate faces/
+
+Needs numpy and h5py, no Keras, for ONNX the package onnx; Pillow only where images are read from files. Layers it can convert:
 docs/NETWORKS.md. Exit status: 0 done, 2 wrong usage, 3 a file cannot be read or written, 4 the model is
 damaged or not supported."""
 
@@ -24,7 +26,17 @@ try:
 except ImportError as error:
     sys.exit(f"convert_keras: {error.name} is missing: pip install numpy h5py")
 
-from mien_tools import __version__, converter, errors, fold, graph, keras_file, pictures, quantize
+from mien_tools import (
+    __version__,
+    converter,
+    errors,
+    fold,
+    graph,
+    keras_file,
+    onnx_file,
+    pictures,
+    quantize,
+)
 from mien_tools import reference
 from mien_tools import format as mien
 
@@ -66,7 +78,7 @@ def range_method(text: str) -> str:
 def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     defaults = quantize.Options()
     parser = errors.Parser(prog="convert_keras", description=__doc__.split("\n\n")[0])
-    parser.add_argument("model", help="HDF5 file or .keras archive")
+    parser.add_argument("model", help="HDF5 file, .keras archive or ONNX file")
     parser.add_argument(
         "--json",
         metavar="FILE",
@@ -88,6 +100,11 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
     parser.add_argument("--source", default="", help="where the float model is from")
     parser.add_argument("--license", default="", help="of the float model")
     answers = parser.add_argument_group("what the probabilities mean")
+    answers.add_argument(
+        "--softmax",
+        action="store_true",
+        help="the outputs are logits, as of most networks of PyTorch: put a softmax behind them",
+    )
     answers.add_argument(
         "--temperature",
         type=number,
@@ -240,6 +257,20 @@ def prepare_input(args: argparse.Namespace, model: graph.Model) -> None:
         args.input_offset = 0.0 if own else -1.0
 
 
+def read_model(args: argparse.Namespace) -> graph.Model:
+    if args.model.lower().endswith(".onnx"):
+        if args.json is not None:
+            raise errors.UsageError(args.model, "is no HDF5 file, so --json has no meaning")
+        model = onnx_file.read_model(args.model)
+    else:
+        model = keras_file.read_model(args.model, args.json)
+    if args.softmax:
+        if model.last_activation() in ("softmax", "sigmoid"):
+            raise errors.UsageError(args.model, "ends in a softmax or sigmoid of its own")
+        model.add_softmax()
+    return model
+
+
 def answer_of(args: argparse.Namespace, net: mien.Network) -> Optional[mien.Answer]:
     """Section ANSW of the file; none when nothing was asked for."""
     if args.values is None and not args.unsure_below:
@@ -317,7 +348,7 @@ def compare(net: mien.Network, float_net: fold.FloatNet, pixels: np.ndarray) -> 
 
 def convert(args: argparse.Namespace) -> int:
     errors.refuse_existing(args.output, args.yes)
-    model = keras_file.read_model(args.model, args.json)
+    model = read_model(args)
     prepare_input(args, model)
     float_net = fold.fold(model)
     if args.temperature != 1 and not float_net.softmax:
@@ -394,6 +425,8 @@ def convert(args: argparse.Namespace) -> int:
     preparation = args.input_scale, args.input_offset
     net.tests = test_vectors(net, model, tests, preparation, args.temperature)
     converter.finish(net, args, args.model, lambda: compare(net, float_net, pixels))
+    if not net.softmax:
+        print("no softmax at its end: its scores are not probabilities (--softmax adds one)")
     if model.one_sigmoid:
         print(f"its one output: 0 is {labels[0]!r}, 1 is {labels[1]!r}")
     if model.scales_itself:

@@ -110,7 +110,7 @@ class Model:
     @property
     def one_sigmoid(self) -> bool:
         """Its only output is the probability of the second of two classes."""
-        return self.output_count == 1 and self._last_activation() == "sigmoid"
+        return self.output_count == 1 and self.last_activation() == "sigmoid"
 
     @property
     def class_count(self) -> int:
@@ -138,7 +138,15 @@ class Model:
         layer.weights = {"factor": factor, "offset": offset}
         self.layers.insert(1, layer)
 
-    def _last_activation(self) -> str:
+    def add_softmax(self) -> None:
+        last = self.layers[-1]
+        layer = Layer(f"{last.name}/softmax", "Softmax", "activation", [last.name])
+        layer.activation, layer.input_shape = "softmax", last.output_shape
+        layer.output_shape = last.output_shape
+        self.layers.append(layer)
+
+    def last_activation(self) -> str:
+        """The function that makes the output, behind which at most its shape changes."""
         by_name = {layer.name: layer for layer in self.layers}
         layer = self.layers[-1]
         while layer.kind in ("identity", "reshape", "flatten") and layer.inputs:
@@ -175,21 +183,25 @@ def infer_shapes(path: str, layers: List[Layer], input_shape: Tuple[int, int, in
     """Fills in shapes and turns "same" into explicit pads."""
     shapes: Dict[str, Shape] = {}
     for layer in layers:
-        ins = [shapes[name] for name in layer.inputs]
-        shape = layer.input_shape = ins[0] if ins else input_shape
-        problem = ""
-        if layer.kind in WINDOWS + ("zero_pad", "global_avg_pool", "global_max_pool"):
-            if len(shape) != 3:
-                problem = "its input is not a map"
-        if not problem:
-            shape, problem = _output_shape(layer, shape, ins)
-        if not problem and (
-            not all(1 <= v <= 65535 for v in shape) or int(np.prod(shape)) > 1 << 28
-        ):
-            problem = f"an output of shape {shape} is not supported"
-        if problem:
-            raise ModelError(path, f"layer '{layer.name}' ({layer.class_name}): {problem}")
-        layer.output_shape = shapes[layer.name] = shape
+        ins = [shapes[name] for name in layer.inputs] or [input_shape]
+        infer_layer(path, layer, ins)
+        shapes[layer.name] = layer.output_shape
+
+
+def infer_layer(path: str, layer: Layer, ins: List[Shape]) -> None:
+    """The same for one layer, from the shapes of its inputs."""
+    shape = layer.input_shape = ins[0]
+    problem = ""
+    if layer.kind in WINDOWS + ("zero_pad", "global_avg_pool", "global_max_pool"):
+        if len(shape) != 3:
+            problem = "its input is not a map"
+    if not problem:
+        shape, problem = _output_shape(layer, shape, ins)
+    if not problem and (min(shape) < 1 or int(np.prod(shape)) > 1 << 28):
+        problem = f"an output of shape {shape} is not supported"
+    if problem:
+        raise ModelError(path, f"layer '{layer.name}' ({layer.class_name}): {problem}")
+    layer.output_shape = shape
 
 
 def _output_shape(layer: Layer, shape: Shape, ins: List[Shape]) -> Tuple[Shape, str]:

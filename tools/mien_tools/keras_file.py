@@ -783,6 +783,8 @@ def _archive_member(path: str, archive: zipfile.ZipFile, name: str) -> bytes:
 def _read_archive(path: str, data: bytes, sha256: str) -> Model:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if any(name.endswith("data.pkl") for name in archive.namelist()):
+                raise UnreadableError(path, "a file of PyTorch: torch.onnx.export() it")
             config = _load_json(
                 path, _archive_member(path, archive, "config.json").decode("utf-8"), "config.json"
             )
@@ -877,4 +879,6 @@ def read_model(path: str, structure: Optional[str] = None) -> Model:
         raise ModelError(
             path, "a structure without weights: name the file of the weights, and this with --json"
         )
-    raise UnreadableError(path, "neither an HDF5 file nor a .keras archive")
+    if data[4:8] == b"TFL3":
+        raise UnreadableError(path, "a TFLite file; what it was made from can be converted")
+    raise UnreadableError(path, "neither HDF5, a .keras archive nor ONNX")

@@ -249,6 +249,43 @@ def test_pipes_and_devices_cost_a_row(tmp_path: Path) -> None:
         assert rows[name]["error"] == "is no regular file", rows[name]
 
 
+def test_damaged_archives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A member that cannot be unpacked, or claims to be huge, costs its row; a list that cannot be
+    read, one line."""
+    photo = (PHOTOS / "astronaut.jpg").read_bytes()
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("bad.jpg", "huge.jpg", "good.jpg"):
+            archive.writestr(name, photo)
+    data = bytearray(file.getvalue())
+    data[30 + len("bad.jpg")] = 0xFF  # no such kind of block
+    entry = data.index(b"huge.jpg", data.index(b"PK\1\2")) - 46
+    data[entry + 24 : entry + 28] = (1 << 30).to_bytes(4, "little")
+    (tmp_path / "a.zip").write_bytes(data)
+    run(tmp_path / "a.zip", tmp_path / "out", code=3)
+    rows = {Path(row["source"]).name: row for row in rows_of(tmp_path / "out")}
+    assert rows["good.jpg"]["error"] is None
+    assert "invalid block type" in rows["bad.jpg"]["error"]
+    assert rows["huge.jpg"]["error"] == "is larger than 256 MiB"
+
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("a.jpg"))
+    data = bytearray(file.getvalue())
+    data[124:136] = b"\xff" * 11 + b"\x00"  # a negative size, as binary
+    data[148:156] = b" " * 8
+    data[148:156] = b"%06o\0 " % sum(data[:512])
+    (tmp_path / "a.tar").write_bytes(data)
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a.jpg", photo)
+    (tmp_path / "nameless.zip").write_bytes(file.getvalue().replace(b"a.jpg", b"\0.jpg"))
+    for name in ("a.tar", "nameless.zip"):
+        assert main([str(tmp_path / name), str(tmp_path / f"out-{name}")]) == 2
+        stderr = capsys.readouterr().err
+        assert name in stderr and stderr.count("\n") == 1, stderr
+
+
 def test_a_picture_that_ends_its_worker(tmp_path: Path) -> None:
     """Damage that ends a process (here by a patch that every Python started with this path loads) costs one row."""
     patch = tmp_path / "patch"

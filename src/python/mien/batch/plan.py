@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 
@@ -22,6 +24,23 @@ ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".ppm", ".p
 PLAN, RUN = "_plan.parquet", "_run.json"
 # `path` is bytes, since file names need not be UTF-8; in an archive it is the member's name. `offset`: of a tar member's data.
 COLUMNS = pa.schema([("path", pa.binary()), ("offset", pa.int64()), ("size", pa.int64())])
+
+
+# What archives and tables that are damaged, or no such thing, make their readers raise: tarfile and
+# zipfile let errors of numbers and of encodings through.
+DAMAGED = (
+    pa.ArrowInvalid,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    NotImplementedError,
+    ValueError,
+    OverflowError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
 
 
 class InputError(Exception):
@@ -75,8 +94,11 @@ def kind_of(path: str) -> str:
         raise InputError(
             f"{path}: a compressed archive can only be read from its beginning, by one worker: unpack it to a .tar (images do not shrink)"
         )
-    if tarfile.is_tarfile(path):
-        return "tar"
+    try:
+        if tarfile.is_tarfile(path):
+            return "tar"
+    except DAMAGED as error:
+        raise InputError(f"{path}: a damaged .tar ({type(error).__name__})") from None
     raise InputError(
         f"{path}: neither a folder, a .tar, a .zip, nor a .parquet or .csv table of paths"
     )
@@ -97,6 +119,9 @@ def _tar(path: str) -> Iterator[Item]:
         for member in archive:
             archive.members = []  # else it keeps them all
             if member.isreg() and not member.sparse and is_picture(member.name):
+                # Any number can stand there, also a negative one.
+                if not (0 <= member.size < 1 << 63 and 0 <= member.offset_data < 1 << 63):
+                    raise tarfile.ReadError("a member of an impossible size")
                 yield Item(os.fsencode(member.name), member.offset_data, member.size)
 
 
@@ -104,6 +129,8 @@ def _zip(path: str) -> Iterator[Item]:
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             if not member.is_dir() and is_picture(member.filename):
+                if member.file_size >= 1 << 63:
+                    raise zipfile.BadZipFile("a member of an impossible size")
                 yield Item(
                     member.filename.encode("utf-8", "surrogateescape"), None, member.file_size
                 )
@@ -150,6 +177,15 @@ def items(path: str, kind: str, column: str) -> Iterator[Item]:
     return _table(path, kind, column)
 
 
+def listed(path: str, kind: str, column: str) -> Iterator[Item]:
+    """items(), with one error for whatever is wrong with the input."""
+    try:
+        yield from items(path, kind, column)
+    except DAMAGED as error:
+        text = str(error).splitlines() or [type(error).__name__]
+        raise InputError(f"{path}: {text[0]}") from None
+
+
 def _write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(path.name + ".tmp")
     with open(temporary, "w", encoding="utf-8") as file:
@@ -175,27 +211,24 @@ def make_plan(
     kind = kind_of(path)
     temporary = output / (PLAN + ".tmp")
     parts = pictures = 0
-    try:
-        with pq.ParquetWriter(temporary, COLUMNS, compression="zstd") as writer:
-            waiting: List[Item] = []
+    with pq.ParquetWriter(temporary, COLUMNS, compression="zstd") as writer:
+        waiting: List[Item] = []
 
-            def flush() -> None:
-                nonlocal parts, pictures
-                if waiting:
-                    writer.write_table(
-                        pa.Table.from_pylist([item._asdict() for item in waiting], schema=COLUMNS),
-                        row_group_size=part_size,
-                    )
-                    parts, pictures = parts + 1, pictures + len(waiting)
-                    waiting.clear()
+        def flush() -> None:
+            nonlocal parts, pictures
+            if waiting:
+                writer.write_table(
+                    pa.Table.from_pylist([item._asdict() for item in waiting], schema=COLUMNS),
+                    row_group_size=part_size,
+                )
+                parts, pictures = parts + 1, pictures + len(waiting)
+                waiting.clear()
 
-            for item in items(path, kind, column):
-                waiting.append(item)
-                if len(waiting) == part_size:
-                    flush()
-            flush()
-    except (pa.ArrowInvalid, tarfile.TarError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: {str(error).splitlines()[0]}") from None
+        for item in listed(path, kind, column):
+            waiting.append(item)
+            if len(waiting) == part_size:
+                flush()
+        flush()
     if pictures == 0:
         temporary.unlink()
         raise InputError(f"{path}: no image in it")

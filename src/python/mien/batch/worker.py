@@ -7,6 +7,7 @@ Runs on the workers. Each process makes one engine and keeps it. An image that c
 from __future__ import annotations
 
 import json
+import lzma
 import os
 import signal
 import socket
@@ -26,6 +27,15 @@ from .. import Engine, Error, __version__
 from ..results import SCHEMA
 from . import plan
 from .schema import schema_of
+
+
+# As the engine has it for files; a member may claim any size, and a small one may unpack to it.
+LARGEST_MEMBER = 1 << 28
+
+
+def check_size(member: int) -> None:
+    if member > LARGEST_MEMBER:
+        raise OSError(f"is larger than {LARGEST_MEMBER >> 20} MiB")
 
 
 class Done(NamedTuple):
@@ -66,13 +76,16 @@ class Context:
     def bytes_of(self, item: plan.Item) -> bytes:
         if self._tar >= 0:
             assert item.offset is not None and item.size is not None
+            check_size(item.size)
             data = os.pread(self._tar, item.size, item.offset)
             if len(data) != item.size:
                 raise OSError("the archive is cut short")
             return data
         if self._zip is not None:
             with self._lock:
-                return self._zip.read(item.path.decode("utf-8", "surrogateescape"))
+                member = self._zip.getinfo(item.path.decode("utf-8", "surrogateescape"))
+                check_size(member.file_size)
+                return self._zip.read(member)
         if not item.path:
             raise OSError("the table has no path here")
         # Nobody named it on the command line: opening a pipe would wait for a writer for good, and a
@@ -99,10 +112,9 @@ class Context:
             return error_row(source, error.strerror or str(error))
         except (
             Error,
-            zipfile.BadZipFile,
-            NotImplementedError,
+            *plan.DAMAGED,
+            lzma.LZMAError,
             RuntimeError,
-            MemoryError,
         ) as error:  # RuntimeError: an encrypted member
             return error_row(source, str(error) or type(error).__name__)
         result.source = source

@@ -12,6 +12,7 @@ import re
 import shutil
 import struct
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -208,3 +209,14 @@ def test_results_on_standard_output(faults: Path, folder: Path, kind: str) -> No
             else:
                 assert run.code == 1 and re.search("standard output|results", run.told), what
         assert seen > 0, command
+
+
+@pytest.mark.parametrize("name", ("image", "record"))
+def test_kills_at_random_moments(name: str) -> None:
+    """A few of the thousand of tests/tools/kills.py."""
+    command = [sys.executable, str(HERE.parent / "tools" / "kills.py"), "--mien", MIEN]
+    done = subprocess.run(
+        [*command, "--count", "15", "--only", name], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "15 killed" in done.stdout and "nothing damaged" in done.stdout, done.stdout

@@ -1,0 +1,50 @@
+#!/bin/sh
+# Which lines of the parsers do the corpora reach? Builds the replay of each target with clang's
+# coverage, runs it over the corpus kept in tests/data (and over changed copies of it, COUNT each),
+# and prints a table of the files that read untrusted bytes.
+#   tests/fuzz/coverage.sh BUILD_FOLDER [COUNT] [CORPUS_FOLDER]
+# CORPUS_FOLDER/TARGET is added where it is there. BUILD_FOLDER/lines.txt then has each line's count.
+set -eu
+cd "$(dirname "$0")/../.."
+build=$1
+count=${2:-2000}
+more=${3:-}
+data=tests/data
+targets="weights cascade open image header npz stream splitter pipeline groups request head connection"
+cmake --preset clang -B "$build" -DMIEN_UNITY=OFF -DMIEN_WERROR=OFF -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+    -DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 \
+    -DCMAKE_CXX_FLAGS="-fprofile-instr-generate -fcoverage-mapping" >/dev/null
+built=
+for target in $targets; do built="$built replay_$target"; done
+# shellcheck disable=SC2086
+cmake --build "$build" -j "$(nproc)" --target $built >/dev/null
+profiles= objects=
+for target in $targets; do
+    files=
+    for folder in "$data/corpus/$target" "$more/$target"; do
+        [ -d "$folder" ] && files="$files $folder"
+    done
+    case $target in
+        weights | open) files="$files $data/corpus/weights $data/models $data/cascades" ;;
+        cascade) files="$files $data/cascades" ;;
+        image) files="$files $data/photos" ;;
+        header | pipeline) files="$files $data/corpus/image" ;;
+    esac
+    # shellcheck disable=SC2086
+    LLVM_PROFILE_FILE="$build/$target.profraw" \
+        "$build/tests/replay_$target" --count "$count" $files >/dev/null
+    profiles="$profiles $build/$target.profraw"
+    objects="$objects -object $build/tests/replay_$target"
+done
+# shellcheck disable=SC2086
+llvm-profdata merge -sparse $profiles -o "$build/all.profdata"
+parsers="src/base/container.cpp src/nn/model_file.cpp src/detect/haar/cascade.cpp
+    src/host/codec/image_header.cpp src/host/codec/image_file.cpp src/host/codec/jpeg_turbo.cpp
+    src/host/codec/jpeg_tables.cpp src/host/eval/npz.cpp src/video/stream_source.cpp
+    src/video/jpeg_splitter.cpp src/video/decoder.cpp src/report/groups.cpp src/serve/multipart.cpp
+    src/serve/http_head.h src/serve/guard.cpp src/serve/service.cpp src/serve/server.cpp"
+# shellcheck disable=SC2086
+llvm-cov show -instr-profile="$build/all.profdata" ${objects# -object } $parsers >"$build/lines.txt"
+# shellcheck disable=SC2086
+llvm-cov report -instr-profile="$build/all.profdata" ${objects# -object } $parsers |
+    awk '/\.(cpp|h) / || /^TOTAL/ { printf "%-40s %5d lines %5d not reached %8s\n", $1, $8, $9, $10 }'

@@ -241,7 +241,25 @@ TEST_CASE("a color that the palette does not have is black, not what was in memo
                             0,   2,   0,  0, 0, 1, 0, 0, 0, 1, 0,  8, 0,   0, 0,  0, 0,
                             0,   0,   0,  0, 0, 0, 0, 0, 0, 0, 0,  0, 2,   0, 0,  0, 0,
                             0,   0,   0,  3, 2, 1, 0, 6, 5, 4, 0,  1, 200, 0, 0};
-    for (const ByteVector& file : {png, bmp}) {
+    // The old kind, without a palette that is too short, for stb_image counts four colors too few.
+    ByteVector os2 = {'B', 'M', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12, 0,
+                      0,   0,   2, 0, 1, 0, 1, 0, 8, 0, 3, 2, 1, 6, 5,  4};
+    os2.resize(26 + 256 * 3);
+    os2[10] = (26 + 256 * 3) & 255;
+    os2[11] = (26 + 256 * 3) >> 8;
+    append(os2, {1, 200, 0, 0});
+    {
+        ByteVector last = os2;
+        last[26 + 255 * 3] = 77;
+        last[last.size() - 3] = 255;
+        const auto decoded = decode_image(last);
+        REQUIRE(decoded);
+        CHECK(pixel(decoded->image, 1, 0) == std::array{0, 0, 77});
+    }
+    ByteVector within = bmp;
+    within[10] = 20;
+    CHECK(mentions(error_of(within), "pixels within the header"));
+    for (const ByteVector& file : {png, bmp, os2}) {
         for (const auto before : {std::uint8_t{0x11}, std::uint8_t{0xee}}) {
             leave_on_the_stack(before);
             const auto decoded = decode_image(file);

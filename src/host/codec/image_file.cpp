@@ -4,8 +4,10 @@
 #include "host/codec/image_file.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
+#include "base/bytes.h"
 #include "host/codec/inflate.h"
 #include "host/codec/jpeg.h"
 #include "host/codec/png_writer.h"
@@ -82,8 +84,66 @@ Result<Image> to_rgb(const PixelBuffer& source, int width, int height, int chann
     return image;
 }
 
+std::uint32_t png_number(const std::uint8_t* p) {
+    return std::uint32_t{p[0]} << 24 | std::uint32_t{p[1]} << 16 | std::uint32_t{p[2]} << 8 | p[3];
+}
+
+// Black colors to insert into a file, and the new value of the number of 4 bytes that counts them.
+struct Filling {
+    std::size_t at = 0, bytes = 0;
+    std::size_t number_at = 0, number = 0;
+    bool big_endian = false;
+};
+
+Filling filling_of_bmp(Bytes bytes) {
+    const std::size_t offset = load_u32(&bytes[10]), info_bytes = load_u32(&bytes[14]);
+    const bool old = info_bytes == 12;
+    const unsigned bits = load_u16(&bytes[old ? 24 : 28]);
+    // Of the old kind with entries of 3 bytes, stb_image counts four too few.
+    const std::size_t begin = old ? 38 : 14 + info_bytes;
+    const std::size_t needed = begin + (std::size_t{old ? 3u : 4u} << bits);
+    if (bits > 8 || offset >= needed) return {};
+    return {offset, needed - offset, 10, needed, false};
+}
+
+Filling filling_of_png(Bytes bytes) {
+    if (bytes.size() < 33 || bytes[25] != 3 || bytes[24] > 8) return {};
+    const std::size_t needed = std::size_t{3} << bytes[24];
+    // Chunks are whole, which inspect_image() has settled.
+    for (std::size_t pos = 8; bytes.size() - pos >= 12;
+         pos += std::size_t{12} + png_number(&bytes[pos])) {
+        const std::size_t length = png_number(&bytes[pos]);
+        if (std::memcmp(&bytes[pos + 4], "IEND", 4) == 0) break;
+        if (std::memcmp(&bytes[pos + 4], "PLTE", 4) != 0) continue;
+        if (length >= needed || length % 3 != 0) break;
+        return {pos + 8 + length, needed - length, pos, needed, true};
+    }
+    return {};
+}
+
+// stb_image keeps palettes on the stack and sets of them what the file has. An image must not show
+// what was there before, so a palette that is shorter than the pixels' numbers go is filled up with
+// black: the file with it, or nothing if the palette is long enough.
+ByteVector with_whole_palette(Bytes bytes, const ImageHeader& header) {
+    Filling filling;
+    if (header.type == ImageType::bmp) filling = filling_of_bmp(bytes);
+    if (header.type == ImageType::png) filling = filling_of_png(bytes);
+    ByteVector file;
+    if (filling.bytes == 0) return file;
+    file.reserve(bytes.size() + filling.bytes);
+    file.assign(bytes.begin(), bytes.end());
+    for (std::size_t i = 0; i < 4; ++i) {
+        const std::size_t shift = 8 * (filling.big_endian ? 3 - i : i);
+        file[filling.number_at + i] = static_cast<std::uint8_t>(filling.number >> shift);
+    }
+    file.insert(file.begin() + static_cast<std::ptrdiff_t>(filling.at), filling.bytes, 0);
+    return file;
+}
+
 Result<Image> decode_by_stb(Bytes bytes, const ImageHeader& header) {
     int width = 0, height = 0, channels = 0;
+    const ByteVector filled = with_whole_palette(bytes, header);
+    if (!filled.empty()) bytes = filled;
     PixelBuffer pixels = load_by_stb(bytes, header, width, height, channels, 0);
     if (!pixels) return stb_error(type_name(header.type));
     if (width != header.width || height != header.height)

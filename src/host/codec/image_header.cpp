@@ -224,6 +224,7 @@ Result<ImageHeader> inspect_bmp(Bytes bytes, const ImageLimits& limits) {
     if (bits != 1 && bits != 4 && bits != 8 && bits != 16 && bits != 24 && bits != 32) {
         return corrupt("BMP", "bad number of bits a pixel");
     }
+    if (data_offset < 14 + info_bytes) return corrupt("BMP", "pixels within the header");
     const std::uint64_t row_bytes = (width * bits + 7) / 8;
     const std::uint64_t needed = round_up(row_bytes, std::uint64_t{4}) * (height - 1) + row_bytes;
     if (data_offset > bytes.size() || needed > bytes.size() - data_offset) return cut_short("BMP");

@@ -61,25 +61,12 @@ void* limited_malloc(std::size_t bytes) {
 namespace mien::host {
 namespace {
 
-// A palette that is too short, for one, leaves a table of the decoder unset: on the stack as well,
-// the image must not show what was there before. So it runs where zeros were written.
-[[gnu::noinline]] void clear_stack() {
-    std::uint8_t room[std::size_t{32} << 10];
-    std::memset(room, 0, sizeof room);
-    asm volatile("" : : "r"(room) : "memory");  // they count as used
-}
-// A function of its own, so that its stack lies where the cleared one was.
-[[gnu::noinline]] stbi_uc* load_there(std::span<const std::uint8_t> bytes, int& width, int& height,
-                                      int& channels, int wanted) {
-    return stbi_load_from_memory(bytes.data(), static_cast<int>(bytes.size()), &width, &height,
-                                 &channels, wanted);
-}
 // Null as stbi_load_from_memory() has it. `wanted` channels; 0: those of the file.
 PixelBuffer load_by_stb(std::span<const std::uint8_t> bytes, const ImageHeader& header, int& width,
                         int& height, int& channels, int wanted) {
     limit_allocations(header);
-    clear_stack();
-    return PixelBuffer(load_there(bytes, width, height, channels, wanted));
+    return PixelBuffer(stbi_load_from_memory(bytes.data(), static_cast<int>(bytes.size()), &width,
+                                             &height, &channels, wanted));
 }
 
 // The decoder's own words, made to fit into a line of ours.

@@ -19,6 +19,7 @@ import os
 import random
 import shutil
 import signal
+import statistics
 import struct
 import subprocess
 import sys
@@ -273,25 +274,25 @@ def run(kind: Kind, count: int, dice: random.Random) -> bool:
     killed = begun = finished = 0
     try:
         seconds = kind.whole_run()
+        latest = [seconds]  # whole runs, since a machine is now fast, now slow
         while killed < count:
             kind.prepare()
             process, start = kind.start(), time.monotonic()
-            time.sleep(dice.uniform(0, 1.1 * seconds))
-            running = process.poll() is None
+            try:
+                process.wait(dice.uniform(0, 1.1 * seconds))
+                finished += 1
+                latest.append(time.monotonic() - start)
+                seconds = statistics.median(latest[-9:])
+                told = (kind.folder / "errors").read_text(errors="replace")[-2000:]
+                code = process.returncode
+                require(code == 0, f"a later run was blocked: exit code {code}: {told}")
+            except subprocess.TimeoutExpired:
+                killed += 1
             try:
                 os.killpg(process.pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-            code = process.wait()
-            if running:
-                killed += 1
-                seconds = max(seconds, time.monotonic() - start)
-            else:
-                # The machine has become faster, or was slow at first.
-                finished += 1
-                seconds *= 0.98
-                told = (kind.folder / "errors").read_text(errors="replace")[-2000:]
-                require(code == 0, f"a later run was blocked: exit code {code}: {told}")
+            process.wait()
             begun += kind.check()
             require(sums(kind.inputs) == before, "an input has changed")
         kind.prepare()

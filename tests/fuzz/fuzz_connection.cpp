@@ -56,7 +56,7 @@ struct World {
         auto listening = serve::Server::listen(options, pool.get(), nullptr);
         if (!listening) std::abort();
         server = std::move(*listening);
-        std::thread([this] { server->run(); }).detach();
+        std::thread([this] { static_cast<void>(server->run()); }).detach();
     }
 };
 

@@ -12,8 +12,6 @@ namespace {
 
 struct Found {
     std::uint32_t images = 0, crc = 0;
-    std::uint64_t skipped = 0;
-    friend bool operator==(const Found&, const Found&) = default;
 };
 
 Found split(std::span<const std::uint8_t> bytes, std::size_t step) {
@@ -31,7 +29,6 @@ Found split(std::span<const std::uint8_t> bytes, std::size_t step) {
             found.crc = mien::crc32(image, found.crc);
         }
     }
-    found.skipped = splitter.skipped_bytes();
     return found;
 }
 

@@ -386,12 +386,11 @@ def convert(args: argparse.Namespace) -> int:
         )
     calibration.update(options.described())
     progress = Progress()
-    try:
-        net = quantize.quantize(float_net, pixels, scale, offset, labels, options, progress)
-    except quantize.NotSaturating as error:
-        raise errors.ModelError(args.model, str(error)) from None
+    net = quantize.quantize(float_net, pixels, scale, offset, labels, options, progress)
     progress.close()
     if args.float_twin:
+        if any(layer.op == mien.TABLE for layer in net.layers):
+            raise errors.UsageError(args.model, "--float-twin has no place for tables")
         for layer, op in zip(net.layers, float_net.ops):
             if op.weights is not None:
                 layer.float_weights, layer.float_bias = op.weights.astype(

@@ -111,7 +111,8 @@ std::string grouped(std::uint64_t value) {
 
 std::string kernel_text(const LayerView& layer) {
     if (layer.op == LayerOp::add || layer.op == LayerOp::relu ||
-        layer.op == LayerOp::global_avg_pool || layer.op == LayerOp::upsample2)
+        layer.op == LayerOp::global_avg_pool || layer.op == LayerOp::upsample2 ||
+        layer.op == LayerOp::table || layer.op == LayerOp::concat || layer.op == LayerOp::multiply)
         return "";
     std::string text = format("%dx%d", layer.kernel_h, layer.kernel_w);
     if (layer.stride_y != 1 || layer.stride_x != 1) {

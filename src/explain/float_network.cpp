@@ -39,12 +39,32 @@ Eigen::VectorXd covered(const LayerView& l, const TensorShape& in) {
     return count;
 }
 
+// A table as a function of real numbers, in units of its integers: straight between two entries.
+// `table` points to the entry of 0.
+double between_entries(const std::int8_t* table, double x) {
+    x = std::clamp(x, -127.0, 127.0);
+    const int below = std::min(static_cast<int>(std::floor(x)), 126);
+    const double part = x - below;
+    return (1 - part) * table[below] + part * table[below + 1];
+}
+
+// Its slope over a few entries around x: that between two neighbors is all rounding.
+double slope(const std::int8_t* table, double x) {
+    constexpr int reach = 4;
+    const int at = static_cast<int>(std::lround(std::clamp(x, -127.0, 127.0)));
+    const int low = std::max(at - reach, -127), high = std::min(at + reach, 127);
+    return static_cast<double>(table[high] - table[low]) / (high - low);
+}
+
 }  // namespace
 
 FloatTwin float_twin(const Model& model) {
     Container file;
     Bytes integers, biases;
     FloatTwin twin;
+    // Tables are functions of integers alone.
+    for (int i = 0; i < model.layer_count(); ++i)
+        if (ModelAccess{model}.layer(i).op == LayerOp::table) return twin;
     const bool found = Container::open(model.bytes(), "NETW", file) == Status::ok &&
                        file.find("WGHT", integers) && file.find("BIAS", biases) &&
                        file.find("FLTW", twin.weights) && file.find("FLTB", twin.biases);
@@ -246,6 +266,28 @@ void FloatNetwork::run_layer(int i) {
             break;
         }
         case LayerOp::global_avg_pool: out = x.colwise().sum().cwiseProduct(w.scale); break;
+        case LayerOp::table:
+            out.resize(positions, in.channels);
+            for (Index c = 0; c < in.channels; ++c) {
+                const std::int8_t* const table =
+                    ModelAccess{model_}.table(l, static_cast<int>(c)) + table_entries / 2;
+                for (Index o = 0; o < positions; ++o) out(o, c) = between_entries(table, x(o, c));
+            }
+            break;
+        case LayerOp::concat: {
+            const Map& second = values_[static_cast<std::size_t>(l.input2)];
+            out.resize(positions, l.out_c);
+            out << x, second;
+            break;
+        }
+        case LayerOp::multiply: {
+            const Map& second = values_[static_cast<std::size_t>(l.input2)];
+            out = x;
+            for (Index o = 0; o < positions; ++o)
+                out.row(o).array() *= second.row(second.rows() == 1 ? 0 : o).array();
+            out.array().rowwise() *= w.scale.array();
+            break;
+        }
     }
     if (l.activation == Activation::relu) out = out.cwiseMax(0.0);
     if (l.output == LayerOutput::floats) score_each_position(l, w);
@@ -351,6 +393,33 @@ void FloatNetwork::back_layer(int i, Rule rule) {
                 dx.row(o / l.out_w / 2 * in.width + o % l.out_w / 2) += g.row(o);
             break;
         case LayerOp::global_avg_pool: dx.rowwise() += g.row(0).cwiseProduct(w.scale); break;
+        case LayerOp::table: {
+            const Map& x = values_[static_cast<std::size_t>(l.input)];
+            for (Index c = 0; c < in.channels; ++c) {
+                const std::int8_t* const table =
+                    ModelAccess{model_}.table(l, static_cast<int>(c)) + table_entries / 2;
+                for (Index o = 0; o < positions; ++o) dx(o, c) += g(o, c) * slope(table, x(o, c));
+            }
+            break;
+        }
+        case LayerOp::concat: {
+            Map& second = gradients_[static_cast<std::size_t>(l.input2)];
+            dx += g.leftCols(in.channels);
+            second += g.rightCols(second.cols());
+            break;
+        }
+        case LayerOp::multiply: {
+            const Map& x = values_[static_cast<std::size_t>(l.input)];
+            const Map& y = values_[static_cast<std::size_t>(l.input2)];
+            Map& dy = gradients_[static_cast<std::size_t>(l.input2)];
+            g.array().rowwise() *= w.scale.array();
+            for (Index o = 0; o < positions; ++o) {
+                const Index p = y.rows() == 1 ? 0 : o;
+                dx.row(o) += g.row(o).cwiseProduct(y.row(p));
+                dy.row(p) += g.row(o).cwiseProduct(x.row(o));
+            }
+            break;
+        }
     }
 }
 

@@ -29,12 +29,24 @@ bool text_at(Bytes section, std::size_t offset, std::string_view& out) noexcept 
 constexpr float largest_factor = 1e18f;
 bool valid_factor(float v) noexcept { return v > 0 && v <= largest_factor; }
 
+// Of a sum times its scale: beyond it a conversion to 32 bits might fail.
+constexpr double largest_output = 2147483000.0;
+
 bool pools(LayerOp op) noexcept { return op == LayerOp::max_pool || op == LayerOp::avg_pool; }
 
 // A pooling window must touch the input, or there would be nothing to take the mean of.
 bool touches(const LayerView& layer, TensorShape in, TensorShape out) noexcept {
     return (out.height - 1) * layer.stride_y - layer.pad_top < in.height &&
            (out.width - 1) * layer.stride_x - layer.pad_left < in.width;
+}
+
+// Whether an op of two inputs can take them, whatever the number of channels that it makes: concat
+// other channels of the same positions, multiply also one number for each channel.
+bool fits(const LayerView& layer, TensorShape in, TensorShape second) noexcept {
+    const bool same_size = in.height == second.height && in.width == second.width;
+    if (layer.op == LayerOp::concat) return same_size;
+    const bool broadcast = layer.op == LayerOp::multiply && second.height == 1 && second.width == 1;
+    return in.channels == second.channels && (same_size || broadcast);
 }
 
 // UTF-8 without control characters, overlong forms and surrogates (RFC 3629).
@@ -95,6 +107,9 @@ const char* op_name(LayerOp op) noexcept {
         case LayerOp::global_avg_pool: return "global_avg_pool";
         case LayerOp::conv_gap: return "conv_gap";
         case LayerOp::upsample2: return "upsample2";
+        case LayerOp::table: return "table";
+        case LayerOp::concat: return "concat";
+        case LayerOp::multiply: return "multiply";
     }
     return "unknown";
 }
@@ -123,6 +138,7 @@ LayerView ModelAccess::layer(int i) const noexcept {
     layer.scale_index = load_u32(p + 32);
     layer.quant = load_f32(p + 36);
     layer.name_offset = load_u32(p + 40);
+    layer.tables = load_u32(p + 44);
     text_at(model.names_, layer.name_offset, layer.name);
     return layer;
 }
@@ -137,7 +153,10 @@ TensorShape ModelAccess::shape_of(const LayerView& layer, TensorShape in) noexce
         case LayerOp::global_avg_pool:
         case LayerOp::conv_gap: return {1, 1, layer.out_c};
         case LayerOp::add:
-        case LayerOp::relu: return {in.height, in.width, layer.out_c};
+        case LayerOp::relu:
+        case LayerOp::table:
+        case LayerOp::concat:
+        case LayerOp::multiply: return {in.height, in.width, layer.out_c};
         case LayerOp::upsample2: return {2 * in.height, 2 * in.width, layer.out_c};
         case LayerOp::conv:
         case LayerOp::depthwise:
@@ -163,7 +182,7 @@ bool ModelAccess::accepts(InputSize size) const noexcept {
         const LayerView l = layer(i);
         const TensorShape in = shapes.of[l.input], out = shapes.of[i + 1];
         if (out.height < 1 || out.width < 1 || out.elements() > max_tensor_elements) return false;
-        if (l.op == LayerOp::add && shapes.of[l.input2] != in) return false;
+        if (l.has_second_input() && !fits(l, in, shapes.of[l.input2])) return false;
         if (pools(l.op) && !touches(l, in, out)) return false;
     }
     for (int i = 0; model.finds_faces() && i < level_count(); ++i) {
@@ -207,11 +226,12 @@ std::uint64_t ModelAccess::mac_count(const LayerView& layer) const noexcept {
 bool ModelAccess::valid_layer(int index, const LayerView& layer) const noexcept {
     const std::uint8_t* p = model.layers_.data() + static_cast<std::size_t>(index) * layer_bytes;
     if (p[3] != 0 || load_u16(p + 22) != 0 ||
-        std::any_of(p + 44, p + 64, [](std::uint8_t b) { return b != 0; }))
+        std::any_of(p + 48, p + 64, [](std::uint8_t b) { return b != 0; }))
         return false;
-    if (p[0] < 1 || p[0] > 9 || p[1] > 1 || p[2] > 1 || layer.name.data() == nullptr) return false;
+    if (p[0] < 1 || p[0] > 12 || p[1] > 1 || p[2] > 1 || layer.name.data() == nullptr) return false;
     if (layer.input > index ||
-        (layer.op == LayerOp::add ? layer.input2 > index : layer.input2 != no_tensor))
+        (layer.has_second_input() ? layer.input2 > index : layer.input2 != no_tensor) ||
+        (layer.op != LayerOp::table && layer.tables != 0))
         return false;
     if (input_unsigned() && (layer.input == 0 || layer.input2 == 0) &&
         (layer.op != LayerOp::conv || layer.output == LayerOutput::floats))
@@ -250,7 +270,20 @@ bool ModelAccess::valid_layer(int index, const LayerView& layer) const noexcept 
             if (out != shape_of(layer, in) || out.channels != in.channels) return false;
             break;
         case LayerOp::add:
-            if (out != in || out != tensor_shape(layer.input2)) return false;
+            if (out != in || !fits(layer, in, tensor_shape(layer.input2))) return false;
+            break;
+        case LayerOp::multiply:
+            if (out != in || !fits(layer, in, tensor_shape(layer.input2))) return false;
+            break;
+        case LayerOp::concat: {
+            const TensorShape second = tensor_shape(layer.input2);
+            if (!fits(layer, in, second) ||
+                out != TensorShape{in.height, in.width, in.channels + second.channels})
+                return false;
+            break;
+        }
+        case LayerOp::table:
+            if (out != in || !valid_tables(layer)) return false;
             break;
         case LayerOp::global_avg_pool:
             if (out != TensorShape{1, 1, in.channels}) return false;
@@ -270,7 +303,11 @@ bool ModelAccess::valid_layer(int index, const LayerView& layer) const noexcept 
     const std::size_t scale_total = model.scales_.size() / 4;
     if (layer.scale_index > scale_total || scales > scale_total - layer.scale_index) return false;
     for (std::size_t c = 0; c < scales; ++c)
-        if (!valid_factor(scale(layer, static_cast<int>(c)))) return false;
+        if (!valid_factor(scale(layer, static_cast<int>(c))) ||
+            (layer.op == LayerOp::multiply &&
+             127.0 * 127.0 * static_cast<double>(scale(layer, static_cast<int>(c))) >=
+                 largest_output))
+            return false;
     return !layer.has_weights() || valid_weights(layer);
 }
 
@@ -324,10 +361,21 @@ bool ModelAccess::valid_weights(const LayerView& layer) const noexcept {
         // it fitting in 32 bits.
         if (layer.output != LayerOutput::floats &&
             static_cast<double>(largest) * static_cast<double>(scale(layer, static_cast<int>(c))) >=
-                2147483000.0)
+                largest_output)
             return false;
     }
     return true;
+}
+
+// One table, or one for each channel, inside the section, without -128.
+bool ModelAccess::valid_tables(const LayerView& layer) const noexcept {
+    if (layer.tables != 1 && layer.tables != static_cast<std::uint32_t>(layer.out_c)) return false;
+    const std::size_t count = std::size_t{layer.tables} * table_entries;
+    if (layer.weight_offset > model.weights_.size() ||
+        count > model.weights_.size() - layer.weight_offset)
+        return false;
+    const std::int8_t* const first = weights(layer);
+    return std::find(first, first + count, std::int8_t{-128}) == first + count;
 }
 
 // Levels that lie on a grid over the input at every size, and a crop that five points define.

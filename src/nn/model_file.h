@@ -22,6 +22,9 @@ enum class LayerOp : std::uint8_t {
     global_avg_pool = 7,
     conv_gap = 8,
     upsample2 = 9,
+    table = 10,
+    concat = 11,
+    multiply = 12,
 };
 [[nodiscard]] const char* op_name(LayerOp op) noexcept;
 
@@ -46,6 +49,9 @@ struct InputSize {
     int width = 0, height = 0;
 };
 
+// Entries of one table: for the values -128..127, in this order; -128 never occurs.
+constexpr int table_entries = 256;
+
 // Layer i reads tensor `input` (and `input2`) and makes tensor i + 1; tensor 0 is the image.
 struct LayerView {
     LayerOp op;
@@ -57,14 +63,18 @@ struct LayerView {
     // of the record: for conv_gap and global pooling see output_shape()
     int out_h, out_w, out_c;
     std::uint32_t weight_offset, bias_index, scale_index, name_offset;
-    float quant;  // real value of one step of the output; 0 for logits
+    std::uint32_t tables;  // of op table: 1, or one for each channel; else 0
+    float quant;           // real value of one step of the output; 0 for logits
     std::string_view name;
 
     [[nodiscard]] bool has_weights() const noexcept {
         return op == LayerOp::conv || op == LayerOp::depthwise || op == LayerOp::conv_gap;
     }
     [[nodiscard]] bool has_scale() const noexcept {
-        return has_weights() || op == LayerOp::global_avg_pool;
+        return has_weights() || op == LayerOp::global_avg_pool || op == LayerOp::multiply;
+    }
+    [[nodiscard]] bool has_second_input() const noexcept {
+        return op == LayerOp::add || op == LayerOp::concat || op == LayerOp::multiply;
     }
     // What the layer really makes: 1 x 1 x channels for the ops that reduce over positions.
     [[nodiscard]] TensorShape output_shape() const noexcept {
@@ -91,6 +101,10 @@ struct ModelAccess {
     // depthwise layer.
     [[nodiscard]] const std::int8_t* weights(const LayerView& layer) const noexcept {
         return reinterpret_cast<const std::int8_t*>(model.weights_.data()) + layer.weight_offset;
+    }
+    // The table of a channel.
+    [[nodiscard]] const std::int8_t* table(const LayerView& layer, int channel) const noexcept {
+        return weights(layer) + (layer.tables > 1 ? std::ptrdiff_t{channel} * table_entries : 0);
     }
     [[nodiscard]] std::int32_t bias(const LayerView& layer, int channel) const noexcept {
         return load_i32(model.biases_.data() +
@@ -150,6 +164,7 @@ private:
     [[nodiscard]] bool valid_layer(int index, const LayerView& layer) const noexcept;
     [[nodiscard]] bool valid_output(int index, const LayerView& layer) const noexcept;
     [[nodiscard]] bool valid_weights(const LayerView& layer) const noexcept;
+    [[nodiscard]] bool valid_tables(const LayerView& layer) const noexcept;
     [[nodiscard]] bool valid_face() const noexcept;
     // Reads section ANSW into `model`; false when it breaks a rule of the format.
     static bool read_answer(std::span<const std::uint8_t> section, Model& model) noexcept;

@@ -110,9 +110,9 @@ struct Network::Plan {
         for (int i = 0; i < model.layer_count(); ++i) {
             const LayerView layer = access.layer(i);
             note_use(layer.input, i);
-            if (layer.op == LayerOp::add) note_use(layer.input2, i);
+            if (layer.has_second_input()) note_use(layer.input2, i);
             if (layer.has_weights()) widen_border(entries[layer.input].tensor, layer);
-            if (i + 1 < count) entries[i + 1].tensor.nonnegative = makes_nonnegative(layer);
+            if (i + 1 < count) entries[i + 1].tensor.nonnegative = makes_nonnegative(access, layer);
         }
         for (int t = 0; t < count; ++t) {
             Tensor& tensor = entries[t].tensor;
@@ -135,7 +135,7 @@ struct Network::Plan {
 private:
     void note_use(int t, int layer) noexcept { entries[t].dies = std::max(entries[t].dies, layer); }
 
-    bool makes_nonnegative(const LayerView& layer) const noexcept {
+    bool makes_nonnegative(const ModelAccess& access, const LayerView& layer) const noexcept {
         switch (layer.op) {
             case LayerOp::conv:
             case LayerOp::depthwise: return layer.activation == Activation::relu;
@@ -144,6 +144,15 @@ private:
                        (entries[layer.input].tensor.nonnegative &&
                         entries[layer.input2].tensor.nonnegative);
             case LayerOp::relu: return true;
+            case LayerOp::concat:
+            case LayerOp::multiply:
+                return entries[layer.input].tensor.nonnegative &&
+                       entries[layer.input2].tensor.nonnegative;
+            case LayerOp::table: {
+                const std::int8_t* const first = access.weights(layer);
+                return std::all_of(first, first + std::size_t{layer.tables} * table_entries,
+                                   [](std::int8_t v) { return v >= 0; });
+            }
             case LayerOp::max_pool:
             case LayerOp::avg_pool:
             case LayerOp::upsample2:
@@ -316,6 +325,9 @@ void Network::place_layer(Arena& arena, int index, const Shapes& shapes,
             case LayerOp::avg_pool:
             case LayerOp::add:
             case LayerOp::upsample2:
+            case LayerOp::table:
+            case LayerOp::concat:
+            case LayerOp::multiply:
             case LayerOp::conv_gap: break;
         }
     }
@@ -353,12 +365,12 @@ void Network::set_step(int index, const Shapes& shapes) noexcept {
                      layer.out_h,    layer.out_w,    layer.out_c,    access.weights(layer),
                      constants.sums, in.lift,        layer};
     } else {
-        set_bytes(step, layer, constants, out);
+        set_bytes(step, index, layer, constants, out);
     }
 }
 
 // The same of a layer whose output is bytes.
-void Network::set_bytes(Step& step, const LayerView& layer, const Constants& constants,
+void Network::set_bytes(Step& step, int index, const LayerView& layer, const Constants& constants,
                         const Tensor& out) noexcept {
     const ModelAccess access{model_};
     const Tensor& in = tensors_[layer.input];
@@ -432,6 +444,9 @@ void Network::set_bytes(Step& step, const LayerView& layer, const Constants& con
             step.average = {in, out.data, access.scale(layer, 0), out.lift, constants.sums};
             break;
         case LayerOp::upsample2: step.upsample = {in, out}; break;
+        case LayerOp::table: step.channels = {in, {}, out, index}; break;
+        case LayerOp::concat:
+        case LayerOp::multiply: step.channels = {in, tensors_[layer.input2], out, index}; break;
         case LayerOp::conv_gap: break;  // always a result
     }
 }
@@ -647,6 +662,10 @@ Network::Extent Network::extent_of(const Step& step) noexcept {
         case LayerOp::relu: return {step.add.rows, step.add.output_row};
         case LayerOp::upsample2:
             return {step.upsample.input.shape.height, 2 * step.upsample.output.row_bytes};
+        case LayerOp::table:
+        case LayerOp::concat:
+        case LayerOp::multiply:
+            return {step.channels.output.shape.height, step.channels.output.row_bytes};
         case LayerOp::global_avg_pool:
         case LayerOp::conv_gap: break;
     }
@@ -709,6 +728,9 @@ void Network::run_rows(const Step& step, const Rows& rows) noexcept {
             break;
         }
         case LayerOp::upsample2: run_upsample(step.upsample, first, count); break;
+        case LayerOp::table: run_table(step.channels, first, count); break;
+        case LayerOp::concat: run_concat(step.channels, first, count); break;
+        case LayerOp::multiply: run_multiply(step.channels, first, count); break;
         case LayerOp::global_avg_pool: run_global_average(step.average); break;
         case LayerOp::conv_gap: break;  // always a result
     }
@@ -792,6 +814,81 @@ void Network::run_upsample(const UpsampleArgs& args, int first, int count) noexc
             std::memcpy(to + pixel, from, pixel);
         }
         std::memcpy(row + out.row_bytes, row, static_cast<std::size_t>(to - row));
+    }
+}
+
+// Stored bytes index a table of stored bytes: what lifts is in the index and in the result.
+void Network::run_table(const ChannelArgs& args, int first, int count) noexcept {
+    const ModelAccess access{model_};
+    const LayerView layer = access.layer(args.layer);
+    const Tensor &in = args.a, &out = args.output;
+    const std::int8_t* const tables = access.weights(layer);
+    const std::ptrdiff_t next = layer.tables > 1 ? table_entries : 0;
+    const auto turn = static_cast<std::uint8_t>(in.lift ^ 0x80);
+    const int channels = out.shape.channels;
+    for (int y = first; y < first + count; ++y) {
+        const std::int8_t* from = in.data + y * in.row_bytes;
+        std::int8_t* to = out.data + y * out.row_bytes;
+        for (int x = 0; x < out.shape.width; ++x, from += in.pixel_bytes, to += out.pixel_bytes) {
+            const std::int8_t* table = tables;
+            for (int c = 0; c < channels; ++c, table += next)
+                to[c] = static_cast<std::int8_t>(table[static_cast<std::uint8_t>(from[c] ^ turn)] ^
+                                                 out.lift);
+            std::memset(to + channels, out.lift,
+                        static_cast<std::size_t>(out.pixel_bytes - channels));
+        }
+    }
+}
+
+void Network::run_concat(const ChannelArgs& args, int first, int count) noexcept {
+    const Tensor &a = args.a, &b = args.b, &out = args.output;
+    const int a_channels = a.shape.channels, channels = out.shape.channels;
+    const auto a_turn = static_cast<std::uint8_t>(a.lift ^ out.lift),
+               b_turn = static_cast<std::uint8_t>(b.lift ^ out.lift);
+    for (int y = first; y < first + count; ++y) {
+        const std::int8_t* from_a = a.data + y * a.row_bytes;
+        const std::int8_t* from_b = b.data + y * b.row_bytes;
+        std::int8_t* to = out.data + y * out.row_bytes;
+        for (int x = 0; x < out.shape.width; ++x) {
+            for (int c = 0; c < a_channels; ++c)
+                to[c] = static_cast<std::int8_t>(from_a[c] ^ a_turn);
+            for (int c = a_channels; c < channels; ++c)
+                to[c] = static_cast<std::int8_t>(from_b[c - a_channels] ^ b_turn);
+            std::memset(to + channels, out.lift,
+                        static_cast<std::size_t>(out.pixel_bytes - channels));
+            from_a += a.pixel_bytes;
+            from_b += b.pixel_bytes;
+            to += out.pixel_bytes;
+        }
+    }
+}
+
+// The second tensor has the positions of the first, or one.
+void Network::run_multiply(const ChannelArgs& args, int first, int count) noexcept {
+    const ModelAccess access{model_};
+    const LayerView layer = access.layer(args.layer);
+    const Tensor &a = args.a, &b = args.b, &out = args.output;
+    const int channels = out.shape.channels;
+    const bool one = b.shape.height == 1 && b.shape.width == 1;
+    const std::ptrdiff_t b_row = one ? 0 : b.row_bytes, b_pixel = one ? 0 : b.pixel_bytes;
+    for (int y = first; y < first + count; ++y) {
+        const std::int8_t* from_a = a.data + y * a.row_bytes;
+        const std::int8_t* from_b = b.data + y * b_row;
+        std::int8_t* to = out.data + y * out.row_bytes;
+        for (int x = 0; x < out.shape.width; ++x) {
+            for (int c = 0; c < channels; ++c) {
+                const int product = static_cast<std::int8_t>(from_a[c] ^ a.lift) *
+                                    static_cast<std::int8_t>(from_b[c] ^ b.lift);
+                to[c] = static_cast<std::int8_t>(
+                    round_clamped(static_cast<float>(product) * access.scale(layer, c), -127.0f) ^
+                    out.lift);
+            }
+            std::memset(to + channels, out.lift,
+                        static_cast<std::size_t>(out.pixel_bytes - channels));
+            from_a += a.pixel_bytes;
+            from_b += b_pixel;
+            to += out.pixel_bytes;
+        }
     }
 }
 

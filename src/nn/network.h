@@ -149,6 +149,11 @@ private:
     struct UpsampleArgs {
         Tensor input, output;
     };
+    // table, concat and multiply, which all instruction sets share.
+    struct ChannelArgs {
+        Tensor a, b, output;
+        int layer;
+    };
     struct Step {
         LayerOp op;
         LayerOutput output;
@@ -161,6 +166,7 @@ private:
             MapArgs map;
             AverageArgs average;
             UpsampleArgs upsample;
+            ChannelArgs channels;
         };
     };
 
@@ -175,7 +181,7 @@ private:
                    Constants& constants) noexcept;
     void set_shapes(const Shapes& shapes) noexcept;
     void set_step(int index, const Shapes& shapes) noexcept;
-    void set_bytes(Step& step, const LayerView& layer, const Constants& constants,
+    void set_bytes(Step& step, int index, const LayerView& layer, const Constants& constants,
                    const Tensor& out) noexcept;
     // Rows of a layer whose output is bytes: of the output, of upsample2's input. A row_bytes of 0:
     // rows are not made apart from each other.
@@ -192,6 +198,9 @@ private:
     void run_rows(const Step& step, const Rows& rows) noexcept;
     void run_head(const HeadArgs& args) noexcept;
     void run_map(const MapArgs& args) noexcept;
+    void run_table(const ChannelArgs& args, int first, int count) noexcept;
+    static void run_concat(const ChannelArgs& args, int first, int count) noexcept;
+    void run_multiply(const ChannelArgs& args, int first, int count) noexcept;
     static void run_upsample(const UpsampleArgs& args, int first, int count) noexcept;
     void run_global_average(const AverageArgs& args) noexcept;
 

@@ -295,3 +295,68 @@ def test_damaged_answers_are_refused() -> None:
     ):
         with pytest.raises(mien.FormatError):
             mien.decode_network(mien.write_container(kind, {**sections, "ANSW": bad}))
+
+
+def joined_network() -> mien.Network:
+    """Tables, concat and multiply behind a convolution."""
+    random = np.random.default_rng(4)
+    net = small_network()
+    first, logits = net.layers[0], net.layers[-1]
+    tables = random.integers(-127, 128, (2, 256)).astype(np.int8)
+    scale = np.array([0.01, 0.02, 0.03, 0.04], np.float32)
+    net.layers = [
+        first,
+        mien.Layer("table", mien.TABLE, 1, (3, 3, 2), weights=tables, quant=0.5),
+        mien.Layer("cat", mien.CONCAT, 1, (3, 3, 4), input2=2, quant=0.5),
+        mien.Layer("square", mien.MULTIPLY, 3, (3, 3, 4), input2=3, scale=scale, quant=0.5),
+        mien.Layer(
+            "gap", mien.GLOBAL_AVG_POOL, 4, (1, 1, 4), scale=np.array([0.3], np.float32), quant=0.4
+        ),
+        mien.Layer("gate", mien.MULTIPLY, 4, (3, 3, 4), input2=5, scale=scale, quant=0.5),
+        mien.Layer("one", mien.TABLE, 5, (1, 1, 4), weights=tables[:1], quant=0.5),
+        logits,
+    ]
+    logits.input = 7
+    logits.weights = random.integers(-127, 128, (3, 1, 1, 4)).astype(np.int8)
+    net.tests = []
+    return net
+
+
+def test_tables_concat_and_products() -> None:
+    net = joined_network()
+    again = mien.decode_network(mien.encode_network(net))
+    assert [op.op_name for op in again.layers] == [op.op_name for op in net.layers]
+    assert (again.layers[1].weights == net.layers[1].weights).all()
+    assert again.layers[6].weights.shape == (1, 256) and again.macs == net.macs
+    pixels = np.random.default_rng(2).integers(0, 256, (2, 6, 5, 1)).astype(np.uint8)
+    assert (
+        reference.integer_forward(again, pixels) == reference.integer_forward(net, pixels)
+    ).all()
+    # Entry by entry, and product by product.
+    x = np.arange(-127, 128, dtype=np.int8).reshape(1, 1, 255, 1).repeat(2, axis=3)
+    made = reference.integer_layer(net.layers[1], x)
+    for c in range(2):
+        assert (made[0, 0, :, c] == net.layers[1].weights[c, 1:]).all()
+    a = np.array([[[[100, -100, 127, 3]]]], np.int8)
+    made = reference.integer_layer(net.layers[3], a, np.array([[[[5, 50, -127, 25]]]], np.int8))
+    assert made.tolist() == [[[[5, -100, -127, 3]]]]
+    spoilers = {
+        "tables": lambda n: setattr(n.layers[1], "weights", n.layers[1].weights[:, :255]),
+        "a table of -128": lambda n: n.layers[1].weights.__setitem__((0, 9), -128),
+        "shape": lambda n: setattr(n.layers[1], "size", (3, 3, 3)),
+        "channels": lambda n: setattr(n.layers[2], "size", (3, 3, 3)),
+        "rows": lambda n: setattr(n.layers[5], "input", 5),
+        "second": lambda n: setattr(n.layers[2], "input2", None),
+        "later": lambda n: setattr(n.layers[2], "input2", 4),
+        "scale": lambda n: setattr(n.layers[3], "scale", np.full(4, 2e5, np.float32)),
+        "scales": lambda n: setattr(n.layers[3], "scale", np.ones(3, np.float32)),
+        "relu": lambda n: setattr(n.layers[2], "relu", True),
+    }
+    for what, spoil in spoilers.items():
+        bad = joined_network()
+        spoil(bad)
+        try:
+            mien.check_network(bad)
+        except mien.FormatError:
+            continue
+        raise AssertionError(what)

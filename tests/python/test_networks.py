@@ -316,6 +316,7 @@ def test_dilation_groups_and_multipliers(tmp_path: Path) -> None:
         (layer("Rescaling", "odd", scale=[1.0, 2.0]), ("2 numbers for 8 channels",)),
         (conv("odd", 9, groups=4), ("4 groups of 8 to 9",)),
         (layer("Permute", "odd"), ("channels_last works",)),
+        (layer("Maximum", "odd"), ("Add, Multiply and Concatenate work",)),
     ],
 )
 def test_what_is_refused_is_named(record: dict, words: tuple, tmp_path: Path) -> None:
@@ -355,7 +356,117 @@ def test_steps_of_tied_channels_agree() -> None:
     ties = quantize.ties_of(fold.FloatNet((4, 4, 1), ops, False))
     assert ties.groups == [0, 1, 1, 1, 4]
     assert all((ties.variables[t] == np.arange(4)).all() for t in (1, 2, 3, 4))
+    # A limit beside larger values becomes a table of its own behind the convolution.
     ops[0].relu, ops[0].limit = True, 6.0
+    net = fold.FloatNet((4, 4, 1), ops, False)
     with pytest.raises(quantize.NotSaturating):
-        net = fold.FloatNet((4, 4, 1), ops, False)
         quantize.limits_of(net, quantize.ties_of(net))
+    x = np.random.default_rng(1).normal(0, 9, (2, 4, 4, 1))
+    before = [op.run([np.minimum(np.maximum(x + np.zeros(4), 0), 6)]) for op in ops[1:2]]
+    quantize.legalize(net)
+    assert [op.name for op in net.ops] == ["a", "a/limit", "b", "sum", "c"]
+    assert [op.inputs for op in net.ops] == [[0], [1], [2], [2, 3], [4]]
+    after = net.ops[1].run([net.ops[0].run([x])])
+    assert (net.ops[2].run([after]) == before[0]).all() and after.max() == 6
+
+
+def test_functions_are_tables(tmp_path: Path) -> None:
+    """Every function, one after the other and multiplied by its own argument; no value of a table is
+    further from the function than rounding takes it."""
+    middle = [
+        layer("LeakyReLU", "leaky", alpha=0.2),
+        conv("c2", 8, activation="swish"),
+        conv("c3", 8),
+        layer("PReLU", "prelu", shared_axes=[1, 2]),
+        layer("BatchNormalization", "bn"),  # behind a table: part of it
+        conv("c4", 8, activation="hard_sigmoid"),
+        conv("c5", 8, activation="elu"),
+        conv("c6", 8, activation="tanh"),
+        layer("ReLU", "ends", max_value=0.9, negative_slope=0.1, threshold=0.05),
+    ]
+    made = small_weights()
+    for number in range(2, 7):
+        made.conv(f"c{number}", (3, 3, 8, 8), 8)
+    made.set("prelu", [("alpha", made.random.uniform(-0.2, 0.5, (1, 1, 8)))])
+    made.norm("bn", 8)
+    source = write(tmp_path / "functions.h5", sequential(small(*middle)), made)
+    assert float_error(source) < 1e-12
+    net = converted(source, tmp_path)
+    tables = [op for op in net.layers if op.op == mien.TABLE]
+    assert [op.name.split("/")[0] for op in tables] == ["leaky", "c2", "prelu", "c4", "c5", "c6"]
+    one_line(run(source, "-o", tmp_path / "o.mien", "--float-twin"), 2, "no place for tables")
+    step = quantize.Steps(np.array([0.03, 0.05]), np.array([0.0, 0.4]))
+    out = quantize.Steps(np.array([0.02, 0.05]), np.array([0.0, 0.1]))
+    entries = quantize._tables(np.tanh, step, out)
+    assert entries.shape == (2, 256)
+    for c in range(2):
+        x = np.arange(-127, 128) * step.step[c] - step.shift[c]
+        real = entries[c, 1:] * out.step[c] - out.shift[c]
+        assert np.abs(real - np.tanh(x)).max() <= out.step[c] / 2 + 1e-12
+
+
+def test_hard_sigmoids_of_two_kerases(tmp_path: Path) -> None:
+    made = small_weights()
+    layers = small(layer("Activation", "hard", activation="hard_sigmoid"))
+    for version, slope in (("2.15.0", 0.2), ("3.4.1", 1 / 6)):
+        source = write(tmp_path / "hard.h5", sequential(layers), made, version)
+        model = keras_file.read_model(str(source))
+        x = np.array([[[[-4.0, -1, 0, 1, 2, 2.75, 3.5, 9]]]])
+        wanted = np.clip(x * slope + 0.5, 0, 1)
+        assert np.allclose(reference.float_layer(model.layers[2], [x]), wanted)
+
+
+def test_concat_gates_and_products(tmp_path: Path) -> None:
+    """Branches joined, pooled in two ways, squeezed and excited; steps stay per channel."""
+    made = Made(2)
+    layers = [
+        image(16, 15, 1),
+        conv("a", 8, "image", padding="same", activation="relu6"),
+        conv("b", 4, "image", padding="same", kernel=5),
+        layer("MaxPooling2D", "pool", "a", pool_size=3, strides=1, padding="same"),
+        layer("Concatenate", "cat", "a", "b", "pool"),
+        layer("GlobalAveragePooling2D", "squeeze", "cat"),
+        layer("Reshape", "r", "squeeze", target_shape=[1, 1, 20]),
+        conv("down", 4, "r", kernel=1, activation="relu"),
+        conv("up", 20, "down", kernel=1, activation="sigmoid"),
+        layer("Multiply", "excite", "up", "cat"),
+        conv("c", 8, "excite", strides=[2, 2]),
+        layer("Activation", "sig", "c", activation="sigmoid"),
+        layer("Multiply", "swish", "c", "sig"),
+        conv("d", 8, "swish", padding="same"),
+        layer("Multiply", "product", "swish", "d"),
+        layer("GlobalAveragePooling2D", "gap", "product"),
+        layer("GlobalMaxPooling2D", "gmp", "product"),
+        layer("Concatenate", "both", "gap", "gmp"),
+        layer("Dense", "fc", "both", units=3),
+        layer("Softmax", "scores", "fc"),
+    ]
+    for name, shape, bias in (
+        ("a", (3, 3, 1, 8), 8),
+        ("b", (5, 5, 1, 4), 4),
+        ("down", (1, 1, 20, 4), 4),
+        ("up", (1, 1, 4, 20), 20),
+        ("c", (3, 3, 20, 8), 8),
+        ("d", (3, 3, 8, 8), 8),
+        ("fc", (16, 3), 3),
+    ):
+        made.conv(name, shape, bias)
+    source = write(tmp_path / "branches.h5", functional(layers, "scores"), made)
+    assert float_error(source) < 1e-12
+    net = converted(source, tmp_path)
+    ops = [op.op_name for op in net.layers]
+    assert ops.count("concat") == 3 and ops.count("multiply") == 2  # x * sigmoid(x) is a table
+    assert ops.count("table") == 2 and "avg_pool" in ops  # the mean beside the maximum
+    layers[4] = layer("Concatenate", "cat", "a", "b", "pool", axis=1)
+    one_line(
+        run(write(tmp_path / "rows.h5", functional(layers, "scores"), made), "-o", "x.mien"),
+        4,
+        "'cat'",
+    )
+
+
+def test_slopes_of_positions_are_refused(tmp_path: Path) -> None:
+    made = small_weights()
+    made.set("prelu", [("alpha", made.random.uniform(size=(20, 20, 8)))])
+    source = write(tmp_path / "p.h5", sequential(small(layer("PReLU", "prelu"))), made)
+    one_line(run(source, "-o", tmp_path / "o.mien"), 4, "'prelu'", "shared_axes=[1, 2]")

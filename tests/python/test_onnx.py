@@ -211,6 +211,47 @@ def test_pools_and_pads_of_pytorch(tmp_path: Path) -> None:
     converted(source, tmp_path, "--softmax")
 
 
+@pytest.mark.parametrize("way", ["operator", "old", "sigmoid"])
+def test_swishes(way: str, tmp_path: Path) -> None:
+    """An operator of its own, or written out, as exporters did before there was one: one table."""
+    g = Graph(1, 1, 9, 9)
+    kernel = g.weights(8, 1, 3, 3) * 4
+    x = g.add("Conv", g.const(kernel), kernel_shape=[3, 3])
+    if way == "operator":
+        g.add("HardSwish")
+    elif way == "old":
+        g.add("Add", g.const(np.array(3.0)))
+        g.add("Clip", g.const(np.array(0.0)), g.const(np.array(6.0)))
+        g.add("Mul", inputs=[x, g.last])
+        g.add("Div", g.const(np.array(6.0)))
+    else:
+        g.add("Sigmoid")
+        g.add("Mul", inputs=[g.last, x])
+    g.add("PRelu", g.const(g.random.uniform(size=(8, 1, 1))))
+    g.add("Conv", g.const(g.weights(8, 8, 3, 3)), kernel_shape=[3, 3], group=1)
+    one = g.add("LeakyRelu", alpha=0.1)
+    g.add("ReduceMean", axes=[2, 3], keepdims=1)
+    g.add("Conv", g.const(g.weights(8, 8, 1, 1)), kernel_shape=[1, 1])
+    g.add("HardSigmoid", alpha=1 / 6, beta=0.5)
+    two = g.add("Mul", inputs=[g.last, one])
+    g.add("Concat", inputs=[one, two], axis=1)
+    g.add("GlobalAveragePool")
+    g.add("Flatten")
+    source = g.write(tmp_path / "net.onnx", 14)
+    model = onnx_file.read_model(str(source))
+    made = outputs(model)
+    net = converted(source, tmp_path, "--softmax")
+    assert [op.op_name for op in net.layers].count("table") == 3
+    # The first function, written out.
+    y = np.linspace(-9, 9, 37)
+    function = fold.fold(model).ops[1].function
+    gate = 1 / (1 + np.exp(-y)) if way == "sigmoid" else np.clip(y + 3, 0, 6) / 6
+    slopes = next(a for a in g.constants.values() if a.shape == (8, 1, 1)).ravel()
+    wanted = (y * gate)[:, None] * np.where((y * gate < 0)[:, None], slopes, 1)
+    assert np.abs(function(y[:, None] + np.zeros(8)) - wanted).max() < 1e-6
+    assert made.shape == (4, 16)
+
+
 def test_weights_in_a_file_beside(tmp_path: Path) -> None:
     g = Graph(1, 1, 8, 8)
     g.add("Conv", g.const(g.weights(8, 1, 3, 3)), kernel_shape=[3, 3])

@@ -86,6 +86,7 @@ struct NetworkBuilder {
         std::uint32_t weight = 0, bias = 0, scale = 0;
         float quant = 1;
         std::uint32_t name = 0;
+        std::uint32_t tables = 0;
     };
     std::uint32_t height = 8, width = 8, channels = 1, classes = 2, softmax = 1;
     std::uint32_t task = 0, input_multiple = 0;
@@ -124,6 +125,14 @@ struct NetworkBuilder {
             biases.push_back(random.between(-2000, 2000));
             scales.push_back(layer_scale * static_cast<float>(random.between(50, 150)) / 100.0f);
         }
+    }
+
+    // Tables for the last layer added, random between `low` and 127.
+    void tabulate(std::uint32_t count, Random& random, int low) {
+        layers.back().weight = static_cast<std::uint32_t>(weights.size());
+        layers.back().tables = count;
+        for (std::uint32_t i = 0; i < 256 * count; ++i)
+            weights.push_back(static_cast<std::int8_t>(random.between(low, 127)));
     }
 
     [[nodiscard]] ByteVector build() const {
@@ -166,7 +175,8 @@ struct NetworkBuilder {
                 .put(l.scale)
                 .put(l.quant)
                 .put(l.name)
-                .zeros(20);
+                .put(l.tables)
+                .zeros(16);
         }
         for (const auto w : weights) wght.put(w);
         for (const auto b : biases) bias.put(b);
@@ -320,6 +330,52 @@ struct NetworkBuilder {
         b.biases.pop_back();
         add({.op = 1, .output = 1, .input = 9, .out_c = 5, .quant = 0});
         b.weigh(5 * 10, 5, random, 0.001f);
+        return b;
+    }
+    // Tables (one, one for each channel, none negative), concat of tensors that may be negative or
+    // may not, products position by position and with one number for each channel.
+    static NetworkBuilder with_tables(std::uint32_t seed) {
+        Random random(seed);
+        NetworkBuilder b;
+        b.height = 7;
+        b.width = 6;
+        b.classes = 3;
+        const auto add = [&](Layer layer) { b.layers.push_back(layer); };
+        const auto map = [](std::uint8_t op, std::uint16_t input, std::uint16_t channels) {
+            return Layer{.op = op, .input = input, .out_h = 7, .out_w = 6, .out_c = channels};
+        };
+        Layer stem = map(1, 0, 5);
+        stem.kernel_h = stem.kernel_w = 3;
+        stem.pad_top = stem.pad_left = stem.pad_bottom = stem.pad_right = 1;
+        add(stem);
+        b.weigh(5 * 9, 5, random, 0.004f);
+        add(map(10, 1, 5));
+        b.tabulate(5, random, -127);
+        add(map(10, 2, 5));
+        b.tabulate(1, random, 0);
+        Layer joined = map(11, 2, 10);
+        joined.input2 = 3;
+        add(joined);
+        Layer mixed = map(1, 4, 10);
+        mixed.kernel_h = 3;
+        mixed.pad_top = mixed.pad_bottom = 1;
+        add(mixed);
+        b.weigh(10 * 3 * 10, 10, random, 0.003f);
+        Layer product = map(12, 4, 10);
+        product.input2 = 5;
+        add(product);
+        b.weigh(0, 10, random, 0.01f);
+        add({.op = 7, .input = 6, .out_c = 10});
+        b.weigh(0, 1, random, 0.1f);
+        Layer gated = map(12, 6, 10);
+        gated.input2 = 7;
+        add(gated);
+        b.weigh(0, 10, random, 0.02f);
+        Layer head = map(8, 8, 3);
+        head.output = 1;
+        head.quant = 0;
+        add(head);
+        b.weigh(3 * 10, 3, random, 0.0002f);
         return b;
     }
     // A convolution and conv_gap, with a stride and one-sided padding.

@@ -195,6 +195,47 @@ TEST_CASE("each rule for networks is checked") {
     CHECK(layer(9, [](Layer& l) { l.input = 8; }) != Status::ok);
 }
 
+TEST_CASE("each rule for tables, concat and products is checked") {
+    using Layer = NetworkBuilder::Layer;
+    const auto layer = [](std::size_t i, auto change) {
+        NetworkBuilder b = NetworkBuilder::with_tables(1);
+        change(b.layers[i], b);
+        return open_network(b.build());
+    };
+    const auto refused = [&](std::size_t i, auto change) {
+        return layer(i, [&](Layer& l, NetworkBuilder&) { change(l); }) == Status::bad_file;
+    };
+    CHECK(layer(0, [](Layer&, NetworkBuilder&) {}) == Status::ok);
+    CHECK(refused(0, [](Layer& l) { l.tables = 1; }));
+    for (const std::uint32_t tables : {0u, 2u, 6u, 1u << 24, 0x01000001u, 0xffffffffu})
+        CHECK(refused(1, [&](Layer& l) { l.tables = tables; }));
+    for (const std::uint32_t weight : {1u << 20, 0xffffffffu, 0xfffffff0u})
+        CHECK(refused(1, [&](Layer& l) { l.weight = weight; }));
+    CHECK(layer(2, [](Layer& l, NetworkBuilder& b) { b.weights[l.weight + 255] = -128; }) ==
+          Status::bad_file);
+    // The last bytes of the section belong to a table that is one byte too long.
+    CHECK(layer(2, [](Layer& l, NetworkBuilder& b) {
+              l.weight = static_cast<std::uint32_t>(b.weights.size()) - 255;
+          }) == Status::bad_file);
+    CHECK(refused(1, [](Layer& l) { l.activation = 1; }));
+    CHECK(refused(1, [](Layer& l) { l.kernel_w = 2; }));
+    CHECK(refused(1, [](Layer& l) { l.out_w = 5; }));
+    CHECK(refused(1, [](Layer& l) { l.input2 = 0; }));
+    CHECK(refused(1, [](Layer& l) { l.output = 1; }));
+    for (const int channels : {5, 9, 11})
+        CHECK(refused(3, [&](Layer& l) { l.out_c = static_cast<std::uint16_t>(channels); }));
+    CHECK(refused(3, [](Layer& l) { l.input2 = 0xffff; }));
+    CHECK(refused(3, [](Layer& l) { l.input2 = 4; }));
+    CHECK(refused(3, [](Layer& l) { l.activation = 1; }));
+    CHECK(refused(5, [](Layer& l) { l.input2 = 3; }));  // five channels instead of ten
+    CHECK(refused(5, [](Layer& l) { l.scale = 0xffffffffu; }));
+    CHECK(layer(5, [](Layer& l, NetworkBuilder& b) { b.scales[l.scale] = 0; }) == Status::bad_file);
+    CHECK(layer(5, [](Layer& l, NetworkBuilder& b) { b.scales[l.scale] = 2e5f; }) ==
+          Status::bad_file);
+    CHECK(refused(7, [](Layer& l) { l.input = 7; }));  // one position times 42
+    CHECK(layer(7, [](Layer& l, NetworkBuilder&) { l.input2 = 6; }) == Status::ok);
+}
+
 TEST_CASE("sums that could overflow are refused") {
     NetworkBuilder b = NetworkBuilder::with_gap_head(1);
     CHECK(open_network(b.build()) == Status::ok);
@@ -211,7 +252,8 @@ TEST_CASE("altered files with a right checksum never crash the engine") {
     // A light fuzzer that runs everywhere; the real ones are in tests/fuzz.
     const ByteVector originals[] = {
         NetworkBuilder::every_op(2).build(), NetworkBuilder::with_gap_head(2).build(),
-        make_cascade(2, 12, 14, false, true, false), make_cascade(3, 12, 14, true, true, true)};
+        NetworkBuilder::with_tables(2).build(), make_cascade(2, 12, 14, false, true, false),
+        make_cascade(3, 12, 14, true, true, true)};
     Random random(77);
     int opened = 0;
     for (const ByteVector& original : originals)

@@ -167,6 +167,30 @@ private:
                 for (int i = 0; i < l.out_h * l.out_w; ++i)
                     out.row(i) = in.row(i / l.out_w / 2 * shape.width + i % l.out_w / 2);
                 break;
+            case LayerOp::table:
+                out = in;
+                for (Eigen::Index i = 0; i < out.size(); ++i) {
+                    const int at = 128 + static_cast<int>(std::lround(in.data()[i] / in_quant));
+                    const std::int8_t* const table =
+                        access_.weights(l) + (l.tables > 1 ? 256 * (i % l.out_c) : 0);
+                    out.data()[i] = static_cast<float>(table[at]) * out_quant;
+                }
+                break;
+            case LayerOp::concat:
+                out = Map(in.rows(), l.out_c);
+                out << in / in_quant, maps_[static_cast<std::size_t>(l.input2)];
+                out *= out_quant;
+                break;
+            case LayerOp::multiply: {
+                const Map& second = maps_[static_cast<std::size_t>(l.input2)];
+                out = in / in_quant;
+                for (Eigen::Index i = 0; i < out.size(); ++i) {
+                    const Eigen::Index n = i % l.out_c, row = second.rows() == 1 ? 0 : i / l.out_c;
+                    out.data()[i] *=
+                        second(row, n) * access_.scale(l, static_cast<int>(n)) * out_quant;
+                }
+                break;
+            }
             case LayerOp::global_avg_pool:
                 out = Map(in.colwise().mean()) *
                       (access_.scale(l, 0) * out_quant * static_cast<float>(in.rows()) / in_quant);
@@ -233,6 +257,7 @@ TEST_CASE(
     for (std::uint32_t seed = 1; seed <= 3; ++seed) {
         check_model(NetworkBuilder::every_op(seed).build(), "every_op");
         check_model(NetworkBuilder::with_gap_head(seed).build(), "with_gap_head");
+        check_model(NetworkBuilder::with_tables(seed).build(), "with_tables");
     }
 }
 

@@ -8,16 +8,17 @@ global average pooling behind it becomes conv_gap. What cannot be said in these 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Dict, List, NoReturn, Optional, Tuple
+from typing import Callable, Dict, List, NoReturn, Optional, Tuple
 
 import numpy as np
 
+from . import activations, tensor_ops
 from . import format as mien
-from . import tensor_ops
 from .errors import ModelError
 from .graph import Layer, Model
 
 NO_PADS = (0, 0, 0, 0)
+Function = Callable[[np.ndarray], np.ndarray]  # of each value alone; channels are the last axis
 
 
 @dataclass
@@ -35,6 +36,7 @@ class Op:
     bias: Optional[np.ndarray] = None
     relu: bool = False
     limit: Optional[float] = None  # of a relu: the largest value
+    function: Optional[Function] = None  # of a table
     logits: bool = False
 
     @property
@@ -66,6 +68,12 @@ class Op:
             y = np.clip(x, 0, self.limit)
         elif self.op == mien.UPSAMPLE2:
             y = tensor_ops.upsample2(x)
+        elif self.op == mien.TABLE:
+            y = self.function(x).astype(x.dtype)
+        elif self.op == mien.CONCAT:
+            y = np.concatenate(ins, axis=-1)
+        elif self.op == mien.MULTIPLY:
+            y = ins[0] * ins[1]
         else:
             assert self.op == mien.GLOBAL_AVG_POOL
             y = x.mean(axis=(1, 2), keepdims=True)
@@ -137,6 +145,7 @@ class _Value:
 class _Folder:
     model: Model
     ops: List[Op] = field(default_factory=list)
+    uses: Dict[str, int] = field(default_factory=dict)  # how many layers read a layer
     scale: float = 1.0  # of the input, as in FloatNet
     offset: float = 0.0
 
@@ -215,6 +224,7 @@ def fold(model: Model) -> FloatNet:
     for layer in layers:
         for name in layer.inputs:
             uses[name] = uses.get(name, 0) + 1
+    folder.uses = uses
     values: Dict[str, _Value] = {}
     ending: Optional[str] = None  # what makes the scores, behind the logits
     for layer in layers:
@@ -290,8 +300,10 @@ def _fold_layer(folder: _Folder, layer: Layer, ins: List[_Value], alone: bool) -
         return _fold_affine(folder, layer, source, producer, alone)
     if layer.kind == "activation":
         limit = layer.parameters.get("max_value")
-        if layer.activation != "relu" or set(layer.parameters) > {"max_value"}:
-            folder.refuse(layer, f"{layer.activation} is not supported here (relu and relu6 are)")
+        if layer.activation != "relu" or set(layer.parameters) - {"max_value"}:
+            return _fold_function(folder, layer, source, producer if alone else None)
+        if producer is not None and alone and producer.op == mien.TABLE:
+            return _fold_function(folder, layer, source, producer)
         if producer is not None and alone and producer.op in (mien.CONV, mien.DEPTHWISE, mien.ADD):
             limits = [v for v in (producer.limit, limit) if v is not None]
             producer.relu, producer.limit = True, min(limits, default=None)
@@ -340,6 +352,12 @@ def _fold_layer(folder: _Folder, layer: Layer, ins: List[_Value], alone: bool) -
             name = layer.name if k == len(ins) - 1 else f"{layer.name}/{k}"
             total = folder.add(Op(name, mien.ADD, [total.tensor, other.tensor], source.shape))
         return replace(total, flat=source.flat, order=source.order)
+    if layer.kind == "prelu":
+        return _fold_function(folder, layer, source, producer if alone else None)
+    if layer.kind in ("multiply", "concat"):
+        if any(v.flat and v.shape[:2] != (1, 1) for v in ins):
+            folder.refuse(layer, "of flattened maps is not supported (do it before Flatten)")
+        return _fold_pairs(folder, layer, ins)
     if layer.kind == "flatten" or layer.kind == "reshape" and len(layer.output_shape) == 1:
         order = source.order if source.flat else layer.order
         return replace(source, flat=True, order=order)
@@ -387,11 +405,15 @@ def _fold_affine(
     factor, offset = _affine(layer)
     if layer.kind == "affine" and source.tensor == 0:
         return _scale_input(folder, layer, source, factor, offset, alone and not folder.ops)
+    if producer is not None and alone and producer.op == mien.TABLE:
+        return _fold_function(folder, layer, source, producer)
     if producer is not None and alone and producer.weights is not None and not producer.relu:
         channel_axis = (-1,) if producer.op == mien.DEPTHWISE else (-1, 1, 1, 1)
         producer.weights = producer.weights * factor.reshape(channel_axis)
         producer.bias = producer.bias * factor + offset
         return source
+    if layer.kind == "affine":
+        return _fold_function(folder, layer, source, None)
     # Nothing to fold it into: a depthwise convolution with a kernel of one.
     c = source.shape[2]
     op = Op(
@@ -403,6 +425,67 @@ def _fold_affine(
         bias=offset + np.zeros(c),
     )
     return replace(folder.add(op), flat=source.flat)
+
+
+def _function_of(folder: _Folder, layer: Layer) -> Function:
+    """What the layer does to each value."""
+    if layer.kind in ("affine", "batch_norm"):
+        factor, offset = _affine(layer)
+        return lambda x: x * factor + offset
+    if layer.kind == "prelu":
+        alpha = layer.weights["alpha"].astype(np.float64)
+        slope = alpha.reshape(-1, alpha.shape[-1])
+        if (slope != slope[0]).any():
+            folder.refuse(
+                layer, "slopes that vary over positions are not supported (shared_axes=[1, 2] is)"
+            )
+        return lambda x: np.where(x < 0, x * slope[0], x)
+    return lambda x: activations.apply(x, layer.activation, layer.parameters)
+
+
+def _fold_function(folder: _Folder, layer: Layer, source: _Value, producer: Optional[Op]) -> _Value:
+    """`producer`: the op that makes the source, if nothing else reads it. Functions one after the
+    other are one table."""
+    function = _function_of(folder, layer)
+    if source.flat and source.shape[:2] != (1, 1) and layer.kind == "prelu":
+        folder.refuse(layer, "slopes of a flattened map are not supported")
+    if producer is not None and producer.op == mien.TABLE:
+        before = producer.function
+        producer.function = lambda x: function(before(x))
+        return source
+    op = Op(layer.name, mien.TABLE, [source.tensor], source.shape, function=function)
+    return replace(folder.add(op), flat=source.flat, order=source.order)
+
+
+def _fold_pairs(folder: _Folder, layer: Layer, ins: List[_Value]) -> _Value:
+    """Products and concatenations of two or more."""
+    total = ins[0]
+    for k, other in enumerate(ins[1:], 1):
+        name = layer.name if k == len(ins) - 1 else f"{layer.name}/{k}"
+        (h, w, c), second = total.shape, other.shape
+        if layer.kind == "concat":
+            size = (h, w, c + second[2])
+            total = folder.add(Op(name, mien.CONCAT, [total.tensor, other.tensor], size))
+            continue
+        own = len(ins) == 2 and _by_itself(folder, layer, ins)
+        if own:
+            return own
+        a, b = (total, other) if second[:2] in ((h, w), (1, 1)) else (other, total)
+        total = folder.add(Op(name, mien.MULTIPLY, [a.tensor, b.tensor], a.shape))
+    return total
+
+
+def _by_itself(folder: _Folder, layer: Layer, ins: List[_Value]) -> Optional[_Value]:
+    """x * f(x), as swish is often written, is a function, too."""
+    for x, made, name in ((ins[0], ins[1], layer.inputs[1]), (ins[1], ins[0], layer.inputs[0])):
+        op = folder.ops[made.tensor - 1] if made.tensor > 0 else None
+        if op is None or op.op != mien.TABLE or op.inputs != [x.tensor]:
+            continue
+        if folder.uses[name] == 1:
+            before = op.function
+            op.function = lambda v: v * before(v)
+            return made
+    return None
 
 
 def _scale_input(

@@ -28,6 +28,7 @@ NO_TENSOR = 0xFFFF
 (CONV, DEPTHWISE, MAX_POOL, AVG_POOL, ADD, RELU, GLOBAL_AVG_POOL, CONV_GAP, UPSAMPLE2) = range(
     1, 10
 )
+TABLE, CONCAT, MULTIPLY = range(10, 13)
 OP_NAMES = (
     "",
     "conv",
@@ -39,9 +40,14 @@ OP_NAMES = (
     "global_avg_pool",
     "conv_gap",
     "upsample2",
+    "table",
+    "concat",
+    "multiply",
 )
 WITH_WEIGHTS = (CONV, DEPTHWISE, CONV_GAP)
 POOLS = (MAX_POOL, AVG_POOL)
+WITH_SECOND = (ADD, CONCAT, MULTIPLY)  # with two inputs
+TABLE_ENTRIES = 256  # for the values -128..127; -128 never occurs
 MAPS_MAX_MULTIPLE, MAX_LEVELS, FACE_CHANNELS = 1024, 8, 16
 UNIT_BYTES = 8
 
@@ -69,7 +75,7 @@ class Layer:
     pads: tensor_ops.Pads = (0, 0, 0, 0)  # top, left, bottom, right
     input2: Optional[int] = None
     weights: Optional[np.ndarray] = (
-        None  # int8 [out][ky][kx][in], or [ky][kx][channel] of a depthwise layer
+        None  # int8 [out][ky][kx][in], or [ky][kx][channel] of a depthwise layer; [1 or out][256] of a table
     )
     bias: Optional[np.ndarray] = None  # int32 [out]
     scale: Optional[np.ndarray] = None  # float32 [out], or [1] of global_avg_pool
@@ -89,7 +95,8 @@ class Layer:
 
     @property
     def macs(self) -> int:
-        return 0 if self.weights is None else self.weights.size * self.size[0] * self.size[1]
+        each = self.weights.size if self.op in WITH_WEIGHTS else 0
+        return each * self.size[0] * self.size[1]
 
 
 @dataclass
@@ -405,12 +412,12 @@ def _check_face(net: Network, face: FaceDetector) -> None:
 
 def _layer_problem(net: Network, i: int, layer: Layer) -> str:
     op, (oh, ow, oc) = layer.op, layer.size
-    if not CONV <= op <= UPSAMPLE2:
+    if not CONV <= op <= MULTIPLY:
         return f"op {op}"
     if (
         not 0 <= layer.input <= i
-        or (op == ADD) != (layer.input2 is not None)
-        or (op == ADD and not 0 <= layer.input2 <= i)
+        or (op in WITH_SECOND) != (layer.input2 is not None)
+        or (op in WITH_SECOND and not 0 <= layer.input2 <= i)
     ):
         return "an input that is not made before it"
     if min(layer.size) < 1 or max(layer.size) > 65535 or oh * ow * oc > MAX_TENSOR:
@@ -441,6 +448,23 @@ def _layer_problem(net: Network, i: int, layer: Layer) -> str:
         and layer.size != net.tensor_shape(layer.input2)
     ):
         return "shapes differ"
+    if op in (TABLE, MULTIPLY) and layer.size != (ih, iw, ic):
+        return "shapes differ"
+    if op in (CONCAT, MULTIPLY):
+        second = net.tensor_shape(layer.input2)
+        if op == MULTIPLY and (second[2] != ic or second[:2] not in ((ih, iw), (1, 1))):
+            return "shapes differ"
+        if op == CONCAT and (second[:2] != (ih, iw) or layer.size != (ih, iw, ic + second[2])):
+            return "shapes differ"
+    if op == TABLE:
+        tables = layer.weights
+        if (
+            tables is None
+            or tables.dtype != np.int8
+            or tables.shape not in ((1, TABLE_ENTRIES), (oc, TABLE_ENTRIES))
+            or (tables == -128).any()
+        ):
+            return "tables"
     if op == UPSAMPLE2 and layer.size != (2 * ih, 2 * iw, ic):
         return "shape"
     if op == GLOBAL_AVG_POOL and (layer.size != (1, 1, ic) or ih * iw > 1 << 16):
@@ -455,7 +479,7 @@ def _layer_problem(net: Network, i: int, layer: Layer) -> str:
             return "activation or quant of a result"
     elif not _factor(layer.quant):
         return "quant is not a positive number"
-    if op == GLOBAL_AVG_POOL or op in WITH_WEIGHTS:
+    if op in (GLOBAL_AVG_POOL, MULTIPLY) or op in WITH_WEIGHTS:
         scales = layer.scale
         if (
             scales is None
@@ -463,6 +487,8 @@ def _layer_problem(net: Network, i: int, layer: Layer) -> str:
             or not all(_factor(float(s)) for s in scales)
         ):
             return "scales"
+        if op == MULTIPLY and (127 * 127 * np.asarray(scales, np.float64) >= LARGEST_OUTPUT).any():
+            return "a scale far too large for its products"
     if op in WITH_WEIGHTS:
         (kh, kw), weights = layer.kernel, layer.weights
         shape = (kh, kw, oc) if op == DEPTHWISE else (oc, kh, kw, ic)
@@ -512,6 +538,7 @@ def encode_network(net: Network) -> bytes:
         if layer.weights is not None:
             offset, first_bias = len(weights), len(biases)
             weights += np.ascontiguousarray(layer.weights, np.int8).tobytes()
+        if layer.bias is not None:
             biases += layer.bias.tolist()
         if layer.scale is not None:
             first_scale = len(scales)
@@ -519,7 +546,7 @@ def encode_network(net: Network) -> bytes:
         name_offset = len(names)
         names += _text_bytes(layer.name)
         records += struct.pack(
-            "<4B4B4B5HHIIIfI20x",
+            "<4B4B4B5HHIIIfII16x",
             layer.op,
             layer.relu,
             layer.logits,
@@ -536,9 +563,10 @@ def encode_network(net: Network) -> bytes:
             first_scale,
             layer.quant,
             name_offset,
+            len(layer.weights) if layer.op == TABLE else 0,
         )
     twin: Dict[str, bytes] = {}
-    weighted = [layer for layer in net.layers if layer.weights is not None]
+    weighted = [layer for layer in net.layers if layer.op in WITH_WEIGHTS]
     if any(layer.float_weights is not None for layer in weighted):
         for layer in weighted:
             if (
@@ -701,14 +729,16 @@ def decode_network(data: bytes) -> Network:
             s_at,
             quant,
             name_at,
-        ) = struct.unpack("<4B4B4B5HHIIIfI20x", record)
+            tables,
+        ) = struct.unpack("<4B4B4B5HHIIIfII16x", record)
         end = names.find(b"\0", name_at)
         if (
             act > 1
             or out > 1
             or zero
             or zero2
-            or any(record[44:])
+            or any(record[48:])
+            or (tables != 0 if op != TABLE else tables not in (1, oc))
             or name_at >= len(names)
             or end < 0
         ):
@@ -745,7 +775,12 @@ def decode_network(data: bytes) -> Network:
                     fltw[w_at : w_at + size].reshape(shape),
                     fltb[b_at : b_at + oc],
                 )
-        if op in WITH_WEIGHTS or op == GLOBAL_AVG_POOL:
+        if op == TABLE:
+            size = tables * TABLE_ENTRIES
+            if w_at > wght.size or size > wght.size - w_at:
+                raise FormatError(f"layer {i}: tables outside of their section")
+            layer.weights = wght[w_at : w_at + size].reshape(tables, TABLE_ENTRIES)
+        if op in WITH_WEIGHTS or op in (GLOBAL_AVG_POOL, MULTIPLY):
             size = 1 if op == GLOBAL_AVG_POOL else oc
             if s_at > scal.size or size > scal.size - s_at:
                 raise FormatError(f"layer {i}: scales outside of their section")

@@ -732,7 +732,8 @@ def _read_hdf5(path: str, data: bytes, sha256: str, structure: Optional[str]) ->
                 group = file
             config = _load_json(path, text, where)
             if isinstance(config, dict):
-                version = version or str(config.get("keras_version", ""))
+                # Keras 3 names the module of everything, and no version.
+                version = version or str(config.get("keras_version", "3" * ("module" in config)))
             name, input_shape, layers = _read_graph(path, config, version)
             if "layers" in group or "_layer_checkpoint_dependencies" in group:
                 _assign_from_containers(path, config, layers, group)

@@ -21,6 +21,7 @@ import numpy as np
 
 from . import format as mien
 from . import reference, tensor_ops
+from .errors import ModelError
 from .fold import FloatNet, Op
 
 CHUNK = 50  # images at a time
@@ -105,6 +106,10 @@ def ties_of(net: FloatNet) -> Ties:
         if op.op in (mien.ADD, mien.MAX_POOL, mien.AVG_POOL, mien.RELU, mien.UPSAMPLE2):
             for t in op.inputs:
                 tie(t, channels[t], i + 1, channels[i + 1])
+        elif op.op == mien.CONCAT:
+            count = len(channels[op.inputs[0]])
+            tie(op.inputs[0], channels[op.inputs[0]], i + 1, channels[i + 1][:count])
+            tie(op.inputs[1], channels[op.inputs[1]], i + 1, channels[i + 1][count:])
     groups = [find(tensors, t) for t in range(len(shapes))]
     roots = [np.array([find(parent, v) for v in own]) for own in channels]
     variables: List[np.ndarray] = []
@@ -112,6 +117,9 @@ def ties_of(net: FloatNet) -> Ties:
         members = np.unique(np.concatenate([r for g, r in zip(groups, roots) if g == groups[t]]))
         variables.append(np.searchsorted(members, own))
     return Ties(groups, variables)
+
+
+_COPIES = (mien.MAX_POOL, mien.AVG_POOL, mien.UPSAMPLE2, mien.CONCAT)  # nothing larger than before
 
 
 def limits_of(net: FloatNet, ties: Ties) -> Dict[int, np.ndarray]:
@@ -127,22 +135,47 @@ def limits_of(net: FloatNet, ties: Ties) -> Dict[int, np.ndarray]:
         own = ties.variables[t]
         if op is not None and op.limit is not None:
             limits[group][own] = np.minimum(limits[group][own], op.limit)
-        elif op is None or op.op not in (mien.MAX_POOL, mien.AVG_POOL, mien.UPSAMPLE2):
+        elif op is None or op.op not in _COPIES:
             free[group][own] = True
     for i, op in enumerate(net.ops):
         if op.limit is None:
             continue
         group, own = ties.groups[i + 1], ties.variables[i + 1]
         if free[group][own].any() or (limits[group][own] != op.limit).any():
-            raise NotSaturating(
-                f"layer '{op.name}': a ReLU of at most {op.limit:g} beside larger values is not"
-                " supported (behind a sum, use a plain ReLU)"
-            )
+            raise NotSaturating(i)
     return limits
 
 
 class NotSaturating(Exception):
-    """A ReLU with a limit whose tensor is tied to larger values."""
+    """A ReLU with a limit whose tensor is tied to larger values: the op."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__(at)
+        self.at = at
+
+
+def legalize(net: FloatNet) -> None:
+    """Rewrites, in place, what ties between steps do not allow: a limit that saturation cannot be
+    becomes a table, and a mean with one scale for all channels, beside tensors with steps of their
+    own, a pool as large as the map."""
+    for op in net.ops:
+        if op.op == mien.GLOBAL_AVG_POOL and not ties_of(net).alone(net.ops.index(op) + 1):
+            t = op.inputs[0]
+            size = (net.input_shape if t == 0 else net.ops[t - 1].output_shape)[:2]
+            if max(size) <= 255:
+                op.op, op.kernel, op.stride = mien.AVG_POOL, size, size
+    while True:
+        try:
+            limits_of(net, ties_of(net))
+            return
+        except NotSaturating as found:
+            op, t = net.ops[found.at], found.at + 1
+            limit, op.limit = op.limit, None
+            for other in net.ops[t:]:
+                other.inputs = [i + 1 if i >= t else i for i in other.inputs]
+            table = Op(f"{op.name}/limit", mien.TABLE, [t], op.output_shape)
+            table.function = lambda x, limit=limit: np.minimum(x, limit)
+            net.ops.insert(t, table)
 
 
 def _least_error_ranges(flat: np.ndarray, centered: bool) -> Tuple[np.ndarray, np.ndarray]:
@@ -474,6 +507,9 @@ def quantize(
 ) -> mien.Network:
     """The integer network. `pixels` uint8 [N, h, w, c] are the calibration images."""
     options = options or Options()
+    legalize(net)
+    if len(net.ops) > mien.MAX_LAYERS:
+        raise ModelError("network", f"more than {mien.MAX_LAYERS} layers")
     ends = np.float32(input_offset), np.float32(255) * np.float32(input_scale) + np.float32(
         input_offset
     )
@@ -529,6 +565,11 @@ def quantize(
             layer.weights, layer.bias, layer.scale = quantize_weights(
                 op, s_in, shift_in, None if op.logits else steps[i + 1], moments, options
             )
+        elif op.op == mien.TABLE:
+            layer.weights = _tables(op.function, steps[op.inputs[0]], steps[i + 1])
+        elif op.op == mien.MULTIPLY:
+            both = s_in * steps[op.inputs[1]].step
+            layer.scale = (both / steps[i + 1].step).astype(np.float32)
         elif op.op == mien.GLOBAL_AVG_POOL:
             h, w, _ = (
                 net.input_shape if op.inputs[0] == 0 else net.ops[op.inputs[0] - 1].output_shape
@@ -547,6 +588,18 @@ def quantize(
     return result
 
 
+def _tables(
+    function: Callable[[np.ndarray], np.ndarray], before: Steps, after: Steps
+) -> np.ndarray:
+    """int8 [1 or channels][256]: the function of each integer, rounded once."""
+    integers = np.maximum(np.arange(-128, 128), -127)[:, None]
+    with np.errstate(all="ignore"):
+        made = function(integers * before.step - before.shift)
+    made = np.nan_to_num(made, posinf=1e30, neginf=-1e30)
+    tables = np.clip(np.rint((made + after.shift) / after.step), -127, 127).astype(np.int8).T
+    return tables[:1] if (tables == tables[0]).all() else tables
+
+
 def _in_chunks(function: Callable[..., np.ndarray], arrays: List[np.ndarray]) -> np.ndarray:
     return np.concatenate(
         [function(*(a[s : s + CHUNK] for a in arrays)) for s in range(0, len(arrays[0]), CHUNK)]
@@ -562,10 +615,12 @@ def _shiftable(net: FloatNet, ties: Ties, t: int) -> bool:
     maker = net.ops[t - 1]
     readers = [op for op in net.ops if t in op.inputs]
     return (
-        maker.weights is not None
+        (maker.weights is not None or maker.op == mien.TABLE)
         and not maker.relu
         and not maker.logits
-        and all(op.weights is not None and not any(op.pads) for op in readers)
+        and all(
+            op.op == mien.TABLE or op.weights is not None and not any(op.pads) for op in readers
+        )
     )
 
 

@@ -191,6 +191,14 @@ def integer_layer(layer: mien.Layer, x: np.ndarray, x2: Optional[np.ndarray] = N
         return np.maximum(x, 0)
     if layer.op == mien.UPSAMPLE2:
         return tensor_ops.upsample2(x)
+    if layer.op == mien.TABLE:
+        return layer.weights[
+            np.arange(x.shape[-1]) if len(layer.weights) > 1 else 0, x.astype(np.int64) + 128
+        ]
+    if layer.op == mien.CONCAT:
+        return np.concatenate([x, x2], axis=-1)
+    if layer.op == mien.MULTIPLY:
+        return _requantize(x.astype(np.int64) * x2.astype(np.int64), layer.scale, False)
     assert layer.op == mien.GLOBAL_AVG_POOL
     return _requantize(x.astype(np.int64).sum(axis=(1, 2), keepdims=True), layer.scale, False)
 

@@ -51,7 +51,8 @@ double between_entries(const std::int8_t* table, double x) {
 // Its slope over a few entries around x: that between two neighbors is all rounding.
 double slope(const std::int8_t* table, double x) {
     constexpr int reach = 4;
-    const int at = static_cast<int>(std::lround(std::clamp(x, -127.0, 127.0)));
+    if (!(std::abs(x) < 127)) return 0;
+    const int at = static_cast<int>(std::lround(x));
     const int low = std::max(at - reach, -127), high = std::min(at + reach, 127);
     return static_cast<double>(table[high] - table[low]) / (high - low);
 }

@@ -333,11 +333,19 @@ def _round_with_feedback(
 ) -> np.ndarray:
     """target [out, K] to integers, so that the error weighed by hessian [K, K] is small. step [out, 1]."""
     count = hessian.shape[0]
-    damped = hessian + np.eye(count) * (1e-2 * np.trace(hessian) / count + 1e-30)
-    order = np.argsort(-np.diag(damped), kind="stable")
-    damped = damped[np.ix_(order, order)]
-    # Upper Cholesky factor of the inverse: row i says how to move an error of weight i to those after it.
-    factor = np.linalg.cholesky(np.linalg.inv(damped)).T
+    factor = None
+    for damping in (1e-2, 1e-1, 1.0, 10.0):
+        damped = hessian + np.eye(count) * (damping * np.trace(hessian) / count + 1e-30)
+        order = np.argsort(-np.diag(damped), kind="stable")
+        damped = damped[np.ix_(order, order)]
+        # Upper Cholesky factor of the inverse: row i says how to move an error of weight i to those after it.
+        try:
+            factor = np.linalg.cholesky(np.linalg.inv(damped)).T
+            break
+        except np.linalg.LinAlgError:  # inputs far more alike than a float64 can tell
+            continue
+    if factor is None:
+        factor = np.eye(count)
     w = target[:, order].copy()
     q = np.zeros_like(w)
     for i in range(count):

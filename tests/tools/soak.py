@@ -286,12 +286,21 @@ def plot(table: Path, out: Path) -> None:
     figure, axes = plt.subplots(3, 1, figsize=(6.4, 6.4), sharex=True)
     for name, color in (("camera", "#1f77b4"), ("service", "#ff7f0e")):
         own = [row for row in rows if row["program"] == name and row["median_ms"]]
-        minutes = [float(row["seconds"]) / 60 for row in own]
-        axes[0].plot(minutes, [int(r["rss_kib"]) / 1024 for r in own], color=color, label=name)
-        axes[1].plot(minutes, [int(r["descriptors"]) for r in own], color=color, label=name)
+        minutes = sorted({int(float(row["seconds"]) / 60) for row in own})
+
+        def by_minute(column: str, of) -> list[float]:
+            """One value for each minute."""
+            parts: dict[int, list[float]] = {minute: [] for minute in minutes}
+            for row in own:
+                parts[int(float(row["seconds"]) / 60)].append(float(row[column]))
+            return [of(parts[minute]) for minute in minutes]
+
+        memory = [kib / 1024 for kib in by_minute("rss_kib", max)]
+        axes[0].plot(minutes, memory, color=color, label=name)
+        axes[1].plot(minutes, by_minute("descriptors", max), color=color, label=name)
         label = f"{name}, {'first image' if name == 'camera' else 'answer'}"
-        axes[2].plot(minutes, [float(r["median_ms"]) for r in own], color=color, label=label)
-        axes[2].plot(minutes, [float(r["p99_ms"]) for r in own], ":", color=color, label="99 %")
+        axes[2].plot(minutes, by_minute("median_ms", statistics.median), color=color, label=label)
+        axes[2].plot(minutes, by_minute("p99_ms", max), ":", color=color, label="99 %, worst")
     for ax, text in zip(axes, ("resident MiB", "descriptors", "ms")):
         ax.set_ylabel(text)
         ax.grid(alpha=0.3)

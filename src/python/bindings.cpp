@@ -13,6 +13,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -271,9 +272,18 @@ const Model& model_of(const host::EngineOwner& owner, Head head) {
     return *model;
 }
 
+// After fork() the child has none of the pool's threads, and its end would wait for them for ever:
+// there the pool is left alone.
+struct EndInItsProcess {
+    pid_t process = ::getpid();
+    void operator()(ThreadPool* pool) const {
+        if (::getpid() == process) delete pool;
+    }
+};
+
 class SharedEngine {
 public:
-    explicit SharedEngine(const Options& options) : pool_(options.threads) {
+    explicit SharedEngine(const Options& options) : pool_(new ThreadPool(options.threads)) {
         if (options.threads < 1 || options.threads > 64)
             throw nb::value_error("threads must be 1 to 64");
         host::EngineSetup setup;
@@ -297,7 +307,7 @@ public:
         setup.config.detect_width = options.detect_width;
         setup.config.isa = isa_of(options.isa);
         setup.config.min_confidence = options.min_confidence;
-        if (pool_.threads() > 1) setup.config.executor = pool_.executor();
+        if (pool_->threads() > 1) setup.config.executor = pool_->executor();
         config_ = setup.config;
         auto owner = host::EngineOwner::create(setup);
         if (!owner) {
@@ -460,7 +470,7 @@ private:
         free_.push_back(std::move(engine));
     }
 
-    ThreadPool pool_;
+    std::unique_ptr<ThreadPool, EndInItsProcess> pool_;
     Config config_;
     bool crops_ = false;
     std::unique_ptr<host::EngineOwner> root_;

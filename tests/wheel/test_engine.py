@@ -278,6 +278,74 @@ def test_bytes_pillow_and_paths(engine: mien.Engine, montage: Path) -> None:
     haar = mien.Engine(detector="haar")
     assert haar.detect_faces(png.convert("L")) == haar.detect_faces(montage)
     assert engine.analyze(png.convert("P")).width == 960
+    # Of 16 bits the upper 8 count, by both names that Pillow has for them.
+    gray = np.asarray(png.convert("L"))
+    deep = pil.fromarray(gray.astype(np.uint16) << 8 | 0x7F)
+    for mode in ("I;16", "I"):
+        assert engine.analyze(deep if mode == "I;16" else deep.convert("I")).faces == (
+            engine.analyze(gray).faces
+        ), mode
+    with pytest.raises(TypeError, match="mode F"):
+        engine.analyze(png.convert("F"))
+
+
+def test_pillow_images_are_turned_as_files_are(engine: mien.Engine, tmp_path: Path) -> None:
+    pil = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    exif = pil.Exif()
+    exif[0x0112] = 6
+    photo = pil.open(PHOTOS / "astronaut.jpg").transpose(pil.Transpose.ROTATE_90)
+    photo.save(tmp_path / "lying.png", exif=exif)
+    lying, upright = pil.open(tmp_path / "lying.png"), engine.analyze(PHOTOS / "astronaut.jpg")
+    assert engine.analyze(lying).faces == engine.analyze(tmp_path / "lying.png").faces
+    assert engine.analyze(lying).faces == upright.faces and len(upright) == 1
+
+
+def test_several_images(engine: mien.Engine, montage: Path) -> None:
+    photo = PHOTOS / "astronaut.jpg"
+    results = engine.analyze_many([montage, photo, mien.read_picture(photo)])
+    assert [len(result) for result in results] == [len(engine.analyze(montage)), 1, 1]
+    assert results[1].faces == results[2].faces == mien.analyze_many(iter([photo]))[0].faces
+    assert engine.analyze_many([]) == []
+    for value, words in (([photo], "analyze_many"), (None, "NoneType"), (7, "int"), ({}, "dict")):
+        with pytest.raises(TypeError, match=f"an image is a path.*{words}"):
+            engine.analyze(value)
+
+
+def test_results_for_tables_and_json(engine: mien.Engine, montage: Path) -> None:
+    result = engine.analyze(montage)
+    assert json.loads(json.dumps(result.to_dict())) == json.loads(result.to_json())
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    assert result.to_dataframe().equals(pandas.DataFrame(result.rows()))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork()")
+def test_engines_after_fork() -> None:
+    """The child has none of the threads: it makes its own, and a tracker says that it cannot."""
+    photo = PHOTOS / "astronaut.jpg"
+    code = f"""
+import os, sys, mien
+engine = mien.Engine(threads=3)
+tracker = mien.Tracker(engine)
+before = engine.analyze({str(photo)!r}).faces
+tracker.process({str(photo)!r})
+child = os.fork()
+if child == 0:
+    assert engine.analyze({str(photo)!r}).faces == before
+    try:
+        tracker.process({str(photo)!r})
+    except RuntimeError as error:
+        assert "fork" in str(error)
+        assert mien.Tracker(engine).process({str(photo)!r})
+        sys.exit(0)
+    sys.exit("a tracker went on")
+_, status = os.waitpid(child, 0)
+assert engine.analyze({str(photo)!r}).faces == before
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_errors_carry_the_engines_words(engine: mien.Engine, tmp_path: Path) -> None:

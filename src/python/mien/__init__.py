@@ -11,7 +11,7 @@ Images are NumPy arrays (not copied), Pillow images, paths or the bytes of an im
 
 from __future__ import annotations
 
-from typing import List
+from typing import Iterable, List
 
 from ._engine import version as __version__
 from .engine import Engine, Picture, Place, default_engine, read_picture, write_picture
@@ -36,6 +36,7 @@ __all__ = [
     "WeightsError",
     "__version__",
     "analyze",
+    "analyze_many",
     "classify",
     "default_engine",
     "detect_faces",
@@ -48,6 +49,11 @@ __all__ = [
 def analyze(picture: Picture, format: str | None = None) -> Result:
     """Every face with its readings, by an engine with the default options that is made at the first call."""
     return default_engine().analyze(picture, format)
+
+
+def analyze_many(pictures: Iterable[Picture], format: str | None = None) -> List[Result]:
+    """A result for each image, in their order."""
+    return default_engine().analyze_many(pictures, format)
 
 
 def detect_faces(picture: Picture, format: str | None = None) -> List[Box]:

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -197,6 +197,7 @@ class Engine:
             "isa": isa,
         }
         self._format = format
+        self._process = os.getpid()
         paths = [_weights_path(networks.get(head, True), head) for head in HEADS]
         try:
             self._engine = _engine.Engine(
@@ -267,6 +268,12 @@ class Engine:
     def analyze(self, picture: Picture, format: Optional[str] = None) -> Result:
         """Every face of the image with its readings."""
         return self._result(picture, format, self._engine.process)
+
+    def analyze_many(
+        self, pictures: Iterable[Picture], format: Optional[str] = None
+    ) -> List[Result]:
+        """A result for each image, in their order."""
+        return [self.analyze(picture, format) for picture in pictures]
 
     def detect_faces(self, picture: Picture, format: Optional[str] = None) -> List[Box]:
         """The boxes only."""
@@ -398,6 +405,11 @@ class Engine:
 
     # ---- inside ----
 
+    def _follow_fork(self) -> None:
+        """After os.fork() the child has none of the engine's threads: it gets an engine of its own."""
+        if os.getpid() != self._process:
+            self.__init__(**self._options)  # type: ignore[misc]
+
     def _place(
         self, box: Optional[Place], landmarks: Optional[Landmarks]
     ) -> Tuple[Optional[List[int]], List[float]]:
@@ -433,6 +445,7 @@ class Engine:
             raise TypeError(
                 "a masked array: choose what its masked pixels are, with .filled(value)"
             )
+        self._follow_fork()
         if isinstance(picture, np.ndarray):
             array = picture
         elif isinstance(picture, (str, os.PathLike, bytes, bytearray, memoryview)):
@@ -443,13 +456,17 @@ class Engine:
                 source = os.fspath(picture)
             format = "rgb"
         elif hasattr(picture, "convert") and hasattr(picture, "mode"):  # Pillow
-            array = np.asarray(
-                picture if picture.mode in ("L", "RGB", "RGBA") else picture.convert("RGB")
-            )
+            array = _of_pillow(picture)
             source = getattr(picture, "filename", "") or ""
             format = None
             if array.ndim == 3:
                 return array, FORMATS["rgb" if array.shape[2] == 3 else "rgba"], source, decode_ms
+        elif picture is None or isinstance(picture, (list, tuple, dict, set, int, float)):
+            several = "; analyze_many() takes several" if isinstance(picture, (list, tuple)) else ""
+            raise TypeError(
+                "an image is a path, the bytes of a file, a Pillow image or a NumPy array, "
+                f"not {type(picture).__name__}{several}"
+            )
         else:
             array = np.asarray(picture)
         if format is None:
@@ -538,6 +555,21 @@ def _called(function: Any, *arguments: Any) -> Any:
         return function(*arguments)
     except _engine.PictureProblem as error:
         raise PictureError(str(error)) from None
+
+
+def _of_pillow(picture: Any) -> npt.NDArray[np.uint8]:
+    """Gray, RGB or RGBA, turned as its EXIF says, like a file; of 16 bits the upper 8."""
+    from PIL import ImageOps
+
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode in ("L", "RGB", "RGBA"):
+        return np.asarray(picture)
+    if picture.mode.startswith("I"):  # "I" is what Pillow makes of some files of 16 bits
+        values = np.asarray(picture)
+        return np.asarray(np.clip(values >> 8, 0, 255), np.uint8)
+    if picture.mode == "F":
+        raise TypeError("a Pillow image of mode F: choose its range, with convert() to L or RGB")
+    return np.asarray(picture.convert("RGB"))
 
 
 _default: Optional[Engine] = None

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from . import _engine
+from .errors import Error
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    import pandas
 
 SCHEMA = 2
 HEADS = _engine.heads  # what the networks answer: "emotion", "gender", "age"
@@ -182,6 +184,14 @@ class Result:
             {"source": self.source, "face": number, **_row(face)}
             for number, face in enumerate(self.faces)
         ]
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """rows() as a table of pandas, which must be installed."""
+        try:
+            import pandas
+        except ImportError:
+            raise Error("to_dataframe() needs pandas: pip install pandas") from None
+        return pandas.DataFrame(self.rows())
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any, List, Optional, Tuple
 
@@ -38,6 +39,8 @@ class Tracker:
         if smoothing not in SMOOTHING:
             raise ValueError(f"smoothing must be one of {', '.join(SMOOTHING)}, not {smoothing!r}")
         self.engine = default_engine() if engine is None else engine
+        self._process = os.getpid()
+        self.engine._follow_fork()
         self._tracker = _engine.Tracker(
             self.engine._engine,
             SMOOTHING[smoothing],
@@ -54,6 +57,8 @@ class Tracker:
         self, frame: Picture, seconds: Optional[float] = None, format: Optional[str] = None
     ) -> List[TrackedFace]:
         """`seconds` is the frame's time by any clock that goes forward; by default the time of the call."""
+        if os.getpid() != self._process:
+            raise RuntimeError("a tracker does not outlive os.fork(): make one in the child")
         array, number, _, _ = self.engine._pixels(frame, format)
         now = time.monotonic_ns() - self._clock_start if seconds is None else round(seconds * 1e9)
         if now < 0:

@@ -19,13 +19,14 @@ void on_interrupt(int) {
         ::_exit(exit_interrupted);
     }
     interrupt_count = 1;
+    host::stop_reading();
 }
 
 }  // namespace
 
 void catch_interrupts() {
     struct sigaction action{};
-    // without SA_RESTART: a read from a silent pipe must end, too
+    // without SA_RESTART: a wait for frames or connections must end, too
     action.sa_handler = on_interrupt;
     ::sigaction(SIGINT, &action, nullptr);
     ::sigaction(SIGTERM, &action, nullptr);

@@ -34,6 +34,11 @@ def waits(process: int) -> bool:
     return _status(process, "State").startswith("S")
 
 
+def stopped(process: int) -> bool:
+    """By SIGSTOP."""
+    return _status(process, "State").startswith("T")
+
+
 def delivered(process: int, number: signal.Signals) -> bool:
     """Is no signal of this number pending any more?"""
     pending = int(_status(process, "ShdPnd"), 16) | int(_status(process, "SigPnd"), 16)

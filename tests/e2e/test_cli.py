@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from processes import cpu_seconds, delivered, handles, waits, wait_until
+from processes import cpu_seconds, delivered, handles, stopped, waits, wait_until
 
 PHOTOS = Path(__file__).resolve().parent.parent / "data" / "photos"
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
@@ -907,6 +907,18 @@ def test_interrupt(mien: Runner) -> None:
     with open(mien.folder / "pipe.png", "wb"):
         wait_until(lambda: handles(process.pid, signal.SIGINT) and waits(process.pid))
         process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, b""), (process.returncode, errors)
+    # ... also when the signal comes between two waits: here the writer and the signal find it stopped.
+    process = subprocess.Popen(
+        [mien.program, "image", "pipe.png"], cwd=mien.folder, stderr=subprocess.PIPE
+    )
+    wait_until(lambda: handles(process.pid, signal.SIGINT) and waits(process.pid))
+    process.send_signal(signal.SIGSTOP)
+    wait_until(lambda: stopped(process.pid))
+    with open(os.open(mien.folder / "pipe.png", os.O_RDWR), "wb"):
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGCONT)
         _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (130, b""), (process.returncode, errors)
 

@@ -3,6 +3,7 @@
 #include "host/files/file_io.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -157,7 +158,21 @@ int open_partial(const std::string& path) {
     }
 }
 
+volatile std::sig_atomic_t reading_stopped = 0;
+
+// False when stop_reading() was called. It looks now and then rather than waiting for a signal,
+// which may come just before the wait begins.
+bool wait_for_bytes(int descriptor) {
+    constexpr int look_ms = 100;
+    pollfd wanted{descriptor, POLLIN, 0};
+    while (reading_stopped == 0)
+        if (::poll(&wanted, 1, look_ms) > 0) return true;
+    return false;
+}
+
 }  // namespace
+
+void stop_reading() noexcept { reading_stopped = 1; }
 
 std::string followed_link(const std::string& path) {
     struct stat info{};
@@ -187,7 +202,8 @@ bool is_input(const std::string& path) {
 void forget_inputs() { inputs().clear(); }
 
 Result<ByteVector> read_file(const std::string& path, std::size_t max_bytes) {
-    Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    // Without O_NONBLOCK a pipe that nobody writes to yet is waited for here, deaf to stop_reading().
+    Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (file.get() < 0) return read_error(errno);
     struct stat info{};
     if (::fstat(file.get(), &info) != 0) return read_error(errno);
@@ -208,8 +224,11 @@ Result<ByteVector> read_file(const std::string& path, std::size_t max_bytes) {
                                            : std::size_t{1} << 16);
     std::size_t used = 0;
     for (;;) {
+        if (!S_ISREG(info.st_mode) && !wait_for_bytes(file.get()))
+            return Error::input("interrupted");
         const ssize_t got = ::read(file.get(), bytes.data() + used, bytes.size() - used);
-        if (got < 0) return errno == EINTR ? Error::input("interrupted") : read_error(errno);
+        if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+        if (got < 0) return read_error(errno);
         if (got == 0) break;
         used += static_cast<std::size_t>(got);
         if (used > max_bytes) return too_large();

@@ -44,6 +44,10 @@ std::string followed_link(const std::string& path);
 Result<> write_file(const std::string& path, std::span<const std::uint8_t> bytes,
                     Overwrite overwrite);
 
+// From now on read_file() of a pipe ends within a moment, with "interrupted", when no bytes come.
+// Safe to call from a signal handler.
+void stop_reading() noexcept;
+
 // Removes the temporary file that write_file() is busy with, if any. Safe to call from a signal
 // handler.
 void remove_partial_file() noexcept;

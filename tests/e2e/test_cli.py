@@ -643,7 +643,7 @@ def test_odd_pictures(mien: Runner) -> None:
         "gray_alpha.png",
         make_png(30, 30, 4, 8, (b"\0" + bytes((50, 255)) * 15 + bytes((50, 0)) * 15) * 30),
     )
-    assert rows[0][:3] == bytes((50, 50, 50)) and rows[0][-3:] == bytes((255, 255, 255))
+    assert rows[0] == bytes((50, 50, 50)) * 30  # what is transparent counts, too
     palette = png_chunk(b"PLTE", bytes((9, 8, 7, 60, 70, 80)))
     _, _, _, rows = mien.decoded(
         "palette.png", make_png(32, 30, 3, 1, (b"\0" + b"\x0f" * 4) * 30, palette)

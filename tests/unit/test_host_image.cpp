@@ -168,6 +168,19 @@ TEST_CASE("orientation in JPEG") {
     CHECK(pixel(turned->image, 0, 39) == pixel(plain->image, 39, 23));
 }
 
+TEST_CASE("of several EXIF blocks the first counts, the camera's") {
+    const Image image = make_image(40, 24);
+    const auto jpeg = encode_image(image.frame(), ImageFormat::jpeg);
+    REQUIRE(jpeg);
+    // The block that is put in last comes first in the file.
+    for (const int first : {6, 1}) {
+        const auto edited = with_jpeg_exif(*jpeg, tiff(7 - first, true));
+        const auto decoded = decode_image(with_jpeg_exif(edited, tiff(first, true)));
+        REQUIRE(decoded);
+        CHECK(decoded->image.width == (first == 6 ? 24 : 40));
+    }
+}
+
 TEST_CASE("EXIF that makes no sense is upright") {
     const ByteVector good = tiff(6, true);
     CHECK(exif_orientation(good) == 6);
@@ -356,7 +369,7 @@ TEST_CASE("PNM with other maxima is scaled") {
     CHECK(pixel(wide->image, 0, 0) == std::array{255, 128, 0});
 }
 
-TEST_CASE("transparent parts are white") {
+TEST_CASE("alpha is dropped") {
     // A BMP of 32 bits would do, but PNG is what has alpha in practice: 2 x 1, RGBA, stored block
     // of deflate.
     const ByteVector rows = {0, 200, 100, 0, 0, 200, 100, 0, 255};
@@ -374,7 +387,7 @@ TEST_CASE("transparent parts are white") {
     append(png, png_chunk("IEND", {}));
     const auto decoded = decode_image(png);
     REQUIRE(decoded);
-    CHECK(pixel(decoded->image, 0, 0) == std::array{255, 255, 255});
+    CHECK(pixel(decoded->image, 0, 0) == std::array{200, 100, 0});
     CHECK(pixel(decoded->image, 1, 0) == std::array{200, 100, 0});
 }
 

@@ -67,19 +67,17 @@ Result<Image> decode_pnm(Bytes bytes, const ImageHeader& header) {
     return image;
 }
 
-// Makes RGB of 1 (gray), 2 (gray, alpha) or 4 (RGB, alpha) channels; alpha is laid over white.
+// Makes RGB of 1 (gray), 2 (gray, alpha) or 4 (RGB, alpha) channels; alpha is dropped.
 Result<Image> to_rgb(const PixelBuffer& source, int width, int height, int channels) {
     Result<Image> image = new_image(width, height);
     if (!image) return image;
-    const bool has_alpha = channels == 2 || channels == 4, is_gray = channels < 3;
+    const int green = channels < 3 ? 0 : 1, blue = channels < 3 ? 0 : 2;
     const std::uint8_t* in = source.get();
     std::uint8_t* out = image->pixels.get();
     for (std::size_t i = pixel_count(width, height); i > 0; --i, in += channels, out += 3) {
-        const int alpha = has_alpha ? in[channels - 1] : 255;
-        for (int c = 0; c < 3; ++c) {
-            const int value = in[is_gray ? 0 : c];
-            out[c] = static_cast<std::uint8_t>((value * alpha + 255 * (255 - alpha) + 127) / 255);
-        }
+        out[0] = in[0];
+        out[1] = in[green];
+        out[2] = in[blue];
     }
     return image;
 }

@@ -25,8 +25,8 @@ struct DecodedImage {
 };
 
 // Decodes JPEG (also CMYK), PNG, BMP, GIF (first frame) and PNM (P5, P6), and turns the picture as
-// its EXIF says. 16 bits a channel become 8. Transparent parts are laid over white, as a picture
-// viewer shows them.
+// its EXIF says. 16 bits a channel become 8. Alpha is dropped, as OpenCV drops it: what a transparent
+// pixel stores counts. GIF stores nothing for one; it is black.
 Result<DecodedImage> decode_image(std::span<const std::uint8_t> bytes,
                                   const ImageLimits& limits = {});
 

@@ -104,8 +104,11 @@ Result<std::size_t> read_jpeg_segment(Bytes bytes, std::size_t pos, std::uint8_t
             return done.error();
     } else if (marker == marker_dht) {
         if (const Result<> done = check_huffman_tables(segment); !done) return done.error();
-    } else if (marker == 0xe1 && has_at(segment, 0, std::string_view("Exif\0\0", 6))) {
+    } else if (marker == 0xe1 && !header.has_exif &&
+               has_at(segment, 0, std::string_view("Exif\0\0", 6))) {
+        // The first counts: it is the camera's. Editors may have added others.
         header.orientation = exif_orientation(segment.subspan(6));
+        header.has_exif = true;
     } else if (marker == marker_sos) {
         if (header.width == 0) return corrupt("JPEG", "no size before the picture data");
         if (++scans > max_jpeg_scans(static_cast<std::uint64_t>(header.width),
@@ -152,8 +155,9 @@ Result<> read_png_chunk(std::string_view tag, Bytes data, const ImageLimits& lim
     } else if (header.width == 0) {
         return corrupt(
             "PNG", tag == "CgBI" ? "an iPhone application's private variant" : "no header chunk");
-    } else if (tag == "eXIf") {
+    } else if (tag == "eXIf" && !header.has_exif) {
         header.orientation = exif_orientation(data);
+        header.has_exif = true;
     } else if (tag == "acTL") {
         header.animated = true;
     }

@@ -26,6 +26,7 @@ struct ImageHeader {
     int width = 0;  // as stored, before orientation
     int height = 0;
     int orientation = 1;          // EXIF: 1..8
+    bool has_exif = false;        // an EXIF block was read
     bool animated = false;        // more frames follow; only the first is decoded
     int channels = 0;             // pnm only: 1 or 3
     int max_value = 0;            // pnm only

@@ -62,7 +62,9 @@ enum { /* status codes; mien_message(code) is the text of each */
        MIEN_UNSUPPORTED = 4,
        MIEN_TOO_SMALL = 5,
        MIEN_FRAME_TOO_LARGE = 6,
-       MIEN_VERIFY_FAILED = 7
+       MIEN_VERIFY_FAILED = 7,
+       MIEN_TOO_COSTLY = 8,
+       MIEN_STOPPED = 9
 };
 enum { /* pixel formats, as in mien.hpp */
        MIEN_GRAY8 = 0,
@@ -126,6 +128,10 @@ typedef struct mien_config {
                              degrees */
     float min_confidence; /* -1: as each network's file says; an answer whose highest probability is
                              below it is unsure; 0: none is. (Reserved and 0 until version 0.2.) */
+    /* Null, or asked now and then, on any of the threads: nonzero ends the call with MIEN_STOPPED.
+       Not asked by a tracker, which has a budget. */
+    int (*stop)(void* stop_context);
+    void* stop_context;
 } mien_config;
 
 /* A `.mien` file in memory; null: none. */
@@ -139,6 +145,8 @@ typedef struct mien_weights {
     mien_file cascade;               /* the Haar detector */
     mien_file heads[MIEN_MAX_HEADS]; /* networks, by head */
     mien_file detector;              /* a face detector network, instead of the cascade */
+    double network_limit; /* 0: 1. Each network may take that many times 10^10 operations a run and
+                             256 MiB; MIEN_TOO_COSTLY beyond */
 } mien_weights;
 
 typedef struct mien_frame {
@@ -267,7 +275,7 @@ MIEN_API int mien_class_map(const mien_engine* engine, int head, int class_index
 MIEN_API void mien_timings_of_sized(const mien_engine* engine, mien_timings* timings, size_t bytes);
 #define mien_timings_of(engine, timings) \
     mien_timings_of_sized((engine), (timings), sizeof *(timings))
-/* Replays the test vectors of a network file. `memory` may be null: then *bytes_needed is set. */
+/* Replays the test vectors of a network file of a network_limit of 1. `memory` may be null: then *bytes_needed is set. */
 MIEN_API int mien_verify(const void* file, size_t file_bytes, uint32_t isa, void* memory,
                          size_t memory_bytes, size_t* bytes_needed);
 

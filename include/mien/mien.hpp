@@ -46,6 +46,8 @@ enum class [[nodiscard]] Status : int {
     too_small,        // the memory given is smaller than required_bytes()
     frame_too_large,  // the frame is larger than Config::max_width x max_height
     verify_failed,    // the engine does not reproduce the test vectors of the file
+    too_costly,       // a network needs more operations or memory than its limit
+    stopped,          // Config::stop asked to end the call
 };
 
 // Static text, never null, no trailing newline: "weights file is cut short or altered".
@@ -184,10 +186,23 @@ struct Quantity {
     friend bool operator==(const Quantity&, const Quantity&) = default;
 };
 
+// What a network takes. One whose input may have any size: of an input of about a million pixels.
+struct NetworkCost {
+    // Of one run: multiply-adds, and the values that pooling and other layers without weights read.
+    std::uint64_t operations = 0;
+    // Of the tensors that are needed at the same time.
+    std::uint64_t bytes = 0;
+};
+
+// More than this is refused by default: 170 times the largest network of ours.
+inline constexpr NetworkCost network_limit = {10'000'000'000, std::uint64_t{256} << 20};
+
 // A network (kind NETW). Owns nothing, like Cascade.
 class MIEN_CPP_API Model {
 public:
-    static Status open(std::span<const std::uint8_t> bytes, Model& out) noexcept;
+    // Validates everything, as Cascade::open(). A small file can take hours to run: too_costly is
+    // one that exceeds `times` times network_limit, > 0; then `out` is empty but for its cost().
+    static Status open(std::span<const std::uint8_t> bytes, Model& out, double times = 1) noexcept;
 
     [[nodiscard]] Task task() const noexcept { return task_; }
     [[nodiscard]] int input_width() const noexcept { return input_width_; }
@@ -223,6 +238,7 @@ public:
     // probabilities and for quantities, which have a range.
     [[nodiscard]] float unsure_below(float min_confidence = -1) const noexcept;
     [[nodiscard]] int layer_count() const noexcept { return layer_count_; }
+    [[nodiscard]] const NetworkCost& cost() const noexcept { return cost_; }
     // The crop is the face box grown on each side by these fractions of its width and height.
     [[nodiscard]] float margin_x() const noexcept { return margin_x_; }
     [[nodiscard]] float margin_y() const noexcept { return margin_y_; }
@@ -254,6 +270,7 @@ private:
         layer_count_ = 0, test_count_ = 0;
     float input_scale_ = 0, input_offset_ = 0, input_quant_ = 0, margin_x_ = 0, margin_y_ = 0,
           unsure_below_ = 0;
+    NetworkCost cost_;
 };
 
 inline constexpr int max_heads = 8;
@@ -309,6 +326,15 @@ struct Executor {
     int threads = 1;  // how many calls can run at the same time, 1..64
 };
 
+// Ends a call before its time, for programs that know a deadline or a client that has gone.
+struct Stop {
+    // Nonzero: the call ends with Status::stopped and no faces. Asked before each layer of a network
+    // and every few rows of windows, on each of the threads that work; it may take nanoseconds.
+    int (*wanted)(void* context) = nullptr;
+    void* context = nullptr;
+    [[nodiscard]] bool operator()() const { return wanted != nullptr && wanted(context) != 0; }
+};
+
 struct Config {
     DetectorOptions detector;
     // The largest frame that will come; at most max_frame_side a side.
@@ -332,6 +358,7 @@ struct Config {
     float min_confidence = -1;
     // None: everything runs on the calling thread. Results do not depend on it.
     Executor executor;
+    Stop stop;  // none: calls end by themselves; a Tracker, which has a budget, does not ask
     std::uint64_t (*clock_ns)() = nullptr;  // for Engine::timings(); null: all zero
 };
 

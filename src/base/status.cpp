@@ -19,6 +19,8 @@ const char* message(Status status) noexcept {
         case Status::frame_too_large: return "frame is larger than the engine was created for";
         case Status::verify_failed:
             return "the engine does not reproduce the test vectors of the weights file";
+        case Status::stopped: return "stopped by the program before it was done";
+        case Status::too_costly: return "network takes more operations or memory than its limit";
     }
     return "unknown status";
 }

@@ -34,7 +34,16 @@ void add_weights_options(CLI::App& app, EngineOptions& options, bool with_cascad
         const std::string name = head_name(head);
         app.add_flag("--no-" + name, options.off[head], "Leave out the " + name)->group(group);
     }
+    add_network_limit_option(app, setup.network_limit)->group(group);
     add_isa_option(app, options.isa);
+}
+
+CLI::Option* add_network_limit_option(CLI::App& app, double& times) {
+    return app
+        .add_option("--network-limit", times,
+                    "A network may take that many times 10 billion operations a run and 256 MiB")
+        ->check(CLI::Range(1e-6, 1e6))
+        ->type_name("TIMES");
 }
 
 void add_confidence_option(CLI::App& app, float& min_confidence) {

@@ -26,6 +26,8 @@ struct EngineOptions {
     std::unique_ptr<ThreadPool> pool;  // made by open_engine; must outlive the engine
 };
 void add_weights_options(CLI::App& app, EngineOptions& options, bool with_cascade);
+// `times` of Model::open().
+CLI::Option* add_network_limit_option(CLI::App& app, double& times);
 void add_isa_option(CLI::App& app, std::string& isa);
 // Config::min_confidence.
 void add_confidence_option(CLI::App& app, float& min_confidence);

@@ -14,6 +14,7 @@ int exit_code_of(host::Error::Kind kind) {
     switch (kind) {
         case Kind::usage: return exit_usage;
         case Kind::input:
+        case Kind::stopped:
         case Kind::memory: return exit_input;  // for this input: the next may be smaller
         case Kind::weights: return exit_model;
         case Kind::output:

@@ -2,6 +2,7 @@
 // mien info: prints the shapes, cost, labels and provenance of a weights file, as text or JSON.
 #include <nlohmann/json.hpp>
 
+#include "cli/engine_options.h"
 #include "cli/exit_codes.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
@@ -84,6 +85,7 @@ Json network_json(const std::string& path, const Model& model) {
             {"answer", answer_json(model)},
             {"weights", weights},
             {"macs", macs},
+            {"cost", {{"operations", model.cost().operations}, {"bytes", model.cost().bytes}}},
             {"test_vectors", model.test_vector_count()},
             {"layers", std::move(layers)},
             {"meta", meta_json(model.meta())}};
@@ -195,6 +197,9 @@ std::string network_text(const std::string& path, const Model& model) {
     text += answer_text(model);
     text += "weights       " + grouped(weights) + " of 8 bits\n";
     text += "MACs          " + grouped(macs) + "\n";
+    text += "cost          " + grouped(model.cost().operations) + " operations and " +
+            grouped(model.cost().bytes) + " bytes" +
+            (model.input_multiple() > 0 ? " for a million pixels\n" : " a run\n");
     text += format("test vectors  %d (`mien verify` replays them)\n", model.test_vector_count());
     text += meta_text(model.meta());
     return text +
@@ -214,14 +219,15 @@ std::string cascade_text(const std::string& path, const Cascade& cascade) {
     return text + meta_text(cascade.meta());
 }
 
-int show(const std::string& path, bool json) {
+int show(const std::string& path, double network_limit, bool json) {
     const auto bytes = host::read_file(path, host::max_weights_bytes);
     if (!bytes) return complain(path, bytes.error());
     Model model;
     Cascade cascade;
-    Status status = Model::open(*bytes, model);
+    Status status = Model::open(*bytes, model, network_limit);
     const bool is_cascade = status == Status::wrong_kind;
     if (is_cascade) status = Cascade::open(*bytes, cascade);
+    if (status == Status::too_costly) return complain(path, host::cost_error(model.cost()));
     if (status != Status::ok) return complain(path, host::weights_error(*bytes, status));
     if (json) {
         const Json object = is_cascade ? cascade_json(path, cascade) : network_json(path, model);
@@ -240,11 +246,13 @@ int run_info(int argc, char** argv) {
         "cascade.\n");
     style_app(app, "info");
     std::string path;
+    double network_limit = 1;
     bool json = false;
     app.add_option("FILE", path, "A .mien file")->required()->type_name("");
     app.add_flag("--json", json, "As one JSON object");
+    add_network_limit_option(app, network_limit);
     int exit_code = exit_done;
-    return parse_options(app, argc, argv, exit_code) ? show(path, json) : exit_code;
+    return parse_options(app, argc, argv, exit_code) ? show(path, network_limit, json) : exit_code;
 }
 
 }  // namespace mien::cli

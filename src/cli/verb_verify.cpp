@@ -33,15 +33,16 @@ bool verify_on(const Model& model, Isa isa, std::span<std::byte> memory) {
     return false;
 }
 
-int verify_file(const std::string& path) {
+int verify_file(const std::string& path, double network_limit) {
     const auto bytes = host::read_file(path, host::max_weights_bytes);
     if (!bytes) return complain(path, bytes.error());
     Model model;
-    const Status status = Model::open(*bytes, model);
+    const Status status = Model::open(*bytes, model, network_limit);
     if (status == Status::wrong_kind) {
         complain(path, "holds a cascade, which has no test vectors; the file itself is intact");
         return exit_model;
     }
+    if (status == Status::too_costly) return complain(path, host::cost_error(model.cost()));
     if (status != Status::ok) return complain(path, host::weights_error(*bytes, status));
     if (model.test_vector_count() == 0) {
         complain(path, "has no test vectors");
@@ -69,9 +70,11 @@ int run_verify(int argc, char** argv) {
         "machine.\n");
     style_app(app, "verify");
     std::string path;
+    double network_limit = 1;
     app.add_option("FILE", path, "A .mien file with a network")->required()->type_name("");
+    add_network_limit_option(app, network_limit);
     int exit_code = exit_done;
-    return parse_options(app, argc, argv, exit_code) ? verify_file(path) : exit_code;
+    return parse_options(app, argc, argv, exit_code) ? verify_file(path, network_limit) : exit_code;
 }
 
 }  // namespace mien::cli

@@ -87,7 +87,7 @@ void Finder::place(Arena& arena, const Config& config, const Weights& weights,
         landmarks_ = arena.take<Point>(faces * FaceNet::landmark_count);
         largest_ = largest_size(config, true);
         net_.place(arena, *weights.detector, largest_, turns_of(config), config.max_candidates,
-                   kernels, config.executor);
+                   kernels, config.executor, config.stop);
         return;
     }
     const FaceNet::Size largest = largest_size(config, false);
@@ -96,9 +96,10 @@ void Finder::place(Arena& arena, const Config& config, const Weights& weights,
         shrunk_ = arena.take<std::uint8_t>(static_cast<std::size_t>(largest.width) *
                                            static_cast<std::size_t>(largest.height));
     }
-    haar_.place(arena, *weights.cascade,
-                {largest.width, largest.height, config.max_candidates, config.executor, false},
-                kernels);
+    haar_.place(
+        arena, *weights.cascade,
+        {largest.width, largest.height, config.max_candidates, config.executor, config.stop, false},
+        kernels);
 }
 
 DetectorStats Finder::stats() const noexcept {
@@ -115,7 +116,10 @@ Status Finder::find(const Frame& frame, GrayView gray, const Rect& area,
                     std::span<const FoundFace>& found) noexcept {
     count_ = dropped_ = 0;
     found = {};
-    if (kind_ == Kind::haar) find_haar(gray, area, options);
+    if (kind_ == Kind::haar) {
+        find_haar(gray, area, options);
+        if (haar_.stopped()) return Status::stopped;
+    }
     if (kind_ == Kind::net) {
         const Status status = find_net(frame, area, options, side);
         if (status != Status::ok) return status;

@@ -12,7 +12,16 @@ namespace {
 
 constexpr std::size_t input_bytes = 48, layer_bytes = 64;
 constexpr int max_side = 1024, max_classes = 1024, max_tests = 64;
-constexpr std::size_t max_tensor_elements = std::size_t{1} << 28;
+constexpr std::uint64_t max_tensor_elements = std::uint64_t{1} << 28;
+// Sides do not grow beyond it, so that no product of shapes overflows; a tensor that large is
+// refused.
+constexpr int beyond_any_side = 1 << 23;
+
+bool too_large(TensorShape s) noexcept {
+    return static_cast<std::uint64_t>(s.height) * static_cast<std::uint64_t>(s.width) *
+               static_cast<std::uint64_t>(s.channels) >
+           max_tensor_elements;
+}
 
 // The zero-terminated string at `offset`, or false when none ends inside the section.
 bool text_at(Bytes section, std::size_t offset, std::string_view& out) noexcept {
@@ -157,7 +166,9 @@ TensorShape ModelAccess::shape_of(const LayerView& layer, TensorShape in) noexce
         case LayerOp::table:
         case LayerOp::concat:
         case LayerOp::multiply: return {in.height, in.width, layer.out_c};
-        case LayerOp::upsample2: return {2 * in.height, 2 * in.width, layer.out_c};
+        case LayerOp::upsample2:
+            return {std::min(2 * in.height, beyond_any_side),
+                    std::min(2 * in.width, beyond_any_side), layer.out_c};
         case LayerOp::conv:
         case LayerOp::depthwise:
         case LayerOp::max_pool:
@@ -181,7 +192,7 @@ bool ModelAccess::accepts(InputSize size) const noexcept {
     for (int i = 0; i < model.layer_count_; ++i) {
         const LayerView l = layer(i);
         const TensorShape in = shapes.of[l.input], out = shapes.of[i + 1];
-        if (out.height < 1 || out.width < 1 || out.elements() > max_tensor_elements) return false;
+        if (out.height < 1 || out.width < 1 || too_large(out)) return false;
         if (l.has_second_input() && !fits(l, in, shapes.of[l.input2])) return false;
         if (pools(l.op) && !touches(l, in, out)) return false;
     }
@@ -191,7 +202,7 @@ bool ModelAccess::accepts(InputSize size) const noexcept {
             map.width * level(i).stride != size.width)
             return false;
     }
-    return shapes.of[0].elements() <= max_tensor_elements;
+    return !too_large(shapes.of[0]);
 }
 
 Shapes::Shapes(const Model& model, InputSize size) noexcept {
@@ -207,14 +218,14 @@ Shapes::Shapes(const Model& model, InputSize size) noexcept {
     }
 }
 
-std::size_t ModelAccess::weight_count(const LayerView& layer) const noexcept {
+std::uint64_t ModelAccess::weight_count(const LayerView& layer) const noexcept {
     if (!layer.has_weights()) return 0;
-    const std::size_t taps =
-        static_cast<std::size_t>(layer.kernel_h) * static_cast<std::size_t>(layer.kernel_w);
-    const auto out = static_cast<std::size_t>(layer.out_c);
+    const std::uint64_t taps =
+        static_cast<std::uint64_t>(layer.kernel_h) * static_cast<std::uint64_t>(layer.kernel_w);
+    const auto out = static_cast<std::uint64_t>(layer.out_c);
     return layer.op == LayerOp::depthwise
                ? taps * out
-               : taps * out * static_cast<std::size_t>(tensor_shape(layer.input).channels);
+               : taps * out * static_cast<std::uint64_t>(tensor_shape(layer.input).channels);
 }
 
 std::uint64_t ModelAccess::mac_count(const LayerView& layer) const noexcept {
@@ -222,7 +233,59 @@ std::uint64_t ModelAccess::mac_count(const LayerView& layer) const noexcept {
            static_cast<std::uint64_t>(layer.out_w);
 }
 
-// Every rule of docs/FILE_FORMAT.md for layer `index`, the layers before it being valid.
+NetworkCost ModelAccess::cost() const noexcept {
+    InputSize size;
+    if (model.input_multiple_ > 0)
+        size.width = size.height = max_side / model.input_multiple_ * model.input_multiple_;
+    const Shapes shapes(model, size);
+    const int count = model.layer_count_;
+    double operations = 0, bytes = 0;
+    for (int i = 0; i < count; ++i) {
+        const LayerView l = layer(i);
+        const TensorShape in = shapes.of[l.input],
+                          out = l.op == LayerOp::conv_gap ? TensorShape{l.out_h, l.out_w, l.out_c}
+                                                          : shapes.of[i + 1];
+        const auto values = [](TensorShape s) {
+            return static_cast<double>(s.height) * s.width * s.channels;
+        };
+        double each = 1;  // operations for a value of the output
+        if (l.has_weights() || pools(l.op)) each = static_cast<double>(l.kernel_h) * l.kernel_w;
+        if (l.op == LayerOp::conv || l.op == LayerOp::conv_gap) each *= in.channels;
+        operations += l.op == LayerOp::global_avg_pool ? values(in) : each * values(out);
+    }
+    // Each tensor from the layer that makes it to the last that reads it, with the widest padding.
+    struct Room {
+        double bytes;
+        int dies;
+    } rooms[max_layers + 1];
+    for (int t = 0; t <= count; ++t) {
+        int pad_h = 0, pad_w = 0;
+        rooms[t].dies = t - 1;
+        for (int i = t; i < count; ++i) {
+            const LayerView l = layer(i);
+            if (l.input != t && (!l.has_second_input() || l.input2 != t)) continue;
+            rooms[t].dies = i;
+            if (!l.has_weights()) continue;
+            pad_h = std::max(pad_h, l.pad_top + l.pad_bottom);
+            pad_w = std::max(pad_w, l.pad_left + l.pad_right);
+        }
+        const TensorShape s = shapes.of[t];
+        const int value_bytes =
+            t > 0 && layer(t - 1).output == LayerOutput::floats ? sizeof(float) : 1;
+        rooms[t].bytes =
+            static_cast<double>(s.height + pad_h) * (s.width + pad_w) * s.channels * value_bytes;
+    }
+    for (int i = 0; i < count; ++i) {
+        double together = 0;
+        for (int t = 0; t <= i + 1; ++t)
+            if (t == i + 1 || rooms[t].dies >= i) together += rooms[t].bytes;
+        bytes = std::max(bytes, together);
+    }
+    return {static_cast<std::uint64_t>(operations), static_cast<std::uint64_t>(bytes)};
+}
+
+// Every rule of docs/FILE_FORMAT.md for the shapes of layer `index`, the layers before it being
+// valid.
 bool ModelAccess::valid_layer(int index, const LayerView& layer) const noexcept {
     const std::uint8_t* p = model.layers_.data() + static_cast<std::size_t>(index) * layer_bytes;
     if (p[3] != 0 || load_u16(p + 22) != 0 ||
@@ -237,8 +300,7 @@ bool ModelAccess::valid_layer(int index, const LayerView& layer) const noexcept 
         (layer.op != LayerOp::conv || layer.output == LayerOutput::floats))
         return false;
     const TensorShape in = tensor_shape(layer.input), out = {layer.out_h, layer.out_w, layer.out_c};
-    if (out.height < 1 || out.width < 1 || out.channels < 1 || out.elements() > max_tensor_elements)
-        return false;
+    if (out.height < 1 || out.width < 1 || out.channels < 1 || too_large(out)) return false;
 
     const bool pool = pools(layer.op);
     if (layer.has_weights() || pool) {
@@ -296,10 +358,14 @@ bool ModelAccess::valid_layer(int index, const LayerView& layer) const noexcept 
     const bool may_activate =
         layer.op == LayerOp::conv || layer.op == LayerOp::depthwise || layer.op == LayerOp::add;
     if (layer.activation != Activation::none && !may_activate) return false;
-    if (!valid_output(index, layer)) return false;
+    return valid_output(index, layer);
+}
+
+// The scales and weights of a valid_layer().
+bool ModelAccess::valid_numbers(const LayerView& layer) const noexcept {
     if (!layer.has_scale()) return true;
     const std::size_t scales =
-        layer.op == LayerOp::global_avg_pool ? 1 : static_cast<std::size_t>(out.channels);
+        layer.op == LayerOp::global_avg_pool ? 1 : static_cast<std::size_t>(layer.out_c);
     const std::size_t scale_total = model.scales_.size() / 4;
     if (layer.scale_index > scale_total || scales > scale_total - layer.scale_index) return false;
     for (std::size_t c = 0; c < scales; ++c)
@@ -336,10 +402,11 @@ bool ModelAccess::valid_output(int index, const LayerView& layer) const noexcept
 // Ranges inside their sections, no -128, and no 32-bit sum can overflow.
 bool ModelAccess::valid_weights(const LayerView& layer) const noexcept {
     const auto channels = static_cast<std::size_t>(layer.out_c);
-    const std::size_t count = weight_count(layer), bias_total = model.biases_.size() / 4;
+    const std::size_t bias_total = model.biases_.size() / 4;
     if (layer.weight_offset > model.weights_.size() ||
-        count > model.weights_.size() - layer.weight_offset)
+        weight_count(layer) > model.weights_.size() - layer.weight_offset)
         return false;
+    const auto count = static_cast<std::size_t>(weight_count(layer));
     if (layer.bias_index > bias_total || channels > bias_total - layer.bias_index) return false;
     const std::int8_t* w = weights(layer);
     const std::int64_t positions =
@@ -461,7 +528,8 @@ ModelAccess::TestVector ModelAccess::test_vector(int i) const noexcept {
     return {p, crcs, logits, logits + 4 * static_cast<std::size_t>(model.class_count_)};
 }
 
-Status ModelAccess::open(std::span<const std::uint8_t> file, Model& out) noexcept {
+Status ModelAccess::open(std::span<const std::uint8_t> file, Model& out, double times) noexcept {
+    if (!(times > 0)) return Status::bad_argument;
     Container container;
     if (const Status status = Container::open(file, "NETW", container); status != Status::ok)
         return status;
@@ -517,6 +585,18 @@ Status ModelAccess::open(std::span<const std::uint8_t> file, Model& out) noexcep
     const ModelAccess access{m};
     for (int i = 0; i < m.layer_count_; ++i)
         if (!access.valid_layer(i, access.layer(i))) return Status::bad_file;
+    m.cost_ = access.cost();
+    const auto exceeds = [times](std::uint64_t cost, std::uint64_t limit) {
+        return static_cast<double>(cost) > times * static_cast<double>(limit);
+    };
+    if (exceeds(m.cost_.operations, network_limit.operations) ||
+        exceeds(m.cost_.bytes, network_limit.bytes)) {
+        out = {};
+        out.cost_ = m.cost_;
+        return Status::too_costly;
+    }
+    for (int i = 0; i < m.layer_count_; ++i)
+        if (!access.valid_numbers(access.layer(i))) return Status::bad_file;
 
     const std::uint32_t tests = load_u32(m.tests_.data());
     if (tests > max_tests || m.tests_.size() - 4 != tests * access.test_vector_bytes())
@@ -543,8 +623,8 @@ MapSize Model::class_map_size() const noexcept {
     return {in.width, in.height};
 }
 
-Status Model::open(std::span<const std::uint8_t> bytes, Model& out) noexcept {
-    return ModelAccess::open(bytes, out);
+Status Model::open(std::span<const std::uint8_t> bytes, Model& out, double times) noexcept {
+    return ModelAccess::open(bytes, out, times);
 }
 
 float Model::unsure_below(float min_confidence) const noexcept {

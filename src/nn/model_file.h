@@ -95,7 +95,7 @@ struct ModelAccess {
     [[nodiscard]] static TensorShape shape_of(const LayerView& layer, TensorShape in) noexcept;
     // True when the network can run on an input of that size (0 x 0: always).
     [[nodiscard]] bool accepts(InputSize size) const noexcept;
-    [[nodiscard]] std::size_t weight_count(const LayerView& layer) const noexcept;
+    [[nodiscard]] std::uint64_t weight_count(const LayerView& layer) const noexcept;
     [[nodiscard]] std::uint64_t mac_count(const LayerView& layer) const noexcept;
     // Canonical weights, [out][kernel y][kernel x][in], or [kernel y][kernel x][channel] of a
     // depthwise layer.
@@ -158,10 +158,13 @@ struct ModelAccess {
         return {load_f32(p), load_f32(p + 4)};
     }
 
-    static Status open(std::span<const std::uint8_t> file, Model& out) noexcept;
+    static Status open(std::span<const std::uint8_t> file, Model& out, double times) noexcept;
 
 private:
+    // Model::cost() of layers whose shapes are valid.
+    [[nodiscard]] NetworkCost cost() const noexcept;
     [[nodiscard]] bool valid_layer(int index, const LayerView& layer) const noexcept;
+    [[nodiscard]] bool valid_numbers(const LayerView& layer) const noexcept;
     [[nodiscard]] bool valid_output(int index, const LayerView& layer) const noexcept;
     [[nodiscard]] bool valid_weights(const LayerView& layer) const noexcept;
     [[nodiscard]] bool valid_tables(const LayerView& layer) const noexcept;

@@ -208,9 +208,10 @@ LayerView Network::layer_at(int index, const Shapes& shapes) const noexcept {
 }
 
 void Network::place(Arena& arena, const Model& model, const Kernels& kernels, InputSize size,
-                    const Executor& executor) noexcept {
+                    const Executor& executor, const Stop& stop) noexcept {
     model_ = model;
     executor_ = executor;
+    stop_ = stop;
     threads_ = executor.run != nullptr ? std::clamp(executor.threads, 1, most_threads) : 1;
     const Shapes shapes(model, size);
     kernels_ = &kernels;
@@ -586,17 +587,17 @@ void Network::place_map(Arena& arena, const LayerView& layer, const Tensor& in,
 
 // ----------------------------------------------------------------------- running
 
-void Network::run(const std::uint8_t* pixels, float* scores, const Observer* observer) noexcept {
+bool Network::run(const std::uint8_t* pixels, float* scores, const Observer* observer) noexcept {
     const TensorShape shape = input_shape();
     const InputRoom room = input_room();
     const auto row =
         static_cast<std::size_t>(shape.width) * static_cast<std::size_t>(shape.channels);
     for (int y = 0; y < shape.height; ++y, pixels += row)
         std::memcpy(room.data + y * room.stride, pixels, row);
-    run_in_place(shape.width, shape.height, scores, observer);
+    return run_in_place(shape.width, shape.height, scores, observer);
 }
 
-void Network::run_in_place(int width, int height, float* scores,
+bool Network::run_in_place(int width, int height, float* scores,
                            const Observer* observer) noexcept {
     const Tensor& input = tensors_[0];
     clear_border(input);
@@ -615,6 +616,7 @@ void Network::run_in_place(int width, int height, float* scores,
     }
     const int count = model_.layer_count();
     for (int i = 0; i < count; ++i) {
+        if (stop_()) return false;
         const bool bytes = steps_[i].output == LayerOutput::bytes;
         if (bytes) clear_border(tensors_[i + 1]);
         run_step(steps_[i]);
@@ -624,11 +626,12 @@ void Network::run_in_place(int width, int height, float* scores,
         observer->after_layer(observer->context, *this, i);
         if (show) flip(tensors_[i + 1]);
     }
-    if (model_.task() == Task::maps) return;
+    if (model_.task() == Task::maps) return true;
     if (ModelAccess{model_}.softmax())
         softmax(logits_, model_.class_count(), scores);
     else
         std::copy_n(logits_, model_.class_count(), scores);
+    return true;
 }
 
 namespace {

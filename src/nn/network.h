@@ -51,9 +51,9 @@ public:
     // is written.
     // `size` is one that ModelAccess::accepts(), the largest that resize() can be given. With an
     // executor large layers are made by several threads, rows of the output each; results do not
-    // depend on it.
+    // depend on it. `stop` is asked before each layer.
     void place(Arena& arena, const Model& model, const Kernels& kernels, InputSize size = {},
-               const Executor& executor = {}) noexcept;
+               const Executor& executor = {}, const Stop& stop = {}) noexcept;
 
     // Another size of the input for the runs that follow, one that ModelAccess::accepts(), neither
     // wider nor higher than that of place().
@@ -61,7 +61,8 @@ public:
 
     // pixels: height x width x channels bytes of the input. scores: one float per class; null for a
     // network of maps.
-    void run(const std::uint8_t* pixels, float* scores,
+    // False: ended by the stop of place(); then there are no results.
+    bool run(const std::uint8_t* pixels, float* scores,
              const Observer* observer = nullptr) noexcept;
 
     // The same for a caller who writes the pixels where the network reads them: packed pixels, row
@@ -74,7 +75,7 @@ public:
     [[nodiscard]] InputRoom input_room() const noexcept {
         return {reinterpret_cast<std::uint8_t*>(tensors_[0].data), tensors_[0].row_bytes};
     }
-    void run_in_place(int width, int height, float* scores,
+    bool run_in_place(int width, int height, float* scores,
                       const Observer* observer = nullptr) noexcept;
 
     // What layer i, one with LayerOutput::floats, made last: height x width x channels floats, in
@@ -211,6 +212,7 @@ private:
     Constants* constants_ = nullptr;  // layer_count
     float* logits_ = nullptr;
     Executor executor_;
+    Stop stop_;
     int threads_ = 1;
     std::int8_t* scratch_ = nullptr;      // of kernels, for each thread
     std::size_t scratch_bytes_ = 0;       // of one

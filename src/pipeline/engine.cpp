@@ -92,7 +92,8 @@ struct Engine::Impl {
                 int side, std::span<const Face>& found) noexcept;
     bool cut(const Frame& frame, GrayView view, const Face& face, bool margins,
              HeadState& head) noexcept;
-    void read_face(const Frame& frame, GrayView view, int index, bool margins) noexcept;
+    // False: Config::stop ended it.
+    bool read_face(const Frame& frame, GrayView view, int index, bool margins) noexcept;
     Status classify(const Frame& frame, const Rect& box, std::span<const Point> landmarks,
                     bool margins, Face& face) noexcept;
 };
@@ -124,7 +125,7 @@ Engine::Impl* Engine::Impl::place(Arena& arena, const Config& config,
             self->heads != nullptr ? *new (self->heads + h) HeadState{} : measured_head;
         if (weights.heads[h] == nullptr) continue;
         head.model = *weights.heads[h];
-        head.network.place(arena, head.model, kernels);
+        head.network.place(arena, head.model, kernels, {}, {}, config.stop);
         head.scratch.place(arena, head.model.input_width(), head.model.input_channels());
         const std::size_t crop_bytes = ModelAccess{head.model}.tensor_shape(0).elements();
         head.pixels = arena.take<std::uint8_t>(crop_bytes);
@@ -204,7 +205,7 @@ bool Engine::Impl::cut(const Frame& frame, GrayView view, const Face& face, bool
     return true;
 }
 
-void Engine::Impl::read_face(const Frame& frame, GrayView view, int index, bool margins) noexcept {
+bool Engine::Impl::read_face(const Frame& frame, GrayView view, int index, bool margins) noexcept {
     Face& face = faces[index];
     Reading* const results =
         readings + static_cast<std::size_t>(index) * static_cast<std::size_t>(head_count);
@@ -217,7 +218,11 @@ void Engine::Impl::read_face(const Frame& frame, GrayView view, int index, bool 
         const std::uint64_t cut = now();
         const auto classes = static_cast<std::size_t>(head.model.class_count());
         float* const scores = head.scores + static_cast<std::size_t>(index) * classes;
-        head.network.run(head.pixels, scores);
+        if (!head.network.run(head.pixels, scores)) {
+            head.read = false;  // what class_map() needs is gone
+            result = {};
+            return false;
+        }
         const float* const best = std::max_element(scores, scores + classes);
         result.probabilities = {scores, classes};
         result.unsure = *best < head.model.unsure_below(config.min_confidence);
@@ -233,6 +238,7 @@ void Engine::Impl::read_face(const Frame& frame, GrayView view, int index, bool 
         timings.heads[h] += now() - cut;
     }
     face.readings = {results, static_cast<std::size_t>(head_count)};
+    return true;
 }
 
 // ------------------------------------------------------------------------- verbs
@@ -294,8 +300,12 @@ Status Engine::process(const Frame& frame, std::span<const Face>& faces) noexcep
     const Status status = impl_->find(frame, view, bounds(frame), impl_->config.detector, 0, faces);
     if (status != Status::ok) return status;
     if (!gray_first && !faces.empty()) view = impl_->gray_part(frame, bounds(frame));
-    for (std::size_t i = 0; i < faces.size(); ++i)
-        impl_->read_face(frame, view, static_cast<int>(i), true);
+    for (std::size_t i = 0; i < faces.size(); ++i) {
+        if (!impl_->read_face(frame, view, static_cast<int>(i), true)) {
+            faces = {};
+            return Status::stopped;
+        }
+    }
     impl_->timings.total = impl_->now() - start;
     return Status::ok;
 }
@@ -307,7 +317,7 @@ Status Engine::Impl::classify(const Frame& frame, const Rect& box, std::span<con
     const int spare = config.max_faces;
     std::copy(landmarks.begin(), landmarks.end(), spare_landmarks);
     faces[spare] = {box, 0, {}, 0, {spare_landmarks, landmarks.size()}};
-    read_face(frame, gray_part(frame, bounds(frame)), spare, margins);
+    if (!read_face(frame, gray_part(frame, bounds(frame)), spare, margins)) return Status::stopped;
     face = faces[spare];
     timings.total = now() - start;
     return Status::ok;

@@ -12,7 +12,7 @@
 using mien::Status;
 
 static_assert(MIEN_MAX_HEADS == mien::max_heads);
-static_assert(MIEN_VERIFY_FAILED == static_cast<int>(Status::verify_failed));
+static_assert(MIEN_STOPPED == static_cast<int>(Status::stopped));
 static_assert(MIEN_NV12 == static_cast<int>(mien::PixelFormat::nv12));
 static_assert(MIEN_ISA_SIMD128 == static_cast<int>(mien::Isa::simd128));
 static_assert(MIEN_AGE == static_cast<int>(mien::Head::age));
@@ -112,6 +112,7 @@ Status translate(const mien_config* given, mien::Config& out) noexcept {
     out.executor = {c.run, c.run_context, c.threads};
     out.isa = static_cast<mien::Isa>(std::min(c.isa, 255u));
     out.clock_ns = c.clock_ns;
+    out.stop = {c.stop, c.stop_context};
     return Status::ok;
 }
 
@@ -139,19 +140,25 @@ struct OpenedWeights {
     mien::Model heads[mien::max_heads];
 };
 
-template <class View>
-Status open_file(const mien_file& file, View& out) noexcept {
-    if (file.data == nullptr) return Status::ok;
-    return View::open({static_cast<const std::uint8_t*>(file.data), file.bytes}, out);
+std::span<const std::uint8_t> bytes_of(const mien_file& file) noexcept {
+    return {static_cast<const std::uint8_t*>(file.data), file.bytes};
+}
+
+Status open_network(const mien_file& file, double times, mien::Model& out) noexcept {
+    return file.data == nullptr ? Status::ok : mien::Model::open(bytes_of(file), out, times);
 }
 
 Status open(const mien_weights* given, OpenedWeights& out) noexcept {
     mien_weights w;
     if (!read(given, mien_weights{}, w)) return Status::bad_argument;
-    Status status = open_file(w.cascade, out.cascade);
-    if (status == Status::ok) status = open_file(w.detector, out.detector);
+    const double times = w.network_limit == 0 ? 1 : w.network_limit;
+    if (!(times > 0)) return Status::bad_argument;
+    Status status = w.cascade.data == nullptr
+                        ? Status::ok
+                        : mien::Cascade::open(bytes_of(w.cascade), out.cascade);
+    if (status == Status::ok) status = open_network(w.detector, times, out.detector);
     for (int h = 0; h < mien::max_heads && status == Status::ok; ++h)
-        status = open_file(w.heads[h], out.heads[h]);
+        status = open_network(w.heads[h], times, out.heads[h]);
     return status;
 }
 
@@ -427,7 +434,7 @@ int mien_verify(const void* file, size_t file_bytes, uint32_t isa, void* memory,
     mien::Model model;
     if (bytes_needed != nullptr) *bytes_needed = 0;
     if (file == nullptr) return MIEN_BAD_ARGUMENT;
-    if (const Status s = open_file(mien_file{file, file_bytes}, model); s != Status::ok)
+    if (const Status s = open_network(mien_file{file, file_bytes}, 1, model); s != Status::ok)
         return static_cast<int>(s);
     if (bytes_needed != nullptr) *bytes_needed = mien::verify_required_bytes(model);
     if (memory == nullptr) return bytes_needed != nullptr ? MIEN_OK : MIEN_BAD_ARGUMENT;

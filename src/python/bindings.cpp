@@ -252,6 +252,7 @@ struct Options {
     host::FaceSelection selection;
     bool crops = false;  // faces of process() have their crops
     float min_confidence = -1;
+    double network_limit = 1;
 };
 
 Isa isa_of(const std::string& name) {
@@ -307,6 +308,7 @@ public:
         setup.config.detect_width = options.detect_width;
         setup.config.isa = isa_of(options.isa);
         setup.config.min_confidence = options.min_confidence;
+        setup.network_limit = options.network_limit;
         if (pool_->threads() > 1) setup.config.executor = pool_->executor();
         config_ = setup.config;
         auto owner = host::EngineOwner::create(setup);
@@ -720,7 +722,7 @@ void define_engine(nb::module_& module) {
                int min_neighbors, int min_size, int max_size, int detect_width, int threads,
                const std::string& isa, std::optional<std::string> net, float min_score,
                int enlarge_to, bool any_rotation, bool largest_first, int max_faces, bool crops,
-               float min_confidence) {
+               float min_confidence, double network_limit) {
                 new (self) SharedEngine({std::move(cascade),
                                          std::move(net),
                                          std::move(networks),
@@ -736,12 +738,13 @@ void define_engine(nb::module_& module) {
                                          any_rotation,
                                          {largest_first, max_faces},
                                          crops,
-                                         min_confidence});
+                                         min_confidence,
+                                         network_limit});
             },
             "cascade"_a.none(), "networks"_a, "scale_factor"_a, "min_neighbors"_a, "min_size"_a,
             "max_size"_a, "detect_width"_a, "threads"_a, "isa"_a, "net"_a.none(), "min_score"_a,
             "enlarge_to"_a, "any_rotation"_a, "largest_first"_a, "max_faces"_a, "crops"_a,
-            "min_confidence"_a)
+            "min_confidence"_a, "network_limit"_a)
         .def("process",
              [](SharedEngine& self, const Array& array, int f) {
                  return self.run(

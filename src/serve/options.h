@@ -24,6 +24,7 @@ struct Limits {
     // from the first chance to send to the header's end, also for idle connections
     int header_seconds = 15;
     int body_seconds = 30;   // for the whole body
+    int work_seconds = 60;   // of an engine, for one request: 503 beyond
     int write_seconds = 30;  // for the whole answer
     // for requests in flight when the service stops; the rest is cut off
     int grace_seconds = 10;

@@ -61,6 +61,7 @@ std::vector<Route> all_routes() {
     return routes;
 }
 
+constexpr const char* too_long = "The request takes too long.";
 constexpr const char* no_memory = "The image needs more memory than is available.";
 // the original's words
 constexpr const char* bad_request_text = "We cannot process the file sent in the request.";
@@ -361,6 +362,7 @@ std::optional<Refusal> Service::decode(const Picture& picture, const host::Engin
     constexpr const char* damaged = "The image is damaged.";
     host::ImageLimits limits;
     limits.max_pixels = options_.limits.pixels;
+    limits.stop = engine.stop();
     if (const auto header = host::inspect_image(picture.bytes, limits); !header) {
         host::ImageLimits none;
         none.max_pixels = std::numeric_limits<std::uint64_t>::max();
@@ -371,6 +373,7 @@ std::optional<Refusal> Service::decode(const Picture& picture, const host::Engin
     }
     auto decoded = host::decode_image(picture.bytes, limits);
     if (!decoded) {
+        if (decoded.error().kind == host::Error::Kind::stopped) return Refusal{503, too_long};
         if (decoded.error().kind == host::Error::Kind::memory)
             return Refusal{503, no_memory, decoded.error().text};
         return Refusal{422, damaged, decoded.error().text};
@@ -395,7 +398,9 @@ std::optional<Refusal> Service::analyze(const Picture& picture, host::EngineOwne
     if (auto refused = decode(picture, engine, decoded)) return refused;
     result.note = decoded.note;
     report.times.decode = now_ms() - start;
-    if (!engine.process(decoded.image.frame(), report)) return Refusal{503, no_memory};
+    if (const auto done = engine.process(decoded.image.frame(), report); !done)
+        return Refusal{503, done.error().kind == host::Error::Kind::stopped ? too_long : no_memory};
+    if (engine.stop()()) return Refusal{503, too_long};
     if (plan.min_confidence) engine.judge(*plan.min_confidence, report);
     if (plan.annotate) {
         const double drawing = now_ms();
@@ -476,6 +481,7 @@ Answer Service::work(const Plan& plan, const RequestHead& head, Bytes body, doub
     if (gone) return answer;
     try {
         metrics_.queued(queue_ms / 1e3);
+        engine.stop_when(&gone, options_.limits.work_seconds);
         std::vector<Picture> pictures;
         if (auto refused = read_pictures(plan, head, body, pictures))
             answer = *refused;
@@ -486,6 +492,7 @@ Answer Service::work(const Plan& plan, const RequestHead& head, Bytes body, doub
     } catch (const std::exception&) {  // std::bad_alloc is the only exception expected here
         answer = Refusal{503, "The request needs more memory than there is."};
     }
+    engine.stop_when(nullptr, 0);
     answer.record.queue_ms = queue_ms;
     answer.record.work_ms = now_ms() - start;
     return answer;

@@ -194,7 +194,9 @@ Status Tracker::create(const TrackerConfig& config, const Weights& weights,
     std::span<std::byte> engine_memory;
     Impl* const impl = Impl::place(arena, config, weights, engine_memory);
     if (impl == nullptr) return Status::too_small;
-    const Status status = Engine::create(config.engine, weights, engine_memory, impl->engine);
+    Config engine = config.engine;
+    engine.stop = {};  // a frame has a budget instead
+    const Status status = Engine::create(engine, weights, engine_memory, impl->engine);
     if (status == Status::ok) out.impl_ = impl;
     return status;
 }

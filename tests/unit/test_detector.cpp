@@ -51,7 +51,7 @@ std::vector<std::int32_t> detect(const ByteVector& file, const Gray& gray,
     Cascade cascade;
     REQUIRE(Cascade::open(file, cascade) == Status::ok);
     const auto place = [&](Arena& arena, HaarDetector& detector) {
-        detector.place(arena, cascade, {gray.width, gray.height, 20000, executor, reference},
+        detector.place(arena, cascade, {gray.width, gray.height, 20000, executor, {}, reference},
                        kernels);
     };
     Arena measure;

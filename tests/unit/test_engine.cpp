@@ -414,6 +414,64 @@ TEST_CASE("faces beyond the room for them are counted") {
     CHECK(owned.engine.faces_dropped() > 0);
 }
 
+TEST_CASE("a call ends when it is asked to stop, with either detector and any number of threads") {
+    const ShippedWeights weights;
+    const host::Image photo = load_photo();
+    ThreadPool pool(3);
+    // Asked `left` times, it says no.
+    struct Countdown {
+        std::atomic<int> asked{0};
+        int left = 0;
+    } countdown;
+    for (const bool net : {false, true}) {
+        for (const bool threads : {false, true}) {
+            CAPTURE(net);
+            CAPTURE(threads);
+            Weights views = weights.views();
+            if (net) {
+                views.cascade = nullptr;
+                views.detector = &weights.detector;
+            }
+            Config config;
+            if (threads) config.executor = pool.executor();
+            config.stop = {[](void* context) {
+                               auto& count = *static_cast<Countdown*>(context);
+                               return ++count.asked > count.left ? 1 : 0;
+                           },
+                           &countdown};
+            std::vector<std::byte> memory(Engine::required_bytes(config, views));
+            Engine engine;
+            REQUIRE(Engine::create(config, views, memory, engine) == Status::ok);
+            std::span<const Face> faces;
+            countdown.asked = 0;
+            countdown.left = 1 << 30;
+            REQUIRE(engine.process(as_frame(photo), faces) == Status::ok);
+            REQUIRE(faces.size() == 1);
+            const Rect box = faces[0].box;
+            const int all = countdown.asked;
+            CHECK(all > 40);
+            // at the beginning, in the search, and in the last network
+            for (const int left : {0, 1, all / 2, all - 1}) {
+                CAPTURE(left);
+                countdown.asked = 0;
+                countdown.left = left;
+                CHECK(engine.process(as_frame(photo), faces) == Status::stopped);
+                CHECK(faces.empty());
+                CHECK(countdown.asked <= left + 1 + 3);  // each thread asks once more at most
+            }
+            Face face;
+            countdown.asked = countdown.left = 0;
+            CHECK(engine.classify(as_frame(photo), box, face) == Status::stopped);
+            CHECK(face.readings.empty());
+            CHECK(engine.detect(as_frame(photo), faces) == Status::stopped);
+            // and works again
+            countdown.left = 1 << 30;
+            CHECK(engine.process(as_frame(photo), faces) == Status::ok);
+            CHECK(faces.size() == 1);
+        }
+    }
+}
+
 TEST_CASE("an engine can be moved") {
     const ShippedWeights weights;
     PlacedEngine owned({}, weights);
@@ -601,6 +659,37 @@ TEST_CASE("the C interface gives the same faces") {
     std::vector<std::byte> room(needed);
     CHECK(mien_verify(emotion.data, emotion.bytes, MIEN_ISA_BEST, room.data(), needed, nullptr) ==
           MIEN_OK);
+}
+
+TEST_CASE("the C interface limits networks and can be stopped") {
+    const ShippedWeights w;
+    mien_weights files;
+    mien_weights_init(&files);
+    files.heads[MIEN_EMOTION] = {w.emotion_file.data(), w.emotion_file.size()};
+    mien_config config;
+    mien_config_init(&config);
+    config.stop = [](void* context) { return *static_cast<int*>(context); };
+    int stop = 0;
+    config.stop_context = &stop;
+    std::vector<std::byte> memory(mien_required_bytes(&config, &files));
+    mien_engine* engine = nullptr;
+    files.network_limit = 1e-6;
+    CHECK(mien_required_bytes(&config, &files) == 0);
+    CHECK(mien_create(&config, &files, memory.data(), memory.size(), &engine) == MIEN_TOO_COSTLY);
+    files.network_limit = -1;
+    CHECK(mien_create(&config, &files, memory.data(), memory.size(), &engine) == MIEN_BAD_ARGUMENT);
+    files.network_limit = 0.5;
+    REQUIRE(mien_create(&config, &files, memory.data(), memory.size(), &engine) == MIEN_OK);
+    const ByteVector pixels = test_picture(1, 48 * 48);
+    mien_frame crop;
+    mien_frame_init(&crop);
+    crop.data = pixels.data();
+    crop.width = crop.height = 48;
+    crop.stride_bytes = 48;
+    CHECK(mien_classify_crop(engine, &crop) == MIEN_OK);
+    stop = 1;
+    CHECK(mien_classify_crop(engine, &crop) == MIEN_STOPPED);
+    CHECK(std::string(mien_message(MIEN_STOPPED)) == "stopped by the program before it was done");
 }
 
 TEST_CASE("the C interface takes structures of older and newer headers") {

@@ -268,3 +268,93 @@ TEST_CASE("altered files with a right checksum never crash the engine") {
         }
     CHECK(opened > 100);  // weights and leaves may be anything, so many of these must run
 }
+
+TEST_CASE("what a network costs is known and limited when its file is opened") {
+    const auto open = [](const ByteVector& file, double times, Model& model) {
+        return Model::open(file, model, times);
+    };
+    Model model;
+    SUBCASE("of a size of its own") {
+        // 9 x 9 RGB: 3 x 3 x 3 x 5, depthwise 3 x 3, and so on; counted by hand for two layers
+        NetworkBuilder b = NetworkBuilder::every_op(3);
+        const ByteVector file = b.build();
+        REQUIRE(open(file, 1, model) == Status::ok);
+        std::uint64_t macs = 0;
+        for (int i = 0; i < model.layer_count(); ++i)
+            macs += ModelAccess{model}.mac_count(layer_view(model, i));
+        CHECK(model.cost().operations > macs);  // with pools and sums
+        CHECK(model.cost().operations < 2 * macs);
+        CHECK(model.cost().bytes >= std::uint64_t{2 * 9 * 9 * 5});
+        const double share = static_cast<double>(model.cost().operations) /
+                             static_cast<double>(network_limit.operations);
+        CHECK(open(file,
+                   1.01 * std::max(share, static_cast<double>(model.cost().bytes) /
+                                              static_cast<double>(network_limit.bytes)),
+                   model) == Status::ok);
+        const NetworkCost cost = model.cost();
+        CHECK(open(file, 0.99 * share, model) == Status::too_costly);
+        CHECK_FALSE(model);
+        CHECK(model.cost().operations == cost.operations);
+        CHECK(model.cost().bytes == cost.bytes);
+        for (const double wrong : {0.0, -1.0, std::numeric_limits<double>::quiet_NaN()})
+            CHECK(open(file, wrong, model) == Status::bad_argument);
+    }
+    SUBCASE("of any size: as for a million pixels") {
+        const NetworkBuilder b = NetworkBuilder::of_maps(3);
+        REQUIRE(open(b.build(), 1, model) == Status::ok);
+        // stem 5 x 27 at a quarter of the pixels, depthwise 9 x 5, pool and map at a sixteenth
+        const std::uint64_t pixels = 1024 * 1024;
+        CHECK(model.cost().operations ==
+              pixels / 4 * (5 * 27 + 9 * 5) + pixels / 16 * (4 * 5 + 2 * 9 * 5));
+    }
+    SUBCASE("a small file that would run for minutes") {
+        Random random(1);
+        NetworkBuilder b;
+        b.height = b.width = 1024;
+        b.channels = 1;
+        // pools of 255 x 255 cost nothing in the file
+        for (std::uint16_t i = 0; i < 100; ++i) {
+            NetworkBuilder::Layer pool{.op = 4, .kernel_h = 255, .kernel_w = 255};
+            pool.pad_top = pool.pad_left = pool.pad_bottom = pool.pad_right = 127;
+            pool.input = i;
+            pool.out_h = pool.out_w = 1024;
+            b.layers.push_back(pool);
+        }
+        b.layers.push_back({.op = 1,
+                            .output = 1,
+                            .kernel_h = 1,
+                            .kernel_w = 1,
+                            .stride_y = 255,
+                            .stride_x = 255,
+                            .input = 100,
+                            .out_h = 5,
+                            .out_w = 5,
+                            .out_c = 2,
+                            .quant = 0});
+        b.layers.back().op = 8;
+        b.weigh(2, 2, random, 0.01f);
+        const ByteVector file = b.build();
+        CHECK(file.size() < 20000);
+        REQUIRE(open(file, 1, model) == Status::too_costly);
+        CHECK(model.cost().operations / 1'000'000'000 == 6818);
+        CHECK(open(file, 682, model) == Status::ok);
+    }
+    SUBCASE("shapes that would overflow") {
+        NetworkBuilder b = NetworkBuilder::of_maps(3);
+        for (std::uint16_t i = 0; i < 40; ++i) {  // 2^40 times the width
+            NetworkBuilder::Layer up{.op = 9, .out_h = 8, .out_w = 12, .out_c = 5};
+            up.input = i == 0 ? std::uint16_t{1} : static_cast<std::uint16_t>(4 + i);
+            up.out_h = static_cast<std::uint16_t>(i < 12 ? 8u << i : 0u);
+            up.out_w = static_cast<std::uint16_t>(i < 12 ? 12u << i : 0u);
+            b.layers.push_back(up);
+        }
+        CHECK(open(b.build(), 1e6, model) == Status::bad_file);
+    }
+    for (const std::string& path : shipped_files()) {
+        CAPTURE(path);
+        const ByteVector file = read_file(path);
+        if (Model::open(file, model) != Status::ok) continue;  // a cascade
+        CHECK(10 * model.cost().operations < network_limit.operations);
+        CHECK(2 * model.cost().bytes < network_limit.bytes);
+    }
+}

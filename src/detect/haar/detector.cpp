@@ -26,6 +26,7 @@ void HaarDetector::place(Arena& arena, const Cascade& cascade, const Setup& setu
     kernels_ = &kernels;
     literal_ = setup.literal;
     executor_ = setup.executor;
+    stop_ = setup.stop;
     threads_ = executor_.run != nullptr ? std::clamp(executor_.threads, 1, max_threads) : 1;
     max_candidates_ = setup.max_candidates;
     candidates_.place(arena, setup.max_candidates);
@@ -73,6 +74,7 @@ struct HaarDetector::Scan {
     DetectorOptions options;
     std::int64_t job_windows;  // windows that a job should have; 0: a level is one job
     std::atomic<std::int32_t> next_job{0};
+    std::atomic<bool> stopped{false};
     DetectorStats stats;  // of the first worker, which sees every level
 };
 
@@ -91,7 +93,8 @@ struct HaarDetector::Run {
     Gathering gatherings[2];
 };
 
-void HaarDetector::scan_rows(const GrayFrame& frame, const Level& level, int first_row, int end_row,
+// False: ended by the stop.
+bool HaarDetector::scan_rows(const GrayFrame& frame, const Level& level, int first_row, int end_row,
                              int job, Worker& worker) noexcept {
     const CascadeAccess access{cascade_};
     const StumpTable& table = tables_[level.step - 1];
@@ -120,10 +123,12 @@ void HaarDetector::scan_rows(const GrayFrame& frame, const Level& level, int fir
         if (together == rows_together || worker.band.moves(row * level.step)) {
             finish();
             together = 0;
+            if (stop_()) return false;
         }
         scan_row(run, row);
     }
     finish();
+    return true;
 }
 
 void HaarDetector::scan_row(Run& run, int row) noexcept {
@@ -214,8 +219,12 @@ void HaarDetector::run_worker(Scan& scan, Worker& worker) noexcept {
         const int jobs = (level.rows + rows - 1) / rows;
         for (; mine < job + jobs; mine = scan.next_job.fetch_add(1, std::memory_order_relaxed)) {
             const int part = mine - job;
-            scan_rows(scan.frame, level, part * rows, std::min((part + 1) * rows, level.rows), mine,
-                      worker);
+            const int end = std::min((part + 1) * rows, level.rows);
+            if (scan.stopped.load(std::memory_order_relaxed) || stop_() ||
+                !scan_rows(scan.frame, level, part * rows, end, mine, worker)) {
+                scan.stopped.store(true, std::memory_order_relaxed);
+                return;
+            }
         }
         job += jobs;
     }
@@ -247,8 +256,9 @@ std::span<const Detection> HaarDetector::detect(const std::uint8_t* gray,
                                                 const DetectorOptions& options) noexcept {
     candidates_.clear();
     stats_ = {};
+    stopped_ = false;
     if (width < cascade_.window_width() || height < cascade_.window_height()) return {};
-    Scan scan = {this, {gray, stride_bytes, width, height}, options, 0, {}, {}};
+    Scan scan = {this, {gray, stride_bytes, width, height}, options, 0, {}, {}, {}};
     if (threads_ == 1) {
         run_worker(scan, workers_[0]);
     } else {
@@ -266,6 +276,7 @@ std::span<const Detection> HaarDetector::detect(const std::uint8_t* gray,
             &scan);
         merge_hits();
     }
+    stopped_ = scan.stopped.load(std::memory_order_relaxed);
     stats_ = scan.stats;
     stats_.candidates = candidates_.count();
     stats_.candidates_dropped = candidates_.dropped();

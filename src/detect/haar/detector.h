@@ -21,6 +21,7 @@ public:
         int max_width, max_height;
         int max_candidates;
         Executor executor;
+        Stop stop;     // asked every few rows of windows
         bool literal;  // evaluate window by window, exactly as specified (for tests)
     };
     static constexpr int max_threads = 64;
@@ -36,6 +37,8 @@ public:
                                                     int height,
                                                     const DetectorOptions& options) noexcept;
 
+    // The last call was ended by Setup::stop, so that faces may be missing.
+    [[nodiscard]] bool stopped() const noexcept { return stopped_; }
     [[nodiscard]] const DetectorStats& stats() const noexcept { return stats_; }
 
 private:
@@ -63,7 +66,7 @@ private:
     struct Run;
 
     void run_worker(Scan& scan, Worker& worker) noexcept;
-    void scan_rows(const GrayFrame& frame, const Level& level, int first_row, int end_row, int job,
+    bool scan_rows(const GrayFrame& frame, const Level& level, int first_row, int end_row, int job,
                    Worker& worker) noexcept;
     void scan_row(Run& run, int row) noexcept;
     void gather(Run& run, int g, Position position, const std::uint16_t* low,
@@ -75,6 +78,8 @@ private:
     Cascade cascade_;
     const Kernels* kernels_ = nullptr;
     Executor executor_;
+    Stop stop_;
+    bool stopped_ = false;
     bool literal_ = false;
     int max_candidates_ = 0;
     StumpTable tables_[2];  // for a step of 1 and of 2

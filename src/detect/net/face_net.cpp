@@ -60,10 +60,10 @@ bool FaceNet::fits(const Model& model, Size largest, Turns turns) noexcept {
 }
 
 void FaceNet::place(Arena& arena, const Model& model, Size largest, Turns turns, int max_candidates,
-                    const Kernels& kernels, const Executor& executor) noexcept {
+                    const Kernels& kernels, const Executor& executor, const Stop& stop) noexcept {
     kernels_ = &kernels;
     const InputSize input = largest_input(model, largest, turns);
-    network_.place(arena, model, kernels, input, executor);
+    network_.place(arena, model, kernels, input, executor, stop);
     scratch_.place(arena, input.width, 3);
     max_candidates_ = max_candidates;
     room_ = arena.take<Candidate>(static_cast<std::size_t>(max_candidates));
@@ -100,7 +100,7 @@ Status FaceNet::find(const Frame& frame, const Rect& area, std::span<const Size>
             else
                 resize_linear(frame, area, 3, size.width, size.height, kernels_->image, scratch_,
                               room.data, room.stride);
-            network_.run_in_place(seen.width, seen.height, nullptr);
+            if (!network_.run_in_place(seen.width, seen.height, nullptr)) return Status::stopped;
             for (int i = 0; i < access.level_count(); ++i) {
                 const ModelAccess::FaceLevel level = access.level(i);
                 decode(network_.result(level.layer), level.stride, view, min_score, least);

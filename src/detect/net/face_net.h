@@ -40,12 +40,13 @@ public:
     // Takes its memory from the arena; while the arena only measures, nothing is written. The model
     // finds faces. No size of find() is wider or higher than `largest`, for which fits() holds.
     void place(Arena& arena, const Model& model, Size largest, Turns turns, int max_candidates,
-               const Kernels& kernels, const Executor& executor = {}) noexcept;
+               const Kernels& kernels, const Executor& executor = {},
+               const Stop& stop = {}) noexcept;
 
     // Faces of `area`, which is not empty and lies inside of the valid frame, best first, whichever
     // way up they were found; nothing of them overlaps more than the model allows. `min_score` 0 is
     // ModelAccess::default_score(). Valid until the next call. unsupported: the layers of the network do not fit
-    // together at one of the sizes.
+    // together at one of the sizes. stopped: `stop` of place() asked for it.
     Status find(const Frame& frame, const Rect& area, std::span<const Size> sizes, float min_score,
                 std::span<const Candidate>& found) noexcept;
 

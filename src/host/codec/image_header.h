@@ -9,20 +9,27 @@
 #include <span>
 
 #include "host/files/result.h"
+#include "mien/mien.hpp"
 
 namespace mien::host {
 
 enum class ImageType { jpeg, png, bmp, gif, pnm };
 
 struct ImageLimits {
+    // Decoders may take that much for each of max_pixels; images that need more for a pixel (16
+    // bits a channel, GIF, CMYK) may have fewer of them.
+    static constexpr int decode_bytes = 8;
     // 134 million: above any phone, 400 MB as RGB
     std::uint64_t max_pixels = std::uint64_t{1} << 27;
     int max_side = 1 << 15;  // of the engine's frames
     std::size_t max_file_bytes = std::size_t{1} << 28;
+    Stop stop;  // asked by decoders that work row by row (libjpeg-turbo)
 };
 
 struct ImageHeader {
     ImageType type = ImageType::jpeg;
+    // Memory of its decoder at the peak, for each pixel of the image: 3 are the result.
+    int decode_bytes = 3;
     int width = 0;  // as stored, before orientation
     int height = 0;
     int orientation = 1;          // EXIF: 1..8

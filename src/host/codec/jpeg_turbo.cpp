@@ -40,6 +40,8 @@ struct Errors {
     jpeg_error_mgr manager;  // first: libjpeg passes its address around
     std::jmp_buf escape;
     int max_scans;  // of this image (jpeg_markers.h)
+    Stop stop;
+    bool stopped;
     bool guessed;   // pixels are guessed: data ended too early or was out of step
     bool bad_code;  // there are codes that mean nothing, so nothing behind them can be trusted
     char text[JMSG_LENGTH_MAX];
@@ -102,12 +104,18 @@ jpeg_error_mgr* quiet(Errors& errors) {
     errors.manager.reset_error_mgr = reset_messages;
     errors.guessed = errors.bad_code = false;
     errors.max_scans = 0;
+    errors.stop = {};
+    errors.stopped = false;
     errors.text[0] = errors.leftover[0] = '\0';
     return &errors.manager;
 }
 
 void on_progress(j_common_ptr info) {
     const auto* decompress = reinterpret_cast<j_decompress_ptr>(info);
+    if (errors_of(info).stop()) {
+        errors_of(info).stopped = true;
+        std::longjmp(errors_of(info).escape, 1);
+    }
     if (!info->is_decompressor || decompress->input_scan_number <= errors_of(info).max_scans)
         return;
     std::snprintf(errors_of(info).text, JMSG_LENGTH_MAX, "too many scans");
@@ -228,6 +236,7 @@ Result<> decode_jpeg(std::span<const std::uint8_t> bytes, const JpegRequest& req
             check_size(info.image_width, info.image_height, request.limits, "JPEG");
         !done)
         return done;
+    jpeg.errors.stop = request.limits.stop;
     jpeg.errors.max_scans =
         max_jpeg_scans(info.image_width, info.image_height, request.limits.max_pixels);
     out.width = static_cast<int>(info.output_width);
@@ -250,6 +259,7 @@ Result<> decode_jpeg(std::span<const std::uint8_t> bytes, const JpegRequest& req
     }
     const std::size_t row_bytes = out.kind == JpegPixels::gray ? width : 3 * width;
     if (!read_pixels(info, jpeg.errors, out.pixels.get(), row_bytes, cmyk.get())) {
+        if (jpeg.errors.stopped) return Error::stopped();
         if (jpeg.errors.manager.msg_code == JERR_OUT_OF_MEMORY) return no_memory();
         return jpeg.refused();
     }

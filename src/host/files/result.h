@@ -18,6 +18,7 @@ struct Error {
         output,    // a result cannot be written or shown
         weights,   // weights cannot be read, or are of no use here
         memory,    // an allocation failed
+        stopped,   // a time limit is over, or nobody waits for the result
         internal,  // the engine refused what it was given; a fault of this program
     };
 
@@ -31,6 +32,7 @@ struct Error {
     static Error output(std::string text) { return {Kind::output, std::move(text)}; }
     static Error weights(std::string text) { return {Kind::weights, std::move(text)}; }
     static Error memory(std::string text) { return {Kind::memory, std::move(text)}; }
+    static Error stopped() { return {Kind::stopped, "stopped before it was done"}; }
     static Error internal(std::string text) { return {Kind::internal, std::move(text)}; }
 };
 

@@ -3,6 +3,7 @@
 #include "host/weights/engine_owner.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -16,8 +17,8 @@ using Bytes = std::span<const std::uint8_t>;
 
 // Opens `view` (Cascade or Model) on the chosen weights; `storage` keeps the bytes of a file.
 template <class View>
-Result<> open_weights(const WeightsChoice& choice, Bytes embedded, ByteVector& storage,
-                      View& view) {
+Result<> open_weights(const WeightsChoice& choice, Bytes embedded, double network_limit,
+                      ByteVector& storage, View& view) {
     if (!choice.use) return {};
     Bytes bytes = embedded;
     if (!choice.path.empty()) {
@@ -26,10 +27,18 @@ Result<> open_weights(const WeightsChoice& choice, Bytes embedded, ByteVector& s
         storage = std::move(*file);
         bytes = storage;
     }
-    const Status status = View::open(bytes, view);
+    Status status = Status::ok;
+    Error error = Error::weights("");
+    if constexpr (std::is_same_v<View, Model>) {
+        status = Model::open(bytes, view, network_limit);
+        if (status == Status::too_costly) error = cost_error(view.cost());
+    } else {
+        status = View::open(bytes, view);
+    }
     if (status == Status::ok) return {};
+    if (error.text.empty()) error = weights_error(bytes, status);
     return Error::weights((choice.path.empty() ? "embedded weights" : choice.path) + ": " +
-                          weights_error(bytes, status).text);
+                          error.text);
 }
 
 HeadInfo head_info(const Model& model) {
@@ -60,6 +69,22 @@ Error weights_error(Bytes bytes, Status status) {
     return Error::weights(message(status));
 }
 
+Error cost_error(const NetworkCost& cost) {
+    const auto million = [](std::uint64_t n) { return std::to_string((n + 999'999) / 1'000'000); };
+    const auto mib = [](std::uint64_t n) { return std::to_string((n + (1 << 20) - 1) >> 20); };
+    const auto share = [](std::uint64_t n, std::uint64_t limit) {
+        return static_cast<double>(n) / static_cast<double>(limit);
+    };
+    const double times = std::ceil(std::max(share(cost.operations, network_limit.operations),
+                                            share(cost.bytes, network_limit.bytes)));
+    return Error::weights("too costly: a run takes " + million(cost.operations) +
+                          " million operations and " + mib(cost.bytes) + " MiB, above " +
+                          million(network_limit.operations) + " million and " +
+                          mib(network_limit.bytes) + " MiB; --network-limit " +
+                          std::to_string(static_cast<std::uint64_t>(std::min(times, 1e18))) +
+                          " (network_limit=) allows it");
+}
+
 std::string weights_name(std::string_view meta) {
     const nlohmann::json json = nlohmann::json::parse(meta, nullptr, false);
     if (!json.is_object()) return "unnamed";
@@ -80,17 +105,19 @@ std::unique_ptr<EngineOwner> EngineOwner::sharing_weights() const {
     other->models_ = models_;
     other->info_ = info_;
     other->selection_ = selection_;
-    other->engine_ = std::make_unique<OwnedEngine>(other->weights(), engine_->config());
+    Config config = engine_->config();
+    config.stop = other->stop();
+    other->engine_ = std::make_unique<OwnedEngine>(other->weights(), config);
     return other;
 }
 
 Result<> EngineOwner::load(const EngineSetup& setup) {
-    if (const Result<> done =
-            open_weights(setup.cascade, embedded_cascade(), cascade_bytes_, cascade_);
+    if (const Result<> done = open_weights(setup.cascade, embedded_cascade(), setup.network_limit,
+                                           cascade_bytes_, cascade_);
         !done)
         return done.error();
-    if (const Result<> done =
-            open_weights(setup.detector, embedded_detector(), detector_bytes_, detector_);
+    if (const Result<> done = open_weights(setup.detector, embedded_detector(), setup.network_limit,
+                                           detector_bytes_, detector_);
         !done)
         return done.error();
     if (detector_ && !detector_.finds_faces())
@@ -100,7 +127,9 @@ Result<> EngineOwner::load(const EngineSetup& setup) {
         const Bytes embedded = embedded_network(head);
         if (choice.path.empty() && embedded.empty()) choice.use = false;
         Model& model = models_[head];
-        if (const Result<> done = open_weights(choice, embedded, model_bytes_[head], model); !done)
+        if (const Result<> done =
+                open_weights(choice, embedded, setup.network_limit, model_bytes_[head], model);
+            !done)
             return done.error();
         if (model && model.task() != Task::classify)
             return Error::weights(choice.path + ": is a network that gives no classes");
@@ -111,6 +140,7 @@ Result<> EngineOwner::load(const EngineSetup& setup) {
     selection_ = setup.selection;
     Config config = setup.config;
     if (config.clock_ns == nullptr) config.clock_ns = monotonic_ns;
+    config.stop = stop();
     // Checked now, so that a wrong option is reported before the first image is decoded.
     if (Engine::required_bytes(config, weights()) == 0)
         return Error::usage("an engine option is out of range");
@@ -118,6 +148,18 @@ Result<> EngineOwner::load(const EngineSetup& setup) {
     for (const Head head : named_heads)
         info_[head].unsure_below = models_[head].unsure_below(config.min_confidence);
     return {};
+}
+
+void EngineOwner::stop_when(const std::atomic<bool>* gone, double seconds) {
+    *stop_ = {gone, seconds > 0 ? monotonic_ns() + static_cast<std::uint64_t>(seconds * 1e9) : 0};
+}
+
+int EngineOwner::wants_stop(void* reasons) {
+    const auto& [gone, deadline_ns] = *static_cast<const StopReasons*>(reasons);
+    return (gone != nullptr && gone->load(std::memory_order_relaxed)) ||
+                   (deadline_ns > 0 && monotonic_ns() >= deadline_ns)
+               ? 1
+               : 0;
 }
 
 Weights EngineOwner::weights() const {
@@ -176,6 +218,7 @@ Result<> EngineOwner::finish(const Frame& frame, std::span<const Face> faces,
         case Status::ok: take(frame, faces, report); return {};
         case Status::frame_too_large: return Error::input(engine_->error());
         case Status::too_small: return Error::memory(engine_->error());
+        case Status::stopped: return Error::stopped();
         default: return Error::internal(engine_->error());
     }
 }

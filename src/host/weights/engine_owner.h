@@ -3,7 +3,9 @@
 // whose memory grows so that nothing is ever dropped.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -28,6 +30,7 @@ struct EngineSetup {
     WeightsChoice detector = {.use = false, .path = {}};
     PerHead<WeightsChoice> heads;
     FaceSelection selection;
+    double network_limit = 1;  // `times` of Model::open()
     Config config;  // max_width, max_height, max_faces and max_candidates are where it starts
 };
 
@@ -37,6 +40,9 @@ constexpr std::size_t max_weights_bytes = std::size_t{1} << 30;
 // Why these bytes are not weights of the wanted kind, as text for the user (a Keras file, an XML
 // cascade, ...).
 Error weights_error(std::span<const std::uint8_t> bytes, Status status);
+// Of Status::too_costly: the cost, and the option of the program and of the Python module that
+// allows it.
+Error cost_error(const NetworkCost& cost);
 
 // "name" in the JSON of a weights file; "unnamed" if there is none.
 std::string weights_name(std::string_view meta);
@@ -51,6 +57,11 @@ public:
 
     EngineOwner(const EngineOwner&) = delete;  // the engine points into this object
     EngineOwner& operator=(const EngineOwner&) = delete;
+
+    // Ends calls, and decoding by ImageLimits::stop, with Error::Kind::stopped: once `gone` is true,
+    // or `seconds` from now. Null and 0: neither. Not while a call runs.
+    void stop_when(const std::atomic<bool>* gone, double seconds);
+    Stop stop() const { return {&EngineOwner::wants_stop, stop_.get()}; }
 
     // Finds and reads every face. Fills size, faces and the engine's times of `report`, and leaves
     // the rest unchanged. Faces are those of EngineSetup::selection, the network's in reading order.
@@ -79,6 +90,12 @@ public:
     std::size_t memory_bytes() const { return engine_->memory_bytes(); }
 
 private:
+    struct StopReasons {
+        const std::atomic<bool>* gone = nullptr;
+        std::uint64_t deadline_ns = 0;  // 0: none
+    };
+    static int wants_stop(void* reasons);
+
     EngineOwner() = default;
     Result<> load(const EngineSetup& setup);
     // Copies the result of the engine's last call, or gives its error a kind.
@@ -95,6 +112,7 @@ private:
     Model detector_;
     PerHead<Model> models_;
     EngineInfo info_;
+    std::unique_ptr<StopReasons> stop_ = std::make_unique<StopReasons>();
     std::unique_ptr<OwnedEngine> engine_;
 };
 

@@ -103,6 +103,8 @@ class Engine:
         keep that many, the largest (0: all).
     min_confidence: readings whose highest probability is below it are `unsure`, 0 to 1; 0: none is;
         None: as the file of each network says.
+    network_limit: WeightsError refuses a network that takes more than that many times 10 billion operations a run
+        or 256 MiB.
     crops: faces of analyze() have `crop`, what their first network saw: upright with the network.
     format: what arrays with three or four channels are, "rgb" (Pillow, scikit-image) or "bgr" (OpenCV); each call can override it.
     threads: for the search in one picture. Results do not depend on it.
@@ -133,6 +135,7 @@ class Engine:
         max_faces: int = 0,
         crops: bool = False,
         min_confidence: Optional[float] = None,
+        network_limit: float = 1,
         **networks: WeightsChoice,
     ) -> None:
         for name in networks:
@@ -167,6 +170,8 @@ class Engine:
             raise ValueError("max_faces is below 0")
         if min_confidence is not None and not 0 <= min_confidence <= 1:
             raise ValueError(f"min_confidence is 0 to 1 or None, not {min_confidence!r}")
+        if not network_limit > 0:
+            raise ValueError(f"network_limit is above 0, not {network_limit!r}")
         search: Dict[str, Any] = (
             {
                 "net": net,
@@ -190,6 +195,7 @@ class Engine:
             "max_faces": max_faces,
             "crops": crops,
             "min_confidence": min_confidence,
+            "network_limit": network_limit,
             "min_size": min_size,
             "max_size": max_size,
             "detect_width": detect_width,
@@ -218,6 +224,7 @@ class Engine:
                 max_faces,
                 crops,
                 -1.0 if min_confidence is None else float(min_confidence),
+                float(network_limit),
             )
         except _engine.WeightsProblem as error:
             raise WeightsError(str(error)) from None

@@ -96,17 +96,25 @@ def test_pixels_are_pillows(name: str, jpeg: bytes, decoder: str, tmp_path: Path
         assert sum(off) < len(off) and (max(off) <= 3 or "4:2:2" in name), differ
 
 
-def test_missing_scans_are_told(decoder: str, tmp_path: Path) -> None:
-    """A progressive JPEG that ends properly, but before its last scans."""
-    if decoder != "libjpeg-turbo":
-        pytest.skip("stb_image does not tell")
+def test_missing_scans_are_told(tmp_path: Path) -> None:
+    """A progressive JPEG that ends properly, but before its last scans, or inside of one."""
     jpeg = encoded(picture(61, 47), quality=85, progressive=True)
     scans = [at for at in range(len(jpeg)) if jpeg[at : at + 2] == b"\xff\xda"]
     source = tmp_path / "in.jpg"
-    for scan in scans[1:]:
-        source.write_bytes(jpeg[:scan] + b"\xff\xd9")
+
+    def told(data: bytes) -> str:
+        source.write_bytes(data)
         done = subprocess.run([MIEN, "image", source], capture_output=True, text=True)
-        assert done.returncode == 0 and "scans are missing" in done.stderr, done.stderr
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    for scan in scans[1:]:
+        assert "scans are missing" in told(jpeg[:scan] + b"\xff\xd9")
+    for kind in (False, True):
+        whole = encoded(picture(161, 147), quality=85, progressive=kind)
+        assert told(whole).count("\n") <= 1 and "damaged" not in told(whole)
+        for share in (0.5, 0.7, 0.9):
+            assert "damaged" in told(whole[: int(len(whole) * share)] + b"\xff\xd9"), share
 
 
 def test_hostile_images() -> None:

@@ -12,9 +12,12 @@
 
 #include "base/crc32.h"
 #include "host/codec/image_file.h"
+#include "host/codec/jpeg_scans.h"
+#include "unit/helpers.h"
 
 using namespace mien;
 using namespace mien::host;
+using mien::test::data_path;
 
 namespace {
 
@@ -352,6 +355,89 @@ TEST_CASE("the scans of a JPEG are limited by its pixels") {
     limits.max_pixels = 2 * 40 * 30;
     CHECK(inspect_image(with_scans(40), limits));
     CHECK_FALSE(inspect_image(with_scans(41), limits));
+}
+
+TEST_CASE("a JPEG that claims more pixels than its data can hold is refused") {
+    const Image image = make_image(160, 160);
+    auto jpeg = encode_image(image.frame(), ImageFormat::jpeg);
+    REQUIRE(jpeg);
+    const ByteVector mark = {0xff, 0xc0};
+    const auto frame = std::search(jpeg->begin(), jpeg->end(), mark.begin(), mark.end());
+    REQUIRE(frame != jpeg->end());
+    const auto patched = [&](int side) {
+        ByteVector file = *jpeg;
+        const auto at = frame - jpeg->begin() + 5;
+        for (const int i : {0, 2}) {
+            file[static_cast<std::size_t>(at + i)] = static_cast<std::uint8_t>(side >> 8);
+            file[static_cast<std::size_t>(at + i + 1)] = static_cast<std::uint8_t>(side);
+        }
+        return file;
+    };
+    CHECK(error_of(*jpeg).empty());
+    CHECK(mentions(error_of(patched(7000)), "cut short: 7000 x 7000 pixels have at least"));
+    CHECK_FALSE(inspect_image(patched(7000), {}));
+    CHECK(inspect_image(patched(200), {}));  // may be
+    // As few bits as there can be: one color.
+    Image plain = make_image(2000, 1999);
+    std::fill_n(plain.pixels.get(), 2000 * 1999 * 3, std::uint8_t{200});
+    const auto small = encode_image(plain.frame(), ImageFormat::jpeg);
+    REQUIRE(small);
+    CHECK(inspect_image(*small, {}));
+}
+
+TEST_CASE("a JPEG that ends properly but too early is told of, whichever library decodes it") {
+    const ByteVector photo = mien::test::read_file(data_path("photos/astronaut.jpg"));
+    CHECK(missing_jpeg_data(photo).empty());
+    const Image noise = make_image(301, 203);
+    const auto own = encode_image(noise.frame(), ImageFormat::jpeg);
+    REQUIRE(own);
+    for (const ByteVector& whole : {photo, *own}) {
+        REQUIRE(decode_image(whole));
+        CHECK(decode_image(whole)->note.empty());
+        CHECK(missing_jpeg_data(whole).empty());
+        for (const std::size_t percent : {30, 50, 80, 90, 97}) {
+            CAPTURE(percent);
+            ByteVector cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(
+                                                              whole.size() * percent / 100));
+            cut.push_back(0xff);
+            cut.push_back(0xd9);
+            CHECK(missing_jpeg_data(cut) == "premature end of data segment");
+            const auto decoded = decode_image(cut);
+            if (decoded) CHECK(mentions(decoded->note, "premature end of data segment"));
+        }
+    }
+}
+
+TEST_CASE("memory is bounded by pixels and by what each of them takes") {
+    const auto png_of = [](std::uint32_t side, std::uint8_t depth, std::uint8_t type,
+                           std::uint8_t interlaced) {
+        ByteVector header;
+        append_big_u32(header, side);
+        append_big_u32(header, side);
+        for (const std::uint8_t byte : {depth, type, std::uint8_t{0}, std::uint8_t{0}, interlaced})
+            header.push_back(byte);
+        ByteVector png = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+        append(png, png_chunk("IHDR", header));
+        append(png, png_chunk("IDAT", {0x78, 0x9c, 3, 0, 0, 0, 0, 1}));
+        append(png, png_chunk("IEND", {}));
+        return png;
+    };
+    ImageLimits limits;
+    limits.max_pixels = 50'000'000;
+    // 49 million pixels of 8 bits; then of 16, of which half as many fit
+    CHECK(inspect_image(png_of(7000, 8, 6, 0), limits));
+    CHECK(inspect_image(png_of(7000, 8, 2, 1), limits));
+    CHECK(mentions(error_of(png_of(7000, 16, 6, 0), limits),
+                   "too large: 7000 x 7000 pixels, each of which takes 16 bytes to read, the limit "
+                   "is 25 million"));
+    CHECK(inspect_image(png_of(4999, 16, 6, 0), limits));
+    CHECK_FALSE(inspect_image(png_of(4999, 16, 6, 1), limits));
+    const ByteVector gif = {'G', 'I', 'F', '8', '9', 'a', 0x58, 0x1b, 0x58, 0x1b, 0x80, 0,
+                            0,   0,   0,   0,   255, 255, 255,  0x2c, 0,    0,    0,    0,
+                            1,   0,   1,   0,   0,   2,   2,    0x44, 1,    0,    0x3b};
+    REQUIRE(gif.size() == 35);
+    CHECK(mentions(error_of(gif, limits), "each of which takes 9 bytes"));
+    CHECK(inspect_image(gif, {}));  // 134 million pixels are allowed
 }
 
 TEST_CASE("PNM with other maxima is scaled") {

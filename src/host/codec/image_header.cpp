@@ -53,6 +53,21 @@ Result<> read_jpeg_frame(std::uint8_t marker, Bytes segment, const ImageLimits& 
                       limits, "JPEG");
 }
 
+// A block has a code of a bit or more for its mean; but for a progressive file, whose blocks may
+// share it, one for the end of the rest as well. Counted without what hangs over the edges.
+std::uint64_t least_jpeg_bits(std::uint8_t marker, Bytes segment, const ImageHeader& header) {
+    unsigned max_h = 1, max_v = 1, all = 0;
+    for (std::size_t at = 7; at < segment.size(); at += 3) {
+        const unsigned h = segment[at] >> 4u, v = segment[at] & 15u;
+        max_h = std::max(max_h, h);
+        max_v = std::max(max_v, v);
+        all += h * v;
+    }
+    const std::uint64_t blocks = std::uint64_t{static_cast<unsigned>(header.width)} / 8 *
+                                 (static_cast<unsigned>(header.height) / 8);
+    return blocks * all / (max_h * max_v) * (marker == 0xc2 ? 1 : 2);
+}
+
 // Tables of Huffman codes. Their symbols are numbered by a byte, and the codes of each length must
 // fit into it: the decoder trusts both.
 Result<> check_huffman_tables(Bytes segment) {
@@ -73,25 +88,18 @@ Result<> check_huffman_tables(Bytes segment) {
     return {};
 }
 
-// First marker at or after `pos` inside the compressed data of a scan, or the end.
-std::size_t skip_scan(Bytes bytes, std::size_t pos) {
-    while (pos < bytes.size()) {
-        const void* found = std::memchr(bytes.data() + pos, 0xff, bytes.size() - pos);
-        if (found == nullptr) return bytes.size();
-        pos = static_cast<std::size_t>(static_cast<const std::uint8_t*>(found) - bytes.data());
-        if (pos + 1 >= bytes.size()) return bytes.size();
-        const std::uint8_t next = bytes[pos + 1];
-        // a stuffed 0xff, or a restart mark
-        const bool is_data = next == 0 || is_restart(next);
-        if (!is_data && next != 0xff) return pos;
-        pos += next == 0xff ? 1 : 2;
-    }
-    return bytes.size();
-}
+struct JpegState {
+    int scans = 0;
+    std::size_t scan_bytes = 0;
+    int channels = 0;
+    bool progressive = false;
+    std::uint64_t least_bits = 0;  // that any data of that frame has
+};
 
 // Reads one segment after its marker and returns where the next marker is to be sought.
 Result<std::size_t> read_jpeg_segment(Bytes bytes, std::size_t pos, std::uint8_t marker,
-                                      const ImageLimits& limits, ImageHeader& header, int& scans) {
+                                      const ImageLimits& limits, ImageHeader& header,
+                                      JpegState& state) {
     if (bytes.size() - pos < 2) return cut_short("JPEG");
     const std::size_t length = big_u16(&bytes[pos]);
     if (length < 2) return corrupt("JPEG", "bad segment length");
@@ -102,6 +110,9 @@ Result<std::size_t> read_jpeg_segment(Bytes bytes, std::size_t pos, std::uint8_t
     if (is_frame) {
         if (const Result<> done = read_jpeg_frame(marker, segment, limits, header); !done)
             return done.error();
+        state.least_bits = least_jpeg_bits(marker, segment, header);
+        state.channels = std::min<int>(segment[5], 4);
+        state.progressive = marker == 0xc2;
     } else if (marker == marker_dht) {
         if (const Result<> done = check_huffman_tables(segment); !done) return done.error();
     } else if (marker == 0xe1 && !header.has_exif &&
@@ -111,10 +122,13 @@ Result<std::size_t> read_jpeg_segment(Bytes bytes, std::size_t pos, std::uint8_t
         header.has_exif = true;
     } else if (marker == marker_sos) {
         if (header.width == 0) return corrupt("JPEG", "no size before the picture data");
-        if (++scans > max_jpeg_scans(static_cast<std::uint64_t>(header.width),
-                                     static_cast<std::uint64_t>(header.height), limits.max_pixels))
+        if (++state.scans > max_jpeg_scans(static_cast<std::uint64_t>(header.width),
+                                           static_cast<std::uint64_t>(header.height),
+                                           limits.max_pixels))
             return corrupt("JPEG", "too many scans");
-        return skip_scan(bytes, pos + length);
+        const std::size_t end = end_of_jpeg_scan(bytes, pos + length);
+        state.scan_bytes += end - (pos + length);
+        return end;
     }
     return pos + length;
 }
@@ -122,7 +136,7 @@ Result<std::size_t> read_jpeg_segment(Bytes bytes, std::size_t pos, std::uint8_t
 Result<ImageHeader> inspect_jpeg(Bytes bytes, const ImageLimits& limits) {
     ImageHeader header;
     header.type = ImageType::jpeg;
-    int scans = 0;
+    JpegState state;
     for (std::size_t pos = 2;;) {
         // some cameras pad between segments
         while (pos < bytes.size() && bytes[pos] != 0xff) ++pos;
@@ -133,11 +147,19 @@ Result<ImageHeader> inspect_jpeg(Bytes bytes, const ImageLimits& limits) {
         // markers without a segment
         if (marker == 0 || marker == marker_soi || stands_alone(marker)) continue;
         const Result<std::size_t> next =
-            read_jpeg_segment(bytes, pos, marker, limits, header, scans);
+            read_jpeg_segment(bytes, pos, marker, limits, header, state);
         if (!next) return next.error();
         pos = *next;
     }
-    if (scans == 0) return corrupt("JPEG", "no picture in it");
+    if (state.scans == 0) return corrupt("JPEG", "no picture in it");
+    // Several scans: the coefficients of all of them, and of stb_image planes of samples.
+    header.decode_bytes = 3 + state.channels * (state.progressive || state.scans > 1 ? 3 : 1);
+    // Another size was written into the header, or nearly all is missing.
+    if (state.scan_bytes < state.least_bits / 8)
+        return Error::input("cut short: " + std::to_string(header.width) + " x " +
+                            std::to_string(header.height) + " pixels have at least " +
+                            std::to_string(state.least_bits / 8) +
+                            " bytes of JPEG data, here are " + std::to_string(state.scan_bytes));
     return header;
 }
 
@@ -152,6 +174,13 @@ Result<> read_png_chunk(std::string_view tag, Bytes data, const ImageLimits& lim
             return done.error();
         header.width = static_cast<int>(width);
         header.height = static_cast<int>(height);
+        // What is unpacked and what is made of it; an interlaced one is taken apart, too.
+        constexpr int channels[] = {1, 1, 3, 1, 2, 1, 4, 1};  // by type
+        const bool deep = data[8] > 8;
+        // of 16 bits: RGB may gain an alpha
+        const int pixel =
+            deep ? 2 * (data[9] == 2 ? 4 : channels[data[9] & 7]) : channels[data[9] & 7];
+        header.decode_bytes = std::max(data[12] != 0 ? (5 * pixel + 1) / 2 : 2 * pixel, 7);
     } else if (header.width == 0) {
         return corrupt(
             "PNG", tag == "CgBI" ? "an iPhone application's private variant" : "no header chunk");
@@ -200,6 +229,7 @@ Result<ImageHeader> inspect_png(Bytes bytes, const ImageLimits& limits) {
 Result<ImageHeader> inspect_bmp(Bytes bytes, const ImageLimits& limits) {
     ImageHeader header;
     header.type = ImageType::bmp;
+    header.decode_bytes = 7;  // RGBA, then RGB
     if (bytes.size() < 26) return cut_short("BMP");
     const std::uint32_t data_offset = load_u32(&bytes[10]), info_bytes = load_u32(&bytes[14]);
     std::uint64_t bits = 0;
@@ -255,6 +285,7 @@ constexpr std::size_t gif_palette_bytes(std::uint8_t flags) {
 Result<ImageHeader> inspect_gif(Bytes bytes, const ImageLimits& limits) {
     ImageHeader header;
     header.type = ImageType::gif;
+    header.decode_bytes = 9;  // RGBA twice, and which pixels are drawn
     if (bytes.size() < 13) return cut_short("GIF");
     header.width = load_u16(&bytes[6]);
     header.height = load_u16(&bytes[8]);
@@ -418,7 +449,9 @@ Result<> check_size(std::uint64_t width, std::uint64_t height, const ImageLimits
 
 Error no_memory() { return Error::memory("not enough memory for its pixels"); }
 
-Result<ImageHeader> inspect_image(Bytes bytes, const ImageLimits& limits) {
+namespace {
+
+Result<ImageHeader> inspect_any(Bytes bytes, const ImageLimits& limits) {
     using namespace std::string_view_literals;
     constexpr std::string_view png_magic = "\x89PNG\r\n\x1a\n"sv;
     if (bytes.empty()) return Error::input("file is empty");
@@ -435,6 +468,25 @@ Result<ImageHeader> inspect_image(Bytes bytes, const ImageLimits& limits) {
         return Error::input("only " + std::to_string(bytes.size()) +
                             " bytes: cut short, or not a picture");
     return not_a_picture(bytes);
+}
+
+}  // namespace
+
+Result<ImageHeader> inspect_image(Bytes bytes, const ImageLimits& limits) {
+    Result<ImageHeader> header = inspect_any(bytes, limits);
+    if (!header) return header;
+    const auto pixels =
+        static_cast<std::uint64_t>(header->width) * static_cast<std::uint64_t>(header->height);
+    const auto each = static_cast<std::uint64_t>(header->decode_bytes);
+    if (pixels > limits.max_pixels / each * ImageLimits::decode_bytes &&
+        header->decode_bytes > ImageLimits::decode_bytes)
+        return Error::input(
+            "too large: " + std::to_string(header->width) + " x " + std::to_string(header->height) +
+            " pixels, each of which takes " + std::to_string(each) +
+            " bytes to read, the limit is " +
+            std::to_string(limits.max_pixels / each * ImageLimits::decode_bytes / 1000000) +
+            " million of them");
+    return header;
 }
 
 int exif_orientation(Bytes tiff) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "host/codec/jpeg.h"
+#include "host/codec/jpeg_scans.h"
 #include "host/codec/jpeg_tables.h"
 
 #define STBI_ONLY_JPEG
@@ -65,7 +66,7 @@ Result<> decode_jpeg(std::span<const std::uint8_t> bytes, const JpegRequest& req
     if (width != header->width || height != header->height)
         return Error::input("damaged file (two sizes in it)");
     out.kind = JpegPixels::rgb;
-    out.damage.clear();
+    out.damage = missing_jpeg_data(bytes);
     out.leftover.clear();
     out.width = (width + request.scale - 1) / request.scale;
     out.height = (height + request.scale - 1) / request.scale;

@@ -4,6 +4,7 @@
 // judged before (image_header.h); the bound stops the rest, such as streams that inflate too far.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -20,11 +21,12 @@ namespace {
 // Largest block that the decoder may ask for, set for each image from its size.
 thread_local std::size_t allocation_limit = 0;
 
-// 16 bytes per pixel hold any layout that the decoder goes through (16-bit RGBA is 8) with room for
-// doubling.
+// The largest of its blocks: half of what it takes at once, and with all layouts at most that for
+// samples of the result (RGBA). The rest is for marks of rows and for tables.
 void limit_allocations(const ImageHeader& header) {
+    const auto each = static_cast<std::size_t>(std::max((header.decode_bytes + 1) / 2, 6));
     allocation_limit =
-        static_cast<std::size_t>(header.width) * static_cast<std::size_t>(header.height) * 16 +
+        static_cast<std::size_t>(header.width) * static_cast<std::size_t>(header.height) * each +
         (std::size_t{1} << 20);
 }
 

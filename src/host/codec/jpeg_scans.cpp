@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: MIT
+// The codes of JPEG scans (ITU-T T.81, annexes F and G), without what they mean.
+#include "host/codec/jpeg_scans.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+
+#include "host/codec/jpeg_markers.h"
+
+namespace mien::host {
+namespace {
+
+using Bytes = std::span<const std::uint8_t>;
+
+constexpr const char* ends_early = "premature end of data segment";
+constexpr const char* scans_missing = "scans are missing";
+
+struct Table {
+    std::array<int, 17> count{}, first_code{}, first_symbol{};
+    std::array<std::uint8_t, 256> symbols{};
+};
+
+// The bits of a scan, between two restart marks.
+class Bits {
+public:
+    explicit Bits(Bytes bytes) : bytes_(bytes) {}
+
+    // -1 behind the end, for ever.
+    int next() {
+        if (left_ == 0 && !load()) return -1;
+        --left_;
+        return byte_ >> left_ & 1;
+    }
+    // False behind the end.
+    bool skip(int count) {
+        while (count-- > 0) {
+            if (next() < 0) return false;
+        }
+        return true;
+    }
+    int read(int count) {
+        int value = 0;
+        while (count-- > 0) {
+            const int bit = next();
+            if (bit < 0) return -1;
+            value = value << 1 | bit;
+        }
+        return value;
+    }
+    // A symbol, -1 behind the end, -2 for a code that means nothing.
+    int symbol(const Table& table) {
+        int code = 0;
+        for (std::size_t length = 1; length <= 16; ++length) {
+            const int bit = next();
+            if (bit < 0) return -1;
+            code = code << 1 | bit;
+            const int index = code - table.first_code[length];
+            if (index >= 0 && index < table.count[length])
+                return table.symbols[static_cast<std::size_t>(table.first_symbol[length] + index)];
+        }
+        return -2;
+    }
+    // Goes on behind the next restart mark; false without one.
+    bool restart() {
+        left_ = 0;
+        for (; at_ + 1 < bytes_.size(); ++at_) {
+            if (bytes_[at_] != 0xff || !is_restart(bytes_[at_ + 1])) continue;
+            at_ += 2;
+            return true;
+        }
+        return false;
+    }
+
+private:
+    bool load() {
+        if (at_ >= bytes_.size()) return false;
+        const std::uint8_t byte = bytes_[at_];
+        if (byte == 0xff) {
+            if (at_ + 1 >= bytes_.size() || bytes_[at_ + 1] != 0) return false;
+            ++at_;
+        }
+        ++at_;
+        byte_ = byte;
+        left_ = 8;
+        return true;
+    }
+    Bytes bytes_;
+    std::size_t at_ = 0;
+    int byte_ = 0, left_ = 0;
+};
+
+constexpr std::size_t coefficients = 64;
+
+struct Component {
+    int id = 0, h = 1, v = 1;
+    int dc = 0, ac = 0;  // tables of the scan
+    // per coefficient: how many of its last bits are unknown, 255: all
+    std::array<std::uint8_t, coefficients> unknown{};
+};
+
+class Walk {
+public:
+    explicit Walk(Bytes bytes) : bytes_(bytes) {}
+    std::string missing();
+
+private:
+    struct Scan {
+        std::array<int, 4> parts{};
+        int count = 0, first = 0, last = 63, high = 0, low = 0;
+    };
+    void read_tables(Bytes segment);
+    void read_frame(Bytes segment);
+    bool read_scan(Bytes segment, Scan& scan);
+    // False: the data ends before the blocks do.
+    bool walk_scan(const Scan& scan, Bytes data);
+    bool walk_block(const Scan& scan, const Component& part, Bits& bits);
+    int blocks(int side, int factor, int most) const {
+        const int samples = (side * factor + most - 1) / most;
+        return (samples + 7) / 8;
+    }
+
+    Bytes bytes_;
+    std::array<std::array<Table, 4>, 2> tables_{};
+    std::array<Component, 4> parts_{};
+    int part_count_ = 0, width_ = 0, height_ = 0, max_h_ = 1, max_v_ = 1, restart_every_ = 0,
+        end_of_band_run_ = 0;
+    bool progressive_ = false, confused_ = false;
+};
+
+int big(Bytes bytes, std::size_t at) { return bytes[at] << 8 | bytes[at + 1]; }
+
+void Walk::read_tables(Bytes segment) {
+    while (segment.size() >= 17) {
+        Table& table = tables_[segment[0] >> 4 & 1][segment[0] & 3];
+        table = {};
+        int code = 0, symbols = 0;
+        for (std::size_t length = 1; length <= 16; ++length) {
+            table.count[length] = segment[length];
+            table.first_code[length] = code;
+            table.first_symbol[length] = symbols;
+            code = (code + table.count[length]) << 1;
+            symbols += table.count[length];
+        }
+        const auto count =
+            std::min({static_cast<std::size_t>(symbols), segment.size() - 17, std::size_t{256}});
+        std::copy_n(segment.begin() + 17, count, table.symbols.begin());
+        segment = segment.subspan(17 + count);
+    }
+}
+
+void Walk::read_frame(Bytes segment) {
+    if (segment.size() < 6) return;
+    height_ = big(segment, 1);
+    width_ = big(segment, 3);
+    part_count_ = std::min<int>(segment[5], 4);
+    for (int i = 0; i < part_count_; ++i) {
+        const std::size_t at = 6 + 3 * static_cast<std::size_t>(i);
+        if (at + 3 > segment.size()) {
+            part_count_ = 0;
+            return;
+        }
+        Component& part = parts_[static_cast<std::size_t>(i)];
+        part = {.id = segment[at], .h = segment[at + 1] >> 4, .v = segment[at + 1] & 15};
+        part.unknown.fill(255);
+        if (part.h < 1 || part.h > 4 || part.v < 1 || part.v > 4) part_count_ = 0;
+        max_h_ = std::max(max_h_, part.h);
+        max_v_ = std::max(max_v_, part.v);
+    }
+}
+
+bool Walk::read_scan(Bytes segment, Scan& scan) {
+    if (segment.empty() || segment[0] < 1 || segment[0] > 4) return false;
+    scan.count = segment[0];
+    const std::size_t end = 1 + 2 * static_cast<std::size_t>(scan.count);
+    if (segment.size() < end + 3) return false;
+    for (int i = 0; i < scan.count; ++i) {
+        const std::size_t at = 1 + 2 * static_cast<std::size_t>(i);
+        int found = 0;
+        while (found < part_count_ && parts_[static_cast<std::size_t>(found)].id != segment[at])
+            ++found;
+        if (found == part_count_) return false;
+        scan.parts[static_cast<std::size_t>(i)] = found;
+        parts_[static_cast<std::size_t>(found)].dc = segment[at + 1] >> 4 & 3;
+        parts_[static_cast<std::size_t>(found)].ac = segment[at + 1] & 3;
+    }
+    if (progressive_) {
+        scan.first = segment[end];
+        scan.last = segment[end + 1];
+        scan.high = segment[end + 2] >> 4;
+        scan.low = segment[end + 2] & 15;
+        if (scan.first > scan.last || scan.last > 63) return false;
+    }
+    for (int i = 0; i < scan.count; ++i)
+        for (int k = scan.first; k <= scan.last; ++k)
+            parts_[static_cast<std::size_t>(scan.parts[static_cast<std::size_t>(i)])]
+                .unknown[static_cast<std::size_t>(k)] = static_cast<std::uint8_t>(scan.low);
+    return true;
+}
+
+bool Walk::walk_block(const Scan& scan, const Component& part, Bits& bits) {
+    const auto tell = [this](int symbol) {
+        if (symbol == -2) confused_ = true;  // the decoder says so
+        return false;
+    };
+    int k = scan.first;
+    if (k == 0) {
+        if (scan.high > 0) return bits.skip(1);
+        const int size = bits.symbol(tables_[0][static_cast<std::size_t>(part.dc)]);
+        if (size < 0) return tell(size);
+        if (!bits.skip(size & 15)) return false;
+        k = 1;
+    }
+    if (end_of_band_run_ > 0) {
+        --end_of_band_run_;
+        return true;
+    }
+    while (k <= scan.last) {
+        const int symbol = bits.symbol(tables_[1][static_cast<std::size_t>(part.ac)]);
+        if (symbol < 0) return tell(symbol);
+        const int run = symbol >> 4, size = symbol & 15;
+        if (size == 0 && run < 15) {
+            if (!progressive_) return true;
+            const int more = bits.read(run);
+            if (more < 0) return false;
+            end_of_band_run_ = (1 << run) + more - 1;
+            return true;
+        }
+        if (!bits.skip(size)) return false;
+        k += run + 1;
+    }
+    return true;
+}
+
+bool Walk::walk_scan(const Scan& scan, Bytes data) {
+    if (scan.first > 0 && scan.high > 0) return true;  // depends on earlier values
+    Bits bits(data);
+    end_of_band_run_ = 0;
+    const Component& alone = parts_[static_cast<std::size_t>(scan.parts[0])];
+    const bool mixed = scan.count > 1;
+    const int across = mixed ? blocks(width_, 1, max_h_) : blocks(width_, alone.h, max_h_),
+              down = mixed ? blocks(height_, 1, max_v_) : blocks(height_, alone.v, max_v_);
+    const std::int64_t units = std::int64_t{across} * down;
+    for (std::int64_t unit = 0; unit < units; ++unit) {
+        if (restart_every_ > 0 && unit > 0 && unit % restart_every_ == 0) {
+            if (!bits.restart()) return false;
+            end_of_band_run_ = 0;
+        }
+        for (int i = 0; i < scan.count; ++i) {
+            const Component& part =
+                parts_[static_cast<std::size_t>(scan.parts[static_cast<std::size_t>(i)])];
+            for (int b = mixed ? part.h * part.v : 1; b > 0; --b) {
+                if (!walk_block(scan, part, bits)) return false;
+            }
+        }
+    }
+    return true;
+}
+
+std::string Walk::missing() {
+    for (std::size_t at = 2; at + 1 < bytes_.size();) {
+        if (bytes_[at] != 0xff || bytes_[at + 1] == 0xff || bytes_[at + 1] == 0) {
+            ++at;
+            continue;
+        }
+        const std::uint8_t marker = bytes_[at + 1];
+        at += 2;
+        if (marker == marker_eoi) break;
+        if (marker == marker_soi || stands_alone(marker)) continue;
+        if (bytes_.size() - at < 2) break;
+        const auto length = static_cast<std::size_t>(big(bytes_, at));
+        if (length < 2 || length > bytes_.size() - at) break;
+        const Bytes segment = bytes_.subspan(at + 2, length - 2);
+        at += length;
+        if (marker == marker_dht) read_tables(segment);
+        if (marker == 0xdd && segment.size() >= 2) restart_every_ = big(segment, 0);
+        if (marker >= 0xc0 && marker <= 0xc2) {
+            progressive_ = marker == 0xc2;
+            read_frame(segment);
+        }
+        if (marker != marker_sos) continue;
+        Scan scan;
+        if (part_count_ == 0 || !read_scan(segment, scan)) return {};
+        const std::size_t end = end_of_jpeg_scan(bytes_, at);
+        const bool whole = walk_scan(scan, bytes_.subspan(at, end - at));
+        if (confused_) return {};
+        if (!whole) return ends_early;
+        at = end;
+    }
+    for (int i = 0; i < part_count_; ++i) {
+        for (const std::uint8_t bits : parts_[static_cast<std::size_t>(i)].unknown)
+            if (bits > 0) return scans_missing;
+    }
+    return {};
+}
+
+}  // namespace
+
+std::string missing_jpeg_data(Bytes bytes) { return Walk(bytes).missing(); }
+
+}  // namespace mien::host

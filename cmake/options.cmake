@@ -20,6 +20,7 @@ option(MIEN_FFMPEG "`mien video` reads films by FFmpeg's libraries" OFF)
 option(MIEN_SERVE "`mien serve`, where the headers of Boost.Beast are found" ON)
 option(MIEN_EXPLAIN "`mien explain` and `mien report`, where Eigen is found" ON)
 option(MIEN_SDL2 "--window, by SDL2" OFF)
+option(MIEN_HARDEN "Optimised builds check and protect themselves where the compiler can" ON)
 # For those who build mien itself, so the presets set it: it halves the time of a whole build, but
 # costs time after a change of one file.
 option(MIEN_UNITY "Compile the files around the core several at a time" OFF)
@@ -69,6 +70,33 @@ target_link_options(mien_options INTERFACE $<$<PLATFORM_ID:Linux>:-Wl,--gc-secti
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|i.86" AND CMAKE_SIZEOF_VOID_P EQUAL 4)
   target_compile_options(mien_options INTERFACE
     $<$<COMPILE_LANGUAGE:CXX,C>:-msse2 -mfpmath=sse>)
+endif()
+# A fault that an attacker finds should end the program and not obey him: checked copies and stacks,
+# marked places to jump to, and nothing both writable and executed. tests/e2e/test_hardening.py reads
+# what became of it in the program and in the library. Sanitizers check more, by themselves.
+if(MIEN_HARDEN AND NOT MIEN_SANITIZE AND CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  include(CheckCXXCompilerFlag)
+  set(mien_hardening "")
+  set(wanted -fstack-protector-strong)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    list(APPEND wanted -fcf-protection)
+  elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+    list(APPEND wanted -mbranch-protection=standard)
+  endif()
+  foreach(flag ${wanted})
+    string(MAKE_C_IDENTIFIER "MIEN_HAS${flag}" known)
+    check_cxx_compiler_flag(${flag} ${known})
+    if(${known})
+      list(APPEND mien_hardening ${flag})
+    endif()
+  endforeach()
+  target_compile_options(mien_options INTERFACE
+    $<$<AND:$<COMPILE_LANGUAGE:CXX,C>,$<CONFIG:Release,RelWithDebInfo>>:${mien_hardening}
+      -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3>)
+  target_link_options(mien_options INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack)
+  # An executable is moved like a library; a static one for a board stays where it is.
+  include(CheckPIESupported)
+  check_pie_supported(LANGUAGES CXX)
 endif()
 if(MIEN_SANITIZE STREQUAL "thread")
   set(mien_sanitizers thread)

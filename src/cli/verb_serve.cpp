@@ -15,6 +15,7 @@
 
 #include "cli/serve_camera.h"
 #include "host/files/file_io.h"
+#include "serve/sandbox.h"
 #include "serve/server.h"
 
 namespace mien::cli {
@@ -27,7 +28,7 @@ struct ServeSetup {
     double body_mib = 16, megapixels = 50;
     int workers = 0;
     ServeCameraOptions camera;
-    bool quiet = false;
+    bool quiet = false, no_sandbox = false;
 };
 
 // Never from the command line, which every user of the machine can read.
@@ -84,6 +85,10 @@ void add_limit_options(CLI::App& app, ServeSetup& setup) {
         ->check(CLI::Range(1, 3600))
         ->type_name("SECONDS")
         ->group(group);
+    app.add_option("--work-timeout", limits.work_seconds, "Seconds of work on one request")
+        ->check(CLI::Range(1, 3600))
+        ->type_name("SECONDS")
+        ->group(group);
     app.add_option("--grace", limits.grace_seconds,
                    "Seconds to finish requests when stopping; then they are cut off")
         ->check(CLI::Range(0, 3600))
@@ -125,6 +130,10 @@ bool parse(int argc, char** argv, ServeSetup& setup, int& code) {
     add_serve_camera_options(app, setup.camera);
     add_limit_options(app, setup);
     app.add_flag("-q,--quiet", setup.quiet, "Do not log requests");
+    app.add_flag(
+        "--no-sandbox", setup.no_sandbox,
+        "Keep the right to open files, run programs and connect, which the service gives up "
+        "after\nits start where the kernel lets it");
     add_confidence_option(app, setup.engine.setup.config.min_confidence);
     add_weights_options(app, setup.engine, true);
     add_detector_options(app, setup.engine);
@@ -181,6 +190,11 @@ int run_serve(int argc, char** argv) {
             "in front adds TLS");
     ServeCamera camera((*pool)->weights(), feed);
     if (watches && !camera.start(setup.camera, setup.engine, code)) return code;
+    if (!setup.no_sandbox) {
+        // A camera that is plugged in again is opened again; standard input is not.
+        const bool may_open = watches && setup.camera.device != "-";
+        complain(serve::enter_sandbox(may_open).text);
+    }
     if (const int unfinished = (*server)->run(); unfinished > 0) {
         complain(format("stopped with %d request%s unfinished after --grace %d s", unfinished,
                         unfinished == 1 ? "" : "s", service.limits.grace_seconds));

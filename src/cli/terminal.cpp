@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "cli/exit_codes.h"
+#include "host/clock.h"
 
 namespace mien::cli {
 namespace {
@@ -69,8 +70,26 @@ std::string padded(std::string_view text, std::size_t width) {
     return std::string(text) + std::string(width > letters ? width - letters : 0, ' ');
 }
 
+namespace {
+
+// In a log: a line now and then, the first when a run has lasted that long.
+void log_progress(std::string_view text) {
+    static const double every_ms = [] {
+        const char* const seconds = std::getenv("MIEN_PROGRESS_SECONDS");
+        return 1e3 * (seconds != nullptr ? std::strtod(seconds, nullptr) : 30.0);
+    }();
+    static double last = host::now_ms();
+    const double now = host::now_ms();
+    if (text.empty() || !(now - last >= every_ms)) return;
+    last = now;
+    write_all(2, "mien: " + printable(text) + "\n");
+}
+
+}  // namespace
+
 void show_progress(std::string_view text) {
-    if ((text.empty() && !progress_shown) || !is_terminal(2)) return;
+    if (!is_terminal(2)) return log_progress(text);
+    if (text.empty() && !progress_shown) return;
     write_all(2, "\r\033[K" + std::string(text));
     progress_shown = !text.empty();
 }

@@ -28,8 +28,8 @@ void complain(std::string_view text);
 // The same with the text of an error; returns the exit code that follows from its kind.
 int complain(std::string_view subject, const host::Error& error);
 
-// A line on stderr that the next one (or an error) overwrites; empty removes it. Nothing if stderr
-// is not a terminal.
+// A line on stderr that the next one (or an error) overwrites; empty removes it. If stderr is not a
+// terminal, a line of its own every 30 s (MIEN_PROGRESS_SECONDS).
 void show_progress(std::string_view text);
 
 // Writes data to stdout at once; false on failure, for which output_exit_code() is the exit code.

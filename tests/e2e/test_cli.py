@@ -1005,6 +1005,74 @@ def test_weights(mien: Runner) -> None:
     mien.fails("verify", cascade, code=4, words=("cascade",))
 
 
+def costly_network() -> bytes:
+    """100 means over 255 x 255 of 1024 x 1024: a valid file of 10 kB that would run for minutes."""
+    side, count = 1024, 100
+    layer = struct.Struct("<4B4B4BHHHHHHIIIfI20x")
+
+    def pool(number: int) -> bytes:
+        return layer.pack(
+            *(4, 0, 0, 0, 255, 255, 1, 1, 127, 127, 127, 127),
+            *(number, 0xFFFF, side, side, 1, 0, 0, 0, 0, 1.0, 0),
+        )
+
+    head = layer.pack(
+        *(8, 0, 1, 0, 1, 1, 255, 255, 0, 0, 0, 0),
+        *(count, 0xFFFF, 5, 5, 2, 0, 0, 0, 0, 0.0, 0),
+    )
+    sections = {
+        b"INPT": struct.pack(
+            "<IIIfffffIIBBHI", side, side, 1, 1 / 127.5, -1, 1 / 127, 0, 0, 2, 1, 0, 0, 0, 0
+        ),
+        b"LAYR": b"".join(pool(i) for i in range(count)) + head,
+        b"WGHT": b"\1\2",
+        b"BIAS": bytes(8),
+        b"SCAL": struct.pack("<ff", 0.01, 0.01),
+        b"NAME": b"layer\0",
+        b"LABL": b"no\0yes\0",
+        b"META": b"{}",
+        b"TEST": bytes(4),
+    }
+    table = body = b""
+    start = (32 + 16 * len(sections) + 15) // 16 * 16
+    for tag, data in sections.items():
+        table += tag + struct.pack("<III", start + len(body), len(data), 0)
+        body += data + bytes(-len(data) % 16)
+    rest = table + bytes(-(32 + len(table)) % 16) + body
+    front = (
+        b"MIEN"
+        + struct.pack("<HH", 1, 0)
+        + b"NETW"
+        + struct.pack("<IQ", len(sections), 32 + len(rest))
+    )
+    crc = zlib.crc32(bytes(4) + rest, zlib.crc32(front))
+    return front + struct.pack("<II", crc, 0) + rest
+
+
+def test_a_network_that_costs_too_much(mien: Runner) -> None:
+    mien.write("slow.mien", costly_network())
+    mien.write("in.png", plain_png(40, 40))
+    words = ("slow.mien", "6818", "million operations", "MiB", "--network-limit 682")
+    for command in (
+        ("image", "in.png", "--emotion", "slow.mien"),
+        ("classify", "in.png", "--gender", "slow.mien"),
+        ("info", "slow.mien"),
+        ("verify", "slow.mien"),
+    ):
+        mien.fails(*command, code=4, words=words)
+    info = json.loads(mien("info", "slow.mien", "--json", "--network-limit", "682").stdout)
+    assert info["cost"]["operations"] == 100 * 255**2 * 1024**2 + 5 * 5 * 2
+    mien.fails("info", "slow.mien", "--network-limit", "681", code=4, words=words)
+    assert "operations" in mien("info", "slow.mien", "--network-limit", "682").stdout
+    mien.fails("image", "in.png", "--network-limit", "0", code=2, words=("--network-limit",))
+    small = Path(__file__).resolve().parents[2] / "weights" / "emotion.mien"
+    mien.fails(
+        *("image", "in.png", "--emotion", small, "--network-limit", "0.0005"),
+        code=4,
+        words=("emotion.mien", "too costly"),
+    )
+
+
 def test_bench(mien: Runner) -> None:
     for detector, rate in (("net", "pixels/s"), ("haar", "windows/s")):
         text = mien("bench", "--repeat", "2", "--detector", detector).stdout
@@ -1070,6 +1138,10 @@ def test_eval(mien: Runner) -> None:
             assert result["confusion"][labels.index(label)][labels.index(answer)] >= 1
         assert {**result, "source": ""} == {**results[0], "source": ""}
     assert json.loads(mien("eval", "packed.npz", "--split", "test", "--json").stdout)["count"] == 2
+    # A long run tells a log how far it is, every 30 s.
+    for extra, seconds, told in (((), "0", True), (("-q",), "0", False), ((), "1000", False)):
+        done = mien("eval", "stored.npz", *extra, env={"MIEN_PROGRESS_SECONDS": seconds})
+        assert ("image 0 of 3" in done.stderr) == told, done.stderr
     assert "accuracy" in mien("eval", "faces").stdout
     mien("eval", "faces", "--scores", "scores.csv")
     lines = (mien.folder / "scores.csv").read_text().splitlines()

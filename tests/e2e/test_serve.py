@@ -731,6 +731,71 @@ def test_nobody_waits_for_a_client_that_is_gone() -> None:
 
 
 @pytest.mark.threads
+def test_work_ends_inside_of_an_image() -> None:
+    """Who leaves during the first image frees the engine before it is done; so does the time limit."""
+    large = png(6000, 6000)
+    head = f"POST /v1/analyze HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: {len(large)}\r\n\r\n"
+    with Service("--workers", "1") as service:
+        link = socket.create_connection(("127.0.0.1", service.port), timeout=60)
+        link.sendall(head.encode() + large)
+        wait_until(lambda: figure(service, "mien_engines_busy") == 1)
+        link.close()
+        wait_until(lambda: any('"status":499' in line for line in list(service.lines)))
+        line = next(json.loads(line) for line in service.lines if '"status":499' in line)
+        assert line["images"] == 0 and line["work_ms"] > 0, line  # begun, and not finished
+        assert service.post("/v1/analyze", ("image", "a", png(48, 48)))[0] == 200
+    with Service("--workers", "1", "--work-timeout", "1") as service:
+        parts = [("images", f"{i}.png", large) for i in range(16)]
+        status, _, data = service.post("/v1/analyze", *parts)
+        images = json.loads(data)["images"] if status == 200 else []
+        late = [image for image in images if image.get("status") == 503]
+        assert status == 422 or late and all("too long" in image["error"] for image in late)
+        assert service.post("/v1/analyze", ("image", "a", png(48, 48)))[0] == 200
+
+
+def test_memory_that_is_missing() -> None:
+    """It is 503, also for what is inside the image and the engine; the service goes on."""
+    with Service("--workers", "1") as service:
+        pid = service.process.pid
+        size = re.search(r"VmSize:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+        if int(size[1]) > 1 << 30:
+            pytest.skip("a sanitizer has taken all addresses")
+        for more in (
+            20,
+            200,
+        ):  # MiB: too few for the pixels; enough for these, but not for the engine
+            limit = int(size[1]) * 1024 + (more << 20)
+            resource.prlimit(pid, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+            answer = service.post("/v1/analyze", ("image", "a", png(5000, 5000)))
+            assert "memory" in error_of(answer, 503) and answer[1]["retry-after"] == "1"
+            assert service.post("/v1/analyze", ("image", "a", png(48, 48)))[0] == 200
+        resource.prlimit(pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
+        assert service.post("/v1/analyze", ("image", "a", png(5000, 5000)))[0] == 200
+
+
+def test_sandbox() -> None:
+    """What it forbids is tried in tests/unit/test_sandbox.cpp. All other tests here run inside of it."""
+
+    def filters(service: Service) -> set[str]:
+        tasks = Path(f"/proc/{service.process.pid}/task").iterdir()
+        text = [(task / "status").read_text() for task in tasks]
+        return {re.search(r"^Seccomp:\s+(\d)", one, re.MULTILINE)[1] for one in text}
+
+    outside = re.search(r"^Seccomp:\s+(\d)", Path("/proc/self/status").read_text(), re.MULTILINE)[1]
+    with Service() as service:
+        wait_until(lambda: any("sandbox" in line for line in list(service.lines)))
+        told = next(line for line in service.lines if "sandbox" in line)
+        assert service.post("/v1/analyze", ("image", "a.jpg", PHOTO))[0] == 200
+        if "no sandbox" in told:
+            assert filters(service) == {outside}, told
+        else:
+            assert filters(service) == {"2"} and "no files" in told
+    with Service("--no-sandbox") as service:
+        assert service.post("/v1/analyze", ("image", "a.jpg", PHOTO))[0] == 200
+        assert filters(service) == {outside} and not any("sandbox" in l for l in service.lines)
+
+
+@pytest.mark.threads
 def test_an_address_cannot_take_the_places_of_others() -> None:
     """One address fills the queue; of two more, each gets its answer, and the one that took most gives way."""
     with Service("--workers", "1", "--waiting", "4") as service:

@@ -10,6 +10,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -295,6 +296,84 @@ class Video(unittest.TestCase):
                     self.assertEqual(error.code, code)
                     error.close()
         finally:
+            process.stdin.close()
+            process.wait(60)
+            process.stderr.close()
+
+    @pytest.mark.threads
+    def test_browser_under_attack(self):
+        """Silent, unreading and half-closed clients of the live view keep nobody else out."""
+        process = subprocess.Popen(
+            [MIEN, "video", "-", "--live", "--mjpeg", "127.0.0.1:0", "-q"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        line = process.stderr.readline().decode()
+        if "built without" in line:
+            process.communicate()
+            self.skipTest("this program was built without the web service")
+        port = int(line.split(":")[-1].strip("/ \n"))
+        fed = threading.Event()
+
+        def feed():
+            while not fed.wait(0.1):
+                process.stdin.write(self.film[: len(self.film) // 20])
+                process.stdin.flush()
+
+        def connect(request=b"", source=None):
+            link = socket.create_connection(
+                ("127.0.0.1", port), 60, (source, 0) if source else None
+            )
+            self.addCleanup(link.close)
+            link.sendall(request)
+            return link
+
+        def get(path, *headers):
+            lines = "".join(f"{header}\r\n" for header in ("Host: localhost", *headers))
+            return f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode()
+
+        def until_closed(link):
+            try:
+                while link.recv(1 << 16):
+                    pass
+            except ConnectionResetError:
+                pass
+
+        feeding = threading.Thread(target=feed)
+        feeding.start()
+        try:
+            # Names and pages of others: every address of the view.
+            for path in ("/", "/stream.mjpg", "/snapshot.jpg", "/faces.json"):
+                for bad in (
+                    get(path, "Origin: http://evil.example"),
+                    get(path).replace(b"localhost", b"evil.example"),
+                    get(path).replace(b"localhost", b"[::1]evil.example"),
+                    get(path).replace(b"localhost", b"localhost:evil.example"),
+                ):
+                    self.assertIn(b" 403 ", connect(bad).recv(64), bad)
+            # Who ended his half and reads nothing is let go of; the server does not go on trying.
+            for path in ("/stream.mjpg", "/"):
+                link = connect(get(path))
+                link.shutdown(socket.SHUT_WR)
+                until_closed(link)
+            # While sixteen hold on, the next one is served.
+            held = [connect() for _ in range(8)]
+            held += [connect(get("/stream.mjpg")) for _ in range(8)]
+            link = connect(get("/stream.mjpg"), "127.0.0.2")
+            self.assertIn(b" 200 ", link.recv(64))
+            seen = b""
+            while seen.count(b"--frame") < 3:  # frames go on coming
+                part = link.recv(1 << 16)
+                self.assertTrue(part)
+                seen += part
+            for silent in held[:8]:
+                silent.setblocking(False)
+                with self.assertRaises(BlockingIOError):  # not closed
+                    silent.recv(1)
+        finally:
+            fed.set()
+            feeding.join()
             process.stdin.close()
             process.wait(60)
             process.stderr.close()

@@ -19,6 +19,8 @@ endif()
 set_target_properties(mien_shared PROPERTIES
   OUTPUT_NAME mien VERSION ${PROJECT_VERSION} SOVERSION ${soversion})
 
+target_link_options(mien_shared PRIVATE ${mien_hardened_link})
+
 foreach(library mien mien_shared)
   target_include_directories(${library} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>

@@ -93,7 +93,8 @@ if(MIEN_HARDEN AND NOT MIEN_SANITIZE AND CMAKE_SYSTEM_NAME STREQUAL "Linux")
   target_compile_options(mien_options INTERFACE
     $<$<AND:$<COMPILE_LANGUAGE:CXX,C>,$<CONFIG:Release,RelWithDebInfo>>:${mien_hardening}
       -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3>)
-  target_link_options(mien_options INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack)
+  set(mien_hardened_link -Wl,-z,relro,-z,now,-z,noexecstack)
+  target_link_options(mien_options INTERFACE ${mien_hardened_link})
   # An executable is moved like a library; a static one for a board stays where it is.
   include(CheckPIESupported)
   check_pie_supported(LANGUAGES CXX)

@@ -391,6 +391,7 @@ std::optional<Refusal> Service::decode(const Picture& picture, const host::Engin
 
 std::optional<Refusal> Service::analyze(const Picture& picture, host::EngineOwner& engine,
                                         const Plan& plan, Analysis& result) {
+    if (engine.stop()()) return Refusal{503, too_long};
     const double start = now_ms();
     host::ImageReport& report = result.report;
     report.source = picture.source;

@@ -1067,7 +1067,7 @@ def test_a_network_that_costs_too_much(mien: Runner) -> None:
     mien.fails("image", "in.png", "--network-limit", "0", code=2, words=("--network-limit",))
     small = Path(__file__).resolve().parents[2] / "weights" / "emotion.mien"
     mien.fails(
-        *("image", "in.png", "--emotion", small, "--network-limit", "0.0005"),
+        *("classify", "in.png", "--emotion", small, "--network-limit", "0.0005"),
         code=4,
         words=("emotion.mien", "too costly"),
     )

@@ -14,6 +14,7 @@
 #include "kernels/kernels.h"
 #include "mien/mien.h"
 #include "mien/owned.hpp"
+#include "mien/thread_pool.hpp"
 #include "mien/tracker.hpp"
 #include "pipeline/crop.h"
 #include "unit/file_builder.h"

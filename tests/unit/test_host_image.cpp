@@ -12,6 +12,7 @@
 
 #include "base/crc32.h"
 #include "host/codec/image_file.h"
+#include "host/codec/jpeg.h"
 #include "host/codec/jpeg_scans.h"
 #include "unit/helpers.h"
 
@@ -336,14 +337,16 @@ TEST_CASE("size limits hold before decoding") {
 TEST_CASE("the scans of a JPEG are limited by its pixels") {
     const ByteVector pixels(40 * 30 * 3, 90);
     const Frame frame = {pixels.data(), 40, 30, 120, PixelFormat::rgb24};
-    const auto jpeg = encode_image(frame, ImageFormat::jpeg);
-    REQUIRE(jpeg);
+    JpegSettings settings;
+    settings.full_color = false;  // whose scans take no more memory than is allowed
+    ByteVector jpeg;
+    REQUIRE(encode_jpeg(frame, settings, jpeg));
     const ByteVector mark = {0xff, 0xda};
-    const auto scan = std::search(jpeg->begin(), jpeg->end(), mark.begin(), mark.end());
+    const auto scan = std::search(jpeg.begin(), jpeg.end(), mark.begin(), mark.end());
     const auto with_scans = [&](int count) {
-        ByteVector file(jpeg->begin(), scan);
-        for (int i = 0; i < count; ++i) file.insert(file.end(), scan, jpeg->end() - 2);
-        file.insert(file.end(), jpeg->end() - 2, jpeg->end());
+        ByteVector file(jpeg.begin(), scan);
+        for (int i = 0; i < count; ++i) file.insert(file.end(), scan, jpeg.end() - 2);
+        file.insert(file.end(), jpeg.end() - 2, jpeg.end());
         return file;
     };
     ImageLimits limits;

@@ -24,16 +24,16 @@ using mien::serve::enter_sandbox;
 
 namespace {
 
-constexpr int no_sandbox = 77, refused = 0, allowed = 1, other_error = 2;
+constexpr int has_no_sandbox = 77, call_refused = 0, call_allowed = 1, call_failed = 2;
 
 // What the child that does `attempt` behind `before` answers.
 template <class Before, class Attempt>
-int in_child(bool may_open, Before before, Attempt attempt) {
+int in_sandboxed_child(bool may_open, Before before, Attempt attempt) {
     const pid_t child = ::fork();
     REQUIRE(child >= 0);
     if (child == 0) {
         auto prepared = before();
-        if (!enter_sandbox(may_open).on) ::_exit(no_sandbox);
+        if (!enter_sandbox(may_open).on) ::_exit(has_no_sandbox);
         ::_exit(attempt(prepared));
     }
     int status = 0;
@@ -42,70 +42,81 @@ int in_child(bool may_open, Before before, Attempt attempt) {
     return WEXITSTATUS(status);
 }
 template <class Attempt>
-int in_child(Attempt attempt, bool may_open = false) {
-    return in_child(may_open, [] { return 0; }, [&](int) { return attempt(); });
+int in_sandboxed_child(Attempt attempt, bool may_open = false) {
+    return in_sandboxed_child(may_open, [] { return 0; }, [&](int) { return attempt(); });
 }
 
-int judged(long result) { return result >= 0 ? allowed : errno == EPERM ? refused : other_error; }
+int call_judged(long result) {
+    return result >= 0 ? call_allowed : errno == EPERM ? call_refused : call_failed;
+}
 
 }  // namespace
 
 TEST_CASE("the sandbox refuses files, programs, connections and code, and nothing else") {
-    if (in_child([] { return refused; }) == no_sandbox) {
+    if (in_sandboxed_child([] { return call_refused; }) == has_no_sandbox) {
         // In a child, or this process would have it as well.
-        const int told = in_child(
+        const int told = in_sandboxed_child(
             false, [] { return enter_sandbox(false).text.starts_with("no sandbox: ") ? 1 : 0; },
             [](int) { return 0; });
-        CHECK(told == no_sandbox);
+        CHECK(told == has_no_sandbox);
         MESSAGE("no sandbox here");
         return;
     }
-    CHECK(in_child([] { return judged(::open("/etc/passwd", O_RDONLY)); }) == refused);
-    CHECK(in_child([] { return judged(::open("/dev/null", O_WRONLY)); }) == refused);
-    CHECK(in_child([] { return judged(::open("/tmp/mien-test", O_CREAT | O_WRONLY, 0600)); }) ==
-          refused);
-    CHECK(in_child([] { return judged(::unlink("/tmp/mien-test-none")); }) == refused);
-    CHECK(in_child([] { return judged(::rename("/tmp/mien-a", "/tmp/mien-b")); }) == refused);
-    CHECK(in_child([] { return judged(::mkdir("/tmp/mien-test-folder", 0700)); }) == refused);
-    CHECK(in_child([] {
+    CHECK(in_sandboxed_child([] { return call_judged(::open("/etc/passwd", O_RDONLY)); }) ==
+          call_refused);
+    CHECK(in_sandboxed_child([] { return call_judged(::open("/dev/null", O_WRONLY)); }) ==
+          call_refused);
+    CHECK(in_sandboxed_child([] {
+              return call_judged(::open("/tmp/mien-test", O_CREAT | O_WRONLY, 0600));
+          }) == call_refused);
+    CHECK(in_sandboxed_child([] { return call_judged(::unlink("/tmp/mien-test-none")); }) ==
+          call_refused);
+    CHECK(in_sandboxed_child([] { return call_judged(::rename("/tmp/mien-a", "/tmp/mien-b")); }) ==
+          call_refused);
+    CHECK(in_sandboxed_child([] { return call_judged(::mkdir("/tmp/mien-test-folder", 0700)); }) ==
+          call_refused);
+    CHECK(in_sandboxed_child([] {
               char* const words[] = {const_cast<char*>("/bin/true"), nullptr};
-              return judged(::execv("/bin/true", words));
-          }) == refused);
-    CHECK(in_child([] { return judged(::fork()); }) == refused);
-    CHECK(in_child([] { return judged(::socket(AF_INET, SOCK_STREAM, 0)); }) == refused);
-    CHECK(in_child([] { return judged(::socket(AF_UNIX, SOCK_STREAM, 0)); }) == refused);
+              return call_judged(::execv("/bin/true", words));
+          }) == call_refused);
+    CHECK(in_sandboxed_child([] { return call_judged(::fork()); }) == call_refused);
+    CHECK(in_sandboxed_child([] { return call_judged(::socket(AF_INET, SOCK_STREAM, 0)); }) ==
+          call_refused);
+    CHECK(in_sandboxed_child([] { return call_judged(::socket(AF_UNIX, SOCK_STREAM, 0)); }) ==
+          call_refused);
     // a socket that was there before
-    CHECK(in_child(
+    CHECK(in_sandboxed_child(
               false, [] { return ::socket(AF_INET, SOCK_STREAM, 0); },
               [](int own) {
                   sockaddr_in address = {};
                   address.sin_family = AF_INET;
                   address.sin_port = htons(9);
                   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-                  return judged(
+                  return call_judged(
                       ::connect(own, reinterpret_cast<sockaddr*>(&address), sizeof address));
-              }) == refused);
-    constexpr int executed = PROT_READ | PROT_EXEC;
-    CHECK(in_child([] {
-              return ::mmap(nullptr, 4096, executed, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
+              }) == call_refused);
+    constexpr int readable_code = PROT_READ | PROT_EXEC;
+    CHECK(in_sandboxed_child([] {
+              return ::mmap(nullptr, 4096, readable_code, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
                              MAP_FAILED
-                         ? allowed
-                         : judged(-1);
-          }) == refused);
-    CHECK(in_child([] {
+                         ? call_allowed
+                         : call_judged(-1);
+          }) == call_refused);
+    CHECK(in_sandboxed_child([] {
               void* const page =
                   ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-              return page == MAP_FAILED ? other_error : judged(::mprotect(page, 4096, executed));
-          }) == refused);
+              return page == MAP_FAILED ? call_failed
+                                        : call_judged(::mprotect(page, 4096, readable_code));
+          }) == call_refused);
     // What the service does all the time: threads, memory, and accepting who comes.
-    CHECK(in_child([] {
+    CHECK(in_sandboxed_child([] {
               int sum = 0;
               std::thread([&sum] { sum = 5; }).join();
               void* const block = std::malloc(std::size_t{64} << 20);
               std::free(block);
-              return sum == 5 && block != nullptr ? allowed : other_error;
-          }) == allowed);
-    CHECK(in_child(
+              return sum == 5 && block != nullptr ? call_allowed : call_failed;
+          }) == call_allowed);
+    CHECK(in_sandboxed_child(
               false,
               [] {
                   const int listening = ::socket(AF_INET, SOCK_STREAM, 0);
@@ -122,15 +133,15 @@ TEST_CASE("the sandbox refuses files, programs, connections and code, and nothin
                   return ready ? listening : -1;
               },
               [](int listening) {
-                  return listening < 0 ? other_error
-                                       : judged(::accept(listening, nullptr, nullptr));
-              }) == allowed);
+                  return listening < 0 ? call_failed
+                                       : call_judged(::accept(listening, nullptr, nullptr));
+              }) == call_allowed);
 }
 
 TEST_CASE(
     "the sandbox holds for threads that were there before, and can leave opening to a camera") {
-    if (in_child([] { return refused; }) == no_sandbox) return;
-    CHECK(in_child(
+    if (in_sandboxed_child([] { return call_refused; }) == has_no_sandbox) return;
+    CHECK(in_sandboxed_child(
               false,
               [] {
                   struct Waiting {
@@ -138,7 +149,7 @@ TEST_CASE(
                       std::atomic<int> answer{-1};
                       std::thread thread{[this] {
                           while (!go) std::this_thread::yield();
-                          answer = judged(::open("/etc/passwd", O_RDONLY));
+                          answer = call_judged(::open("/etc/passwd", O_RDONLY));
                       }};
                   };
                   return new Waiting;  // of a process that ends
@@ -147,9 +158,12 @@ TEST_CASE(
                   waiting->go = true;
                   waiting->thread.join();
                   return waiting->answer.load();
-              }) == refused);
-    CHECK(in_child([] { return judged(::open("/dev/null", O_RDONLY)); }, true) == allowed);
-    CHECK(in_child([] { return judged(::unlink("/tmp/mien-test-none")); }, true) == refused);
-    CHECK(in_child([] { return judged(::socket(AF_INET, SOCK_STREAM, 0)); }, true) == refused);
+              }) == call_refused);
+    CHECK(in_sandboxed_child([] { return call_judged(::open("/dev/null", O_RDONLY)); }, true) ==
+          call_allowed);
+    CHECK(in_sandboxed_child([] { return call_judged(::unlink("/tmp/mien-test-none")); }, true) ==
+          call_refused);
+    CHECK(in_sandboxed_child([] { return call_judged(::socket(AF_INET, SOCK_STREAM, 0)); }, true) ==
+          call_refused);
 }
 #endif

@@ -53,9 +53,11 @@ Result<> read_jpeg_frame(std::uint8_t marker, Bytes segment, const ImageLimits& 
                       limits, "JPEG");
 }
 
-// A block has a code of a bit or more for its mean; but for a progressive file, whose blocks may
-// share it, one for the end of the rest as well. Counted without what hangs over the edges.
-std::uint64_t least_jpeg_bits(std::uint8_t marker, Bytes segment, const ImageHeader& header) {
+// Samples of all channels, for that many pixels.
+struct JpegSamples {
+    unsigned all = 0, pixels = 1;
+};
+JpegSamples samples_of(Bytes segment) {
     unsigned max_h = 1, max_v = 1, all = 0;
     for (std::size_t at = 7; at < segment.size(); at += 3) {
         const unsigned h = segment[at] >> 4u, v = segment[at] & 15u;
@@ -63,9 +65,15 @@ std::uint64_t least_jpeg_bits(std::uint8_t marker, Bytes segment, const ImageHea
         max_v = std::max(max_v, v);
         all += h * v;
     }
+    return {all, max_h * max_v};
+}
+
+// A block has a code of a bit or more for its mean; but for a progressive file, whose blocks may
+// share it, one for the end of the rest as well. Counted without what hangs over the edges.
+std::uint64_t least_jpeg_bits(std::uint8_t marker, JpegSamples samples, const ImageHeader& header) {
     const std::uint64_t blocks = std::uint64_t{static_cast<unsigned>(header.width)} / 8 *
                                  (static_cast<unsigned>(header.height) / 8);
-    return blocks * all / (max_h * max_v) * (marker == 0xc2 ? 1 : 2);
+    return blocks * samples.all / samples.pixels * (marker == 0xc2 ? 1 : 2);
 }
 
 // Tables of Huffman codes. Their symbols are numbered by a byte, and the codes of each length must
@@ -91,7 +99,7 @@ Result<> check_huffman_tables(Bytes segment) {
 struct JpegState {
     int scans = 0;
     std::size_t scan_bytes = 0;
-    int channels = 0;
+    JpegSamples samples;
     bool progressive = false;
     std::uint64_t least_bits = 0;  // that any data of that frame has
 };
@@ -110,8 +118,8 @@ Result<std::size_t> read_jpeg_segment(Bytes bytes, std::size_t pos, std::uint8_t
     if (is_frame) {
         if (const Result<> done = read_jpeg_frame(marker, segment, limits, header); !done)
             return done.error();
-        state.least_bits = least_jpeg_bits(marker, segment, header);
-        state.channels = std::min<int>(segment[5], 4);
+        state.samples = samples_of(segment);
+        state.least_bits = least_jpeg_bits(marker, state.samples, header);
         state.progressive = marker == 0xc2;
     } else if (marker == marker_dht) {
         if (const Result<> done = check_huffman_tables(segment); !done) return done.error();
@@ -152,8 +160,11 @@ Result<ImageHeader> inspect_jpeg(Bytes bytes, const ImageLimits& limits) {
         pos = *next;
     }
     if (state.scans == 0) return corrupt("JPEG", "no picture in it");
-    // Several scans: the coefficients of all of them, and of stb_image planes of samples.
-    header.decode_bytes = 3 + state.channels * (state.progressive || state.scans > 1 ? 3 : 1);
+    // Several scans: the coefficients of all samples, and of stb_image the samples as well.
+    const unsigned each = state.progressive || state.scans > 1 ? 3 : 1;
+    header.decode_bytes =
+        3 + static_cast<int>((each * state.samples.all + state.samples.pixels - 1) /
+                             state.samples.pixels);
     // Another size was written into the header, or nearly all is missing.
     if (state.scan_bytes < state.least_bits / 8)
         return Error::input("cut short: " + std::to_string(header.width) + " x " +

@@ -16,15 +16,15 @@ using Bytes = std::span<const std::uint8_t>;
 constexpr const char* ends_early = "premature end of data segment";
 constexpr const char* scans_missing = "scans are missing";
 
-struct Table {
+struct HuffmanCodes {
     std::array<int, 17> count{}, first_code{}, first_symbol{};
     std::array<std::uint8_t, 256> symbols{};
 };
 
 // The bits of a scan, between two restart marks.
-class Bits {
+class ScanBits {
 public:
-    explicit Bits(Bytes bytes) : bytes_(bytes) {}
+    explicit ScanBits(Bytes bytes) : bytes_(bytes) {}
 
     // -1 behind the end, for ever.
     int next() {
@@ -49,7 +49,7 @@ public:
         return value;
     }
     // A symbol, -1 behind the end, -2 for a code that means nothing.
-    int symbol(const Table& table) {
+    int symbol(const HuffmanCodes& table) {
         int code = 0;
         for (std::size_t length = 1; length <= 16; ++length) {
             const int bit = next();
@@ -90,18 +90,18 @@ private:
     int byte_ = 0, left_ = 0;
 };
 
-constexpr std::size_t coefficients = 64;
+constexpr std::size_t block_coefficients = 64;
 
-struct Component {
+struct ScanPart {
     int id = 0, h = 1, v = 1;
     int dc = 0, ac = 0;  // tables of the scan
     // per coefficient: how many of its last bits are unknown, 255: all
-    std::array<std::uint8_t, coefficients> unknown{};
+    std::array<std::uint8_t, block_coefficients> unknown{};
 };
 
-class Walk {
+class ScanWalk {
 public:
-    explicit Walk(Bytes bytes) : bytes_(bytes) {}
+    explicit ScanWalk(Bytes bytes) : bytes_(bytes) {}
     std::string missing();
 
 private:
@@ -114,15 +114,15 @@ private:
     bool read_scan(Bytes segment, Scan& scan);
     // False: the data ends before the blocks do.
     bool walk_scan(const Scan& scan, Bytes data);
-    bool walk_block(const Scan& scan, const Component& part, Bits& bits);
+    bool walk_block(const Scan& scan, const ScanPart& part, ScanBits& bits);
     int blocks(int side, int factor, int most) const {
         const int samples = (side * factor + most - 1) / most;
         return (samples + 7) / 8;
     }
 
     Bytes bytes_;
-    std::array<std::array<Table, 4>, 2> tables_{};
-    std::array<Component, 4> parts_{};
+    std::array<std::array<HuffmanCodes, 4>, 2> tables_{};
+    std::array<ScanPart, 4> parts_{};
     int part_count_ = 0, width_ = 0, height_ = 0, max_h_ = 1, max_v_ = 1, restart_every_ = 0,
         end_of_band_run_ = 0;
     bool progressive_ = false, confused_ = false;
@@ -130,9 +130,9 @@ private:
 
 int big(Bytes bytes, std::size_t at) { return bytes[at] << 8 | bytes[at + 1]; }
 
-void Walk::read_tables(Bytes segment) {
+void ScanWalk::read_tables(Bytes segment) {
     while (segment.size() >= 17) {
-        Table& table = tables_[segment[0] >> 4 & 1][segment[0] & 3];
+        HuffmanCodes& table = tables_[segment[0] >> 4 & 1][segment[0] & 3];
         table = {};
         int code = 0, symbols = 0;
         for (std::size_t length = 1; length <= 16; ++length) {
@@ -149,7 +149,7 @@ void Walk::read_tables(Bytes segment) {
     }
 }
 
-void Walk::read_frame(Bytes segment) {
+void ScanWalk::read_frame(Bytes segment) {
     if (segment.size() < 6) return;
     height_ = big(segment, 1);
     width_ = big(segment, 3);
@@ -160,7 +160,7 @@ void Walk::read_frame(Bytes segment) {
             part_count_ = 0;
             return;
         }
-        Component& part = parts_[static_cast<std::size_t>(i)];
+        ScanPart& part = parts_[static_cast<std::size_t>(i)];
         part = {.id = segment[at], .h = segment[at + 1] >> 4, .v = segment[at + 1] & 15};
         part.unknown.fill(255);
         if (part.h < 1 || part.h > 4 || part.v < 1 || part.v > 4) part_count_ = 0;
@@ -169,7 +169,7 @@ void Walk::read_frame(Bytes segment) {
     }
 }
 
-bool Walk::read_scan(Bytes segment, Scan& scan) {
+bool ScanWalk::read_scan(Bytes segment, Scan& scan) {
     if (segment.empty() || segment[0] < 1 || segment[0] > 4) return false;
     scan.count = segment[0];
     const std::size_t end = 1 + 2 * static_cast<std::size_t>(scan.count);
@@ -198,7 +198,7 @@ bool Walk::read_scan(Bytes segment, Scan& scan) {
     return true;
 }
 
-bool Walk::walk_block(const Scan& scan, const Component& part, Bits& bits) {
+bool ScanWalk::walk_block(const Scan& scan, const ScanPart& part, ScanBits& bits) {
     const auto tell = [this](int symbol) {
         if (symbol == -2) confused_ = true;  // the decoder says so
         return false;
@@ -232,11 +232,11 @@ bool Walk::walk_block(const Scan& scan, const Component& part, Bits& bits) {
     return true;
 }
 
-bool Walk::walk_scan(const Scan& scan, Bytes data) {
+bool ScanWalk::walk_scan(const Scan& scan, Bytes data) {
     if (scan.first > 0 && scan.high > 0) return true;  // depends on earlier values
-    Bits bits(data);
+    ScanBits bits(data);
     end_of_band_run_ = 0;
-    const Component& alone = parts_[static_cast<std::size_t>(scan.parts[0])];
+    const ScanPart& alone = parts_[static_cast<std::size_t>(scan.parts[0])];
     const bool mixed = scan.count > 1;
     const int across = mixed ? blocks(width_, 1, max_h_) : blocks(width_, alone.h, max_h_),
               down = mixed ? blocks(height_, 1, max_v_) : blocks(height_, alone.v, max_v_);
@@ -247,7 +247,7 @@ bool Walk::walk_scan(const Scan& scan, Bytes data) {
             end_of_band_run_ = 0;
         }
         for (int i = 0; i < scan.count; ++i) {
-            const Component& part =
+            const ScanPart& part =
                 parts_[static_cast<std::size_t>(scan.parts[static_cast<std::size_t>(i)])];
             for (int b = mixed ? part.h * part.v : 1; b > 0; --b) {
                 if (!walk_block(scan, part, bits)) return false;
@@ -257,7 +257,7 @@ bool Walk::walk_scan(const Scan& scan, Bytes data) {
     return true;
 }
 
-std::string Walk::missing() {
+std::string ScanWalk::missing() {
     for (std::size_t at = 2; at + 1 < bytes_.size();) {
         if (bytes_[at] != 0xff || bytes_[at + 1] == 0xff || bytes_[at + 1] == 0) {
             ++at;
@@ -296,6 +296,6 @@ std::string Walk::missing() {
 
 }  // namespace
 
-std::string missing_jpeg_data(Bytes bytes) { return Walk(bytes).missing(); }
+std::string missing_jpeg_data(Bytes bytes) { return ScanWalk(bytes).missing(); }
 
 }  // namespace mien::host

@@ -20,10 +20,13 @@ namespace {
 
 // Largest block that the decoder may ask for, set for each image from its size.
 thread_local std::size_t allocation_limit = 0;
+// There was no memory for a block within the limit. The decoder does not always say so.
+thread_local bool out_of_memory = false;
 
 // The largest of its blocks: half of what it takes at once, and with all layouts at most that for
 // samples of the result (RGBA). The rest is for marks of rows and for tables.
 void limit_allocations(const ImageHeader& header) {
+    out_of_memory = false;
     const auto each = static_cast<std::size_t>(std::max((header.decode_bytes + 1) / 2, 6));
     allocation_limit =
         static_cast<std::size_t>(header.width) * static_cast<std::size_t>(header.height) * each +
@@ -33,10 +36,16 @@ void limit_allocations(const ImageHeader& header) {
 // Cleared: the decoder reads tables and coefficients that a hostile file never sets, and the image
 // must neither depend on what was in memory before nor show it.
 void* limited_malloc(std::size_t bytes) {
-    return bytes <= allocation_limit ? std::calloc(bytes, 1) : nullptr;
+    if (bytes > allocation_limit) return nullptr;
+    void* const block = std::calloc(bytes, 1);
+    out_of_memory = out_of_memory || block == nullptr;
+    return block;
 }
 [[maybe_unused]] void* limited_realloc(void* block, std::size_t bytes) {
-    return bytes <= allocation_limit ? std::realloc(block, bytes) : nullptr;
+    if (bytes > allocation_limit) return nullptr;
+    void* const larger = std::realloc(block, bytes);
+    out_of_memory = out_of_memory || larger == nullptr;
+    return larger;
 }
 
 }  // namespace
@@ -73,9 +82,10 @@ PixelBuffer load_by_stb(std::span<const std::uint8_t> bytes, const ImageHeader& 
 
 // The decoder's own words, made to fit into a line of ours.
 Error stb_error(const char* type) {
+    if (out_of_memory) return no_memory();
     const char* reason = stbi_failure_reason();
     if (reason == nullptr) reason = "unknown reason";
-    if (std::strcmp(reason, "Out of memory") == 0) return no_memory();
+    if (std::strcmp(reason, "Out of memory") == 0) reason = "unpacks to more than its pixels";
     return Error::input(std::string("damaged ") + type + " file (" + reason + ")");
 }
 

@@ -78,9 +78,7 @@ Error cost_error(const NetworkCost& cost) {
     const double times = std::ceil(std::max(share(cost.operations, network_limit.operations),
                                             share(cost.bytes, network_limit.bytes)));
     return Error::weights("too costly: a run takes " + million(cost.operations) +
-                          " million operations and " + mib(cost.bytes) + " MiB, above " +
-                          million(network_limit.operations) + " million and " +
-                          mib(network_limit.bytes) + " MiB; --network-limit " +
+                          " million operations and " + mib(cost.bytes) + " MiB; --network-limit " +
                           std::to_string(static_cast<std::uint64_t>(std::min(times, 1e18))) +
                           " (network_limit=) allows it");
 }

@@ -193,7 +193,8 @@ int run_serve(int argc, char** argv) {
     if (!setup.no_sandbox) {
         // A camera that is plugged in again is opened again; standard input is not.
         const bool may_open = watches && setup.camera.device != "-";
-        complain(serve::enter_sandbox(may_open).text);
+        const serve::Sandbox sandbox = serve::enter_sandbox(may_open);
+        if (!setup.quiet) complain(sandbox.text);
     }
     if (const int unfinished = (*server)->run(); unfinished > 0) {
         complain(format("stopped with %d request%s unfinished after --grace %d s", unfinished,

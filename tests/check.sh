@@ -56,8 +56,11 @@ run() { # PRESET [OPTION OF CTEST...]
     ctest --test-dir "build/$preset" --output-on-failure --no-tests=error -j "$jobs" "$@"
 }
 python_tests() { # LONG-OR-NOT
-    MIEN_NETDUMP=build/check/tests/mien-netdump "$PYTHON" -m pytest -q -p no:cacheprovider \
-        -m "$1" tests/python
+    # A processor for each test, where pytest can do that.
+    workers=
+    if "$PYTHON" -c "import xdist" 2>/dev/null; then workers="-n $jobs"; fi
+    MIEN_NETDUMP=build/check/tests/mien-netdump OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+        "$PYTHON" -m pytest -q -p no:cacheprovider $workers -m "$1" tests/python
 }
 
 # ---- quick: what a contributor wants to know at each change ---------------------------------------

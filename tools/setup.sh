@@ -29,7 +29,8 @@ for_targets() {
 }
 quick() {
     packages="$packages doctest-dev libeigen3-dev python3 python3-venv"
-    packages="$packages python3-numpy python3-h5py python3-pytest python3-pil python3-pyelftools"
+    packages="$packages python3-numpy python3-h5py python3-pil python3-pyelftools"
+    packages="$packages python3-pytest python3-pytest-xdist"
     optional="$optional python3-onnx"
 }
 deep() {

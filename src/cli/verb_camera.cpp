@@ -86,7 +86,11 @@ int list(bool json) {
 
 int watch(CameraOptions& options) {
     camera::Request request;
-    request.path = options.device.empty() ? "/dev/video0" : options.device;
+    const std::string& device = options.device;
+    if (device.find_first_not_of("0123456789") == std::string::npos)
+        request.path = "/dev/video" + (device.empty() ? "0" : device);
+    else
+        request.path = device;
     request.fps = options.fps;
     if (!parse_size(options.size, request.width, request.height)) return exit_usage;
     if (options.format != "best") {
@@ -124,7 +128,7 @@ int run_camera(int argc, char** argv) {
     style_app(app, "camera");
     CameraOptions options;
     app.add_option("DEVICE", options.device,
-                   "/dev/videoN or a name under /dev/v4l; default /dev/video0")
+                   "/dev/videoN, N alone, or a name under /dev/v4l; default /dev/video0")
         ->type_name("");
     app.add_flag("--list", options.list, "List the cameras with their formats, sizes and rates");
     app.add_option("--size", options.size, "Size to request")->type_name("WxH");

@@ -260,7 +260,10 @@ std::optional<Refusal> Service::judge_body(const RequestHead& head, const Route&
     if (!head.has_body) return Refusal{400, bad_request_text, "the request has no body"};
     const std::string type = media_type(head.content_type);
     const bool multipart = type == "multipart/form-data";
-    const bool raw = type.starts_with("image/") || type == "application/octet-stream";
+    // Without a type, and with the one of forms, which curl's --data-binary sends, the body is looked
+    // at: decode() refuses what is no image.
+    const bool raw = type.starts_with("image/") || type == "application/octet-stream" ||
+                     type.empty() || type == "application/x-www-form-urlencoded";
     if (route.endpoint == Endpoint::analyze && !multipart && !raw) {
         return Refusal{415, "The body must be multipart/form-data or an image.",
                        "Content-Type image/jpeg, image/png, ..."};

@@ -10,6 +10,8 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "host/clock.h"
@@ -55,6 +57,45 @@ private:
     std::string error_;
 };
 
+// What a stream is that neither this program nor its splitter reads, by its first bytes; null if
+// they say nothing.
+const char* name_of_other(const std::vector<std::uint8_t>& bytes) {
+    const auto has = [&bytes](std::size_t at, std::string_view text) {
+        return bytes.size() >= at + text.size() &&
+               std::memcmp(bytes.data() + at, text.data(), text.size()) == 0;
+    };
+    using namespace std::string_view_literals;
+    if (has(0, "\0\0\0\1"sv) || has(0, "\0\0\1"sv)) return "H.264 or another MPEG stream";
+    if (has(0, "\x1a\x45\xdf\xa3"sv)) return "Matroska or WebM";
+    if (has(4, "ftyp"sv)) return "MP4 or QuickTime";
+    if (has(0, "RIFF"sv)) return "AVI or another RIFF file";
+    if (has(0, "\x89PNG"sv)) return "PNG";
+    if (has(0, "GIF8"sv)) return "GIF";
+    if (has(0, "OggS"sv)) return "Ogg";
+    if (has(0, "FLV\1"sv)) return "Flash video";
+    return nullptr;
+}
+
+constexpr std::string_view mark_of_part = "content-type: image/jp";  // jpeg, or jpg of some cameras
+// A stream that is joined in the middle shows what it is at the end of the first image.
+constexpr std::size_t longest_start = std::size_t{1} << 23;
+
+// Does a part of a multipart stream begin in `bytes`, as cameras send it over HTTP, or an image right
+// after another?
+bool has_motion_jpeg(std::span<const std::uint8_t> bytes) {
+    const auto lower = [](std::uint8_t c) {
+        return static_cast<std::uint8_t>(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+    };
+    constexpr std::string_view header = mark_of_part;
+    constexpr std::uint8_t two_images[] = {0xff, 0xd9, 0xff, 0xd8, 0xff};
+    return std::search(bytes.begin(), bytes.end(), header.begin(), header.end(),
+                       [lower](std::uint8_t have, char want) {
+                           return lower(have) == static_cast<std::uint8_t>(want);
+                       }) != bytes.end() ||
+           std::search(bytes.begin(), bytes.end(), std::begin(two_images), std::end(two_images)) !=
+               bytes.end();
+}
+
 class StreamSource : public Source {
 public:
     StreamSource(int descriptor, const StreamOptions& options)
@@ -87,15 +128,30 @@ public:
             kind_ = Kind::y4m;
             return begin_y4m();
         }
-        if (buffer_.size() >= 3 && buffer_[0] == 0xff && buffer_[1] == 0xd8 && buffer_[2] == 0xff) {
-            kind_ = Kind::mjpeg;
-            layout_ = PixelLayout::jpeg;
-            splitter_.add(buffer_);
-            buffer_.clear();
-            return {};
+        if (const char* other = name_of_other(buffer_); other != nullptr)
+            return host::Error::input(std::string("is ") + other + "; run: ffmpeg -v error -i " +
+                                      "FILE -f yuv4mpegpipe -pix_fmt yuv420p - | mien video -");
+        begun_ = false;
+        const bool starts =
+            buffer_.size() >= 3 && buffer_[0] == 0xff && buffer_[1] == 0xd8 && buffer_[2] == 0xff;
+        while (!starts && !has_motion_jpeg(std::span(buffer_).subspan(searched_))) {
+            searched_ = buffer_.size() - std::min(buffer_.size(), mark_of_part.size());
+            const ByteReader::State state = buffer_.size() < longest_start
+                                                ? reader_.read(buffer_, read_bytes, timeout_ms)
+                                                : ByteReader::State::end;
+            if (state == ByteReader::State::failed) return host::Error::input(reader_.error());
+            if (state == ByteReader::State::wait) return {};
+            if (state == ByteReader::State::end)
+                return host::Error::input(
+                    "is no YUV4MPEG2 and no motion JPEG; for raw pixels give --raw FORMAT and "
+                    "--size");
         }
-        return host::Error::input(
-            "is no YUV4MPEG2 and no motion JPEG; for raw pixels give --raw FORMAT and --size");
+        begun_ = true;
+        kind_ = Kind::mjpeg;
+        layout_ = PixelLayout::jpeg;
+        splitter_.add(buffer_);
+        buffer_.clear();
+        return {};
     }
 
     Next next(Packet& packet, int timeout_ms) override {
@@ -267,7 +323,8 @@ private:
     int width_ = 0, height_ = 0;
     double fps_;
     std::vector<std::uint8_t> buffer_;
-    std::size_t given_ = 0;  // bytes at the buffer's front that the last packet uses
+    std::size_t searched_ = 0;  // no motion JPEG begins before
+    std::size_t given_ = 0;     // bytes at the buffer's front that the last packet uses
     JpegSplitter splitter_;
     std::uint64_t number_ = 0;
     bool begun_ = false, done_ = false;

@@ -428,6 +428,10 @@ def test_refusals() -> None:
         assert error_of(raw(b"RIFF\x10\0\0\0WEBPVP8 "), 415)
         assert error_of(raw(PHOTO[:2000], "image/jpeg"), 422)
         assert raw(png(20, 20))[0] == 200
+        # Of a body that says nothing of itself, as curl's --data-binary, the bytes count.
+        assert raw(png(20, 20), "application/x-www-form-urlencoded")[0] == 200
+        assert service.ask("POST", "/v1/analyze", png(20, 20))[0] == 200
+        assert error_of(service.ask("POST", "/v1/analyze", b"a=b&c=d"), 415)
         assert error_of(raw(png(800, 800)), 413)
         assert error_of(raw(png(8, 8, claim=(30000, 30000))), 413), "a decoding bomb"
         assert error_of(raw(png(8, 8, claim=(2**31 - 1, 2**31 - 1))), 413)

@@ -176,6 +176,51 @@ TEST_CASE("video: motion JPEG is split by markers, also around thumbnails and no
     CHECK(cut.error == "cut short in frame 1");
 }
 
+TEST_CASE("video: motion JPEG of a camera's web address, also joined in the middle") {
+    const std::vector<std::uint8_t> jpeg = small_jpeg();
+    const std::string picture(jpeg.begin(), jpeg.end());
+    std::string stream = "HTTP/1.0 200 OK\r\n\r\n";
+    for (int i = 0; i < 3; ++i)
+        stream += "--boundary\r\nContent-type: image/jpeg\r\nContent-Length: " +
+                  std::to_string(picture.size()) + "\r\n\r\n" + picture + "\r\n";
+    stream += "--boundary--\r\n";
+    for (const std::size_t piece : {1u, 13u, 100000u}) {
+        for (const std::size_t from : {0u, 19u, 120u}) {
+            CAPTURE(piece);
+            CAPTURE(from);
+            const Seen seen = read_stream(stream.substr(from), {}, piece);
+            CHECK(seen.error == "");
+            REQUIRE(seen.frames.size() == (from == 120 ? 2 : 3));
+            for (const auto& frame : seen.frames) CHECK(frame == jpeg);
+        }
+        const Seen bare = read_stream((picture + picture + picture).substr(200), {}, piece);
+        REQUIRE(bare.frames.size() == 2);
+        CHECK(bare.frames[1] == jpeg);
+    }
+    CHECK(picture.size() > 200);
+}
+
+TEST_CASE("video: what a pipe holds is named") {
+    using namespace std::string_literals;
+    const std::pair<std::string, const char*> others[] = {{"\0\0\0\1\x67\x64\0\x1f"s, "H.264"},
+                                                          {"\x1a\x45\xdf\xa3"s, "Matroska"},
+                                                          {"\0\0\0\x20"s + "ftypisom", "MP4"},
+                                                          {"RIFF1234AVI ", "AVI"},
+                                                          {"\x89PNG\r\n\x1a\n"s, "PNG"},
+                                                          {"GIF89a", "GIF"},
+                                                          {"OggS", "Ogg"},
+                                                          {"FLV\1"s, "Flash"}};
+    for (const auto& other : others) {
+        CAPTURE(other.second);
+        const Seen seen = read_stream(other.first + std::string(100, 'x'));
+        CHECK(seen.error.find("is "s + other.second) == 0);
+        CHECK(seen.error.find("ffmpeg") != std::string::npos);
+    }
+    // Long and of no kind: the search ends.
+    CHECK(read_stream(std::string(std::size_t{9} << 20, 'x'), {}, 1 << 20).error.find("--raw") !=
+          std::string::npos);
+}
+
 TEST_CASE(
     "video: the gray of a frame is the same with and without colour, and short frames are "
     "refused") {

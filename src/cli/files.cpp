@@ -5,10 +5,12 @@
 #include <system_error>
 #include <utility>
 
+#include "cli/exit_codes.h"
 #include "cli/interrupt.h"
 #include "cli/terminal.h"
 #include "host/files/batch.h"
 #include "host/files/file_io.h"
+#include "host/results/json.h"
 
 namespace mien::cli {
 
@@ -22,12 +24,23 @@ bool make_folder(const std::string& folder) {
 
 host::Result<host::Image> load_image(const std::string& path, bool quiet) {
     const host::ImageLimits limits;
-    const auto bytes = host::read_file(path, limits.max_file_bytes);
+    const auto bytes = host::read_file(path == "-" ? "/dev/stdin" : path, limits.max_file_bytes);
     if (!bytes) return bytes.error();
     auto decoded = host::decode_image(*bytes, limits);
     if (!decoded) return decoded.error();
     if (!decoded->note.empty() && !quiet && !interrupted()) complain(path, decoded->note);
     return std::move(decoded->image);
+}
+
+bool report_inputs(const host::InputList& inputs, bool json, bool quiet, int& worst) {
+    for (const host::InputProblem& problem : inputs.problems) {
+        complain(problem.path, problem.cause);
+        if (json && !print(host::error_to_json(problem.path, problem.cause) + "\n")) return false;
+        worst = exit_input;
+    }
+    if (quiet) return true;
+    for (const host::InputProblem& note : inputs.notes) complain(note.path, note.cause);
+    return true;
 }
 
 }  // namespace mien::cli

@@ -462,12 +462,7 @@ int run(ExplainOptions& options) {
     if (!options.out.empty() && !to_folder) code = check_out(options);
     if (code != exit_done) return code;
     int worst = exit_done;
-    for (const host::InputProblem& problem : inputs.problems) {
-        complain(problem.path, problem.cause);
-        if (options.json && !print(host::error_to_json(problem.path, problem.cause) + "\n"))
-            return output_exit_code();
-        worst = exit_input;
-    }
+    if (!report_inputs(inputs, options.json, options.quiet, worst)) return output_exit_code();
     ExplainRun work(options, *engine, methods, questions);
     return run_files(options, to_folder, inputs.files, work, worst);
 }
@@ -481,7 +476,7 @@ int run_explain(int argc, char** argv) {
         "several methods.\n"
         "How to read them: docs/EXPLAIN.md.\n");
     style_app(app, "explain");
-    app.add_option("PHOTO", options.inputs, "Images, or folders of them")
+    app.add_option("PHOTO", options.inputs, "Images, folders of them, - for standard input")
         ->required()
         ->type_name("");
     app.add_option("-o,--out", options.out,

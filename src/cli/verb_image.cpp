@@ -53,7 +53,7 @@ bool parse_image(int argc, char** argv, PhotoOptions& options, int& exit_code) {
         "Finds every face in images and reads its expression, gender and age.\n"
         "Formats: JPEG, PNG, BMP, GIF (first frame), PNM; rotated as their EXIF asks.\n");
     style_app(app, "image");
-    app.add_option("PHOTO", options.inputs, "Images, or folders of them")
+    app.add_option("PHOTO", options.inputs, "Images, folders of them, - for standard input")
         ->required()
         ->type_name("");
     app.add_option("-o,--out", options.out,
@@ -282,12 +282,7 @@ int run_photos(PhotoOptions& options) {
     catch_interrupts();
     const host::InputList inputs = host::expand_inputs(options.inputs);
     int worst = exit_done;
-    for (const host::InputProblem& problem : inputs.problems) {
-        complain(problem.path, problem.cause);
-        if (options.json && !print(host::error_to_json(problem.path, problem.cause) + "\n"))
-            return output_exit_code();
-        worst = exit_input;
-    }
+    if (!report_inputs(inputs, options.json, options.quiet, worst)) return output_exit_code();
     PhotoRun run(options, plan, *engine, inputs.files);
     // In a terminal the results themselves show progress.
     const bool progress = !options.quiet && inputs.files.size() > 1 && !is_terminal(1);

@@ -114,6 +114,60 @@ TEST_CASE("folders become their images, sorted") {
     CHECK(is_input(folder / "sub/../a.png"));
     CHECK_FALSE(is_input(folder / "note.txt"));
     CHECK_FALSE(is_input(folder / "new.png"));
+    REQUIRE(list.notes.size() == 1);
+    CHECK(list.notes[0].path == folder.path.string());
+    CHECK(list.notes[0].cause == "left out 1 file that mien does not read: 1 .txt");
+}
+
+TEST_CASE("what is left out of a folder is said, what a Mac adds is passed by") {
+    const TemporaryFolder folder;
+    fs::create_directories(folder.path / "__MACOSX");
+    for (const char* name :
+         {"a.jpg", "._a.jpg", "__MACOSX/b.jpg", "c.webp", "d.WEBP", "e.heic", "nameless"})
+        std::ofstream(folder.path / name) << 'x';
+    const std::vector<std::string> arguments = {folder.path.string()};
+    const InputList list = expand_inputs(arguments);
+    CHECK(list.files == std::vector{folder / "a.jpg"});
+    CHECK(list.problems.empty());
+    REQUIRE(list.notes.size() == 1);
+    CHECK(list.notes[0].cause ==
+          "left out 4 files that mien does not read: 1 without an ending, 1 .heic, 2 .webp");
+    fs::remove(folder.path / "a.jpg");
+    const InputList none = expand_inputs(arguments);
+    CHECK(none.notes.empty());
+    REQUIRE(none.problems.size() == 1);
+    CHECK(none.problems[0].cause.find("no image in this folder") == 0);
+    CHECK(none.problems[0].cause.find("2 .webp") != std::string::npos);
+}
+
+TEST_CASE("numbers in names count by their value") {
+    const char* const sorted[] = {"",
+                                  "-1.jpg",
+                                  "0",
+                                  "00",
+                                  "1.jpg",
+                                  "01.jpg",
+                                  "2.jpg",
+                                  "10.jpg",
+                                  "10a.jpg",
+                                  "a",
+                                  "a/b",
+                                  "a1b2",
+                                  "a1b10",
+                                  "a2b1",
+                                  "a99999999999999999998",
+                                  "a99999999999999999999",
+                                  "b"};
+    for (std::size_t i = 0; i < std::size(sorted); ++i)
+        for (std::size_t j = 0; j < std::size(sorted); ++j) {
+            CAPTURE(sorted[i]);
+            CAPTURE(sorted[j]);
+            const bool same_number = (i == 2 && j == 3) || (i == 3 && j == 2) ||
+                                     (i == 4 && j == 5) || (i == 5 && j == 4);
+            if (!same_number) CHECK(natural_less(sorted[i], sorted[j]) == (i < j));
+        }
+    CHECK(natural_less("01.jpg", "1.jpg"));
+    CHECK_FALSE(natural_less("1.jpg", "01.jpg"));
 }
 
 TEST_CASE("a pipe or a device in a folder is a problem, not an image") {

@@ -6,6 +6,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace mien::host {
@@ -18,16 +19,22 @@ struct InputProblem {
 struct InputList {
     std::vector<std::string> files;
     std::vector<InputProblem> problems;  // folders that cannot be read, or hold no image
+    std::vector<InputProblem> notes;     // folders with files that were left out
 };
 
-// Files as they are named (reading reports missing ones); folders become the images below them
-// (.jpg, .jpeg, .jpe, .jfif, .png, .bmp, .gif, .ppm, .pgm, .pnm in any case), sorted by path. Links
-// to folders are not followed. All of them count as inputs (file_io.h) from now on.
+// Files as they are named (reading reports missing ones), "-" for standard input; folders become the
+// images below them (.jpg, .jpeg, .jpe, .jfif, .png, .bmp, .gif, .ppm, .pgm, .pnm in any case),
+// sorted by path, numbers in it by their value. Links to folders are not followed, and what a Mac
+// puts beside its files (._NAME, __MACOSX) is passed by. All of them count as inputs (file_io.h)
+// from now on.
 InputList expand_inputs(std::span<const std::string> arguments);
+
+// Does `a` come before `b`, where digits in a row are numbers: 2.jpg before 10.jpg?
+bool natural_less(std::string_view a, std::string_view b);
 
 bool is_folder(const std::string& path);
 
-// File name without folders and without its last ending.
+// File name without folders and without its last ending; "stdin" for "-".
 std::string stem_of(const std::string& path);
 std::string joined_path(const std::string& folder, const std::string& name);
 

@@ -9,6 +9,7 @@
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "host/eval/scores.h"
+#include "host/results/csv.h"
 
 namespace mien::cli {
 namespace {
@@ -16,13 +17,6 @@ namespace {
 struct EvalOptions : LabelledOptions {
     std::string scores_file;
 };
-
-// A value of a CSV file.
-std::string quoted(const std::string& text) {
-    std::string out = "\"";
-    for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
-    return out + "\"";
-}
 
 int run(EvalOptions& options) {
     int code = exit_done;
@@ -40,14 +34,14 @@ int run(EvalOptions& options) {
     host::Scores scores(labels, head.unsure_below);
     std::size_t unreadable = 0;
     std::string csv = "picture,label";
-    for (const std::string& label : labels) csv += "," + label;
+    for (const std::string& label : labels) csv += "," + host::csv_value(label);
     csv += '\n';
     code = read_faces(options, *faces, *engine, unreadable,
                       [&](std::size_t i, const std::vector<float>& probabilities) {
                           scores.add(faces->label(i), probabilities);
                           if (options.scores_file.empty()) return;
-                          csv += quoted(faces->name(i)) + "," +
-                                 labels[static_cast<std::size_t>(faces->label(i))];
+                          csv += host::csv_value(faces->name(i)) + "," +
+                                 host::csv_value(labels[static_cast<std::size_t>(faces->label(i))]);
                           for (std::size_t k = 0; k < labels.size(); ++k)
                               csv += format(",%.9g", static_cast<double>(probabilities[k]));
                           csv += '\n';

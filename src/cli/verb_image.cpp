@@ -16,8 +16,10 @@
 #include "cli/verbs.h"
 #include "host/clock.h"
 #include "host/codec/image_file.h"
+#include "host/draw/cover.h"
 #include "host/draw/draw.h"
 #include "host/files/batch.h"
+#include "host/results/csv.h"
 #include "host/results/json.h"
 
 namespace mien::cli {
@@ -29,7 +31,8 @@ struct PhotoOptions {
     std::string out;
     std::string style = "gender";
     std::string crop_folder;
-    bool json = false, top = false, overwrite = false, quiet = false;
+    bool json = false, csv = false, top = false, overwrite = false, quiet = false;
+    bool blur = false, cover = false;  // rather than boxes and labels
     bool detect = true;
 };
 
@@ -37,6 +40,8 @@ struct PhotoOptions {
 
 void add_common_options(CLI::App& app, PhotoOptions& options) {
     app.add_flag("--json", options.json, "Print one JSON object per image, one per line");
+    app.add_flag("--csv", options.csv,
+                 "Print a table: a row per face, and one per image without a face");
     app.add_flag("--top", options.top,
                  "All expressions with their scores, best first, and a sentence");
     app.add_option("--dump-crop", options.crop_folder,
@@ -63,6 +68,8 @@ bool parse_image(int argc, char** argv, PhotoOptions& options, int& exit_code) {
     app.add_option("--style", options.style, "Color the boxes by gender or emotion")
         ->check(CLI::IsMember({"gender", "emotion"}))
         ->type_name("NAME");
+    app.add_flag("--blur", options.blur, "In --out, make faces unrecognizable; nothing is drawn");
+    app.add_flag("--cover", options.cover, "The same, with gray ellipses");
     add_landmarks_option(app, options.engine);
     add_common_options(app, options);
     add_detector_options(app, options.engine);
@@ -249,10 +256,15 @@ std::string PhotoRun::output_path(const std::string& source, host::ImageFormat& 
 
 int PhotoRun::write_drawn(const std::string& path, host::Image& image, host::ImageReport& report) {
     const double start = host::now_ms();
-    const host::Style style =
-        options_.style == "emotion" ? host::Style::emotion : host::Style::gender;
-    host::annotate(host::canvas_of(image), report.faces, engine_.info(), style,
-                   options_.engine.landmarks);
+    const host::Canvas canvas = host::canvas_of(image);
+    if (options_.blur || options_.cover) {
+        host::cover_faces(canvas, report.faces,
+                          options_.cover ? host::Cover::fill : host::Cover::blur);
+    } else {
+        const host::Style style =
+            options_.style == "emotion" ? host::Style::emotion : host::Style::gender;
+        host::annotate(canvas, report.faces, engine_.info(), style, options_.engine.landmarks);
+    }
     const double drawn = host::now_ms();
     host::ImageFormat format{};
     const std::string target = output_path(path, format);
@@ -265,14 +277,19 @@ int PhotoRun::write_drawn(const std::string& path, host::Image& image, host::Ima
 
 std::string PhotoRun::text_of(const host::ImageReport& report) const {
     if (options_.json) return host::to_json(report, engine_.info()) + "\n";
+    if (options_.csv) return host::csv_rows(report, engine_.info());
     if (options_.top)
         return score_list(report, engine_.info(), files_.size() > 1 || report.faces.size() > 1);
     return face_table(report, engine_.info(), color_);
 }
 
 int run_photos(PhotoOptions& options) {
-    if (options.json && options.top) {
-        complain("--json and --top exclude each other");
+    if (int{options.json} + int{options.top} + int{options.csv} > 1) {
+        complain("--json, --csv and --top exclude each other");
+        return exit_usage;
+    }
+    if ((options.blur || options.cover) && options.out.empty()) {
+        complain(std::string(options.cover ? "--cover" : "--blur") + " needs --out");
         return exit_usage;
     }
     int code = exit_done;
@@ -283,6 +300,7 @@ int run_photos(PhotoOptions& options) {
     const host::InputList inputs = host::expand_inputs(options.inputs);
     int worst = exit_done;
     if (!report_inputs(inputs, options.json, options.quiet, worst)) return output_exit_code();
+    if (options.csv && !print(host::csv_header(engine->info()))) return output_exit_code();
     PhotoRun run(options, plan, *engine, inputs.files);
     // In a terminal the results themselves show progress.
     const bool progress = !options.quiet && inputs.files.size() > 1 && !is_terminal(1);

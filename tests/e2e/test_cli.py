@@ -6,6 +6,7 @@ at what goes to stdout and what to stderr, at the files it writes, and at what i
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import json
 import os
@@ -239,6 +240,43 @@ def test_standard_input_and_folders(mien: Runner) -> None:
     ]
     assert "set: left out 1 file that mien does not read: 1 .webp\n" in done.stderr
     assert mien("image", "set", "--json", "-q").stderr == ""
+
+
+def test_tables(mien: Runner) -> None:
+    shutil.copy(PHOTOS / "montage.jpg", mien.folder / "a, b.jpg")
+    mien.write("plain.png", plain_png(60, 50))
+    faces = json.loads(mien("image", "a, b.jpg", "--json").stdout)["faces"]
+    rows = list(csv.DictReader(io.StringIO(mien("image", "a, b.jpg", "plain.png", "--csv").stdout)))
+    assert len(rows) == len(faces) + 1 and rows[-1]["source"] == "plain.png"
+    assert set(list(rows[-1].values())[1:]) == {""}
+    for number, (row, face) in enumerate(zip(rows, faces)):
+        assert (row["source"], row["face"]) == ("a, b.jpg", str(number))
+        assert [int(row[k]) for k in ("x", "y", "width", "height")] == list(face["box"].values())
+        assert row["emotion"] == face["emotion"]["label"]
+        assert float(row["age"]) == face["age"]["value"]
+        for head in ("emotion", "gender", "age"):
+            for label, p in face[head]["probabilities"].items():
+                assert float(row[f"{head}_{label}"]) == p, (head, label)
+    mien.fails("image", "plain.png", "--csv", "--json", code=2, words=("--csv",))
+
+
+def test_faces_made_unrecognizable(mien: Runner) -> None:
+    shutil.copy(PHOTOS / "montage.jpg", mien.folder / "group.jpg")
+    before = json.loads(mien("image", "group.jpg", "--json").stdout)["faces"]
+    assert len(before) > 3
+    for option in ("--blur", "--cover"):
+        done = mien("image", "group.jpg", option, "-o", "hidden.png", "-y", "--json")
+        assert json.loads(done.stdout)["faces"] == before
+        # From pixel to pixel nothing changes by much any more, where eyes and mouths were.
+        width, _, channels, rows = read_png((mien.folder / "hidden.png").read_bytes())
+        assert (width, channels) == (960, 3)
+        for face in before:
+            for x, y in face["landmarks"]:
+                row = rows[int(y)]
+                near = row[3 * int(x) - 9 : 3 * int(x) + 12]
+                assert max(abs(a - b) for a, b in zip(near, near[3:])) < 30, (option, face)
+        mien.fails("image", "group.jpg", option, code=2, words=(option, "--out"))
+    assert json.loads(mien("image", "hidden.png", "--json").stdout)["faces"] == []
 
 
 def test_faces_are_those_of_the_golden_file(mien: Runner) -> None:

@@ -22,17 +22,17 @@ std::vector<int> widths() {
 }
 
 // A row can end at a page that must not be touched; what lies before it is compared instead.
-constexpr std::size_t before = 64;
+constexpr std::size_t bytes_before = 64;
 constexpr std::uint8_t canary = 0xa5;
 
 struct Output {
     GuardedBuffer buffer;
-    explicit Output(std::size_t bytes) : buffer(before + bytes) {
+    explicit Output(std::size_t bytes) : buffer(bytes_before + bytes) {
         std::fill_n(buffer.data(), buffer.size(), canary);
     }
-    std::uint8_t* data() const { return buffer.data() + before; }
+    std::uint8_t* data() const { return buffer.data() + bytes_before; }
     bool untouched_before() const {
-        return std::all_of(buffer.data(), buffer.data() + before,
+        return std::all_of(buffer.data(), buffer.data() + bytes_before,
                            [](std::uint8_t v) { return v == canary; });
     }
     bool equals(const Output& other) const {

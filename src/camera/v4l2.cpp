@@ -689,6 +689,12 @@ std::string by_id_of(const std::string& path) {
 
 }  // namespace
 
+std::string device_path(const std::string& name) {
+    const bool is_number =
+        !name.empty() && name.find_first_not_of("0123456789") == std::string::npos;
+    return is_number ? "/dev/video" + name : name;
+}
+
 host::Result<std::unique_ptr<Camera>> open_camera(const Request& request, DeviceCalls& calls) {
     auto camera = std::make_unique<V4l2Camera>(request, calls);
     if (const host::Result<> done = camera->open(); !done) return done.error();

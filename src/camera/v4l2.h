@@ -26,6 +26,9 @@ struct Request {
     int stall_ms = 3000;  // no frame for this long is a failure
 };
 
+// The device that a user names: "2" and "/dev/video2" are the same one.
+std::string device_path(const std::string& name);
+
 // What the driver gave.
 struct Mode {
     video::PixelLayout layout = video::PixelLayout::yuyv;

@@ -18,8 +18,25 @@
 #include "cli/mjpeg_view.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
+#include "host/codec/orientation.h"
 
 namespace mien::cli {
+
+int Turning::orientation() const { return host::orientation_of(degrees, mirror, flip).value_or(1); }
+
+void add_turning_options(CLI::App& app, Turning& turning, const std::string& group) {
+    CLI::Option* const options[] = {
+        app.add_option(
+               "--rotate", turning.degrees,
+               "Turn each frame clockwise by 90, 180 or 270 degrees, of a camera that hangs "
+               "askew")
+            ->check(CLI::IsMember({0, 90, 180, 270}))
+            ->type_name("DEGREES"),
+        app.add_flag("--mirror", turning.mirror, "Exchange left and right, after --rotate"),
+        app.add_flag("--flip", turning.flip, "Exchange up and down, after --rotate")};
+    for (CLI::Option* const option : options)
+        if (!group.empty()) option->group(group);
+}
 
 void add_live_options(CLI::App& app, LiveOptions& options) {
     app.add_flag("--json", options.json,
@@ -35,6 +52,7 @@ void add_live_options(CLI::App& app, LiveOptions& options) {
                    "explain: and which parts of the face support it (red) or oppose it (blue)")
         ->check(CLI::IsMember({"gender", "emotion", "explain"}))
         ->type_name("NAME");
+    add_turning_options(app, options.turning);
     add_landmarks_option(app, options.engine);
     add_confidence_option(app, options.engine.setup.config.min_confidence);
     app.add_option("--frames", options.frames, "End after this many frames; 0: never")
@@ -150,6 +168,7 @@ live::LoopOptions loop_options(const LiveOptions& options, const std::string& na
     loop.explain = options.style == "explain";
     loop.landmarks = options.engine.landmarks;
     loop.jpeg_scale = options.jpeg_scale;
+    loop.orientation = options.turning.orientation();
     loop.max_frames = options.frames;
     loop.max_seconds = options.seconds;
     return loop;

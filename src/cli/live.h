@@ -13,11 +13,21 @@
 
 namespace mien::cli {
 
+// How a camera hangs.
+struct Turning {
+    int degrees = 0;
+    bool mirror = false, flip = false;
+
+    int orientation() const;  // host/codec/orientation.h
+};
+void add_turning_options(CLI::App& app, Turning& turning, const std::string& group = "");
+
 struct LiveOptions {
     EngineOptions engine;
     std::string style = "gender", smoothing = "mode", record, mjpeg;
     bool json = false, window = false, overwrite = false, quiet = false;
     int full_every = 0, cycle_ms = 300, jpeg_scale = 1;
+    Turning turning;
     double budget_ms = 0, seconds = 0;
     std::uint64_t frames = 0;
 };

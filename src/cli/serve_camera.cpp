@@ -21,10 +21,11 @@
 namespace mien::cli {
 void add_serve_camera_options(CLI::App& app, ServeCameraOptions& options) {
     const char* group = "Camera";
-    app.add_option("--camera", options.device,
-                   "Watch this camera (/dev/videoN, a name under /dev/v4l), or frames on standard "
-                   "input (-: motion JPEG,\n"
-                   "YUV4MPEG2), at /stream.mjpg and /v1/events")
+    app.add_option(
+           "--camera", options.device,
+           "Watch this camera (/dev/videoN, N alone, a name under /dev/v4l), or frames on standard "
+           "input (-: motion JPEG,\n"
+           "YUV4MPEG2), at /stream.mjpg and /v1/events")
         ->type_name("DEVICE")
         ->group(group);
     app.add_option("--size", options.size, "Size to request")->type_name("WxH")->group(group);
@@ -41,6 +42,7 @@ void add_serve_camera_options(CLI::App& app, ServeCameraOptions& options) {
         ->check(CLI::IsMember({"gender", "emotion"}))
         ->type_name("NAME")
         ->group(group);
+    add_turning_options(app, options.turning, group);
     app.add_option("--budget-ms", options.budget_ms, "Target for the work per frame; 0: no limit")
         ->check(CLI::Range(0.0, 1e6))
         ->type_name("MS")
@@ -62,6 +64,7 @@ bool ServeCamera::start(const ServeCameraOptions& options, const EngineOptions& 
     loop_.tracker.engine.enlarge_to = 0;  // --enlarge-to is for photos; see add_live_options()
     loop_.tracker.budget_ns = static_cast<std::uint64_t>(options.budget_ms * 1e6);
     loop_.landmarks = engine.landmarks;
+    loop_.orientation = options.turning.orientation();
     loop_.style = options.style == "emotion" ? host::Style::emotion : host::Style::gender;
     code = exit_done;
     // The server's thread handles signals.
@@ -98,7 +101,7 @@ std::unique_ptr<video::Source> ServeCamera::open() {
         return nullptr;
     }
     camera::Request request;
-    request.path = options_.device;
+    request.path = camera::device_path(options_.device);
     request.width = width_;
     request.height = height_;
     request.fps = options_.fps;

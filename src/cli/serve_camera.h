@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "cli/engine_options.h"
+#include "cli/live.h"
 #include "cli/options.h"
 #include "live/feed.h"
 #include "live/loop.h"
@@ -20,6 +21,7 @@ struct ServeCameraOptions {
     std::string device;  // empty: none; "-": frames on standard input
     std::string size = "640x480", format = "best", style = "gender";
     double fps = 30, budget_ms = 0;
+    Turning turning;
 };
 void add_serve_camera_options(CLI::App& app, ServeCameraOptions& options);
 

@@ -274,7 +274,7 @@ int bench(BenchOptions& options) {
 // A camera, or frames on stdin, read for a while; prints statistics, not faces.
 int bench_live(BenchOptions& options) {
     camera::Request request;
-    request.path = options.live;
+    request.path = camera::device_path(options.live);
     request.fps = options.fps;
     if (!parse_size(options.size, request.width, request.height)) return exit_usage;
     LiveOptions live;

@@ -86,11 +86,7 @@ int list(bool json) {
 
 int watch(CameraOptions& options) {
     camera::Request request;
-    const std::string& device = options.device;
-    if (device.find_first_not_of("0123456789") == std::string::npos)
-        request.path = "/dev/video" + (device.empty() ? "0" : device);
-    else
-        request.path = device;
+    request.path = camera::device_path(options.device.empty() ? "0" : options.device);
     request.fps = options.fps;
     if (!parse_size(options.size, request.width, request.height)) return exit_usage;
     if (options.format != "best") {

@@ -68,7 +68,7 @@ public:
           decoder_(
               {owner.wants_color(),
                outputs.recorder != nullptr || outputs.feed != nullptr || outputs.window != nullptr,
-               options.jpeg_scale}) {}
+               options.jpeg_scale, options.orientation}) {}
 
     LoopOutcome run() {
         statistics_.begin_ns = host::monotonic_ns();

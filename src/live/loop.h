@@ -30,6 +30,7 @@ struct LoopOptions {
     bool explain = false;
     bool landmarks = false;  // drawn, too
     int jpeg_scale = 1;
+    int orientation = 1;           // in which frames come (host/codec/orientation.h)
     std::uint64_t max_frames = 0;  // 0: until the source ends
     double max_seconds = 0;
 };

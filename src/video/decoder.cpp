@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
+#include "host/codec/orientation.h"
 #include "image/yuv.h"
 
 namespace mien::video {
@@ -70,7 +72,52 @@ host::Result<> Decoder::decode(const Packet& packet, Frame& frame) {
     else
         done = decode_plain(packet, frame);
     frame_ = frame;
+    if (done && options_.orientation != 1) turn(frame);
     return done;
+}
+
+// The frame as gray, or as RGB if the engine wants colors, set upright.
+void Decoder::turn(Frame& frame) {
+    host::PixelsToTurn pixels = {frame.data, frame.width, frame.height, frame.stride_bytes, 1};
+    const auto w = static_cast<std::size_t>(frame.width);
+    const bool is_packed_yuv =
+        frame.format == PixelFormat::yuyv || frame.format == PixelFormat::uyvy;
+    if (frame.format == PixelFormat::rgb24 || frame.format == PixelFormat::bgr24) {
+        pixels.channels = 3;
+    } else if (options_.engine_wants_color && frame.format != PixelFormat::gray8) {
+        picture_as_it_came(before_turn_);
+        pixels = {before_turn_.data(), frame.width, frame.height, 3 * std::ptrdiff_t{frame.width},
+                  3};
+        frame.format = PixelFormat::rgb24;
+    } else if (is_packed_yuv) {
+        before_turn_.resize(w * static_cast<std::size_t>(frame.height));
+        std::uint8_t* to = before_turn_.data();
+        for (int y = 0; y < frame.height; ++y) {
+            const std::uint8_t* luma =
+                frame.data + y * frame.stride_bytes + (frame.format == PixelFormat::uyvy ? 1 : 0);
+            for (std::size_t x = 0; x < w; ++x) *to++ = luma[2 * x];
+        }
+        pixels.data = before_turn_.data();
+        pixels.stride = frame.width;
+        frame.format = PixelFormat::gray8;
+    } else {  // gray, or NV12, which begins with it
+        frame.format = PixelFormat::gray8;
+    }
+    turned_.resize(w * static_cast<std::size_t>(frame.height) *
+                   static_cast<std::size_t>(pixels.channels));
+    host::turn_pixels(pixels, options_.orientation, turned_.data());
+    if (host::is_transposed(options_.orientation)) std::swap(frame.width, frame.height);
+    frame.data = turned_.data();
+    frame.stride_bytes = std::ptrdiff_t{frame.width} * pixels.channels;
+}
+
+void Decoder::picture(std::vector<std::uint8_t>& out) {
+    if (options_.orientation == 1) return picture_as_it_came(out);
+    picture_as_it_came(before_turn_);
+    out.resize(before_turn_.size());
+    host::turn_pixels(
+        {before_turn_.data(), frame_.width, frame_.height, 3 * std::ptrdiff_t{frame_.width}, 3},
+        options_.orientation, out.data());
 }
 
 host::Result<> Decoder::decode_picture(const Packet& packet, Frame& frame) {
@@ -145,7 +192,7 @@ host::Result<> Decoder::decode_plain(const Packet& packet, Frame& frame) {
     return {};
 }
 
-void Decoder::picture(std::vector<std::uint8_t>& out) const {
+void Decoder::picture_as_it_came(std::vector<std::uint8_t>& out) const {
     const auto w = static_cast<std::size_t>(frame_.width),
                h = static_cast<std::size_t>(frame_.height);
     out.resize(3 * w * h);

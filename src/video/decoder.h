@@ -18,6 +18,7 @@ struct DecoderOptions {
     bool engine_wants_color = false;  // a network reads R, G, B
     bool picture_wanted = false;      // picture() will be called: JPEG is decoded with its colors
     int jpeg_scale = 1;               // 1, 2, 4, 8
+    int orientation = 1;              // in which the camera hangs (host/codec/orientation.h)
 };
 
 class Decoder {
@@ -26,21 +27,24 @@ public:
 
     // The frame points into the packet or into the decoder; valid until the next call. The gray of
     // a frame does not depend on the options, except that engine_wants_color has JPEG decoded to
-    // RGB.
+    // RGB, and frames that are turned made RGB.
     host::Result<> decode(const Packet& packet, Frame& frame);
     // The last packet as packed RGB, width x height of the frame: `out` is resized.
-    void picture(std::vector<std::uint8_t>& out) const;
+    void picture(std::vector<std::uint8_t>& out);
 
 private:
     host::Result<> decode_plain(const Packet& packet, Frame& frame);
     host::Result<> decode_picture(const Packet& packet, Frame& frame);
+    void picture_as_it_came(std::vector<std::uint8_t>& out) const;
+    void turn(Frame& frame);
 
     DecoderOptions options_;
     Packet packet_;
-    Frame frame_;
+    Frame frame_;  // as it came
     host::JpegPicture jpeg_;
     host::Image image_;
     std::vector<std::uint8_t> plane_;  // the gray of a JPEG in color; NV12 made of YU12
+    std::vector<std::uint8_t> before_turn_, turned_;
 };
 
 }  // namespace mien::video

@@ -106,6 +106,27 @@ class Video(unittest.TestCase):
             [json.loads(line)["faces"] for line in done.stdout.splitlines()], [[]] * 20
         )
 
+    def test_cameras_that_hang_askew(self):
+        plain, mirrored = (
+            json.loads(run("video", "-", "-q", *options, data=self.film).stdout.splitlines()[0])
+            for options in ((), ("--mirror",))
+        )
+        there, here = plain["faces"][0]["box"], mirrored["faces"][0]["box"]
+        self.assertLess(abs(512 - there["x"] - there["width"] - here["x"]), there["width"] / 8)
+        self.assertLess(abs(there["y"] - here["y"]), there["width"] / 8)
+        film = (PHOTOS / "grace_hopper.jpg").read_bytes()
+        first = json.loads(run("video", "-", "-q", data=film).stdout)
+        turned = json.loads(run("video", "-", "-q", "--rotate", "90", data=film).stdout)
+        self.assertNotEqual(first["width"], first["height"])
+        self.assertEqual((turned["width"], turned["height"]), (first["height"], first["width"]))
+        self.assertEqual((len(first["faces"]), turned["faces"]), (1, []))
+        # Turned by 180 degrees, mirrored and flipped: as it was.
+        upright = json.loads(
+            run("video", "-", "-q", "--rotate", "180", "--mirror", "--flip", data=film).stdout
+        )
+        self.assertEqual(upright["faces"], first["faces"])
+        self.assertEqual(run("video", "-", "--rotate", "45", data=film).returncode, 2)
+
     def test_pictures(self):
         for n in range(3):
             (self.folder / f"p{n + 1:02}.jpg").write_bytes((PHOTOS / "astronaut.jpg").read_bytes())

@@ -250,6 +250,14 @@ Mode mode_of(FakeDriver& driver, const Request& request = {}) {
 
 }  // namespace
 
+TEST_CASE("camera: a number is a device") {
+    CHECK(camera::device_path("0") == "/dev/video0");
+    CHECK(camera::device_path("12") == "/dev/video12");
+    CHECK(camera::device_path("/dev/video3") == "/dev/video3");
+    CHECK(camera::device_path("1a") == "1a");
+    CHECK(camera::device_path("") == "");
+}
+
 TEST_CASE("camera: what cannot be a camera is named, and nothing stays open") {
     const auto text = [](auto&& change) {
         FakeDriver driver;

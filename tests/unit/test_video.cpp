@@ -5,14 +5,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <thread>
+#include <tuple>
 
 #include "base/bytes.h"
 #include "host/codec/image_file.h"
 #include "host/codec/jpeg.h"
+#include "host/codec/orientation.h"
 #include "host/files/file_io.h"
 #include "live/statistics.h"
 #include "unit/helpers.h"
@@ -273,6 +277,81 @@ TEST_CASE(
         cut.width = 1 << 20;
         CHECK_FALSE(decoder.decode(cut, frame));
     }
+}
+
+TEST_CASE("video: frames of a camera that hangs askew are set upright, in every format") {
+    // Left to right dark to light, with a light bar at the top: each orientation is told apart.
+    constexpr int width = 8, height = 6;
+    const auto luma = [](int x, int y) { return y == 0 ? 235 : 20 + 20 * x; };
+    std::string yuyv, nv12, gray;
+    for (int y = 0; y < height; ++y)
+        for (int x = 0; x < width; ++x) {
+            gray += static_cast<char>(luma(x, y));
+            yuyv += static_cast<char>(luma(x, y));
+            yuyv += '\x80';
+        }
+    nv12 = gray + std::string(width * height / 2, '\x80');
+    std::string rgb;
+    for (const char c : gray) rgb += std::string(3, c);
+    const std::tuple<PixelLayout, const std::string*> formats[] = {{PixelLayout::gray8, &gray},
+                                                                   {PixelLayout::yuyv, &yuyv},
+                                                                   {PixelLayout::nv12, &nv12},
+                                                                   {PixelLayout::yu12, &nv12},
+                                                                   {PixelLayout::rgb24, &rgb}};
+    for (int degrees = 0; degrees < 360; degrees += 90)
+        for (int turns = 0; turns < 4; ++turns) {
+            const bool mirror = (turns & 1) != 0, flip = (turns & 2) != 0;
+            const auto orientation = host::orientation_of(degrees, mirror, flip);
+            REQUIRE(orientation);
+            if (*orientation == 1) continue;  // frames stay where and as they are
+            for (const auto& format : formats)
+                for (const bool color : {false, true}) {
+                    const std::string& bytes = *std::get<1>(format);
+                    Packet packet;
+                    packet.layout = std::get<0>(format);
+                    packet.bytes = {reinterpret_cast<const std::uint8_t*>(bytes.data()),
+                                    bytes.size()};
+                    packet.width = width;
+                    packet.height = height;
+                    Decoder decoder({color, true, 1, *orientation});
+                    Frame frame;
+                    REQUIRE(decoder.decode(packet, frame));
+                    const bool lies = degrees == 90 || degrees == 270;
+                    REQUIRE(frame.width == (lies ? height : width));
+                    REQUIRE(frame.height == (lies ? width : height));
+                    std::vector<std::uint8_t> picture;
+                    decoder.picture(picture);
+                    REQUIRE(picture.size() == 3 * width * height);
+                    const std::ptrdiff_t step = frame.format == PixelFormat::gray8 ? 1 : 3;
+                    int wrong = 0;
+                    for (int y = 0; y < frame.height; ++y)
+                        for (int x = 0; x < frame.width; ++x) {
+                            // Back: what was done last is undone first.
+                            int u = mirror ? frame.width - 1 - x : x;
+                            int v = flip ? frame.height - 1 - y : y;
+                            if (degrees == 90) std::tie(u, v) = std::tuple(v, height - 1 - u);
+                            if (degrees == 180)
+                                std::tie(u, v) = std::tuple(width - 1 - u, height - 1 - v);
+                            if (degrees == 270) std::tie(u, v) = std::tuple(width - 1 - v, u);
+                            const bool is_yuv = packet.layout != PixelLayout::rgb24 &&
+                                                packet.layout != PixelLayout::gray8;
+                            // RGB of video's luma has more contrast; the order is what counts.
+                            const int want = luma(u, v);
+                            const int made =
+                                is_yuv ? std::clamp((want - 16) * 255 / 219, 0, 255) : want;
+                            const int got = frame.data[y * frame.stride_bytes + x * step];
+                            const int shown =
+                                picture[static_cast<std::size_t>(3 * (y * frame.width + x))];
+                            wrong += std::abs(got - (step == 3 ? made : want)) > 2;
+                            wrong += std::abs(shown - made) > 2;
+                        }
+                    CAPTURE(degrees);
+                    CAPTURE(turns);
+                    CAPTURE(color);
+                    CHECK(wrong == 0);
+                }
+        }
+    CHECK_FALSE(host::orientation_of(45, false, false));
 }
 
 TEST_CASE("video: newest frame wins, and what is dropped is counted") {

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "host/codec/inflate.h"
 #include "host/codec/jpeg.h"
+#include "host/codec/orientation.h"
 #include "host/codec/png_writer.h"
 
 #define STBI_ONLY_PNG
@@ -196,42 +197,12 @@ Result<DecodedImage> decode_image(Bytes bytes, const ImageLimits& limits) {
 
 Result<Image> apply_orientation(Image image, int orientation) {
     if (orientation < 2 || orientation > 8) return image;
-    // Bits of the turn: exchange x and y of the source, then mirror its columns, then its rows.
-    const bool transpose = orientation >= 5;
-    const bool mirror_x =
-        orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
-    const bool mirror_y =
-        orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
-    Result<Image> turned =
-        transpose ? new_image(image.height, image.width) : new_image(image.width, image.height);
+    Result<Image> turned = is_transposed(orientation) ? new_image(image.height, image.width)
+                                                      : new_image(image.width, image.height);
     if (!turned) return turned;
-
-    const auto row = static_cast<std::ptrdiff_t>(image.row_bytes());
-    const std::ptrdiff_t step_x = mirror_x ? -3 : 3, step_y = mirror_y ? -row : row;
-    const std::uint8_t* origin = image.pixels.get();
-    if (mirror_x) origin += row - 3;
-    if (mirror_y) origin += row * (image.height - 1);
-    const std::ptrdiff_t along = transpose ? step_y : step_x, down = transpose ? step_x : step_y;
-    // In tiles, since one of the two sides is walked across its rows: a tile of either fits the
-    // first cache.
-    constexpr int tile = 32;
-    for (int tile_y = 0; tile_y < turned->height; tile_y += tile) {
-        for (int tile_x = 0; tile_x < turned->width; tile_x += tile) {
-            const int end_y = std::min(tile_y + tile, turned->height),
-                      end_x = std::min(tile_x + tile, turned->width);
-            for (int y = tile_y; y < end_y; ++y) {
-                const std::uint8_t* in = origin + y * down + tile_x * along;
-                std::uint8_t* out = turned->pixels.get() +
-                                    static_cast<std::ptrdiff_t>(turned->row_bytes()) * y +
-                                    tile_x * 3;
-                for (int x = tile_x; x < end_x; ++x, in += along, out += 3) {
-                    out[0] = in[0];
-                    out[1] = in[1];
-                    out[2] = in[2];
-                }
-            }
-        }
-    }
+    turn_pixels({image.pixels.get(), image.width, image.height,
+                 static_cast<std::ptrdiff_t>(image.row_bytes()), 3},
+                orientation, turned->pixels.get());
     return turned;
 }
 

@@ -341,8 +341,8 @@ struct NetworkBuilder {
         b.width = 6;
         b.classes = 3;
         const auto add = [&](Layer layer) { b.layers.push_back(layer); };
-        const auto map = [](std::uint8_t op, std::uint16_t input, std::uint16_t channels) {
-            return Layer{.op = op, .input = input, .out_h = 7, .out_w = 6, .out_c = channels};
+        const auto map = [](std::uint8_t op, std::uint16_t from, std::uint16_t maps) {
+            return Layer{.op = op, .input = from, .out_h = 7, .out_w = 6, .out_c = maps};
         };
         Layer stem = map(1, 0, 5);
         stem.kernel_h = stem.kernel_w = 3;

@@ -398,7 +398,7 @@ TEST_CASE("a JPEG that ends properly but too early is told of, whichever library
         REQUIRE(decode_image(whole));
         CHECK(decode_image(whole)->note.empty());
         CHECK(missing_jpeg_data(whole).empty());
-        for (const std::size_t percent : {30, 50, 80, 90, 97}) {
+        for (const std::size_t percent : {30u, 50u, 80u, 90u, 97u}) {
             CAPTURE(percent);
             ByteVector cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(
                                                               whole.size() * percent / 100));

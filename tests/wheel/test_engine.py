@@ -836,7 +836,7 @@ def test_images_are_replaced_whole_and_inputs_never(tmp_path: Path) -> None:
 
 def test_networks_may_not_cost_what_they_like() -> None:
     assert mien.Engine(network_limit=0.5).labels("emotion")
-    with pytest.raises(mien.WeightsError, match="million operations .* network_limit="):
+    with pytest.raises(mien.WeightsError, match="million operations .*network_limit="):
         mien.Engine(network_limit=1e-4)
     for wrong in (0, -1, float("nan")):
         with pytest.raises(ValueError, match="network_limit"):

@@ -274,7 +274,7 @@ class Engine:
 
     def analyze(self, picture: Picture, format: Optional[str] = None) -> Result:
         """Every face of the image with its readings."""
-        return self._result(picture, format, self._engine.process)
+        return self._result(picture, format)
 
     def analyze_many(
         self, pictures: Iterable[Picture], format: Optional[str] = None
@@ -485,11 +485,11 @@ class Engine:
             raise ValueError(f"format must be one of {', '.join(FORMATS)}, not {format!r}")
         return array, number, source, decode_ms
 
-    def _result(self, picture: Picture, format: Optional[str], work: Any) -> Result:
+    def _result(self, picture: Picture, format: Optional[str]) -> Result:
         array, number, source, decode_ms = self._pixels(picture, format)
         start = time.perf_counter()
         try:
-            width, height, _, (gray, detect, crop, heads), faces = work(array, number)
+            width, height, _, (gray, detect, crop, heads), faces = self._engine.process(array, number)
         except _engine.PictureProblem as error:
             raise PictureError(f"{source}: {error}" if source else str(error)) from None
         total = decode_ms + (time.perf_counter() - start) * 1e3

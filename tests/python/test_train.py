@@ -1013,7 +1013,9 @@ class TestCommands:
         options = ["--data", data, "--backend", "torch", "--json"]
         both = json.loads(self.run("evaluate", model, *options, "--compare", other).stdout)
         alone = json.loads(self.run("evaluate", other, *options).stdout)
+        found = both["ferplus"].pop("neutral")
         assert both["ferplus"] == {"count": 14, "accuracy": 1.0, "mean_recall": 1.0}
+        assert sum(map(sum, found)) == 14 and found[0][1] == found[1][0] == 0
         assert both["compared"]["ferplus"]["only_second"] == 0
         missed = 14 - round(14 * alone["ferplus"]["accuracy"])
         assert both["compared"]["ferplus"]["only_first"] == missed

@@ -636,7 +636,8 @@ def run_evaluate(args: argparse.Namespace) -> int:
             f"{calm[1, 0]:,} of {calm[1].sum():,} others called neutral"
         )
         result["ferplus"]["neutral"] = calm.tolist()
-        counted, right = keep, probabilities.argmax(1) == plus
+        if keep.any():
+            counted, right = keep, probabilities.argmax(1) == plus
         eight = datasets.ferplus_eight(samples.votes)
         counts = eight >= 0
         share = float((probabilities.argmax(1) == eight)[counts].mean())

@@ -489,7 +489,9 @@ class Engine:
         array, number, source, decode_ms = self._pixels(picture, format)
         start = time.perf_counter()
         try:
-            width, height, _, (gray, detect, crop, heads), faces = self._engine.process(array, number)
+            width, height, _, (gray, detect, crop, heads), faces = self._engine.process(
+                array, number
+            )
         except _engine.PictureProblem as error:
             raise PictureError(f"{source}: {error}" if source else str(error)) from None
         total = decode_ms + (time.perf_counter() - start) * 1e3

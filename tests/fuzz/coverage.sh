@@ -6,6 +6,7 @@
 # CORPUS_FOLDER/TARGET is added where it is there. BUILD_FOLDER/lines.txt then has each line's count.
 set -eu
 cd "$(dirname "$0")/../.."
+. tests/fuzz/seeds.sh
 build=$1
 count=${2:-2000}
 more=${3:-}
@@ -20,16 +21,8 @@ for target in $targets; do built="$built replay_$target"; done
 cmake --build "$build" -j "$(nproc)" --target $built >/dev/null
 profiles= objects=
 for target in $targets; do
-    files=
-    for folder in "$data/corpus/$target" "$more/$target"; do
-        [ -d "$folder" ] && files="$files $folder"
-    done
-    case $target in
-        weights | open) files="$files $data/corpus/weights $data/models $data/cascades" ;;
-        cascade) files="$files $data/cascades" ;;
-        image) files="$files $data/photos" ;;
-        header | pipeline) files="$files $data/corpus/image" ;;
-    esac
+    files=$(seeds_of "$target" "$data" "$more")
+    if [ "$target" = image ]; then files="$files $data/photos"; fi
     # shellcheck disable=SC2086
     LLVM_PROFILE_FILE="$build/$target.profraw" \
         "$build/tests/replay_$target" --count "$count" $files >/dev/null

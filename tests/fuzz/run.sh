@@ -6,17 +6,12 @@ build=$1
 seconds=${2:-60}
 [ $# -lt 2 ] && shift $# || shift 2
 data=$(dirname "$0")/../data
+. "$(dirname "$0")/seeds.sh"
 all="weights open cascade image header npz pipeline stream splitter request head connection groups"
 for target in ${*:-$all}; do
     [ -x "$build/tests/fuzz_$target" ] || { echo "== fuzz_$target is not built"; continue; }
-    seeds=
-    case $target in
-        weights | open) seeds="$data/corpus/weights $data/models $data/cascades" ;;
-        cascade) seeds="$data/cascades" ;;
-        image) seeds="$data/photos" ;;
-        header | pipeline) seeds="$data/corpus/image" ;;
-    esac
-    if [ -d "$data/corpus/$target" ]; then seeds="$seeds $data/corpus/$target"; fi
+    seeds=$(seeds_of "$target" "$data")
+    if [ "$target" = image ]; then seeds="$seeds $data/photos"; fi
     mkdir -p "$build/corpus/$target"
     echo "== fuzz_$target, $seconds s"
     # Looking for leaks between runs stops the thread of the server; at the end they are looked for.

@@ -17,18 +17,11 @@ fi
 seconds=$2
 shift 2
 data=$(dirname "$0")/../data
+. "$(dirname "$0")/seeds.sh"
 mkdir -p "$build/crashes"
 for target in ${*:-header head splitter groups open npz pipeline}; do
     # What a fuzzing build found beside the corpus kept (run.sh) is used where it lies here.
-    files=
-    for folder in "$build/corpus/$target" "$data/corpus/$target"; do
-        [ -d "$folder" ] && files="$files $folder"
-    done
-    case $target in
-        open | weights) files="$files $data/corpus/weights $data/models $data/cascades" ;;
-        cascade) files="$files $data/cascades" ;;
-        header | pipeline) files="$files $data/corpus/image" ;;
-    esac
+    files=$(seeds_of "$target" "$data" "$build/corpus")
     # Large files change slowly, and say no more.
     most=2048
     case $target in open | weights | cascade | npz) most=12000 ;; image | pipeline) most=4096 ;; esac

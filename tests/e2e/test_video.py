@@ -252,19 +252,24 @@ class Video(unittest.TestCase):
         self.assertEqual(process.wait(60), 130)
         process.communicate()
 
-    @pytest.mark.threads
-    def test_browser(self):
+    def live_view(self):
+        """A program that shows what comes on its standard input to browsers, and its address."""
         process = subprocess.Popen(
             [MIEN, "video", "-", "--live", "--mjpeg", "127.0.0.1:0", "-q"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
+        line = process.stderr.readline().decode()
+        if "built without" in line:
+            process.communicate()
+            self.skipTest("this program was built without the web service")
+        return process, line.split()[-1]
+
+    @pytest.mark.threads
+    def test_browser(self):
+        process, address = self.live_view()
         try:
-            line = process.stderr.readline().decode()
-            if "built without" in line:
-                self.skipTest("this program was built without the web service")
-            address = line.split()[-1]
             process.stdin.write(self.film[: len(self.film) // 20])
             process.stdin.flush()
             jpeg = self.film[: len(self.film) // 20]
@@ -324,17 +329,8 @@ class Video(unittest.TestCase):
     @pytest.mark.threads
     def test_browser_under_attack(self):
         """Silent, unreading and half-closed clients of the live view keep nobody else out."""
-        process = subprocess.Popen(
-            [MIEN, "video", "-", "--live", "--mjpeg", "127.0.0.1:0", "-q"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        line = process.stderr.readline().decode()
-        if "built without" in line:
-            process.communicate()
-            self.skipTest("this program was built without the web service")
-        port = int(line.split(":")[-1].strip("/ \n"))
+        process, address = self.live_view()
+        port = int(address.split(":")[-1].strip("/"))
         fed = threading.Event()
 
         def feed():

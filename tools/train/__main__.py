@@ -570,12 +570,48 @@ def mcnemar(here: np.ndarray, there: np.ndarray) -> Tuple[str, Dict[str, float]]
     return said, {"only_first": first, "only_second": second, "p": chance}
 
 
+def by_votes(
+    plus: np.ndarray, votes: np.ndarray, answers: np.ndarray, labels: Tuple[str, ...]
+) -> Tuple[List[str], Dict[str, Any]]:
+    """Agreement of answers [N] with FER+, for people and for programs: by its majority `plus` [N]
+    (-1: none is clear), and by its own protocol of eight classes."""
+    keep = plus >= 0
+    agrees = answers[keep] == plus[keep]
+    recall = metrics.mean_recall(plus[keep], answers[keep])
+    calm = metrics.against_rest(
+        metrics.confusion(plus[keep], answers[keep], len(labels)), labels.index("neutral")
+    )
+    eight = datasets.ferplus_eight(votes)
+    counts = eight >= 0
+    share = float((answers == eight)[counts].mean())
+    contempt = int((eight == datasets.CONTEMPT).sum())
+    text = [
+        f"on the FER+ majority instead (of {keep.sum():,} with a clear one): "
+        f"accuracy {100 * agrees.mean():.2f} %, "
+        f"mean recall of classes with {metrics.FEWEST} and more {100 * recall:.2f} %",
+        f"of these, neutral: {calm[0, 0]:,} of {calm[0].sum():,} found; "
+        f"{calm[1, 0]:,} of {calm[1].sum():,} others called neutral",
+        f"by FER+'s eight classes, majority of the votes, contempt ({contempt}) counted as wrong: "
+        f"accuracy {100 * share:.2f} % of {counts.sum():,}",
+    ]
+    return text, {
+        "ferplus": {
+            "count": int(keep.sum()),
+            "accuracy": float(agrees.mean()),
+            "mean_recall": recall,
+            "neutral": calm.tolist(),
+        },
+        "ferplus_eight": {"count": int(counts.sum()), "accuracy": share},
+    }
+
+
 def run_evaluate(args: argparse.Namespace) -> int:
     model = open_model(args, args.model)
     data, samples, images, labels = scored_split(args, model)
     probabilities = model.probabilities(images)
     if labels == datasets.AGE_CLASSES:
         return report_ages(args, samples, probabilities, data.path)
+    answers = probabilities.argmax(1)
     scores = metrics.score(samples.labels, probabilities, labels)
     result: Dict[str, Any] = {
         "model": str(args.model),
@@ -600,7 +636,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
             )[0]
             >= data.least_likeness
         )
-        right = probabilities.argmax(1) == samples.labels
+        right = answers == samples.labels
         for what, keep in (
             ("bit-equal to a training image", fresh),
             ("copies of a training image", ~near),
@@ -612,52 +648,25 @@ def run_evaluate(args: argparse.Namespace) -> int:
                 "count": int(keep.sum()),
                 "accuracy": float(right[keep].mean()),
             }
+    counted, right = np.ones(len(samples), bool), answers == samples.labels
     plus = None
-    counted, right = np.ones(len(samples), bool), probabilities.argmax(1) == samples.labels
     if samples.votes is not None and labels == datasets.EMOTIONS:
         plus = datasets.ferplus_labels(samples.votes)
-        keep = plus >= 0
-        agrees = probabilities.argmax(1)[keep] == plus[keep]
-        recall = metrics.mean_recall(plus[keep], probabilities.argmax(1)[keep])
-        text.append(
-            f"on the FER+ majority instead (of {keep.sum():,} with a clear one): "
-            f"accuracy {100 * agrees.mean():.2f} %, "
-            f"mean recall of classes with {metrics.FEWEST} and more {100 * recall:.2f} %"
-        )
-        result["ferplus"] = {
-            "count": int(keep.sum()),
-            "accuracy": float(agrees.mean()),
-            "mean_recall": recall,
-        }
-        table = metrics.score(plus[keep], probabilities[keep], labels).confusion
-        calm = metrics.against_rest(table, labels.index("neutral"))
-        text.append(
-            f"of these, neutral: {calm[0, 0]:,} of {calm[0].sum():,} found; "
-            f"{calm[1, 0]:,} of {calm[1].sum():,} others called neutral"
-        )
-        result["ferplus"]["neutral"] = calm.tolist()
-        if keep.any():
-            counted, right = keep, probabilities.argmax(1) == plus
-        eight = datasets.ferplus_eight(samples.votes)
-        counts = eight >= 0
-        share = float((probabilities.argmax(1) == eight)[counts].mean())
-        contempt = int((eight == datasets.CONTEMPT).sum())
-        text.append(
-            f"by FER+'s eight classes, majority of the votes, contempt ({contempt}) counted as wrong: "
-            f"accuracy {100 * share:.2f} % of {counts.sum():,}"
-        )
-        result["ferplus_eight"] = {"count": int(counts.sum()), "accuracy": share}
+        said, figures = by_votes(plus, samples.votes, answers, labels)
+        text += said
+        result.update(figures)
+        if (plus >= 0).any():
+            counted, right = plus >= 0, answers == plus
     if args.compare is not None:
-        answers = probabilities.argmax(1)
         others = open_model(args, args.compare).probabilities(images).argmax(1)
         same = float((answers == others).mean())
-        said, figures = mcnemar(answers == samples.labels, others == samples.labels)
-        text.append(f"against {args.compare}: the same class for {100 * same:.2f} %; {said}")
-        result["compared"] = {"with": str(args.compare), "same_class": same, **figures}
+        told, compared = mcnemar(answers == samples.labels, others == samples.labels)
+        text.append(f"against {args.compare}: the same class for {100 * same:.2f} %; {told}")
+        result["compared"] = {"with": str(args.compare), "same_class": same, **compared}
         if plus is not None:
-            said, figures = mcnemar(agrees, (others == plus)[plus >= 0])
-            text.append(f"by the FER+ majority: {said}")
-            result["compared"]["ferplus"] = figures
+            told, compared = mcnemar((answers == plus)[plus >= 0], (others == plus)[plus >= 0])
+            text.append(f"by the FER+ majority: {told}")
+            result["compared"]["ferplus"] = compared
     if args.scores is not None:
         lines = ["picture,label," + ",".join(labels)]
         lines += [
@@ -665,13 +674,13 @@ def run_evaluate(args: argparse.Namespace) -> int:
             for name, label, row in zip(samples.names, samples.labels, probabilities)
         ]
         errors.write_file(args.scores, ("\n".join(lines) + "\n").encode(), True)
+    title = args.title or f"{args.model.name}, {args.split}"
     if args.png is not None:
-        plots.confusion(scores, args.title or f"{args.model.name}, {args.split}", args.png)
+        plots.confusion(scores, title, args.png)
     if args.reliability is not None:
-        against = args.title or f"{args.model.name}, {args.split}"
-        threshold = model.unsure_below
         confidence = probabilities.max(1)[counted]
-        plots.reliability(confidence, right[counted], against, args.reliability, threshold)
+        threshold = model.unsure_below
+        plots.reliability(confidence, right[counted], title, args.reliability, threshold)
     if args.json:
         print(json.dumps(result))
     else:

@@ -94,17 +94,22 @@ class Scores:
 def score(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> Scores:
     """labels [N], probabilities [N, classes]. The first of equal probabilities is the answer."""
     answer = probabilities.argmax(1)
-    confusion = np.zeros((len(classes), len(classes)), np.int64)
-    np.add.at(confusion, (labels, answer), 1)
-    confidence = probabilities.max(1).astype(np.float64)
-    bins = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
-    right = (answer == labels).astype(np.float64)
-    gap = sum(abs(confidence[bins == b].sum() - right[bins == b].sum()) for b in range(BINS))
+    said, right, share = reliability(probabilities.max(1), answer == labels).T
     chosen = np.maximum(probabilities[np.arange(len(labels)), labels].astype(np.float64), 1e-12)
     count = max(len(labels), 1)
     return Scores(
-        tuple(classes), confusion, float(gap / count), float(-np.log(chosen).sum() / count)
+        tuple(classes),
+        confusion(labels, answer, len(classes)),
+        float((share * np.abs(said - right)).sum()),
+        float(-np.log(chosen).sum() / count),
     )
+
+
+def confusion(labels: np.ndarray, answers: np.ndarray, classes: int) -> np.ndarray:
+    """How many images [N] of each label have each answer, int64 [label, answer]."""
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (labels, answers), 1)
+    return counts
 
 
 def against_rest(confusion: np.ndarray, k: int) -> np.ndarray:
@@ -122,7 +127,7 @@ def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> 
     counts = np.bincount(bin_, minlength=bins)
     sums = [np.bincount(bin_, v, bins) for v in (confidence, right)]
     used = counts > 0
-    return np.stack([*(s[used] / counts[used] for s in sums), counts[used] / len(right)], 1)
+    return np.stack([*(s[used] / counts[used] for s in sums), counts[used] / max(len(right), 1)], 1)
 
 
 def risk_coverage(confidence: np.ndarray, right: np.ndarray) -> np.ndarray:

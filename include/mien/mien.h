@@ -275,7 +275,8 @@ MIEN_API int mien_class_map(const mien_engine* engine, int head, int class_index
 MIEN_API void mien_timings_of_sized(const mien_engine* engine, mien_timings* timings, size_t bytes);
 #define mien_timings_of(engine, timings) \
     mien_timings_of_sized((engine), (timings), sizeof *(timings))
-/* Replays the test vectors of a network file of a network_limit of 1. `memory` may be null: then *bytes_needed is set. */
+/* Replays the test vectors of a network file of a network_limit of 1. `memory` may be null: then
+   *bytes_needed is set. */
 MIEN_API int mien_verify(const void* file, size_t file_bytes, uint32_t isa, void* memory,
                          size_t memory_bytes, size_t* bytes_needed);
 

@@ -240,7 +240,10 @@ export class Mien {
     this.#pool.push({box: {x: 0, y: 0, width: 0, height: 0}, neighbors: 0,
                      ...(this.#net ? {score: 0, landmarks: Array.from({length: 5}, () => [.5, .5])} : {}),
                      ...Object.fromEntries(this.#heads.map(name => [name, null]))});
-    this.#readings.push(this.#labels.map((labels, head) => new (this.#units[head] ? QuantityReading : Reading)(labels, this.#units[head])));
+    this.#readings.push(this.#labels.map((labels, head) => {
+      const unit = this.#units[head];
+      return new (unit ? QuantityReading : Reading)(labels, unit);
+    }));
   }
 
   #answer(status) {

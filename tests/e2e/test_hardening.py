@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Do the built program and library have the protections of cmake/options.cmake (MIEN_HARDEN)? Read from their ELF files."""
+"""Do the built program and library have the protections of cmake/options.cmake (MIEN_HARDEN)? Read
+from their ELF files."""
 from __future__ import annotations
 
 import os

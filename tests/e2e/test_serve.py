@@ -738,7 +738,10 @@ def test_nobody_waits_for_a_client_that_is_gone() -> None:
 def test_work_ends_inside_of_an_image() -> None:
     """Who leaves during the first image frees the engine before it is done; so does the time limit."""
     large = png(6000, 6000)
-    head = f"POST /v1/analyze HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: {len(large)}\r\n\r\n"
+    head = (
+        "POST /v1/analyze HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+        f"Content-Length: {len(large)}\r\n\r\n"
+    )
     with Service("--workers", "1") as service:
         link = socket.create_connection(("127.0.0.1", service.port), timeout=60)
         link.sendall(head.encode() + large)

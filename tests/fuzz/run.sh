@@ -19,8 +19,8 @@ for target in ${*:-$all}; do
     if [ "$target" = connection ]; then leaks=0; fi
     status=0
     # shellcheck disable=SC2086
-    "$build/tests/fuzz_$target" -detect_leaks=$leaks -max_total_time="$seconds" -max_len=200000 -timeout=20 \
-        -rss_limit_mb=3000 -print_final_stats=1 \
+    "$build/tests/fuzz_$target" -detect_leaks=$leaks -max_total_time="$seconds" -max_len=200000 \
+        -timeout=20 -rss_limit_mb=3000 -print_final_stats=1 \
         -artifact_prefix="$build/corpus/crash-$target-" "$build/corpus/$target" $seeds \
         >"$build/corpus/$target.log" 2>&1 || status=$?
     grep -E 'stat::|ERROR|SUMMARY|crash' "$build/corpus/$target.log" || true

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Keras models without Keras: reads the HDF5 files of Keras 1, 2 and 3, also those of weights alone
-beside a JSON file of the structure, and the .keras archives of Keras 3 into a plain list of layers. Only numpy and h5py: a converter that needs TensorFlow of the
-year in which a model was saved soon cannot convert it.
+beside a JSON file of the structure, and the .keras archives of Keras 3 into a plain list of layers.
+Only numpy and h5py: a converter that needs TensorFlow of the year in which a model was saved soon
+cannot convert it.
 
 What the engine cannot run is refused here, naming layer and class."""
 

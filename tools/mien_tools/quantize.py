@@ -237,8 +237,8 @@ def channel_ranges(x: np.ndarray, method: str, centered: bool) -> Tuple[np.ndarr
 def _weigh_steps(
     finest: np.ndarray, largest: np.ndarray, readers: List[Tuple[Op, np.ndarray, np.ndarray]]
 ) -> np.ndarray:
-    """Steps for the variables of one group, at least `finest`, for the least noise in the convolutions that read it, and
-    not above `largest`.
+    """Steps for the variables of one group, at least `finest`, for the least noise in the
+    convolutions that read it, and not above `largest`.
 
     A finer step means less rounding noise of the activations, but larger integers for the rounding errors of the weights
     to act on: it is not worth it for a channel that matters little. `readers`: convolutions with the variance of each

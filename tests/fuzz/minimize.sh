@@ -16,7 +16,8 @@ for target in ${*:-$all}; do
     find "$data/corpus/$target" -type f -exec cp {} "$least" \;
     touch "$least.before"
     sleep 1
-    "$build/tests/fuzz_$target" -merge=1 -timeout=20 -rss_limit_mb=3000 "$least" \
+    "$build/tests/fuzz_$target" -merge=1 -timeout=20 -rss_limit_mb=3000 \
+        -artifact_prefix="$build/corpus/crash-$target-" "$least" \
         "$build/corpus/$target" >"$build/corpus/merge-$target.log" 2>&1
     new=$(find "$least" -type f -newer "$least.before" -printf '%s %p\n' | sort -n)
     echo "$new" | head -n "$most" | while read -r _ file; do

@@ -370,6 +370,35 @@ def test_steps_of_tied_channels_agree() -> None:
     assert (net.ops[2].run([after]) == before[0]).all() and after.max() == 6
 
 
+def test_channels_that_are_all_but_constant(tmp_path: Path) -> None:
+    """Where the images make a channel nearly 0, its range is far below one step of its sums: such a
+    network was refused ("a scale far too large for its sums")."""
+    opposite = np.resize([5.0, -5.0], (4, 4))[:, None, None]
+    ops = [
+        fold.Op("same", mien.CONV, [0], (4, 4, 4), weights=np.ones((4, 1, 1, 1)), bias=np.zeros(4)),
+        fold.Op("nothing", mien.CONV, [1], (4, 4, 4), weights=opposite, bias=np.zeros(4)),
+        fold.Op(
+            "scores",
+            mien.CONV_GAP,
+            [2],
+            (4, 4, 2),
+            weights=np.ones((2, 1, 1, 4)) * [[[[1]]], [[[-1]]]],
+            bias=np.zeros(2),
+            logits=True,
+        ),
+    ]
+    net = quantize.quantize(
+        fold.FloatNet((4, 4, 1), ops, True),
+        pictures.synthetic(6, (4, 4, 1), 5),
+        1 / 255,
+        0.0,
+        ["zero", "one"],
+    )
+    mien.check_network(net)
+    assert net.layers[1].scale.max() > 127  # every sum but 0 saturates
+    check_engine(net, pictures.synthetic(4, net.input_shape, 11), tmp_path)
+
+
 def test_functions_are_tables(tmp_path: Path) -> None:
     """Every function, one after the other and multiplied by its own argument; no value of a table is
     further from the function than rounding takes it."""

@@ -573,6 +573,12 @@ def quantize(
             layer.weights, layer.bias, layer.scale = quantize_weights(
                 op, s_in, shift_in, None if op.logits else steps[i + 1], moments, options
             )
+            if not op.logits:
+                # The range of a nearly constant channel can be far below one step of its sums. The
+                # engine bounds sum times scale; every sum but 0 saturates with either scale.
+                sums = mien.largest_sums(layer, net.unsigned_input and layer.input == 0)
+                most = mien.LARGEST_OUTPUT * (1 - 2.0**-20) / np.maximum(sums, 1)
+                layer.scale = np.minimum(layer.scale, most.astype(np.float32))
         elif op.op == mien.TABLE:
             layer.weights = _tables(op.function, steps[op.inputs[0]], steps[i + 1])
         elif op.op == mien.MULTIPLY:

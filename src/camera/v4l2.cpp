@@ -28,10 +28,20 @@ struct Fourcc {
     PixelLayout layout;
 };
 constexpr Fourcc fourccs[] = {
-    {V4L2_PIX_FMT_GREY, PixelLayout::gray8},  {V4L2_PIX_FMT_NV12, PixelLayout::nv12},
-    {V4L2_PIX_FMT_YUV420, PixelLayout::yu12}, {V4L2_PIX_FMT_YUYV, PixelLayout::yuyv},
-    {V4L2_PIX_FMT_UYVY, PixelLayout::uyvy},   {V4L2_PIX_FMT_RGB24, PixelLayout::rgb24},
-    {V4L2_PIX_FMT_BGR24, PixelLayout::bgr24}, {V4L2_PIX_FMT_MJPEG, PixelLayout::jpeg},
+    {V4L2_PIX_FMT_GREY, PixelLayout::gray8},       {V4L2_PIX_FMT_NV12, PixelLayout::nv12},
+    {V4L2_PIX_FMT_NV21, PixelLayout::nv21},        {V4L2_PIX_FMT_NV16, PixelLayout::nv16},
+    {V4L2_PIX_FMT_NV61, PixelLayout::nv61},        {V4L2_PIX_FMT_YUV420, PixelLayout::yu12},
+    {V4L2_PIX_FMT_YVU420, PixelLayout::yv12},      {V4L2_PIX_FMT_YUYV, PixelLayout::yuyv},
+    {V4L2_PIX_FMT_YVYU, PixelLayout::yvyu},        {V4L2_PIX_FMT_UYVY, PixelLayout::uyvy},
+    {V4L2_PIX_FMT_VYUY, PixelLayout::vyuy},        {V4L2_PIX_FMT_RGB24, PixelLayout::rgb24},
+    {V4L2_PIX_FMT_BGR24, PixelLayout::bgr24},      {V4L2_PIX_FMT_RGB565, PixelLayout::rgb565},
+    {V4L2_PIX_FMT_RGB565X, PixelLayout::rgb565be}, {V4L2_PIX_FMT_RGBA32, PixelLayout::rgb32},
+    {V4L2_PIX_FMT_RGBX32, PixelLayout::rgb32},     {V4L2_PIX_FMT_ABGR32, PixelLayout::bgr32},
+    {V4L2_PIX_FMT_XBGR32, PixelLayout::bgr32},     {V4L2_PIX_FMT_BGR32, PixelLayout::bgr32},
+    {V4L2_PIX_FMT_Y10, PixelLayout::y10},          {V4L2_PIX_FMT_Y12, PixelLayout::y12},
+    {V4L2_PIX_FMT_Y16, PixelLayout::y16},          {V4L2_PIX_FMT_SBGGR8, PixelLayout::bggr},
+    {V4L2_PIX_FMT_SGBRG8, PixelLayout::gbrg},      {V4L2_PIX_FMT_SGRBG8, PixelLayout::grbg},
+    {V4L2_PIX_FMT_SRGGB8, PixelLayout::rggb},      {V4L2_PIX_FMT_MJPEG, PixelLayout::jpeg},
     {V4L2_PIX_FMT_JPEG, PixelLayout::jpeg}};
 
 bool layout_of(std::uint32_t code, PixelLayout& layout) {
@@ -59,12 +69,30 @@ int cost_of(PixelLayout layout, bool colour) {
     switch (layout) {
         // no color at all: only if there is nothing else
         case PixelLayout::gray8: return colour ? 50 : 0;
+        case PixelLayout::y10:
+        case PixelLayout::y12:
+        case PixelLayout::y16: return colour ? 51 : 3;
         case PixelLayout::nv12: return 1;
+        case PixelLayout::nv21:
+        case PixelLayout::nv16:
+        case PixelLayout::nv61:
         case PixelLayout::yu12: return colour ? 3 : 1;
+        case PixelLayout::yv12: return colour ? 4 : 1;
         case PixelLayout::yuyv:
         case PixelLayout::uyvy: return 2;
+        case PixelLayout::yvyu:
+        case PixelLayout::vyuy: return colour ? 5 : 2;
         case PixelLayout::rgb24:
         case PixelLayout::bgr24: return 4;
+        case PixelLayout::rgb565:
+        case PixelLayout::rgb565be:
+        case PixelLayout::rgb32:
+        case PixelLayout::bgr32: return 6;
+        // raw data of a sensor: what a camera has processed shows faces better, even as a JPEG
+        case PixelLayout::bggr:
+        case PixelLayout::gbrg:
+        case PixelLayout::grbg:
+        case PixelLayout::rggb: return 30;
         default: return 20;
     }
 }

@@ -27,6 +27,11 @@ void ycbcr_to_rgb(int y, int cb, int cr, std::uint8_t* out) {
     out[2] = byte(luma + 116130 * cb);
 }
 
+bool is_bayer(PixelLayout layout) {
+    return layout == PixelLayout::bggr || layout == PixelLayout::gbrg ||
+           layout == PixelLayout::grbg || layout == PixelLayout::rggb;
+}
+
 // Is the size possible, and are all rows there?
 host::Result<> check_plain(const Packet& packet, std::size_t row, std::size_t stride) {
     if (packet.width < 1 || packet.height < 1 || packet.width > max_side ||
@@ -36,9 +41,13 @@ host::Result<> check_plain(const Packet& packet, std::size_t row, std::size_t st
         return host::Error::input("a frame cannot be " + std::to_string(packet.width) + " x " +
                                   std::to_string(packet.height) + " pixels");
     }
-    const std::size_t needed = packet_bytes(packet.layout, packet.width, packet.height, stride);
-    // The last row need not be padded.
-    if (stride < row || packet.bytes.size() + (stride - row) < needed)
+    if (stride < row)
+        return host::Error::input("rows of " + std::to_string(stride) +
+                                  " bytes are too short for " + std::to_string(packet.width) +
+                                  " pixels");
+    const std::size_t needed =
+        least_packet_bytes(packet.layout, packet.width, packet.height, stride);
+    if (packet.bytes.size() < needed)
         return host::Error::input("short frame: " + std::to_string(packet.bytes.size()) + " of " +
                                   std::to_string(needed) + " bytes");
     return {};
@@ -162,21 +171,28 @@ host::Result<> Decoder::decode_plain(const Packet& packet, Frame& frame) {
     packet_.stride = packet.stride != 0 ? packet.stride : row;
     if (const host::Result<> done = check_plain(packet, row, packet_.stride); !done) return done;
     const int even_width = packet.width & ~1, even_height = packet.height & ~1;
-    frame = {packet.bytes.data(), packet.width, packet.height,
+    PixelLayout layout = converted_layout(packet.layout);
+    if (is_bayer(packet.layout) && (packet.width < 2 || packet.height < 2))
+        return host::Error::input("a frame cannot be one pixel wide or high in this format");
+    if (layout != packet.layout &&
+        (options_.engine_wants_color || !differs_in_chroma(packet.layout)))
+        packet_ = convert_pixels(packet_, converted_);
+    frame = {packet_.bytes.data(), packet.width, packet.height,
              static_cast<std::ptrdiff_t>(packet_.stride), PixelFormat::gray8};
-    switch (packet.layout) {
+    switch (layout) {
         case PixelLayout::yuyv:
         case PixelLayout::uyvy:
             if (even_width == 0)
                 return host::Error::input("a frame cannot be one pixel wide in this format");
             frame.width = even_width;
-            frame.format =
-                packet.layout == PixelLayout::yuyv ? PixelFormat::yuyv : PixelFormat::uyvy;
+            frame.format = layout == PixelLayout::yuyv ? PixelFormat::yuyv : PixelFormat::uyvy;
             break;
         case PixelLayout::rgb24: frame.format = PixelFormat::rgb24; break;
         case PixelLayout::bgr24: frame.format = PixelFormat::bgr24; break;
         case PixelLayout::nv12:
-            if (options_.engine_wants_color && packet.height == even_height && even_width > 0) {
+            // The engine's frames have chroma in rows as long as those of luma.
+            if (options_.engine_wants_color && packet.height == even_height && even_width > 0 &&
+                packet_.stride % 2 == 0) {
                 frame.format = PixelFormat::nv12;
                 frame.width = even_width;
             }
@@ -192,7 +208,9 @@ host::Result<> Decoder::decode_plain(const Packet& packet, Frame& frame) {
     return {};
 }
 
-void Decoder::picture_as_it_came(std::vector<std::uint8_t>& out) const {
+void Decoder::picture_as_it_came(std::vector<std::uint8_t>& out) {
+    if (converted_layout(packet_.layout) != packet_.layout)  // only its gray was wanted so far
+        packet_ = convert_pixels(packet_, converted_);
     const auto w = static_cast<std::size_t>(frame_.width),
                h = static_cast<std::size_t>(frame_.height);
     out.resize(3 * w * h);
@@ -230,7 +248,8 @@ void Decoder::picture_as_it_came(std::vector<std::uint8_t>& out) const {
                     yuv_to_rgb(line[2 * x + 1], line[4 * (x / 2)], line[4 * (x / 2) + 2], to);
                     break;
                 case PixelLayout::nv12: {
-                    const std::uint8_t* pair = second + (y / 2) * stride + 2 * (x / 2);
+                    const std::uint8_t* pair =
+                        second + (y / 2) * (stride + stride % 2) + 2 * (x / 2);
                     yuv_to_rgb(line[x], pair[0], pair[1], to);
                     break;
                 }

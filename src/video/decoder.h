@@ -10,6 +10,7 @@
 #include "host/codec/jpeg.h"
 #include "host/files/result.h"
 #include "mien/mien.hpp"
+#include "video/pixels.h"
 #include "video/source.h"
 
 namespace mien::video {
@@ -35,12 +36,13 @@ public:
 private:
     host::Result<> decode_plain(const Packet& packet, Frame& frame);
     host::Result<> decode_picture(const Packet& packet, Frame& frame);
-    void picture_as_it_came(std::vector<std::uint8_t>& out) const;
+    void picture_as_it_came(std::vector<std::uint8_t>& out);
     void turn(Frame& frame);
 
     DecoderOptions options_;
     Packet packet_;
     Frame frame_;  // as it came
+    PixelMemory converted_;
     host::JpegPicture jpeg_;
     host::Image image_;
     std::vector<std::uint8_t> plane_;  // the gray of a JPEG in color; NV12 made of YU12

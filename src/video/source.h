@@ -25,25 +25,49 @@ enum class PixelLayout : std::uint8_t {
     rgb24,
     bgr24,
     jpeg,
-    picture
+    picture,
+    // Converted to one of those above when a frame is used (pixels.h).
+    yvyu,
+    vyuy,
+    nv21,
+    nv16,  // chroma in as many rows as luma
+    nv61,
+    yv12,
+    rgb565,
+    rgb565be,
+    rgb32,  // R, G, B and a byte that is not used
+    bgr32,
+    y10,  // gray in 16 bits, of which 10 are used
+    y12,
+    y16,   // gray in 16 bits, of which a sensor may use fewer
+    bggr,  // Bayer patterns: the colors of the first two pixels of the first two rows
+    gbrg,
+    grbg,
+    rggb
 };
 
 // "yuyv", "nv12", "mjpg", ...; and back, also with the names of ffmpeg and V4L2. False for an
 // unknown name.
 const char* layout_name(PixelLayout layout);
 bool find_layout(std::string_view name, PixelLayout& out);
-constexpr const char* layout_names = "yuyv, uyvy, nv12, yu12, grey, rgb24, bgr24, mjpg";
+constexpr const char* layout_names =
+    "yuyv, yvyu, uyvy, vyuy, nv12, nv21, nv16, nv61, yu12, yv12, grey, y10, y12, y16, rgb24, "
+    "bgr24, "
+    "rgb32, bgr32, rgb565, rgb565be, bggr, gbrg, grbg, rggb, mjpg";
 
 // Bytes of a packed row of the first plane; 0 for jpeg and picture.
 std::size_t row_bytes(PixelLayout layout, int width);
 // Bytes of a frame of plain pixels with rows of `stride` bytes (0: packed); 0 for jpeg and picture.
 std::size_t packet_bytes(PixelLayout layout, int width, int height, std::size_t stride = 0);
+// The same without what is behind the last pixel, for the last row need not be padded.
+std::size_t least_packet_bytes(PixelLayout layout, int width, int height, std::size_t stride);
 
 struct Packet {
     PixelLayout layout = PixelLayout::gray8;
     std::span<const std::uint8_t> bytes;  // valid until the source is asked again
     int width = 0, height = 0;            // of plain pixels
-    // bytes from row to row of the first plane; the chroma of yu12 has half of it
+    // Bytes from row to row of the first plane. The chroma of yu12 and yv12 has half of it, that of
+    // nv12 and its like the next even number.
     std::size_t stride = 0;
     // of the frame: a camera's driver (CLOCK_MONOTONIC), or number / rate of a file
     std::uint64_t time_ns = 0;

@@ -158,6 +158,64 @@ class Video(unittest.TestCase):
             film = ("video", self.folder / "one", "--full-every", "1", "-q")
             self.assertEqual(faces(*film, *options), image)
 
+    def test_raw_pixels_in_every_format(self):
+        """The same face in each format that a camera may send."""
+        np = pytest.importorskip("numpy")
+        image = pytest.importorskip("PIL.Image")
+        photo = image.open(PHOTOS / "astronaut.jpg").convert("RGB").resize((360, 360))
+        rgb = np.asarray(photo)
+        y, u, v = (np.asarray(plane) for plane in photo.convert("YCbCr").split())
+        y = (16 + y * 219.0 / 255).round().astype(np.uint8)
+
+        def packed(order):
+            planes = {"Y": [y[:, ::2], y[:, 1::2]], "U": [u[:, ::2]], "V": [v[:, ::2]]}
+            return np.stack([planes[c].pop(0) for c in order], axis=2)
+
+        def pairs(first, second, step):
+            return np.stack([first[::step, ::2], second[::step, ::2]], axis=2)
+
+        def bayer(pattern):
+            mosaic = np.empty(y.shape, np.uint8)
+            for at, color in enumerate(pattern):
+                rows, columns = slice(at // 2, None, 2), slice(at % 2, None, 2)
+                mosaic[rows, columns] = rgb[rows, columns, "rgb".index(color)]
+            return mosaic
+
+        wide = rgb.astype(np.uint16)
+        rgb565 = wide[:, :, 0] >> 3 << 11 | wide[:, :, 1] >> 2 << 5 | wide[:, :, 2] >> 3
+        fourth = np.full((*y.shape, 1), 7, np.uint8)
+        formats = {
+            "rgb24": [rgb],
+            "bgr24": [rgb[:, :, ::-1]],
+            "rgb32": [np.concatenate([rgb, fourth], axis=2)],
+            "bgr32": [np.concatenate([rgb[:, :, ::-1], fourth], axis=2)],
+            "rgb565": [rgb565.astype("<u2")],
+            "rgb565be": [rgb565.astype(">u2")],
+            "grey": [y],
+            "y10": [y.astype("<u2") * 4],
+            "y12": [y.astype("<u2") * 16],
+            "y16": [y.astype("<u2") * 256],
+            "nv12": [y, pairs(u, v, 2)],
+            "nv21": [y, pairs(v, u, 2)],
+            "nv16": [y, pairs(u, v, 1)],
+            "nv61": [y, pairs(v, u, 1)],
+            "yu12": [y, u[::2, ::2], v[::2, ::2]],
+            "yv12": [y, v[::2, ::2], u[::2, ::2]],
+        }
+        formats |= {order.lower(): [packed(order)] for order in ("YUYV", "YVYU", "UYVY", "VYUY")}
+        formats |= {pattern: [bayer(pattern)] for pattern in ("bggr", "gbrg", "grbg", "rggb")}
+        boxes = {}
+        for name, parts in formats.items():
+            data = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
+            done = run("video", "-", "--raw", name, "--size", "360x360", "-q", data=data)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            (face,) = json.loads(done.stdout.splitlines()[0])["faces"]
+            boxes[name] = list(face["box"].values())
+        for name, box in boxes.items():
+            with self.subTest(name=name, box=box, rgb24=boxes["rgb24"]):
+                far = max(abs(a - b) for a, b in zip(box, boxes["rgb24"]))
+                self.assertLessEqual(far, 4)
+
     def test_bad_input(self):
         for arguments, data, code, text in [
             (["-"], b"", 3, "is empty"),

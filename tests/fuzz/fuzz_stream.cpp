@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Can any bytes on standard input or from a camera crash the splitter of streams or the decoder of
-// camera JPEGs? The first byte chooses which, and the scale of JPEGs.
+// camera JPEGs and pixels? The first byte chooses which, and the scale of JPEGs or the format of
+// pixels, whose size is in the next bytes.
 #include <unistd.h>
 
 #include <cstddef>
@@ -38,6 +39,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::uint8_t kind = data[0];
     const int jpeg_scale = 1 << (kind / 2 % 4);
     const std::span<const std::uint8_t> bytes(data + 1, size - 1);
+    if (kind >= 128) {
+        if (size < 5) return 0;
+        const auto layout =
+            static_cast<PixelLayout>(kind % (static_cast<int>(PixelLayout::rggb) + 1));
+        const std::size_t row = row_bytes(layout, data[1]);
+        decode({layout, bytes.subspan(3), data[1], data[2], row != 0 ? row + data[3] % 8 : 0, 0, 0},
+               jpeg_scale);
+        return 0;
+    }
     if (kind % 2 == 0) {
         decode({PixelLayout::jpeg, bytes, 0, 0, 0, 0, 0}, jpeg_scale);
         return 0;

@@ -286,7 +286,7 @@ TEST_CASE("camera: what cannot be a camera is named, and nothing stays open") {
     CHECK(text([](FakeDriver& d) { d.driver = "rp1-cfe"; }).find("| mien video -") !=
           std::string::npos);
     CHECK(text([](FakeDriver& d) {
-              d.formats = {{V4L2_PIX_FMT_SRGGB8, {}}, {V4L2_PIX_FMT_SBGGR10P, {}}};
+              d.formats = {{V4L2_PIX_FMT_SRGGB10, {}}, {V4L2_PIX_FMT_SBGGR10P, {}}};
           }).find("raw sensor data") != std::string::npos);
     CHECK(text([](FakeDriver& d) { d.formats = {{V4L2_PIX_FMT_H264, {}}}; }).find("H264") !=
           std::string::npos);

@@ -279,6 +279,276 @@ TEST_CASE(
     }
 }
 
+namespace {
+
+// Pixel x, y of a frame by the definition of its format, written without a look at the decoder: as
+// R, G, B, or as Y, U, V; gray has one number in all three.
+struct DefinedPixel {
+    int a = 0, b = 0, c = 0;
+    [[nodiscard]] DefinedPixel with_luma(int luma) const { return {luma, b, c}; }
+};
+struct DefinedFrame {
+    PixelLayout layout;
+    int width, height, stride;
+    const std::vector<std::uint8_t>& bytes;
+
+    [[nodiscard]] int at(int offset) const { return bytes.at(static_cast<std::size_t>(offset)); }
+    [[nodiscard]] int half(int value) const { return (value + 1) / 2; }
+    [[nodiscard]] DefinedPixel packed(int x, int y, const char* order) const {
+        const std::string text(order);
+        const int pair = y * stride + x / 2 * 4;
+        const std::size_t luma = text.find('Y', x % 2 == 0 ? 0 : text.find('Y') + 1);
+        return {at(pair + static_cast<int>(luma)), at(pair + static_cast<int>(text.find('U'))),
+                at(pair + static_cast<int>(text.find('V')))};
+    }
+    [[nodiscard]] DefinedPixel pairs(int x, int y, bool v_first, int rows_per_chroma) const {
+        const int chroma = height * stride + y / rows_per_chroma * (2 * half(stride)) + x / 2 * 2;
+        const int first = at(chroma), second = at(chroma + 1);
+        return {at(y * stride + x), v_first ? second : first, v_first ? first : second};
+    }
+    [[nodiscard]] int word(int x, int y) const {
+        return at(y * stride + 2 * x) + 256 * at(y * stride + 2 * x + 1);
+    }
+    // Mean, rounded to nearest, of the neighbors (and the pixel) that have color `wanted`; the
+    // border mirrors.
+    [[nodiscard]] int bayer(const char* pattern, int x, int y, char wanted) const {
+        const auto color = [&](int u, int v) { return pattern[(v & 1) * 2 + (u & 1)]; };
+        const auto value = [&](int u, int v) {
+            u = u < 0 ? -u : u >= width ? 2 * (width - 1) - u : u;
+            v = v < 0 ? -v : v >= height ? 2 * (height - 1) - v : v;
+            return at(v * stride + u);
+        };
+        if (color(x, y) == wanted) return value(x, y);
+        int sum = 0, count = 0;
+        for (int v = y - 1; v <= y + 1; ++v)
+            for (int u = x - 1; u <= x + 1; ++u) {
+                if (color(u, v) != wanted) continue;
+                sum += value(u, v);
+                ++count;
+            }
+        return (2 * sum + count) / (2 * count);
+    }
+    [[nodiscard]] DefinedPixel demosaiced(int x, int y, const char* pattern) const {
+        return {bayer(pattern, x, y, 'R'), bayer(pattern, x, y, 'G'), bayer(pattern, x, y, 'B')};
+    }
+    [[nodiscard]] DefinedPixel pixel(int x, int y) const {
+        const auto gray = [](int value) { return DefinedPixel{value, value, value}; };
+        switch (layout) {
+            case PixelLayout::yuyv: return packed(x, y, "YUYV");
+            case PixelLayout::yvyu: return packed(x, y, "YVYU");
+            case PixelLayout::uyvy: return packed(x, y, "UYVY");
+            case PixelLayout::vyuy: return packed(x, y, "VYUY");
+            case PixelLayout::nv12: return pairs(x, y, false, 2);
+            case PixelLayout::nv21: return pairs(x, y, true, 2);
+            case PixelLayout::nv16:
+                return pairs(x, y / 2 * 2, false, 1).with_luma(at(y * stride + x));
+            case PixelLayout::nv61:
+                return pairs(x, y / 2 * 2, true, 1).with_luma(at(y * stride + x));
+            case PixelLayout::yu12:
+            case PixelLayout::yv12: {
+                const int first = height * stride + y / 2 * half(stride) + x / 2,
+                          second = first + half(stride) * half(height);
+                const bool u_first = layout == PixelLayout::yu12;
+                return {at(y * stride + x), at(u_first ? first : second),
+                        at(u_first ? second : first)};
+            }
+            case PixelLayout::y10: return gray(word(x, y) / 4);
+            case PixelLayout::y12: return gray(word(x, y) / 16);
+            case PixelLayout::y16: return gray(word(x, y) / 256);
+            case PixelLayout::rgb565:
+            case PixelLayout::rgb565be: {
+                const int little = word(x, y), value = layout == PixelLayout::rgb565
+                                                           ? little
+                                                           : little % 256 * 256 + little / 256;
+                const int r = value / 2048, g = value / 32 % 64, b = value % 32;
+                // The highest bits are repeated below, so that 0 and all ones are black and white.
+                return {r * 8 + r / 4, g * 4 + g / 16, b * 8 + b / 4};
+            }
+            case PixelLayout::rgb32:
+            case PixelLayout::bgr32: {
+                const int first = y * stride + 4 * x;
+                const bool red_first = layout == PixelLayout::rgb32;
+                return {at(first + (red_first ? 0 : 2)), at(first + 1),
+                        at(first + (red_first ? 2 : 0))};
+            }
+            case PixelLayout::bggr: return demosaiced(x, y, "BGGR");
+            case PixelLayout::gbrg: return demosaiced(x, y, "GBRG");
+            case PixelLayout::grbg: return demosaiced(x, y, "GRBG");
+            case PixelLayout::rggb: return demosaiced(x, y, "RGGB");
+            default: return gray(at(y * stride + x));
+        }
+    }
+    [[nodiscard]] bool is_yuv() const {
+        switch (layout) {
+            case PixelLayout::yuyv:
+            case PixelLayout::yvyu:
+            case PixelLayout::uyvy:
+            case PixelLayout::vyuy:
+            case PixelLayout::nv12:
+            case PixelLayout::nv21:
+            case PixelLayout::nv16:
+            case PixelLayout::nv61:
+            case PixelLayout::yu12:
+            case PixelLayout::yv12: return true;
+            default: return false;
+        }
+    }
+    [[nodiscard]] bool is_gray() const {
+        return layout == PixelLayout::gray8 || layout == PixelLayout::y10 ||
+               layout == PixelLayout::y12 || layout == PixelLayout::y16;
+    }
+    // R, G, B in floating point, of ITU-R BT.601 with Y from 16 to 235.
+    [[nodiscard]] DefinedPixel rgb(int x, int y) const {
+        const DefinedPixel p = pixel(x, y);
+        if (!is_yuv()) return p;
+        const double l = 255.0 / 219 * std::max(p.a - 16, 0), u = 255.0 / 224 * (p.b - 128),
+                     v = 255.0 / 224 * (p.c - 128);
+        const auto byte = [](double value) {
+            return static_cast<int>(std::lround(std::clamp(value, 0.0, 255.0)));
+        };
+        return {byte(l + 1.402 * v), byte(l - 0.344136 * u - 0.714136 * v), byte(l + 1.772 * u)};
+    }
+};
+
+}  // namespace
+
+TEST_CASE("video: pixels of every format are those of its definition, whatever size and padding") {
+    constexpr PixelLayout layouts[] = {
+        PixelLayout::gray8, PixelLayout::yuyv,  PixelLayout::yvyu,   PixelLayout::uyvy,
+        PixelLayout::vyuy,  PixelLayout::nv12,  PixelLayout::nv21,   PixelLayout::nv16,
+        PixelLayout::nv61,  PixelLayout::yu12,  PixelLayout::yv12,   PixelLayout::y10,
+        PixelLayout::y12,   PixelLayout::y16,   PixelLayout::rgb565, PixelLayout::rgb565be,
+        PixelLayout::rgb32, PixelLayout::bgr32, PixelLayout::bggr,   PixelLayout::gbrg,
+        PixelLayout::grbg,  PixelLayout::rggb};
+    constexpr int sizes[][2] = {{8, 6}, {7, 5}, {2, 2}, {3, 2}, {9, 8}, {16, 3}};
+    constexpr int paddings[] = {0, 1, 2, 6, 13};
+    std::uint32_t state = 1;
+    for (const PixelLayout layout : layouts)
+        for (const auto& [width, height] : sizes)
+            for (const int padding : paddings) {
+                CAPTURE(layout_name(layout));
+                CAPTURE(width);
+                CAPTURE(height);
+                CAPTURE(padding);
+                const std::size_t stride =
+                    row_bytes(layout, width) + static_cast<std::size_t>(padding);
+                // Not one byte more than the pixels need: a sanitizer sees who reads further.
+                std::vector<std::uint8_t> bytes(least_packet_bytes(layout, width, height, stride));
+                for (std::uint8_t& byte : bytes)
+                    byte = static_cast<std::uint8_t>((state = state * 1664525 + 1013904223) >> 24);
+                const bool wide = layout == PixelLayout::y10 || layout == PixelLayout::y12;
+                if (wide)
+                    for (std::size_t i = 1; i < bytes.size(); i += 2)
+                        bytes[i] &= layout == PixelLayout::y10 ? 3 : 15;
+                if (wide && stride % 2 != 0) continue;  // the bits above 10 would not be 0
+                if (layout == PixelLayout::y16) bytes[1] |= 0x80;
+                const DefinedFrame defined = {layout, width, height, static_cast<int>(stride),
+                                              bytes};
+                const Packet packet = {layout, bytes, width, height, stride, 0, 0};
+                for (const bool color : {false, true}) {
+                    Decoder decoder({color, true, 1});
+                    Frame frame;
+                    REQUIRE(decoder.decode(packet, frame));
+                    REQUIRE(frame.width >= (width & ~1));
+                    REQUIRE(frame.height >= (height & ~1));
+                    std::vector<std::uint8_t> rgb;
+                    int wrong = 0;
+                    const auto differs = [&wrong](int got, int want, int by) {
+                        wrong += std::abs(got - want) > by;
+                    };
+                    // What the engine sees: luma as it is, or R, G, B.
+                    for (int y = 0; y < frame.height; ++y)
+                        for (int x = 0; x < frame.width; ++x) {
+                            const std::uint8_t* row = frame.data + y * frame.stride_bytes;
+                            const DefinedPixel want = defined.pixel(x, y);
+                            switch (frame.format) {
+                                case PixelFormat::gray8: differs(row[x], want.a, 0); break;
+                                case PixelFormat::yuyv:
+                                    differs(row[2 * x], want.a, 0);
+                                    if (!color) break;
+                                    differs(row[x / 2 * 4 + 1], want.b, 0);
+                                    differs(row[x / 2 * 4 + 3], want.c, 0);
+                                    break;
+                                case PixelFormat::uyvy:
+                                    differs(row[2 * x + 1], want.a, 0);
+                                    if (!color) break;
+                                    differs(row[x / 2 * 4], want.b, 0);
+                                    differs(row[x / 2 * 4 + 2], want.c, 0);
+                                    break;
+                                case PixelFormat::nv12: {
+                                    const std::uint8_t* pair =
+                                        frame.data + (frame.height + y / 2) * frame.stride_bytes +
+                                        x / 2 * 2;
+                                    differs(row[x], want.a, 0);
+                                    differs(pair[0], want.b, 0);
+                                    differs(pair[1], want.c, 0);
+                                    break;
+                                }
+                                case PixelFormat::rgb24:
+                                    differs(row[3 * x], want.a, 0);
+                                    differs(row[3 * x + 1], want.b, 0);
+                                    differs(row[3 * x + 2], want.c, 0);
+                                    break;
+                                default: ++wrong;
+                            }
+                        }
+                    CHECK(wrong == 0);
+                    // And what people see.
+                    decoder.picture(rgb);
+                    REQUIRE(rgb.size() == 3 * static_cast<std::size_t>(frame.width * frame.height));
+                    for (int y = 0; y < frame.height; ++y)
+                        for (int x = 0; x < frame.width; ++x) {
+                            const DefinedPixel want = defined.rgb(x, y);
+                            const std::uint8_t* got =
+                                rgb.data() + 3 * static_cast<std::size_t>(y * frame.width + x);
+                            differs(got[0], want.a, 1);
+                            differs(got[1], want.b, 1);
+                            differs(got[2], want.c, 1);
+                        }
+                    CHECK(wrong == 0);
+                }
+                // One byte less is a frame that ends early.
+                Packet cut = packet;
+                cut.bytes = cut.bytes.first(bytes.size() - 1);
+                Decoder decoder({});
+                Frame frame;
+                CHECK_FALSE(decoder.decode(cut, frame));
+            }
+}
+
+TEST_CASE("video: gray of 16 bits is as bright as the sensor's bits allow, and does not flicker") {
+    Decoder decoder({});
+    const auto first_pixel = [&](int value, int brightest) {
+        const std::vector<std::uint8_t> bytes = {
+            static_cast<std::uint8_t>(value & 255), static_cast<std::uint8_t>(value >> 8),
+            static_cast<std::uint8_t>(brightest & 255), static_cast<std::uint8_t>(brightest >> 8)};
+        Frame frame;
+        REQUIRE(decoder.decode({PixelLayout::y16, bytes, 2, 1, 4, 0, 0}, frame));
+        return static_cast<int>(frame.data[0]);
+    };
+    CHECK(first_pixel(400, 900) == 100);      // 10 bits so far
+    CHECK(first_pixel(400, 3000) == 25);      // 12
+    CHECK(first_pixel(400, 900) == 25);       // as before, though this frame is dark
+    CHECK(first_pixel(400, 9000) == 6);       // 14
+    CHECK(first_pixel(51200, 65535) == 200);  // 16
+    CHECK(first_pixel(0, 0) == 0);
+}
+
+TEST_CASE("video: names of formats lead to a format and back") {
+    std::string_view names = layout_names;
+    int count = 0;
+    while (!names.empty()) {
+        const std::string_view name = names.substr(0, names.find(','));
+        PixelLayout layout{};
+        CAPTURE(name);
+        REQUIRE(find_layout(name, layout));
+        CHECK(layout_name(layout) == name);
+        ++count;
+        names.remove_prefix(std::min(names.size(), name.size() + 2));
+    }
+    CHECK(count == 25);
+}
+
 TEST_CASE("video: frames of a camera that hangs askew are set upright, in every format") {
     // Left to right dark to light, with a light bar at the top: each orientation is told apart.
     constexpr int width = 8, height = 6;
@@ -293,11 +563,10 @@ TEST_CASE("video: frames of a camera that hangs askew are set upright, in every 
     nv12 = gray + std::string(width * height / 2, '\x80');
     std::string rgb;
     for (const char c : gray) rgb += std::string(3, c);
-    const std::tuple<PixelLayout, const std::string*> formats[] = {{PixelLayout::gray8, &gray},
-                                                                   {PixelLayout::yuyv, &yuyv},
-                                                                   {PixelLayout::nv12, &nv12},
-                                                                   {PixelLayout::yu12, &nv12},
-                                                                   {PixelLayout::rgb24, &rgb}};
+    const std::tuple<PixelLayout, const std::string*> formats[] = {
+        {PixelLayout::gray8, &gray}, {PixelLayout::yuyv, &yuyv}, {PixelLayout::yvyu, &yuyv},
+        {PixelLayout::nv12, &nv12},  {PixelLayout::nv21, &nv12}, {PixelLayout::yu12, &nv12},
+        {PixelLayout::yv12, &nv12},  {PixelLayout::rgb24, &rgb}};
     for (int degrees = 0; degrees < 360; degrees += 90)
         for (int turns = 0; turns < 4; ++turns) {
             const bool mirror = (turns & 1) != 0, flip = (turns & 2) != 0;

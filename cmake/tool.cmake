@@ -8,7 +8,8 @@ file(GLOB live_sources CONFIGURE_DEPENDS src/video/*.cpp src/camera/*.cpp src/li
 add_library(mien_live STATIC ${live_sources})
 # Small where no pixel is touched.
 target_compile_options(mien_live PRIVATE $<$<CONFIG:Release>:-Os>)
-set_source_files_properties(src/video/decoder.cpp src/video/pixels.cpp PROPERTIES
+set_source_files_properties(
+  src/video/decoder.cpp src/video/frame_shape.cpp src/video/pixels.cpp PROPERTIES
   COMPILE_OPTIONS $<$<CONFIG:Release>:-O3> SKIP_UNITY_BUILD_INCLUSION ON)
 # g++ 12 sees overruns in std::vector::insert that are not there (its bug 105329 and others).
 target_compile_options(mien_live PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overflow>)

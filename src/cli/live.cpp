@@ -169,6 +169,7 @@ live::LoopOptions loop_options(const LiveOptions& options, const std::string& na
     loop.landmarks = options.engine.landmarks;
     loop.jpeg_scale = options.jpeg_scale;
     loop.orientation = options.turning.orientation();
+    loop.as_stored = options.as_stored;
     loop.max_frames = options.frames;
     loop.max_seconds = options.seconds;
     return loop;
@@ -211,6 +212,7 @@ int open_all(const LiveOptions& options, const std::string& name, const host::En
         auto recorder = video::Recorder::create(options.record, options.overwrite);
         if (!recorder) return complain(options.record, recorder.error());
         out.recorder = std::move(*recorder);
+        out.recorder->keep_times(out.source->frame_rate());
     }
     return exit_done;
 }

@@ -25,7 +25,7 @@ void add_turning_options(CLI::App& app, Turning& turning, const std::string& gro
 struct LiveOptions {
     EngineOptions engine;
     std::string style = "gender", smoothing = "mode", record, mjpeg;
-    bool json = false, window = false, overwrite = false, quiet = false;
+    bool json = false, window = false, overwrite = false, quiet = false, as_stored = false;
     int full_every = 0, cycle_ms = 300, jpeg_scale = 1;
     Turning turning;
     double budget_ms = 0, seconds = 0;

@@ -76,6 +76,8 @@ int run_video(int argc, char** argv) {
         ->type_name("RATE");
     app.add_flag("--live", options.is_live,
                  "Frames come from a camera: the newest wins, older ones are dropped");
+    app.add_flag("--as-stored", options.live.as_stored,
+                 "Neither turn frames nor stretch them to square pixels as the file says");
     add_live_options(app, options.live);
     int code = exit_done;
     if (!parse_options(app, argc, argv, code)) return code;

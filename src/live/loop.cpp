@@ -68,7 +68,7 @@ public:
           decoder_(
               {owner.wants_color(),
                outputs.recorder != nullptr || outputs.feed != nullptr || outputs.window != nullptr,
-               options.jpeg_scale, options.orientation}) {}
+               options.jpeg_scale, options.orientation, options.as_stored}) {}
 
     LoopOutcome run() {
         statistics_.begin_ns = host::monotonic_ns();
@@ -136,6 +136,7 @@ private:
         result.dropped = source_.dropped();
         result.width = frame.width;
         result.height = frame.height;
+        result.stored = decoder_.stored();
         result.decode_ms = ms(decoded - begin);
         result.gray_ms = ms(stats.gray_ns);
         result.detect_ms = ms(stats.detect_ns);
@@ -158,6 +159,11 @@ private:
             next_sample_ = std::max<std::uint64_t>(next_sample_ + next_sample_ / 8, 64);
         }
         ++s.frames;
+        if (result.stored.is_changed && !s.stored.is_changed) {
+            s.stored = result.stored;
+            s.shown_width = result.width;
+            s.shown_height = result.height;
+        }
         for (const TrackedFace& face : result.faces) {
             s.faces += face.missed == 0;
             s.people = std::max(s.people, face.id);

@@ -31,6 +31,7 @@ struct LoopOptions {
     bool landmarks = false;  // drawn, too
     int jpeg_scale = 1;
     int orientation = 1;           // in which frames come (host/codec/orientation.h)
+    bool as_stored = false;        // films are neither turned nor stretched as they say
     std::uint64_t max_frames = 0;  // 0: until the source ends
     double max_seconds = 0;
 };
@@ -39,6 +40,7 @@ struct LoopOptions {
 struct FrameResult {
     std::uint64_t number = 0, time_ns = 0, dropped = 0;
     int width = 0, height = 0;
+    video::StoredShape stored;
     double latency_ms = -1;  // from the time stamp to here; -1: not of a live source
     double decode_ms = 0, gray_ms = 0, detect_ms = 0, classify_ms = 0;
     bool full_search = false;
@@ -76,7 +78,7 @@ struct LoopOutcome {
 LoopOutcome run_loop(video::Source& source, const host::EngineOwner& owner,
                      const LoopOptions& options, const Outputs& outputs, Statistics& statistics);
 
-// {"schema":2,"source":..,"frame":..,"time_s":..,"width":..,"height":..,"dropped":..,
+// {"schema":2,"source":..,"frame":..,"time_s":..,"width":..,"height":..,["stored":{..},]"dropped":..,
 // "full_search":..,"timing_ms":{..},"faces":[{"id":..,"missed":..,"frames":..,"box":{..},
 // "neighbors":..,"score":..,"landmarks":[..],
 // HEAD:{"label":..,"unsure":..,"probabilities":{..},"smoothed":{..}},..}]}, one line without

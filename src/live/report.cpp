@@ -55,6 +55,13 @@ std::string text(const Json& json) {
     return line;
 }
 
+Json stored_json(const video::StoredShape& stored) {
+    return {{"width", stored.width},
+            {"height", stored.height},
+            {"pixel_aspect", {stored.aspect.width, stored.aspect.height}},
+            {"orientation", stored.orientation}};
+}
+
 double rate(const Statistics& s) {
     return s.seconds() > 0 ? static_cast<double>(s.frames) / s.seconds() : 0;
 }
@@ -83,16 +90,18 @@ std::string frame_json(const FrameResult& result, const std::string& source,
                   {"detect", milliseconds(result.detect_ms)},
                   {"classify", milliseconds(result.classify_ms)}};
     if (result.latency_ms >= 0) times["latency"] = milliseconds(result.latency_ms);
-    return text({{"schema", host::json_schema},
+    Json json = {{"schema", host::json_schema},
                  {"source", source},
                  {"frame", result.number},
                  {"time_s", rounded(static_cast<double>(result.time_ns) * 1e-9, 1e6)},
                  {"width", result.width},
-                 {"height", result.height},
-                 {"dropped", result.dropped},
-                 {"full_search", result.full_search},
-                 {"timing_ms", std::move(times)},
-                 {"faces", std::move(faces)}});
+                 {"height", result.height}};
+    if (result.stored.is_changed) json["stored"] = stored_json(result.stored);
+    json["dropped"] = result.dropped;
+    json["full_search"] = result.full_search;
+    json["timing_ms"] = std::move(times);
+    json["faces"] = std::move(faces);
+    return text(json);
 }
 
 std::string frame_line(const FrameResult& result, const host::EngineInfo& info, double fps,
@@ -142,6 +151,9 @@ std::string summary_text(const Statistics& s, const std::string& source) {
         static_cast<unsigned long long>(s.readings), 100 * searched(s),
         static_cast<unsigned long long>(s.full_searches));
     if (s.frames == 0) return text;
+    if (s.stored.is_changed)
+        text += print("frames of %d x %d are shown as %d x %d, as the file says (--as-stored)\n",
+                      s.stored.width, s.stored.height, s.shown_width, s.shown_height);
     text += "  milliseconds                     mean      50%      95%      99%      max\n";
     if (s.latency.count() > 0) text += row("latency, stamp to result", s.latency);
     text +=
@@ -167,23 +179,23 @@ std::string summary_json(const Statistics& s, const std::string& source) {
                {"search", percentiles(s.detect)},     {"per_face", percentiles(s.per_face)},
                {"interval", percentiles(s.interval)}, {"jitter", percentiles(s.jitter)}};
     if (s.latency.count() > 0) ms["latency"] = percentiles(s.latency);
+    Json summary = {
+        {"frames", s.frames},
+        {"seconds", milliseconds(s.seconds())},
+        {"fps", rounded(rate(s), 100)},
+        {"dropped", s.dropped},
+        {"damaged", s.damaged},
+        {"faces", s.faces},
+        {"ids", s.people},
+        {"readings", s.readings},
+        {"full_searches", s.full_searches},
+        {"searched_share", rounded(searched(s), 1e4)},
+        {"ms", std::move(ms)},
+        {"cpu_percent", rounded(s.seconds() > 0 ? 100 * s.cpu_seconds / s.seconds() : 0, 10)},
+        {"memory", std::move(memory)}};
+    if (s.stored.is_changed) summary["stored"] = stored_json(s.stored);
     return text(
-        {{"schema", host::json_schema},
-         {"source", source},
-         {"summary",
-          {{"frames", s.frames},
-           {"seconds", milliseconds(s.seconds())},
-           {"fps", rounded(rate(s), 100)},
-           {"dropped", s.dropped},
-           {"damaged", s.damaged},
-           {"faces", s.faces},
-           {"ids", s.people},
-           {"readings", s.readings},
-           {"full_searches", s.full_searches},
-           {"searched_share", rounded(searched(s), 1e4)},
-           {"ms", std::move(ms)},
-           {"cpu_percent", rounded(s.seconds() > 0 ? 100 * s.cpu_seconds / s.seconds() : 0, 10)},
-           {"memory", std::move(memory)}}}});
+        {{"schema", host::json_schema}, {"source", source}, {"summary", std::move(summary)}});
 }
 
 }  // namespace mien::live

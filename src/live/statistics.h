@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "video/decoder.h"
+
 namespace mien::live {
 
 // Milliseconds in buckets 2 % apart, so that percentiles of a day's frames cost 6 KB.
@@ -45,7 +47,9 @@ struct Statistics {
     Histogram jitter;    // how far an interval is from the frames' own
     std::uint64_t begin_ns = 0, end_ns = 0;
     double cpu_seconds = 0;
-    std::vector<MemorySample> memory;  // at most 16, evenly over the run
+    video::StoredShape stored;  // of the first frame that is shown in another shape than stored
+    int shown_width = 0, shown_height = 0;  // of that frame
+    std::vector<MemorySample> memory;       // at most 16, evenly over the run
 
     [[nodiscard]] double seconds() const { return static_cast<double>(end_ns - begin_ns) * 1e-9; }
     void sample_memory();

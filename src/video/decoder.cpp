@@ -81,12 +81,19 @@ host::Result<> Decoder::decode(const Packet& packet, Frame& frame) {
     else
         done = decode_plain(packet, frame);
     frame_ = frame;
-    if (done && options_.orientation != 1) turn(frame);
+    if (!done) return done;
+    stored_ = {frame.width, frame.height, packet.aspect, packet.orientation, false};
+    shown_width_ =
+        options_.as_stored ? frame.width : square_width(frame.width, frame.height, packet.aspect);
+    const int of_file = options_.as_stored ? 1 : packet.orientation;
+    orientation_ = host::combined_orientation(of_file, options_.orientation);
+    stored_.is_changed = of_file != 1 || shown_width_ != frame.width;
+    if (orientation_ != 1 || shown_width_ != frame.width) reshape(frame);
     return done;
 }
 
-// The frame as gray, or as RGB if the engine wants colors, set upright.
-void Decoder::turn(Frame& frame) {
+// The frame as gray, or as RGB if the engine wants colors, with square pixels and upright.
+void Decoder::reshape(Frame& frame) {
     host::PixelsToTurn pixels = {frame.data, frame.width, frame.height, frame.stride_bytes, 1};
     const auto w = static_cast<std::size_t>(frame.width);
     const bool is_packed_yuv =
@@ -112,21 +119,41 @@ void Decoder::turn(Frame& frame) {
     } else {  // gray, or NV12, which begins with it
         frame.format = PixelFormat::gray8;
     }
-    turned_.resize(w * static_cast<std::size_t>(frame.height) *
-                   static_cast<std::size_t>(pixels.channels));
-    host::turn_pixels(pixels, options_.orientation, turned_.data());
-    if (host::is_transposed(options_.orientation)) std::swap(frame.width, frame.height);
-    frame.data = turned_.data();
+    if (shown_width_ != frame.width) {
+        stretcher_.stretch(pixels, shown_width_, stretched_);
+        pixels.data = stretched_.data();
+        frame.width = pixels.width = shown_width_;
+        pixels.stride = std::ptrdiff_t{shown_width_} * pixels.channels;
+    }
+    if (orientation_ != 1) {
+        turned_.resize(static_cast<std::size_t>(pixels.width) *
+                       static_cast<std::size_t>(pixels.height) *
+                       static_cast<std::size_t>(pixels.channels));
+        host::turn_pixels(pixels, orientation_, turned_.data());
+        pixels.data = turned_.data();
+        if (host::is_transposed(orientation_)) std::swap(frame.width, frame.height);
+    }
+    frame.data = pixels.data;
     frame.stride_bytes = std::ptrdiff_t{frame.width} * pixels.channels;
 }
 
 void Decoder::picture(std::vector<std::uint8_t>& out) {
-    if (options_.orientation == 1) return picture_as_it_came(out);
+    const bool is_stretched = shown_width_ != frame_.width, is_turned = orientation_ != 1;
+    if (!is_stretched && !is_turned) return picture_as_it_came(out);
     picture_as_it_came(before_turn_);
-    out.resize(before_turn_.size());
-    host::turn_pixels(
-        {before_turn_.data(), frame_.width, frame_.height, 3 * std::ptrdiff_t{frame_.width}, 3},
-        options_.orientation, out.data());
+    host::PixelsToTurn pixels = {before_turn_.data(), frame_.width, frame_.height,
+                                 3 * std::ptrdiff_t{frame_.width}, 3};
+    if (is_stretched) {
+        std::vector<std::uint8_t>& to = is_turned ? stretched_ : out;
+        stretcher_.stretch(pixels, shown_width_, to);
+        pixels.data = to.data();
+        pixels.width = shown_width_;
+        pixels.stride = 3 * std::ptrdiff_t{shown_width_};
+    }
+    if (!is_turned) return;
+    out.resize(3 * static_cast<std::size_t>(pixels.width) *
+               static_cast<std::size_t>(pixels.height));
+    host::turn_pixels(pixels, orientation_, out.data());
 }
 
 host::Result<> Decoder::decode_picture(const Packet& packet, Frame& frame) {

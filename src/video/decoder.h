@@ -10,6 +10,7 @@
 #include "host/codec/jpeg.h"
 #include "host/files/result.h"
 #include "mien/mien.hpp"
+#include "video/frame_shape.h"
 #include "video/pixels.h"
 #include "video/source.h"
 
@@ -20,6 +21,15 @@ struct DecoderOptions {
     bool picture_wanted = false;      // picture() will be called: JPEG is decoded with its colors
     int jpeg_scale = 1;               // 1, 2, 4, 8
     int orientation = 1;              // in which the camera hangs (host/codec/orientation.h)
+    bool as_stored = false;           // films are neither turned nor stretched as they say
+};
+
+// A frame before it was given the shape in which its file wants it shown.
+struct StoredShape {
+    int width = 0, height = 0;
+    PixelAspect aspect;
+    int orientation = 1;
+    bool is_changed = false;  // else the frame is shown as it is stored, but for the options
 };
 
 class Decoder {
@@ -30,6 +40,8 @@ public:
     // a frame does not depend on the options, except that engine_wants_color has JPEG decoded to
     // RGB, and frames that are turned made RGB.
     host::Result<> decode(const Packet& packet, Frame& frame);
+    // Of the last packet.
+    [[nodiscard]] const StoredShape& stored() const { return stored_; }
     // The last packet as packed RGB, width x height of the frame: `out` is resized.
     void picture(std::vector<std::uint8_t>& out);
 
@@ -37,7 +49,7 @@ private:
     host::Result<> decode_plain(const Packet& packet, Frame& frame);
     host::Result<> decode_picture(const Packet& packet, Frame& frame);
     void picture_as_it_came(std::vector<std::uint8_t>& out);
-    void turn(Frame& frame);
+    void reshape(Frame& frame);
 
     DecoderOptions options_;
     Packet packet_;
@@ -46,7 +58,11 @@ private:
     host::JpegPicture jpeg_;
     host::Image image_;
     std::vector<std::uint8_t> plane_;  // the gray of a JPEG in color; NV12 made of YU12
-    std::vector<std::uint8_t> before_turn_, turned_;
+    StoredShape stored_;
+    int shown_width_ = 0;  // before it is turned
+    int orientation_ = 1;  // the file's and the camera's
+    RowStretcher stretcher_;
+    std::vector<std::uint8_t> before_turn_, stretched_, turned_;
 };
 
 }  // namespace mien::video

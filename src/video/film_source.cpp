@@ -14,6 +14,7 @@ extern "C" {
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <vector>
 #endif
 
@@ -76,6 +77,7 @@ public:
         const AVRational rate =
             stream->avg_frame_rate.num > 0 ? stream->avg_frame_rate : AVRational{30, 1};
         fps_ = av_q2d(rate);
+        orientation_ = orientation_of_stream(*stream);
         return {};
     }
 
@@ -90,6 +92,15 @@ public:
         }
     }
     const std::string& error() const override { return error_; }
+    // Frames of one rate have the mean rate. Else the step that fits all their times, which of
+    // interlaced films is half of a frame.
+    double frame_rate() const override {
+        const AVStream* stream = format_->streams[stream_];
+        const double step = stream->r_frame_rate.num > 0 ? av_q2d(stream->r_frame_rate) : 0;
+        const double frames = step / fps_;
+        const bool is_multiple = std::abs(frames - std::round(frames)) < 0.01;
+        return is_multiple || step > fastest ? std::min(fps_, fastest) : step;
+    }
     std::string description() const override {
         char rate[32];
         std::snprintf(rate, sizeof rate, "%.4g", fps_);
@@ -98,6 +109,34 @@ public:
     }
 
 private:
+    static constexpr double fastest = 240;  // of steps that are frames and not the clock's
+
+    static int orientation_of(const std::uint8_t* data, std::size_t size) {
+        std::int32_t matrix[9];
+        if (data == nullptr || size < sizeof matrix) return 1;
+        std::memcpy(matrix, data, sizeof matrix);
+        return orientation_of_matrix(matrix);
+    }
+    static int orientation_of_stream(const AVStream& stream) {
+#if LIBAVFORMAT_VERSION_INT >= AV_VERSION_INT(60, 15, 100)
+        const AVPacketSideData* side =
+            av_packet_side_data_get(stream.codecpar->coded_side_data,
+                                    stream.codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
+        return side != nullptr ? orientation_of(side->data, side->size) : 1;
+#else
+        std::size_t size = 0;
+        const std::uint8_t* data =
+            av_stream_get_side_data(&stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
+        return orientation_of(data, size);
+#endif
+    }
+    // What a frame itself says counts for it alone.
+    int orientation_now() const {
+        const AVFrameSideData* side =
+            av_frame_get_side_data(frame_.get(), AV_FRAME_DATA_DISPLAYMATRIX);
+        return side != nullptr ? orientation_of(side->data, side->size) : orientation_;
+    }
+
     Next fail(std::string text) {
         error_ = std::move(text);
         return Next::failed;
@@ -110,7 +149,7 @@ private:
                 return true;
             }
             const bool ours = packet_->stream_index == stream_;
-            // damage is concealed or skipped, as players do it it it
+            // damage is concealed or skipped, as players do it
             if (ours) avcodec_send_packet(codec_.get(), packet_.get());
             av_packet_unref(packet_.get());
             if (ours) return true;
@@ -145,6 +184,8 @@ private:
                                    : static_cast<double>(stamp - begin) * av_q2d(base);
         const std::uint64_t time =
             static_cast<std::uint64_t>(std::llround(std::clamp(seconds, 0.0, 1e8) * 1e9));
+        const AVRational aspect =
+            av_guess_sample_aspect_ratio(format_.get(), format_->streams[stream_], frame_.get());
         packet = {PixelLayout::yu12,
                   {pixels_.data(), packet_bytes(PixelLayout::yu12, w, h, stride)},
                   w,
@@ -152,6 +193,8 @@ private:
                   stride,
                   time,
                   number_++};
+        packet.aspect = {aspect.num, aspect.den};
+        packet.orientation = orientation_now();
         return Next::packet;
     }
 
@@ -161,6 +204,7 @@ private:
     std::unique_ptr<AVPacket, FreePacket> packet_;
     std::unique_ptr<SwsContext, FreeScaler> scaler_;
     int stream_ = -1;
+    int orientation_ = 1;
     double fps_ = 30;
     std::vector<std::uint8_t> pixels_;
     std::uint64_t number_ = 0;

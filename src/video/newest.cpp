@@ -48,6 +48,7 @@ public:
     std::string description() const override { return source_->description(); }
     std::uint64_t dropped() const override { return dropped_ + lost_; }
     bool is_live() const override { return source_->is_live(); }
+    double frame_rate() const override { return source_->frame_rate(); }
 
 private:
     struct Held {

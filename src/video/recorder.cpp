@@ -88,8 +88,9 @@ host::Error Recorder::failure(int number) {
 std::vector<std::uint8_t> Recorder::header(bool with_index) const {
     const auto frames = static_cast<std::uint32_t>(index_.size());
     const double seconds = static_cast<double>(last_ns_ - first_ns_) * 1e-9;
-    const double fps =
-        frames > 1 && seconds > 0 ? std::clamp((frames - 1) / seconds, 0.1, 1000.0) : 30;
+    const double fps = rate_ > 0                   ? std::clamp(rate_, 0.1, 1000.0)
+                       : frames > 1 && seconds > 0 ? std::clamp((frames - 1) / seconds, 0.1, 1000.0)
+                                                   : 30;
     const auto w = static_cast<std::uint32_t>(width_), h = static_cast<std::uint32_t>(height_);
     std::vector<std::uint8_t> out;
     put_name(out, "RIFF");
@@ -149,6 +150,32 @@ host::Result<> Recorder::write(std::span<const std::uint8_t> bytes) {
     return {};
 }
 
+// AVI has one rate. A chunk without bytes stands for a step in which nothing changes.
+host::Result<> Recorder::fill_gap(std::uint64_t time_ns) {
+    constexpr double longest_gap_s = 60;
+    if (rate_ <= 0 || index_.empty() || time_ns <= first_ns_) return {};
+    const double step = static_cast<double>(time_ns - first_ns_) * 1e-9 * rate_;
+    const double missing = std::floor(step + 0.5) - static_cast<double>(index_.size());
+    if (missing < 1) return {};
+    if (missing > longest_gap_s * rate_) {  // what follows comes that much earlier
+        const double over_ns = (missing - std::floor(longest_gap_s * rate_)) / rate_ * 1e9;
+        first_ns_ += static_cast<std::uint64_t>(over_ns);
+    }
+    const auto count = static_cast<std::size_t>(std::min(missing, longest_gap_s * rate_));
+    std::vector<std::uint8_t> chunks;
+    for (std::size_t i = 0; i < count; ++i) {
+        index_.push_back({static_cast<std::uint32_t>(written_ + chunks.size()), 0});
+        put_name(chunks, "00dc");
+        put32(chunks, 0);
+    }
+    if (const host::Result<> done = write(chunks); !done) {
+        index_.resize(index_.size() - count);
+        return done;
+    }
+    movie_bytes_ += static_cast<std::uint32_t>(chunks.size());
+    return {};
+}
+
 host::Result<> Recorder::write_header(bool with_index) {
     const std::vector<std::uint8_t> bytes = header(with_index);
     std::size_t done = 0;
@@ -185,6 +212,7 @@ host::Result<> Recorder::add(std::span<const std::uint8_t> jpeg, int width, int 
         return host::Error::output("the frames changed their size; the recording ends here" +
                                    (open_path_ == part_path_ ? "" : ", in " + open_path_));
     }
+    if (const host::Result<> done = fill_gap(time_ns); !done) return done;
     last_ns_ = time_ns;
     std::vector<std::uint8_t> chunk;
     chunk.reserve(jpeg.size() + 9);
@@ -212,7 +240,7 @@ host::Result<> Recorder::finish() {
         put32(index, static_cast<std::uint32_t>(index_.size() * index_entry_bytes));
         for (const Entry& entry : index_) {
             put_name(index, "00dc");
-            put32(index, index_flag);
+            put32(index, entry.bytes > 0 ? index_flag : 0);
             put32(index, static_cast<std::uint32_t>(entry.offset - movie_name));
             put32(index, entry.bytes);
         }

@@ -28,6 +28,9 @@ public:
     Recorder(const Recorder&) = delete;
     Recorder& operator=(const Recorder&) = delete;
 
+    // Of frames whose times come in steps of 1 / `fps`: a step without a frame is recorded as one in
+    // which the frame before goes on. Without it, or for 0, the film has the mean rate.
+    void keep_times(double fps) { rate_ = fps; }
     // All frames have the size of the first. After a failure (a full disk) nothing more is written.
     // Past `max_bytes` it continues in FILE-2.avi.
     host::Result<> add(std::span<const std::uint8_t> jpeg, int width, int height,
@@ -42,6 +45,7 @@ private:
     Recorder() = default;
     host::Result<> open_part();
     host::Result<> write(std::span<const std::uint8_t> bytes);
+    host::Result<> fill_gap(std::uint64_t time_ns);
     host::Result<> write_header(bool with_index);
     host::Result<> close_part();
     host::Error failure(int number);
@@ -56,6 +60,7 @@ private:
     int width_ = 0, height_ = 0;
     std::uint64_t all_frames_ = 0, first_ns_ = 0, last_ns_ = 0;
     std::uint64_t written_ = 0;  // bytes of this part
+    double rate_ = 0;
     struct Entry {
         std::uint32_t offset, bytes;
     };

@@ -78,6 +78,7 @@ public:
     std::string description() const override {
         return names_.empty() ? "numbered images" : std::to_string(names_.size()) + " images";
     }
+    double frame_rate() const override { return fps_; }
 
 private:
     std::vector<std::string> names_;

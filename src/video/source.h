@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "host/files/result.h"
+#include "video/frame_shape.h"
 
 namespace mien::video {
 
@@ -72,6 +73,20 @@ struct Packet {
     // of the frame: a camera's driver (CLOCK_MONOTONIC), or number / rate of a file
     std::uint64_t time_ns = 0;
     std::uint64_t number = 0;  // from 0, counts dropped ones too
+    // How the file wants the frame shown: stretched to square pixels, then turned.
+    PixelAspect aspect;
+    int orientation = 1;
+
+    Packet() = default;
+    Packet(PixelLayout of_layout, std::span<const std::uint8_t> of_bytes, int of_width,
+           int of_height, std::size_t of_stride, std::uint64_t of_time_ns, std::uint64_t of_number)
+        : layout(of_layout),
+          bytes(of_bytes),
+          width(of_width),
+          height(of_height),
+          stride(of_stride),
+          time_ns(of_time_ns),
+          number(of_number) {}
 };
 
 enum class Next {
@@ -94,6 +109,8 @@ public:
     [[nodiscard]] virtual std::uint64_t dropped() const { return 0; }
     // True if time_ns is CLOCK_MONOTONIC, so that the age of a result is known.
     [[nodiscard]] virtual bool is_live() const { return false; }
+    // Of a file: the rate in whose steps its time stamps come; frames may be missing. 0: unknown.
+    [[nodiscard]] virtual double frame_rate() const { return 0; }
 };
 
 constexpr int max_side = 1 << 15;  // of the engine's frames

@@ -176,6 +176,7 @@ public:
                (options_.live ? ", live" : std::string(", ") + rate + " frames per second");
     }
     bool is_live() const override { return options_.live; }
+    double frame_rate() const override { return options_.live ? 0 : fps_; }
 
 private:
     enum class Kind { y4m, mjpeg, raw };
@@ -214,6 +215,7 @@ private:
                 height_ = static_cast<int>(
                     std::clamp(std::strtol(value.c_str(), nullptr, 10), -1L, 1L << 20));
             if (field[0] == 'C') colour = value;
+            if (field[0] == 'A') aspect_ = ratio_of(value);
             if (field[0] == 'F' && options_.fps <= 0) {
                 char* rest = nullptr;
                 const double over = std::strtod(value.c_str(), &rest),
@@ -229,6 +231,14 @@ private:
                                       "; let ffmpeg write -pix_fmt yuv420p");
         layout_ = mono ? PixelLayout::gray8 : PixelLayout::yu12;
         return check_size();
+    }
+    static PixelAspect ratio_of(const std::string& text) {
+        char* rest = nullptr;
+        const auto part = [&rest](const char* from) {
+            return static_cast<int>(std::clamp(std::strtol(from, &rest, 10), -1L, 1L << 30));
+        };
+        const int width = part(text.c_str());
+        return {width, *rest == ':' ? part(rest + 1) : 0};
     }
     std::size_t find_newline() const {
         return static_cast<std::size_t>(
@@ -262,6 +272,7 @@ private:
             if (whole_head && buffer_.size() >= head + bytes) {
                 packet = {layout_,  {buffer_.data() + head, bytes}, width_, height_, 0, stamp(),
                           number_++};
+                packet.aspect = aspect_;
                 given_ = head + bytes;
                 return Next::packet;
             }
@@ -321,6 +332,7 @@ private:
     Kind kind_ = Kind::raw;
     PixelLayout layout_ = PixelLayout::yu12;
     int width_ = 0, height_ = 0;
+    PixelAspect aspect_;
     double fps_;
     std::vector<std::uint8_t> buffer_;
     std::size_t searched_ = 0;  // no motion JPEG begins before

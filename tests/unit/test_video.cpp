@@ -86,7 +86,7 @@ std::string pattern(std::size_t bytes, int seed) {
     return text;
 }
 
-std::vector<std::uint8_t> small_jpeg(int width = 48, int height = 32) {
+std::vector<std::uint8_t> camera_jpeg(int width = 48, int height = 32) {
     std::vector<std::uint8_t> rgb(static_cast<std::size_t>(3 * width * height)), jpeg;
     const Frame frame{rgb.data(), width, height, 3 * width, PixelFormat::rgb24};
     for (int y = 0; y < height; ++y)
@@ -99,6 +99,16 @@ std::vector<std::uint8_t> small_jpeg(int width = 48, int height = 32) {
     REQUIRE(host::encode_jpeg(frame, {.quality = 80, .full_color = false}, jpeg));
     return jpeg;
 }
+}  // namespace
+
+namespace {
+
+PixelAspect seen_aspect(const std::string& field) {
+    const Seen seen = read_stream("YUV4MPEG2 W2 H2 F1:1 " + field + " Cmono\nFRAME\nabcd");
+    REQUIRE(seen.packets.size() == 1);
+    return seen.packets[0].aspect;
+}
+
 }  // namespace
 
 TEST_CASE("video: YUV4MPEG2 in pieces of any length") {
@@ -135,6 +145,13 @@ TEST_CASE("video: YUV4MPEG2 in pieces of any length") {
     CHECK(read_stream("YUV4MPEG2 W5" + std::string(10000, ' ')).error.find("no end") !=
           std::string::npos);
     CHECK(read_stream("YUV4MPEG2 W5 H3").error.find("cut short") != std::string::npos);
+    CHECK(seen_aspect("A64:45") == PixelAspect{64, 45});
+    CHECK(seen_aspect("A0:0") == PixelAspect{0, 0});
+    CHECK(seen_aspect("A") == PixelAspect{0, 0});
+    CHECK(seen_aspect("Ax:y") == PixelAspect{0, 0});
+    CHECK(seen_aspect("A4") == PixelAspect{4, 0});
+    CHECK(seen_aspect("A99999999999999999999:-7") == PixelAspect{1 << 30, -1});
+    CHECK(seen_aspect("") == PixelAspect{1, 1});
     CHECK(read_stream("").error == "is empty");
     CHECK(read_stream("hello, this is text").error.find("--raw") != std::string::npos);
 }
@@ -156,7 +173,7 @@ TEST_CASE("video: raw pixels") {
 }
 
 TEST_CASE("video: motion JPEG is split by markers, also around thumbnails and noise") {
-    const std::vector<std::uint8_t> jpeg = small_jpeg();
+    const std::vector<std::uint8_t> jpeg = camera_jpeg();
     // A picture with a thumbnail inside of an APP segment.
     std::vector<std::uint8_t> nested(jpeg.begin(), jpeg.begin() + 2);
     const std::size_t length = jpeg.size() + 2;
@@ -181,7 +198,7 @@ TEST_CASE("video: motion JPEG is split by markers, also around thumbnails and no
 }
 
 TEST_CASE("video: motion JPEG of a camera's web address, also joined in the middle") {
-    const std::vector<std::uint8_t> jpeg = small_jpeg();
+    const std::vector<std::uint8_t> jpeg = camera_jpeg();
     const std::string picture(jpeg.begin(), jpeg.end());
     std::string stream = "HTTP/1.0 200 OK\r\n\r\n";
     for (int i = 0; i < 3; ++i)
@@ -228,7 +245,7 @@ TEST_CASE("video: what a pipe holds is named") {
 TEST_CASE(
     "video: the gray of a frame is the same with and without colour, and short frames are "
     "refused") {
-    const std::vector<std::uint8_t> jpeg = small_jpeg();
+    const std::vector<std::uint8_t> jpeg = camera_jpeg();
     Decoder gray({}), drawn({false, true, 1});
     const Packet packet = {PixelLayout::jpeg, jpeg, 0, 0, 0, 0, 0};
     Frame a, b;
@@ -656,7 +673,7 @@ TEST_CASE(
     "full") {
     const std::string path = "/tmp/mien-test-" + std::to_string(::getpid()) + ".avi",
                       second = path.substr(0, path.size() - 4) + "-2.avi";
-    const std::vector<std::uint8_t> jpeg = small_jpeg();
+    const std::vector<std::uint8_t> jpeg = camera_jpeg();
     CHECK_FALSE(Recorder::create("film.mp4", true));
     CHECK_FALSE(Recorder::create("/no/such/folder/film.avi", true));
     {
@@ -691,11 +708,50 @@ TEST_CASE(
     if (full) ::unlink("/dev/full.avi");
 }
 
+TEST_CASE("video: a recording keeps gaps of a film by empty chunks, and bounds them") {
+    const std::string path = "/tmp/mien-test-" + std::to_string(::getpid()) + "-gaps.avi";
+    const std::vector<std::uint8_t> jpeg = camera_jpeg();
+    const auto recorded = [&](const std::vector<double>& seconds, double rate) {
+        {
+            auto recorder = Recorder::create(path, true);
+            REQUIRE(recorder);
+            (*recorder)->keep_times(rate);
+            for (const double at : seconds)
+                REQUIRE((*recorder)->add(jpeg, 48, 32,
+                                         static_cast<std::uint64_t>(std::llround(at * 1e9))));
+            REQUIRE((*recorder)->finish());
+        }
+        const ByteVector file = test::read_file(path);
+        ::unlink(path.c_str());
+        const auto u32 = [&](std::size_t at) { return load_u32(file.data() + at); };
+        CHECK(u32(4) + 8 == file.size());
+        const std::size_t index = u32(216) + 220;
+        REQUIRE(std::memcmp(file.data() + index, "idx1", 4) == 0);
+        std::string shape;  // of the index: a frame, or a step without one
+        for (std::size_t at = index + 8; at < file.size(); at += 16) {
+            const std::size_t chunk = 220 + u32(at + 8) - 4 + 4;
+            REQUIRE(chunk + 8 <= file.size());
+            CHECK(std::memcmp(file.data() + chunk, "00dc", 4) == 0);
+            CHECK(u32(chunk + 4) == u32(at + 12));
+            shape += u32(at + 12) > 0 ? 'f' : '.';
+        }
+        CHECK(u32(48) == shape.size());
+        return shape;
+    };
+    CHECK(recorded({0, 0.1, 0.2, 0.3}, 10) == "ffff");
+    CHECK(recorded({5, 5.1, 5.4, 5.5, 6.0}, 10) == "ff..ff....f");
+    CHECK(recorded({0, 0.04, 0.13, 0.21}, 10) == "ffff");  // jitter is no gap
+    CHECK(recorded({0, 0.1, 0.05, 0.3}, 10) == "ffff");    // time that runs back
+    CHECK(recorded({0, 1.0, 3.0}, 0) == "fff");            // no rate: the mean
+    const std::string bounded = recorded({0, 1e8, 1e8 + 0.2}, 10);
+    CHECK(bounded == "f" + std::string(600, '.') + "f.f");
+}
+
 TEST_CASE("video: a recording is a whole film after each frame, and keeps the old one until then") {
     const std::string path = "/tmp/mien-test-" + std::to_string(::getpid()) + "-kept.avi",
                       fresh = path.substr(0, path.size() - 4) + ".part.avi",
                       again = path.substr(0, path.size() - 4) + ".part-2.avi";
-    const std::vector<std::uint8_t> jpeg = small_jpeg();
+    const std::vector<std::uint8_t> jpeg = camera_jpeg();
     const ByteVector old = {'o', 'l', 'd'}, killed = {'k'};
     host::forget_inputs();
     REQUIRE(host::write_file(path, old, host::Overwrite::yes));

@@ -44,6 +44,23 @@ std::optional<int> orientation_of(int degrees, bool mirror, bool flip) {
     return orientation;
 }
 
+int combined_orientation(int first, int then) {
+    // 2 x 2 matrices: where a step along x and one along y of the image as it lies go to.
+    constexpr int steps[8][4] = {{1, 0, 0, 1}, {-1, 0, 0, 1}, {-1, 0, 0, -1}, {1, 0, 0, -1},
+                                 {0, 1, 1, 0}, {0, -1, 1, 0}, {0, -1, -1, 0}, {0, 1, -1, 0}};
+    const auto known = [](int orientation) {
+        return orientation >= 1 && orientation <= 8 ? orientation - 1 : 0;
+    };
+    const int(&a)[4] = steps[known(then)];
+    const int(&b)[4] = steps[known(first)];
+    const std::array product = {a[0] * b[0] + a[1] * b[2], a[0] * b[1] + a[1] * b[3],
+                                a[2] * b[0] + a[3] * b[2], a[2] * b[1] + a[3] * b[3]};
+    for (int orientation = 1; orientation < 8; ++orientation) {
+        if (std::equal(product.begin(), product.end(), steps[orientation - 1])) return orientation;
+    }
+    return 8;
+}
+
 void turn_pixels(const PixelsToTurn& pixels, int orientation, std::uint8_t* out) {
     // Bits of the turn: exchange x and y of the source, then mirror its columns, then its rows.
     const bool transpose = is_transposed(orientation);

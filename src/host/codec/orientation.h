@@ -14,6 +14,9 @@ namespace mien::host {
 // the degrees are not 0, 90, 180 or 270.
 std::optional<int> orientation_of(int degrees, bool mirror, bool flip);
 
+// Of an image that is set upright by `first`, and what comes of that by `then`.
+int combined_orientation(int first, int then);
+
 // Do width and height change places?
 constexpr bool is_transposed(int orientation) { return orientation >= 5 && orientation <= 8; }
 

@@ -10,7 +10,29 @@ set(mien_weights_dir ${CMAKE_INSTALL_DATADIR}/mien)
 install(DIRECTORY weights/ DESTINATION ${mien_weights_dir} FILES_MATCHING
   PATTERN "*.mien"
   PATTERN float EXCLUDE)
-install(FILES LICENSE THIRD_PARTY.md TYPE DOC)
+install(FILES LICENSE THIRD_PARTY.md README.md CHANGELOG.md TYPE DOC)
+file(GLOB guides CONFIGURE_DEPENDS docs/*.md docs/example.cpp)
+install(FILES ${guides} DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs)
+
+# Manual pages and completions, which the program makes of its own tables of options. Built for
+# another processor, it runs under an emulator or not at all.
+set(MIEN_MAKES_MANUAL ${CMAKE_CROSSCOMPILING_EMULATOR})
+if(TARGET mien_tool AND (MIEN_MAKES_MANUAL OR NOT CMAKE_CROSSCOMPILING))
+  set(manual_dir ${PROJECT_BINARY_DIR}/manual)
+  add_custom_command(OUTPUT ${manual_dir}/made
+    COMMAND ${MIEN_MAKES_MANUAL} $<TARGET_FILE:mien_tool> manual --all ${manual_dir}
+    COMMAND ${CMAKE_COMMAND} -E touch ${manual_dir}/made
+    DEPENDS mien_tool VERBATIM)
+  add_custom_target(mien_manual ALL DEPENDS ${manual_dir}/made)
+  install(DIRECTORY ${manual_dir}/man1 DESTINATION ${CMAKE_INSTALL_MANDIR})
+  install(FILES ${manual_dir}/mien DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+  install(FILES ${manual_dir}/_mien DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
+  install(FILES ${manual_dir}/mien.fish
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+endif()
+if(TARGET mien_serve AND CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  install(FILES tools/deploy/mien.service DESTINATION lib/systemd/system)
+endif()
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/mien)
 install(EXPORT mienTargets NAMESPACE mien:: DESTINATION ${package_dir})

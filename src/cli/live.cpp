@@ -38,6 +38,38 @@ void add_turning_options(CLI::App& app, Turning& turning, const std::string& gro
         if (!group.empty()) option->group(group);
 }
 
+void add_change_options(CLI::App& app, live::EventOptions& options, const std::string& group) {
+    app.add_option("--settle", options.settle_s, "A label changes when it stays so for this long")
+        ->check(CLI::Range(0.0, 3600.0))
+        ->type_name("S")
+        ->group(group);
+    app.add_option("--max-rate", options.max_rate, "Changes per second, at most; 0: no limit")
+        ->check(CLI::Range(0.0, 1e6))
+        ->type_name("RATE")
+        ->group(group);
+}
+
+namespace {
+
+void add_event_options(CLI::App& app, live::EventOptions& options) {
+    const char* group = "Events";
+    app.add_option_function<std::string>(
+           "--on", [&options](const std::string&) { options.on_change = true; },
+           "change: print when a face appears, leaves or changes its label, in place of every "
+           "frame")
+        ->check(CLI::IsMember({"change"}))
+        ->type_name("change")
+        ->group(group);
+    app.add_option("--every", options.every_s,
+                   "Print all faces every so many seconds, in place of every frame")
+        ->check(CLI::Range(0.0, 1e6))
+        ->type_name("S")
+        ->group(group);
+    add_change_options(app, options, group);
+}
+
+}  // namespace
+
 void add_live_options(CLI::App& app, LiveOptions& options) {
     app.add_flag("--json", options.json,
                  "Print one JSON object per frame, one per line; also if stdout is not a terminal");
@@ -61,6 +93,7 @@ void add_live_options(CLI::App& app, LiveOptions& options) {
         ->check(CLI::Range(0.0, 1e9))
         ->type_name("S");
     app.add_flag("-q,--quiet", options.quiet, "No summary at the end");
+    add_event_options(app, options.events);
     const char* group = "Tracking";
     app.add_option("--smoothing", options.smoothing,
                    "How labels are smoothed: none, mode (of the last 10), average (exponential),\n"
@@ -223,12 +256,15 @@ public:
     Printer(const LiveOptions& options, const std::string& name, const host::EngineInfo& info,
             const live::Statistics& statistics)
         : json_(options.json || !is_terminal(1)),
+          events_(options.events.any()),
           name_(name),
           info_(info),
-          statistics_(statistics) {}
+          statistics_(statistics),
+          finder_(options.events, info) {}
 
     // False: nobody reads it anymore.
     bool show(const live::FrameResult& result) {
+        if (events_) return finder_.add(result, [this](const live::Event& e) { return tell(e); });
         if (json_) return write_patiently(live::frame_json(result, name_, info_) + "\n");
         const double interval = statistics_.interval.mean();
         line_shown_ = true;
@@ -236,17 +272,28 @@ public:
                                                              interval > 0 ? 1000 / interval : 0,
                                                              terminal_width()));
     }
+    // The source has ended.
+    bool finish() {
+        return !events_ || finder_.finish([this](const live::Event& e) { return tell(e); });
+    }
     void clear_line() {
         if (line_shown_) print("\r\033[K");
         line_shown_ = false;
     }
 
 private:
-    bool json_;
+    bool tell(const live::Event& event) {
+        return write_patiently(
+            (json_ ? live::event_json(event, name_, info_) : live::event_line(event, info_)) +
+            "\n");
+    }
+
+    bool json_, events_;
     bool line_shown_ = false;
     const std::string& name_;
     const host::EngineInfo& info_;
     const live::Statistics& statistics_;
+    live::EventFinder finder_;
 };
 
 int code_of(const live::LoopOutcome& outcome, const std::string& name, int interrupt_code) {
@@ -324,9 +371,10 @@ int run_live(LiveOptions& options, const std::string& name, Notices& notices, in
     const live::LoopOutcome outcome =
         live::run_loop(*opened.source, *engine, loop, outputs, statistics);
     printer.clear_line();
+    const bool reader_gone = outcome.end == live::LoopEnd::reader_gone || !printer.finish();
     notices.show();
     code = end_code(options, name, opened, outcome, interrupt_code);
-    show_summary(options, name, statistics, ending, outcome.end == live::LoopEnd::reader_gone);
+    show_summary(options, name, statistics, ending, reader_gone);
     return code != exit_done ? code : output_exit_code();
 }
 

@@ -9,6 +9,7 @@
 
 #include "cli/engine_options.h"
 #include "cli/options.h"
+#include "live/events.h"
 #include "live/loop.h"
 
 namespace mien::cli {
@@ -28,11 +29,14 @@ struct LiveOptions {
     bool json = false, window = false, overwrite = false, quiet = false, as_stored = false;
     int full_every = 0, cycle_ms = 300, jpeg_scale = 1;
     Turning turning;
+    live::EventOptions events;
     double budget_ms = 0, seconds = 0;
     std::uint64_t frames = 0;
 };
 
 void add_live_options(CLI::App& app, LiveOptions& options);
+// --settle and --max-rate.
+void add_change_options(CLI::App& app, live::EventOptions& options, const std::string& group);
 
 // "640x480"; false after printing an error.
 bool parse_size(const std::string& text, int& width, int& height);

@@ -8,6 +8,7 @@
 
 #include "cli/compiler.h"
 #include "cli/exit_codes.h"
+#include "cli/manual.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
@@ -24,7 +25,10 @@ struct Verb {
     const char* name;
     int (*run)(int argc, char** argv);
     const char* summary;
+    bool of_itself = false;  // about the program, and in no manual
 };
+int run_manual(int argc, char** argv);
+int run_completion(int argc, char** argv);
 constexpr Verb verbs[] = {
     {"image", cli::run_image, "find every face in images, read expression, gender and age"},
     {"classify", cli::run_classify, "the same for images that are one face each"},
@@ -37,14 +41,28 @@ constexpr Verb verbs[] = {
     {"eval", cli::run_eval, "measure a network on labeled faces"},
     {"report", cli::run_report, "the same as a page: mistakes with their maps, groups"},
     {"bench", cli::run_bench, "measure each step on this machine"},
+    {"manual", run_manual, "print a manual page", true},
+    {"completion", run_completion, "print what a shell needs to complete verbs and options", true},
 };
+
+std::vector<cli::VerbText> described_verbs() {
+    std::vector<cli::VerbText> all;
+    for (const Verb& verb : verbs)
+        if (!verb.of_itself) all.push_back(cli::describe_verb(verb.name, verb.summary, verb.run));
+    return all;
+}
+
+int run_manual(int argc, char** argv) { return cli::run_manual(argc, argv, described_verbs()); }
+int run_completion(int argc, char** argv) {
+    return cli::run_completion(argc, argv, described_verbs());
+}
 
 std::string help_text() {
     std::string text =
         "mien finds faces in images and reads their expression, gender and age.\n\nUsage: mien "
         "VERB "
         "[OPTIONS]\n\n";
-    for (const Verb& verb : verbs) text += "  " + cli::padded(verb.name, 10) + verb.summary + "\n";
+    for (const Verb& verb : verbs) text += "  " + cli::padded(verb.name, 12) + verb.summary + "\n";
     text +=
         "\n  mien VERB --help   options of a verb, with their defaults\n  mien --version     "
         "version, instruction set, compiler, weights, JPEG decoder\n\n";

@@ -37,6 +37,29 @@ std::string unknown_option(const CLI::App& app) {
     return {};
 }
 
+// The library appends the allowed values to the name of the type: "NAME:INT in [0 - 9]",
+// "NAME:{a,b}". A name may itself have a colon: "[ADDRESS:]PORT".
+std::string type_word(const CLI::Option* option) {
+    const std::string all = option->get_type_name();
+    std::size_t end = all.size();
+    for (const char* appended : {":{", ":INT in [", ":UINT in [", ":FLOAT in ["})
+        end = std::min(end, all.find(appended));
+    return all.substr(0, end);
+}
+
+std::vector<std::string> choices_of(const CLI::Option* option) {
+    const std::string all = option->get_type_name();
+    const std::size_t from = all.rfind(":{"), to = all.rfind('}');
+    if (from == std::string::npos || to == std::string::npos || to < from) return {};
+    return CLI::detail::split(all.substr(from + 2, to - from - 2), ',');
+}
+
+// The default, where it is worth telling.
+std::string standard_of(const CLI::Option* option) {
+    return option->get_type_size() != 0 && !option->get_positional() ? option->get_default_str()
+                                                                     : "";
+}
+
 // "--min-face PIXELS (default 0)" instead of the library's notation for types, ranges and sets.
 class HelpFormatter : public CLI::Formatter {
 public:
@@ -47,23 +70,40 @@ public:
         return text;
     }
     std::string make_option_desc(const CLI::Option* option) const override {
-        const std::string standard = option->get_default_str();
-        const bool shown =
-            option->get_type_size() != 0 && !option->get_positional() && !standard.empty();
-        return option->get_description() + (shown ? " (default " + standard + ")" : "");
-    }
-
-private:
-    // The library appends the allowed values to the name of the type: "NAME:INT in [0 - 9]",
-    // "NAME:{a,b}". A name may itself have a colon: "[ADDRESS:]PORT".
-    static std::string type_word(const CLI::Option* option) {
-        const std::string all = option->get_type_name();
-        std::size_t end = all.size();
-        for (const char* appended : {":{", ":INT in [", ":UINT in [", ":FLOAT in ["})
-            end = std::min(end, all.find(appended));
-        return all.substr(0, end);
+        const std::string standard = standard_of(option);
+        return option->get_description() + (standard.empty() ? "" : " (default " + standard + ")");
     }
 };
+
+VerbText* described = nullptr;  // while describe_verb() waits for parse_options()
+
+void describe(const CLI::App& app, VerbText& out) {
+    out.description = app.get_description();
+    for (const CLI::Option* option : app.get_options()) {
+        OptionText text;
+        if (!option->get_snames().empty()) text.short_name = "-" + option->get_snames().front();
+        if (!option->get_lnames().empty()) text.long_name = "--" + option->get_lnames().front();
+        if (option->get_positional())
+            text.value = option->get_name() + (option->get_expected_max() > 1 ? "..." : "");
+        else if (option->get_type_size() != 0)
+            text.value = type_word(option);
+        text.description = option->get_description();
+        text.standard = standard_of(option);
+        text.group = option->get_group();
+        text.choices = choices_of(option);
+        if (!text.group.empty()) out.options.push_back(std::move(text));  // else it is hidden
+    }
+    // As --help shows them: options of a group together.
+    std::vector<std::string> groups;
+    for (const OptionText& option : out.options)
+        if (std::find(groups.begin(), groups.end(), option.group) == groups.end())
+            groups.push_back(option.group);
+    const auto place = [&groups](const OptionText& option) {
+        return std::find(groups.begin(), groups.end(), option.group) - groups.begin();
+    };
+    std::stable_sort(out.options.begin(), out.options.end(),
+                     [&](const OptionText& a, const OptionText& b) { return place(a) < place(b); });
+}
 
 // The library's text, with the program's name and one empty line (not two) before a group.
 std::string help_text(const CLI::App& app) {
@@ -119,7 +159,23 @@ void style_app(CLI::App& app, const std::string& verb) {
     app.option_defaults()->always_capture_default();
 }
 
+VerbText describe_verb(const char* name, const char* summary, int (*run)(int argc, char** argv)) {
+    VerbText text;
+    text.name = name;
+    text.summary = summary;
+    std::string word = name;
+    char* argv[] = {word.data(), nullptr};
+    described = &text;
+    run(1, argv);
+    described = nullptr;
+    return text;
+}
+
 bool parse_options(CLI::App& app, int argc, char** argv, int& exit_code) {
+    if (described != nullptr) {
+        describe(app, *described);
+        return false;
+    }
     try {
         app.parse(argc, argv);
     } catch (const CLI::CallForHelp&) {

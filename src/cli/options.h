@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "cli/manual.h"
+
 namespace mien::cli {
 
 // The word of `candidates` nearest to `word`, or empty if none is near.
@@ -14,6 +16,9 @@ std::string nearest(std::string_view word, std::span<const std::string> candidat
 
 // A new verb's option parser.
 void style_app(CLI::App& app, const std::string& verb);
+
+// What the verb's --help says, as data. `run` is called, and ends when it parses its options.
+VerbText describe_verb(const char* name, const char* summary, int (*run)(int argc, char** argv));
 
 // Parses the options of a verb. False if the program must end with `exit_code`: help was printed,
 // or an error that names the nearest option.

@@ -43,6 +43,7 @@ void add_serve_camera_options(CLI::App& app, ServeCameraOptions& options) {
         ->type_name("NAME")
         ->group(group);
     add_turning_options(app, options.turning, group);
+    add_change_options(app, options.events, group);
     app.add_option("--budget-ms", options.budget_ms, "Target for the work per frame; 0: no limit")
         ->check(CLI::Range(0.0, 1e6))
         ->type_name("MS")
@@ -117,6 +118,11 @@ void ServeCamera::run() {
         const std::unique_ptr<video::Source> source = open();
         live::LoopOutcome outcome;
         if (source) {
+            live::EventFinder finder(options_.events, owner_.info());
+            const live::EventFinder::Sink publish = [this](const live::Event& event) {
+                feed_.publish_change(live::event_json(event, name_, owner_.info()));
+                return true;
+            };
             live::Outputs outputs;
             outputs.feed = &feed_;
             outputs.stop = [this] { return stop_.load(); };
@@ -125,6 +131,7 @@ void ServeCamera::run() {
             outputs.result = [&](const live::FrameResult& result) {
                 if (!connected_)
                     tell(true, format("frames of %d x %d pixels", result.width, result.height));
+                (void)finder.add(result, publish);
                 std::uint64_t faces = 0;
                 for (const TrackedFace& face : result.faces) faces += face.missed == 0;
                 feed_.count(result.dropped, faces,
@@ -133,6 +140,7 @@ void ServeCamera::run() {
             };
             live::Statistics statistics;
             outcome = live::run_loop(*source, owner_, loop_, outputs, statistics);
+            (void)finder.finish(publish);
         }
         if (stop_) return;
         if (source)

@@ -12,6 +12,7 @@
 #include "cli/engine_options.h"
 #include "cli/live.h"
 #include "cli/options.h"
+#include "live/events.h"
 #include "live/feed.h"
 #include "live/loop.h"
 
@@ -22,6 +23,7 @@ struct ServeCameraOptions {
     std::string size = "640x480", format = "best", style = "gender";
     double fps = 30, budget_ms = 0;
     Turning turning;
+    live::EventOptions events = {.on_change = true};
 };
 void add_serve_camera_options(CLI::App& app, ServeCameraOptions& options);
 

@@ -4,8 +4,10 @@
 // slow one skips frames and delays nobody.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -39,6 +41,15 @@ public:
     }
     void publish_event(std::string json) {
         publish(std::move(json), &Latest::event, &Latest::events);
+    }
+    // Of these, a viewer skips none: the last `changes_kept` wait for it.
+    void publish_change(std::string json) {
+        const auto shared = std::make_shared<const std::string>(std::move(json));
+        const std::lock_guard lock(mutex_);
+        changes_.push_back(shared);
+        if (changes_.size() > changes_kept) changes_.pop_front();
+        ++change_number_;
+        wake_all();
     }
     void publish_state(std::string json, bool connected) {
         {
@@ -77,6 +88,20 @@ public:
     Latest latest() const {
         const std::lock_guard lock(mutex_);
         return latest_;
+    }
+    // The number of the last change: where a new viewer begins.
+    std::uint64_t last_change() const {
+        const std::lock_guard lock(mutex_);
+        return change_number_;
+    }
+    // The next change after number `last`, which becomes its number; null: there is none yet. Where
+    // more than changes_kept were published in between, the oldest of these.
+    Text change_after(std::uint64_t& last) const {
+        const std::lock_guard lock(mutex_);
+        if (last >= change_number_) return nullptr;
+        const std::uint64_t oldest = change_number_ - changes_.size() + 1;
+        last = std::max(last + 1, oldest);
+        return changes_[static_cast<std::size_t>(last - oldest)];
     }
     Figures figures() const {
         const std::lock_guard lock(mutex_);
@@ -120,8 +145,12 @@ private:
         wake_all();
     }
 
+    static constexpr std::size_t changes_kept = 256;
+
     mutable std::mutex mutex_;
     Latest latest_;
+    std::deque<Text> changes_;
+    std::uint64_t change_number_ = 0;
     Figures figures_;
     std::map<int, Watcher> watchers_;
     Clock::time_point wanted_until_;

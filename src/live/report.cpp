@@ -5,8 +5,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "host/results/face_json.h"
 #include "host/results/json.h"
+#include "live/face_json.h"
 #include "live/loop.h"
 
 namespace mien::live {
@@ -16,24 +16,6 @@ using host::Json;
 
 double rounded(double v, double digits) { return std::round(v * digits) / digits; }
 double milliseconds(double v) { return rounded(v, 1e3); }
-
-host::FaceReport report_of(const TrackedFace& face) {
-    host::FaceReport report;
-    report.box = face.box;
-    report.neighbors = face.neighbors;
-    report.score = face.score;
-    report.landmarks.assign(face.landmarks.begin(), face.landmarks.end());
-    for (const Head head : named_heads) {
-        const TrackedReading reading = face[head];
-        if (reading.label < 0) continue;
-        report[head].probabilities.assign(reading.probabilities.begin(),
-                                          reading.probabilities.end());
-        report[head].label = reading.label;
-        report[head].unsure = reading.unsure;
-        report[head].quantity = reading.quantity;
-    }
-    return report;
-}
 
 Json percentiles(const Histogram& h) {
     return {{"mean", milliseconds(h.mean())},
@@ -72,30 +54,63 @@ double searched(const Statistics& s) {
 
 }  // namespace
 
+host::FaceReport report_of(const TrackedFace& face) {
+    host::FaceReport report;
+    report.box = face.box;
+    report.neighbors = face.neighbors;
+    report.score = face.score;
+    report.landmarks.assign(face.landmarks.begin(), face.landmarks.end());
+    for (const Head head : named_heads) {
+        const TrackedReading reading = face[head];
+        if (reading.label < 0) continue;
+        report[head].probabilities.assign(reading.probabilities.begin(),
+                                          reading.probabilities.end());
+        report[head].label = reading.label;
+        report[head].unsure = reading.unsure;
+        report[head].quantity = reading.quantity;
+    }
+    return report;
+}
+
+Json tracked_face_json(const TrackedFace& face, const host::EngineInfo& info) {
+    Json json = {{"id", face.id}, {"missed", face.missed}, {"frames", face.frames}};
+    host::put_face(json, report_of(face), info);
+    for (const Head head : named_heads) {
+        if (face[head].label >= 0)
+            json[head_name(head)]["smoothed"] =
+                host::probabilities_json(face[head].smoothed, info[head]);
+    }
+    return json;
+}
+
+std::string answers_line(const TrackedFace& face, const host::EngineInfo& info) {
+    std::string line;
+    const host::FaceReport report = report_of(face);
+    for (const Head head : named_heads) {
+        const host::Reading& reading = report[head];
+        if (!reading.known()) continue;
+        line += " " + (head == Head::emotion ? host::answer_line(reading, info[head])
+                                             : host::answer_word(reading, info[head]));
+    }
+    return line;
+}
+
+double seconds_of(std::uint64_t time_ns) {
+    return rounded(static_cast<double>(time_ns) * 1e-9, 1e6);
+}
+
 std::string frame_json(const FrameResult& result, const std::string& source,
                        const host::EngineInfo& info) {
     Json faces = Json::array();
-    for (const TrackedFace& face : result.faces) {
-        Json json = {{"id", face.id}, {"missed", face.missed}, {"frames", face.frames}};
-        host::put_face(json, report_of(face), info);
-        for (const Head head : named_heads) {
-            if (face[head].label >= 0)
-                json[head_name(head)]["smoothed"] =
-                    host::probabilities_json(face[head].smoothed, info[head]);
-        }
-        faces.push_back(std::move(json));
-    }
+    for (const TrackedFace& face : result.faces) faces.push_back(tracked_face_json(face, info));
     Json times = {{"decode", milliseconds(result.decode_ms)},
                   {"gray", milliseconds(result.gray_ms)},
                   {"detect", milliseconds(result.detect_ms)},
                   {"classify", milliseconds(result.classify_ms)}};
     if (result.latency_ms >= 0) times["latency"] = milliseconds(result.latency_ms);
-    Json json = {{"schema", host::json_schema},
-                 {"source", source},
-                 {"frame", result.number},
-                 {"time_s", rounded(static_cast<double>(result.time_ns) * 1e-9, 1e6)},
-                 {"width", result.width},
-                 {"height", result.height}};
+    Json json = {{"schema", host::json_schema}, {"source", source},
+                 {"frame", result.number},      {"time_s", seconds_of(result.time_ns)},
+                 {"width", result.width},       {"height", result.height}};
     if (result.stored.is_changed) json["stored"] = stored_json(result.stored);
     json["dropped"] = result.dropped;
     json["full_search"] = result.full_search;
@@ -119,13 +134,7 @@ std::string frame_line(const FrameResult& result, const host::EngineInfo& info, 
         first = false;
         line += print("#%u", face.id);
         if (face.missed > 0) line += " (not seen)";
-        const host::FaceReport report = report_of(face);
-        for (const Head head : named_heads) {
-            const host::Reading& reading = report[head];
-            if (!reading.known()) continue;
-            line += " " + (head == Head::emotion ? host::answer_line(reading, info[head])
-                                                 : host::answer_word(reading, info[head]));
-        }
+        line += answers_line(face, info);
     }
     if (line.size() > width) line.resize(width);
     // half a letter

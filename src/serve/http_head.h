@@ -4,7 +4,9 @@
 #pragma once
 
 #include <boost/beast/http.hpp>
+#include <charconv>
 #include <string>
+#include <system_error>
 
 #include "serve/message.h"
 
@@ -29,6 +31,11 @@ RequestHead head_of(const Parser& parser, std::string client) {
     head.content_type = field(http::field::content_type);
     head.fetch_site = field("Sec-Fetch-Site");
     head.fetch_mode = field("Sec-Fetch-Mode");
+    const std::string last = field("Last-Event-ID");
+    std::uint64_t number = 0;
+    if (const auto [end, error] = std::from_chars(last.data(), last.data() + last.size(), number);
+        error == std::errc() && end == last.data() + last.size())
+        head.last_event = number;
     head.client = std::move(client);
     const auto length = parser.content_length();
     head.content_length = length ? *length : 0;

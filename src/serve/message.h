@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +20,8 @@ struct RequestHead {
     bool http_1_0 = false;
     bool unknown_framing = false;      // nobody can know where its body ends
     std::uint64_t content_length = 0;  // 0 also when it comes in chunks
+    // Last-Event-ID: the last event that a viewer had, who comes back
+    std::optional<std::uint64_t> last_event = {};
 };
 
 // For the log and the counters.
@@ -27,7 +30,7 @@ struct WorkRecord {
     double queue_ms = 0, work_ms = 0;
 };
 
-enum class StreamKind { none, pictures, events };
+enum class StreamKind { none, pictures, events, changes };
 
 // Why a request gets no result. It stays a value until it becomes an answer, or a part of one.
 struct Refusal {

@@ -481,6 +481,10 @@ private:
         std::weak_ptr<Session> weak = weak_from_this();
         auto& io = server_.io();
         keep_ = shared_from_this();
+        if (stream_kind_ == StreamKind::changes) {
+            const std::uint64_t last = server_.feed()->last_change();
+            sent_ = std::min(head_.last_event.value_or(last), last);
+        }
         watch_ = server_.feed()->watch(stream_kind_ == StreamKind::pictures, [weak, &io] {
             asio::post(io, [weak] {
                 if (const auto self = weak.lock()) self->send_frame();
@@ -504,11 +508,16 @@ private:
         if (writing_ || watch_ <= 0) return;
         const live::Feed::Latest latest = server_.feed()->latest();
         const bool pictures = stream_kind_ == StreamKind::pictures;
+        const bool changes = stream_kind_ == StreamKind::changes;
         std::string frame;
         // before the frames that come after it
         if (!pictures && latest.state && latest.states != sent_state_) {
             sent_state_ = latest.states;
             frame = "event: camera\ndata: " + *latest.state + "\n\n";
+        } else if (changes) {
+            const live::Feed::Text text = server_.feed()->change_after(sent_);
+            if (!text) return latest.ended ? stop_watching() : void();
+            frame = "id: " + std::to_string(sent_) + "\ndata: " + *text + "\n\n";
         } else {
             const live::Feed::Text& text = pictures ? latest.picture : latest.event;
             const std::uint64_t number = pictures ? latest.pictures : latest.events;

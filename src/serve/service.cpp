@@ -52,6 +52,7 @@ std::vector<Route> all_routes() {
     add("/v1/analyze", "POST", Endpoint::analyze, false, true);
     add("/classifyImage", "POST", Endpoint::classify_image, false, true);
     add("/v1/events", "GET", Endpoint::events, false, false);
+    add("/v1/changes", "GET", Endpoint::changes, false, false);
     const auto add_live = [&routes](const char* path, Endpoint endpoint, bool service) {
         routes.push_back({path, "GET", endpoint, false, false, nullptr, service, true});
     };
@@ -244,7 +245,9 @@ std::optional<Answer> Service::judge(const RequestHead& head, Plan& plan) {
 
 std::optional<Refusal> Service::judge_stream(const RequestHead& head, const Route& route) const {
     if (head.has_body) return Refusal{400, "This request has no body."};
-    if (route.endpoint != Endpoint::pictures && route.endpoint != Endpoint::events) return {};
+    if (route.endpoint != Endpoint::pictures && route.endpoint != Endpoint::events &&
+        route.endpoint != Endpoint::changes)
+        return {};
     if (feed_ == nullptr)
         return Refusal{404, not_found_text,
                        "the service has no camera; mien serve --camera gives it one"};
@@ -304,6 +307,10 @@ Answer Service::answer(const Plan& plan) const {
         case Endpoint::events:
             answer.content_type = "text/event-stream";
             answer.stream = StreamKind::events;
+            break;
+        case Endpoint::changes:
+            answer.content_type = "text/event-stream";
+            answer.stream = StreamKind::changes;
             break;
         case Endpoint::snapshot: {
             const live::Feed::Text image = feed_->snapshot();

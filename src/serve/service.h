@@ -37,6 +37,7 @@ enum class Endpoint {
     classify_image,
     pictures,
     events,
+    changes,
     snapshot,  // these two of a live view only
     faces
 };

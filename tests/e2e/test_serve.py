@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import http.client
+import io
 import json
 import os
 import re
@@ -23,9 +24,11 @@ import threading
 import time
 import traceback
 import zlib
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from processes import wait_until
 
@@ -1301,6 +1304,7 @@ class Camera:
         os.close(read)
         self.pipe = os.fdopen(write, "wb", buffering=0)
         self.sent = 0
+        self.picture = PHOTO
         self.on = threading.Event()
         self.on.set()
         self.ending = False
@@ -1311,7 +1315,7 @@ class Camera:
         try:
             while not self.ending:
                 if self.on.wait(0.1):
-                    self.pipe.write(PHOTO)
+                    self.pipe.write(self.picture)
                     self.sent += 1
                     time.sleep(0.04)
         except BrokenPipeError:
@@ -1339,10 +1343,14 @@ class Camera:
         return connection.getresponse()
 
 
-def read_event(answer: http.client.HTTPResponse) -> tuple[str, dict]:
+def read_event(
+    answer: http.client.HTTPResponse, kind: str = "LiveResult", ids: list[int] | None = None
+) -> tuple[str, dict]:
     name, data = "", None
     while line := answer.fp.readline().decode().rstrip("\n"):
         key, value = line.split(": ", 1)
+        if key == "id" and ids is not None:
+            ids.append(int(value))
         name, data = (
             (value, data)
             if key == "event"
@@ -1351,7 +1359,7 @@ def read_event(answer: http.client.HTTPResponse) -> tuple[str, dict]:
     assert data is not None, "the stream has ended"
     conforms(
         data,
-        {"$ref": "#/components/schemas/" + ("CameraState" if name == "camera" else "LiveResult")},
+        {"$ref": "#/components/schemas/" + ("CameraState" if name == "camera" else kind)},
     )
     return name, data
 
@@ -1470,6 +1478,53 @@ def test_camera() -> None:
         assert error_of(answer, 503) and answer[1]["retry-after"]
         assert service.ask("POST", "/v1/analyze", PHOTO, Content_Type="image/jpeg")[0] == 200
     assert any('"path":"/stream.mjpg","status":200' in line for line in service.lines)
+
+
+@pytest.mark.threads
+def test_changes_before_the_camera() -> None:
+    """A face comes and goes: each is told once, in order, and to one who comes back as well."""
+    nobody = io.BytesIO()
+    Image.new("RGB", (512, 512), (90, 110, 130)).save(nobody, "JPEG")
+    with Camera("--settle", "0.2") as camera:
+        ids: list[int] = []
+
+        def next_change(stream) -> dict:
+            name = "camera"
+            while name == "camera":
+                name, change = read_event(stream, "Change", ids)
+            return change
+
+        stream = camera.watch("/v1/changes")
+        assert (stream.status, stream.getheader("Content-Type")) == (200, "text/event-stream")
+        wanted = faces_by_cli(PHOTOS / "astronaut.jpg")[0]
+        told = []
+        for event, picture in (("appear", nobody.getvalue()), ("leave", PHOTO), ("appear", None)):
+            change = next_change(stream)
+            assert change["event"] == event and change["count"] == (event == "appear")
+            assert abs(change["face"]["box"]["x"] - wanted["box"]["x"]) < 12
+            assert change["face"]["emotion"]["label"] == wanted["emotion"]["label"]
+            assert (
+                abs(time.time() - datetime.fromisoformat(change["utc"][:-1] + "+00:00").timestamp())
+                < 30
+            )
+            told.append(change)
+            camera.picture = picture or camera.picture
+        assert [change["face"]["id"] for change in told] == [1, 1, 2] and ids == [1, 2, 3]
+        assert told[1]["seconds"] < 30 and list(told[1]["face"]) == [
+            "id",
+            "box",
+            "emotion",
+            "gender",
+        ]
+        again = camera.watch("/v1/changes", Last_Event_ID="1")
+        assert [next_change(again), next_change(again)] == told[1:]
+        assert camera.watch("/v1/changes", Origin="http://evil.example").status == 403
+        for stale in ("99", "-1", "x"):  # of another run, or nonsense: from now on
+            answer = camera.watch("/v1/changes", Last_Event_ID=stale)
+            assert read_event(answer, "Change")[0] == "camera"
+            answer.close()
+    with Service() as service:
+        assert service.ask("GET", "/v1/changes")[0] == 404
 
 
 @pytest.mark.threads

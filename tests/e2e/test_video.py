@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import json
 import os
 import pathlib
@@ -22,6 +23,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+from PIL import Image
 
 from processes import handles, waits, wait_until
 
@@ -105,6 +107,38 @@ class Video(unittest.TestCase):
         self.assertEqual(
             [json.loads(line)["faces"] for line in done.stdout.splitlines()], [[]] * 20
         )
+
+    def test_events_in_place_of_frames(self):
+        """A face comes, goes, and comes again; labels are those of `mien image`."""
+        nobody = io.BytesIO()
+        Image.new("RGB", (512, 512), (90, 110, 130)).save(nobody, "JPEG")
+        face = (PHOTOS / "astronaut.jpg").read_bytes()
+        film = nobody.getvalue() * 5 + face * 20 + nobody.getvalue() * 20 + face * 15
+        done = run("video", "-", "--fps", "10", "--on", "change", "--json", "-q", data=film)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        *events, summary = map(json.loads, done.stdout.splitlines())
+        self.assertEqual(summary["summary"]["frames"], 60)
+        self.assertEqual(
+            [(e["event"], e["face"]["id"], e["count"]) for e in events],
+            [("appear", 1, 1), ("leave", 1, 0), ("appear", 2, 1), ("leave", 2, 0)],
+        )
+        self.assertLess(0.5, events[0]["time_s"])
+        self.assertLess(events[0]["time_s"], 1.2)
+        self.assertEqual(events[0]["face"]["emotion"]["label"], "happy")
+        self.assertEqual(events[1]["face"]["emotion"], {"label": "happy"})
+        self.assertLess(1.5, events[1]["seconds"])
+        self.assertLess(events[1]["seconds"], 2.1)
+        self.assertNotIn("utc", events[0])
+        self.assertEqual(events[3]["time_s"], 5.9)  # the end
+        done = run("video", "-", "--fps", "10", "--every", "2", "--json", "-q", data=film)
+        states = [json.loads(line) for line in done.stdout.splitlines()[:-1]]
+        self.assertEqual(
+            [(e["event"], e["time_s"], e["count"], len(e["faces"])) for e in states],
+            [("state", 0, 0, 0), ("state", 2, 1, 1), ("state", 4, 0, 0)],
+        )
+        done = run("video", "-", "--on", "motion", data=film)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("--on", one_line(done))
 
     def test_cameras_that_hang_askew(self):
         plain, mirrored = (

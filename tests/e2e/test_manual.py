@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Manual pages and completions come from the tables behind --help: they name the same options, and the programs that
+read them take them."""
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+MIEN = os.environ["MIEN_TOOL"]
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+VERBS = re.findall(r"^  (\w+)  +\w", run(MIEN, "--help"), re.M)
+VERBS = [verb for verb in VERBS if verb not in ("manual", "completion")]
+
+
+def options_of(verb: str) -> set[str]:
+    return set(re.findall(r"^  (?:-\w,)?(--[a-z-]+)", run(MIEN, verb, "--help"), re.M))
+
+
+def needs(program: str) -> str:
+    found = shutil.which(program)
+    if found is None:
+        pytest.skip(f"no {program}")
+    return found
+
+
+def test_verbs() -> None:
+    assert {"image", "camera", "video", "serve", "info"} <= set(VERBS)
+    for verb in VERBS:
+        assert f"mien\\-{verb}" in run(MIEN, "manual")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_pages_name_every_option(verb: str, tmp_path: Path) -> None:
+    page = run(MIEN, "manual", verb)
+    named = set(re.findall(r"^(?:\\fB\\-\w\\fR, )?\\fB(\\-\\-[a-z\\-]+)\\fR", page, re.M))
+    assert {name.replace("\\", "") for name in named} == options_of(verb)
+    (tmp_path / "page.1").write_text(page)
+    done = subprocess.run(
+        [needs("groff"), "-man", "-ww", "-z", "-Tutf8", str(tmp_path / "page.1")],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_bash(tmp_path: Path) -> None:
+    script = tmp_path / "mien"
+    script.write_text(run(MIEN, "completion", "bash"))
+
+    def completed(*words: str) -> list[str]:
+        line = (
+            f". {script}; COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; _mien;"
+            ' printf "%s\\n" "${COMPREPLY[@]}"'
+        )
+        return run(needs("bash"), "-c", line).split()
+
+    assert completed("mien", "cam") == ["camera"]
+    assert completed("mien", "image", "--cov") == ["--cover"]
+    assert completed("mien", "camera", "--style", "e") == ["emotion", "explain"]
+    assert set(completed("mien", "camera", "--")) == options_of("camera")
+    assert completed("mien", "image", "x") == []  # the shell's own: files
+
+
+def test_fish_and_zsh(tmp_path: Path) -> None:
+    script = tmp_path / "mien.fish"
+    script.write_text(run(MIEN, "completion", "fish"))
+    if shutil.which("fish"):
+        answer = run("fish", "-c", f"source {script}; complete -C 'mien camera --style e'")
+        assert [line.split("\t")[0] for line in answer.splitlines()] == ["emotion", "explain"]
+    script = tmp_path / "_mien"
+    script.write_text(run(MIEN, "completion", "zsh"))
+    run(needs("zsh"), "-n", script)
+
+
+def test_all_files_and_errors(tmp_path: Path) -> None:
+    run(MIEN, "manual", "--all", tmp_path / "out")
+    names = {str(path.relative_to(tmp_path / "out")) for path in tmp_path.rglob("*.*1")}
+    assert names == {"man1/mien.1"} | {f"man1/mien-{verb}.1" for verb in VERBS}
+    assert (tmp_path / "out" / "_mien").read_text() == run(MIEN, "completion", "zsh")
+    for words in (("manual", "imagine"), ("completion", "csh"), ("completion",)):
+        done = subprocess.run([MIEN, *words], capture_output=True, text=True)
+        assert done.returncode == 2 and len(done.stderr.splitlines()) == 1

@@ -1,67 +1,36 @@
 // SPDX-License-Identifier: MIT
 #include "camera/v4l2.h"
 
-#include <linux/videodev2.h>
-
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
 
+#include "camera/advice.h"
+#include "camera/controls.h"
+#include "camera/device.h"
+#include "camera/fields.h"
+#include "camera/signal.h"
 #include "host/clock.h"
 
 namespace mien::camera {
-namespace {
 
 using video::PixelLayout;
 
+namespace {
+
 constexpr unsigned wanted_buffers = 4, max_buffers = 32;
-constexpr unsigned max_listed = 256;    // stops a driver that enumerates endlessly
-constexpr int bad_frames_allowed = 60;  // one after the other
-
-struct Fourcc {
-    std::uint32_t code;
-    PixelLayout layout;
-};
-constexpr Fourcc fourccs[] = {
-    {V4L2_PIX_FMT_GREY, PixelLayout::gray8},       {V4L2_PIX_FMT_NV12, PixelLayout::nv12},
-    {V4L2_PIX_FMT_NV21, PixelLayout::nv21},        {V4L2_PIX_FMT_NV16, PixelLayout::nv16},
-    {V4L2_PIX_FMT_NV61, PixelLayout::nv61},        {V4L2_PIX_FMT_YUV420, PixelLayout::yu12},
-    {V4L2_PIX_FMT_YVU420, PixelLayout::yv12},      {V4L2_PIX_FMT_YUYV, PixelLayout::yuyv},
-    {V4L2_PIX_FMT_YVYU, PixelLayout::yvyu},        {V4L2_PIX_FMT_UYVY, PixelLayout::uyvy},
-    {V4L2_PIX_FMT_VYUY, PixelLayout::vyuy},        {V4L2_PIX_FMT_RGB24, PixelLayout::rgb24},
-    {V4L2_PIX_FMT_BGR24, PixelLayout::bgr24},      {V4L2_PIX_FMT_RGB565, PixelLayout::rgb565},
-    {V4L2_PIX_FMT_RGB565X, PixelLayout::rgb565be}, {V4L2_PIX_FMT_RGBA32, PixelLayout::rgb32},
-    {V4L2_PIX_FMT_RGBX32, PixelLayout::rgb32},     {V4L2_PIX_FMT_ABGR32, PixelLayout::bgr32},
-    {V4L2_PIX_FMT_XBGR32, PixelLayout::bgr32},     {V4L2_PIX_FMT_BGR32, PixelLayout::bgr32},
-    {V4L2_PIX_FMT_Y10, PixelLayout::y10},          {V4L2_PIX_FMT_Y12, PixelLayout::y12},
-    {V4L2_PIX_FMT_Y16, PixelLayout::y16},          {V4L2_PIX_FMT_SBGGR8, PixelLayout::bggr},
-    {V4L2_PIX_FMT_SGBRG8, PixelLayout::gbrg},      {V4L2_PIX_FMT_SGRBG8, PixelLayout::grbg},
-    {V4L2_PIX_FMT_SRGGB8, PixelLayout::rggb},      {V4L2_PIX_FMT_MJPEG, PixelLayout::jpeg},
-    {V4L2_PIX_FMT_JPEG, PixelLayout::jpeg}};
-
-bool layout_of(std::uint32_t code, PixelLayout& layout) {
-    for (const Fourcc& entry : fourccs) {
-        if (entry.code == code) {
-            layout = entry.layout;
-            return true;
-        }
-    }
-    return false;
-}
-
-std::string fourcc_text(std::uint32_t code) {
-    std::string text;
-    for (int i = 0; i < 4; ++i) {
-        const auto c = static_cast<char>(code >> (8 * i) & 0x7f);
-        text += c > 32 && c < 127 ? c : '?';
-    }
-    return text;
-}
+// Bad frames one after the other before a camera fails, or before the next format is tried while
+// this one has given no good frame yet.
+constexpr int bad_frames_allowed = 60, bad_first_frames_allowed = 15;
+// Some cameras always leave out the last rows. They are believed after so many frames, if 7/8 of a
+// frame are there: less may be another format (of 12 bits in place of 16 there are 3/4).
+constexpr int early_frames_needed = 10;
+constexpr std::size_t early_share_of = 8;
+constexpr std::uint64_t second_ns = 1'000'000'000u, least_stall_ns = 3 * second_ns,
+                        most_stall_ns = 3600 * second_ns;
+constexpr double periods_until_stall = 3;
 
 // What a frame costs before the engine sees gray: nothing for a plane, a pass for packed pixels,
 // much more for a JPEG.
@@ -105,191 +74,6 @@ std::string rate_text(double fps) {
     std::snprintf(text, sizeof text, "%.4g", fps);
     return text;
 }
-template <std::size_t N>
-std::string fixed_text(const __u8 (&field)[N]) {
-    const auto* begin = reinterpret_cast<const char*>(field);
-    return {begin, strnlen(begin, N)};
-}
-
-const char* const pi_camera_advice =
-    "a Raspberry Pi's own camera is reached through libcamera; run: rpicam-vid -t 0 -n --codec "
-    "mjpeg --width 640 --height 480 -o - | mien video - --live";
-
-// A device with the calls that reach it.
-class Device {
-public:
-    explicit Device(DeviceCalls& calls) : calls_(calls) {}
-    Device(const Device&) = delete;
-    Device& operator=(const Device&) = delete;
-    ~Device() { close(); }
-
-    host::Result<> open(const std::string& path);
-    void close() {
-        if (descriptor_ >= 0) calls_.close(descriptor_);
-        descriptor_ = -1;
-    }
-    // 0 or errno. Interrupted calls are repeated, as drivers return early on signals.
-    int call(unsigned long request, void* argument) const {
-        for (int i = 0; i < 100; ++i) {
-            if (calls_.ioctl(descriptor_, request, argument) == 0) return 0;
-            if (errno != EINTR) return errno;
-        }
-        return EINTR;
-    }
-    DeviceCalls& calls() const { return calls_; }
-    int descriptor() const { return descriptor_; }
-    const std::string& card() const { return card_; }
-    const std::string& driver() const { return driver_; }
-    const std::string& bus() const { return bus_; }
-    std::uint32_t caps() const { return caps_; }
-    // Drivers of SoC cameras have V4L2's multi-planar interface only; formats whose planes share
-    // one buffer are the same in it.
-    bool planar() const {
-        return (caps_ & V4L2_CAP_VIDEO_CAPTURE) == 0 &&
-               (caps_ & V4L2_CAP_VIDEO_CAPTURE_MPLANE) != 0;
-    }
-    std::uint32_t buffer_type() const {
-        return planar() ? V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE : V4L2_BUF_TYPE_VIDEO_CAPTURE;
-    }
-
-    // Formats of the capture side, in the driver's order.
-    std::vector<std::uint32_t> formats() const {
-        std::vector<std::uint32_t> found;
-        for (unsigned i = 0; i < max_listed; ++i) {
-            v4l2_fmtdesc description{};
-            description.index = i;
-            description.type = buffer_type();
-            if (call(VIDIOC_ENUM_FMT, &description) != 0) break;
-            found.push_back(description.pixelformat);
-        }
-        return found;
-    }
-    std::vector<SizeInfo> sizes(std::uint32_t format) const;
-    std::vector<double> rates(std::uint32_t format, int width, int height) const;
-
-private:
-    DeviceCalls& calls_;
-    int descriptor_ = -1;
-    std::string card_, driver_, bus_;
-    std::uint32_t caps_ = 0;
-};
-
-host::Result<> Device::open(const std::string& path) {
-    descriptor_ = calls_.open(path.c_str());
-    if (descriptor_ < 0) {
-        switch (errno) {
-            case ENOENT:
-                return host::Error::input("no such device; `mien camera --list` shows the cameras");
-            case EACCES:
-            case EPERM:
-                return host::Error::input(
-                    "no permission; join the group: sudo usermod -aG video $USER, then log in "
-                    "again");
-            case EBUSY: return host::Error::input("in use by another program");
-            case ENODEV:
-            case ENXIO: return host::Error::input("the device is gone");
-            case ENOTTY:
-                return host::Error::input(
-                    "is no device; `mien camera --list` shows the cameras, `mien video FILE` reads "
-                    "files");
-            default: return host::Error::input(std::strerror(errno));
-        }
-    }
-    v4l2_capability capability{};
-    if (const int error = call(VIDIOC_QUERYCAP, &capability); error != 0)
-        return host::Error::input(
-            error == ENODEV
-                ? "the device is gone"
-                : "is no camera (not a V4L2 device); `mien camera --list` shows the cameras");
-    card_ = fixed_text(capability.card);
-    driver_ = fixed_text(capability.driver);
-    bus_ = fixed_text(capability.bus_info);
-    caps_ = (capability.capabilities & V4L2_CAP_DEVICE_CAPS) != 0 ? capability.device_caps
-                                                                  : capability.capabilities;
-    return {};
-}
-
-std::vector<SizeInfo> Device::sizes(std::uint32_t format) const {
-    std::vector<SizeInfo> found;
-    for (unsigned i = 0; i < max_listed; ++i) {
-        v4l2_frmsizeenum size{};
-        size.index = i;
-        size.pixel_format = format;
-        if (call(VIDIOC_ENUM_FRAMESIZES, &size) != 0) break;
-        const bool discrete = size.type == V4L2_FRMSIZE_TYPE_DISCRETE;
-        const std::uint32_t w = discrete ? size.discrete.width : size.stepwise.max_width,
-                            h = discrete ? size.discrete.height : size.stepwise.max_height;
-        if (w >= 1 && h >= 1 && w <= static_cast<std::uint32_t>(video::max_side) &&
-            h <= static_cast<std::uint32_t>(video::max_side))
-            found.push_back({static_cast<int>(w), static_cast<int>(h), {}, !discrete});
-        if (!discrete) break;
-    }
-    return found;
-}
-
-std::vector<double> Device::rates(std::uint32_t format, int width, int height) const {
-    std::vector<double> found;
-    for (unsigned i = 0; i < max_listed; ++i) {
-        v4l2_frmivalenum interval{};
-        interval.index = i;
-        interval.pixel_format = format;
-        interval.width = static_cast<std::uint32_t>(width);
-        interval.height = static_cast<std::uint32_t>(height);
-        if (call(VIDIOC_ENUM_FRAMEINTERVALS, &interval) != 0) break;
-        const bool discrete = interval.type == V4L2_FRMIVAL_TYPE_DISCRETE;
-        const v4l2_fract shortest = discrete ? interval.discrete : interval.stepwise.min;
-        if (shortest.numerator != 0 && shortest.denominator != 0)
-            found.push_back(static_cast<double>(shortest.denominator) / shortest.numerator);
-        if (!discrete) break;
-    }
-    std::sort(found.rbegin(), found.rend());
-    return found;
-}
-
-host::Result<> check_kind(const Device& device, const std::vector<std::uint32_t>& formats) {
-    const std::uint32_t caps = device.caps();
-    const auto has = [caps](std::uint32_t flags) { return (caps & flags) != 0; };
-    if (device.driver() == "unicam" || device.driver() == "rp1-cfe" ||
-        device.driver() == "bcm2835-isp")
-        return host::Error::input(pi_camera_advice);
-    if (has(V4L2_CAP_VIDEO_M2M | V4L2_CAP_VIDEO_M2M_MPLANE))
-        return host::Error::input(
-            "is a codec, not a camera; `mien camera --list` shows the cameras");
-    if (!has(V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_VIDEO_CAPTURE_MPLANE)) {
-        if (has(V4L2_CAP_META_CAPTURE))
-            return host::Error::input(
-                "carries a camera's metadata, not its images; `mien camera --list` shows the "
-                "cameras");
-        if (has(V4L2_CAP_VIDEO_OUTPUT | V4L2_CAP_VIDEO_OUTPUT_MPLANE))
-            return host::Error::input(
-                "is an output: images can only be written to it; if a program is to feed it, "
-                "start that first");
-        return host::Error::input("is not a camera; `mien camera --list` shows the cameras");
-    }
-    if (!has(V4L2_CAP_STREAMING)) return host::Error::input("does not stream into memory");
-    if (formats.empty()) return host::Error::input("offers no image format");
-    PixelLayout layout{};
-    if (std::any_of(formats.begin(), formats.end(),
-                    [&](std::uint32_t f) { return layout_of(f, layout); }))
-        return {};
-    std::string names;
-    bool bayer = true;
-    for (const std::uint32_t format : formats) {
-        const std::string name = fourcc_text(format);
-        names += (names.empty() ? "" : ", ") + name;
-        const bool raw = name == "BA81" || name == "GBRG" || name == "GRBG" || name == "RGGB" ||
-                         name[0] == 'p' || name.compare(0, 2, "BG") == 0 ||
-                         name.compare(0, 2, "GB") == 0 || name.compare(0, 2, "BA") == 0 ||
-                         name.compare(0, 2, "RG") == 0 || name.compare(0, 2, "BY") == 0;
-        bayer = bayer && raw && name.compare(0, 3, "RGB") != 0 && name.compare(0, 3, "BGR") != 0;
-    }
-    if (bayer)
-        return host::Error::input("offers only raw sensor data (" + names.substr(0, 60) + "); " +
-                                  pi_camera_advice);
-    return host::Error::input("offers none of " + std::string(video::layout_names) + ", but " +
-                              names.substr(0, 100));
-}
-
 // Fastest rate of a format at about the wanted size; 0: unknown.
 double rate_at(const Device& device, std::uint32_t format, const Request& request) {
     const std::vector<double> rates = device.rates(format, request.width, request.height);
@@ -356,41 +140,56 @@ struct Buffer {
     std::size_t used() const { return planar ? planes[0].bytesused : info.bytesused; }
 };
 
+bool begins_jpeg(const std::uint8_t* data, std::size_t bytes) {
+    constexpr std::uint8_t begin[] = {0xff, 0xd8, 0xff};
+    constexpr std::size_t junk_allowed = 4096;
+    const std::uint8_t* const end = data + std::min(bytes, junk_allowed);
+    return std::search(data, end, std::begin(begin), std::end(begin)) != end;
+}
+
+bool has_chroma_planes(PixelLayout layout) {
+    switch (layout) {
+        case PixelLayout::nv12:
+        case PixelLayout::nv21:
+        case PixelLayout::nv16:
+        case PixelLayout::nv61:
+        case PixelLayout::yu12:
+        case PixelLayout::yv12: return true;
+        default: return false;
+    }
+}
+
 class V4l2Camera : public Camera {
 public:
-    V4l2Camera(const Request& request, DeviceCalls& calls) : request_(request), device_(calls) {}
-    ~V4l2Camera() override {
-        int type = static_cast<int>(device_.buffer_type());
-        if (streaming_) static_cast<void>(device_.call(VIDIOC_STREAMOFF, &type));
-        for (const Mapping& mapping : mappings_)
-            device_.calls().unmap(mapping.memory, mapping.bytes);
-    }
+    V4l2Camera(const Request& request, DeviceCalls& calls)
+        : request_(request),
+          device_(calls),
+          controls_(device_, [this](const std::string& text) { tell(text); }) {}
+    ~V4l2Camera() override { stop(); }
 
     host::Result<> open() {
         if (const host::Result<> done = device_.open(request_.path); !done) return done.error();
         const std::vector<std::uint32_t> formats = device_.formats();
-        if (const host::Result<> done = check_kind(device_, formats); !done) return done.error();
-        const std::vector<std::uint32_t> ranked = ranked_formats(device_, formats, request_);
-        if (ranked.empty()) {
+        const bool asked = !request_.any_layout && !is_raw_sensor(request_.layout);
+        if (const host::Result<> done = check_kind(device_, formats, asked); !done)
+            return done.error();
+        ranked_ = ranked_formats(device_, formats, request_);
+        if (ranked_.empty()) {
             std::string names;
             for (const std::uint32_t format : formats) names += " " + fourcc_text(format);
             return host::Error::input(std::string("does not offer ") +
                                       video::layout_name(request_.layout) + ", but" +
                                       names.substr(0, 100));
         }
-        if (const host::Result<> done = negotiate(ranked.front()); !done) return done.error();
-        if (const host::Result<> done = map_buffers(); !done) return done.error();
+        if (const host::Result<> done = adopt_timings(device_); !done) return done.error();
+        if (const host::Result<> done = controls_.set(request_.controls); !done)
+            return done.error();
         // Of HDMI adapters and the like, whose source may change its size at any time; most cameras
         // have no such event.
         v4l2_event_subscription changes{};
         changes.type = V4L2_EVENT_SOURCE_CHANGE;
         tells_changes_ = device_.call(VIDIOC_SUBSCRIBE_EVENT, &changes) == 0;
-        int type = static_cast<int>(device_.buffer_type());
-        if (const int error = device_.call(VIDIOC_STREAMON, &type); error != 0)
-            return start_error(error);
-        streaming_ = true;
-        last_frame_ns_ = host::monotonic_ns();
-        return {};
+        return start_best();
     }
 
     video::Next next(video::Packet& packet, int timeout_ms) override {
@@ -398,12 +197,12 @@ public:
         give_back();
         const int ready = device_.calls().wait(device_.descriptor(), timeout_ms);
         if (ready < 0 && errno != EINTR) return fail(std::strerror(errno));
-        if (ready <= 0) return stalled() ? fail(stall_text()) : video::Next::wait;
+        if (ready <= 0) return stalled() ? no_frames() : video::Next::wait;
         if (tells_changes_ && source_changed()) return fail("the source has changed its size");
         Buffer buffer;
         if (const int error = buffer.call(device_, VIDIOC_DQBUF); error != 0) {
             if (error == EAGAIN || error == EINTR)
-                return stalled() ? fail(stall_text()) : video::Next::wait;
+                return stalled() ? no_frames() : video::Next::wait;
             if (error == ENODEV || error == ENXIO) return fail("the camera was unplugged");
             if (error == EIO && !stalled()) return skip_bad("the driver reports an input error");
             return fail(error == EPIPE ? "the driver has ended the stream" : std::strerror(error));
@@ -412,24 +211,25 @@ public:
         if (index >= mappings_.size()) return fail("the driver gave a buffer that does not exist");
         held_ = index;
         holding_ = true;
+        if (is_second_field(buffer.info.field)) return video::Next::wait;
         count_lost(buffer.info.sequence);
         const std::size_t end = std::min(buffer.used(), mappings_[index].bytes),
                           begin = std::min(buffer.begin(), end), used = end - begin;
-        const bool jpeg = mode_.layout == PixelLayout::jpeg;
+        const auto* data = static_cast<const std::uint8_t*>(mappings_[index].memory) + begin;
         const bool damaged = (buffer.info.flags & V4L2_BUF_FLAG_ERROR) != 0;
-        if (damaged || used < (jpeg ? 64
-                                    : needed_ - (mode_.stride -
-                                                 video::row_bytes(mode_.layout, mode_.width)))) {
-            return skip_bad(damaged
-                                ? "frames are marked as damaged"
-                                : "frames are short (" + std::to_string(used) + " of " +
-                                      std::to_string(needed_) + " bytes): has the format changed?");
-        }
+        if (std::string problem = problem_of(data, used, damaged); !problem.empty())
+            return skip_bad(problem);
+        ++good_frames_;
         bad_frames_ = 0;
         last_frame_ns_ = host::monotonic_ns();
-        const auto* data = static_cast<const std::uint8_t*>(mappings_[index].memory) + begin;
         packet = {mode_.layout, {data, used},       mode_.width, mode_.height,
                   mode_.stride, stamp(buffer.info), number_};
+        if (one_field_) {
+            double_rows(mode_.layout, data, mode_.width, buffer_rows_, mode_.stride,
+                        mode_.height / 2, doubled_);
+            packet.bytes = doubled_;
+            packet.stride = video::row_bytes(mode_.layout, mode_.width);
+        }
         return video::Next::packet;
     }
 
@@ -449,7 +249,78 @@ private:
         std::size_t bytes;
     };
 
-    static host::Error start_error(int error) {
+    void tell(const std::string& text) const {
+        if (request_.tell) request_.tell(text);
+    }
+
+    // ---- start and stop ----
+
+    // Starts the best of the formats that have not been tried yet.
+    host::Result<> start_best() {
+        while (next_format_ < ranked_.size()) {
+            const std::uint32_t format = ranked_[next_format_++];
+            hopeless_ = false;
+            const host::Result<> done = start(format);
+            if (done) {
+                controls_.confirm();
+                return {};
+            }
+            stop();
+            if (hopeless_ || ranked_.size() == 1) return done.error();
+            const std::string text = fourcc_text(format) + " does not work: " + done.error().text;
+            if (next_format_ == ranked_.size())
+                return host::Error::input(text + "; no format is left");
+            tell(text + "; trying the next format");
+        }
+        return host::Error::input("no format is left");
+    }
+
+    // In place of a format that starts, but gives no frame that can be used.
+    video::Next give_up_format(const std::string& text) {
+        if (good_frames_ > 0 || next_format_ >= ranked_.size()) return fail(text);
+        const std::string failed = fourcc_text(ranked_[next_format_ - 1]);
+        stop();
+        tell(failed + " does not work: " + text + "; trying the next format");
+        if (const host::Result<> done = start_best(); !done) return fail(done.error().text);
+        tell("now " + description());
+        return video::Next::wait;
+    }
+
+    host::Result<> start(std::uint32_t format) {
+        if (const host::Result<> done = negotiate(format); !done) return done.error();
+        if (const host::Result<> done = map_buffers(); !done) return done.error();
+        int type = static_cast<int>(device_.buffer_type());
+        if (const int error = device_.call(VIDIOC_STREAMON, &type); error != 0)
+            return start_error(error);
+        streaming_ = true;
+        good_frames_ = 0;
+        bad_frames_ = 0;
+        early_frames_ = 0;
+        accepted_bytes_ = 0;
+        last_field_ = V4L2_FIELD_NONE;
+        begun_ = false;
+        last_frame_ns_ = host::monotonic_ns();
+        return {};
+    }
+
+    void stop() {
+        int type = static_cast<int>(device_.buffer_type());
+        if (streaming_) static_cast<void>(device_.call(VIDIOC_STREAMOFF, &type));
+        for (const Mapping& mapping : mappings_)
+            device_.calls().unmap(mapping.memory, mapping.bytes);
+        mappings_.clear();
+        if (has_buffers_) {  // or the next format is refused
+            v4l2_requestbuffers none{};
+            none.type = device_.buffer_type();
+            none.memory = V4L2_MEMORY_MMAP;
+            static_cast<void>(device_.call(VIDIOC_REQBUFS, &none));
+        }
+        streaming_ = holding_ = has_buffers_ = false;
+    }
+
+    // What no other format would change is hopeless.
+    host::Error start_error(int error) {
+        hopeless_ = error == EBUSY || error == ENODEV || error == ENOLINK;
         switch (error) {
             case EBUSY: return host::Error::input("in use by another program");
             case ENOSPC:
@@ -459,6 +330,11 @@ private:
             case ENODEV: return host::Error::input("the device is gone");
             case ENOMEM:
                 return host::Error::input("the driver has not enough memory for its buffers");
+            case ENOLINK: return host::Error::input("no signal");
+            case EPIPE:
+                return host::Error::input(
+                    "cannot start: the parts of the camera do not fit together; `media-ctl` or "
+                    "libcamera has to set them up first");
             default:
                 return host::Error::input(std::string("cannot start: ") + std::strerror(error));
         }
@@ -488,6 +364,7 @@ private:
             given.width = planes.width;
             given.height = planes.height;
             given.pixelformat = planes.pixelformat;
+            given.field = planes.field;
             given.bytesperline = planes.plane_fmt[0].bytesperline;
         } else {
             given = format.fmt.pix;
@@ -505,7 +382,7 @@ private:
         }
         mode_.layout = layout;
         mode_.width = static_cast<int>(given.width);
-        mode_.height = static_cast<int>(given.height);
+        mode_.height = buffer_rows_ = static_cast<int>(given.height);
         mode_.card = device_.card();
         mode_.driver = device_.driver();
         const std::size_t row = video::row_bytes(layout, mode_.width);
@@ -517,8 +394,14 @@ private:
                 "the driver gave impossible rows: " + std::to_string(given.bytesperline) +
                 " bytes for " + std::to_string(mode_.width) + " pixels");
         needed_ = layout == PixelLayout::jpeg
-                      ? 0
-                      : video::packet_bytes(layout, mode_.width, mode_.height, mode_.stride);
+                      ? jpeg_bytes
+                      : video::least_packet_bytes(layout, mode_.width, mode_.height, mode_.stride);
+        if (const host::Result<> done = use_field(given.field); !done) return done.error();
+        negotiate_rate();
+        return {};
+    }
+
+    void negotiate_rate() {
         v4l2_streamparm rate{};
         rate.type = device_.buffer_type();
         if (device_.call(VIDIOC_G_PARM, &rate) == 0 &&
@@ -530,9 +413,9 @@ private:
         rate = {};
         rate.type = device_.buffer_type();
         const v4l2_fract& period = rate.parm.capture.timeperframe;
+        mode_.fps = 0;
         if (device_.call(VIDIOC_G_PARM, &rate) == 0 && period.numerator > 0)
             mode_.fps = static_cast<double>(period.denominator) / period.numerator;
-        return {};
     }
 
     host::Result<> map_buffers() {
@@ -542,19 +425,16 @@ private:
         request.memory = V4L2_MEMORY_MMAP;
         if (const int error = device_.call(VIDIOC_REQBUFS, &request); error != 0)
             return start_error(error);
-        if (request.count < 2 || request.count > max_buffers)
+        has_buffers_ = true;
+        // One is enough: a frame is copied before the next is asked for.
+        if (request.count < 1 || request.count > max_buffers)
             return host::Error::input("the driver gave " + std::to_string(request.count) +
                                       " buffers");
         for (unsigned i = 0; i < request.count; ++i) {
             Buffer buffer;
             if (const int error = buffer.call(device_, VIDIOC_QUERYBUF, i); error != 0)
                 return start_error(error);
-            if (buffer.length() <
-                std::max<std::size_t>(
-                    needed_ - (needed_ != 0
-                                   ? mode_.stride - video::row_bytes(mode_.layout, mode_.width)
-                                   : 0),
-                    1))
+            if (buffer.length() < needed_)
                 return host::Error::input(
                     "the driver's buffers are too small: " + std::to_string(buffer.length()) +
                     " of " + std::to_string(needed_) + " bytes");
@@ -568,6 +448,97 @@ private:
                 return start_error(error);
         }
         return {};
+    }
+
+    // ---- fields ----
+
+    // Analog grabbers give two fields, taken one after the other, in a frame, or one.
+    host::Result<> use_field(std::uint32_t field) {
+        one_field_ = alternate_ = false;
+        if (mode_.layout == PixelLayout::jpeg) return {};
+        switch (field) {
+            case V4L2_FIELD_INTERLACED:
+            case V4L2_FIELD_INTERLACED_TB:
+            case V4L2_FIELD_INTERLACED_BT:
+                tell(
+                    "the picture is interlaced: what moves has combs; a --size of half the "
+                    "height may give one field");
+                return {};
+            case V4L2_FIELD_SEQ_TB:
+            case V4L2_FIELD_SEQ_BT:  // the first of both
+                if (mode_.height < 2) return host::Error::input("the driver gave half a row");
+                one_field_ = true;
+                mode_.height &= ~1;
+                return {};
+            case V4L2_FIELD_TOP:
+            case V4L2_FIELD_BOTTOM:
+            case V4L2_FIELD_ALTERNATE:
+                one_field_ = true;
+                alternate_ = field == V4L2_FIELD_ALTERNATE;
+                if (mode_.height > video::max_side / 2)
+                    return host::Error::input("the driver gave an impossible size of fields");
+                mode_.height *= 2;
+                return {};
+            default: return {};
+        }
+    }
+
+    // Of alternating fields those that follow the top one are left out, or the picture would jump.
+    bool is_second_field(std::uint32_t field) {
+        const bool second =
+            alternate_ && field == V4L2_FIELD_BOTTOM && last_field_ == V4L2_FIELD_TOP;
+        last_field_ = field;
+        return second;
+    }
+
+    // ---- frames ----
+
+    // Empty: the frame can be used.
+    std::string problem_of(const std::uint8_t* data, std::size_t used, bool damaged) {
+        const bool jpeg = mode_.layout == PixelLayout::jpeg;
+        if (accepted_bytes_ != 0 && used == accepted_bytes_) return "";
+        if (damaged && used >= needed_) return "frames are marked as damaged";
+        if (jpeg) {
+            if (damaged || used < needed_) return "frames are marked as damaged or empty";
+            return begins_jpeg(data, used) ? "" : "frames are no JPEG";
+        }
+        if (used >= needed_) return "";
+        if (ends_early(used, damaged)) return "";
+        return damaged ? "frames are marked as damaged"
+                       : "frames are short (" + std::to_string(used) + " of " +
+                             std::to_string(needed_) + " bytes): has the format changed?";
+    }
+
+    // A camera all of whose frames lack the same last rows has no better ones: from then on the
+    // frame is as high as what is there. Drivers mark such frames as damaged.
+    bool ends_early(std::size_t used, bool damaged) {
+        const bool same = early_frames_ == 0 || (used == early_bytes_);
+        if (good_frames_ > 0 || one_field_ ||
+            used * early_share_of < needed_ * (early_share_of - 1) || (damaged && !same)) {
+            early_frames_ = 0;
+            return false;
+        }
+        early_bytes_ = early_frames_ == 0 ? used : std::min(used, early_bytes_);
+        if (++early_frames_ < early_frames_needed) return false;
+        const std::size_t row = video::row_bytes(mode_.layout, mode_.width);
+        const auto rows =
+            static_cast<int>(std::min((early_bytes_ + mode_.stride - row) / mode_.stride,
+                                      static_cast<std::size_t>(mode_.height)));
+        const int before = mode_.height;
+        std::string what;
+        if (has_chroma_planes(mode_.layout)) {  // what is missing is color
+            if (rows < mode_.height) return false;
+            mode_.layout = PixelLayout::gray8;
+            what = "without their colors";
+        } else {
+            mode_.height = buffer_rows_ = rows & ~1;
+            what = "as " + size_text(mode_.width, mode_.height) + " pixels";
+        }
+        if (damaged) accepted_bytes_ = early_bytes_;
+        needed_ = video::least_packet_bytes(mode_.layout, mode_.width, mode_.height, mode_.stride);
+        tell("all frames end early, after " + std::to_string(early_bytes_) + " bytes of " +
+             std::to_string(before) + " rows; they are read " + what);
+        return true;
     }
 
     void give_back() {
@@ -593,16 +564,31 @@ private:
     }
     video::Next skip_bad(const std::string& text) {
         ++lost_;
-        if (++bad_frames_ > bad_frames_allowed) return fail(text);
+        const bool may_change = good_frames_ == 0 && next_format_ < ranked_.size();
+        if (++bad_frames_ > (may_change ? bad_first_frames_allowed : bad_frames_allowed))
+            return give_up_format(text);
         return video::Next::wait;
     }
+
+    // ---- time ----
+
     bool stalled() const {
-        return host::monotonic_ns() - last_frame_ns_ >
-               static_cast<std::uint64_t>(request_.stall_ms) * 1'000'000u;
+        const std::uint64_t limit = stall_limit_ns(request_, mode_.fps);
+        return limit != 0 && host::monotonic_ns() - last_frame_ns_ > limit;
     }
-    std::string stall_text() const {
-        return "no frame for " + rate_text(request_.stall_ms / 1000.0) +
-               " s: the driver has stalled";
+    // A camera that gives nothing in two formats gives nothing.
+    video::Next no_frames() {
+        const std::string seconds =
+            rate_text(static_cast<double>(stall_limit_ns(request_, mode_.fps)) /
+                      static_cast<double>(second_ns));
+        const std::string problem = signal_problem(device_);
+        const std::string text = "no frame for " + seconds + " s: ";
+        if (!problem.empty()) return fail(text + problem);
+        if (good_frames_ == 0 && silent_formats_++ == 0 && next_format_ < ranked_.size())
+            return give_up_format("no frame for " + seconds + " s");
+        return fail(text + (good_frames_ > 0 ? "the driver has stalled"
+                                             : "the driver has stalled, or waits for a trigger "
+                                               "(--stall 0 does, too)"));
     }
 
     // Drivers count frames that they could not deliver; our numbers start at 0 and continue where a
@@ -626,96 +612,43 @@ private:
         return monotonic && given <= now && now - given < 2'000'000'000u ? given : now;
     }
 
+    static constexpr std::size_t jpeg_bytes = 64;  // no JPEG is smaller
+
     Request request_;
     Device device_;
+    ControlSetter controls_;
     Mode mode_;
-    std::size_t needed_ = 0;
+    std::vector<std::uint32_t> ranked_;
+    std::size_t next_format_ = 0;
+    int silent_formats_ = 0;
+    bool hopeless_ = false;
+    std::size_t needed_ = 0;  // bytes of a whole frame, without padding behind its last pixel
     std::vector<Mapping> mappings_;
-    bool streaming_ = false, holding_ = false, begun_ = false, tells_changes_ = false;
+    bool streaming_ = false, holding_ = false, has_buffers_ = false, begun_ = false,
+         tells_changes_ = false;
+    bool one_field_ = false, alternate_ = false;
+    int buffer_rows_ = 0;  // rows in a buffer, of a field or a frame
+    std::uint32_t last_field_ = V4L2_FIELD_NONE;
+    std::vector<std::uint8_t> doubled_;
     std::uint32_t held_ = 0;
     std::uint32_t last_sequence_ = 0;
-    std::uint64_t number_ = 0, lost_ = 0, last_frame_ns_ = 0;
-    int bad_frames_ = 0;
+    std::uint64_t number_ = 0, lost_ = 0, last_frame_ns_ = 0, good_frames_ = 0;
+    int bad_frames_ = 0, early_frames_ = 0;
+    std::size_t early_bytes_ = 0, accepted_bytes_ = 0;
     std::string error_;
 };
 
-class ReconnectingCamera : public video::Source {
-public:
-    ReconnectingCamera(const Request& request, std::function<void(const std::string&)> tell,
-                       DeviceCalls& calls)
-        : request_(request), tell_(std::move(tell)), calls_(calls) {}
-
-    video::Next next(video::Packet& packet, int timeout_ms) override {
-        if (!camera_ && !try_open(timeout_ms)) return video::Next::wait;
-        const video::Next state = camera_->next(packet, timeout_ms);
-        if (state == video::Next::packet) {
-            number_ = packet.number += first_number_;
-            return state;
-        }
-        if (state == video::Next::wait) return state;
-        tell_(camera_->error() + "; waiting for it to come back");
-        dropped_ += camera_->dropped();
-        first_number_ = number_ + 1;
-        camera_.reset();
-        wait_ms_ = first_wait_ms;
-        retry_ns_ = host::monotonic_ns() + static_cast<std::uint64_t>(wait_ms_) * 1'000'000u;
-        last_text_ = "-";
-        return video::Next::wait;
-    }
-    const std::string& error() const override { return error_; }
-    std::string description() const override { return description_; }
-    std::uint64_t dropped() const override { return dropped_ + (camera_ ? camera_->dropped() : 0); }
-    bool is_live() const override { return true; }
-
-private:
-    static constexpr int first_wait_ms = 500, last_wait_ms = 10000;
-
-    bool try_open(int timeout_ms) {
-        const std::uint64_t now = host::monotonic_ns();
-        if (now < retry_ns_) {
-            calls_.wait(
-                -1, static_cast<int>(std::min<std::uint64_t>(static_cast<std::uint64_t>(timeout_ms),
-                                                             (retry_ns_ - now) / 1'000'000u + 1)));
-            return false;
-        }
-        auto opened = open_camera(request_, calls_);
-        if (opened) {
-            camera_ = std::move(*opened);
-            description_ = camera_->description();
-            tell_(description_);
-            return true;
-        }
-        if (opened.error().text != last_text_) {
-            if (last_text_ != "-") tell_(opened.error().text + "; waiting for it");
-            last_text_ = opened.error().text;
-        }
-        retry_ns_ = now + static_cast<std::uint64_t>(wait_ms_) * 1'000'000u;
-        wait_ms_ = std::min(wait_ms_ * 2, last_wait_ms);
-        return false;
-    }
-
-    Request request_;
-    std::function<void(const std::string&)> tell_;
-    DeviceCalls& calls_;
-    std::unique_ptr<Camera> camera_;
-    std::string description_ = "waiting", error_, last_text_;
-    std::uint64_t retry_ns_ = 0, number_ = 0, first_number_ = 0, dropped_ = 0;
-    int wait_ms_ = first_wait_ms;
-};
-
-std::string by_id_of(const std::string& path) {
-    namespace fs = std::filesystem;
-    std::error_code error;
-    const fs::path real = fs::canonical(path, error);
-    for (fs::directory_iterator entry("/dev/v4l/by-id", error), end; !error && entry != end;
-         entry.increment(error)) {
-        std::error_code ignored;
-        if (fs::canonical(entry->path(), ignored) == real) return entry->path().string();
-    }
-    return {};
-}
-
 }  // namespace
+
+// The rate that was asked or given, whichever is slower, decides how long a frame may take.
+std::uint64_t stall_limit_ns(const Request& request, double given_fps) {
+    if (request.stall_ms) return static_cast<std::uint64_t>(*request.stall_ms) * 1'000'000u;
+    const double fps = given_fps > 0 ? std::min(request.fps, given_fps) : request.fps,
+                 limit = periods_until_stall * static_cast<double>(second_ns) / fps;
+    return limit < static_cast<double>(most_stall_ns)
+               ? std::max(static_cast<std::uint64_t>(limit), least_stall_ns)
+               : most_stall_ns;
+}
 
 std::string device_path(const std::string& name) {
     const bool is_number =
@@ -727,61 +660,6 @@ host::Result<std::unique_ptr<Camera>> open_camera(const Request& request, Device
     auto camera = std::make_unique<V4l2Camera>(request, calls);
     if (const host::Result<> done = camera->open(); !done) return done.error();
     return std::unique_ptr<Camera>(std::move(camera));
-}
-
-std::unique_ptr<video::Source> reconnecting_camera(const Request& request,
-                                                   std::function<void(const std::string&)> tell,
-                                                   DeviceCalls& calls) {
-    return std::make_unique<ReconnectingCamera>(request, std::move(tell), calls);
-}
-
-bool describe_camera(const std::string& path, DeviceCalls& calls, CameraInfo& info) {
-    info = {};
-    info.path = path;
-    Device device(calls);
-    if (const host::Result<> done = device.open(path); !done) {
-        info.problem = done.error().text;
-        return false;
-    }
-    info.card = device.card();
-    info.driver = device.driver();
-    info.bus = device.bus();
-    const std::vector<std::uint32_t> formats = device.formats();
-    for (const std::uint32_t format : formats) {
-        PixelLayout layout{};
-        FormatInfo entry = {fourcc_text(format), layout_of(format, layout), device.sizes(format)};
-        for (SizeInfo& size : entry.sizes)
-            size.rates = device.rates(format, size.width, size.height);
-        info.formats.push_back(std::move(entry));
-    }
-    if (const host::Result<> done = check_kind(device, formats); !done)
-        info.problem = done.error().text;
-    return (device.caps() & (V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_VIDEO_CAPTURE_MPLANE)) != 0;
-}
-
-std::vector<CameraInfo> list_cameras(DeviceCalls& calls) {
-    namespace fs = std::filesystem;
-    std::vector<std::pair<long, std::string>> paths;
-    std::error_code error;
-    for (fs::directory_iterator entry("/dev", error), end; !error && entry != end;
-         entry.increment(error)) {
-        const std::string name = entry->path().filename().string();
-        if (name.compare(0, 5, "video") == 0 && name.size() > 5 &&
-            name.find_first_not_of("0123456789", 5) == std::string::npos)
-            paths.emplace_back(std::strtol(name.c_str() + 5, nullptr, 10), entry->path().string());
-    }
-    std::sort(paths.begin(), paths.end());
-    std::vector<CameraInfo> found;
-    for (const auto& [number, path] : paths) {
-        CameraInfo info;
-        // Devices that cannot be opened are listed with the reason; those that do not capture are
-        // left out.
-        if (!describe_camera(path, calls, info) && (info.problem.empty() || !info.driver.empty()))
-            continue;
-        info.by_id = by_id_of(path);
-        found.push_back(std::move(info));
-    }
-    return found;
 }
 
 }  // namespace mien::camera

@@ -4,8 +4,10 @@
 // counted.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +17,11 @@
 
 namespace mien::camera {
 
+// A control and the value that it is to have, as the user writes them (controls.h).
+struct ControlWish {
+    std::string name, value;
+};
+
 struct Request {
     std::string path = "/dev/video0";
     int width = 640, height = 480;
@@ -23,8 +30,17 @@ struct Request {
     video::PixelLayout layout = video::PixelLayout::yuyv;
     // a network or the drawing needs color; else a gray plane is preferred
     bool colour = false;
-    int stall_ms = 3000;  // no frame for this long is a failure
+    // No frame for this long is a failure; 0: never. Without it three times what a frame takes at
+    // the rate, and at least 3 s.
+    std::optional<int> stall_ms;
+    std::vector<ControlWish> controls;
+    // One line for people, on the thread that reads: a format that does not work and what is tried
+    // in its place, an interlaced picture, a control that was rounded.
+    std::function<void(const std::string&)> tell;
 };
+
+// How long a camera may give no frame, 0: for ever. `given_fps` is 0 if the driver does not say.
+std::uint64_t stall_limit_ns(const Request& request, double given_fps);
 
 // The device that a user names: "2" and "/dev/video2" are the same one.
 std::string device_path(const std::string& name);
@@ -43,14 +59,14 @@ public:
     [[nodiscard]] virtual const Mode& mode() const = 0;
 };
 
-// The error gives advice: a group to join, a program to stop, another device, the pipe for a
-// Raspberry Pi's own camera.
+// Tries the formats from the best to the worst, until one gives frames. The error gives advice: a
+// group to join, a program to stop, another device, the pipe for the board's own camera.
 host::Result<std::unique_ptr<Camera>> open_camera(const Request& request,
                                                   DeviceCalls& calls = system_calls());
 
 // The same, but when the camera fails, it reports that by `tell` and retries the same path every
-// 0.5 to 10 s until it is back, renegotiating the format. Also waits for a missing camera. Never
-// fails.
+// 0.5 to 10 s until it is back, renegotiating the format. Also waits for a missing camera. Fails
+// only if request.controls makes no sense.
 std::unique_ptr<video::Source> reconnecting_camera(const Request& request,
                                                    std::function<void(const std::string&)> tell,
                                                    DeviceCalls& calls = system_calls());

@@ -28,15 +28,7 @@ void add_serve_camera_options(CLI::App& app, ServeCameraOptions& options) {
            "YUV4MPEG2), at /stream.mjpg and /v1/events")
         ->type_name("DEVICE")
         ->group(group);
-    app.add_option("--size", options.size, "Size to request")->type_name("WxH")->group(group);
-    app.add_option("--fps", options.fps, "Frames per second to request")
-        ->check(CLI::Range(0.1, 1000.0))
-        ->type_name("RATE")
-        ->group(group);
-    app.add_option("--format", options.format,
-                   std::string("best (what costs least), ") + video::layout_names)
-        ->type_name("NAME")
-        ->group(group);
+    add_camera_options(app, options.wishes, group);
     app.add_option("--style", options.style,
                    "gender: both labels, boxes colored by gender; emotion: colored by expression")
         ->check(CLI::IsMember({"gender", "emotion"}))
@@ -54,12 +46,8 @@ bool ServeCamera::start(const ServeCameraOptions& options, const EngineOptions& 
     options_ = options;
     name_ = options.device == "-" ? "standard input" : options.device;
     code = exit_usage;
-    if (!parse_size(options.size, width_, height_)) return false;
-    any_layout_ = options.format == "best";
-    if (!any_layout_ && !video::find_layout(options.format, layout_)) {
-        complain("--format " + options.format + " is none of " + video::layout_names);
-        return false;
-    }
+    if (!make_request(options.device, options.wishes, request_)) return false;
+    request_.colour = true;  // to be drawn
     loop_.source_name = name_;
     loop_.tracker.engine = engine.setup.config;
     loop_.tracker.engine.enlarge_to = 0;  // --enlarge-to is for photos; see add_live_options()
@@ -101,19 +89,12 @@ std::unique_ptr<video::Source> ServeCamera::open() {
         tell(false, opened.error().text);
         return nullptr;
     }
-    camera::Request request;
-    request.path = camera::device_path(options_.device);
-    request.width = width_;
-    request.height = height_;
-    request.fps = options_.fps;
-    request.any_layout = any_layout_;
-    request.layout = layout_;
-    request.colour = true;  // to be drawn
     return video::newest_of(camera::reconnecting_camera(
-        request, [this](const std::string& text) { tell(false, text); }));
+        request_, [this](const std::string& text) { tell(false, text); }));
 }
 
 void ServeCamera::run() {
+    std::string last_end;  // not said again while nothing changes
     while (!stop_) {
         const std::unique_ptr<video::Source> source = open();
         live::LoopOutcome outcome;
@@ -143,9 +124,10 @@ void ServeCamera::run() {
             (void)finder.finish(publish);
         }
         if (stop_) return;
-        if (source)
-            tell(false,
-                 outcome.end == live::LoopEnd::source_end ? "the stream has ended" : outcome.error);
+        const std::string text =
+            outcome.end == live::LoopEnd::source_end ? "the stream has ended" : outcome.error;
+        if (source && (connected_ || text != last_end)) tell(false, text);
+        last_end = text;
         if (options_.device == "-" || outcome.end == live::LoopEnd::engine_failed)
             return feed_.end();
         for (int i = 0; i < 20 && !stop_; ++i)

@@ -9,6 +9,7 @@
 #include <string>
 #include <thread>
 
+#include "cli/camera_options.h"
 #include "cli/engine_options.h"
 #include "cli/live.h"
 #include "cli/options.h"
@@ -20,8 +21,9 @@ namespace mien::cli {
 
 struct ServeCameraOptions {
     std::string device;  // empty: none; "-": frames on standard input
-    std::string size = "640x480", format = "best", style = "gender";
-    double fps = 30, budget_ms = 0;
+    CameraWishes wishes;
+    std::string style = "gender";
+    double budget_ms = 0;
     Turning turning;
     live::EventOptions events = {.on_change = true};
 };
@@ -49,9 +51,7 @@ private:
     live::Feed& feed_;
     ServeCameraOptions options_;
     std::string name_;
-    int width_ = 0, height_ = 0;
-    bool any_layout_ = true;
-    video::PixelLayout layout_ = video::PixelLayout::yuyv;
+    camera::Request request_;
     live::LoopOptions loop_;
     std::atomic<bool> stop_{false}, connected_{false};
     std::thread thread_;

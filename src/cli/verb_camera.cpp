@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
-// mien camera: faces of a V4L2 camera until stopped; --list shows the cameras.
+// mien camera: faces of a V4L2 camera until stopped; --list shows the cameras, --list-controls what
+// can be set.
 #include <nlohmann/json.hpp>
 
+#include "camera/controls.h"
 #include "camera/v4l2.h"
+#include "cli/camera_options.h"
 #include "cli/exit_codes.h"
 #include "cli/live.h"
 #include "cli/options.h"
@@ -16,9 +19,9 @@ using Json = nlohmann::ordered_json;
 
 struct CameraOptions {
     LiveOptions live;
-    std::string device, size = "640x480", format = "best";
-    double fps = 30;
-    bool list = false, reconnect = false;
+    CameraWishes wishes;
+    std::string device = "0";
+    bool list = false, list_controls = false, reconnect = false;
 };
 
 std::string rates_text(const std::vector<double>& rates) {
@@ -84,35 +87,102 @@ int list(bool json) {
     return output_exit_code();
 }
 
+Json control_json(const camera::ControlInfo& control) {
+    Json json = {{"name", control.name},
+                 {"label", control.label},
+                 {"type", camera::kind_name(control.kind)}};
+    const bool is_text = control.kind == camera::ControlKind::text;
+    if (control.kind != camera::ControlKind::button) {
+        json["min"] = control.min;
+        json["max"] = control.max;
+        json["step"] = control.step;
+        if (!is_text) json["default"] = control.normal;
+    }
+    if (control.has_value) {
+        if (is_text)
+            json["value"] = control.text;
+        else
+            json["value"] = control.value;
+    }
+    if (!control.menu.empty()) {
+        Json menu = Json::array();
+        for (const camera::MenuEntry& entry : control.menu)
+            menu.push_back({{"value", entry.value}, {"name", entry.name}});
+        json["menu"] = std::move(menu);
+    }
+    json["read_only"] = control.read_only;
+    json["inactive"] = control.inactive;
+    return json;
+}
+
+// "exposure_time_absolute  3 to 2047, default 250, value 250, inactive"
+std::string control_line(const camera::ControlInfo& control) {
+    const auto number = [](std::int64_t value) { return std::to_string(value); };
+    std::string text = format("  %-32s ", control.name.c_str());
+    switch (control.kind) {
+        case camera::ControlKind::integer:
+            text += number(control.min) + " to " + number(control.max);
+            if (control.step > 1) text += " in steps of " + number(control.step);
+            break;
+        case camera::ControlKind::bitmask: text += "bits of " + number(control.max); break;
+        case camera::ControlKind::text:
+            text += number(control.min) + " to " + number(control.max) + " characters";
+            break;
+        case camera::ControlKind::boolean: text += "0 or 1"; break;
+        default: text += camera::kind_name(control.kind); break;
+    }
+    if (control.kind != camera::ControlKind::button && control.kind != camera::ControlKind::text)
+        text += ", default " + number(control.normal);
+    if (control.has_value) text += ", value " + printable(camera::value_text(control));
+    if (control.read_only) text += ", read only";
+    if (control.inactive) text += ", inactive";
+    text += "\n";
+    for (const camera::MenuEntry& entry : control.menu)
+        text +=
+            format("  %-32s   ", "") + number(entry.value) + ": " + printable(entry.name) + "\n";
+    return text;
+}
+
+int list_controls(const std::string& device, bool json) {
+    const std::string path = camera::device_path(device);
+    const auto controls = camera::list_controls(path);
+    if (!controls) return complain(path, controls.error());
+    if (json) {
+        Json all = Json::array();
+        for (const camera::ControlInfo& control : *controls) all.push_back(control_json(control));
+        print(Json{{"schema", 1}, {"source", path}, {"controls", std::move(all)}}.dump(
+                  -1, ' ', false, Json::error_handler_t::replace) +
+              "\n");
+        return output_exit_code();
+    }
+    std::string text = path + (controls->empty() ? " has no controls\n" : "\n");
+    for (const camera::ControlInfo& control : *controls) text += control_line(control);
+    print(text);
+    return output_exit_code();
+}
+
 int watch(CameraOptions& options) {
     camera::Request request;
-    request.path = camera::device_path(options.device.empty() ? "0" : options.device);
-    request.fps = options.fps;
-    if (!parse_size(options.size, request.width, request.height)) return exit_usage;
-    if (options.format != "best") {
-        request.any_layout = false;
-        if (!video::find_layout(options.format, request.layout)) {
-            complain("--format " + options.format + " is none of " + video::layout_names);
-            return exit_usage;
-        }
-    }
+    if (!make_request(options.device, options.wishes, request)) return exit_usage;
     Notices notices;
     const LiveOptions& live = options.live;
     const bool drawn = live.window || !live.mjpeg.empty() || !live.record.empty();
-    return run_live(options.live, request.path, notices, exit_done, Ending::results,
-                    [&](bool color) -> host::Result<std::unique_ptr<video::Source>> {
-                        request.colour = color || drawn;
-                        const std::string path = request.path;
-                        if (options.reconnect)
-                            return video::newest_of(camera::reconnecting_camera(
-                                request, [&notices, path](const std::string& text) {
-                                    notices.add(path + ": " + text);
-                                }));
-                        auto opened = camera::open_camera(request);
-                        if (!opened) return opened.error();
-                        complain(path, (*opened)->description());
-                        return video::newest_of(std::move(*opened));
-                    });
+    return run_live(
+        options.live, request.path, notices, exit_done, Ending::results,
+        [&](bool color) -> host::Result<std::unique_ptr<video::Source>> {
+            request.colour = color || drawn;
+            const std::string path = request.path;
+            request.tell = [&notices, path](const std::string& text) {
+                notices.add(path + ": " + text);
+            };
+            if (options.reconnect)
+                return video::newest_of(camera::reconnecting_camera(request, request.tell));
+            auto opened = camera::open_camera(request);
+            notices.show();
+            if (!opened) return opened.error();
+            complain(path, (*opened)->description());
+            return video::newest_of(std::move(*opened));
+        });
 }
 
 }  // namespace
@@ -127,19 +197,17 @@ int run_camera(int argc, char** argv) {
                    "/dev/videoN, N alone, or a name under /dev/v4l; default /dev/video0")
         ->type_name("");
     app.add_flag("--list", options.list, "List the cameras with their formats, sizes and rates");
-    app.add_option("--size", options.size, "Size to request")->type_name("WxH");
-    app.add_option("--fps", options.fps, "Frames per second to request")
-        ->check(CLI::Range(0.1, 1000.0))
-        ->type_name("RATE");
-    app.add_option("--format", options.format,
-                   std::string("best (what costs least), ") + video::layout_names)
-        ->type_name("NAME");
+    app.add_flag("--list-controls", options.list_controls,
+                 "List the controls of DEVICE with their ranges and values");
+    add_camera_options(app, options.wishes);
     app.add_flag("--reconnect", options.reconnect,
                  "Wait for a camera that is missing or unplugged");
     add_live_options(app, options.live);
     int code = exit_done;
     if (!parse_options(app, argc, argv, code)) return code;
-    return options.list ? list(options.live.json) : watch(options);
+    if (options.list) return list(options.live.json);
+    if (options.list_controls) return list_controls(options.device, options.live.json);
+    return watch(options);
 }
 
 }  // namespace mien::cli

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "cli/camera_options.h"
 #include "cli/exit_codes.h"
 #include "cli/live.h"
 #include "cli/options.h"
@@ -68,7 +69,7 @@ int run_video(int argc, char** argv) {
         ->type_name("")
         ->required();
     app.add_option("--raw", options.raw,
-                   std::string("Frames are plain pixels: ") + video::layout_names)
+                   "Frames are plain pixels, of one of\n" + layouts_in_lines())
         ->type_name("FORMAT");
     app.add_option("--size", options.size, "Size of plain pixels")->type_name("WxH");
     app.add_option("--fps", options.fps, "Frames per second if the file does not state it; 0: 30")

@@ -250,6 +250,23 @@ class Video(unittest.TestCase):
                 far = max(abs(a - b) for a, b in zip(box, boxes["rgb24"]))
                 self.assertLessEqual(far, 4)
 
+    def test_wishes_that_no_camera_can_fulfil(self):
+        for arguments, code, text in [
+            (["--set", "gain"], 2, "NAME=VALUE"),
+            (["--set", "=3"], 2, "NAME=VALUE"),
+            (["--stall", "-1"], 2, "--stall"),
+            (["--fps", "0"], 2, "--fps"),
+            (["--format", "yvyv"], 2, "none of"),
+            (["/dev/nosuch", "--set", "gain=3"], 3, "no such device"),
+            (["/dev/nosuch", "--list-controls"], 3, "no such device"),
+            (["/dev/null", "--list-controls", "--json"], 3, "is no camera"),
+        ]:
+            with self.subTest(arguments=arguments):
+                done = run("camera", *arguments)
+                self.assertEqual(done.returncode, code, done.stderr)
+                self.assertEqual(done.stdout, b"")
+                self.assertIn(text, one_line(done))
+
     def test_bad_input(self):
         for arguments, data, code, text in [
             (["-"], b"", 3, "is empty"),

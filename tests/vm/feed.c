@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
-   Plays frames into a v4l2loopback device, over and over until it is ended: feed DEVICE YUYV|MJPG WIDTH HEIGHT RATE FILE...
-   YUYV: FILE holds frames one after the other. MJPG: each FILE is one image. RATE 0: as fast as the device takes them. */
+   Plays frames into a v4l2loopback device, over and over until it is ended: feed DEVICE FORMAT WIDTH HEIGHT RATE FILE...
+   FORMAT: V4L2's four letters. MJPG: each FILE is one image; else FILE holds frames of 12 (YV12) or 16 bits one after the other. RATE 0: as fast as the device takes them. */
 #include <fcntl.h>
 #include <linux/videodev2.h>
 #include <stdio.h>
@@ -34,10 +34,11 @@ static size_t load(const char* path, unsigned char** data) {
 }
 
 int main(int argc, char** argv) {
-    if (argc < 7) return 2;
+    if (argc < 7 || strlen(argv[2]) != 4) return 2;
     const int jpeg = strcmp(argv[2], "MJPG") == 0, width = atoi(argv[3]), height = atoi(argv[4]),
               rate = atoi(argv[5]);
-    const size_t plain = (size_t)width * (size_t)height * 2;
+    const size_t plain =
+        (size_t)width * (size_t)height * (strcmp(argv[2], "YV12") == 0 ? 3 : 4) / 2;
     size_t count = 0, largest = plain;
     for (int i = 6; i < argc; ++i) {
         unsigned char* data;
@@ -53,7 +54,7 @@ int main(int argc, char** argv) {
     if (device < 0 || count == 0) fail(argv[1]);
     format.fmt.pix.width = (unsigned)width;
     format.fmt.pix.height = (unsigned)height;
-    format.fmt.pix.pixelformat = jpeg ? V4L2_PIX_FMT_MJPEG : V4L2_PIX_FMT_YUYV;
+    format.fmt.pix.pixelformat = v4l2_fourcc(argv[2][0], argv[2][1], argv[2][2], argv[2][3]);
     format.fmt.pix.field = V4L2_FIELD_NONE;
     format.fmt.pix.sizeimage = (unsigned)largest;
     if (ioctl(device, VIDIOC_S_FMT, &format) != 0) fail("VIDIOC_S_FMT");

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The frames that the camera of the virtual machine shows: a face of a sample photo that moves.
 
-make_frames.py FOLDER MIEN: writes frames.yuyv (320 x 240), small.yuyv (160 x 120) and 00.jpg ... 11.jpg. The photo is decoded and the JPEGs are cut by the
+make_frames.py FOLDER MIEN: writes frames.yuyv and frames.yv12 (320 x 240), small.yuyv (160 x 120) and 00.jpg ... 11.jpg. The photo is decoded and the JPEGs are cut by the
 program mien itself, which records what it sees; so nothing but Python is needed here.
 """
 from __future__ import annotations
@@ -85,6 +85,9 @@ def main() -> int:
                 b"".join(bytes(b for p in row[::2] for b in (p, 128)) for row in part[::2])
             )
         (folder / "frames.yuyv").write_bytes(b"".join(frames))
+        (folder / "frames.yv12").write_bytes(
+            b"".join(frame + bytes([128]) * (320 * 240 // 2) for frame in gray)
+        )
         (folder / "small.yuyv").write_bytes(b"".join(small))
         # The recorder's JPEGs of the same frames; with the smallest face as large as the frame nothing is drawn on them.
         film = pathlib.Path(temporary) / "film.avi"

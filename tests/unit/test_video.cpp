@@ -441,8 +441,9 @@ TEST_CASE("video: pixels of every format are those of its definition, whatever s
     constexpr int paddings[] = {0, 1, 2, 6, 13};
     std::uint32_t state = 1;
     for (const PixelLayout layout : layouts)
-        for (const auto& [width, height] : sizes)
+        for (const auto& size : sizes)
             for (const int padding : paddings) {
+                const int width = size[0], height = size[1];
                 CAPTURE(layout_name(layout));
                 CAPTURE(width);
                 CAPTURE(height);

@@ -74,7 +74,8 @@ void add_live_options(CLI::App& app, LiveOptions& options) {
     app.add_flag("--json", options.json,
                  "Print one JSON object per frame, one per line; also if stdout is not a terminal");
     app.add_flag("--window", options.window, "Show a live view; q ends");
-    app.add_option("--mjpeg", options.mjpeg, "Serve a live view to browsers, without a password")
+    app.add_option("--mjpeg", options.mjpeg,
+                   "Serve a live view to browsers, without a password; behind a proxy PORT/PREFIX")
         ->type_name("[ADDRESS:]PORT");
     app.add_option("--record", options.record, "Record annotated frames as motion JPEG")
         ->type_name("FILE.avi");

@@ -31,8 +31,8 @@ void MjpegView::announce() const {
     if (!view_) return;
     const bool everywhere = view_->on_every_network();
     complain(format(
-        "the live image is at http://%s:%d/%s", everywhere ? "THIS-MACHINE" : view_->host().c_str(),
-        view_->port(),
+        "the live image is at http://%s:%d%s/%s",
+        everywhere ? "THIS-MACHINE" : view_->host().c_str(), view_->port(), view_->prefix().c_str(),
         everywhere ? ", for everybody in the network; --mjpeg 127.0.0.1:PORT keeps it here" : ""));
 }
 

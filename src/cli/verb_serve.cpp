@@ -24,7 +24,7 @@ namespace {
 struct ServeSetup {
     EngineOptions engine;
     serve::Options service;
-    std::string listen = "127.0.0.1:8084", token_file;
+    std::string listen = "127.0.0.1:8084", token_file, prefix;
     double body_mib = 16, megapixels = 50;
     int workers = 0;
     ServeCameraOptions camera;
@@ -105,8 +105,14 @@ bool parse(int argc, char** argv, ServeSetup& setup, int& code) {
     style_app(app, "serve");
     serve::Options& service = setup.service;
     app.add_option("--listen", setup.listen,
-                   "Address and port; 0.0.0.0:8084 listens on every network")
+                   "Address and port; 0.0.0.0:8084 listens on every network, [::]:8084 also on "
+                   "those of IPv6")
         ->type_name("ADDRESS:PORT");
+    app.add_option(
+           "--prefix", setup.prefix,
+           "Where a proxy in front has put the service, such as /mien; it may pass paths on\n"
+           "with this prefix or without it")
+        ->type_name("PATH");
     app.add_option("--token-file", setup.token_file,
                    "Require the bearer token in this file; also by MIEN_TOKEN")
         ->type_name("FILE");
@@ -149,11 +155,20 @@ int run_serve(int argc, char** argv) {
     int code = exit_done;
     if (!parse(argc, argv, setup, code)) return code;
     serve::Options& service = setup.service;
-    if (!serve::parse_address(setup.listen, service)) {
-        complain("--listen " + setup.listen,
-                 "ADDRESS:PORT is wanted, as in 127.0.0.1:8084; port 0 takes any free one");
+    bool has_port = false;
+    if (!serve::parse_address(setup.listen, service, has_port)) {
+        complain(
+            "--listen " + setup.listen,
+            "ADDRESS:PORT is wanted, as in 127.0.0.1:8084 or [::1]:8084; port 0 takes any free "
+            "one");
         return exit_usage;
     }
+    const auto prefix = serve::parse_prefix(setup.prefix);
+    if (!prefix) {
+        complain("--prefix " + setup.prefix, "is no path, such as /mien");
+        return exit_usage;
+    }
+    service.prefix = *prefix;
     if (!read_token(setup, service.token, code)) return code;
     service.limits.body_bytes = static_cast<std::size_t>(setup.body_mib * (1 << 20));
     service.limits.body_bytes_total =
@@ -178,13 +193,10 @@ int run_serve(int argc, char** argv) {
     live::Feed feed;
     auto server = serve::Server::listen(service, pool->get(), watches ? &feed : nullptr);
     if (!server) return complain("--listen " + setup.listen, server.error());
-    const std::string shown = service.address.find(':') == std::string::npos
-                                  ? service.address
-                                  : "[" + service.address + "]";
-    complain(format("listening on http://%s:%d/, %d engine%s", shown.c_str(), (*server)->port(),
-                    service.workers, service.workers == 1 ? "" : "s"));
-    const bool local = service.address.starts_with("127.") || service.address == "::1";
-    if (!local && service.token.empty())
+    complain(format("listening on http://%s:%d%s/, %d engine%s",
+                    serve::host_of_url(service.address).c_str(), (*server)->port(),
+                    service.prefix.c_str(), service.workers, service.workers == 1 ? "" : "s"));
+    if (!serve::is_loopback(service.address) && service.token.empty())
         complain(
             "everybody on this network can use the service; --token-file asks for a token, a proxy "
             "in front adds TLS");

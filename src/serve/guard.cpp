@@ -131,6 +131,8 @@ std::optional<Answer> Guard::judge(const RequestHead& head, bool open) {
     if (bearer &&
         equal_secrets(std::string_view(head.authorization).substr(scheme.size()), options_.token))
         return {};
+    // as CompreFace's clients send it
+    if (!head.api_key.empty() && equal_secrets(head.api_key, options_.token)) return {};
     Answer answer = Refusal{401, "A valid token is needed: Authorization: Bearer TOKEN."};
     answer.headers.emplace_back("WWW-Authenticate", "Bearer realm=\"mien\"");
     return answer;

@@ -29,6 +29,8 @@ RequestHead head_of(const Parser& parser, std::string client) {
     head.origin = field(http::field::origin);
     head.authorization = field(http::field::authorization);
     head.content_type = field(http::field::content_type);
+    head.content_encoding = field(http::field::content_encoding);
+    head.api_key = field("X-Api-Key");
     head.fetch_site = field("Sec-Fetch-Site");
     head.fetch_mode = field("Sec-Fetch-Mode");
     const std::string last = field("Last-Event-ID");

@@ -3,7 +3,9 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <csignal>
+#include <string_view>
 #include <utility>
 
 namespace mien::serve {
@@ -16,8 +18,14 @@ host::Result<std::unique_ptr<LiveView>> LiveView::start(const std::string& addre
     options.log = false;
     options.limits.connections = 64;
     options.limits.grace_seconds = 1;
-    if (!parse_address(address, options))
-        return host::Error::usage("is neither PORT nor ADDRESS:PORT");
+    const std::size_t slash = std::min(address.find('/'), address.size());
+    bool has_port = false;
+    if (!parse_address(std::string_view(address).substr(0, slash), options, has_port) || !has_port)
+        return host::Error::usage(
+            "is neither PORT nor ADDRESS:PORT; an address of IPv6 has brackets, as in [::]:8090");
+    const auto prefix = parse_prefix(std::string_view(address).substr(slash));
+    if (!prefix) return host::Error::usage("has a prefix that is no path, such as /camera");
+    options.prefix = *prefix;
     auto server = Server::listen(options, nullptr, &view->feed_);
     if (!server) return server.error();
     view->server_ = std::move(*server);

@@ -18,8 +18,8 @@ namespace mien::serve {
 class LiveView {
 public:
     // Listens, and serves on a thread of its own until destroyed. `address` is PORT or
-    // ADDRESS:PORT; without an address it listens on every network of the machine. Port 0: any free
-    // one.
+    // ADDRESS:PORT, and perhaps a /PREFIX of its paths; without an address it listens on every
+    // network of the machine. Port 0: any free one.
     static host::Result<std::unique_ptr<LiveView>> start(const std::string& address);
     ~LiveView();
     LiveView(const LiveView&) = delete;
@@ -29,13 +29,9 @@ public:
     live::Feed& feed() { return feed_; }
     int port() const { return server_->port(); }
     // As in a URL, so an IPv6 address has brackets.
-    std::string host() const {
-        const bool v6 = options_.address.find(':') != std::string::npos;
-        return v6 ? "[" + options_.address + "]" : options_.address;
-    }
-    bool on_every_network() const {
-        return options_.address == "0.0.0.0" || options_.address == "::";
-    }
+    std::string host() const { return host_of_url(options_.address); }
+    const std::string& prefix() const { return options_.prefix; }
+    bool on_every_network() const { return is_every_network(options_.address); }
 
 private:
     LiveView() = default;

@@ -15,7 +15,8 @@ namespace mien::serve {
 struct RequestHead {
     std::string method, target;  // "POST", "/v1/analyze?annotate=1"
     std::string host, origin, authorization, content_type, fetch_site, fetch_mode;
-    std::string client;  // address without port
+    std::string api_key, content_encoding;
+    std::string client;  // address without port; of IPv6 the network that a client has for itself
     bool has_body = false;
     bool http_1_0 = false;
     bool unknown_framing = false;      // nobody can know where its body ends

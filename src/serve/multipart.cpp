@@ -82,6 +82,8 @@ host::Result<> read_part_header(std::string_view header, Part& part) {
             lower(value) != "8bit" && lower(value) != "7bit") {
             return Error::input("a part with a transfer encoding");
         }
+        if (field == "content-encoding" && lower(value) != "identity")
+            return Error::input("a part with a Content-Encoding");
         if (field != "content-disposition") continue;
         if (named) return Error::input("a part with two dispositions");
         if (media_type(value) != "form-data") return Error::input("a part that is no form-data");

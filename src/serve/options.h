@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,7 @@ struct Options {
     Site site = Site::service;
     std::string address = "127.0.0.1";
     std::uint16_t port = 8084;
+    std::string prefix;  // of all paths, behind a proxy: "/mien"; empty: none
     Limits limits;
     int workers = 1;  // engines
     int waiting = 8;  // requests that may wait for one: 503 beyond
@@ -50,8 +52,15 @@ struct Options {
     bool log = true;
 };
 
-// Takes address and port from "127.0.0.1:8084", "[::1]:8084" or "8084", which leaves the address
-// as it is. False for any other text.
-bool parse_address(std::string_view text, Options& options);
+// Takes address and port from "127.0.0.1:8084", "[::1]:8084", "8084", which leaves the address as it
+// is, or an address alone ("::", "[::1]", "0.0.0.0"), which leaves the port. False for any other
+// text; `has_port` tells whether there was one.
+bool parse_address(std::string_view text, Options& options, bool& has_port);
+// "/mien" of "mien", "/mien" or "/mien/"; empty of "" and "/". Nothing for what cannot be in a path.
+std::optional<std::string> parse_prefix(std::string_view text);
+// "[::1]" of "::1", as in a URL; other addresses as they are.
+std::string host_of_url(const std::string& address);
+bool is_every_network(const std::string& address);
+bool is_loopback(const std::string& address);
 
 }  // namespace mien::serve

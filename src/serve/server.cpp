@@ -9,6 +9,7 @@
 #include <array>
 #include <atomic>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
@@ -85,6 +86,22 @@ std::string head_text(const Answer& answer, std::uint64_t id, bool closes,
     if (closes) field("Connection", "close");
     if (content_length) field("Content-Length", std::to_string(*content_length));
     return text + "\r\n";
+}
+
+// An IPv4 client of a socket that listens for both is ::ffff:192.0.2.1 there.
+asio::ip::address plain_address(const asio::ip::address& address) {
+    if (!address.is_v6() || !address.to_v6().is_v4_mapped()) return address;
+    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+}
+
+// What one client has for itself, and so what shares and rates are counted by: an address of IPv4,
+// but of IPv6 the network of 64 bits, in which everybody can take as many addresses as he wants.
+std::string network_of(const asio::ip::address& remote) {
+    const asio::ip::address address = plain_address(remote);
+    if (!address.is_v6() || address.is_loopback()) return address.to_string();
+    asio::ip::address_v6::bytes_type bytes = address.to_v6().to_bytes();
+    std::fill(bytes.begin() + 8, bytes.end(), static_cast<unsigned char>(0));
+    return asio::ip::address_v6(bytes).to_string() + "/64";
 }
 
 class Session;
@@ -178,7 +195,8 @@ public:
     Session(BeastServer& server, tcp::socket socket) : server_(server), stream_(std::move(socket)) {
         ErrorCode ignored;
         const auto remote = stream_.socket().remote_endpoint(ignored);
-        client_ = ignored ? "unknown" : remote.address().to_string();
+        address_ = ignored ? "unknown" : plain_address(remote.address()).to_string();
+        client_ = ignored ? address_ : network_of(remote.address());
         stream_.socket().set_option(tcp::no_delay(true), ignored);
         server_.enter(this);
     }
@@ -292,6 +310,8 @@ private:
             return send_early(std::move(*answer));
         if (!plan_.route->works) {
             body_unread_ = false;
+            if (plan_.route->endpoint == Endpoint::snapshot)
+                return send_snapshot(Clock::now() + std::chrono::seconds(3));
             return send(server_.service().answer(plan_));
         }
         if (server_.stopping()) return send_early(Refusal{503, "The service is stopping."});
@@ -393,6 +413,16 @@ private:
         close();
     }
 
+    // Frames are drawn only while somebody looks, so the first one that asks waits for one.
+    void send_snapshot(Clock::time_point end) {
+        Answer answer = server_.service().answer(plan_);
+        if (answer.status == 200 || Clock::now() >= end || server_.stopping())
+            return send(std::move(answer));
+        pause_.expires_after(std::chrono::milliseconds(20));
+        pause_.async_wait(
+            [self = shared_from_this(), end](ErrorCode) { self->send_snapshot(end); });
+    }
+
     // An answer before the whole body has arrived: the rest is not awaited, so the connection ends.
     void send_early(Answer answer) {
         if (head_.has_body)
@@ -437,7 +467,7 @@ private:
             status, static_cast<unsigned long long>(head_.content_length), bytes, work.images,
             work.faces, work.queue_ms, work.work_ms, ms);
         server_.log("{\"time\":\"" + utc_now() + "\",\"id\":" + std::to_string(id) +
-                    ",\"client\":\"" + client_ +
+                    ",\"client\":\"" + address_ +
                     "\",\"method\":" + nlohmann::json(for_log(head_.method)).dump() +
                     ",\"path\":" + nlohmann::json(for_log(head_.target)).dump() + "," + numbers);
     }
@@ -554,8 +584,9 @@ private:
     std::string first_, second_;  // on their way to the client
     RequestHead head_;
     Plan plan_;
-    std::string client_;
+    std::string client_, address_;  // network_of() it; the address itself, for the log
     Clock::time_point began_;
+    asio::steady_timer pause_{server_.io()};
     std::uint64_t reserved_ = 0, sent_ = 0, sent_state_ = 0;
     std::size_t drained_ = 0;
     std::shared_ptr<Session> keep_;
@@ -573,16 +604,23 @@ host::Result<> BeastServer::bind() {
     if (error)
         return host::Error::usage(
             "\"" + options_.address +
-            "\" is no address; 127.0.0.1 is this machine only, 0.0.0.0 every network");
+            "\" is no address; 127.0.0.1 is this machine only, 0.0.0.0 every network, [::] also "
+            "those of IPv6");
     const tcp::endpoint endpoint(address, options_.port);
     acceptor_.open(endpoint.protocol(), error);
     if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
+    // "::" is every network, whatever the system's default.
+    if (!error && address.is_v6() && address.is_unspecified())
+        acceptor_.set_option(asio::ip::v6_only(false), error);
     if (!error) acceptor_.bind(endpoint, error);
     if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
     if (error == asio::error::address_in_use)
         return host::Error::output("this port is in use by another program");
     if (error == asio::error::access_denied)
         return host::Error::output("no permission for this port; take one above 1023");
+    if (error == asio::error::address_family_not_supported ||
+        error == boost::system::errc::address_not_available)
+        return host::Error::output("this machine has no such address");
     if (error) return host::Error::output(error.message());
     port_ = acceptor_.local_endpoint(error).port();
     return {};

@@ -16,6 +16,7 @@
 #include "host/files/base64.h"
 #include "host/results/json.h"
 #include "host/weights/embedded_weights.h"
+#include "serve/json_request.h"
 #include "serve/multipart.h"
 #include "serve/page/files.h"
 
@@ -51,13 +52,15 @@ std::vector<Route> all_routes() {
     add("/v1/models", "GET", Endpoint::models, false, false);
     add("/v1/analyze", "POST", Endpoint::analyze, false, true);
     add("/classifyImage", "POST", Endpoint::classify_image, false, true);
+    add("/analyze", "POST", Endpoint::deepface, false, true);
+    add("/api/v1/detection/detect", "POST", Endpoint::compreface, false, true);
     add("/v1/events", "GET", Endpoint::events, false, false);
     add("/v1/changes", "GET", Endpoint::changes, false, false);
     const auto add_live = [&routes](const char* path, Endpoint endpoint, bool service) {
         routes.push_back({path, "GET", endpoint, false, false, nullptr, service, true});
     };
     add_live("/stream.mjpg", Endpoint::pictures, true);
-    add_live("/snapshot.jpg", Endpoint::snapshot, false);
+    add_live("/snapshot.jpg", Endpoint::snapshot, true);
     add_live("/faces.json", Endpoint::faces, false);
     return routes;
 }
@@ -119,6 +122,21 @@ std::optional<float> confidence_of(std::string_view text) {
     const bool whole = !text.empty() && end == number.c_str() + number.size() &&
                        text.find_first_not_of("0123456789.") == std::string_view::npos;
     return whole && value >= 0 && value <= 1 ? std::optional(value) : std::nullopt;
+}
+
+std::string_view query_of(std::string_view target) {
+    const std::size_t question = target.find('?');
+    return question == std::string_view::npos ? std::string_view() : target.substr(question + 1);
+}
+
+// A client's words for an answer: the first of them, in small printable letters.
+std::string printable(std::string_view text) {
+    std::string out(text.substr(0, 60));
+    for (char& c : out) {
+        c = c > 31 && c < 127 ? c : '?';
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    }
+    return out;
 }
 
 // The options of a request, "annotate=1" and so on. False for anything else.
@@ -201,26 +219,54 @@ Answer Service::answer_options(const RequestHead& head, const Route& route) cons
     answer.headers.emplace_back("Allow", allowed_methods(route));
     if (guard_.named_origin(head.origin)) {
         answer.headers.emplace_back("Access-Control-Allow-Methods", route.method);
-        answer.headers.emplace_back("Access-Control-Allow-Headers", "Authorization, Content-Type");
+        answer.headers.emplace_back("Access-Control-Allow-Headers",
+                                    "Authorization, Content-Type, X-Api-Key");
         answer.headers.emplace_back("Access-Control-Max-Age", "600");
     }
     return answer;
+}
+
+std::optional<Answer> Service::find(std::string_view target, Plan& plan, Refusal& unknown) const {
+    std::string_view path = target.substr(0, target.find('?'));
+    const std::string_view query = query_of(target);
+    // A proxy may take the prefix off or not.
+    if (const std::string& prefix = options_.prefix; !prefix.empty() && path.starts_with(prefix)) {
+        if (path.size() == prefix.size()) {  // links of the page are relative to the folder
+            Answer answer = Refusal{308, "The address ends with a slash."};
+            answer.headers.emplace_back("Location", prefix + "/");
+            return answer;
+        }
+        if (path[prefix.size()] == '/') path.remove_prefix(prefix.size());
+    }
+    // The addresses of mjpg-streamer.
+    constexpr std::string_view action = "action=";
+    if (path == "/" && query.starts_with(action)) {
+        const std::string_view wanted = query.substr(0, query.find('&')).substr(action.size());
+        if (wanted == "stream" || wanted == "stream_0")
+            path = "/stream.mjpg";
+        else if (wanted == "snapshot" || wanted == "snapshot_0")
+            path = "/snapshot.jpg";
+        else
+            path = {};
+        if (path.empty()) unknown.detail = "there are action=stream and action=snapshot";
+    } else if (options_.site == Site::live_view) {
+        unknown.detail = "there are /, /stream.mjpg, /snapshot.jpg and /faces.json";
+    }
+    plan.route = find_route(path, options_.site);
+    return {};
 }
 
 std::optional<Answer> Service::judge(const RequestHead& head, Plan& plan) {
     if (head.unknown_framing)
         return Refusal{400, "This is no HTTP request that can be read.",
                        "a body has a Content-Length, or Transfer-Encoding: chunked"};
-    const std::size_t question = std::min(head.target.find('?'), head.target.size());
-    plan.route = find_route(std::string_view(head.target).substr(0, question), options_.site);
+    Refusal unknown{404, not_found_text};
+    const std::optional<Answer> elsewhere = find(head.target, plan, unknown);
     const Route* const route = plan.route;
-    if (auto refused = guard_.judge(head, route != nullptr && route->open)) return refused;
-    if (route == nullptr) {
-        return Refusal{404, not_found_text,
-                       options_.site == Site::service
-                           ? ""
-                           : "there are /, /stream.mjpg, /snapshot.jpg and /faces.json"};
-    }
+    if (auto refused = guard_.judge(head, elsewhere || (route != nullptr && route->open)))
+        return refused;
+    if (elsewhere) return elsewhere;
+    if (route == nullptr) return Answer(unknown);
     if (head.method == "OPTIONS") return answer_options(head, *route);
     const std::string_view method = route->method;
     if (head.method != method && !(head.method == "HEAD" && method == "GET")) {
@@ -229,10 +275,19 @@ std::optional<Answer> Service::judge(const RequestHead& head, Plan& plan) {
         return answer;
     }
     std::optional<Refusal> refused;
+    const bool others =
+        route->endpoint == Endpoint::deepface || route->endpoint == Endpoint::compreface;
+    const std::string_view query = query_of(head.target);
     if (!route->works) {
         refused = judge_stream(head, *route);
-    } else if (question < head.target.size() &&
-               !read_query(std::string_view(head.target).substr(question + 1), plan)) {
+    } else if (others) {
+        if (auto options = query_options(query)) {
+            plan.query = std::move(*options);
+            refused = judge_body(head, *route);
+        } else {
+            refused = Refusal{400, "The query is not understood."};
+        }
+    } else if (!read_query(query, plan)) {
         refused = Refusal{400, "The query is not understood.",
                           "there are annotate=1, landmarks=1, explain=1 and min_confidence=0 to "
                           "1"};
@@ -246,7 +301,7 @@ std::optional<Answer> Service::judge(const RequestHead& head, Plan& plan) {
 std::optional<Refusal> Service::judge_stream(const RequestHead& head, const Route& route) const {
     if (head.has_body) return Refusal{400, "This request has no body."};
     if (route.endpoint != Endpoint::pictures && route.endpoint != Endpoint::events &&
-        route.endpoint != Endpoint::changes)
+        route.endpoint != Endpoint::changes && route.endpoint != Endpoint::snapshot)
         return {};
     if (feed_ == nullptr)
         return Refusal{404, not_found_text,
@@ -261,19 +316,24 @@ std::optional<Refusal> Service::judge_body(const RequestHead& head, const Route&
                        "the limit is " + std::to_string(options_.limits.body_bytes) + " bytes"};
     }
     if (!head.has_body) return Refusal{400, bad_request_text, "the request has no body"};
+    const std::string coding = printable(head.content_encoding);
+    if (!coding.empty() && coding != "identity") {
+        return Refusal{415, "The body must be sent as it is.",
+                       "its Content-Encoding is " + coding + "; none is read"};
+    }
     const std::string type = media_type(head.content_type);
     const bool multipart = type == "multipart/form-data";
     // Without a type, and with the one of forms, which curl's --data-binary sends, the body is looked
     // at: decode() refuses what is no image.
     const bool raw = type.starts_with("image/") || type == "application/octet-stream" ||
                      type.empty() || type == "application/x-www-form-urlencoded";
-    if (route.endpoint == Endpoint::analyze && !multipart && !raw) {
-        return Refusal{415, "The body must be multipart/form-data or an image.",
-                       "Content-Type image/jpeg, image/png, ..."};
-    }
-    if (route.endpoint == Endpoint::classify_image && !multipart)
+    if (route.endpoint == Endpoint::classify_image) {
+        if (multipart) return {};
         return Refusal{400, bad_request_text, "multipart/form-data with a field `image` is wanted"};
-    return {};
+    }
+    if (multipart || raw || is_json(type)) return {};
+    return Refusal{415, "The body must be an image, multipart/form-data or JSON.",
+                   "its Content-Type is " + printable(type)};
 }
 
 Answer Service::answer(const Plan& plan) const {
@@ -325,15 +385,49 @@ Answer Service::answer(const Plan& plan) const {
             break;
         }
         case Endpoint::analyze:
-        case Endpoint::classify_image: break;
+        case Endpoint::classify_image:
+        case Endpoint::deepface:
+        case Endpoint::compreface: break;
     }
     return answer;
 }
 
+std::optional<Refusal> Service::read_json(const Plan& plan, Bytes body, std::vector<Picture>& out,
+                                          TextOptions& options) const {
+    bool too_many = false;
+    auto read = parse_json_images(body, static_cast<std::size_t>(options_.limits.images), too_many);
+    if (!read)
+        return Refusal{too_many ? 413 : 400, "The JSON body cannot be read.", read.error().text};
+    if (read->images.empty())
+        return Refusal{400, bad_request_text, "there is no image, as in {\"image\": \"BASE64\"}"};
+    if (plan.route->endpoint == Endpoint::analyze && !read->options.empty()) {
+        return Refusal{400, "The JSON body has an unknown key.",
+                       printable(read->options.front().first) +
+                           "; images are under image, images, img or file, and options are in the "
+                           "query"};
+    }
+    options = std::move(read->options);
+    for (host::ByteVector& image : read->images) {
+        Picture& picture = out.emplace_back();
+        picture.source = "image " + std::to_string(out.size());
+        picture.decoded = std::move(image);
+        picture.bytes = picture.decoded;
+    }
+    return {};
+}
+
 std::optional<Refusal> Service::read_pictures(const Plan& plan, const RequestHead& head, Bytes body,
-                                              std::vector<Picture>& out) const {
-    const bool original = plan.route->endpoint == Endpoint::classify_image;
-    if (media_type(head.content_type) != "multipart/form-data") {
+                                              std::vector<Picture>& out,
+                                              TextOptions& options) const {
+    const Endpoint endpoint = plan.route->endpoint;
+    const bool original = endpoint == Endpoint::classify_image;
+    const bool others = endpoint == Endpoint::deepface || endpoint == Endpoint::compreface;
+    const std::string type = media_type(head.content_type);
+    if (type != "multipart/form-data") {
+        // curl -d '{...}' sends it as a form
+        const bool untyped = type.empty() || type == "application/x-www-form-urlencoded";
+        if (is_json(type) || (untyped && !body.empty() && body.front() == '{'))
+            return read_json(plan, body, out, options);
         out.push_back({"body", body});
         return {};
     }
@@ -345,13 +439,29 @@ std::optional<Refusal> Service::read_pictures(const Plan& plan, const RequestHea
                        original ? bad_request_text : "The multipart body cannot be read.",
                        parts.error().text};
     for (const Part& part : *parts) {
-        const bool wanted =
-            part.name == "image" || (!original && (part.name == "images" ||
-                                                   part.name == "images[]" || part.name == "file"));
+        const std::string_view text(reinterpret_cast<const char*>(part.bytes.data()),
+                                    part.bytes.size());
+        const bool wanted = original ? part.name == "image" : is_image_name(part.name);
+        if (!wanted && others && text.size() <= 256) {
+            options.emplace_back(part.name, text);
+            continue;
+        }
         if (!wanted) {
             if (original) continue;
             return Refusal{400, "A part has an unknown name.",
-                           "images are in parts named image, images or file"};
+                           "images are in parts named image, images, img or file"};
+        }
+        // A field of a form with what a file field would hold: a data URL, an address or a path.
+        if (others && part.file_name.empty() && !known_format(part.bytes)) {
+            auto image = image_of_text(text);
+            if (!image)
+                return Refusal{400, "The multipart body cannot be read.",
+                               part.name + ": " + image.error().text};
+            Picture& picture = out.emplace_back();
+            picture.source = "image " + std::to_string(out.size());
+            picture.decoded = std::move(*image);
+            picture.bytes = picture.decoded;
+            continue;
         }
         if (original && !out.empty())
             return Refusal{400, bad_request_text,
@@ -485,6 +595,22 @@ Answer Service::classify_image(const Picture& picture, host::EngineOwner& engine
     return answer;
 }
 
+Answer Service::answer_for_others(const Plan& plan, std::span<const Picture> pictures,
+                                  const TextOptions& text, host::EngineOwner& engine) {
+    const bool deepface = plan.route->endpoint == Endpoint::deepface;
+    CompatOptions options;
+    Analysis analysis;
+    auto refused = deepface ? options.read_deepface(text) : options.read_compreface(text);
+    if (!refused && pictures.size() > 1)
+        refused = Refusal{400, "One image is expected.", "/v1/analyze takes several"};
+    if (!refused) refused = analyze(pictures.front(), engine, {}, analysis);
+    if (refused) return deepface ? Answer(*refused) : refuse_compreface(*refused);
+    Answer answer = deepface ? answer_deepface(analysis.report, engine.info(), options)
+                             : answer_compreface(analysis.report, engine.info(), options);
+    answer.record = {1, static_cast<int>(analysis.report.faces.size()), 0, 0};
+    return answer;
+}
+
 Answer Service::work(const Plan& plan, const RequestHead& head, Bytes body, double queue_ms,
                      host::EngineOwner& engine, const std::atomic<bool>& gone) {
     const double start = now_ms();
@@ -494,12 +620,16 @@ Answer Service::work(const Plan& plan, const RequestHead& head, Bytes body, doub
         metrics_.queued(queue_ms / 1e3);
         engine.stop_when(&gone, options_.limits.work_seconds);
         std::vector<Picture> pictures;
-        if (auto refused = read_pictures(plan, head, body, pictures))
-            answer = *refused;
-        else if (plan.route->endpoint == Endpoint::analyze)
+        TextOptions options = plan.query;
+        const Endpoint endpoint = plan.route->endpoint;
+        if (auto refused = read_pictures(plan, head, body, pictures, options))
+            answer = endpoint == Endpoint::compreface ? refuse_compreface(*refused) : *refused;
+        else if (endpoint == Endpoint::analyze)
             answer = analyze_all(plan, pictures, queue_ms, engine, gone);
-        else
+        else if (endpoint == Endpoint::classify_image)
             answer = classify_image(pictures.front(), engine);
+        else
+            answer = answer_for_others(plan, pictures, options, engine);
     } catch (const std::exception&) {  // std::bad_alloc is the only exception expected here
         answer = Refusal{503, "The request needs more memory than there is."};
     }
@@ -520,6 +650,7 @@ void Service::finish(const RequestHead& head, const Plan& plan, Answer& answer) 
         add("Cross-Origin-Resource-Policy", "same-origin");
     if (!options_.origins.empty()) add("Vary", "Origin");
     guard_.allow_origin(head, answer);
+    if (answer.status == 415) add("Accept-Encoding", "identity");
     const bool page = plan.route != nullptr && plan.route->endpoint == Endpoint::page;
     add("Cache-Control", page ? "no-cache" : "no-store");
     add("Content-Security-Policy",

@@ -19,6 +19,7 @@
 #include "host/results/report.h"
 #include "host/weights/engine_owner.h"
 #include "live/feed.h"
+#include "serve/compat.h"
 #include "serve/guard.h"
 #include "serve/message.h"
 #include "serve/metrics.h"
@@ -35,6 +36,8 @@ enum class Endpoint {
     models,
     analyze,
     classify_image,
+    deepface,
+    compreface,
     pictures,
     events,
     changes,
@@ -61,6 +64,7 @@ struct Plan {
     bool landmarks = false;
     bool explain = false;
     std::optional<float> min_confidence = {};  // Config::min_confidence of this request
+    TextOptions query = {};                    // of deepface and CompreFace
 };
 
 class Service {
@@ -88,6 +92,7 @@ private:
     struct Picture {
         std::string source;
         std::span<const std::uint8_t> bytes;
+        host::ByteVector decoded = {};  // where `bytes` are, if not in the body
     };
     struct Analysis {
         host::ImageReport report;
@@ -95,13 +100,18 @@ private:
         host::ByteVector png;  // the annotated image
     };
     void describe_models(const host::EngineOwner& weights);
+    // Sets the route; an answer for an address that leads to another one.
+    std::optional<Answer> find(std::string_view target, Plan& plan, Refusal& unknown) const;
     // What is judged after the route: nothing, or why the request is refused.
     std::optional<Refusal> judge_stream(const RequestHead& head, const Route& route) const;
     std::optional<Refusal> judge_body(const RequestHead& head, const Route& route) const;
     Answer answer_options(const RequestHead& head, const Route& route) const;
+    // `options` are those beside the images, where the endpoint has any.
     std::optional<Refusal> read_pictures(const Plan& plan, const RequestHead& head,
                                          std::span<const std::uint8_t> body,
-                                         std::vector<Picture>& out) const;
+                                         std::vector<Picture>& out, TextOptions& options) const;
+    std::optional<Refusal> read_json(const Plan& plan, std::span<const std::uint8_t> body,
+                                     std::vector<Picture>& out, TextOptions& options) const;
     std::optional<Refusal> decode(const Picture& picture, const host::EngineOwner& engine,
                                   host::DecodedImage& out) const;
     // Fills `result`, or says what is wrong with the image. With `plan.annotate`, the annotated
@@ -109,6 +119,9 @@ private:
     std::optional<Refusal> analyze(const Picture& picture, host::EngineOwner& engine,
                                    const Plan& plan, Analysis& result);
     Answer classify_image(const Picture& picture, host::EngineOwner& engine);
+    // As deepface and CompreFace do.
+    Answer answer_for_others(const Plan& plan, std::span<const Picture> pictures,
+                             const TextOptions& text, host::EngineOwner& engine);
     Answer analyze_all(const Plan& plan, std::span<const Picture> pictures, double queue_ms,
                        host::EngineOwner& engine, const std::atomic<bool>& gone);
 

@@ -80,7 +80,7 @@ def multipart(*parts: tuple[str, str | None, bytes]) -> tuple[bytes, str]:
 def has_service() -> None:
     if (
         b"built without"
-        in subprocess.run([MIEN, "serve", "--listen", "127.0.0.1"], capture_output=True).stderr
+        in subprocess.run([MIEN, "serve", "--listen", "x"], capture_output=True).stderr
     ):
         pytest.skip("this program was built without the web service")
 
@@ -94,9 +94,10 @@ class Service:
         env: dict[str, str] | None = None,
         stdin: int | None = None,
         preexec=None,
+        listen: str = "127.0.0.1:0",
     ):
         self.process = subprocess.Popen(
-            [MIEN, "serve", "--listen", "127.0.0.1:0", *options],
+            [MIEN, "serve", "--listen", listen, *options],
             stdin=stdin,
             stderr=subprocess.PIPE,
             env={**os.environ, **(env or {})},
@@ -105,9 +106,9 @@ class Service:
         self.timeout = 60  # seconds without a byte
         self.lines: list[str] = []
         line = self.process.stderr.readline().decode()
-        found = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
+        found = re.search(r"http://(127\.0\.0\.1|\[[0-9a-f:]+\]):(\d+)(/\S*)?/", line)
         assert found, f"no address in {line!r}"
-        self.port = int(found[1])
+        self.host, self.port, self.prefix = found[1], int(found[2]), found[3] or ""
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
@@ -130,7 +131,8 @@ class Service:
         assert code == 0, f"exit code {code}: {self.lines[-5:]}"
 
     def connection(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout)
+        name = {"[::]": "127.0.0.1"}.get(self.host, self.host.strip("[]"))
+        return http.client.HTTPConnection(name, self.port, timeout=self.timeout)
 
     def ask(
         self, method: str, path: str, body: bytes | None = None, **headers: str
@@ -219,6 +221,8 @@ def check_described(
         connection.request("GET", "/openapi.json")
         DESCRIPTION.update(json.loads(connection.getresponse().read()))
         connection.close()
+    if service.prefix and path.startswith(service.prefix + "/"):
+        path = path.removeprefix(service.prefix)
     route = DESCRIPTION["paths"].get(path.split("?")[0])
     if (
         status in (404, 405, 204)
@@ -374,6 +378,217 @@ def test_analyze() -> None:
         assert blank["images"][0]["faces"] == []
 
 
+def as_json(**values) -> bytes:
+    return json.dumps(values).encode()
+
+
+def test_json_bodies() -> None:
+    """Base64 and data URLs, under the names that other services' clients use."""
+    wanted = faces_by_cli(PHOTOS / "astronaut.jpg")
+    photo = base64.b64encode(PHOTO).decode()
+    with Service("--max-images", "3", "--max-body", "1") as service:
+
+        def send(body: bytes, content_type: str = "application/json"):
+            return service.ask("POST", "/v1/analyze", body, Content_Type=content_type)
+
+        for name in ("img", "image", "images", "file", "img_path"):
+            for text in (photo, "data:image/jpeg;base64," + photo):
+                status, _, data = send(as_json(**{name: text}))
+                assert status == 200 and json.loads(data)["images"][0]["faces"] == wanted
+        status, _, data = send(as_json(images=[photo, base64.b64encode(b"nothing").decode()]))
+        first, second = json.loads(data)["images"]
+        assert status == 200 and first["faces"] == wanted and second["status"] == 415
+        lines = base64.encodebytes(PHOTO).decode()  # with line ends
+        for kind in ("application/json; charset=utf-8", "text/json", "application/x+json"):
+            assert send(as_json(img=lines), kind)[0] == 200, kind
+        for kind in ("application/x-www-form-urlencoded", ""):  # curl -d
+            assert send(as_json(img=photo), kind)[0] == 200, kind
+        for image, words in (
+            ("http://169.254.169.254/latest/meta-data", "fetches nothing"),
+            ("file:///etc/passwd", "fetches nothing"),
+            ("/etc/passwd", "opens no files"),
+            ("photo.jpg", "opens no files"),
+            (None, "null"),
+            ({"a": photo}, "an object"),
+        ):
+            answer = send(as_json(img=image))
+            assert error_of(answer, 400) and words in json.loads(answer[2])["detail"]
+        assert "9000" in json.loads(send(as_json(img=photo, **{"9000": 1}))[2])["detail"]
+        for body in (b"{", b"[]", b"\xff", b"{" * 5000, as_json(a=1), b'{"img":"' + b"A" * 999):
+            assert error_of(send(body), 400), body
+        assert error_of(send(as_json(images=["AAAA"] * 4)), 413)
+        assert error_of(send(as_json(img="A" * (1 << 20))), 413)
+        assert send(b"[" * (1 << 19))[0] == 400  # depth costs nothing
+
+
+def test_clients_of_deepface() -> None:
+    (wanted,) = faces_by_cli(PHOTOS / "astronaut.jpg")
+    url = "data:image/jpeg;base64," + base64.b64encode(PHOTO).decode()
+    with Service() as service:
+
+        def send(**values):
+            return service.ask(
+                "POST", "/analyze", as_json(**values), Content_Type="application/json"
+            )
+
+        status, _, data = send(img=url, actions=["age", "gender", "emotion", "race"], align=True)
+        (face,) = json.loads(data)["results"]
+        box, points = wanted["box"], wanted["landmarks"]
+        assert status == 200 and face["region"] == {
+            "x": box["x"],
+            "y": box["y"],
+            "w": box["width"],
+            "h": box["height"],
+            "left_eye": [round(v) for v in points[1]],
+            "right_eye": [round(v) for v in points[0]],
+        }
+        assert face["face_confidence"] == wanted["score"]
+        shares = wanted["emotion"]["probabilities"]
+        assert (
+            list(face["emotion"]) == list(shares) and abs(sum(face["emotion"].values()) - 100) < 1
+        )
+        assert all(abs(face["emotion"][name] - shares[name] * 100) < 1e-3 for name in shares)
+        assert face["dominant_emotion"] == wanted["emotion"]["label"]
+        assert face["dominant_gender"].lower() == wanted["gender"]["label"]
+        assert set(face["gender"]) == {"Woman", "Man"} and "race" not in face
+        assert face["age"] == round(wanted["age"]["value"])
+        # A file, its field as text, and the options that deepface reads.
+        for parts in ([("img", "a.jpg", PHOTO)], [("img", None, url.encode())]):
+            status, _, data = service.post("/analyze", *parts, ("actions", None, b"['age']"))
+            (face,) = json.loads(data)["results"]
+            assert status == 200 and "age" in face and "emotion" not in face
+        blank = base64.b64encode(png(64, 64)).decode()
+        assert "No face" in error_of(send(img=blank), 400)
+        assert json.loads(send(img=blank, enforce_detection=False)[2]) == {"results": []}
+        for values in ({"actions": ["mood"]}, {"enforce_detection": "x"}):
+            assert error_of(send(img=url, **values), 400)
+        assert error_of(send(img=[url, url]), 400)
+        assert error_of(send(img_path="https://example.org/a.jpg"), 400)
+        assert error_of(service.post("/analyze", ("img", None, b"/etc/passwd")), 400)
+    with Service("--detector", "haar") as service:
+        body = as_json(img=url)
+        _, _, data = service.ask("POST", "/analyze", body, Content_Type="application/json")
+        (face,) = json.loads(data)["results"]
+        assert face["face_confidence"] is None and face["region"]["left_eye"] is None
+
+
+def test_clients_of_compreface() -> None:
+    (wanted,) = faces_by_cli(PHOTOS / "astronaut.jpg")
+    path = "/api/v1/detection/detect"
+    with Service(env={"MIEN_TOKEN": TOKEN}) as service:
+        key = {"X-Api-Key": TOKEN}
+        body = as_json(file=base64.b64encode(PHOTO).decode())
+        answers = [
+            service.ask(
+                "POST", path + "?status=true", body, Content_Type="application/json", **key
+            ),
+            service.post(path, ("file", "a.jpg", PHOTO), **key),
+        ]
+        for status, _, data in answers:
+            (face,) = json.loads(data)["result"]
+            box = wanted["box"]
+            assert status == 200 and face["box"] == {
+                "probability": wanted["score"],
+                "x_min": box["x"],
+                "y_min": box["y"],
+                "x_max": box["x"] + box["width"],
+                "y_max": box["y"] + box["height"],
+            }
+            assert face["landmarks"] == [[round(v) for v in p] for p in wanted["landmarks"]]
+            word = {"man": "male", "woman": "female"}[wanted["gender"]["label"]]
+            assert face["gender"]["value"] == word
+            low, high = wanted["age"]["range"]
+            assert abs(face["age"]["low"] - low) <= 0.5 and abs(face["age"]["high"] - high) <= 0.5
+        status, _, data = service.post(
+            path + "?face_plugins=age%2Cpose", ("file", "a.jpg", PHOTO), **key
+        )
+        assert set(json.loads(data)["result"][0]) == {"box", "age"}
+        _, _, data = service.post(path + "?det_prob_threshold=1", ("file", "a", PHOTO), **key)
+        refused = json.loads(data)
+        assert refused["code"] == 28 and "No face" in refused["message"]
+        answer = service.post(path, ("file", "a.jpg", PHOTO[:3000]), **key)
+        assert error_of(answer, 422) and json.loads(answer[2])["message"]
+        assert error_of(service.post(path + "?limit=x", ("file", "a.jpg", PHOTO), **key), 400)
+        assert error_of(service.post(path, ("file", "a", PHOTO), **{"X-Api-Key": TOKEN + "x"}), 401)
+        assert error_of(service.post(path, ("file", "a", PHOTO)), 401)
+
+
+def linked(page: str) -> list[str]:
+    return re.findall(r'(?:src|href)="([^":]+)"', page)
+
+
+def test_prefix() -> None:
+    with Service("--prefix", "/mien/") as service:
+        assert service.prefix == "/mien"
+        status, headers, _ = service.ask("HEAD", "/mien")
+        assert status == 308 and headers["location"] == "/mien/"
+        for base in ("/mien/", "/"):  # a proxy passes the prefix on, or takes it off
+            status, _, data = service.ask("GET", base)
+            links = [link for link in linked(data.decode()) if not link.startswith("#")]
+            assert status == 200 and len(links) >= 5
+            for link in links:
+                assert not link.startswith("/"), link
+                connection = service.connection()  # not all of them are described
+                connection.request("GET", base + link)
+                assert connection.getresponse().status == 200, link
+                connection.close()
+            script = service.ask("GET", base + "page.js")[2].decode()
+            assert not re.search(r"(?:ask|fetch|stream)\('/", script)
+            answer = service.ask("POST", base + "v1/analyze", PHOTO, Content_Type="image/jpeg")
+            assert answer[0] == 200
+        for path in ("/mienx", "/mien/mien/", "/mien/../healthz", "//mien/healthz"):
+            assert service.ask("GET", path)[0] == 404, path
+        # What a header says of a prefix has no effect: anybody may send one.
+        for name in ("X-Forwarded-Prefix", "X-Script-Name", "X-Forwarded-Host"):
+            answer = service.ask("GET", "/other/healthz", **{name: "/other"})
+            assert answer[0] == 404
+            status, headers, _ = service.ask("HEAD", "/mien", **{name: "evil.example"})
+            assert headers["location"] == "/mien/"
+        assert service.ask("GET", "/mien", Host="evil.example")[0] == 403
+    for wrong in ("a b", "/a//b", "http://x", "/.."):
+        run = subprocess.run([MIEN, "serve", "--prefix", wrong], capture_output=True, timeout=20)
+        assert run.returncode == 2 and run.stderr.count(b"\n") == 1, wrong
+
+
+def test_ipv6() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with Service(listen="[::1]:0") as service:
+        own = f"[::1]:{service.port}"
+        for host, status in (
+            (own, 200),
+            ("[::1]", 200),
+            ("[::ffff:127.0.0.1]", 200),
+            ("[::1]evil", 403),
+            ("::1", 403),
+            ("[::1", 403),
+        ):
+            assert service.ask("GET", "/healthz", Host=host)[0] == status, host
+        for origin, status in (
+            (f"http://{own}", 200),
+            ("http://[::2]", 403),
+            ("http://evil.example", 403),
+        ):
+            answer = service.ask("GET", "/v1/models", Host=own, Origin=origin)
+            assert answer[0] == status, origin
+        assert not any("everybody" in line for line in service.lines)
+    with Service(listen="[::]:0") as service:  # both kinds of addresses
+        for address in ("::1", "127.0.0.1"):
+            connection = http.client.HTTPConnection(address, service.port, timeout=60)
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().status == 200
+            connection.close()
+        wait_until(lambda: sum('"client"' in line for line in service.lines) >= 2)
+        clients = {json.loads(line)["client"] for line in service.lines if '"client"' in line}
+        assert clients == {"::1", "127.0.0.1"}
+    run = subprocess.run(
+        [MIEN, "serve", "--listen", "[2001:db8::1]:0"], capture_output=True, timeout=20
+    )
+    assert run.returncode == 1 and b"no such address" in run.stderr
+
+
 def test_detectors() -> None:
     with Service("--detector", "haar") as service:
         small = service.ask("POST", "/v1/analyze", png(20, 20), Content_Type="image/png")
@@ -428,6 +643,12 @@ def test_refusals() -> None:
             return service.ask("POST", "/v1/analyze", body, Content_Type=content_type, **headers)
 
         assert error_of(raw(PHOTO, "text/plain"), 415)
+        assert "text/plain" in json.loads(raw(PHOTO, "text/plain")[2])["detail"]
+        for coding in ("gzip", "deflate", "br", "zstd", "gzip, identity"):
+            status, headers, data = raw(png(20, 20), Content_Encoding=coding)
+            assert status == 415 and headers["accept-encoding"] == "identity"
+            assert coding in json.loads(data)["detail"], data
+        assert raw(png(20, 20), Content_Encoding="identity")[0] == 200
         assert error_of(raw(b"RIFF\x10\0\0\0WEBPVP8 "), 415)
         assert error_of(raw(PHOTO[:2000], "image/jpeg"), 422)
         assert raw(png(20, 20))[0] == 200
@@ -1117,6 +1338,11 @@ def bad_inputs() -> list[tuple[str, str]]:
         body("multipart without a boundary", b"x", "multipart/form-data")
         form("truncated multipart", multipart(("image", "a", PHOTO))[0][:-20])
         form("a part with an unknown name", multipart(("picture", "a", PHOTO))[0])
+        body("JSON: cut short", b'{"img":"AAAA', "application/json")
+        for image in ("http://example.org/a.jpg", "/etc/passwd"):
+            body("JSON: an address or a path instead of an image", as_json(img=image), "text/json")
+        assert rows.pop() == rows[-1]
+        body("JSON: 9 levels", b'{"a":' + b"[" * 8, "application/json")
         form(
             "`/classifyImage`: any unreadable image",
             multipart(("image", "a", b"nonsense"))[0],
@@ -1154,6 +1380,10 @@ def bad_inputs() -> list[tuple[str, str]]:
         )
         form("17 images", multipart(*[("image", "a", png(30, 30))] * 17)[0])
         body("text", b"hello", "text/plain")
+        raw(
+            "a body with `Content-Encoding: gzip`",
+            head + b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+        )
         body("an unsupported image format (WebP)", b"RIFF\x10\0\0\0WEBPVP8 ")
         body("a truncated JPEG", PHOTO[:2000], "image/jpeg")
         form(
@@ -1575,6 +1805,31 @@ def try_watch(camera: Camera, bearer: dict[str, str]) -> bool:
 
 def resident_kib(process: int) -> int:
     return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{process}/status").read_text())[1])
+
+
+@pytest.mark.threads
+def test_as_mjpg_streamer() -> None:
+    """Its addresses, as OctoPrint and others ask for them, and a frame for the first who asks."""
+    with Camera("--prefix", "webcam") as camera:
+        for path in ("/?action=snapshot", "/webcam/?action=snapshot_0&n=17", "/snapshot.jpg"):
+            status, headers, data = camera.service.ask("GET", path)
+            assert status == 200 and headers["content-type"] == "image/jpeg", path
+            assert data[:2] == b"\xff\xd8"
+        answer = camera.watch("/webcam/?action=stream")
+        assert answer.status == 200
+        assert answer.getheader("Content-Type").startswith("multipart/x-mixed-replace")
+        assert answer.fp.readline() == b"--frame\r\n"
+        for path in ("/?action=command&id=1", "/?action=stream_1", "/?action="):
+            status, _, data = camera.service.ask("GET", path)
+            assert status == 404 and "action=stream" in json.loads(data)["detail"], path
+        assert camera.service.ask("GET", "/?x=1")[0] == 200
+    with Camera(env={"MIEN_TOKEN": TOKEN}) as camera:
+        assert error_of(camera.service.ask("GET", "/?action=snapshot"), 401)
+        bearer = {"Authorization": "Bearer " + TOKEN}
+        assert camera.service.ask("GET", "/?action=snapshot", **bearer)[0] == 200
+    with Service() as service:
+        for action in ("stream", "snapshot"):
+            assert "no camera" in json.loads(service.ask("GET", "/?action=" + action)[2])["detail"]
 
 
 def test_camera_that_is_not_there() -> None:

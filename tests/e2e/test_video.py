@@ -9,6 +9,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -361,10 +362,10 @@ class Video(unittest.TestCase):
         self.assertEqual(process.wait(60), 130)
         process.communicate()
 
-    def live_view(self):
+    def live_view(self, listen="127.0.0.1:0"):
         """A program that shows what comes on its standard input to browsers, and its address."""
         process = subprocess.Popen(
-            [MIEN, "video", "-", "--live", "--mjpeg", "127.0.0.1:0", "-q"],
+            [MIEN, "video", "-", "--live", "--mjpeg", listen, "-q"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -374,6 +375,54 @@ class Video(unittest.TestCase):
             process.communicate()
             self.skipTest("this program was built without the web service")
         return process, line.split()[-1]
+
+    @pytest.mark.threads
+    def test_browser_behind_a_proxy(self):
+        """A prefix, mjpg-streamer's addresses, IPv6, and a frame for the first who asks for one."""
+        try:
+            socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+            listen = "[::1]:0/webcam/"
+        except OSError:
+            listen = "127.0.0.1:0/webcam"
+        process, address = self.live_view(listen)
+        jpeg = self.film[: len(self.film) // 20]
+        fed = threading.Event()
+
+        def feed():
+            while not fed.wait(0.05):
+                process.stdin.write(jpeg)
+                process.stdin.flush()
+
+        feeding = threading.Thread(target=feed)
+        feeding.start()
+        try:
+            self.assertTrue(address.endswith("/webcam/"), address)
+            root = address.removesuffix("webcam/")
+            for base in (address, root):
+                page = urllib.request.urlopen(base, timeout=10).read().decode()
+                for link in re.findall(r'(?:href|src)="([^"]+)"', page):
+                    self.assertNotIn(link[0], "/.")
+                    urllib.request.urlopen(base + link, timeout=20).close()
+                for path in ("?action=snapshot", "?action=snapshot&n=3", "snapshot.jpg"):
+                    image = urllib.request.urlopen(base + path, timeout=20).read()
+                    self.assertEqual(image[:2], b"\xff\xd8", path)
+                with urllib.request.urlopen(base + "?action=stream", timeout=20) as stream:
+                    self.assertEqual(stream.readline(), b"--frame\r\n")
+            for path in ("?action=command", "webcam/webcam/"):
+                with self.assertRaises(urllib.error.HTTPError) as refused:
+                    urllib.request.urlopen(root + path, timeout=10)
+                self.assertEqual(refused.exception.code, 404)
+                refused.exception.close()
+        finally:
+            fed.set()
+            feeding.join()
+            process.stdin.close()
+            process.wait(60)
+            process.stderr.close()
+        for wrong, text in (("[::1]", "PORT"), ("::", "PORT"), ("127.0.0.1:0/a b", "prefix")):
+            done = run("video", "-", "--live", "--mjpeg", wrong)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(text, one_line(done))
 
     @pytest.mark.threads
     def test_browser(self):

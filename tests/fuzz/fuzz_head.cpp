@@ -22,6 +22,7 @@ struct World {
         options.token = "secret";
         options.hosts = {"camera.example"};
         options.origins = {"https://friend.example"};
+        options.prefix = "/mien";
         service = std::make_unique<serve::Service>(options, nullptr, nullptr,
                                                    [] { return serve::Gauges(); });
     }

@@ -27,6 +27,7 @@ struct World {
         options.limits.body_bytes = 1 << 18;
         options.limits.images = 3;
         options.origins = {"https://friend.example"};
+        options.prefix = "/mien";
         auto made = host::EngineOwner::create({});
         if (!made) std::abort();
         engine = std::move(*made);
@@ -36,7 +37,8 @@ struct World {
 };
 
 void check(const serve::Answer& answer) {
-    static const std::set<int> known = {200, 204, 400, 401, 403, 404, 405, 413, 415, 422, 429, 503};
+    static const std::set<int> known = {200, 204, 308, 400, 401, 403, 404,
+                                        405, 413, 415, 422, 429, 503};
     if (known.count(answer.status) == 0) std::abort();
     if (answer.content_type == "application/json" && !nlohmann::json::accept(answer.body))
         std::abort();

@@ -3,8 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+
+#include "host/files/file_io.h"
 
 namespace mien::host {
 
@@ -25,5 +29,10 @@ inline std::string base64(std::span<const std::uint8_t> bytes) {
     }
     return out;
 }
+
+// The bytes of such a text, also with the letters - and _ for URLs, with line ends and spaces in it,
+// and without its padding, as programs send it. Nothing for any other text. The result is at most
+// three quarters as long as the text.
+std::optional<ByteVector> from_base64(std::string_view text);
 
 }  // namespace mien::host

@@ -1,5 +1,12 @@
 # The command line tool, and the libraries that are its parts: video, service, reports.
 
+if(MIEN_BUILD_PYTHON)  # the wheel has the program where it can be built
+  find_package(CLI11 QUIET)
+  if(NOT CLI11_FOUND)
+    message(STATUS "CLI11 not found: the wheel is built without the program `mien`")
+    return()
+  endif()
+endif()
 find_package(CLI11 REQUIRED)
 
 # Cameras, films and the loop. What is optional is off in programs that are to be copied to other

@@ -39,6 +39,9 @@ def seed_archives() -> list[bytes]:
         with zipfile.ZipFile(file, "w", method) as archive:
             for name in ("a.pgm", "b/c.png", "d\u00e9.jpg"):
                 archive.writestr(name, IMAGE)
+            link = zipfile.ZipInfo("b/link.png")
+            link.create_system, link.external_attr = 3, 0o120777 << 16
+            archive.writestr(link, "../a.pgm")
         found.append(file.getvalue())
     for kind in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
         file = io.BytesIO()
@@ -48,6 +51,13 @@ def seed_archives() -> list[bytes]:
                 member = tarfile.TarInfo(name)
                 member.size = len(IMAGE)
                 archive.addfile(member, io.BytesIO(IMAGE))
+            for name, to, how in (
+                ("h.jpg", "a.pgm", tarfile.LNKTYPE),
+                ("b/s.jpg", "../h.jpg", tarfile.SYMTYPE),
+            ):
+                member = tarfile.TarInfo(name)
+                member.type, member.linkname = how, to
+                archive.addfile(member)
         found.append(file.getvalue())
     return found
 

@@ -10,11 +10,13 @@ import io
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import tarfile
 import time
 import zipfile
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
@@ -419,3 +421,186 @@ def test_a_table_under_a_name_of_its_output_is_kept(some: Path, tmp_path: Path) 
         link.symlink_to(table)
         assert "would be overwritten" in run(link, output, code=2).stderr
         assert table.read_bytes() == before
+
+
+def photo_of(number: int) -> bytes:
+    """Images that can be told apart: a face in one of two sizes."""
+    return (PHOTOS / ("astronaut.jpg", "astronaut_320.png")[number]).read_bytes()
+
+
+def by_name(output: Path, archive: Path) -> "List[tuple[str, Any, Any]]":
+    """Member, error and width of each row, in their order."""
+    return [
+        (row["source"].removeprefix(f"{archive}/"), row["error"], row["width"])
+        for row in rows_of(output)
+    ]
+
+
+def test_members_of_tars(tmp_path: Path) -> None:
+    """Each member that is an image by name is a row: links, double names, names in every format."""
+    path = tmp_path / "a.tar"
+
+    def member(name: str, **values: Any) -> tarfile.TarInfo:
+        info = tarfile.TarInfo(name)
+        for key, value in values.items():
+            setattr(info, key, value)
+        return info
+
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as archive:
+
+        def file(name: str, data: bytes) -> None:
+            archive.addfile(member(name, size=len(data)), io.BytesIO(data))
+
+        def link(name: str, to: str, kind: bytes = tarfile.LNKTYPE) -> None:
+            archive.addfile(member(name, type=kind, linkname=to))
+
+        file("d/a.jpg", photo_of(0))
+        file("d/data", photo_of(1))  # an image by what it is, not by name
+        link("d/hard.jpg", "d/a.jpg")
+        link("d/of-data.png", "d/data")
+        link("soft.jpg", "./d/../d/a.jpg", tarfile.SYMTYPE)
+        link("d/up.jpg", "../soft.jpg", tarfile.SYMTYPE)  # a link to a link
+        link("loop.jpg", "loop.jpg", tarfile.SYMTYPE)
+        link("out.jpg", "/etc/passwd", tarfile.SYMTYPE)
+        link("lost.jpg", "missing.jpg")
+        archive.addfile(member("pipe.jpg", type=tarfile.FIFOTYPE))
+        archive.addfile(member("folder.jpg", type=tarfile.DIRTYPE))
+        file("d/a.jpg", photo_of(1))  # a second one of this name
+        file("d/._a.jpg", b"of a Mac")
+        file("__MACOSX/a.jpg", b"of a Mac")
+        file("n" * 150 + "/\u00fc.jpg", photo_of(0))  # GNU's long names
+        file("caf\udce9.jpg", photo_of(0))  # Latin-1
+        file("\ufeffb.jpg", photo_of(0))
+        file("photo.webp", b"RIFF....WEBP")
+        file("read.me", b"")
+    done = run(path, tmp_path / "out", "-q", code=3)
+    assert done.stderr == ""
+    rows = by_name(tmp_path / "out", path)
+    links = [
+        ("d/hard.jpg", None, 512),  # of two of a name as after unpacking: the one before the link
+        ("d/of-data.png", None, 320),
+        ("soft.jpg", None, 320),
+        ("d/up.jpg", None, 320),
+        ("loop.jpg", "is a symbolic link to loop.jpg, no file of the archive", None),
+        ("out.jpg", "is a symbolic link to /etc/passwd, no file of the archive", None),
+        ("lost.jpg", "is a hard link to missing.jpg, no file of the archive", None),
+    ]
+    assert rows[-len(links) :] == links
+    assert rows[: -len(links)] == [
+        ("d/a.jpg", None, 512),
+        ("pipe.jpg", "is no regular file", None),
+        ("d/a.jpg", None, 320),
+        ("n" * 150 + "/\u00fc.jpg", None, 512),
+        ("caf\ufffd.jpg", None, 512),
+        ("\ufeffb.jpg", None, 512),
+        ("photo.webp", rows[6][1], None),
+    ]
+    assert rows[6][1]
+    said = run(path, tmp_path / "other", code=3).stderr
+    assert "left out: 2 without an ending of images, 2 of a Mac" in said, said
+
+    pax = tmp_path / "pax.tar"
+    with tarfile.open(pax, "w", format=tarfile.PAX_FORMAT) as archive:
+        for name in ("\u65e5\u672c/" + "x" * 200 + ".jpg", "bad\udcff.jpg"):
+            info = member(name, size=len(photo_of(0)))
+            archive.addfile(info, io.BytesIO(photo_of(0)))
+    run(pax, tmp_path / "out-pax")
+    assert by_name(tmp_path / "out-pax", pax) == [
+        ("\u65e5\u672c/" + "x" * 200 + ".jpg", None, 512),
+        ("bad\ufffd.jpg", None, 512),
+    ]
+
+
+def test_members_of_zips(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+
+        def file(name: str, data: bytes, mode: int = 0) -> None:
+            info = zipfile.ZipInfo(name)
+            info.create_system, info.external_attr = 3, mode << 16
+            archive.writestr(info, data)
+
+        file("a.jpg", photo_of(0))
+        with pytest.warns(UserWarning, match="Duplicate"):
+            file("a.jpg", photo_of(1))
+        file("d/link.jpg", b"../a.jpg", 0o120777)
+        file("d/out.jpg", b"/etc/passwd", 0o120777)
+        file("bad.jpg", b"../damaged.jpg", 0o120777)
+        file("__MACOSX/._a.jpg", b"of a Mac")
+        file("d\\._b.jpg", b"of a Mac")
+        file("gr\u00fc\u00dfe.jpg", photo_of(0))  # with the flag for UTF-8
+        file("caf_.jpg", photo_of(0))  # made code page 437 below
+        file("na__ve.jpg", photo_of(0))  # UTF-8 without the flag
+        file("d/deep/er/b.jpg", photo_of(0))
+    data = path.read_bytes()
+    data = data.replace(b"caf_.jpg", b"caf\x82.jpg").replace(b"na__ve", "na\u00efve".encode())
+    data = data.replace(b"damaged.jpg", b"damage!.jpg")  # its checksum is another one now
+    path.write_bytes(data)
+    done = run(path, tmp_path / "out", code=3)
+    assert "left out: 2 of a Mac" in done.stderr
+    assert by_name(tmp_path / "out", path) == [
+        ("a.jpg", None, 512),
+        ("a.jpg", None, 320),
+        ("d/link.jpg", None, 320),
+        ("d/out.jpg", "is a symbolic link to /etc/passwd, no file of the archive", None),
+        ("bad.jpg", "is a symbolic link to bad.jpg, no file of the archive", None),
+        ("gr\u00fc\u00dfe.jpg", None, 512),
+        ("caf\u00e9.jpg", None, 512),
+        ("na\u00efve.jpg", None, 512),
+        ("d/deep/er/b.jpg", None, 512),
+    ]
+    from mien.batch.plan import zip_name
+
+    # The name in UTF-8 in Info-ZIP's field counts, where its checksum is that of the other name.
+    member = zipfile.ZipInfo("caf\u00e9.jpg")
+    field = "\u65e5.jpg".encode()
+    for crc, wanted in ((zlib.crc32(b"caf\x82.jpg"), "\u65e5.jpg"), (7, "caf\u00e9.jpg")):
+        member.extra = struct.pack("<HHBI", 0x7075, 5 + len(field), 1, crc) + field
+        assert zip_name(member) == wanted
+
+
+def test_folders_and_tables_as_people_have_them(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    names = ["b.jpg", "sub/a.jpg", "caf\udce9.jpg", "sub/._a.jpg", "__MACOSX/a.jpg", "Z.JPG"]
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(photo_of(0))
+    (folder / "link.jpg").symlink_to("b.jpg")
+    (folder / "broken.jpg").symlink_to("nowhere.jpg")
+    (folder / "loop").symlink_to(folder)
+    (folder / "sub" / "read.me").write_text("")
+    deep = os.fsencode(folder)  # deeper than a path may be long, and than Python calls itself
+    here = os.open(deep, os.O_RDONLY)
+    for _ in range(1100):
+        os.mkdir(b"deeper", dir_fd=here)
+        inner = os.open(b"deeper", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(here)
+    try:
+        done = run(folder, tmp_path / "out", code=3)
+    finally:
+        subprocess.run(["rm", "-rf", str(folder / "deeper")], check=True)
+    for left in ("1 links to folders", "2 of a Mac (._NAME, __MACOSX)", "1 without an ending"):
+        assert left in done.stderr, done.stderr
+    rows = {
+        row["source"].removeprefix(f"{folder}/"): row["error"] for row in rows_of(tmp_path / "out")
+    }
+    (too_deep,) = [name for name in rows if name.startswith("deeper")]
+    assert rows.pop(too_deep) == "File name too long"
+    assert rows == {
+        "Z.JPG": None,
+        "b.jpg": None,
+        "broken.jpg": "No such file or directory",
+        "caf\ufffd.jpg": None,
+        "link.jpg": None,
+        "sub/a.jpg": None,
+    }
+    table = tmp_path / "in" / "t.csv"
+    table.write_bytes(b'\xef\xbb\xbfpath,x\r\nb.jpg,1\r\n"caf\xe9.jpg",2\r\n,3\r\na\0b.jpg,4\r\n')
+    run(table, tmp_path / "out-csv", code=3)
+    errors = [row["error"] for row in rows_of(tmp_path / "out-csv")]
+    assert errors[:3] == [None, None, "the table has no path here"] and "null" in errors[3]
+    pq.write_table(pa.table({"path": [1, 2]}), tmp_path / "n.parquet")
+    run(tmp_path / "n.parquet", tmp_path / "out-n", code=3)
+    assert rows_of(tmp_path / "out-n")[0]["error"] == "the table has no path here, but 1"

@@ -18,6 +18,7 @@ import time
 import tracemalloc
 import zlib
 from pathlib import Path
+from typing import Any, Iterator
 
 import numpy as np
 import pytest
@@ -314,6 +315,31 @@ def test_several_images(engine: mien.Engine, montage: Path) -> None:
 def test_results_for_tables_and_json(engine: mien.Engine, montage: Path) -> None:
     result = engine.analyze(montage)
     assert json.loads(json.dumps(result.to_dict())) == json.loads(result.to_json())
+    face = result[0]
+    tracked = mien.Tracker(engine).process(montage, 0)[0]
+    explained = engine.explain(montage, face)
+    for value in (face, face.box, face.emotion, tracked, tracked.emotion, explained):
+        assert json.loads(json.dumps(value.to_dict())) == value.to_dict()
+    for value in (face, tracked, explained):
+        assert json.loads(value.to_json()) == value.to_dict()
+    shape = explained.to_dict()["map"]
+    assert len(shape["values"]) == shape["width"] * shape["height"] > 0
+    # Of numbers of NumPy, as people put them into results of their own.
+    made = mien.Face(
+        mien.Box(*np.array([1, 2, 3, 4])),
+        np.int32(5),
+        {"emotion": mien.Reading("happy", {"happy": np.float32(0.5)}, np.bool_(True))},
+        np.float32(0.25),
+        tuple((np.float32(k), np.float64(k)) for k in range(5)),
+    )
+    own = mien.Result(
+        "caf\udce9.jpg", np.int64(9), np.int64(8), [made], {}, {"total": np.float32(1)}
+    )
+    record = json.loads(own.to_json())
+    assert record["source"] == "caf\ufffd.jpg" and record["width"] == 9
+    assert record["faces"][0]["box"] == {"x": 1, "y": 2, "width": 3, "height": 4}
+    assert record["faces"][0]["emotion"]["unsure"] is True
+    own.to_json().encode("utf-8")
     pandas = pytest.importorskip("pandas", reason="pandas is not installed")
     assert result.to_dataframe().equals(pandas.DataFrame(result.rows()))
 
@@ -841,3 +867,237 @@ def test_networks_may_not_cost_what_they_like() -> None:
     for wrong in (0, -1, float("nan")):
         with pytest.raises(ValueError, match="network_limit"):
             mien.Engine(network_limit=wrong)
+
+
+def sentences(engine: mien.Engine, folder: Path) -> "Iterator[tuple[Any, str]]":
+    """Calls with what people pass by mistake, and words of the sentence that they get."""
+    photo = mien.read_picture(PHOTOS / "astronaut.jpg")
+    face = engine.analyze(photo)[0]
+    text = (folder / "text.txt").open()
+    images: "list[tuple[Any, str]]" = [
+        (None, "an image is a path"),
+        ([], "an image is a path"),
+        ([photo], "analyze_many"),
+        ({}, "dict"),
+        (7, "int"),
+        (np.int64(7), "int64"),
+        (object(), "object"),
+        (iter([photo]), "iterator"),
+        (photo / 255, "astype"),
+        (photo > 9, "bool"),
+        (photo.astype(np.int32), "int32"),
+        (np.array(["a"]), "uint8"),
+        (np.array([None]), "uint8"),
+        (photo[None], "analyze_many"),
+        (photo.transpose(2, 0, 1), "channels first"),
+        (photo[0, 0, 0], "uint8"),
+        (folder, "is a folder"),
+        (str(folder), "is a folder"),
+        ("", "empty path"),
+        ("https://example.org/a.jpg", "fetches nothing"),
+        ("data:image/png;base64,AAAA", "data URL"),
+        ("\0", "zero byte"),
+        (b"", "empty"),
+        (b"data:image/png;base64,AAAA", "data URL"),
+        (os.fsencode(PHOTOS / "astronaut.jpg"), "file's name"),
+        (bytes(photo)[:100], ""),
+        (text, "'rb'"),
+    ]
+    for value, words in images:
+        for call in (
+            engine.analyze,
+            engine.detect_faces,
+            engine.classify,
+            engine.network_input,
+            engine.explain,
+            mien.Tracker(engine).process,
+            lambda image: engine.draw(image, [face]),
+            lambda image: engine.analyze_many([image]),
+        ):
+            yield (lambda call=call, value=value: call(value)), words
+    for value, words in images[:8] + images[16:]:
+        yield (lambda value=value: mien.read_picture(value)), words
+    for value, words in (
+        (None, "NoneType|None"),
+        ("photo.jpg", "a path or the bytes"),
+        (Path("photo.jpg"), "a path or the bytes"),
+        (b"abc", "a path or the bytes"),
+        (photo, "an array of one image"),
+        ({"a": photo}, "dict"),
+        (7, "7"),
+        ([photo, None], "image 1: an image is"),
+    ):
+        yield (lambda value=value: engine.analyze_many(value)), words
+    for box, words in (
+        ("abcd", "x, y, width, height"),
+        (7, "x, y, width, height"),
+        ((1, 2, 3), "3 values"),
+        ((1, 2, 3, None), "a number"),
+        ((1, 2, 3, "4"), "a number"),
+        ((1, 2, 3, float("nan")), "a number"),
+        ((1, 2, 3, 1e30), "in pixels"),
+        ({1, 2, 3, 4}, "x, y, width, height"),
+    ):
+        for call in (engine.classify, engine.network_input, engine.explain):
+            yield (lambda call=call, box=box: call(photo, box)), words
+    for points in ([1, 2, 3], [(1, 2)] * 4, [(1, 2, 3)] * 5, "abcde", [("a", 1)] * 5):
+        yield (
+            lambda points=points: engine.classify(photo, face.box, landmarks=points)
+        ), "point|x, y"
+    for faces, words in (
+        (None, "those of analyze"),
+        (face, r"\[face\]"),
+        ([{"box": 1}], "those of analyze"),
+        (7, "those of analyze"),
+    ):
+        yield (lambda faces=faces: engine.draw(photo, faces)), words
+    for call in (
+        lambda: engine.draw(photo, [], style=None),
+        lambda: engine.labels(None),
+        lambda: engine.input_shape(7),
+        lambda: engine.explain(photo, method="none"),
+        lambda: engine.explain(photo, method=None),
+        lambda: engine.explain(photo, head=["emotion"]),
+        lambda: engine.analyze(photo, format="gbr"),
+        lambda: engine.analyze(photo, format=7),
+    ):
+        yield call, "must be"
+    yield (lambda: engine.explain(photo, layer=7)), "str"
+    yield (lambda: engine.draw_explanation(photo, None)), "explain"
+    yield (lambda: mien.write_picture(None, photo)), "str or a Path"
+    yield (lambda: mien.write_picture(folder / "a.png", None)), "array of pixels"
+    yield (lambda: mien.write_picture(folder / "a.png", photo / 255)), "astype"
+    yield (lambda: mien.read_picture(photo)), "an image is"
+    for name, value in (
+        ("min_size", "20"),
+        ("min_size", 2.5),
+        ("min_size", None),
+        ("max_faces", True),
+        ("threads", 1 << 40),
+        ("min_score", "0.5"),
+        ("min_score", float("nan")),
+        ("min_confidence", "high"),
+        ("network_limit", None),
+        ("crops", 1),
+        ("any_rotation", "yes"),
+        ("largest_first", None),
+        ("isa", None),
+        ("format", None),
+        ("enlarge_to", []),
+        ("scale_factor", "1.1"),
+        ("min_neighbors", 2.5),
+        ("emotion", 7),
+        ("gender", b"abc"),
+        ("net", 1.0),
+        ("detector", 7),
+    ):
+        yield (lambda name=name, value=value: mien.Engine(**{name: value})), name
+    for name, value in (
+        ("smoothing", None),
+        ("average_weight", "a"),
+        ("max_tracks", 2.5),
+        ("full_every", -1),
+        ("cycle_seconds", -1),
+        ("lost_seconds", None),
+        ("keep_neighbors", "2"),
+        ("engine", "haar"),
+    ):
+        yield (lambda name=name, value=value: mien.Tracker(**{"engine": engine, name: value})), name
+    for seconds in (-1, "now", float("nan"), 1e30, True):
+        yield (lambda seconds=seconds: mien.Tracker(engine).process(photo, seconds)), "seconds"
+
+
+def test_mistakes_get_a_sentence_of_ours(engine: mien.Engine, tmp_path: Path) -> None:
+    """Never the words of the binding, of NumPy or of the interpreter."""
+    (tmp_path / "text.txt").write_text("hello")
+    foreign = re.compile(
+        "incompatible function|Invoked with|nanobind|object has no attribute|not iterable|"
+        "expected str, bytes|unhashable|ambiguous|cannot be interpreted|invalid literal|"
+        "unsupported operand|not callable|_engine|std::"
+    )
+    count = 0
+    for call, words in sentences(engine, tmp_path):
+        count += 1
+        try:
+            result = call()
+        except (TypeError, ValueError, mien.Error, IsADirectoryError) as error:
+            text = str(error)
+        else:
+            pytest.fail(f"call {count} ({words}) was accepted: {result!r}")
+        assert not foreign.search(text), text
+        assert re.search(words, text), (words, text)
+        assert "\n" not in text and len(text) > 10
+    assert count > 300
+
+
+def test_open_files_are_read(engine: mien.Engine, montage: Path) -> None:
+    expected = engine.analyze(montage).faces
+    with montage.open("rb") as file:
+        assert engine.analyze(file).faces == expected
+    assert engine.analyze(io.BytesIO(montage.read_bytes())).faces == expected
+    assert engine.analyze(memoryview(montage.read_bytes())).faces == expected
+
+
+def png_pixels(png: bytes) -> "np.ndarray[Any, Any]":
+    return mien.read_picture(png)
+
+
+def test_results_in_notebooks(engine: mien.Engine, montage: Path, tmp_path: Path) -> None:
+    result = engine.analyze(montage)
+    drawn = engine.draw(mien.read_picture(montage), result.faces)
+    assert np.array_equal(png_pixels(result._repr_png_()), drawn)  # 960 wide: not shrunk
+    page = result._repr_html_()
+    assert "data:image/png;base64," in page and page.count("<tr>") == 1 + len(result)
+    assert f"{result[0].emotion.probability:.0%}" in page and "<script" not in page
+    # Of arrays the result knows where they are; afterwards it is a table.
+    pixels = mien.read_picture(montage)
+    of_array = engine.analyze(pixels)
+    assert of_array._repr_png_() == result._repr_png_()
+    bgr = np.ascontiguousarray(pixels[:, :, ::-1])
+    assert engine.analyze(bgr, format="bgr")._repr_png_() == result._repr_png_()
+    rgba = np.dstack([pixels, np.zeros(pixels.shape[:2], np.uint8)])
+    assert engine.analyze(rgba)._repr_png_() == result._repr_png_()
+    gray = np.ascontiguousarray(pixels[:, :, 0])
+    assert png_pixels(engine.analyze(gray)._repr_png_()).ndim == 3
+    del pixels
+    assert of_array._repr_png_() is None and "<img" not in of_array._repr_html_()
+    assert "<table>" in of_array._repr_html_()
+    assert engine.analyze(montage.read_bytes())._repr_png_() is None
+    again = pickle.loads(pickle.dumps(result))
+    assert again == result and again._repr_png_() is None
+    # A large image is shrunk by a whole number, a file that is another one now is not shown.
+    large = tmp_path / "a <b>.png"
+    mien.write_picture(large, np.repeat(np.repeat(mien.read_picture(montage), 2, 0), 2, 1))
+    of_large = engine.analyze(large)
+    assert png_pixels(of_large._repr_png_()).shape[1] == 960
+    assert "a &lt;b&gt;.png" in of_large._repr_html_()
+    mien.write_picture(large, np.zeros((40, 40, 3), np.uint8))
+    assert of_large._repr_png_() is None
+    large.unlink()
+    assert of_large._repr_png_() is None
+    assert "0 faces" in engine.analyze(np.zeros((40, 40), np.uint8))._repr_html_()
+    # An engine that is gone, with other labels than the default one: boxes without them.
+    other = mien.Engine(emotion="mini_XCEPTION", gender=False, age=False).analyze(montage)
+    assert png_pixels(other._repr_png_()).shape == drawn.shape
+
+
+def test_the_wheel_brings_the_program(montage: Path, tmp_path: Path) -> None:
+    """The C++ program itself, of the same version and with the same weights, beside python."""
+    program = Path(sys.executable).parent / "mien"
+    assert program.read_bytes()[:4] == b"\x7fELF" and os.access(program, os.X_OK)
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[1].rstrip(",") == mien.__version__, done.stdout
+    linked = subprocess.run(["ldd", program], capture_output=True, text=True).stdout
+    assert "libstdc++" not in linked and "libjpeg" not in linked
+    done = subprocess.run(
+        [program, "image", "--json", montage],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
+    ours, theirs = json.loads(done.stdout), mien.analyze(montage).to_dict()
+    assert without_times(ours) == without_times(theirs)
+    assert ours["models"] == theirs["models"]
+    for verb in ("serve", "camera", "video", "info"):
+        assert subprocess.run([program, verb, "--help"], capture_output=True).returncode == 0

@@ -4,6 +4,7 @@ that comes while others run works with memory of its own on the same weights."""
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -13,8 +14,9 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 import numpy as np
 import numpy.typing as npt
 
-from . import _engine, _files
+from . import _checks, _engine, _files
 from .errors import Error, PictureError, WeightsError
+from ._notebook import Origin
 from .results import HEADS, Box, Explanation, Face, Reading, Result, TrackedFace
 
 # A NumPy array or a Pillow image of 8 bits, a path, or the bytes of an image file.
@@ -25,6 +27,7 @@ Landmarks = Sequence[Tuple[float, float]]
 Place = Union[Sequence[int], Face, TrackedFace]
 
 FORMATS = {"gray": 0, "rgb": 1, "bgr": 2, "rgba": 3, "bgra": 4, "yuyv": 5, "uyvy": 6, "nv12": 7}
+_ARRAYS = ("__array__", "__array_interface__", "__array_struct__")  # what NumPy takes for one
 _WEIGHTS = Path(__file__).parent / "weights"
 # Networks of the package beside the default one, by the names that Engine(emotion=...) takes.
 NETWORKS = {
@@ -41,23 +44,48 @@ def read_picture(
 
     PictureError gives the reason; more than `max_pixels` (0: 134 million) is refused before it is decoded.
     """
+    max_pixels = _checks.whole("max_pixels", max_pixels, 0)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        try:
-            return _engine.decode(bytes(source), max_pixels)[0]
-        except _engine.PictureProblem as error:
-            raise PictureError(str(error)) from None
-    with open(source, "rb") as file:
+        return _decoded(bytes(source), max_pixels, "")
+    if hasattr(source, "read"):  # a file that is open
+        data = source.read()
+        if not isinstance(data, bytes):
+            raise TypeError("the file was opened for text: open it with mode 'rb'")
+        return _decoded(data, max_pixels, "")
+    if not isinstance(source, (str, os.PathLike)):
+        _checks.no_image(source)
+    path = os.fsdecode(source)
+    if problem := _checks.path_of(path):
+        raise ValueError(problem)
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, "is a folder, not an image", path)
+    with open(path, "rb") as file:
         data = file.read()
+    return _decoded(data, max_pixels, path)
+
+
+def _decoded(data: bytes, max_pixels: int, path: str) -> npt.NDArray[np.uint8]:
     try:
         return _engine.decode(data, max_pixels)[0]
     except _engine.PictureProblem as error:
-        raise PictureError(f"{os.fspath(source)}: {error}") from None
+        text = str(error)
+    if not path and len(data) < 4096 and b"\n" not in data and b"\0" not in data:
+        if data and os.path.exists(data):
+            text = "these bytes are a file's name: pass os.fsdecode() of them, or its contents"
+        elif data[:5] == b"data:":
+            text = "these bytes are a data URL: pass base64.b64decode() of what follows its comma"
+    raise PictureError(f"{path}: {text}" if path else text)
 
 
 def write_picture(path: Union[str, "os.PathLike[str]"], picture: npt.NDArray[np.uint8]) -> None:
     """Writes a gray or RGB array as PNG or JPEG, by the extension of the name. An existing file is
     replaced when the new one is
     whole; a failure leaves it as it was."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"a path is a str or a Path, not {_checks.named(path)}")
+    if not isinstance(picture, np.ndarray):
+        raise TypeError(f"an array of pixels is written, not {_checks.named(picture)}")
+    _checks.pixels(picture)
     ending = Path(path).suffix.lower()
     if ending not in (".png", ".jpg", ".jpeg"):
         raise ValueError(f"{os.fspath(path)}: the name must end with .png, .jpg or .jpeg")
@@ -75,7 +103,11 @@ def _weights_path(choice: WeightsChoice, head: str) -> Optional[str]:
         return ""
     if choice is False or choice is None:
         return None
-    path = os.fspath(choice)
+    if isinstance(choice, (np.bool_, int, float)) or not isinstance(choice, (str, os.PathLike)):
+        raise TypeError(
+            f"{head} is True, False or the path of weights, not {_checks.named(choice)}"
+        )
+    path = os.fsdecode(choice)
     if head == "emotion" and path in NETWORKS:
         return str(_WEIGHTS / NETWORKS[path])
     if not path:
@@ -141,8 +173,21 @@ class Engine:
         for name in networks:
             if name not in HEADS:
                 raise TypeError(f"Engine() got an unexpected keyword argument {name!r}")
-        if format not in ("rgb", "bgr"):
-            raise ValueError(f'format must be "rgb" or "bgr", not {format!r}')
+        _checks.choice("format", format, ("rgb", "bgr"))
+        min_size = _checks.whole("min_size", min_size)
+        max_size = _checks.whole("max_size", max_size)
+        detect_width = _checks.whole("detect_width", detect_width)
+        threads = _checks.whole("threads", threads)
+        isa = _checks.text("isa", isa)
+        min_score = _checks.real("min_score", min_score)
+        enlarge_to = _checks.whole("enlarge_to", enlarge_to)
+        any_rotation = _checks.truth("any_rotation", any_rotation)
+        largest_first = _checks.truth("largest_first", largest_first)
+        max_faces = _checks.whole("max_faces", max_faces)
+        crops = _checks.truth("crops", crops)
+        network_limit = _checks.real("network_limit", network_limit)
+        if min_confidence is not None:
+            min_confidence = _checks.real("min_confidence", min_confidence)
         of_haar = [
             name
             for name, value in (
@@ -154,8 +199,7 @@ class Engine:
         ]
         if detector is None:
             detector = "haar" if of_haar else "net"
-        if detector not in ("haar", "net"):
-            raise ValueError(f'detector must be "net" or "haar", not {detector!r}')
+        _checks.choice("detector", detector, ("net", "haar"))
         with_net = detector == "net"
         if with_net and of_haar:
             raise ValueError(f'{of_haar[0]} needs detector="haar"')
@@ -164,8 +208,10 @@ class Engine:
                 if given:
                     raise ValueError(f'{name} needs detector="net"')
         cascade = True if cascade is None else cascade
-        scale_factor = 1.3 if scale_factor is None else float(scale_factor)
-        min_neighbors = 5 if min_neighbors is None else min_neighbors
+        scale_factor = 1.3 if scale_factor is None else _checks.real("scale_factor", scale_factor)
+        min_neighbors = (
+            5 if min_neighbors is None else _checks.whole("min_neighbors", min_neighbors)
+        )
         if max_faces < 0:
             raise ValueError("max_faces is below 0")
         if min_confidence is not None and not 0 <= min_confidence <= 1:
@@ -280,7 +326,14 @@ class Engine:
         self, pictures: Iterable[Picture], format: Optional[str] = None
     ) -> List[Result]:
         """A result for each image, in their order."""
-        return [self.analyze(picture, format) for picture in pictures]
+        results = []
+        for number, picture in enumerate(_checks.pictures(pictures)):
+            try:
+                results.append(self.analyze(picture, format))
+            except (PictureError, TypeError, ValueError) as error:
+                kind = type(error) if type(error) in (PictureError, TypeError) else ValueError
+                raise kind(f"image {number}: {error}") from None
+        return results
 
     def detect_faces(self, picture: Picture, format: Optional[str] = None) -> List[Box]:
         """The boxes only."""
@@ -344,6 +397,10 @@ class Engine:
                 "built without explanations: install Eigen's headers (libeigen3-dev) and build again"
             )
         number = _head(head)
+        if self._heads[number] is None:
+            raise ValueError(f"the engine has no {head} network")
+        _checks.choice("method", method, self.explain_methods)
+        layer = _checks.text("layer", layer)
         labels = self._labels[number]
         if label is not None and label not in labels:
             raise ValueError(f"{label!r} is none of {', '.join(labels)}")
@@ -382,14 +439,14 @@ class Engine:
     ) -> npt.NDArray[np.uint8]:
         """A copy of the image with boxes and labels as `mien image --out` draws them, on request with landmarks; in the channel
         order of `picture`, gray as RGB."""
-        if style not in ("gender", "emotion"):
-            raise ValueError(f'style must be "gender" or "emotion", not {style!r}')
+        _checks.choice("style", style, ("gender", "emotion"))
+        faces = _checks.faces(faces, (Face, TrackedFace))
         paper, flip = self._paper(picture, format)
         readings = [[_drawn(face.readings.get(head)) for head in HEADS] for face in faces]
         _engine.annotate(
             paper,
             self._engine,
-            [list(face.box) for face in faces],
+            [_checks.box(face.box) for face in faces],
             readings,
             style == "emotion",
             [_flat(face.landmarks) for face in faces] if landmarks else [],
@@ -400,13 +457,15 @@ class Engine:
         self, picture: Picture, explanation: Explanation, format: Optional[str] = None
     ) -> npt.NDArray[np.uint8]:
         """A copy of the image with the map over the part that it covers, in the colors of `mien explain`; as `draw` otherwise."""
+        if not isinstance(explanation, Explanation):
+            raise TypeError(f"explain() gives explanations, not {_checks.named(explanation)}")
         paper, flip = self._paper(picture, format)
         _engine.draw_map(
             paper,
-            list(explanation.crop),
-            explanation.degrees,
+            _checks.box(explanation.crop),
+            float(explanation.degrees),
             np.ascontiguousarray(explanation.values, np.float32),
-            explanation.signed,
+            bool(explanation.signed),
         )
         return np.ascontiguousarray(paper[:, :, ::-1]) if flip else paper
 
@@ -424,12 +483,12 @@ class Engine:
         if isinstance(box, (Face, TrackedFace)):
             landmarks = landmarks or box.landmarks
             box = box.box
-        where = None if box is None else [int(v) for v in box]
-        if not landmarks:
+        where = None if box is None else _checks.box(box)
+        if landmarks is None or len(landmarks) == 0:
             return where, []
-        if "detector" not in self.models or len(landmarks) != 5:
+        if "detector" not in self.models:
             raise ValueError('landmarks are five points, of an engine with detector="net"')
-        return where, _flat(landmarks)
+        return where, _flat(_checks.landmarks(landmarks))
 
     def _paper(self, picture: Picture, format: Optional[str]) -> Tuple[npt.NDArray[np.uint8], bool]:
         """A copy to draw on, RGB; whether it was BGR."""
@@ -443,6 +502,14 @@ class Engine:
         flip = number == FORMATS["bgr"]
         return np.array(array[:, :, ::-1] if flip else array, order="C", copy=True), flip
 
+    def _rgb(self, picture: Picture, format: Optional[str]) -> npt.NDArray[np.uint8]:
+        """A copy of the image as RGB, without alpha."""
+        array, number, _, _ = self._pixels(picture, format)
+        if number in (FORMATS["rgba"], FORMATS["bgra"]):
+            array, number = array[:, :, :3], number - 2
+        names = {value: name for name, value in FORMATS.items()}
+        return self._paper(array, names[number])[0]
+
     def _pixels(
         self, picture: Picture, format: Optional[str]
     ) -> Tuple[npt.NDArray[np.uint8], int, str, float]:
@@ -453,14 +520,18 @@ class Engine:
                 "a masked array: choose what its masked pixels are, with .filled(value)"
             )
         self._follow_fork()
+        if format is not None:
+            _checks.choice("format", format, tuple(FORMATS))
         if isinstance(picture, np.ndarray):
-            array = picture
-        elif isinstance(picture, (str, os.PathLike, bytes, bytearray, memoryview)):
+            array = _checks.pixels(picture)
+        elif isinstance(picture, (str, os.PathLike, bytes, bytearray, memoryview)) or (
+            hasattr(picture, "read") and not hasattr(picture, "convert")
+        ):
             start = time.perf_counter()
             array = read_picture(picture)
             decode_ms = (time.perf_counter() - start) * 1e3
             if isinstance(picture, (str, os.PathLike)):
-                source = os.fspath(picture)
+                source = os.fsdecode(picture)
             format = "rgb"
         elif hasattr(picture, "convert") and hasattr(picture, "mode"):  # Pillow
             array = _of_pillow(picture)
@@ -468,22 +539,15 @@ class Engine:
             format = None
             if array.ndim == 3:
                 return array, FORMATS["rgb" if array.shape[2] == 3 else "rgba"], source, decode_ms
-        elif picture is None or isinstance(picture, (list, tuple, dict, set, int, float)):
-            several = "; analyze_many() takes several" if isinstance(picture, (list, tuple)) else ""
-            raise TypeError(
-                "an image is a path, the bytes of a file, a Pillow image or a NumPy array, "
-                f"not {type(picture).__name__}{several}"
-            )
+        elif np.isscalar(picture) or not any(hasattr(picture, name) for name in _ARRAYS):
+            _checks.no_image(picture)
         else:
-            array = np.asarray(picture)
+            array = _checks.pixels(np.asarray(picture))
         if format is None:
             if array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1):
                 return array, 0, source, decode_ms
             format = self._format + "a" if array.ndim == 3 and array.shape[2] == 4 else self._format
-        number = FORMATS.get(format)
-        if number is None:
-            raise ValueError(f"format must be one of {', '.join(FORMATS)}, not {format!r}")
-        return array, number, source, decode_ms
+        return array, FORMATS[format], source, decode_ms
 
     def _result(self, picture: Picture, format: Optional[str]) -> Result:
         array, number, source, decode_ms = self._pixels(picture, format)
@@ -505,9 +569,10 @@ class Engine:
             "encode": 0.0,
             "total": total,
         }
-        return Result(
-            source, width, height, [self._face(face) for face in faces], self.models, times
-        )
+        found = [self._face(face) for face in faces]
+        file = isinstance(picture, (str, os.PathLike))
+        origin = Origin(os.path.abspath(source) if file else picture, format, self)
+        return Result(source, width, height, found, self.models, times, origin)
 
     def _face(self, raw: Tuple[Any, ...]) -> Face:
         x, y, width, height, neighbors, readings, score, landmarks, crop = raw
@@ -539,10 +604,7 @@ def _remake(options: Dict[str, Any]) -> Engine:
 
 
 def _head(name: str) -> int:
-    if name not in HEADS:
-        names = " or ".join(f'"{head}"' for head in HEADS)
-        raise ValueError(f"head must be {names}, not {name!r}")
-    return HEADS.index(name)
+    return HEADS.index(_checks.choice("head", name, HEADS))
 
 
 def _reading(labels: Tuple[str, ...], unit: str, raw: Tuple[Any, ...]) -> Reading:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from . import _engine
+from . import _engine, _notebook
 from .errors import Error
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Box(NamedTuple):
     height: int
 
     def to_dict(self) -> Dict[str, int]:
-        return {"x": self.x, "y": self.y, "width": self.width, "height": self.height}
+        return {name: int(value) for name, value in self._asdict().items()}
 
 
 @dataclass(slots=True)
@@ -61,21 +61,30 @@ class Reading:
 
 
 def _rounded(probabilities: Dict[str, float]) -> Dict[str, float]:
-    return {name: round(p, 6) for name, p in probabilities.items()}
+    return {name: round(float(p), 6) for name, p in probabilities.items()}
+
+
+def _line(record: Dict[str, Any]) -> str:
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
 
 
 def _answer(reading: "Reading | TrackedReading") -> Dict[str, Any]:
     """The keys beside the probabilities."""
     if reading.value is None:
-        return {"label": reading.label, "unsure": reading.unsure}
+        return {"label": reading.label, "unsure": bool(reading.unsure)}
     assert reading.low is not None and reading.high is not None
     value, low, high = (_tenths(v) for v in (reading.value, reading.low, reading.high))
     return {"value": value, "range": [low, high], "unit": reading.unit}
 
 
+def _readable(name: str) -> str:
+    """What is not UTF-8 in a file's name is replaced, as in the program."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def _tenths(value: float) -> float:
     """One decimal, halves away from zero as in C++."""
-    return math.copysign(math.floor(abs(value) * 10 + 0.5) / 10, value)
+    return math.copysign(math.floor(abs(float(value)) * 10 + 0.5) / 10, value)
 
 
 def _found(face: "Face | TrackedFace") -> Dict[str, Any]:
@@ -83,8 +92,8 @@ def _found(face: "Face | TrackedFace") -> Dict[str, Any]:
     if not face.landmarks:
         return {}
     return {
-        "score": round(face.score, 6),
-        "landmarks": [[round(v, 2) for v in point] for point in face.landmarks],
+        "score": round(float(face.score), 6),
+        "landmarks": [[round(float(v), 2) for v in point] for point in face.landmarks],
     }
 
 
@@ -119,6 +128,10 @@ class Face:
     landmarks: Tuple[Tuple[float, float], ...] = ()
     crop: "Optional[npt.NDArray[np.uint8]]" = field(default=None, repr=False, compare=False)
 
+    def to_json(self) -> str:
+        """One line."""
+        return _line(self.to_dict())
+
     @property
     def emotion(self) -> Optional[Reading]:
         return self.readings.get("emotion")
@@ -133,8 +146,8 @@ class Face:
 
     def to_dict(self) -> Dict[str, Any]:
         return {
-            "box": self.box.to_dict(),
-            "neighbors": self.neighbors,
+            "box": Box(*self.box).to_dict(),
+            "neighbors": int(self.neighbors),
             **_found(self),
             **{head: reading.to_dict() for head, reading in self.readings.items()},
         }
@@ -150,6 +163,14 @@ class Result:
     faces: List[Face]
     models: Dict[str, str] = field(default_factory=dict)
     timing_ms: Dict[str, float] = field(default_factory=dict)
+    _origin: Optional[_notebook.Origin] = field(default=None, repr=False, compare=False)
+
+    def __getstate__(self) -> List[Any]:  # where the image is holds in this process only
+        return [None if f.name == "_origin" else getattr(self, f.name) for f in fields(self)]
+
+    def __setstate__(self, state: List[Any]) -> None:
+        for f, value in zip(fields(self), state):
+            setattr(self, f.name, value)
 
     def __iter__(self) -> Iterator[Face]:
         return iter(self.faces)
@@ -166,17 +187,27 @@ class Result:
     def to_dict(self) -> Dict[str, Any]:
         return {
             "schema": SCHEMA,
-            "source": self.source,
-            "width": self.width,
-            "height": self.height,
+            "source": _readable(self.source),
+            "width": int(self.width),
+            "height": int(self.height),
             "models": dict(self.models),
-            "timing_ms": {key: round(self.timing_ms.get(key, 0.0), 3) for key in TIMING_KEYS},
+            "timing_ms": {
+                key: round(float(self.timing_ms.get(key, 0.0)), 3) for key in TIMING_KEYS
+            },
             "faces": [face.to_dict() for face in self.faces],
         }
 
     def to_json(self) -> str:
         """One line."""
-        return json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"))
+        return _line(self.to_dict())
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the image with its faces, where it can be had again, and a table."""
+        return _notebook.html_of(self)
+
+    def _repr_png_(self) -> Optional[bytes]:
+        """The image alone; None where it cannot be had again."""
+        return _notebook.png_of(self)
 
     def rows(self) -> List[Dict[str, Any]]:
         """A flat row for each face, for `pandas.DataFrame(result.rows())`; no row when there is no face."""
@@ -245,14 +276,18 @@ class TrackedFace:
 
     def to_dict(self) -> Dict[str, Any]:
         return {
-            "id": self.id,
-            "missed": self.missed,
-            "frames": self.frames,
-            "box": self.box.to_dict(),
-            "neighbors": self.neighbors,
+            "id": int(self.id),
+            "missed": int(self.missed),
+            "frames": int(self.frames),
+            "box": Box(*self.box).to_dict(),
+            "neighbors": int(self.neighbors),
             **_found(self),
             **{head: reading.to_dict() for head, reading in self.readings.items()},
         }
+
+    def to_json(self) -> str:
+        """One line."""
+        return _line(self.to_dict())
 
     def to_row(self) -> Dict[str, Any]:
         """Flat, for a table with a row for each face and frame; the label is the smoothed one."""
@@ -279,3 +314,26 @@ class Explanation:
     values: "npt.NDArray[np.float32]"
     signed: bool
     degrees: float = 0.0
+
+    def to_dict(self) -> Dict[str, Any]:
+        """The map as in the service's JSON, beside its method, label and probabilities."""
+        height, width = self.values.shape
+        crop: Dict[str, Any] = Box(*self.crop).to_dict()
+        if self.degrees:
+            crop["degrees"] = float(self.degrees)
+        return {
+            "method": self.method,
+            "label": self.label,
+            "probabilities": {name: float(p) for name, p in self.probabilities.items()},
+            "signed": bool(self.signed),
+            "map": {
+                "width": width,
+                "height": height,
+                "crop": crop,
+                "values": [float(v) for v in self.values.ravel()],
+            },
+        }
+
+    def to_json(self) -> str:
+        """One line."""
+        return _line(self.to_dict())

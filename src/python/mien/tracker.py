@@ -7,7 +7,7 @@ import os
 import time
 from typing import Any, List, Optional, Tuple
 
-from . import _engine
+from . import _checks, _engine
 from .engine import Engine, Picture, _called, default_engine
 from .results import HEADS, Box, TrackedFace, TrackedReading
 
@@ -36,20 +36,21 @@ class Tracker:
         lost_seconds: float = 0.5,
         keep_neighbors: int = 2,
     ) -> None:
-        if smoothing not in SMOOTHING:
-            raise ValueError(f"smoothing must be one of {', '.join(SMOOTHING)}, not {smoothing!r}")
+        _checks.choice("smoothing", smoothing, tuple(SMOOTHING))
+        if engine is not None and not isinstance(engine, Engine):
+            raise TypeError(f"engine is a mien.Engine, not {_checks.named(engine)}")
         self.engine = default_engine() if engine is None else engine
         self._process = os.getpid()
         self.engine._follow_fork()
         self._tracker = _engine.Tracker(
             self.engine._engine,
             SMOOTHING[smoothing],
-            average_weight,
-            max_tracks,
-            full_every,
-            round(cycle_seconds * 1e9),
-            round(lost_seconds * 1e9),
-            keep_neighbors,
+            _checks.real("average_weight", average_weight),
+            _checks.whole("max_tracks", max_tracks),
+            _checks.whole("full_every", full_every, 0),
+            _nanoseconds("cycle_seconds", cycle_seconds),
+            _nanoseconds("lost_seconds", lost_seconds),
+            _checks.whole("keep_neighbors", keep_neighbors),
         )
         self._clock_start = time.monotonic_ns()
 
@@ -60,9 +61,10 @@ class Tracker:
         if os.getpid() != self._process:
             raise RuntimeError("a tracker does not outlive os.fork(): make one in the child")
         array, number, _, _ = self.engine._pixels(frame, format)
-        now = time.monotonic_ns() - self._clock_start if seconds is None else round(seconds * 1e9)
-        if now < 0:
-            raise ValueError("seconds must not be negative")
+        if seconds is None:
+            now = time.monotonic_ns() - self._clock_start
+        else:
+            now = _nanoseconds("seconds", seconds)
         return [self._face(raw) for raw in _called(self._tracker.process, array, number, now)[3]]
 
     def reset(self) -> None:
@@ -87,6 +89,13 @@ class Tracker:
             score,
             landmarks,
         )
+
+
+def _nanoseconds(name: str, seconds: Any) -> int:
+    value = _checks.real(name, seconds)
+    if not 0 <= value < 1e9:
+        raise ValueError(f"{name} must not be negative, nor above 1e9")
+    return round(value * 1e9)
 
 
 def _reading(labels: Tuple[str, ...], unit: str, raw: Any) -> TrackedReading:

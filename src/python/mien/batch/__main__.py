@@ -162,9 +162,13 @@ def open_run(options: argparse.Namespace) -> Any:
     if run is None:
         if any(output.glob("part-*.parquet")):
             raise plan.InputError(f"{output}: holds parts of something else, but no {plan.RUN}")
-        return plan.make_plan(
-            options.input, output, options.part_size, engine_options, options.column, weights
+        left = plan.LeftOut()
+        run = plan.make_plan(
+            options.input, output, options.part_size, engine_options, options.column, weights, left
         )
+        if left.counts and not options.quiet:
+            complain(f"{options.input}: {left}")
+        return run
     if run.input != os.path.abspath(options.input):
         raise plan.InputError(f"{output}: was begun for {run.input}; take another folder")
     for name, value in engine_options.items():

@@ -6,13 +6,16 @@ restart, a worker that comes later and a second attempt at a part all mean the s
 from __future__ import annotations
 
 import json
+import lzma
 import os
+import posixpath
+import stat
 import struct
 import tarfile
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import pyarrow as pa
 import pyarrow.csv
@@ -21,9 +24,16 @@ import pyarrow.parquet as pq
 from .. import __version__
 
 ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".pnm")
+# Images that are perhaps not read: then each is a row that says so.
+OTHER_ENDINGS = (".webp", ".heic", ".heif", ".avif", ".tif", ".tiff", ".jp2", ".jxl")
 PLAN, RUN = "_plan.parquet", "_run.json"
-# `path` is bytes, since file names need not be UTF-8; in an archive it is the member's name. `offset`: of a tar member's data.
-COLUMNS = pa.schema([("path", pa.binary()), ("offset", pa.int64()), ("size", pa.int64())])
+# `path` is bytes, since file names need not be UTF-8; in an archive it is the member's name. `offset`: of a tar member's data;
+# of a zip the member's place in its list, since names may be there twice.
+COLUMNS = pa.schema(
+    [("path", pa.binary()), ("offset", pa.int64()), ("size", pa.int64()), ("error", pa.string())]
+)
+MAX_LINKS = 8  # from one to the next
+END = 1 << 63  # behind every member
 
 
 # What archives and tables that are damaged, or no such thing, make their readers raise: tarfile and
@@ -51,6 +61,7 @@ class Item(NamedTuple):
     path: bytes
     offset: Optional[int] = None
     size: Optional[int] = None
+    error: Optional[str] = None  # why there is nothing to read
 
 
 class Run(NamedTuple):
@@ -66,8 +77,34 @@ class Run(NamedTuple):
     weights: str  # Engine.fingerprint
 
 
-def is_picture(name: str) -> bool:
-    return name.lower().endswith(ENDINGS)
+class LeftOut:
+    """What a listing passes by, counted by the reason."""
+
+    def __init__(self) -> None:
+        self.counts: Dict[str, int] = {}
+
+    def add(self, reason: str) -> None:
+        self.counts[reason] = self.counts.get(reason, 0) + 1
+
+    def __str__(self) -> str:
+        reasons = ", ".join(f"{number} {reason}" for reason, number in self.counts.items())
+        return f"left out: {reasons}" if reasons else ""
+
+
+def looks_like_picture(name: str) -> bool:
+    return name.lower().endswith(ENDINGS + OTHER_ENDINGS)
+
+
+def is_picture(name: str, left: LeftOut) -> bool:
+    """By its name; those of others are counted."""
+    parts = name.replace("\\", "/").split("/")
+    if parts[-1].startswith("._") or "__MACOSX" in parts[:-1]:
+        left.add("of a Mac (._NAME, __MACOSX)")
+        return False
+    if not looks_like_picture(name):
+        left.add("without an ending of images")
+        return False
+    return True
 
 
 def kind_of(path: str) -> str:
@@ -104,36 +141,160 @@ def kind_of(path: str) -> str:
     )
 
 
-def _folder(path: str) -> Iterator[Item]:
-    with os.scandir(path) as entries:
-        ordered = sorted(entries, key=lambda entry: entry.name)
-    for entry in ordered:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _folder(entry.path)
-        elif is_picture(entry.name):
-            yield Item(os.fsencode(entry.path))
+def _as_bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
 
 
-def _tar(path: str) -> Iterator[Item]:
-    with tarfile.open(path, "r:") as archive:
+def _folder(path: str, left: LeftOut) -> Iterator[Item]:
+    waiting = [(path, True)]  # folders may be nested deeper than Python calls itself
+    while waiting:
+        name, is_folder = waiting.pop()
+        if not is_folder:
+            yield Item(os.fsencode(name))
+            continue
+        try:
+            with os.scandir(name) as entries:
+                ordered = sorted(entries, key=lambda entry: entry.name, reverse=True)
+        except OSError as error:
+            if name == path:
+                raise InputError(f"{path}: {error.strerror}") from None
+            yield Item(os.fsencode(name), error=error.strerror or str(error))
+            continue
+        for entry in ordered:
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name == "__MACOSX":
+                    left.add("of a Mac (._NAME, __MACOSX)")
+                else:
+                    waiting.append((entry.path, True))
+            elif entry.is_symlink() and entry.is_dir() and not looks_like_picture(entry.name):
+                left.add("links to folders")
+            elif is_picture(entry.name, left):
+                waiting.append((entry.path, False))
+
+
+def _resolve(name: str, links: Dict[str, str]) -> str:
+    """The member at the end of links, of which the last name may be none."""
+    for _ in range(MAX_LINKS):
+        if name not in links:
+            break
+        name = links[name]
+    return name
+
+
+def _lost_link(name: str, end: str, kind: str) -> Item:
+    shown = end.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return Item(_as_bytes(name), error=f"is a {kind} link to {shown}, no file of the archive")
+
+
+def _link_target(member: str, target: str) -> str:
+    """The name in the archive that a symbolic link of a member leads to."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(member), target))
+
+
+def _tar(path: str, left: LeftOut) -> Iterator[Item]:
+    def opened() -> tarfile.TarFile:
+        return tarfile.open(path, "r:", encoding="utf-8", errors="surrogateescape")
+
+    def place(member: tarfile.TarInfo) -> Tuple[int, int]:
+        # Any number can stand there, also a negative one.
+        if not (0 <= member.size < 1 << 63 and 0 <= member.offset_data < 1 << 63):
+            raise tarfile.ReadError("a member of an impossible size")
+        return member.offset_data, member.size
+
+    links: Dict[str, str] = {}  # of members that are no files but name others
+    pictures: List[Tuple[str, int]] = []  # those of them that are images by name; up to where
+    with opened() as archive:
         for member in archive:
             archive.members = []  # else it keeps them all
-            if member.isreg() and not member.sparse and is_picture(member.name):
-                # Any number can stand there, also a negative one.
-                if not (0 <= member.size < 1 << 63 and 0 <= member.offset_data < 1 << 63):
-                    raise tarfile.ReadError("a member of an impossible size")
-                yield Item(os.fsencode(member.name), member.offset_data, member.size)
-
-
-def _zip(path: str) -> Iterator[Item]:
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            if not member.is_dir() and is_picture(member.filename):
-                if member.file_size >= 1 << 63:
-                    raise zipfile.BadZipFile("a member of an impossible size")
-                yield Item(
-                    member.filename.encode("utf-8", "surrogateescape"), None, member.file_size
+            if member.issym() or member.islnk():
+                links[posixpath.normpath(member.name)] = (
+                    _link_target(member.name, member.linkname)
+                    if member.issym()
+                    else posixpath.normpath(member.linkname)
                 )
+            if member.isdir() or not is_picture(member.name, left):
+                continue
+            if member.issym() or member.islnk():
+                # A hard link is to what was there before it, a symbolic one to what is there in the end.
+                pictures.append((member.name, END if member.issym() else member.offset))
+            elif member.issparse():
+                yield Item(_as_bytes(member.name), error="is a sparse file")
+            elif member.isreg():
+                yield Item(_as_bytes(member.name), *place(member))
+            else:
+                yield Item(_as_bytes(member.name), error="is no regular file")
+    if not pictures:
+        return
+    # Only now is it known what links need: a second look finds where that is.
+    ends = {name: _resolve(posixpath.normpath(name), links) for name, _ in pictures}
+    found: Dict[str, List[Tuple[int, int]]] = {end: [] for end in ends.values()}
+    with opened() as archive:
+        for member in archive:
+            archive.members = []
+            name = posixpath.normpath(member.name)
+            if name in found and member.isreg() and not member.issparse():
+                found[name].append(place(member))
+    for name, until in pictures:
+        places = [place for place in found[ends[name]] if place[0] < until]
+        if places:
+            yield Item(_as_bytes(name), *places[-1])
+        else:
+            yield _lost_link(name, ends[name], "symbolic" if until == END else "hard")
+
+
+def zip_name(member: zipfile.ZipInfo) -> str:
+    """A member's name. Without the flag for UTF-8 programs mean code page 437, but many write UTF-8, too, or the name
+    once more in a field of its own."""
+    if member.flag_bits & 0x800:
+        return member.filename
+    try:
+        raw = member.filename.encode("cp437")
+    except UnicodeEncodeError:
+        return member.filename
+    extra, at = member.extra, 0
+    while at + 4 <= len(extra):
+        kind, size = struct.unpack_from("<HH", extra, at)
+        field = extra[at + 4 : at + 4 + size]
+        # Info-ZIP's: version 1, a checksum of the other name, this one
+        if kind == 0x7075 and len(field) > 5 and field[0] == 1:
+            if struct.unpack_from("<I", field, 1)[0] == zlib.crc32(raw):
+                return field[5:].decode("utf-8", "surrogateescape")
+        at += 4 + size
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return member.filename
+
+
+def _zip(path: str, left: LeftOut) -> Iterator[Item]:
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        links: Dict[str, str] = {}
+        places: Dict[str, int] = {}
+        for number, member in enumerate(members):
+            name = posixpath.normpath(zip_name(member))
+            if member.create_system == 3 and stat.S_ISLNK(member.external_attr >> 16):
+                try:
+                    if member.file_size > 4096:
+                        raise zipfile.BadZipFile("a link of more than 4096 bytes")
+                    links[name] = _link_target(name, os.fsdecode(archive.read(member)))
+                except (*DAMAGED, RuntimeError, lzma.LZMAError, OSError):
+                    links[name] = name  # costs its row, not the archive
+            else:
+                places[name] = number
+        for number, member in enumerate(members):
+            name = zip_name(member)
+            if member.is_dir() or not is_picture(name, left):
+                continue
+            if member.file_size >= 1 << 63:
+                raise zipfile.BadZipFile("a member of an impossible size")
+            if member.create_system == 3 and stat.S_ISLNK(member.external_attr >> 16):
+                end = _resolve(posixpath.normpath(name), links)
+                if end not in places:
+                    yield _lost_link(name, end, "symbolic")
+                    continue
+                number = places[end]
+            yield Item(_as_bytes(name), number, members[number].file_size)
 
 
 def _table(path: str, kind: str, column: str) -> Iterator[Item]:
@@ -146,7 +307,7 @@ def _table(path: str, kind: str, column: str) -> Iterator[Item]:
         batches: Any = file.iter_batches(columns=[column])
     else:
         batches = pa.csv.open_csv(
-            path, convert_options=pa.csv.ConvertOptions(column_types={column: pa.string()})
+            path, convert_options=pa.csv.ConvertOptions(column_types={column: pa.binary()})
         )
         if column not in batches.schema.names:
             raise InputError(
@@ -155,32 +316,29 @@ def _table(path: str, kind: str, column: str) -> Iterator[Item]:
     folder = os.path.dirname(os.path.abspath(path))
     for batch in batches:
         for value in batch.column(batch.schema.get_field_index(column)).to_pylist():
-            if value is None or value == "":
-                yield Item(b"")
+            if value is None or value in ("", b""):
+                yield Item(b"", error="the table has no path here")
+            elif not isinstance(value, (str, bytes)):
+                yield Item(b"", error=f"the table has no path here, but {value!r}"[:200])
             else:
-                yield Item(
-                    os.fsencode(
-                        os.path.join(
-                            folder, value if isinstance(value, str) else os.fsdecode(value)
-                        )
-                    )
-                )
+                name = _as_bytes(value) if isinstance(value, str) else value
+                yield Item(os.path.join(os.fsencode(folder), name))
 
 
-def items(path: str, kind: str, column: str) -> Iterator[Item]:
+def items(path: str, kind: str, column: str, left: LeftOut) -> Iterator[Item]:
     if kind == "folder":
-        return _folder(path)
+        return _folder(path, left)
     if kind == "tar":
-        return _tar(path)
+        return _tar(path, left)
     if kind == "zip":
-        return _zip(path)
+        return _zip(path, left)
     return _table(path, kind, column)
 
 
-def listed(path: str, kind: str, column: str) -> Iterator[Item]:
+def listed(path: str, kind: str, column: str, left: Optional[LeftOut] = None) -> Iterator[Item]:
     """items(), with one error for whatever is wrong with the input."""
     try:
-        yield from items(path, kind, column)
+        yield from items(path, kind, column, LeftOut() if left is None else left)
     except DAMAGED as error:
         text = str(error).splitlines() or [type(error).__name__]
         raise InputError(f"{path}: {text[0]}") from None
@@ -205,7 +363,13 @@ def read_run(output: Path) -> Optional[Run]:
 
 
 def make_plan(
-    path: str, output: Path, part_size: int, options: Dict[str, Any], column: str, weights: str
+    path: str,
+    output: Path,
+    part_size: int,
+    options: Dict[str, Any],
+    column: str,
+    weights: str,
+    left: LeftOut,
 ) -> Run:
     """Lists the images and writes plan and run; each appears complete or not at all, the run last."""
     kind = kind_of(path)
@@ -224,14 +388,14 @@ def make_plan(
                 parts, pictures = parts + 1, pictures + len(waiting)
                 waiting.clear()
 
-        for item in listed(path, kind, column):
+        for item in listed(path, kind, column, left):
             waiting.append(item)
             if len(waiting) == part_size:
                 flush()
         flush()
     if pictures == 0:
         temporary.unlink()
-        raise InputError(f"{path}: no image in it")
+        raise InputError(f"{path}: no image in it" + (f" ({left})" if left.counts else ""))
     os.replace(temporary, output / PLAN)
     run = Run(
         os.path.abspath(path), kind, part_size, options, parts, pictures, __version__, weights

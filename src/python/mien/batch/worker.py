@@ -82,12 +82,14 @@ class Context:
                 raise OSError("the archive is cut short")
             return data
         if self._zip is not None:
+            assert item.offset is not None
             with self._lock:
-                member = self._zip.getinfo(item.path.decode("utf-8", "surrogateescape"))
+                members = self._zip.infolist()
+                member = members[item.offset] if item.offset < len(members) else None
+                if member is None or member.file_size != item.size:
+                    raise OSError("the archive is another one than at the start")
                 check_size(member.file_size)
                 return self._zip.read(member)
-        if not item.path:
-            raise OSError("the table has no path here")
         # Nobody named it on the command line: opening a pipe would wait for a writer for good, and a
         # device has no end.
         handle = os.open(item.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
@@ -106,6 +108,8 @@ class Context:
 
     def row(self, item: plan.Item) -> Dict[str, Any]:
         source = self.source(item)
+        if item.error is not None:
+            return error_row(source, item.error)
         try:
             result = self.engine.analyze(self.bytes_of(item))
         except OSError as error:

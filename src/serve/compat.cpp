@@ -19,7 +19,7 @@ constexpr std::size_t max_query_options = 32;
 // CompreFace's number for an image without a face.
 constexpr int code_no_face = 28;
 
-std::string text_of(const Json& json) {
+std::string one_line(const Json& json) {
     return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -200,7 +200,7 @@ Answer answer_deepface(const ImageReport& report, const EngineInfo& info,
         results.push_back(std::move(json));
     }
     Answer answer;
-    answer.body = text_of({{"results", std::move(results)}});
+    answer.body = one_line({{"results", std::move(results)}});
     return answer;
 }
 
@@ -211,7 +211,7 @@ Answer answer_compreface(const ImageReport& report, const EngineInfo& info,
         Answer answer = refuse_compreface({400, "No face is found in the given image"});
         Json body = Json::parse(answer.body);
         body["code"] = code_no_face;
-        answer.body = text_of(body);
+        answer.body = one_line(body);
         return answer;
     }
     Json result = Json::array();
@@ -257,7 +257,7 @@ Answer answer_compreface(const ImageReport& report, const EngineInfo& info,
     }
     Answer answer;
     answer.body =
-        text_of({{"result", std::move(result)}, {"plugins_versions", std::move(plugins)}});
+        one_line({{"result", std::move(result)}, {"plugins_versions", std::move(plugins)}});
     return answer;
 }
 
@@ -265,7 +265,7 @@ Answer refuse_compreface(const Refusal& refusal) {
     Answer answer(refusal);
     Json body = Json::parse(answer.body);
     body["message"] = refusal.detail.empty() ? refusal.text : refusal.text + " " + refusal.detail;
-    answer.body = text_of(body);
+    answer.body = one_line(body);
     return answer;
 }
 

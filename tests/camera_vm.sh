@@ -21,7 +21,7 @@ missing() {
     echo "camera in a virtual machine: skipped, $*"
     exit 77
 }
-for tool in $qemu $cc make cpio gzip depmod apt-get dpkg-deb; do
+for tool in $qemu $cc make cpio gzip stdbuf depmod apt-get dpkg-deb; do
     command -v "$tool" >/dev/null || missing "no $tool; run: apt-get install qemu-system-x86 qemu-system-arm busybox-static cpio kmod gcc make"
 done
 [ -x "$program" ] || missing "no $program; build it first"
@@ -88,6 +88,6 @@ case $arch in
     arm64) machine="-M virt -cpu ${CPU:-cortex-a53}" ;;
 esac
 timeout "${LIMIT:-600}" $qemu $machine -m 512 -smp "${SMP:-1}" -nographic -no-reboot -nodefaults -serial stdio -kernel "$out/unpacked/boot/vmlinuz-$release" \
-    -initrd "$out/initrd.gz" -append "console=$console quiet panic=-1 mitigations=off" </dev/null 2>&1 | tr -d '\r' | tee "$out/console.log"
+    -initrd "$out/initrd.gz" -append "console=$console quiet panic=-1 mitigations=off" </dev/null 2>&1 | stdbuf -o0 tr -d '\r' | tee "$out/console.log"
 echo "camera in a virtual machine ($arch, $accelerator): made in $((built - start)) s, ran $(($(date +%s) - built)) s"
 grep -q "^CAMERA-VM passed" "$out/console.log"

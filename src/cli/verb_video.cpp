@@ -20,6 +20,7 @@ namespace {
 struct VideoOptions {
     LiveOptions live;
     std::string path, size, raw;
+    int stride = 0;
     double fps = 0;
     bool is_live = false;
 };
@@ -72,6 +73,12 @@ int run_video(int argc, char** argv) {
                    "Frames are plain pixels, of one of\n" + layouts_in_lines())
         ->type_name("FORMAT");
     app.add_option("--size", options.size, "Size of plain pixels")->type_name("WxH");
+    app.add_option(
+           "--stride", options.stride,
+           "Bytes from row to row of plain pixels where rows are padded, as rpicam-vid pads "
+           "yuv420\nto 64 or 128 (chroma rows then have half of it); 0: not padded")
+        ->check(CLI::Range(0, 1 << 20))
+        ->type_name("BYTES");
     app.add_option("--fps", options.fps, "Frames per second if the file does not state it; 0: 30")
         ->check(CLI::Range(0.0, 100000.0))
         ->type_name("RATE");
@@ -99,7 +106,15 @@ int run_video(int argc, char** argv) {
             if (!parse_size(options.size, stream.width, stream.height)) return exit_usage;
         }
     }
+    if (options.stride != 0 && (!stream.raw || stream.layout == video::PixelLayout::jpeg)) {
+        complain("--stride is for plain pixels: --raw FORMAT --size WxH");
+        return exit_usage;
+    }
+    stream.stride = static_cast<std::size_t>(options.stride);
     Notices notices;
+    stream.tell = [&notices, &options](const std::string& text) {
+        notices.add((options.path == "-" ? "standard input" : options.path) + ": " + text);
+    };
     return run_live(options.live, options.path, notices, exit_interrupted, Ending::results,
                     [&](bool) -> host::Result<std::unique_ptr<video::Source>> {
                         auto opened = open_video(options, stream);

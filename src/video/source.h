@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -123,9 +124,16 @@ struct StreamOptions {
     bool raw = false;  // else the first bytes tell
     PixelLayout layout = PixelLayout::yu12;
     int width = 0, height = 0;  // of raw
-    double fps = 0;             // 0: the stream's own, or 30
-    bool live = false;          // time stamps are of arrival
+    std::size_t stride = 0;     // bytes from row to row of raw (see Packet); 0: packed
+    std::function<void(const std::string&)> tell;  // a hint that rows may be padded
+    double fps = 0;                                // 0: the stream's own, or 30
+    bool live = false;                             // time stamps are of arrival
 };
+// Rows that are likely padded to: the stride at which rows of `bytes`, the begin of a frame, resemble
+// each other far more than at `stride`; 0 if there is none.
+std::size_t stride_by_look(std::span<const std::uint8_t> bytes, const StreamOptions& options);
+// The one with which `total` bytes are whole frames; 0 if there is none.
+std::size_t stride_by_length(std::uint64_t total, const StreamOptions& options);
 // Takes over `descriptor`. Fails if the beginning is of an unknown kind; the error text gives
 // advice.
 host::Result<std::unique_ptr<Source>> open_stream(int descriptor, const StreamOptions& options);

@@ -25,6 +25,7 @@ namespace {
 constexpr std::size_t read_bytes = 1 << 16;
 constexpr std::size_t max_line = 4096;
 constexpr double default_fps = 30;
+constexpr std::size_t max_frame_bytes = std::size_t{1} << 29;
 
 // Bytes of a descriptor as they come; an interrupted or late read is no error.
 class ByteReader {
@@ -96,6 +97,29 @@ bool has_motion_jpeg(std::span<const std::uint8_t> bytes) {
                bytes.end();
 }
 
+// Strides to which drivers and encoders pad rows.
+std::vector<std::size_t> padded_strides(const StreamOptions& options) {
+    const std::size_t row = row_bytes(options.layout, options.width),
+                      given = options.stride != 0 ? options.stride : row;
+    std::vector<std::size_t> strides;
+    for (std::size_t unit = 4; unit <= 512; unit *= 2) {
+        const std::size_t padded = (row + unit - 1) / unit * unit;
+        if (padded != given && (strides.empty() || strides.back() != padded))
+            strides.push_back(padded);
+    }
+    return strides;
+}
+
+// How far bytes are from those a stride below, on average.
+double row_difference(std::span<const std::uint8_t> bytes, std::size_t stride) {
+    constexpr std::size_t most = 1 << 16;
+    const std::size_t pairs = bytes.size() - stride, step = pairs / most + 1;
+    std::uint64_t sum = 0, count = 0;
+    for (std::size_t i = 0; i < pairs; i += step, ++count)
+        sum += static_cast<std::uint64_t>(std::abs(bytes[i] - bytes[i + stride]));
+    return static_cast<double>(sum) / static_cast<double>(count);
+}
+
 class StreamSource : public Source {
 public:
     StreamSource(int descriptor, const StreamOptions& options)
@@ -112,6 +136,7 @@ public:
             layout_ = options_.layout;
             width_ = options_.width;
             height_ = options_.height;
+            stride_ = options_.stride;
             return kind_ == Kind::raw ? check_size() : host::Result<>();
         }
         constexpr std::string_view y4m = "YUV4MPEG2";
@@ -187,6 +212,14 @@ private:
             return host::Error::input("frames cannot be " + std::to_string(width_) + " x " +
                                       std::to_string(height_) + " pixels");
         }
+        const std::size_t row = row_bytes(layout_, width_);
+        if (stride_ != 0 && stride_ < row)
+            return host::Error::usage("--stride " + std::to_string(stride_) +
+                                      " is less than a row, which has " + std::to_string(row) +
+                                      " bytes");
+        if (packet_bytes(layout_, width_, height_, stride_) > max_frame_bytes)
+            return host::Error::usage("--stride " + std::to_string(stride_) +
+                                      " makes frames too large");
         return {};
     }
 
@@ -256,7 +289,10 @@ private:
             buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(given_));
             given_ = 0;
         }
-        const std::size_t bytes = packet_bytes(layout_, width_, height_);
+        const std::size_t bytes = packet_bytes(layout_, width_, height_, stride_),
+                          least = stride_ != 0
+                                      ? least_packet_bytes(layout_, width_, height_, stride_)
+                                      : bytes;
         for (;;) {
             std::size_t head = 0;
             bool whole_head = true;
@@ -269,13 +305,8 @@ private:
                 if (!whole_head && buffer_.size() > max_line)
                     return fail("frame " + std::to_string(number_) + " has a header without end");
             }
-            if (whole_head && buffer_.size() >= head + bytes) {
-                packet = {layout_,  {buffer_.data() + head, bytes}, width_, height_, 0, stamp(),
-                          number_++};
-                packet.aspect = aspect_;
-                given_ = head + bytes;
-                return Next::packet;
-            }
+            if (whole_head && buffer_.size() >= head + bytes)
+                return give_plain(packet, head, bytes);
             const std::size_t room =
                 whole_head ? std::min<std::size_t>(head + bytes - buffer_.size(), 1 << 20)
                            : read_bytes;
@@ -286,11 +317,40 @@ private:
                 case ByteReader::State::end:
                     done_ = true;
                     if (buffer_.empty()) return Next::end;
+                    if (whole_head && buffer_.size() >= head + least) {
+                        // the last row need not be padded
+                        buffer_.resize(head + bytes);
+                        return give_plain(packet, head, bytes);
+                    }
                     return fail("cut short in frame " + std::to_string(number_) + ": " +
                                 std::to_string(buffer_.size()) + " of " +
-                                std::to_string(head + bytes) + " bytes");
+                                std::to_string(head + bytes) + " bytes" + hint_at_end());
             }
         }
+    }
+    Next give_plain(Packet& packet, std::size_t head, std::size_t bytes) {
+        const std::span<const std::uint8_t> pixels(buffer_.data() + head, bytes);
+        if (kind_ == Kind::raw && number_ == 0 && options_.tell) {
+            if (const std::size_t stride = stride_by_look(pixels, options_); stride != 0) {
+                options_.tell("frame 0 looks skewed, as if its rows were " +
+                              std::to_string(stride) + " bytes apart; try --stride " +
+                              std::to_string(stride));
+            }
+        }
+        packet = {layout_, pixels, width_, height_, stride_, stamp(), number_++};
+        packet.aspect = aspect_;
+        given_ = head + bytes;
+        return Next::packet;
+    }
+    std::string hint_at_end() const {
+        if (kind_ != Kind::raw) return {};
+        const std::uint64_t total =
+            number_ * packet_bytes(layout_, width_, height_, stride_) + buffer_.size();
+        std::size_t stride = stride_by_length(total, options_);
+        if (stride == 0 && number_ == 0) stride = stride_by_look(buffer_, options_);
+        if (stride == 0) return {};
+        return "; rows may be " + std::to_string(stride) + " bytes apart: try --stride " +
+               std::to_string(stride);
     }
     std::size_t find_newline_of_frame() const {
         const auto limit = static_cast<std::ptrdiff_t>(std::min(buffer_.size(), max_line + 1));
@@ -332,6 +392,7 @@ private:
     Kind kind_ = Kind::raw;
     PixelLayout layout_ = PixelLayout::yu12;
     int width_ = 0, height_ = 0;
+    std::size_t stride_ = 0;
     PixelAspect aspect_;
     double fps_;
     std::vector<std::uint8_t> buffer_;
@@ -344,6 +405,37 @@ private:
 };
 
 }  // namespace
+
+std::size_t stride_by_look(std::span<const std::uint8_t> bytes, const StreamOptions& options) {
+    const std::size_t row = row_bytes(options.layout, options.width),
+                      given = options.stride != 0 ? options.stride : row;
+    if (row == 0) return 0;
+    // The planes behind the first one have other rows.
+    bytes = bytes.first(
+        std::min(bytes.size(), given * static_cast<std::size_t>(std::max(options.height, 0))));
+    if (bytes.size() < 4 * given) return 0;
+    const double now = row_difference(bytes, given);
+    double best = now / 2;
+    std::size_t found = 0;
+    for (const std::size_t stride : padded_strides(options)) {
+        if (bytes.size() < 4 * stride) continue;
+        const double there = row_difference(bytes, stride);
+        if (there < best && there + 2 < now) {
+            best = there;
+            found = stride;
+        }
+    }
+    return found;
+}
+
+std::size_t stride_by_length(std::uint64_t total, const StreamOptions& options) {
+    for (const std::size_t stride : padded_strides(options)) {
+        const std::uint64_t frame =
+            packet_bytes(options.layout, options.width, options.height, stride);
+        if (total > 0 && frame > 0 && total % frame == 0) return stride;
+    }
+    return 0;
+}
 
 host::Result<std::unique_ptr<Source>> open_stream(int descriptor, const StreamOptions& options) {
     host::note_input(descriptor);

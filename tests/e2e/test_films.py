@@ -205,3 +205,38 @@ def test_films_at_no_even_rate(ffmpeg):
     assert len(found) == len(times)
     for time, wanted in zip(found, times):
         assert abs(time - wanted) < 0.06
+
+
+def test_padded_rows(tmp_path):
+    """What rpicam-vid writes where a width is no multiple of 64."""
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    photo = image.open(PHOTOS / "astronaut.jpg").convert("YCbCr").crop((0, 0, 500, 500))
+    y, u, v = photo.split()
+
+    def rows(plane, padding):
+        data, (width, height) = plane.tobytes(), plane.size
+        return b"".join(data[n * width : (n + 1) * width] + b"\0" * padding for n in range(height))
+
+    half = [plane.resize((250, 250)) for plane in (u, v)]
+    padded = (rows(y, 12) + rows(half[0], 6) + rows(half[1], 6)) * 2
+    packed = (rows(y, 0) + rows(half[0], 0) + rows(half[1], 0)) * 2
+    raw = ("-", "--raw", "yuv420", "--size", "500x500")
+    wanted, _ = frames_of(*raw, data=packed)
+    frames, _ = frames_of(*raw, "--stride", "512", data=padded)
+    assert [f["faces"] for f in frames] == [f["faces"] for f in wanted]
+    the_face(frames[0])
+    path = tmp_path / "padded.yuv"
+    path.write_bytes(padded)
+    done = run("video", path, *raw[1:], "-q")
+    lines = done.stderr.decode().splitlines()
+    assert done.returncode == 3 and len(lines) == 2
+    assert f"{path}: frame 0 looks skewed" in lines[0] and "--stride 512" in lines[0]
+    assert "cut short" in lines[1] and "--stride 512" in lines[1]
+    for options, text in (
+        (("-", "--stride", "512"), "--raw"),
+        (("-", "--raw", "mjpg", "--stride", "512"), "--raw"),
+        ((*raw, "--stride", "499"), "less than a row"),
+        ((*raw, "--stride", "-1"), "--stride"),
+    ):
+        done = run("video", *options, data=packed)
+        assert done.returncode == 2 and text in done.stderr.decode(), done.stderr

@@ -709,6 +709,92 @@ TEST_CASE(
     if (full) ::unlink("/dev/full.avi");
 }
 
+TEST_CASE("video: rows of raw pixels may be padded, and a hint says so") {
+    constexpr int width = 72, height = 40;  // rows of 128 bytes at a unit of 64
+    constexpr std::size_t stride = 128;
+    // Smooth, as pictures are; a frame is luma and two planes of chroma with half the stride.
+    const auto frame = [](std::size_t row_step) {
+        std::string bytes(packet_bytes(PixelLayout::yu12, width, height, row_step), '\0');
+        for (std::size_t y = 0; y < height; ++y)
+            for (std::size_t x = 0; x < width; ++x)
+                bytes[y * row_step + x] =
+                    static_cast<char>(20 + 90 * (1 + std::sin(static_cast<double>(x) / 9)) +
+                                      static_cast<double>(y) / 4);
+        return bytes;
+    };
+    StreamOptions options;
+    options.raw = true;
+    options.layout = PixelLayout::yu12;
+    options.width = width;
+    options.height = height;
+    std::string told;
+    options.tell = [&told](const std::string& text) { told += text; };
+    const std::string padded = frame(stride) + frame(stride);
+
+    Seen seen = read_stream(padded, options);
+    CHECK(seen.frames.size() == 3);
+    CHECK(told.find("try --stride 128") != std::string::npos);
+    CHECK(seen.error.find("cut short in frame 3") != std::string::npos);
+    CHECK(seen.error.find("try --stride 128") != std::string::npos);
+    told.clear();
+
+    options.stride = stride;
+    seen = read_stream(padded, options);
+    CHECK(seen.error == "");
+    REQUIRE(seen.frames.size() == 2);
+    CHECK(seen.packets[1].stride == stride);
+    CHECK(told == "");
+    // The last row's padding may be missing.
+    seen = read_stream(padded.substr(0, padded.size() - (stride - width) / 2), options);
+    CHECK(seen.error == "");
+    CHECK(seen.frames.size() == 2);
+    seen = read_stream(padded.substr(0, padded.size() - stride / 2), options);
+    CHECK(seen.frames.size() == 1);
+    CHECK(seen.error.find("cut short") != std::string::npos);
+    // A wrong value: the right one is named.
+    options.stride = 80;
+    seen = read_stream(padded, options);
+    CHECK(told.find("try --stride 128") != std::string::npos);
+    told.clear();
+
+    options.stride = 0;
+    seen = read_stream(frame(width) + frame(width), options);
+    CHECK(seen.error == "");
+    CHECK(told == "");
+    CHECK(read_stream(frame(width) + "rest", options).error ==
+          "cut short in frame 1: 4 of 4320 bytes");
+    std::string noise = pattern(4 * 4320, 3);
+    std::uint32_t state = 1;
+    for (char& c : noise) c = static_cast<char>((state = state * 1664525u + 1013904223u) >> 24);
+    CHECK(read_stream(noise, options).error == "");
+    CHECK(told == "");
+    CHECK(read_stream(std::string(4320, 'x'), options).frames.size() == 1);
+    CHECK(told == "");  // one color says nothing
+
+    options.stride = 71;
+    CHECK(read_stream(padded, options).error.find("less than a row, which has 72") !=
+          std::string::npos);
+    options.height = 32768;
+    options.stride = 1 << 20;
+    CHECK(read_stream(padded, options).error.find("too large") != std::string::npos);
+    // In every format.
+    for (const char* name : {"yuyv", "nv12", "grey", "rgb24", "y16", "rgb32"}) {
+        StreamOptions other;
+        other.raw = true;
+        REQUIRE(find_layout(name, other.layout));
+        other.width = 30;
+        other.height = 20;
+        const std::size_t wanted = (row_bytes(other.layout, 30) + 63) / 64 * 64,
+                          bytes = packet_bytes(other.layout, 30, 20, wanted);
+        other.stride = wanted;
+        const Seen whole = read_stream(pattern(3 * bytes, 1), other);
+        CHECK(whole.frames.size() == 3);
+        CHECK(whole.error == "");
+        other.stride = 0;
+        CHECK(stride_by_length(3 * bytes, other) != 0);
+    }
+}
+
 TEST_CASE("video: a recording keeps gaps of a film by empty chunks, and bounds them") {
     const std::string path = "/tmp/mien-test-" + std::to_string(::getpid()) + "-gaps.avi";
     const std::vector<std::uint8_t> jpeg = camera_jpeg();

@@ -9,6 +9,15 @@ if(MIEN_BUILD_PYTHON)  # the wheel has the program where it can be built
 endif()
 find_package(CLI11 REQUIRED)
 
+# Boost.Beast is headers only, so programs for other processors have it, too.
+if(MIEN_SERVE)
+  find_path(MIEN_BOOST_INCLUDE_DIR boost/beast/version.hpp)
+  if(NOT MIEN_BOOST_INCLUDE_DIR)
+    message(STATUS "Boost.Beast not found: the program is built without `mien serve`, --mjpeg\
+ and `mien video http://...`")
+  endif()
+endif()
+
 # Cameras, films and the loop. What is optional is off in programs that are to be copied to other
 # machines.
 file(GLOB live_sources CONFIGURE_DEPENDS src/video/*.cpp src/camera/*.cpp src/live/*.cpp)
@@ -23,6 +32,12 @@ target_compile_options(mien_live PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-
 target_link_libraries(mien_live
   PUBLIC mien_host PRIVATE mien_options nlohmann_json::nlohmann_json)
 mien_unity(mien_live)
+# Its templates take long, and half of its headers would go to every file beside it.
+set_source_files_properties(src/video/http_reader.cpp PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+if(MIEN_SERVE AND MIEN_BOOST_INCLUDE_DIR)
+  target_compile_definitions(mien_live PUBLIC MIEN_HAS_HTTP=1)
+  target_include_directories(mien_live SYSTEM PRIVATE ${MIEN_BOOST_INCLUDE_DIR})
+endif()
 if(MIEN_FFMPEG OR MIEN_SDL2)
   find_package(PkgConfig REQUIRED)
 endif()
@@ -38,13 +53,7 @@ if(MIEN_SDL2)
   target_link_libraries(mien_live PRIVATE PkgConfig::MIEN_SDL2_LIBRARIES)
 endif()
 
-# The web service, and the live view of --mjpeg. Boost.Beast is headers only, so programs for other processors have it, too.
-if(MIEN_SERVE)
-  find_path(MIEN_BOOST_INCLUDE_DIR boost/beast/version.hpp)
-  if(NOT MIEN_BOOST_INCLUDE_DIR)
-    message(STATUS "Boost.Beast not found: the program is built without `mien serve` and --mjpeg")
-  endif()
-endif()
+# The web service, and the live view of --mjpeg.
 if(MIEN_SERVE AND MIEN_BOOST_INCLUDE_DIR)
   file(GLOB serve_sources CONFIGURE_DEPENDS src/serve/*.cpp)
   # The page's switch "on this device" needs the WebAssembly modules, which another compiler makes:

@@ -156,8 +156,8 @@ desktop() {
         return 77
     fi
     build desktop && "$PYTHON" -m pytest -q -p no:cacheprovider \
-        tests/e2e/test_films.py tests/e2e/test_video.py --mien build/desktop/mien \
-        -k "test_films or test_window"
+        tests/e2e/test_films.py tests/e2e/test_addresses.py tests/e2e/test_video.py \
+        --mien build/desktop/mien -k "films or addresses or test_window"
 }
 distributions() {
     [ -e tests/distributions.sh ] || { echo "skipped: no tests/distributions.sh"; return 77; }

@@ -239,6 +239,7 @@ int open_all(const LiveOptions& options, const std::string& name, const host::En
         if (const int code = out.view.start(options.mjpeg); code != exit_done) return code;
     }
     auto source = open(engine.wants_color());
+    if (!source && interrupted()) return exit_interrupted;
     if (!source) return complain(name == "-" ? "standard input" : name, source.error());
     out.source = std::move(*source);
     out.view.announce();
@@ -349,7 +350,10 @@ int run_live(LiveOptions& options, const std::string& name, Notices& notices, in
         return complain("--style explain", done.error());
     catch_interrupts();
     Opened opened;
-    if (code = open_all(options, name, *engine, open, opened); code != exit_done) return code;
+    if (code = open_all(options, name, *engine, open, opened); code != exit_done) {
+        notices.show();
+        return interrupted() ? interrupt_code : code;
+    }
 
     live::Statistics statistics;
     Printer printer(options, name, engine->info(), statistics);

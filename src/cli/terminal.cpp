@@ -13,6 +13,7 @@
 
 #include "cli/exit_codes.h"
 #include "host/clock.h"
+#include "video/address.h"
 
 namespace mien::cli {
 namespace {
@@ -96,7 +97,8 @@ void show_progress(std::string_view text) {
 
 void complain(std::string_view text) {
     show_progress("");
-    write_all(2, "mien: " + printable(text) + "\n");
+    // Whatever argument is in it: a line on a terminal or in a log is no place for a password.
+    write_all(2, "mien: " + printable(video::without_credentials(text)) + "\n");
 }
 void complain(std::string_view subject, std::string_view text) {
     complain(std::string(subject) + ": " + std::string(text));

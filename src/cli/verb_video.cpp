@@ -9,10 +9,12 @@
 
 #include "cli/camera_options.h"
 #include "cli/exit_codes.h"
+#include "cli/interrupt.h"
 #include "cli/live.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
+#include "video/network.h"
 
 namespace mien::cli {
 namespace {
@@ -23,6 +25,8 @@ struct VideoOptions {
     int stride = 0;
     double fps = 0;
     bool is_live = false;
+    std::string transport = "tcp";
+    video::NetworkOptions network;
 };
 
 // Streams are recognized by their first bytes; the rest is left to FFmpeg.
@@ -56,6 +60,38 @@ host::Result<std::unique_ptr<video::Source>> open_video(const VideoOptions& opti
     return video::open_film(options.path);
 }
 
+// Who lists the processes of this machine should not read a password there.
+void hide_credentials(int argc, char** argv) {
+    for (int i = 1; i < argc; ++i) {
+        char* const begin = std::strstr(argv[i], "://");
+        char* const at = begin != nullptr ? std::strrchr(begin, '@') : nullptr;
+        if (at != nullptr) std::memset(begin + 3, '*', static_cast<std::size_t>(at - begin - 3));
+    }
+}
+
+int watch_address(VideoOptions& options) {
+    auto address = video::parse_address(options.path);
+    if (!address) {
+        complain("the address " + address.error().text);
+        return exit_usage;
+    }
+    const std::string name = video::shown_address(*address);
+    if (!options.raw.empty() || options.stride != 0) {
+        complain(name, "--raw and --stride are for files and pipes");
+        return exit_usage;
+    }
+    Notices notices;
+    options.network.address = std::move(*address);
+    options.network.fps = options.fps;
+    options.network.udp = options.transport == "udp";
+    options.network.interrupted = interrupted;
+    options.network.tell = [&notices, &name](const std::string& text) {
+        notices.add(name + ": " + text);
+    };
+    return run_live(options.live, name, notices, exit_interrupted, Ending::results,
+                    [&](bool) { return video::open_network(options.network); });
+}
+
 }  // namespace
 
 int run_video(int argc, char** argv) {
@@ -66,7 +102,9 @@ int run_video(int argc, char** argv) {
     style_app(app, "video");
     VideoOptions options;
     app.add_option("FILE", options.path,
-                   "A film, a folder of images, names such as frame_%04d.png, or -")
+                   "A film, a folder of images, names such as frame_%04d.png, -, or an address:\n"
+                   "http://[USER:PASSWORD@]HOST[:PORT]/PATH of motion JPEG or of one JPEG; with "
+                   "FFmpeg\nalso rtsp and https. The newest image wins, as with --live")
         ->type_name("")
         ->required();
     app.add_option("--raw", options.raw,
@@ -86,9 +124,27 @@ int run_video(int argc, char** argv) {
                  "Frames come from a camera: the newest wins, older ones are dropped");
     app.add_flag("--as-stored", options.live.as_stored,
                  "Neither turn frames nor stretch them to square pixels as the file says");
+    const char* group = "Addresses";
+    app.add_flag("--reconnect", options.network.reconnect,
+                 "Wait for an address that is missing or has gone: 0.5 s, up to 10 s")
+        ->group(group);
+    app.add_option("--timeout", options.network.timeout_s,
+                   "Seconds without an answer or an image until an address has gone")
+        ->check(CLI::Range(0.1, 86400.0))
+        ->type_name("S")
+        ->group(group);
+    app.add_option("--transport", options.transport, "How RTSP sends its images: tcp, udp")
+        ->check(CLI::IsMember({"tcp", "udp"}))
+        ->type_name("NAME")
+        ->group(group);
+    app.add_flag("--insecure", options.network.insecure,
+                 "Do not check who answers by https, as for certificates that a camera made itself")
+        ->group(group);
     add_live_options(app, options.live);
     int code = exit_done;
     if (!parse_options(app, argc, argv, code)) return code;
+    hide_credentials(argc, argv);
+    if (video::is_address(options.path)) return watch_address(options);
     video::StreamOptions stream;
     stream.fps = options.fps;
     stream.live = options.is_live;

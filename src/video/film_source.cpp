@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Films of any kind by FFmpeg's libraries (build with -DMIEN_FFMPEG=ON); without them the error
 // shows a pipe that does the same.
+#include "host/clock.h"
 #include "host/files/file_io.h"
+#include "video/network.h"
 #include "video/source.h"
 
 #if MIEN_HAS_FFMPEG
@@ -15,6 +17,7 @@ extern "C" {
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <vector>
 #endif
 
@@ -48,18 +51,51 @@ std::string ffmpeg_error(int code) {
 
 class FilmSource : public Source {
 public:
-    host::Result<> open(const std::string& path) {
+    // A file, never a protocol: "http://..." or "concat:..." in a file name must not reach the
+    // network or other files.
+    host::Result<> open_file(const std::string& path) { return open("file:" + path, nullptr); }
+
+    // `stop` must live as long as the source.
+    host::Result<> open_address(const NetworkOptions& options, const StopFlag& stop) {
+        stop_ = &stop;
+        timeout_ns_ = static_cast<std::uint64_t>(options.timeout_s * 1e9);
+        wait_from_now();
+        const std::string& scheme = options.address.scheme;
+        const bool is_rtsp = scheme == "rtsp" || scheme == "rtsps";
+        AVDictionary* settings = nullptr;
+        const auto set = [&settings](const char* name, const std::string& value) {
+            av_dict_set(&settings, name, value.c_str(), 0);
+        };
+        // Playlists and redirections lead to the network only, never to files.
+        set("protocol_whitelist",
+            is_rtsp ? "rtsp,rtsps,rtp,srtp,udp,tcp,tls" : "http,https,tls,tcp,httpproxy,crypto");
+        set("rtsp_transport", options.udp ? "udp" : "tcp");
+        // Long enough to learn the size; what it takes is given all the same.
+        if (is_rtsp) set("analyzeduration", "1500000");
+        set("tls_verify", options.insecure ? "0" : "1");
+        const host::Result<> done = open(full_address(options.address), &settings);
+        av_dict_free(&settings);
+        is_live_ = is_rtsp || (done && format_->duration <= 0);
+        return done;
+    }
+
+private:
+    void wait_from_now() { deadline_ns_ = host::monotonic_ns() + timeout_ns_; }
+    bool gives_up() const { return *stop_ || host::monotonic_ns() >= deadline_ns_; }
+
+    host::Result<> open(const std::string& url, AVDictionary** settings) {
         av_log_set_level(AV_LOG_QUIET);
-        AVFormatContext* format = nullptr;
-        // A file, never a protocol: "http://..." or "concat:..." in a file name must not reach the
-        // network or other files.
-        if (const int code =
-                avformat_open_input(&format, ("file:" + path).c_str(), nullptr, nullptr);
-            code < 0)
-            return host::Error::input(ffmpeg_error(code));
+        AVFormatContext* format = avformat_alloc_context();
+        if (format == nullptr) return host::Error::memory("not enough memory");
+        if (stop_ != nullptr)
+            format->interrupt_callback = {
+                [](void* self) { return static_cast<FilmSource*>(self)->gives_up() ? 1 : 0; },
+                this};
+        if (const int code = avformat_open_input(&format, url.c_str(), nullptr, settings); code < 0)
+            return refusal(code);
         format_.reset(format);
         if (const int code = avformat_find_stream_info(format, nullptr); code < 0)
-            return host::Error::input(ffmpeg_error(code));
+            return host::Error::input(reason(code));
         const AVCodec* codec = nullptr;
         stream_ = av_find_best_stream(format, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
         if (stream_ < 0 || codec == nullptr)
@@ -81,7 +117,9 @@ public:
         return {};
     }
 
+public:
     Next next(Packet& packet, int) override {
+        if (stop_ != nullptr) wait_from_now();
         for (;;) {
             const int code = avcodec_receive_frame(codec_.get(), frame_.get());
             if (code == 0) return give(packet);
@@ -92,9 +130,13 @@ public:
         }
     }
     const std::string& error() const override { return error_; }
+    bool is_live() const override { return is_live_; }
+    // By a fault that waiting does not mend.
+    bool is_refused() const { return is_refused_; }
     // Frames of one rate have the mean rate. Else the step that fits all their times, which of
     // interlaced films is half of a frame.
     double frame_rate() const override {
+        if (is_live_) return 0;
         const AVStream* stream = format_->streams[stream_];
         const double step = stream->r_frame_rate.num > 0 ? av_q2d(stream->r_frame_rate) : 0;
         const double frames = step / fps_;
@@ -137,6 +179,19 @@ private:
         return side != nullptr ? orientation_of(side->data, side->size) : orientation_;
     }
 
+    host::Error refusal(int code) {
+        is_refused_ = code == AVERROR_HTTP_UNAUTHORIZED || code == AVERROR_HTTP_FORBIDDEN ||
+                      code == AVERROR_PROTOCOL_NOT_FOUND;
+        return host::Error::input(reason(code));
+    }
+    // Of a failure; nothing of the address is in it.
+    std::string reason(int code) const {
+        if (code == AVERROR_EXIT || (stop_ != nullptr && gives_up()))
+            return "no answer or no image in time";
+        if (code == AVERROR_HTTP_UNAUTHORIZED)
+            return "asks for a user and a password, or other ones";
+        return ffmpeg_error(code);
+    }
     Next fail(std::string text) {
         error_ = std::move(text);
         return Next::failed;
@@ -144,6 +199,10 @@ private:
     bool feed() {
         for (;;) {
             const int code = av_read_frame(format_.get(), packet_.get());
+            if (code < 0 && code != AVERROR_EOF && stop_ != nullptr) {
+                error_ = reason(code);
+                return false;
+            }
             if (code < 0) {
                 avcodec_send_packet(codec_.get(), nullptr);  // the end: give what is still inside
                 return true;
@@ -183,7 +242,9 @@ private:
                                    ? static_cast<double>(number_) / fps_
                                    : static_cast<double>(stamp - begin) * av_q2d(base);
         const std::uint64_t time =
-            static_cast<std::uint64_t>(std::llround(std::clamp(seconds, 0.0, 1e8) * 1e9));
+            is_live_
+                ? host::monotonic_ns()
+                : static_cast<std::uint64_t>(std::llround(std::clamp(seconds, 0.0, 1e8) * 1e9));
         const AVRational aspect =
             av_guess_sample_aspect_ratio(format_.get(), format_->streams[stream_], frame_.get());
         packet = {PixelLayout::yu12,
@@ -203,6 +264,9 @@ private:
     std::unique_ptr<AVFrame, FreeFrame> frame_;
     std::unique_ptr<AVPacket, FreePacket> packet_;
     std::unique_ptr<SwsContext, FreeScaler> scaler_;
+    const StopFlag* stop_ = nullptr;  // of an address
+    std::uint64_t timeout_ns_ = 0, deadline_ns_ = 0;
+    bool is_live_ = false, is_refused_ = false;
     int stream_ = -1;
     int orientation_ = 1;
     double fps_ = 30;
@@ -218,13 +282,43 @@ bool has_ffmpeg() { return true; }
 host::Result<std::unique_ptr<Source>> open_film(const std::string& path) {
     host::note_input(path);
     auto source = std::make_unique<FilmSource>();
-    if (const host::Result<> done = source->open(path); !done) return done.error();
+    if (const host::Result<> done = source->open_file(path); !done) return done.error();
     return std::unique_ptr<Source>(std::move(source));
+}
+
+SourceOrFailure open_network_film(const NetworkOptions& options, const StopFlag& stop) {
+    constexpr const char* schemes[] = {"http", "https", "rtsp", "rtsps"};
+    if (std::find(std::begin(schemes), std::end(schemes), options.address.scheme) ==
+        std::end(schemes))
+        return OpenFailure{host::Error::input("addresses begin with http, https, rtsp or rtsps"),
+                           true};
+    auto source = std::make_unique<FilmSource>();
+    if (const host::Result<> done = source->open_address(options, stop); !done)
+        return OpenFailure{done.error(), source->is_refused()};
+    return SourceOrFailure(std::unique_ptr<Source>(std::move(source)));
 }
 
 #else
 
 bool has_ffmpeg() { return false; }
+
+SourceOrFailure open_network_film(const NetworkOptions& options, const StopFlag&) {
+    const std::string& scheme = options.address.scheme;
+    if (scheme == "rtsp" || scheme == "rtsps")
+        return OpenFailure{
+            host::Error::input(
+                "RTSP needs a build with FFmpeg; run: ffmpeg -v error -rtsp_transport tcp -i "
+                "ADDRESS -f yuv4mpegpipe -pix_fmt yuv420p - | mien video - --live"),
+            true};
+    if (scheme == "https")
+        return OpenFailure{host::Error::input("HTTPS needs a build with FFmpeg; run: curl -sN "
+                                              "ADDRESS | mien video - --live"),
+                           true};
+    return OpenFailure{
+        host::Error::input(
+            "addresses begin with http, in builds with FFmpeg also with https or rtsp"),
+        true};
+}
 
 host::Result<std::unique_ptr<Source>> open_film(const std::string& path) {
     return host::Error::input("this mien was built without FFmpeg; run: ffmpeg -v error -i '" +

@@ -29,6 +29,7 @@ public:
     }
     ~NewestSource() override {
         stop_ = true;
+        source_->stop();
         thread_.join();
     }
 

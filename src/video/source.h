@@ -103,6 +103,8 @@ public:
     [[nodiscard]] virtual Next next(Packet& packet, int timeout_ms) = 0;
     // One line, without the source's name.
     [[nodiscard]] virtual const std::string& error() const = 0;
+    // From another thread: a next() that waits ends soon.
+    virtual void stop() {}
     // A description: "640 x 480 yuyv, 30 frames per second".
     [[nodiscard]] virtual std::string description() const = 0;
     // Frames that were never given: old ones replaced by a newer one, and those that a driver

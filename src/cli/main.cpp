@@ -33,7 +33,7 @@ constexpr Verb verbs[] = {
     {"image", cli::run_image, "find every face in images, read expression, gender and age"},
     {"classify", cli::run_classify, "the same for images that are one face each"},
     {"camera", cli::run_camera, "the same for a camera, live"},
-    {"video", cli::run_video, "the same for films, numbered images and pipes"},
+    {"video", cli::run_video, "the same for films, images, pipes and addresses"},
     {"serve", cli::run_serve, "the same as a web service, with a page"},
     {"explain", cli::run_explain, "show which parts of a face led to the answer"},
     {"info", cli::run_info, "print what a weights file contains"},

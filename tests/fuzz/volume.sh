@@ -19,7 +19,7 @@ shift 2
 data=$(dirname "$0")/../data
 . "$(dirname "$0")/seeds.sh"
 mkdir -p "$build/crashes"
-for target in ${*:-header head json splitter groups open npz pipeline}; do
+for target in ${*:-address http header head json splitter groups open npz pipeline}; do
     # What a fuzzing build found beside the corpus kept (run.sh) is used where it lies here.
     files=$(seeds_of "$target" "$data" "$build/corpus")
     # Large files change slowly, and say no more.

@@ -873,9 +873,12 @@ TEST_CASE("camera: when the first frames are of no use, the next format is tried
         CHECK(heard.told.at(0) ==
               "YUYV does not work: no frame for 0.03 s; trying the next format");
     }
-    {  // nothing in either: the camera gives nothing
+    {  // nothing in two of three: the camera gives nothing
         Heard heard;
-        const Camera& camera = start(heard);
+        heard.driver.formats[V4L2_PIX_FMT_RGB24] = {{640, 480, 30}};
+        heard.driver.formats[V4L2_PIX_FMT_MJPEG] = {{640, 480, 30}};
+        heard.request.stall_ms = 30;
+        const Camera& camera = heard.open();
         CHECK_FALSE(heard.has_frame(packet));
         CHECK(camera.error().find("no frame for 0.03 s: the driver has stalled") == 0);
         CHECK(heard.told.size() == 2);
@@ -953,6 +956,15 @@ TEST_CASE("camera: fields of an analog picture") {
         CHECK(packet.number == 1);
         CHECK_FALSE(heard.has_frame(packet));
         CHECK((*heard.camera)->dropped() == 0);
+    }
+    {  // a driver that calls all of them bottom ones
+        Heard heard;
+        heard.driver.field = V4L2_FIELD_ALTERNATE;
+        heard.open();
+        heard.driver.events = {{.sequence = 0, .field = V4L2_FIELD_BOTTOM},
+                               {.sequence = 1, .field = V4L2_FIELD_BOTTOM}};
+        CHECK(heard.has_frame(packet));
+        CHECK(heard.has_frame(packet));
     }
 }
 

@@ -22,7 +22,8 @@ void check(const Address& address) {
     const auto again = mien::video::parse_address(mien::video::full_address(address));
     // Each byte of a target may take three, and only a server may send an at sign in it.
     const bool may_fail = address.target.find('@') != std::string::npos;
-    if (!again ? !may_fail && address.target.size() < 1000 && address.user.size() + address.password.size() < 500
+    if (!again ? !may_fail && address.target.size() < 1000 &&
+                     address.user.size() + address.password.size() < 500
                : !(*again == address))
         std::abort();
     Address nameless = address;

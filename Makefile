@@ -3,7 +3,7 @@ JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 DEMO_OUT ?= demo-out
 
-.PHONY: all desktop demo test check format format-check asan tsan scalar fuzz wasm web emulate icount bench bench-peers install weights clean help page-check container-check cross-aarch64 cross-armhf cross-riscv64 camera-vm
+.PHONY: all desktop demo test check format format-check asan tsan scalar fuzz wasm web emulate icount bench bench-peers install weights clean help page-check container-check packages packages-check cross-aarch64 cross-armhf cross-riscv64 camera-vm
 
 all: ## the library and the command line tool, in build/release
 	cmake --preset release >/dev/null
@@ -87,6 +87,12 @@ bench: ## measure everything on this machine; results also in build/bench.json (
 
 bench-peers: all ## mien beside OpenCV, LiteRT, ONNX Runtime, OpenVINO and ncnn (PHOTOS="a.jpg b.jpg": on these images)
 	sh bench/peers/run.sh $(PHOTOS)
+
+packages: ## Debian packages in build/packages (PACKAGES="amd64 arm64 armhf riscv64"; default: this machine's)
+	sh tools/packages.sh $(PACKAGES)
+
+packages-check: packages ## install them in clean roots of Debian 12 and 13, and run them (root, debootstrap; minutes)
+	sh tests/packages.sh
 
 install: all ## into PREFIX (default /usr/local)
 	cmake --install build/release --prefix $(PREFIX)

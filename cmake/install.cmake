@@ -1,18 +1,21 @@
 # The library, its headers and weights, the tool, a CMake package and a pkg-config file. Nothing
 # that is installed holds the prefix, so that it may be chosen, or moved, at any time.
 
-install(TARGETS mien mien_shared EXPORT mienTargets)
-install(DIRECTORY include/mien TYPE INCLUDE)
+# Each part is a component, which becomes a package of its own (package.cmake).
+install(TARGETS mien mien_shared EXPORT mienTargets
+  ARCHIVE COMPONENT development
+  LIBRARY COMPONENT library NAMELINK_COMPONENT development)
+install(DIRECTORY include/mien TYPE INCLUDE COMPONENT development)
 if(TARGET mien_tool)
-  install(TARGETS mien_tool RUNTIME)
+  install(TARGETS mien_tool RUNTIME COMPONENT program)
 endif()
 set(mien_weights_dir ${CMAKE_INSTALL_DATADIR}/mien)
-install(DIRECTORY weights/ DESTINATION ${mien_weights_dir} FILES_MATCHING
+install(DIRECTORY weights/ DESTINATION ${mien_weights_dir} COMPONENT data FILES_MATCHING
   PATTERN "*.mien"
   PATTERN float EXCLUDE)
-install(FILES LICENSE THIRD_PARTY.md README.md CHANGELOG.md TYPE DOC)
+install(FILES LICENSE THIRD_PARTY.md README.md CHANGELOG.md TYPE DOC COMPONENT guides)
 file(GLOB guides CONFIGURE_DEPENDS docs/*.md docs/example.cpp)
-install(FILES ${guides} DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs)
+install(FILES ${guides} DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs COMPONENT guides)
 
 # Manual pages and completions, which the program makes of its own tables of options. Built for
 # another processor, it runs under an emulator or not at all.
@@ -24,23 +27,25 @@ if(TARGET mien_tool AND (MIEN_MAKES_MANUAL OR NOT CMAKE_CROSSCOMPILING))
     COMMAND ${CMAKE_COMMAND} -E touch ${manual_dir}/made
     DEPENDS mien_tool VERBATIM)
   add_custom_target(mien_manual ALL DEPENDS ${manual_dir}/made)
-  install(DIRECTORY ${manual_dir}/man1 DESTINATION ${CMAKE_INSTALL_MANDIR})
-  install(FILES ${manual_dir}/mien DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
-  install(FILES ${manual_dir}/_mien DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
-  install(FILES ${manual_dir}/mien.fish
+  install(DIRECTORY ${manual_dir}/man1 DESTINATION ${CMAKE_INSTALL_MANDIR} COMPONENT program)
+  install(FILES ${manual_dir}/mien COMPONENT program
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+  install(FILES ${manual_dir}/_mien COMPONENT program
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
+  install(FILES ${manual_dir}/mien.fish COMPONENT program
     DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 endif()
 if(TARGET mien_serve AND CMAKE_SYSTEM_NAME STREQUAL "Linux")
-  install(FILES tools/deploy/mien.service DESTINATION lib/systemd/system)
+  install(FILES tools/deploy/mien.service DESTINATION lib/systemd/system COMPONENT program)
 endif()
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/mien)
-install(EXPORT mienTargets NAMESPACE mien:: DESTINATION ${package_dir})
+install(EXPORT mienTargets NAMESPACE mien:: DESTINATION ${package_dir} COMPONENT development)
 configure_package_config_file(cmake/mienConfig.cmake.in mienConfig.cmake
   INSTALL_DESTINATION ${package_dir} PATH_VARS mien_weights_dir)
 write_basic_package_version_file(mienConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/mienConfig.cmake ${PROJECT_BINARY_DIR}/mienConfigVersion.cmake
-        DESTINATION ${package_dir})
+        DESTINATION ${package_dir} COMPONENT development)
 
 # Folders in mien.pc are relative to where the file lies, except those that are absolute here.
 set(pkgconfig_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
@@ -55,4 +60,4 @@ foreach(kind LIBDIR INCLUDEDIR DATADIR)
   cmake_path(APPEND ${name} ${CMAKE_INSTALL_${kind}})  # an absolute folder replaces the prefix
 endforeach()
 configure_file(cmake/mien.pc.in mien.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/mien.pc DESTINATION ${pkgconfig_dir})
+install(FILES ${PROJECT_BINARY_DIR}/mien.pc DESTINATION ${pkgconfig_dir} COMPONENT development)

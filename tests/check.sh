@@ -159,6 +159,7 @@ desktop() {
         tests/e2e/test_films.py tests/e2e/test_addresses.py tests/e2e/test_video.py \
         --mien build/desktop/mien -k "films or addresses or test_window"
 }
+packages() { sh tools/packages.sh && sh tests/packages.sh; }
 distributions() {
     [ -e tests/distributions.sh ] || { echo "skipped: no tests/distributions.sh"; return 77; }
     sh tests/distributions.sh
@@ -173,6 +174,7 @@ if [ "$depth" = all ]; then
     step "instruction counts" "$PYTHON" bench/icount/icount.py --quick
     step "fuzzing, ${FUZZ_SECONDS:-60} s per target" make fuzz
     step "other distributions" distributions
+    step "Debian packages" packages
 fi
 
 echo "$passed passed, $failed failed, $skipped skipped"

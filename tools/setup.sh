@@ -2,11 +2,12 @@
 # Installs what mien needs on Debian or Ubuntu.
 #
 #   sh tools/setup.sh            to build and run it
+#   sh tools/setup.sh --cross arm64   to build it for arm64, armhf or riscv64 (make cross-...)
 #   sh tools/setup.sh --tests    to run `make check` too: what the tests of MIEN_CHECK need, which is
 #                                quick (the default), deep or all
 set -eu
 usage() {
-    echo "usage: sh tools/setup.sh [--tests]" >&2
+    echo "usage: sh tools/setup.sh [--tests | --cross arm64|armhf|riscv64]" >&2
     exit 2
 }
 # A distribution may lack the optional packages: what needs them is then left out or skipped.
@@ -46,10 +47,18 @@ all() {
     for_targets armhf riscv64 s390x
     # A camera in a virtual machine; fuzzing; other distributions; films and window.
     optional="$optional qemu-system-x86 busybox-static cpio kmod libclang-rt-dev debootstrap"
+    optional="$optional lintian groff zsh fish"
     optional="$optional libavformat-dev libswscale-dev libsdl2-dev ffmpeg xvfb xdotool"
 }
 case "$#,${1:-}" in
     "0,") ;;
+    2,--cross)
+        case $2 in
+            arm64 | aarch64) for_targets aarch64 ;;
+            armhf | riscv64) for_targets "$2" ;;
+            *) usage ;;
+        esac
+        ;;
     1,--tests)
         case ${MIEN_CHECK:-quick} in
             quick | deep | all) "${MIEN_CHECK:-quick}" ;;

@@ -1,0 +1,70 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The Debian packages of this machine's processor (tools/packages.sh; built if they are not there) in
+# clean roots: they install, the program finds the face of a sample photo, its manual and its
+# completion are there, a program builds against the library, and all of them can be removed.
+#   sh tests/packages.sh [NAME...]   names of debootstrap (default: bookworm trixie)
+# Those of other processors, where they are built and an emulator is there, are unpacked and run.
+# Prints time and bytes from the clean root to the first face. Ends with 77, and says why, where it
+# cannot be done.
+set -eu
+cd "$(dirname "$0")/.."
+. tests/roots.sh
+native=$(dpkg --print-architecture)
+packages=build/packages
+[ -e "$packages/SHA256SUMS" ] || sh tools/packages.sh >/dev/null
+failed=0
+if command -v lintian >/dev/null; then
+    lintian --fail-on error "$packages"/*.deb || failed=1
+else
+    echo "lintian is not installed, so the packages are not looked at by it"
+fi
+
+photo=tests/data/photos/astronaut.jpg
+
+for deb in "$packages"/mien_*.deb; do
+    architecture=$(dpkg-deb -f "$deb" Architecture)
+    [ "$architecture" != "$native" ] || continue
+    case $architecture in
+        arm64) emulator=qemu-aarch64 ;;
+        armhf) emulator=qemu-arm ;;
+        riscv64) emulator=qemu-riscv64 ;;
+        *) continue ;;
+    esac
+    command -v "$emulator" >/dev/null || { echo "$architecture: skipped, no $emulator"; continue; }
+    unpacked=$(mktemp -d)
+    dpkg-deb -x "$deb" "$unpacked"
+    if "$emulator" "$unpacked/usr/bin/mien" image "$photo" --json | grep -q '"score"'; then
+        echo "$architecture: the program of $(basename "$deb") finds the face, under $emulator"
+    else
+        echo "$architecture: FAILED"
+        failed=1
+    fi
+    rm -rf "$unpacked"
+done
+
+can_make_roots
+[ $# -gt 0 ] || set -- bookworm trixie
+for name in "$@"; do
+    if ! make_root "$name"; then
+        echo "skipped: no root for $name could be made (network?)"
+        continue
+    fi
+    root=$roots/$name
+    mkdir "$root/root/in"
+    cp "$packages"/*_"$native".deb "$packages"/*_all.deb "$photo" docs/example.cpp "$root/root/in"
+    before=$(du -sk "$root/usr" | cut -f1)
+    inside "$name" /root/in "apt-get update -q && apt-get install -y -q --no-install-recommends \
+./mien_*.deb && mien image astronaut.jpg --json >face.json" || { failed=1; continue; }
+    after=$(du -sk "$root/usr" | cut -f1)
+    grep -q '"score"' "$root/root/in/face.json" || { echo "$name: no face"; failed=1; }
+    echo "$name: $(stat -c %s "$packages"/mien_*_"$native".deb) bytes of package," \
+        "$((after - before)) KiB more in /usr"
+    inside "$name" /root/in "ls /usr/share/bash-completion/completions/mien && \
+apt-get install -y -q --no-install-recommends g++ pkg-config ./libmien*.deb ./mien-data*.deb && \
+g++ -std=c++20 example.cpp \$(pkg-config --cflags --libs mien) -o example && \
+./example /usr/share/mien && apt-get purge -y -q mien libmien-dev mien-data 'libmien0*' && \
+! command -v mien && test ! -e /usr/share/mien && test ! -e /usr/include/mien" || failed=1
+    rm -rf --one-file-system "$root"
+done
+exit $failed

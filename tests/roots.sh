@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+# Minimal roots of other distributions, for distributions.sh and packages.sh, which include this.
+# They are kept in build/distributions as they were before mien, for the next run.
+
+roots=$PWD/build/distributions
+
+# Ends with 77, and says why, where roots cannot be made.
+can_make_roots() {
+    [ "$(id -u)" -eq 0 ] || { echo "skipped: a root for another distribution needs root"; exit 77; }
+    command -v debootstrap >/dev/null || { echo "skipped: debootstrap is not installed"; exit 77; }
+    mkdir -p "$roots"
+}
+
+# NAME: a fresh minimal root $roots/NAME with the package sources of the suite's mirror.
+make_root() {
+    base=$roots/$1.base
+    if [ ! -e "$base.done" ]; then
+        rm -rf "$base"
+        case $1 in
+            jammy | noble)
+                mirror=${UBUNTU_MIRROR:-http://archive.ubuntu.com/ubuntu} parts=main,universe ;;
+            *) mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian} parts=main ;;
+        esac
+        debootstrap --variant=minbase --include=ca-certificates --components="$parts" \
+            "$1" "$base" "$mirror" >"$roots/log" 2>&1 || { tail -n 5 "$roots/log"; return 1; }
+        touch "$base.done"
+    fi
+    rm -rf --one-file-system "${roots:?}/$1"
+    cp -a "$base" "$roots/$1"
+    for file in /etc/resolv.conf /etc/hosts /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
+        [ ! -e "$file" ] || cp -L "$file" "$roots/$1$file"
+    done
+}
+
+# NAME FOLDER COMMAND: runs it there inside the root, and prints the time. /proc and /dev are mounted
+# in a namespace that ends with the command: nothing of this machine is left in the root.
+inside() {
+    start=$(date +%s)
+    if ! unshare --mount --propagation private sh -c '
+        root=$1 folder=$2 command=$3
+        mount --bind /proc "$root/proc" && mount --bind /dev "$root/dev" &&
+            exec chroot "$root" env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
+                DEBIAN_FRONTEND=noninteractive MIEN_CHECK=quick sh -c "cd $folder && $command"
+        ' sh "$roots/$1" "$2" "$3" >"$roots/log.$1" 2>&1; then
+        tail -n 40 "$roots/log.$1"
+        echo "$1: FAILED: $3 ($roots/log.$1)"
+        return 1
+    fi
+    echo "$1: passed in $(($(date +%s) - start)) s: $3"
+}

@@ -16,6 +16,15 @@ set(MIEN_SANITIZE OFF CACHE STRING
 set_property(CACHE MIEN_SANITIZE PROPERTY STRINGS OFF ON thread trap)
 option(MIEN_TURBOJPEG
        "JPEG by libjpeg-turbo where it is found; else by stb_image" ON)
+# Loaded when the first such file comes, so a program built with them runs without them. Off where the
+# program is for another machine.
+set(native ON)
+if(CMAKE_CROSSCOMPILING OR NOT UNIX)
+  set(native OFF)
+endif()
+option(MIEN_WEBP "WebP by libwebp, where its headers are found" ${native})
+option(MIEN_TIFF "TIFF by libtiff 4.5 or later, where its headers are found" ${native})
+option(MIEN_HEIF "HEIC and AVIF by libheif, where its headers are found" ${native})
 option(MIEN_FFMPEG "`mien video` reads films by FFmpeg's libraries" OFF)
 option(MIEN_SERVE "`mien serve`, where the headers of Boost.Beast are found" ON)
 option(MIEN_EXPLAIN "`mien explain` and `mien report`, where Eigen is found" ON)

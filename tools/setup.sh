@@ -14,6 +14,8 @@ usage() {
 # The first two are headers: Boost.Beast for `mien serve`, Eigen for `mien explain`.
 packages="g++ cmake make libstb-dev libcli11-dev nlohmann-json3-dev"
 optional="libboost-dev libeigen3-dev"
+# WebP, TIFF, HEIC and AVIF.
+optional="$optional libwebp-dev libtiff-dev libheif-dev"
 # libjpeg-turbo, without which stb_image decodes JPEG; several packages bring it.
 [ -e /usr/include/jpeglib.h ] || optional="$optional libjpeg-dev"
 

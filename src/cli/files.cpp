@@ -22,14 +22,15 @@ bool make_folder(const std::string& folder) {
     return false;
 }
 
-host::Result<host::Image> load_image(const std::string& path, bool quiet) {
+host::Result<host::DecodedImage> load_image(const std::string& path, bool quiet, bool strict) {
     const host::ImageLimits limits;
     const auto bytes = host::read_file(path == "-" ? "/dev/stdin" : path, limits.max_file_bytes);
     if (!bytes) return bytes.error();
     auto decoded = host::decode_image(*bytes, limits);
     if (!decoded) return decoded.error();
+    if (strict && decoded->damage != host::Damage::none) return host::Error::input(decoded->note);
     if (!decoded->note.empty() && !quiet && !interrupted()) complain(path, decoded->note);
-    return std::move(decoded->image);
+    return decoded;
 }
 
 bool report_inputs(const host::InputList& inputs, bool json, bool quiet, int& worst) {

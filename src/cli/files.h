@@ -11,8 +11,9 @@
 namespace mien::cli {
 
 // The image in a file, or in standard input ("-"). What the decoder had to note is printed unless
-// `quiet`.
-host::Result<host::Image> load_image(const std::string& path, bool quiet);
+// `quiet`; with `strict` a damaged image is an error.
+host::Result<host::DecodedImage> load_image(const std::string& path, bool quiet,
+                                            bool strict = false);
 
 // Makes the folder and missing parents; false after printing an error.
 bool make_folder(const std::string& folder);

@@ -12,7 +12,7 @@
 #include "cli/options.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
-#include "host/codec/jpeg.h"
+#include "host/codec/image_header.h"
 #include "host/weights/embedded_weights.h"
 #include "host/weights/engine_owner.h"
 #include "mien/mien.hpp"
@@ -65,7 +65,7 @@ std::string help_text() {
     for (const Verb& verb : verbs) text += "  " + cli::padded(verb.name, 12) + verb.summary + "\n";
     text +=
         "\n  mien VERB --help   options of a verb, with their defaults\n  mien --version     "
-        "version, instruction set, compiler, weights, JPEG decoder\n\n";
+        "version, instruction set, compiler, weights, image formats\n\n";
     text += "For example: mien image photo.jpg --out result.png\n\n";
     return text + cli::exit_code_help;
 }
@@ -76,6 +76,13 @@ std::string embedded_name(std::span<const std::uint8_t> bytes) {
     const Status status = View::open(bytes, view);
     return status == Status::ok ? host::weights_name(view.meta())
                                 : std::string("unusable: ") + message(status);
+}
+
+std::string format_lines() {
+    std::string text = "images        " + host::image_format_names() + "\n";
+    for (const host::ImageFormatInfo& format : host::image_formats())
+        if (!format.library.empty()) text += cli::padded(format.name, 14) + format.library + "\n";
+    return text;
 }
 
 std::string version_text() {
@@ -89,7 +96,7 @@ std::string version_text() {
     return std::string("mien ") + version() + "\ninstructions  " +
            isa_name(resolve_isa(Isa::best)) + "\ncompiler      " + cli::compiler_name() +
            "\ndetector      " + embedded_name<Cascade>(host::embedded_cascade()) + "\n" + networks +
-           "JPEG          " + host::jpeg_library() + "\n";
+           format_lines();
 }
 
 int say(const std::string& text) {

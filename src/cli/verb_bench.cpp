@@ -116,7 +116,9 @@ host::Result<host::Image> generated_picture(int width, int height) {
 
 host::Result<host::Image> bench_picture(const BenchOptions& options) {
     if (options.photo.empty()) return generated_picture(640, 480);
-    return load_image(options.photo, true);
+    auto decoded = load_image(options.photo, true);
+    if (!decoded) return decoded.error();
+    return std::move(decoded->image);
 }
 
 host::Result<> run_once(host::EngineOwner& engine, const host::Image& image, BenchResult& result) {

@@ -156,7 +156,7 @@ int ExplainRun::run(const std::string& path) {
     const auto picture = load_image(path, options_.quiet);
     if (!picture) return fail(path, picture.error());
     if (interrupted()) return exit_interrupted;
-    const Frame frame = picture->frame();
+    const Frame frame = picture->image.frame();
     if (const host::Result<> fits = check_size(engine_, frame.width, frame.height); !fits)
         return fail(path, fits.error());
     host::ImageReport report;

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "cli/serve_camera.h"
+#include "host/codec/image_header.h"
 #include "host/files/file_io.h"
 #include "serve/sandbox.h"
 #include "serve/server.h"
@@ -205,6 +206,7 @@ int run_serve(int argc, char** argv) {
     if (!setup.no_sandbox) {
         // A camera that is plugged in again is opened again; standard input is not.
         const bool may_open = watches && setup.camera.device != "-";
+        host::load_image_libraries();
         const serve::Sandbox sandbox = serve::enter_sandbox(may_open);
         if (!setup.quiet) complain(sandbox.text);
     }

@@ -606,7 +606,8 @@ nb::tuple decode(const nb::bytes& bytes, std::uint64_t max_pixels) {
     nb::capsule owner(data, [](void* p) noexcept { std::free(p); });
     const std::size_t shape[3] = {static_cast<std::size_t>(image.height),
                                   static_cast<std::size_t>(image.width), 3};
-    return nb::make_tuple(Bytes(data, 3, shape, owner), (*decoded)->note);
+    return nb::make_tuple(Bytes(data, 3, shape, owner), (*decoded)->note,
+                          (*decoded)->damage != host::Damage::none);
 }
 
 nb::bytes encode(const Array& array, PixelFormat format, bool jpeg) {
@@ -695,6 +696,11 @@ void define_facts(nb::module_& module) {
     module.doc() = "The engine, for mien/*.py. Nothing here is an interface to rely on.";
     module.attr("version") = MIEN_VERSION;
     module.attr("jpeg_library") = host::jpeg_library();
+    nb::list endings;
+    for (const std::string_view ending : host::image_endings())
+        endings.append(nb::str(ending.data(), ending.size()));
+    module.attr("image_formats") = nb::str(host::image_format_names().c_str());
+    module.attr("image_endings") = nb::tuple(endings);
     const auto name = [](const char* text) { return nb::str(text); };
     module.attr("heads") = nb::tuple(by_head([&](Head h) { return name(head_name(h)); }));
     module.attr("head_titles") =

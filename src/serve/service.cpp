@@ -78,16 +78,6 @@ std::string dump(const Json& json) {
 }
 
 // True for the beginnings of supported formats; others are a type that the service does not accept.
-bool known_format(Bytes bytes) {
-    const auto begins = [bytes](std::string_view magic) {
-        return bytes.size() >= magic.size() &&
-               std::equal(magic.begin(), magic.end(), bytes.begin(),
-                          [](char a, std::uint8_t b) { return static_cast<std::uint8_t>(a) == b; });
-    };
-    return begins("\xff\xd8") || begins("\x89PNG") || begins("BM") || begins("GIF8") ||
-           begins("P5") || begins("P6");
-}
-
 template <class View>
 Json model_json(const char* role, const View& view) {
     char crc[16];
@@ -476,17 +466,19 @@ std::optional<Refusal> Service::read_pictures(const Plan& plan, const RequestHea
 
 std::optional<Refusal> Service::decode(const Picture& picture, const host::EngineOwner& engine,
                                        host::DecodedImage& out) const {
-    if (!known_format(picture.bytes))
+    if (!host::begins_as_image(picture.bytes))
         return Refusal{415, "This is not an image in a known format.",
-                       "JPEG, PNG, BMP, GIF and PNM are read"};
+                       host::image_format_names() + " are read"};
     constexpr const char* damaged = "The image is damaged.";
     host::ImageLimits limits;
     limits.max_pixels = options_.limits.pixels;
     limits.stop = engine.stop();
+    limits.strict_memory = true;
     if (const auto header = host::inspect_image(picture.bytes, limits); !header) {
         host::ImageLimits none;
         none.max_pixels = std::numeric_limits<std::uint64_t>::max();
         none.max_side = std::numeric_limits<int>::max();
+        none.strict_memory = true;
         if (host::inspect_image(picture.bytes, none))
             return Refusal{413, "The image has too many pixels.", header.error().text};
         return Refusal{422, damaged, header.error().text};
@@ -517,7 +509,7 @@ std::optional<Refusal> Service::analyze(const Picture& picture, host::EngineOwne
     report.source = picture.source;
     host::DecodedImage decoded;
     if (auto refused = decode(picture, engine, decoded)) return refused;
-    result.note = decoded.note;
+    report.note = decoded.note;
     report.times.decode = now_ms() - start;
     if (const auto done = engine.process(decoded.image.frame(), report); !done)
         return Refusal{503, done.error().kind == host::Error::Kind::stopped ? too_long : no_memory};
@@ -560,7 +552,6 @@ Answer Service::analyze_all(const Plan& plan, std::span<const Picture> pictures,
             }
         }
         Json json = host::json_of(analysis.report, engine.info());
-        if (!analysis.note.empty()) json["note"] = analysis.note;
         if (plan.annotate)
             json["annotated"] = {{"media_type", "image/png"},
                                  {"base64", host::base64(analysis.png)}};

@@ -96,7 +96,6 @@ private:
     };
     struct Analysis {
         host::ImageReport report;
-        std::string note;      // about the file; empty: nothing
         host::ByteVector png;  // the annotated image
     };
     void describe_models(const host::EngineOwner& weights);

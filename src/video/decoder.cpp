@@ -162,6 +162,7 @@ host::Result<> Decoder::decode_picture(const Packet& packet, Frame& frame) {
         limits.max_pixels = max_pixels;
         auto decoded = host::decode_image(packet.bytes, limits);
         if (!decoded) return decoded.error();
+        if (decoded->damage == host::Damage::certain) return host::Error::input(decoded->note);
         image_ = std::move(decoded->image);
         frame = image_.frame();
         return {};

@@ -649,7 +649,7 @@ def test_refusals() -> None:
             assert status == 415 and headers["accept-encoding"] == "identity"
             assert coding in json.loads(data)["detail"], data
         assert raw(png(20, 20), Content_Encoding="identity")[0] == 200
-        assert error_of(raw(b"RIFF\x10\0\0\0WEBPVP8 "), 415)
+        assert error_of(raw(b"8BPS\0\1\0\0\0\0\0\0"), 415)
         assert error_of(raw(PHOTO[:2000], "image/jpeg"), 422)
         assert raw(png(20, 20))[0] == 200
         # Of a body that says nothing of itself, as curl's --data-binary, the bytes count.
@@ -1384,7 +1384,7 @@ def bad_inputs() -> list[tuple[str, str]]:
             "a body with `Content-Encoding: gzip`",
             head + b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
         )
-        body("an unsupported image format (WebP)", b"RIFF\x10\0\0\0WEBPVP8 ")
+        body("an unsupported image format (Photoshop)", b"8BPS\0\1\0\0\0\0\0\0")
         body("a truncated JPEG", PHOTO[:2000], "image/jpeg")
         form(
             "several images, none readable",

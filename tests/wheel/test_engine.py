@@ -376,9 +376,12 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 def test_errors_carry_the_engines_words(engine: mien.Engine, tmp_path: Path) -> None:
     cut = tmp_path / "cut.jpg"
-    cut.write_bytes((PHOTOS / "astronaut.jpg").read_bytes()[:3000])
+    cut.write_bytes((PHOTOS / "astronaut.jpg").read_bytes()[:300])
     with pytest.raises(mien.PictureError, match=r"cut\.jpg: .*cut short"):
         engine.analyze(cut)
+    cut.write_bytes((PHOTOS / "astronaut.jpg").read_bytes()[:-3000])
+    with pytest.warns(mien.PictureWarning, match=r"cut\.jpg: damaged, part of it is guessed"):
+        assert len(engine.analyze(cut)) == 1
     with pytest.raises(FileNotFoundError):
         engine.analyze(tmp_path / "missing.jpg")
     with pytest.raises(mien.PictureError):

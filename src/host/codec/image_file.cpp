@@ -12,6 +12,15 @@
 #include "host/codec/jpeg.h"
 #include "host/codec/orientation.h"
 #include "host/codec/png_writer.h"
+#ifdef MIEN_HEIF_SONAME
+#include "host/codec/heif.h"
+#endif
+#ifdef MIEN_TIFF_SONAME
+#include "host/codec/tiff.h"
+#endif
+#ifdef MIEN_WEBP_SONAME
+#include "host/codec/webp.h"
+#endif
 
 #define STBI_ONLY_PNG
 #define STBI_ONLY_BMP
@@ -30,6 +39,9 @@ const char* type_name(ImageType type) {
         case ImageType::bmp: return "BMP";
         case ImageType::gif: return "GIF";
         case ImageType::pnm: return "PNM";
+        case ImageType::webp: return "WebP";
+        case ImageType::tiff: return "TIFF";
+        case ImageType::heif: return "HEIC or AVIF";
     }
     return "picture";
 }
@@ -156,22 +168,51 @@ Result<Image> decode_by_stb(Bytes bytes, const ImageHeader& header) {
 }
 
 Result<Image> decode_photo(Bytes bytes, const ImageHeader& header, const ImageLimits& limits,
-                           std::string& note) {
+                           DecodedImage& result) {
     JpegPicture picture;
     JpegRequest request;
     request.limits = limits;
     if (const Result<> done = decode_jpeg(bytes, request, picture); !done) return done.error();
     if (picture.width != header.width || picture.height != header.height)
         return Error::input("damaged file (two sizes in it)");
-    if (!picture.damage.empty())
-        note = "damaged, part of it is guessed (" + picture.damage + ")";
-    else if (!picture.leftover.empty())
-        note = "may be damaged (" + picture.leftover + ")";
+    if (!picture.damage.empty()) {
+        result.damage = Damage::certain;
+        result.note = "damaged, part of it is guessed (" + picture.damage + ")";
+    } else if (!picture.leftover.empty()) {
+        result.damage = Damage::possible;
+        result.note = "may be damaged (" + picture.leftover + ")";
+    }
     Image image;
     image.pixels = std::move(picture.pixels);
     image.width = picture.width;
     image.height = picture.height;
     return image;
+}
+
+Result<Image> decode_by_type(Bytes bytes, const ImageHeader& header, const ImageLimits& limits,
+                             DecodedImage& result) {
+    // Of a library that is optional.
+    [[maybe_unused]] const auto decode_by = [&](auto decode) {
+        Result<Image> image = new_image(header.width, header.height);
+        if (!image) return image;
+        if (const Result<> done = decode(bytes, header, *image); !done)
+            return Result<Image>(done.error());
+        return image;
+    };
+    switch (header.type) {
+        case ImageType::jpeg: return decode_photo(bytes, header, limits, result);
+        case ImageType::pnm: return decode_pnm(bytes, header);
+#ifdef MIEN_WEBP_SONAME
+        case ImageType::webp: return decode_by(decode_webp);
+#endif
+#ifdef MIEN_TIFF_SONAME
+        case ImageType::tiff: return decode_by(decode_tiff);
+#endif
+#ifdef MIEN_HEIF_SONAME
+        case ImageType::heif: return decode_by(decode_heif);
+#endif
+        default: return decode_by_stb(bytes, header);
+    }
 }
 
 }  // namespace
@@ -183,15 +224,20 @@ Result<DecodedImage> decode_image(Bytes bytes, const ImageLimits& limits) {
     }
     const Result<ImageHeader> header = inspect_image(bytes, limits);
     if (!header) return header.error();
+    bytes = bytes.subspan(header->junk_bytes);
     DecodedImage result;
-    Result<Image> image = header->type == ImageType::jpeg
-                              ? decode_photo(bytes, *header, limits, result.note)
-                          : header->type == ImageType::pnm ? decode_pnm(bytes, *header)
-                                                           : decode_by_stb(bytes, *header);
+    if (header->junk_bytes > 0) {
+        result.damage = Damage::possible;
+        result.note =
+            "may be damaged (bytes before the image: " + std::to_string(header->junk_bytes) + ")";
+    }
+    Result<Image> image = decode_by_type(bytes, *header, limits, result);
     if (image) image = apply_orientation(std::move(*image), header->orientation);
     if (!image) return image.error();
     result.image = std::move(*image);
     if (header->animated) result.note = "animation: only its first frame is used";
+    if (header->type == ImageType::tiff && header->frames > 1)
+        result.note = "several pages: only its first is used";
     return result;
 }
 

@@ -11,7 +11,17 @@
 
 #include "base/bytes.h"
 #include "base/crc32.h"
+#include "host/codec/jpeg.h"
 #include "host/codec/jpeg_markers.h"
+#ifdef MIEN_HEIF_SONAME
+#include "host/codec/heif.h"
+#endif
+#ifdef MIEN_TIFF_SONAME
+#include "host/codec/tiff.h"
+#endif
+#ifdef MIEN_WEBP_SONAME
+#include "host/codec/webp.h"
+#endif
 
 namespace mien::host {
 namespace {
@@ -38,13 +48,16 @@ Error unsupported(std::string what) { return Error::input("cannot read " + std::
 
 // ---- JPEG ----
 
+// Sequential or progressive.
+constexpr bool is_arithmetic(std::uint8_t marker) { return marker == 0xc9 || marker == 0xca; }
+
 Result<> read_jpeg_frame(std::uint8_t marker, Bytes segment, const ImageLimits& limits,
                          ImageHeader& header) {
     if (segment.size() < 6) return corrupt("JPEG", "short frame header");
-    if (marker == 0xc9 || marker == 0xca || marker == 0xcb || marker >= 0xcd) {
+    const bool arithmetic = is_arithmetic(marker);
+    if (arithmetic && !jpeg_is_read(JpegKind::arithmetic))
         return unsupported("JPEG with arithmetic coding; save it as an ordinary JPEG");
-    }
-    if (marker > 0xc2)
+    if (marker > 0xc2 && !arithmetic)
         return unsupported("lossless or hierarchical JPEG; save it as an ordinary JPEG");
     if (segment[0] != 8) return unsupported("JPEG with 12 bits a channel; save it with 8");
     header.height = static_cast<int>(big_u16(&segment[1]));
@@ -68,6 +81,7 @@ JpegSamples samples_of(Bytes segment) {
     return {all, max_h * max_v};
 }
 
+// Of data in Huffman codes; the arithmetic ones may be as short as they like.
 // A block has a code of a bit or more for its mean; but for a progressive file, whose blocks may
 // share it, one for the end of the rest as well. Counted without what hangs over the edges.
 std::uint64_t least_jpeg_bits(std::uint8_t marker, JpegSamples samples, const ImageHeader& header) {
@@ -108,10 +122,15 @@ struct JpegState {
 Result<std::size_t> read_jpeg_segment(Bytes bytes, std::size_t pos, std::uint8_t marker,
                                       const ImageLimits& limits, ImageHeader& header,
                                       JpegState& state) {
-    if (bytes.size() - pos < 2) return cut_short("JPEG");
+    // What lies behind the first scan is decoded as far as it is there.
+    const auto ends = [&]() -> Result<std::size_t> {
+        if (state.scans == 0) return cut_short("JPEG");
+        return bytes.size();
+    };
+    if (bytes.size() - pos < 2) return ends();
     const std::size_t length = big_u16(&bytes[pos]);
     if (length < 2) return corrupt("JPEG", "bad segment length");
-    if (length > bytes.size() - pos) return cut_short("JPEG");
+    if (length > bytes.size() - pos) return ends();
     const Bytes segment = bytes.subspan(pos + 2, length - 2);
     const bool is_frame = marker >= 0xc0 && marker <= 0xcf && marker != marker_dht &&
                           marker != 0xc8 && marker != 0xcc;
@@ -119,8 +138,9 @@ Result<std::size_t> read_jpeg_segment(Bytes bytes, std::size_t pos, std::uint8_t
         if (const Result<> done = read_jpeg_frame(marker, segment, limits, header); !done)
             return done.error();
         state.samples = samples_of(segment);
-        state.least_bits = least_jpeg_bits(marker, state.samples, header);
-        state.progressive = marker == 0xc2;
+        state.least_bits =
+            is_arithmetic(marker) ? 0 : least_jpeg_bits(marker, state.samples, header);
+        state.progressive = marker == 0xc2 || marker == 0xca;
     } else if (marker == marker_dht) {
         if (const Result<> done = check_huffman_tables(segment); !done) return done.error();
     } else if (marker == 0xe1 && !header.has_exif &&
@@ -149,7 +169,11 @@ Result<ImageHeader> inspect_jpeg(Bytes bytes, const ImageLimits& limits) {
         // some cameras pad between segments
         while (pos < bytes.size() && bytes[pos] != 0xff) ++pos;
         while (pos < bytes.size() && bytes[pos] == 0xff) ++pos;
-        if (pos >= bytes.size()) return cut_short("JPEG");
+        if (pos >= bytes.size()) {
+            if (state.scans == 0) return cut_short("JPEG");
+            header.cut = true;
+            break;
+        }
         const std::uint8_t marker = bytes[pos++];
         if (marker == marker_eoi) break;
         // markers without a segment
@@ -381,8 +405,9 @@ Result<ImageHeader> inspect_pnm(Bytes bytes, const ImageLimits& limits) {
 
 // ---- everything else ----
 
-// What a file that is none of ours most likely is, with a way out; the first match counts.
-std::string describe_other(Bytes bytes) {
+// What a file that is none of ours most likely is by its beginning, with a way out; the first match
+// counts.
+std::string described_by_magic(Bytes bytes) {
     struct Known {
         std::size_t offset;
         std::string_view magic;
@@ -430,6 +455,11 @@ std::string describe_other(Bytes bytes) {
     for (const Known& k : known) {
         if (has_at(bytes, k.offset, k.magic)) return k.text;
     }
+    return "";
+}
+
+std::string describe_other(Bytes bytes) {
+    if (std::string known = described_by_magic(bytes); !known.empty()) return known;
     const Bytes head = bytes.first(std::min<std::size_t>(bytes.size(), 512));
     const bool is_text = std::all_of(head.begin(), head.end(),
                                      [](std::uint8_t c) { return c >= 32 || is_space(c); });
@@ -439,7 +469,7 @@ std::string describe_other(Bytes bytes) {
 Error not_a_picture(Bytes bytes) {
     const std::string other = describe_other(bytes);
     if (!other.empty()) return Error::input("not a picture that mien reads, but a " + other);
-    return Error::input("not a picture (JPEG, PNG, BMP, GIF and PNM are read)");
+    return Error::input("not a picture (" + image_format_names() + " are read)");
 }
 
 }  // namespace
@@ -462,19 +492,73 @@ Error no_memory() { return Error::memory("not enough memory for its pixels"); }
 
 namespace {
 
+constexpr std::string_view png_magic = "\x89PNG\r\n\x1a\n";
+
+constexpr std::string_view endings[] = {
+    ".jpg",  ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".pnm",
+#ifdef MIEN_WEBP_SONAME
+    ".webp",
+#endif
+#ifdef MIEN_TIFF_SONAME
+    ".tif",  ".tiff",
+#endif
+#ifdef MIEN_HEIF_SONAME
+    ".heic", ".heif", ".hif", ".avif",
+#endif
+};
+
+bool is_webp(Bytes bytes) { return has_at(bytes, 0, "RIFF") && has_at(bytes, 8, "WEBP"); }
+bool is_tiff(Bytes bytes) {
+    using namespace std::string_view_literals;
+    return has_at(bytes, 0, "II*\0"sv) || has_at(bytes, 0, "MM\0*"sv);
+}
+
+// Of a format whose library is optional and here.
+bool is_optional_format([[maybe_unused]] Bytes bytes) {
+#ifdef MIEN_WEBP_SONAME
+    if (is_webp(bytes)) return true;
+#endif
+#ifdef MIEN_TIFF_SONAME
+    if (is_tiff(bytes)) return true;
+#endif
+#ifdef MIEN_HEIF_SONAME
+    if (is_heif(bytes)) return true;
+#endif
+    return false;
+}
+
+bool is_pnm(Bytes bytes) {
+    return bytes.size() > 2 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '7' &&
+           is_space(bytes[2]);
+}
+
+// By what it begins with.
+bool is_image(Bytes bytes) {
+    for (const std::string_view magic :
+         {std::string_view("\xff\xd8"), png_magic, std::string_view("GIF87a"),
+          std::string_view("GIF89a"), std::string_view("BM")})
+        if (has_at(bytes, 0, magic)) return true;
+    return is_pnm(bytes) || is_optional_format(bytes);
+}
+
 Result<ImageHeader> inspect_any(Bytes bytes, const ImageLimits& limits) {
     using namespace std::string_view_literals;
-    constexpr std::string_view png_magic = "\x89PNG\r\n\x1a\n"sv;
     if (bytes.empty()) return Error::input("file is empty");
     if (has_at(bytes, 0, "\xff\xd8"sv)) return inspect_jpeg(bytes, limits);
     if (has_at(bytes, 0, png_magic)) return inspect_png(bytes, limits);
     if (has_at(bytes, 0, "GIF87a"sv) || has_at(bytes, 0, "GIF89a"sv))
         return inspect_gif(bytes, limits);
     if (has_at(bytes, 0, "BM"sv)) return inspect_bmp(bytes, limits);
-    if (bytes.size() > 2 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '7' &&
-        is_space(bytes[2])) {
-        return inspect_pnm(bytes, limits);
-    }
+    if (is_pnm(bytes)) return inspect_pnm(bytes, limits);
+#ifdef MIEN_WEBP_SONAME
+    if (is_webp(bytes)) return inspect_webp(bytes, limits);
+#endif
+#ifdef MIEN_TIFF_SONAME
+    if (is_tiff(bytes)) return inspect_tiff(bytes, limits);
+#endif
+#ifdef MIEN_HEIF_SONAME
+    if (is_heif(bytes)) return inspect_heif(bytes, limits);
+#endif
     if (bytes.size() < 8)
         return Error::input("only " + std::to_string(bytes.size()) +
                             " bytes: cut short, or not a picture");
@@ -483,9 +567,77 @@ Result<ImageHeader> inspect_any(Bytes bytes, const ImageLimits& limits) {
 
 }  // namespace
 
+namespace {
+
+// Bytes of something else before a JPEG or PNG: the rest of a protocol, marks of a lost frame.
+std::size_t junk_before_image(Bytes bytes) {
+    using namespace std::string_view_literals;
+    // Start marks in a row: the first ones are of images that are gone.
+    std::size_t lost = 0;
+    while (has_at(bytes, lost, "\xff\xd8\xff\xd8"sv)) lost += 2;
+    if (lost > 0) return lost;
+    if (is_image(bytes) || !described_by_magic(bytes).empty()) return 0;
+    const std::size_t most = std::min(bytes.size(), std::size_t{4096});
+    for (std::size_t at = 1; at < most; ++at) {
+        if (has_at(bytes, at, "\xff\xd8\xff"sv) || has_at(bytes, at, png_magic)) return at;
+    }
+    return 0;
+}
+
+}  // namespace
+
+std::vector<ImageFormatInfo> image_formats() {
+    std::vector<ImageFormatInfo> formats = {
+        {"JPEG", jpeg_library()}, {"PNG", ""}, {"BMP", ""}, {"GIF", ""}, {"PNM", ""}};
+    [[maybe_unused]] const auto add = [&formats](const char* name, const std::string& library,
+                                                 const char* soname) {
+        formats.push_back({name, library.empty() ? std::string(soname) + " is missing" : library});
+    };
+#ifdef MIEN_WEBP_SONAME
+    add("WebP", webp_library(), MIEN_WEBP_SONAME);
+#endif
+#ifdef MIEN_TIFF_SONAME
+    add("TIFF", tiff_library(), MIEN_TIFF_SONAME);
+#endif
+#ifdef MIEN_HEIF_SONAME
+    add("HEIC", heif_library(), MIEN_HEIF_SONAME);
+    add("AVIF", heif_library(), MIEN_HEIF_SONAME);
+#endif
+    return formats;
+}
+
+void load_image_libraries() {
+#ifdef MIEN_WEBP_SONAME
+    webp_library();
+#endif
+#ifdef MIEN_TIFF_SONAME
+    tiff_library();
+#endif
+}
+
+std::string image_format_names() {
+    return "JPEG, PNG, BMP, GIF, PNM"
+#ifdef MIEN_WEBP_SONAME
+           ", WebP"
+#endif
+#ifdef MIEN_TIFF_SONAME
+           ", TIFF"
+#endif
+#ifdef MIEN_HEIF_SONAME
+           ", HEIC, AVIF"
+#endif
+        ;
+}
+
+std::span<const std::string_view> image_endings() { return endings; }
+
+bool begins_as_image(Bytes bytes) { return is_image(bytes) || junk_before_image(bytes) > 0; }
+
 Result<ImageHeader> inspect_image(Bytes bytes, const ImageLimits& limits) {
-    Result<ImageHeader> header = inspect_any(bytes, limits);
+    const std::size_t junk = junk_before_image(bytes);
+    Result<ImageHeader> header = inspect_any(bytes.subspan(junk), limits);
     if (!header) return header;
+    header->junk_bytes = junk;
     const auto pixels =
         static_cast<std::uint64_t>(header->width) * static_cast<std::uint64_t>(header->height);
     const auto each = static_cast<std::uint64_t>(header->decode_bytes);

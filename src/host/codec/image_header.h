@@ -7,13 +7,34 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "host/files/result.h"
 #include "mien/mien.hpp"
 
 namespace mien::host {
 
-enum class ImageType { jpeg, png, bmp, gif, pnm };
+// The last three only in builds that found their libraries.
+enum class ImageType { jpeg, png, bmp, gif, pnm, webp, tiff, heif };
+
+// What this build reads, and with what: "WebP" and "libwebp 1.2.4"; "" where mien itself or stb_image
+// does it.
+struct ImageFormatInfo {
+    std::string name;
+    std::string library;
+};
+std::vector<ImageFormatInfo> image_formats();
+// So that a process may give up opening files: loads the libraries of the formats that it then still
+// reads, which are those of ImageLimits::strict_memory.
+void load_image_libraries();
+// "JPEG, PNG, BMP, GIF, PNM, WebP, ...": of this build.
+std::string image_format_names();
+// Endings of the names of such files, in lower case and with the dot.
+std::span<const std::string_view> image_endings();
+// Do the bytes begin as an image of a format that this build reads, or does one begin a little later?
+bool begins_as_image(std::span<const std::uint8_t> bytes);
 
 struct ImageLimits {
     // Decoders may take that much for each of max_pixels; images that need more for a pixel (16
@@ -23,7 +44,14 @@ struct ImageLimits {
     std::uint64_t max_pixels = std::uint64_t{1} << 27;
     int max_side = 1 << 15;  // of the engine's frames
     std::size_t max_file_bytes = std::size_t{1} << 28;
+    // Refuses formats whose library may take more than that: HEIC and AVIF.
+    bool strict_memory = false;
     Stop stop;  // asked by decoders that work row by row (libjpeg-turbo)
+};
+
+// Where the pixels of a file lie in its image.
+struct FramePlace {
+    int x = 0, y = 0, width = 0, height = 0;
 };
 
 struct ImageHeader {
@@ -34,14 +62,19 @@ struct ImageHeader {
     int height = 0;
     int orientation = 1;          // EXIF: 1..8
     bool has_exif = false;        // an EXIF block was read
+    bool cut = false;             // jpeg only: it ends without its mark
+    std::size_t junk_bytes = 0;   // before the image, which begins behind them
     bool animated = false;        // more frames follow; only the first is decoded
+    int frames = 1;               // tiff only: pages, 2 for several
     int channels = 0;             // pnm only: 1 or 3
     int max_value = 0;            // pnm only
-    std::size_t data_offset = 0;  // pnm only: first sample
+    std::size_t data_offset = 0;  // pnm: first sample; webp: chunk of the pixels
+    std::size_t data_bytes = 0;   // webp only
+    FramePlace frame;             // webp only
 };
 
-// Fails on everything that decode_image() would not decode whole: other formats (named), cut or
-// damaged structure, sizes over the limits.
+// Fails on everything that decode_image() would not decode: other formats (named), cut or damaged
+// structure, sizes over the limits. JPEGs may end too early once their data has begun.
 Result<ImageHeader> inspect_image(std::span<const std::uint8_t> bytes, const ImageLimits& limits);
 
 // What every decoder says of sizes that are zero or over the limits, and without memory.

@@ -20,6 +20,10 @@ namespace mien::host {
 // "libjpeg-turbo 2.1.5", "stb_image".
 const char* jpeg_library();
 
+// How its data is coded, always with 8 bits a channel.
+enum class JpegKind { huffman, arithmetic };
+bool jpeg_is_read(JpegKind kind);
+
 // How the pixels of a JPEG are wanted. rgb is kept to; the others name what may be left undone:
 // with `gray` and `ycbcr`, a gray JPEG gives gray, and one that stores RGB or CMYK gives rgb.
 // stb_image always gives rgb.
@@ -40,8 +44,8 @@ struct JpegPicture {
     JpegPixels kind = JpegPixels::rgb;
     // Not empty: part of the data was missing or wrong, and the decoder guessed pixels.
     std::string damage;
-    // Not empty: bytes of a scan that no pixel needed. Cameras pad; in a photo it is a sign that the
-    // data is out of step. Only libjpeg-turbo tells.
+    // Not empty: bytes of a scan that no pixel needed, or no end mark though no pixel is missing.
+    // Cameras pad; in a photo it is a sign that the data is out of step.
     std::string leftover;
 
     std::size_t bytes() const {
@@ -50,9 +54,12 @@ struct JpegPicture {
     }
 };
 
+inline constexpr const char* no_end_mark = "no end mark";
+
 // The same pixels as Pillow and OpenCV where these use libjpeg-turbo, too. A camera's JPEG may lack
-// its Huffman tables (then the standard's are meant) and may have bytes behind its end. Fails on
-// what is not a whole JPEG, on sizes over the limits, and without memory.
+// its Huffman tables (then the standard's are meant) and may have bytes behind its end. A
+// damaged one is decoded as far as it goes, by libjpeg-turbo with what follows the next restart mark;
+// stb_image cannot find its way back, and fails then. Fails on sizes over the limits, too.
 Result<> decode_jpeg(std::span<const std::uint8_t> bytes, const JpegRequest& request,
                      JpegPicture& out);
 

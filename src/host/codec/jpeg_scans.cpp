@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdio>
 
 #include "host/codec/jpeg_markers.h"
 
@@ -61,15 +62,25 @@ public:
         }
         return -2;
     }
-    // Goes on behind the next restart mark; false without one.
-    bool restart() {
+    // Is the next restart mark reached, or the data's end?
+    bool at_restart() const {
+        return at_ + 1 < bytes_.size() && bytes_[at_] == 0xff && is_restart(bytes_[at_ + 1]);
+    }
+    // Goes to the next restart mark, or to the data's end. Before it were bytes that no block needed,
+    // if `stray` is not empty; filling does not count.
+    void pass_by(JpegScans::Range& stray) {
         left_ = 0;
-        for (; at_ + 1 < bytes_.size(); ++at_) {
-            if (bytes_[at_] != 0xff || !is_restart(bytes_[at_ + 1])) continue;
-            at_ += 2;
-            return true;
-        }
-        return false;
+        stray = {at_, at_};
+        bool filling = true;
+        for (; at_ < bytes_.size() && !at_restart(); ++at_)
+            filling = filling && bytes_[at_] == 0xff;
+        if (!filling) stray.end = at_;
+    }
+    // Takes the restart mark and returns its number, 0 to 7; -1 at the data's end.
+    int restart() {
+        if (!at_restart()) return -1;
+        at_ += 2;
+        return bytes_[at_ - 1] & 7;
     }
 
 private:
@@ -102,7 +113,7 @@ struct ScanPart {
 class ScanWalk {
 public:
     explicit ScanWalk(Bytes bytes) : bytes_(bytes) {}
-    std::string missing();
+    JpegScans check();
 
 private:
     struct Scan {
@@ -112,8 +123,10 @@ private:
     void read_tables(Bytes segment);
     void read_frame(Bytes segment);
     bool read_scan(Bytes segment, Scan& scan);
-    // False: the data ends before the blocks do.
-    bool walk_scan(const Scan& scan, Bytes data);
+    // `at` is where the data begins in the file. False: nothing more can be said.
+    bool walk_scan(const Scan& scan, Bytes data, std::size_t at);
+    bool walk_unit(const Scan& scan, ScanBits& bits);
+    void note_stray(JpegScans::Range stray, std::size_t at, unsigned marker);
     bool walk_block(const Scan& scan, const ScanPart& part, ScanBits& bits);
     int blocks(int side, int factor, int most) const {
         const int samples = (side * factor + most - 1) / most;
@@ -126,6 +139,7 @@ private:
     int part_count_ = 0, width_ = 0, height_ = 0, max_h_ = 1, max_v_ = 1, restart_every_ = 0,
         end_of_band_run_ = 0;
     bool progressive_ = false, confused_ = false;
+    JpegScans found_;
 };
 
 int big(Bytes bytes, std::size_t at) { return bytes[at] << 8 | bytes[at + 1]; }
@@ -232,32 +246,71 @@ bool ScanWalk::walk_block(const Scan& scan, const ScanPart& part, ScanBits& bits
     return true;
 }
 
-bool ScanWalk::walk_scan(const Scan& scan, Bytes data) {
+bool ScanWalk::walk_unit(const Scan& scan, ScanBits& bits) {
+    for (int i = 0; i < scan.count; ++i) {
+        const ScanPart& part =
+            parts_[static_cast<std::size_t>(scan.parts[static_cast<std::size_t>(i)])];
+        for (int b = scan.count > 1 ? part.h * part.v : 1; b > 0; --b)
+            if (!walk_block(scan, part, bits)) return false;
+    }
+    return true;
+}
+
+void ScanWalk::note_stray(JpegScans::Range stray, std::size_t at, unsigned marker) {
+    if (stray.begin == stray.end) return;
+    found_.strays.push_back({at + stray.begin, at + stray.end});
+    char text[80];
+    std::snprintf(text, sizeof text, "%zu extraneous bytes before marker 0x%02x",
+                  stray.end - stray.begin, marker);
+    found_.leftover = text;
+}
+
+bool ScanWalk::walk_scan(const Scan& scan, Bytes data, std::size_t at) {
     if (scan.first > 0 && scan.high > 0) return true;  // depends on earlier values
     ScanBits bits(data);
+    JpegScans::Range stray{};
     end_of_band_run_ = 0;
     const ScanPart& alone = parts_[static_cast<std::size_t>(scan.parts[0])];
     const bool mixed = scan.count > 1;
     const int across = mixed ? blocks(width_, 1, max_h_) : blocks(width_, alone.h, max_h_),
               down = mixed ? blocks(height_, 1, max_v_) : blocks(height_, alone.v, max_v_);
     const std::int64_t units = std::int64_t{across} * down;
+    const std::int64_t interval = restart_every_ > 0 ? restart_every_ : units;
     for (std::int64_t unit = 0; unit < units; ++unit) {
-        if (restart_every_ > 0 && unit > 0 && unit % restart_every_ == 0) {
-            if (!bits.restart()) return false;
+        if (unit > 0 && unit % interval == 0) {
+            const int wanted = static_cast<int>((unit / interval - 1) % 8);
+            bits.pass_by(stray);
+            const int number = bits.restart();
+            if (number < 0) {
+                found_.missing = ends_early;
+                return false;
+            }
+            const auto marker = 0xd0u + static_cast<unsigned>(number);
+            note_stray(stray, at, marker);
+            if (number != wanted) {
+                char text[80];
+                std::snprintf(text, sizeof text, "found marker 0x%02x instead of RST%d", marker,
+                              wanted);
+                found_.lost = text;
+                return false;
+            }
             end_of_band_run_ = 0;
         }
-        for (int i = 0; i < scan.count; ++i) {
-            const ScanPart& part =
-                parts_[static_cast<std::size_t>(scan.parts[static_cast<std::size_t>(i)])];
-            for (int b = mixed ? part.h * part.v : 1; b > 0; --b) {
-                if (!walk_block(scan, part, bits)) return false;
-            }
-        }
+        if (walk_unit(scan, bits)) continue;
+        if (confused_) return false;
+        found_.missing = ends_early;
+        if (!bits.at_restart()) return false;
+        unit += interval - 1 - unit % interval;  // the decoder goes on behind the mark
     }
+    while (bits.restart() >= 0) {
+    }  // one more at the end does no harm
+    bits.pass_by(stray);
+    const std::size_t end = at + data.size();
+    note_stray(stray, at, end + 1 < bytes_.size() ? bytes_[end + 1] : 0u);
     return true;
 }
 
-std::string ScanWalk::missing() {
+JpegScans ScanWalk::check() {
     for (std::size_t at = 2; at + 1 < bytes_.size();) {
         if (bytes_[at] != 0xff || bytes_[at + 1] == 0xff || bytes_[at + 1] == 0) {
             ++at;
@@ -280,22 +333,20 @@ std::string ScanWalk::missing() {
         }
         if (marker != marker_sos) continue;
         Scan scan;
-        if (part_count_ == 0 || !read_scan(segment, scan)) return {};
+        if (part_count_ == 0 || !read_scan(segment, scan)) return found_;
         const std::size_t end = end_of_jpeg_scan(bytes_, at);
-        const bool whole = walk_scan(scan, bytes_.subspan(at, end - at));
-        if (confused_) return {};
-        if (!whole) return ends_early;
+        if (!walk_scan(scan, bytes_.subspan(at, end - at), at)) return found_;
         at = end;
     }
     for (int i = 0; i < part_count_; ++i) {
         for (const std::uint8_t bits : parts_[static_cast<std::size_t>(i)].unknown)
-            if (bits > 0) return scans_missing;
+            if (bits > 0 && found_.missing.empty()) found_.missing = scans_missing;
     }
-    return {};
+    return found_;
 }
 
 }  // namespace
 
-std::string missing_jpeg_data(Bytes bytes) { return ScanWalk(bytes).missing(); }
+JpegScans check_jpeg_scans(Bytes bytes) { return ScanWalk(bytes).check(); }
 
 }  // namespace mien::host

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "host/codec/jpeg.h"
+#include "host/codec/jpeg_markers.h"
 #include "host/codec/jpeg_scans.h"
 #include "host/codec/jpeg_tables.h"
 
@@ -41,6 +42,21 @@ void shrink(const std::uint8_t* pixels, int width, int height, int scale, const 
     }
 }
 
+// The file without `strays`, and with an end mark.
+ByteVector mended(std::span<const std::uint8_t> bytes, std::span<const JpegScans::Range> strays) {
+    ByteVector out;
+    out.reserve(bytes.size() + 2);
+    std::size_t at = 0;
+    for (const JpegScans::Range& stray : strays) {
+        out.insert(out.end(), bytes.begin() + static_cast<std::ptrdiff_t>(at),
+                   bytes.begin() + static_cast<std::ptrdiff_t>(stray.begin));
+        at = stray.end;
+    }
+    out.insert(out.end(), bytes.begin() + static_cast<std::ptrdiff_t>(at), bytes.end());
+    out.insert(out.end(), {0xff, marker_eoi});
+    return out;
+}
+
 void append_bytes(void* context, void* data, int size) {
     const auto* first = static_cast<const std::uint8_t*>(data);
     auto* out = static_cast<ByteVector*>(context);
@@ -49,6 +65,8 @@ void append_bytes(void* context, void* data, int size) {
 }
 
 }  // namespace
+
+bool jpeg_is_read(JpegKind kind) { return kind == JpegKind::huffman; }
 
 const char* jpeg_library() { return "stb_image"; }
 
@@ -59,6 +77,13 @@ Result<> decode_jpeg(std::span<const std::uint8_t> bytes, const JpegRequest& req
     const Result<ImageHeader> header = inspect_image(bytes, request.limits);
     if (!header) return header.error();
     if (header->type != ImageType::jpeg) return Error::input("not a JPEG");
+    const JpegScans scans = check_jpeg_scans(bytes);
+    if (!scans.lost.empty()) return Error::input("damaged JPEG file (" + scans.lost + ")");
+    ByteVector whole;
+    if (header->cut || !scans.strays.empty()) {
+        whole = mended(bytes, scans.strays);
+        bytes = whole;
+    }
     int width = 0, height = 0, channels = 0;
     // RGB is asked for, which spares a pass.
     PixelBuffer pixels = load_by_stb(bytes, *header, width, height, channels, 3);
@@ -66,8 +91,9 @@ Result<> decode_jpeg(std::span<const std::uint8_t> bytes, const JpegRequest& req
     if (width != header->width || height != header->height)
         return Error::input("damaged file (two sizes in it)");
     out.kind = JpegPixels::rgb;
-    out.damage = missing_jpeg_data(bytes);
-    out.leftover.clear();
+    out.damage = scans.missing;
+    out.leftover = scans.leftover;
+    if (out.leftover.empty() && header->cut) out.leftover = no_end_mark;
     out.width = (width + request.scale - 1) / request.scale;
     out.height = (height + request.scale - 1) / request.scale;
     if (request.scale == 1) {

@@ -42,8 +42,8 @@ struct Errors {
     int max_scans;  // of this image (jpeg_markers.h)
     Stop stop;
     bool stopped;
-    bool guessed;   // pixels are guessed: data ended too early or was out of step
-    bool bad_code;  // there are codes that mean nothing, so nothing behind them can be trusted
+    bool guessed;  // pixels are guessed: data ended too early or was out of step
+    bool no_end;   // the file ends without its mark; pixels need not be missing
     char text[JMSG_LENGTH_MAX];
     char leftover[JMSG_LENGTH_MAX];  // not empty: bytes that no pixel needed
 };
@@ -68,11 +68,13 @@ void on_error(j_common_ptr info) {
     std::longjmp(errors.escape, 1);
 }
 
-// Warnings that change no pixel: stray bytes before a marker, and headers that break a rule which
-// the decoder does not need.
+// Warnings that change no pixel: stray bytes before a marker, an end without its mark (a second
+// message tells of pixels that are missing before it), and headers that break a rule which the
+// decoder does not need.
 bool is_harmless(int code) {
-    return code == JWRN_EXTRANEOUS_DATA || code == JWRN_JFIF_MAJOR || code == JWRN_ADOBE_XFORM ||
-           code == JWRN_NOT_SEQUENTIAL || code == JWRN_BOGUS_PROGRESSION;
+    return code == JWRN_EXTRANEOUS_DATA || code == JWRN_JPEG_EOF || code == JWRN_JFIF_MAJOR ||
+           code == JWRN_ADOBE_XFORM || code == JWRN_NOT_SEQUENTIAL ||
+           code == JWRN_BOGUS_PROGRESSION;
 }
 
 void on_message(j_common_ptr info, int level) {
@@ -82,10 +84,10 @@ void on_message(j_common_ptr info, int level) {
     const bool in_scan =
         info->is_decompressor && reinterpret_cast<j_decompress_ptr>(info)->input_scan_number > 0;
     if (code == JWRN_EXTRANEOUS_DATA && in_scan) format_message(info, errors.leftover);
+    if (code == JWRN_JPEG_EOF) errors.no_end = true;
     if (is_harmless(code)) return;
     if (!errors.guessed) format_message(info, errors.text);
     errors.guessed = true;
-    errors.bad_code = errors.bad_code || code == JWRN_HUFF_BAD_CODE;
 }
 
 void print_nothing(j_common_ptr) {}
@@ -102,7 +104,7 @@ jpeg_error_mgr* quiet(Errors& errors) {
     errors.manager.output_message = print_nothing;
     errors.manager.format_message = format_message;
     errors.manager.reset_error_mgr = reset_messages;
-    errors.guessed = errors.bad_code = false;
+    errors.guessed = errors.no_end = false;
     errors.max_scans = 0;
     errors.stop = {};
     errors.stopped = false;
@@ -116,6 +118,12 @@ void on_progress(j_common_ptr info) {
         errors_of(info).stopped = true;
         std::longjmp(errors_of(info).escape, 1);
     }
+    // The decoder of arithmetic codes takes missing data for zeros and does not tell. The last codes
+    // may be left out as zeros; of two rows of blocks before that, it is suspected.
+    if (info->is_decompressor && decompress->arith_code && !decompress->progressive_mode &&
+        decompress->unread_marker != 0 && errors_of(info).leftover[0] == '\0' &&
+        decompress->input_iMCU_row + 2 < decompress->total_iMCU_rows)
+        std::snprintf(errors_of(info).leftover, JMSG_LENGTH_MAX, "the data ends early");
     if (!info->is_decompressor || decompress->input_scan_number <= errors_of(info).max_scans)
         return;
     std::snprintf(errors_of(info).text, JMSG_LENGTH_MAX, "too many scans");
@@ -147,6 +155,20 @@ bool read_header(jpeg_decompress_struct& info, Errors& errors, std::span<const s
     return true;
 }
 
+// A file that ends properly may still lack scans: those of a whole channel, or of a progressive file,
+// where some coefficients are then not known to their last bit. libjpeg does not tell.
+bool lacks_scans(const jpeg_decompress_struct& info) {
+    for (int c = 0; c < info.num_components; ++c) {
+        const jpeg_component_info& channel = info.comp_info[c];
+        // Its table is taken over when its first scan begins.
+        if (channel.component_needed && channel.quant_table == nullptr) return true;
+        if (!info.progressive_mode || info.coef_bits == nullptr) continue;
+        for (int i = 0; i < DCTSIZE2; ++i)
+            if (info.coef_bits[c][i] != 0) return true;
+    }
+    return false;
+}
+
 // `cmyk` is room for a row of 4 bytes per pixel, if that is what libjpeg gives; else null.
 bool read_pixels(jpeg_decompress_struct& info, Errors& errors, std::uint8_t* out,
                  std::size_t row_bytes, std::uint8_t* cmyk) {
@@ -164,15 +186,9 @@ bool read_pixels(jpeg_decompress_struct& info, Errors& errors, std::uint8_t* out
                 row[3 * x + c] = static_cast<std::uint8_t>((cmyk[4 * x + c] * black + 127) / 255);
         }
     }
-    // A progressive file that ends properly may still lack scans: then some coefficients of the
-    // image are not known to their last bit.
-    if (info.progressive_mode && info.coef_bits != nullptr && !errors.guessed) {
-        for (int i = 0; i < info.num_components * DCTSIZE2; ++i) {
-            if (info.coef_bits[i / DCTSIZE2][i % DCTSIZE2] == 0) continue;
-            std::snprintf(errors.text, JMSG_LENGTH_MAX, "scans are missing");
-            errors.guessed = true;
-            break;
-        }
+    if (!errors.guessed && lacks_scans(info)) {
+        std::snprintf(errors.text, JMSG_LENGTH_MAX, "scans are missing");
+        errors.guessed = true;
     }
     jpeg_finish_decompress(&info);
     return true;
@@ -224,6 +240,14 @@ struct Decompress {
 
 }  // namespace
 
+bool jpeg_is_read(JpegKind kind) {
+#ifdef D_ARITH_CODING_SUPPORTED
+    return kind == JpegKind::huffman || kind == JpegKind::arithmetic;
+#else
+    return kind == JpegKind::huffman;
+#endif
+}
+
 const char* jpeg_library() { return "libjpeg-turbo " MIEN_VERSION_TEXT(LIBJPEG_TURBO_VERSION); }
 
 Result<> decode_jpeg(std::span<const std::uint8_t> bytes, const JpegRequest& request,
@@ -263,9 +287,9 @@ Result<> decode_jpeg(std::span<const std::uint8_t> bytes, const JpegRequest& req
         if (jpeg.errors.manager.msg_code == JERR_OUT_OF_MEMORY) return no_memory();
         return jpeg.refused();
     }
-    if (jpeg.errors.bad_code) return jpeg.refused();
     out.damage = jpeg.errors.guessed ? jpeg.errors.text : "";
     out.leftover = jpeg.errors.leftover;
+    if (out.leftover.empty() && jpeg.errors.no_end) out.leftover = no_end_mark;
     return {};
 }
 

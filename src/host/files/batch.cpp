@@ -10,6 +10,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "host/codec/image_header.h"
 #include "host/files/file_io.h"
 
 namespace mien::host {
@@ -23,10 +24,9 @@ std::string lower(std::string text) {
 }
 
 bool has_picture_ending(const fs::path& path) {
-    static constexpr std::string_view endings[] = {".jpg", ".jpeg", ".jpe", ".jfif", ".png",
-                                                   ".bmp", ".gif",  ".ppm", ".pgm",  ".pnm"};
-    const std::string ending = lower(path.extension().string());
-    return std::find(std::begin(endings), std::end(endings), ending) != std::end(endings);
+    const std::span<const std::string_view> endings = image_endings();
+    return std::find(endings.begin(), endings.end(), lower(path.extension().string())) !=
+           endings.end();
 }
 
 // Of a Mac's archive: not the image of that name, but what the Mac knows about it.
@@ -92,7 +92,7 @@ InputList expand_inputs(std::span<const std::string> arguments) {
         collect(argument, list, found, left_out);
         if (found.empty() && list.problems.size() == problems) {
             list.problems.push_back(
-                {argument, "no image in this folder (JPEG, PNG, BMP, GIF, PNM)" +
+                {argument, "no image in this folder (" + image_format_names() + ")" +
                                (left_out.empty() ? "" : "; " + said_of(left_out))});
         } else if (!left_out.empty()) {
             list.notes.push_back({argument, said_of(left_out)});

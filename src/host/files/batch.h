@@ -23,8 +23,7 @@ struct InputList {
 };
 
 // Files as they are named (reading reports missing ones), "-" for standard input; folders become the
-// images below them (.jpg, .jpeg, .jpe, .jfif, .png, .bmp, .gif, .ppm, .pgm, .pnm in any case),
-// sorted by path, numbers in it by their value. Links to folders are not followed, and what a Mac
+// images below them (image_endings() in any case), sorted by path, numbers in it by their value. Links to folders are not followed, and what a Mac
 // puts beside its files (._NAME, __MACOSX) is passed by. All of them count as inputs (file_io.h)
 // from now on.
 InputList expand_inputs(std::span<const std::string> arguments);

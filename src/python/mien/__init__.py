@@ -15,7 +15,7 @@ from typing import Iterable, List
 
 from ._engine import version as __version__
 from .engine import Engine, Picture, Place, default_engine, read_picture, write_picture
-from .errors import Error, PictureError, WeightsError
+from .errors import Error, PictureError, PictureWarning, WeightsError
 from .results import HEADS, Box, Explanation, Face, Reading, Result, TrackedFace, TrackedReading
 from .tracker import Tracker
 
@@ -28,6 +28,7 @@ __all__ = [
     "Face",
     "Picture",
     "PictureError",
+    "PictureWarning",
     "Reading",
     "Result",
     "TrackedFace",

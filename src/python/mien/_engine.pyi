@@ -8,6 +8,8 @@ version: str
 heads: Tuple[str, ...]
 head_titles: Tuple[str, ...]
 jpeg_library: str
+image_formats: str
+image_endings: Tuple[str, ...]
 has_explain: bool
 explain_methods: Tuple[str, ...]
 
@@ -93,7 +95,7 @@ class Tracker:
     ) -> Tuple[int, int, bool, List[Tuple[Any, ...]]]: ...
     def reset(self) -> None: ...
 
-def decode(data: bytes, max_pixels: int, /) -> Tuple[npt.NDArray[np.uint8], str]: ...
+def decode(data: bytes, max_pixels: int, /) -> Tuple[npt.NDArray[np.uint8], str, bool]: ...
 def encode(array: npt.NDArray[np.uint8], format: int, jpeg: bool, /) -> bytes: ...
 def annotate(
     paper: npt.NDArray[np.uint8],

@@ -8,6 +8,7 @@ import errno
 import os
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _checks, _engine, _files
-from .errors import Error, PictureError, WeightsError
+from .errors import Error, PictureError, PictureWarning, WeightsError
 from ._notebook import Origin
 from .results import HEADS, Box, Explanation, Face, Reading, Result, TrackedFace
 
@@ -40,10 +41,21 @@ NETWORKS = {
 def read_picture(
     source: Union[str, "os.PathLike[str]", bytes, bytearray, memoryview], max_pixels: int = 0
 ) -> npt.NDArray[np.uint8]:
-    """Decodes JPEG, PNG, BMP, GIF (first frame) or PNM to RGB, rotated as its EXIF asks, as the command line tool does.
+    """Decodes JPEG, PNG, BMP, GIF (first frame) or PNM to RGB, rotated as its EXIF asks, as the command line tool does; what else
+    is read by this build is in mien._engine.image_formats.
 
-    PictureError gives the reason; more than `max_pixels` (0: 134 million) is refused before it is decoded.
+    A damaged JPEG is read as far as it goes, with a PictureWarning. PictureError gives the reason of a failure; more than `max_pixels` (0: 134 million) is refused before it is decoded.
     """
+    pixels, note = read_noted(source, max_pixels)
+    if note:
+        warnings.warn(PictureWarning(note), stacklevel=2)
+    return pixels
+
+
+def read_noted(
+    source: Union[str, "os.PathLike[str]", bytes, bytearray, memoryview], max_pixels: int = 0
+) -> Tuple[npt.NDArray[np.uint8], str]:
+    """read_picture() that returns the text of its warning, which may be empty."""
     max_pixels = _checks.whole("max_pixels", max_pixels, 0)
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _decoded(bytes(source), max_pixels, "")
@@ -64,11 +76,13 @@ def read_picture(
     return _decoded(data, max_pixels, path)
 
 
-def _decoded(data: bytes, max_pixels: int, path: str) -> npt.NDArray[np.uint8]:
+def _decoded(data: bytes, max_pixels: int, path: str) -> Tuple[npt.NDArray[np.uint8], str]:
     try:
-        return _engine.decode(data, max_pixels)[0]
+        pixels, note, damaged = _engine.decode(data, max_pixels)
     except _engine.PictureProblem as error:
         text = str(error)
+    else:
+        return pixels, (f"{path}: {note}" if path else note) if damaged else ""
     if not path and len(data) < 4096 and b"\n" not in data and b"\0" not in data:
         if data and os.path.exists(data):
             text = "these bytes are a file's name: pass os.fsdecode() of them, or its contents"

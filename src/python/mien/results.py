@@ -164,6 +164,7 @@ class Result:
     models: Dict[str, str] = field(default_factory=dict)
     timing_ms: Dict[str, float] = field(default_factory=dict)
     _origin: Optional[_notebook.Origin] = field(default=None, repr=False, compare=False)
+    note: str = ""  # of mien-batch: what was wrong with an image that was read all the same
 
     def __getstate__(self) -> List[Any]:  # where the image is holds in this process only
         return [None if f.name == "_origin" else getattr(self, f.name) for f in fields(self)]
@@ -195,6 +196,7 @@ class Result:
                 key: round(float(self.timing_ms.get(key, 0.0)), 3) for key in TIMING_KEYS
             },
             "faces": [face.to_dict() for face in self.faces],
+            **({"note": self.note} if self.note else {}),
         }
 
     def to_json(self) -> str:

@@ -21,9 +21,9 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from .. import __version__
+from .. import __version__, _engine
 
-ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".pnm")
+ENDINGS = _engine.image_endings
 # Images that are perhaps not read: then each is a row that says so.
 OTHER_ENDINGS = (".webp", ".heic", ".heif", ".avif", ".tif", ".tiff", ".jp2", ".jxl")
 PLAN, RUN = "_plan.parquet", "_run.json"

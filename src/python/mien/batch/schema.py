@@ -43,5 +43,6 @@ def schema_of(engine: Engine) -> pa.Schema:
             ("models", pa.struct([(key, pa.string()) for key in ("cascade", "detector", *HEADS)])),
             ("timing_ms", pa.struct([(key, pa.float64()) for key in TIMING_KEYS])),
             ("faces", pa.list_(pa.struct(face))),
+            ("note", pa.string()),
         ]
     )

@@ -24,7 +24,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .. import Engine, Error, __version__
-from ..results import SCHEMA
+from ..engine import read_noted
+from ..results import SCHEMA, Result
 from . import plan
 from .schema import schema_of
 
@@ -106,12 +107,23 @@ class Context:
         name = item.path.decode("utf-8", "replace")
         return f"{self.run.input}/{name}" if self.run.kind in ("tar", "zip") else name
 
+    def analyze(self, data: bytes) -> Result:
+        """The warning about a damaged image becomes part of its row."""
+        start = time.perf_counter()
+        pixels, note = read_noted(data)
+        decode_ms = (time.perf_counter() - start) * 1e3
+        result = self.engine.analyze(pixels, "rgb")
+        result.timing_ms["decode"] = decode_ms
+        result.timing_ms["total"] += decode_ms
+        result.note = note
+        return result
+
     def row(self, item: plan.Item) -> Dict[str, Any]:
         source = self.source(item)
         if item.error is not None:
             return error_row(source, item.error)
         try:
-            result = self.engine.analyze(self.bytes_of(item))
+            result = self.analyze(self.bytes_of(item))
         except OSError as error:
             return error_row(source, error.strerror or str(error))
         except (

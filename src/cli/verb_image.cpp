@@ -18,6 +18,7 @@
 #include "host/codec/image_file.h"
 #include "host/draw/cover.h"
 #include "host/draw/draw.h"
+#include "host/draw/face_crop.h"
 #include "host/files/batch.h"
 #include "host/results/csv.h"
 #include "host/results/json.h"
@@ -30,8 +31,10 @@ struct PhotoOptions {
     std::vector<std::string> inputs;
     std::string out;
     std::string style = "gender";
-    std::string crop_folder;
-    bool json = false, csv = false, top = false, overwrite = false, quiet = false;
+    std::string crop_folder;  // of the networks' inputs
+    std::string face_folder;  // of faces
+    host::CropStyle face_style;
+    bool json = false, csv = false, top = false, overwrite = false, quiet = false, strict = false;
     bool blur = false, cover = false;  // rather than boxes and labels
     bool detect = true;
 };
@@ -48,15 +51,17 @@ void add_common_options(CLI::App& app, PhotoOptions& options) {
                    "Save the networks' input pixels as PNG files")
         ->type_name("FOLDER");
     app.add_flag("-y,--yes", options.overwrite, "Overwrite existing results");
+    app.add_flag("--strict", options.strict,
+                 "Refuse damaged images, which are otherwise read as far as they go");
     app.add_flag("-q,--quiet", options.quiet, "No progress and no notes; errors are still printed");
     add_confidence_option(app, options.engine.setup.config.min_confidence);
     add_weights_options(app, options.engine, options.detect);
 }
 
 bool parse_image(int argc, char** argv, PhotoOptions& options, int& exit_code) {
-    CLI::App app(
-        "Finds every face in images and reads its expression, gender and age.\n"
-        "Formats: JPEG, PNG, BMP, GIF (first frame), PNM; rotated as their EXIF asks.\n");
+    CLI::App app("Finds every face in images and reads its expression, gender and age.\nFormats: " +
+                 host::image_format_names() +
+                 "; rotated as their EXIF asks.\nOf animations and pages the first one.\n");
     style_app(app, "image");
     app.add_option("PHOTO", options.inputs, "Images, folders of them, - for standard input")
         ->required()
@@ -70,6 +75,16 @@ bool parse_image(int argc, char** argv, PhotoOptions& options, int& exit_code) {
         ->type_name("NAME");
     app.add_flag("--blur", options.blur, "In --out, make faces unrecognizable; nothing is drawn");
     app.add_flag("--cover", options.cover, "The same, with gray ellipses");
+    app.add_option("--crops", options.face_folder,
+                   "Save each face as a PNG file, NAME.face1.png and so on, as large as it is in\n"
+                   "its image; --max-faces 1 saves the largest alone")
+        ->type_name("FOLDER");
+    app.add_flag("--aligned", options.face_style.aligned,
+                 "With --crops: squares, turned so that the eyes are level");
+    app.add_option("--crop-margin", options.face_style.margin,
+                   "With --crops: more on each side, as a share of the box")
+        ->check(CLI::Range(0.0, 2.0))
+        ->type_name("SHARE");
     add_landmarks_option(app, options.engine);
     add_common_options(app, options);
     add_detector_options(app, options.engine);
@@ -102,7 +117,8 @@ struct OutputPlan {
 bool plan_output(const PhotoOptions& options, OutputPlan& plan, int& exit_code) {
     plan.overwrite = options.overwrite ? host::Overwrite::yes : host::Overwrite::no;
     exit_code = exit_output;
-    if (!options.crop_folder.empty() && !make_folder(options.crop_folder)) return false;
+    for (const std::string& folder : {options.crop_folder, options.face_folder})
+        if (!folder.empty() && !make_folder(folder)) return false;
     if (options.out.empty()) return true;
     plan.draw = true;
     const auto format = host::format_of_name(options.out);
@@ -148,6 +164,7 @@ private:
     host::Result<> read_faces(const host::Image& image, host::ImageReport& report);
     int dump_crops(const std::string& path, const host::Image& image,
                    const host::ImageReport& report);
+    int save_faces(const std::string& path, const host::Image& image, host::ImageReport& report);
     int write_drawn(const std::string& path, host::Image& image, host::ImageReport& report);
     int write_picture(const std::string& path, const Frame& frame, host::ImageFormat format);
     std::string output_path(const std::string& source, host::ImageFormat& format);
@@ -157,7 +174,7 @@ private:
     const OutputPlan& plan_;
     host::EngineOwner& engine_;
     std::span<const std::string> files_;
-    host::UniqueNames picture_names_, crop_stems_;
+    host::UniqueNames picture_names_, crop_stems_, face_stems_;
     bool color_;
     std::string source_;
 };
@@ -180,14 +197,15 @@ int PhotoRun::run(const std::string& path) {
         if (const host::Result<> free = host::check_output(plan_.file, plan_.overwrite); !free)
             return fail(plan_.file, free.error());
     }
-    auto picture = load_image(path, options_.quiet);
+    auto picture = load_image(path, options_.quiet, options_.strict);
     if (!picture) return fail(path, picture.error());
     if (interrupted()) return exit_interrupted;
 
     host::ImageReport report;
     report.source = path;
+    report.note = picture->note;
     report.times.decode = host::now_ms() - start;
-    if (const int code = run_loaded(path, *picture, report); code != exit_done) return code;
+    if (const int code = run_loaded(path, picture->image, report); code != exit_done) return code;
     report.times.total = host::now_ms() - start;
     if (interrupted()) return exit_interrupted;
     return print(text_of(report)) ? exit_done : output_exit_code();
@@ -201,6 +219,9 @@ int PhotoRun::run_loaded(const std::string& path, host::Image& image, host::Imag
     if (interrupted()) return exit_interrupted;
     if (!options_.crop_folder.empty()) {
         if (const int code = dump_crops(path, image, report); code != exit_done) return code;
+    }
+    if (!options_.face_folder.empty()) {
+        if (const int code = save_faces(path, image, report); code != exit_done) return code;
     }
     return plan_.draw ? write_drawn(path, image, report) : int{exit_done};
 }
@@ -231,6 +252,22 @@ int PhotoRun::dump_crops(const std::string& path, const host::Image& image,
                                            host::ImageFormat::png);
             if (code != exit_done) return code;
         }
+    }
+    return exit_done;
+}
+
+int PhotoRun::save_faces(const std::string& path, const host::Image& image,
+                         host::ImageReport& report) {
+    const std::string stem = face_stems_.claim(host::stem_of(path), "");
+    int number = 0;
+    for (host::FaceReport& face : report.faces) {
+        const auto crop = host::crop_face(image.frame(), face, options_.face_style);
+        if (!crop) return fail(path, crop.error());
+        const std::string name = stem + format(".face%d.png", ++number),
+                          target = host::joined_path(options_.face_folder, name);
+        const int code = write_picture(target, crop->frame(), host::ImageFormat::png);
+        if (code != exit_done) return code;
+        face.crop_file = target;
     }
     return exit_done;
 }
@@ -277,7 +314,7 @@ int PhotoRun::write_drawn(const std::string& path, host::Image& image, host::Ima
 
 std::string PhotoRun::text_of(const host::ImageReport& report) const {
     if (options_.json) return host::to_json(report, engine_.info()) + "\n";
-    if (options_.csv) return host::csv_rows(report, engine_.info());
+    if (options_.csv) return host::csv_rows(report, engine_.info(), !options_.face_folder.empty());
     if (options_.top)
         return score_list(report, engine_.info(), files_.size() > 1 || report.faces.size() > 1);
     return face_table(report, engine_.info(), color_);
@@ -292,6 +329,16 @@ int run_photos(PhotoOptions& options) {
         complain(std::string(options.cover ? "--cover" : "--blur") + " needs --out");
         return exit_usage;
     }
+    if (options.face_folder.empty() &&
+        (options.face_style.aligned || options.face_style.margin > 0)) {
+        complain(std::string(options.face_style.aligned ? "--aligned" : "--crop-margin") +
+                 " needs --crops");
+        return exit_usage;
+    }
+    if (options.face_style.aligned && !options.engine.setup.detector.use) {
+        complain("--aligned needs the detector network, which gives landmarks");
+        return exit_usage;
+    }
     int code = exit_done;
     OutputPlan plan;
     std::unique_ptr<host::EngineOwner> engine = open_engine(options.engine, code);
@@ -300,7 +347,8 @@ int run_photos(PhotoOptions& options) {
     const host::InputList inputs = host::expand_inputs(options.inputs);
     int worst = exit_done;
     if (!report_inputs(inputs, options.json, options.quiet, worst)) return output_exit_code();
-    if (options.csv && !print(host::csv_header(engine->info()))) return output_exit_code();
+    if (options.csv && !print(host::csv_header(engine->info(), !options.face_folder.empty())))
+        return output_exit_code();
     PhotoRun run(options, plan, *engine, inputs.files);
     // In a terminal the results themselves show progress.
     const bool progress = !options.quiet && inputs.files.size() > 1 && !is_terminal(1);

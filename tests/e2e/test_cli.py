@@ -231,14 +231,14 @@ def test_standard_input_and_folders(mien: Runner) -> None:
     assert done.returncode == 3 and b"empty" in done.stderr
     for name in ("10.jpg", "9.jpg"):
         mien.write(f"set/{name}", photo)
-    for name in ("._9.jpg", "a.webp"):
+    for name in ("._9.jpg", "a.psd"):
         mien.write(f"set/{name}", b"x")
     done = mien("image", "set", "--json")
     assert [json.loads(line)["source"] for line in done.stdout.splitlines()] == [
         "set/9.jpg",
         "set/10.jpg",
     ]
-    assert "set: left out 1 file that mien does not read: 1 .webp\n" in done.stderr
+    assert "set: left out 1 file that mien does not read: 1 .psd\n" in done.stderr
     assert mien("image", "set", "--json", "-q").stderr == ""
 
 
@@ -651,7 +651,7 @@ def test_bad_pictures(mien: Runner) -> None:
             ("too large",),
         ),
         ("cut.png", good[:-20], ("cut short",)),
-        ("cut.jpg", photo[: len(photo) // 2], ("cut short",)),
+        ("cut.jpg", photo[:300], ("cut short",)),
         ("cut.gif", ANIMATED_GIF[:60], ("cut short",)),
         ("cut.ppm", b"P6 30 30 255\n" + bytes(100), ("cut short",)),
         ("bits.png", good[:45] + bytes([good[45] ^ 8]) + good[46:], ("damaged PNG", "checksum")),
@@ -689,6 +689,55 @@ def test_bad_pictures(mien: Runner) -> None:
         "source": "cut.png",
         "error": json.loads(line)["error"],
     }
+
+
+def test_faces_are_saved(mien: Runner) -> None:
+    shutil.copy(PHOTOS / "astronaut.jpg", mien.folder / "a.jpg")
+    done = mien("image", "--json", "a.jpg", "--crops", "faces")
+    (face,) = json.loads(done.stdout)["faces"]
+    assert face["crop_file"] == "faces/a.face1.png"
+    box = face["box"]
+    width, height, channels, plain = read_png((mien.folder / face["crop_file"]).read_bytes())
+    assert (width, height, channels) == (box["width"], box["height"], 3)
+    mien.fails("image", "a.jpg", "--crops", "faces", code=1, words=("a.face1.png", "exists"))
+    rows = mien("image", "--csv", "a.jpg", "--crops", "faces", "-y", "--crop-margin", "0.5").stdout
+    header, row = rows.splitlines()
+    assert header.endswith(",crop_file") and row.endswith(",faces/a.face1.png")
+    assert read_png((mien.folder / "faces/a.face1.png").read_bytes())[1] > 1.5 * height
+    mien("image", "a.jpg", "--crops", "faces", "-y", "--aligned")
+    side, other, _, aligned = read_png((mien.folder / "faces/a.face1.png").read_bytes())
+    assert side == other == max(box["width"], box["height"]) and aligned != plain
+    # Two files of one name, of which the first has no face; inputs are never replaced.
+    mien.write("b/a.png", plain_png(50, 50))
+    names = mien("image", "--json", "b/a.png", "a.jpg", "--crops", "more").stdout.splitlines()
+    assert json.loads(names[1])["faces"][0]["crop_file"] == "more/a-2.face1.png"
+    shutil.copy(PHOTOS / "astronaut.jpg", mien.folder / "more/a.face1.png")
+    inputs = ("a.jpg", "more/a.face1.png")
+    refused = mien("image", *inputs, "--crops", "more", "-y", code=1).stderr
+    assert refused.count("\n") == 1 and "a.face1.png" in refused and "input" in refused
+    assert (mien.folder / "more/a.face1.png").read_bytes()[:2] == b"\xff\xd8"
+    mien.fails("image", "a.jpg", "--aligned", code=2, words=("--aligned needs --crops",))
+    haar = ("--detector", "haar", "--crops", "faces", "--aligned")
+    mien.fails("image", "a.jpg", *haar, code=2, words=("--aligned", "network"))
+
+
+def test_damaged_jpegs_are_read_with_a_warning_or_refused(mien: Runner) -> None:
+    photo = (PHOTOS / "astronaut.jpg").read_bytes()
+    for name, data, words in [
+        ("half.jpg", photo[: len(photo) * 2 // 3], "damaged, part of it is guessed"),
+        ("no_end.jpg", photo[:-2], "may be damaged (no end mark)"),
+        ("late.jpg", photo[:-2] + b"\x55" * 40 + photo[-2:], "extraneous bytes before marker"),
+        ("junk.jpg", b"\r\n" + photo, "bytes before the image: 2"),
+    ]:
+        mien.write(name, data)
+        done = mien("image", "--json", name)
+        assert done.stderr.count("\n") == 1 and words in done.stderr, done.stderr
+        answer = json.loads(done.stdout)
+        assert len(answer["faces"]) == 1 and words in answer["note"]
+        mien.fails("image", "--strict", name, code=3, words=(name + ":", words))
+    mien.write("whole.jpg", photo + b"bytes behind the end")
+    done = mien("image", "--json", "--strict", "whole.jpg")
+    assert done.stderr == "" and "note" not in json.loads(done.stdout)
 
 
 @pytest.mark.inflates

@@ -46,6 +46,10 @@ TEST_CASE("a table has as many values per row as columns") {
     CHECK(csv_header(haar) == "source,face,x,y,width,height,neighbors\n");
     report.faces.clear();
     CHECK(csv_rows(report, haar) == "\"a \"\"b\"\".jpg\",,,,,,\n");
+    CHECK(csv_header(haar, true) == "source,face,x,y,width,height,neighbors,crop_file\n");
+    CHECK(csv_rows(report, haar, true) == "\"a \"\"b\"\".jpg\",,,,,,,\n");
+    report.faces = {{.box = {1, 2, 3, 4}, .neighbors = 5, .crop_file = "a,b.png"}};
+    CHECK(csv_rows(report, haar, true) == "\"a \"\"b\"\".jpg\",0,1,2,3,4,5,\"a,b.png\"\n");
 }
 
 }  // namespace

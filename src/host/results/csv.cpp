@@ -19,8 +19,9 @@ std::string digits(float value, int count) {
 // Of a head: its answer, and how sure it is; then a column per class.
 std::size_t answer_columns(const HeadInfo& head) { return head.quantity ? 3 : 2; }
 
-std::size_t column_count(const EngineInfo& info) {
+std::size_t column_count(const EngineInfo& info, bool crops) {
     std::size_t count = info.detector_name.empty() ? 7 : 8;
+    if (crops) ++count;
     for (const Head head : named_heads)
         if (!info[head].model_name.empty())
             count += answer_columns(info[head]) + info[head].labels.size();
@@ -28,7 +29,7 @@ std::size_t column_count(const EngineInfo& info) {
 }
 
 void put_row(std::string& out, const std::string& source, std::size_t number,
-             const FaceReport& face, const EngineInfo& info) {
+             const FaceReport& face, const EngineInfo& info, bool crops) {
     const auto add = [&out](const std::string& value) { out += "," + value; };
     out += source;
     add(std::to_string(number));
@@ -54,6 +55,7 @@ void put_row(std::string& out, const std::string& source, std::size_t number,
         }
         for (const float p : reading.probabilities) add(digits(p, 6));
     }
+    if (crops) add(csv_value(face.crop_file));
     out += '\n';
 }
 
@@ -66,7 +68,7 @@ std::string csv_value(std::string_view text) {
     return quoted + '"';
 }
 
-std::string csv_header(const EngineInfo& info) {
+std::string csv_header(const EngineInfo& info, bool crops) {
     std::string text = "source,face,x,y,width,height,neighbors";
     if (!info.detector_name.empty()) text += ",score";
     for (const Head head : named_heads) {
@@ -77,15 +79,16 @@ std::string csv_header(const EngineInfo& info) {
         text += about.quantity ? "," + name + "_low," + name + "_high" : "," + name + "_unsure";
         for (const std::string& label : about.labels) text += "," + csv_value(name + "_" + label);
     }
-    return text + "\n";
+    return text + (crops ? ",crop_file\n" : "\n");
 }
 
-std::string csv_rows(const ImageReport& report, const EngineInfo& info) {
+std::string csv_rows(const ImageReport& report, const EngineInfo& info, bool crops) {
     const std::string source = csv_value(report.source);
     std::string text;
-    if (report.faces.empty()) text = source + std::string(column_count(info) - 1, ',') + "\n";
+    if (report.faces.empty())
+        text = source + std::string(column_count(info, crops) - 1, ',') + "\n";
     for (std::size_t i = 0; i < report.faces.size(); ++i)
-        put_row(text, source, i, report.faces[i], info);
+        put_row(text, source, i, report.faces[i], info, crops);
     return text;
 }
 

@@ -68,6 +68,7 @@ void put_face(Json& json, const FaceReport& face, const EngineInfo& info) {
         for (const Point& p : face.landmarks)
             points.push_back({rounded_to(p.x, 1e2), rounded_to(p.y, 1e2)});
     }
+    if (!face.crop_file.empty()) json["crop_file"] = face.crop_file;
     for (const Head head : named_heads) {
         if (face[head].known()) json[head_name(head)] = reading_json(face[head], info[head]);
     }

@@ -51,10 +51,12 @@ Json json_of(const ImageReport& report, const EngineInfo& info) {
         put_face(json, face, info);
         faces.push_back(std::move(json));
     }
-    return {{"schema", json_schema},       {"source", report.source},
-            {"width", report.width},       {"height", report.height},
-            {"models", models_json(info)}, {"timing_ms", times_json(report.times)},
-            {"faces", std::move(faces)}};
+    Json json = {{"schema", json_schema},       {"source", report.source},
+                 {"width", report.width},       {"height", report.height},
+                 {"models", models_json(info)}, {"timing_ms", times_json(report.times)},
+                 {"faces", std::move(faces)}};
+    if (!report.note.empty()) json["note"] = report.note;
+    return json;
 }
 
 std::string error_to_json(std::string_view source, std::string_view error) {

@@ -63,6 +63,7 @@ struct FaceReport {
     PerHead<Reading> readings = {};
     float score = 0;                    // detector network
     std::vector<Point> landmarks = {};  // detector network: five, as Face has them
+    std::string crop_file = {};         // where it was saved as an image of its own
     std::uint64_t number = 0;           // of a tracked face, for its tag; 0: its place in the list
 
     Reading& operator[](Head head) { return readings[head]; }
@@ -103,6 +104,7 @@ struct StepTimes {
 
 struct ImageReport {
     std::string source;
+    std::string note;           // of the decoder: DecodedImage::note
     int width = 0, height = 0;  // after turning by EXIF
     StepTimes times;
     std::vector<FaceReport> faces;

@@ -92,7 +92,8 @@ function(mien_image_format name header library)
     endif()
   endif()
   if(soname AND name STREQUAL "TIFF")
-    file(STRINGS ${MIEN_TIFF_INCLUDE_DIR}/tiffvers.h version REGEX "define TIFFLIB_VERSION +[0-9]+")
+    file(STRINGS ${MIEN_TIFF_INCLUDE_DIR}/tiffvers.h version
+         REGEX "define TIFFLIB_VERSION +[0-9]+")
     string(REGEX MATCH "[0-9]+$" version "${version}")
     if(NOT version OR version LESS 20221213)  # 4.5: limits and messages of a file's own
       set(soname "")
@@ -134,6 +135,7 @@ target_link_libraries(mien_host PRIVATE ${CMAKE_DL_LIBS})
 target_include_directories(mien_pixels SYSTEM PRIVATE ${STB_INCLUDE_DIR})
 target_link_libraries(mien_pixels PRIVATE mien mien_options)
 target_include_directories(mien_host PUBLIC src)
+target_compile_definitions(mien_host PRIVATE ${image_format_definitions})
 target_link_libraries(mien_host PUBLIC mien PRIVATE mien_options nlohmann_json::nlohmann_json)
 if(turbo)
   target_include_directories(mien_pixels SYSTEM PRIVATE

@@ -16,8 +16,8 @@ set(MIEN_SANITIZE OFF CACHE STRING
 set_property(CACHE MIEN_SANITIZE PROPERTY STRINGS OFF ON thread trap)
 option(MIEN_TURBOJPEG
        "JPEG by libjpeg-turbo where it is found; else by stb_image" ON)
-# Loaded when the first such file comes, so a program built with them runs without them. Off where the
-# program is for another machine.
+# Loaded when the first such file comes, so a program built with them runs without them. Off where
+# the program is for another machine.
 set(native ON)
 if(CMAKE_CROSSCOMPILING OR NOT UNIX)
   set(native OFF)

@@ -494,19 +494,6 @@ namespace {
 
 constexpr std::string_view png_magic = "\x89PNG\r\n\x1a\n";
 
-constexpr std::string_view endings[] = {
-    ".jpg",  ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".pnm",
-#ifdef MIEN_WEBP_SONAME
-    ".webp",
-#endif
-#ifdef MIEN_TIFF_SONAME
-    ".tif",  ".tiff",
-#endif
-#ifdef MIEN_HEIF_SONAME
-    ".heic", ".heif", ".hif", ".avif",
-#endif
-};
-
 bool is_webp(Bytes bytes) { return has_at(bytes, 0, "RIFF") && has_at(bytes, 8, "WEBP"); }
 bool is_tiff(Bytes bytes) {
     using namespace std::string_view_literals;
@@ -614,22 +601,6 @@ void load_image_libraries() {
     tiff_library();
 #endif
 }
-
-std::string image_format_names() {
-    return "JPEG, PNG, BMP, GIF, PNM"
-#ifdef MIEN_WEBP_SONAME
-           ", WebP"
-#endif
-#ifdef MIEN_TIFF_SONAME
-           ", TIFF"
-#endif
-#ifdef MIEN_HEIF_SONAME
-           ", HEIC, AVIF"
-#endif
-        ;
-}
-
-std::span<const std::string_view> image_endings() { return endings; }
 
 bool begins_as_image(Bytes bytes) { return is_image(bytes) || junk_before_image(bytes) > 0; }
 

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "host/files/image_kinds.h"
 #include "host/files/result.h"
 #include "mien/mien.hpp"
 
@@ -29,10 +30,6 @@ std::vector<ImageFormatInfo> image_formats();
 // So that a process may give up opening files: loads the libraries of the formats that it then still
 // reads, which are those of ImageLimits::strict_memory.
 void load_image_libraries();
-// "JPEG, PNG, BMP, GIF, PNM, WebP, ...": of this build.
-std::string image_format_names();
-// Endings of the names of such files, in lower case and with the dot.
-std::span<const std::string_view> image_endings();
 // Do the bytes begin as an image of a format that this build reads, or does one begin a little later?
 bool begins_as_image(std::span<const std::uint8_t> bytes);
 

@@ -10,8 +10,8 @@
 #include <string_view>
 #include <system_error>
 
-#include "host/codec/image_header.h"
 #include "host/files/file_io.h"
+#include "host/files/image_kinds.h"
 
 namespace mien::host {
 namespace {

@@ -123,7 +123,7 @@ TEST_CASE("what is left out of a folder is said, what a Mac adds is passed by") 
     const TemporaryFolder folder;
     fs::create_directories(folder.path / "__MACOSX");
     for (const char* name :
-         {"a.jpg", "._a.jpg", "__MACOSX/b.jpg", "c.webp", "d.WEBP", "e.heic", "nameless"})
+         {"a.jpg", "._a.jpg", "__MACOSX/b.jpg", "c.psd", "d.PSD", "e.cr2", "nameless"})
         std::ofstream(folder.path / name) << 'x';
     const std::vector<std::string> arguments = {folder.path.string()};
     const InputList list = expand_inputs(arguments);
@@ -131,13 +131,13 @@ TEST_CASE("what is left out of a folder is said, what a Mac adds is passed by") 
     CHECK(list.problems.empty());
     REQUIRE(list.notes.size() == 1);
     CHECK(list.notes[0].cause ==
-          "left out 4 files that mien does not read: 1 without an ending, 1 .heic, 2 .webp");
+          "left out 4 files that mien does not read: 1 without an ending, 1 .cr2, 2 .psd");
     fs::remove(folder.path / "a.jpg");
     const InputList none = expand_inputs(arguments);
     CHECK(none.notes.empty());
     REQUIRE(none.problems.size() == 1);
     CHECK(none.problems[0].cause.find("no image in this folder") == 0);
-    CHECK(none.problems[0].cause.find("2 .webp") != std::string::npos);
+    CHECK(none.problems[0].cause.find("2 .psd") != std::string::npos);
 }
 
 TEST_CASE("numbers in names count by their value") {

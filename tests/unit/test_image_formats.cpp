@@ -283,7 +283,8 @@ TEST_CASE("formats: TIFF that is damaged, too large or something else") {
     const ByteVector pixels(6 * 4 * 3, 90);
     const ByteVector good = tiff_of(6, 4, 8, 3, pixels);
     REQUIRE(decode_image(good));
-    for (std::size_t n = 8; n < good.size(); ++n) {
+    // All but the place of a next page, the last four bytes, is needed.
+    for (std::size_t n = 8; n < good.size() - 4; ++n) {
         CAPTURE(n);
         const auto cut = decode_image(std::span(good).first(n));
         CHECK_FALSE(cut);

@@ -442,7 +442,7 @@ std::optional<Refusal> Service::read_pictures(const Plan& plan, const RequestHea
                            "images are in parts named image, images, img or file"};
         }
         // A field of a form with what a file field would hold: a data URL, an address or a path.
-        if (others && part.file_name.empty() && !known_format(part.bytes)) {
+        if (others && part.file_name.empty() && !host::begins_as_image(part.bytes)) {
             auto image = image_of_text(text);
             if (!image)
                 return Refusal{400, "The multipart body cannot be read.",

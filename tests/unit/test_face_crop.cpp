@@ -24,7 +24,7 @@ std::vector<std::uint8_t> slope_image(int width, int height) {
     return rgb;
 }
 
-int at(const Image& image, int x, int y, int c) {
+int crop_value(const Image& image, int x, int y, int c) {
     return image.pixels[image.row_bytes() * static_cast<std::size_t>(y) +
                         static_cast<std::size_t>(3 * x + c)];
 }
@@ -41,14 +41,14 @@ TEST_CASE("face crops: the box with a margin, clipped") {
     CHECK(plain->width == 30);
     CHECK(plain->height == 40);
     for (const int x : {0, 7, 29}) {
-        CHECK(at(*plain, x, 39, 0) == 2 * (10 + x));
-        CHECK(at(*plain, x, 39, 1) == 2 * 59);
+        CHECK(crop_value(*plain, x, 39, 0) == 2 * (10 + x));
+        CHECK(crop_value(*plain, x, 39, 1) == 2 * 59);
     }
     const auto wide = crop_face(frame, face, {.margin = 0.5f});
     REQUIRE(wide);
     CHECK(wide->width == 55);   // from -5, which is outside, to 55
     CHECK(wide->height == 80);  // from 0 to 80
-    CHECK(at(*wide, 0, 0, 0) == 0);
+    CHECK(crop_value(*wide, 0, 0, 0) == 0);
     // Without landmarks nothing is turned.
     const auto same = crop_face(frame, face, {.aligned = true});
     REQUIRE(same);
@@ -77,8 +77,10 @@ TEST_CASE("face crops: aligned by the landmarks") {
         REQUIRE(crop);
         CHECK(crop->width == 40);
         // The place of the eye on the left is at (10, 10) of the crop.
-        CHECK(std::abs(at(*crop, 10, 10, 0) - 2 * static_cast<double>(face.landmarks[0].x)) < 3);
-        CHECK(std::abs(at(*crop, 10, 10, 1) - 2 * static_cast<double>(face.landmarks[0].y)) < 3);
+        CHECK(std::abs(crop_value(*crop, 10, 10, 0) -
+                       2 * static_cast<double>(face.landmarks[0].x)) < 3);
+        CHECK(std::abs(crop_value(*crop, 10, 10, 1) -
+                       2 * static_cast<double>(face.landmarks[0].y)) < 3);
     }
     // Beyond the image its border is repeated.
     FaceReport face;
@@ -87,6 +89,6 @@ TEST_CASE("face crops: aligned by the landmarks") {
     const auto edge = crop_face(frame, face, {.aligned = true, .margin = 0.5f});
     REQUIRE(edge);
     CHECK(edge->width == 60);
-    CHECK(at(*edge, 0, 0, 0) == 0);
-    CHECK(at(*edge, 0, 0, 2) == 9);
+    CHECK(crop_value(*edge, 0, 0, 0) == 0);
+    CHECK(crop_value(*edge, 0, 0, 2) == 9);
 }

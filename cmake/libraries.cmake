@@ -1,5 +1,5 @@
 # libmien.a is `mien`, libmien.so is `mien_shared`: both from the same objects, with the C++ and the
-# C interface and a pool of threads.
+# C interface, a pool of threads and the reader of OpenCV's cascades.
 
 # Beside the core, which knows no threads.
 find_package(Threads REQUIRED)
@@ -7,8 +7,18 @@ add_library(mien_threads OBJECT src/threads/thread_pool.cpp src/threads/thread_p
 target_include_directories(mien_threads PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
 target_link_libraries(mien_threads PRIVATE mien_options)
 
-add_library(mien STATIC $<TARGET_OBJECTS:mien_core> $<TARGET_OBJECTS:mien_threads>)
-add_library(mien_shared SHARED $<TARGET_OBJECTS:mien_core> $<TARGET_OBJECTS:mien_threads>)
+# Reads OpenCV's cascades: beside the core, too, which has no heap.
+add_library(mien_opencv OBJECT
+  src/opencv/cascade_xml.cpp src/opencv/cascade_xml_c.cpp src/opencv/sha256.cpp src/opencv/xml.cpp)
+target_include_directories(mien_opencv
+  PRIVATE src PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+target_compile_options(mien_opencv PRIVATE $<$<CONFIG:Release>:-Os>)
+target_link_libraries(mien_opencv PRIVATE mien_options)
+
+set(mien_objects $<TARGET_OBJECTS:mien_core> $<TARGET_OBJECTS:mien_threads>
+    $<TARGET_OBJECTS:mien_opencv>)
+add_library(mien STATIC ${mien_objects})
+add_library(mien_shared SHARED ${mien_objects})
 
 # Until 1.0 each minor version may break the interface. The soname says so, as the CMake package
 # does (SameMinorVersion in install.cmake).

@@ -212,7 +212,22 @@ def compare(job: tuple) -> tuple:
     return job, sorted(expected) == sorted(got), expected == got, len(expected), seconds
 
 
-def convert(xml: pathlib.Path, folder: str) -> bytes:
+def of_library(library: str, xml: pathlib.Path) -> bytes:
+    """The cascade as the library's own reader of XML makes it."""
+    call = C.CDLL(library).mien_cascade_of_xml
+    call.argtypes = [C.c_char_p, C.c_size_t, C.c_char_p, C.c_char_p, C.c_size_t]
+    call.argtypes += [C.POINTER(C.c_size_t), C.c_char_p, C.c_size_t]
+    data, size, cause = xml.read_bytes(), C.c_size_t(), C.create_string_buffer(200)
+    name = str(xml).encode()
+    if call(data, len(data), name, None, 0, C.byref(size), cause, 200):
+        sys.exit(f"compare_opencv: {xml}: {cause.value.decode()}")
+    out = C.create_string_buffer(size.value)
+    call(data, len(data), name, out, size, C.byref(size), cause, 200)
+    return out.raw
+
+
+def convert(xml: pathlib.Path, folder: str, library: str) -> bytes:
+    """By the converter, after the library made the same of it."""
     out = pathlib.Path(folder) / (xml.stem + ".mien")
     subprocess.run(
         [
@@ -226,6 +241,8 @@ def convert(xml: pathlib.Path, folder: str) -> bytes:
         check=True,
         stdout=subprocess.DEVNULL,
     )
+    if out.read_bytes() != of_library(library, xml):
+        sys.exit(f"compare_opencv: {xml}: the library reads it differently from convert_cascade.py")
     return out.read_bytes()
 
 
@@ -266,7 +283,7 @@ def main() -> int:
 
     differing = 0
     with tempfile.TemporaryDirectory() as folder:
-        cascades = [(x.stem, convert(x, folder), str(x)) for x in xmls]
+        cascades = [(x.stem, convert(x, folder, args.library), str(x)) for x in xmls]
         with multiprocessing.Pool(
             args.jobs, start_worker, (args.library, cascades, args.isa)
         ) as pool:

@@ -22,6 +22,7 @@ MAY_INCLUDE = {
     "pipeline": {"base", "kernels", "image", "detect", "nn"},
     "track": {"base", "kernels", "image", "nn", "pipeline"},
     "threads": set(),
+    "opencv": {"base"},  # beside the core, in the library
     "explain": {"base", "nn"},
     "host": {"base"},  # files beside the rooms, which these may include
     "host/files": {"base"},

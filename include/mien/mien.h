@@ -132,6 +132,10 @@ typedef struct mien_config {
        Not asked by a tracker, which has a budget. */
     int (*stop)(void* stop_context);
     void* stop_context;
+    int32_t min_face_height; /* Haar: min_height and max_height of mien_detector_options */
+    int32_t max_face_height;
+    int32_t stage_weights; /* Haar: 0; else faces have stage_weight */
+    uint32_t reserved;     /* 0 */
 } mien_config;
 
 /* A `.mien` file in memory; null: none. */
@@ -169,6 +173,8 @@ typedef struct mien_detector_options {
     int32_t min_size, max_size;
     float min_score;
     uint32_t reserved; /* 0 */
+    int32_t min_height,
+        max_height; /* Haar, where they are not min_size and max_size; 0: they are */
 } mien_detector_options;
 
 typedef struct mien_face {
@@ -178,8 +184,10 @@ typedef struct mien_face {
     float score;             /* network: 0 to 1 */
     uint32_t landmark_count; /* network: 5; else 0 */
     float landmarks[5]
-                   [2]; /* x, y: the person's right eye, left eye, tip of the nose, right and left
+                   [2];  /* x, y: the person's right eye, left eye, tip of the nose, right and left
                                 corner of the mouth, perhaps outside of the frame */
+    double stage_weight; /* Haar, with mien_config.stage_weights: how far the best of the merged
+                            windows got in the last stage; levelWeights of OpenCV */
 } mien_face;
 
 /* The answer of one network; counts are 0 without it. */
@@ -279,6 +287,14 @@ MIEN_API void mien_timings_of_sized(const mien_engine* engine, mien_timings* tim
    *bytes_needed is set. */
 MIEN_API int mien_verify(const void* file, size_t file_bytes, uint32_t isa, void* memory,
                          size_t memory_bytes, size_t* bytes_needed);
+
+/* OpenCV's haarcascade_*.xml as a `.mien` file, for mien_weights.cascade: as mien/cascade_xml.hpp.
+   `file` may be null: then only *bytes_needed is set. MIEN_BAD_FILE: the XML is refused, and `error`
+   (which may be null) says why in one line, cut to `error_bytes`. MIEN_TOO_SMALL: `file` is, or
+   memory is exhausted. `name`: the file's, for its provenance; may be null. */
+MIEN_API int mien_cascade_of_xml(const void* xml, size_t xml_bytes, const char* name, void* file,
+                                 size_t file_bytes, size_t* bytes_needed, char* error,
+                                 size_t error_bytes);
 
 /* ---- faces over time: as mien/tracker.hpp ---- */
 

@@ -311,6 +311,9 @@ struct DetectorOptions {
     int max_size = 0;  // largest face; 0: the frame
     // Network: 0 to 1; 0: the default in its file, and 0.1 less than that for gray frames.
     float min_score = 0;
+    // Haar, where the limits of the height are others than those of the width, as minSize and
+    // maxSize of OpenCV may have them; 0: they are not. Negative: no face is too low.
+    int min_height = 0, max_height = 0;
 };
 
 inline constexpr int max_frame_side = 1 << 15;
@@ -352,7 +355,8 @@ struct Config {
     int max_candidates =
         16384;  // room for candidates of one frame: windows, or cells of the network
     Isa isa = Isa::best;
-    bool class_maps = false;  // fill Reading::map
+    bool class_maps = false;     // fill Reading::map
+    bool stage_weights = false;  // Haar: fill Face::stage_weight, 8 bytes per candidate
     // An answer whose highest probability is below this is unsure, 0..1: 0 none, < 0 as the file of
     // each network says. Quantities have a range instead.
     float min_confidence = -1;
@@ -389,6 +393,9 @@ struct Face {
     // Network: the person's right eye, left eye, tip of the nose, right and left corner of the
     // mouth, in pixels of the frame, perhaps outside of it. Else empty. Valid like readings.
     std::span<const Point> landmarks;
+    // Haar, with Config::stage_weights: the sum of the last stage for the best of the merged
+    // windows, levelWeights of OpenCV's detectMultiScale3.
+    double stage_weight = 0;
 };
 
 // What the detector did in the last call.

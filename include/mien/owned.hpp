@@ -20,9 +20,64 @@
 #include <string>
 #include <vector>
 
+#include "mien/cascade_xml.hpp"
 #include "mien/mien.hpp"
 
 namespace mien {
+
+// Everything of a file; false, with an error of one line, when it cannot be read.
+inline bool read_file(const std::string& path, std::vector<std::uint8_t>& bytes,
+                      std::string& error) {
+    bytes.clear();
+    std::FILE* const file = std::fopen(path.c_str(), "rb");
+    if (file == nullptr) {
+        error = path + ": cannot be opened";
+        return false;
+    }
+    std::uint8_t block[1 << 14];
+    for (std::size_t n; (n = std::fread(block, 1, sizeof block, file)) > 0;)
+        bytes.insert(bytes.end(), block, block + n);
+    const bool broken = std::ferror(file) != 0;
+    std::fclose(file);
+    if (broken) error = path + ": cannot be read";
+    return !broken;
+}
+
+// A cascade of a file, a .mien file or OpenCV's XML, with its bytes. Not movable: the view points
+// into it.
+class OwnedCascade {
+public:
+    OwnedCascade() = default;
+    explicit OwnedCascade(const std::string& path) { load(path); }
+    OwnedCascade(const OwnedCascade&) = delete;
+    OwnedCascade& operator=(const OwnedCascade&) = delete;
+
+    // False: error() says why, and there is no cascade.
+    bool load(const std::string& path) {
+        cascade_ = Cascade();
+        error_.clear();
+        if (!read_file(path, bytes_, error_)) return false;
+        if (is_xml(bytes_)) {
+            std::string cause;
+            bytes_ = cascade_of_xml(bytes_, path, cause);
+            if (bytes_.empty()) return fail(path + ": " + cause);
+        }
+        const Status status = Cascade::open(bytes_, cascade_);
+        return status == Status::ok || fail(path + ": " + message(status));
+    }
+    [[nodiscard]] const std::string& error() const { return error_; }
+    // Null before a file is loaded.
+    [[nodiscard]] const Cascade* cascade() const { return cascade_ ? &cascade_ : nullptr; }
+
+private:
+    bool fail(const std::string& text) {
+        error_ = text;
+        return false;
+    }
+    std::vector<std::uint8_t> bytes_;
+    Cascade cascade_;
+    std::string error_;
+};
 
 // Which detector finds the faces: Weights::cascade or Weights::detector.
 enum class Detector : std::uint8_t { haar, net };
@@ -65,8 +120,17 @@ public:
 
     // As the functions of Engine, for frames of any size, with none of the faces or candidates
     // dropped; nothing when they fail. Spans are valid until the next call.
-    std::span<const Face> process(const Frame& frame) { return search(frame, true); }
-    std::span<const Face> detect(const Frame& frame) { return search(frame, false); }
+    std::span<const Face> process(const Frame& frame) {
+        return search(frame, [&](auto& faces) { return engine_.process(frame, faces); });
+    }
+    std::span<const Face> detect(const Frame& frame) {
+        return search(frame, [&](auto& faces) { return engine_.detect(frame, faces); });
+    }
+    std::span<const Face> detect(const Frame& frame, const Rect& area,
+                                 const DetectorOptions& options) {
+        return search(frame,
+                      [&](auto& faces) { return engine_.detect(frame, area, options, faces); });
+    }
     Face classify(const Frame& frame, const Rect& box, std::span<const Point> landmarks = {}) {
         Face face;
         if (prepare(frame)) set(engine_.classify(frame, box, landmarks, face));
@@ -108,16 +172,13 @@ private:
 
     template <class View>
     bool load(const std::string& path, View& view, bool needed) {
-        std::FILE* const file = std::fopen(path.c_str(), "rb");
-        if (file == nullptr)
-            return !needed || (loaded_ = fail(Status::bad_file, path + ": cannot be opened"));
+        if (std::FILE* const file = std::fopen(path.c_str(), "rb"); file != nullptr)
+            std::fclose(file);
+        else if (!needed)
+            return true;
         std::vector<std::uint8_t> bytes;
-        std::uint8_t block[1 << 14];
-        for (std::size_t n; (n = std::fread(block, 1, sizeof block, file)) > 0;)
-            bytes.insert(bytes.end(), block, block + n);
-        const bool broken = std::ferror(file) != 0;
-        std::fclose(file);
-        if (broken) return loaded_ = fail(Status::bad_file, path + ": cannot be read");
+        std::string cause;
+        if (!read_file(path, bytes, cause)) return loaded_ = fail(Status::bad_file, cause);
         files_.push_back(std::move(bytes));
         const Status status = View::open(files_.back(), view);
         if (status != Status::ok) return loaded_ = fail(status, path + ": " + message(status));
@@ -156,12 +217,12 @@ private:
         return set(Engine::create(config_, weights_, {memory_.get(), memory_bytes_}, engine_));
     }
 
-    std::span<const Face> search(const Frame& frame, bool read) {
+    template <class Find>
+    std::span<const Face> search(const Frame& frame, Find find) {
         if (!prepare(frame)) return {};
         for (;;) {
             std::span<const Face> faces;
-            if (!set(read ? engine_.process(frame, faces) : engine_.detect(frame, faces)))
-                return {};
+            if (!set(find(faces))) return {};
             const int faces_more = engine_.faces_dropped(),
                       candidates_more = engine_.detector_stats().candidates_dropped;
             if (faces_more == 0 && candidates_more == 0) return faces;

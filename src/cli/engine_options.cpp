@@ -25,7 +25,7 @@ void add_weights_options(CLI::App& app, EngineOptions& options, bool with_cascad
     }
     if (with_cascade) {
         app.add_option("--cascade", setup.cascade.path,
-                       "The cascade of --detector haar, a .mien file")
+                       "The cascade of --detector haar, a .mien file or OpenCV's haarcascade_*.xml")
             ->type_name("FILE")
             ->group(group);
     }

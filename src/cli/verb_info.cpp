@@ -9,6 +9,7 @@
 #include "cli/verbs.h"
 #include "host/files/file_io.h"
 #include "host/weights/engine_owner.h"
+#include "mien/cascade_xml.hpp"
 #include "nn/model_file.h"
 
 namespace mien::cli {
@@ -220,8 +221,13 @@ std::string cascade_text(const std::string& path, const Cascade& cascade) {
 }
 
 int show(const std::string& path, double network_limit, bool json) {
-    const auto bytes = host::read_file(path, host::max_weights_bytes);
+    auto bytes = host::read_file(path, host::max_weights_bytes);
     if (!bytes) return complain(path, bytes.error());
+    if (is_xml(*bytes)) {
+        std::string cause;
+        *bytes = cascade_of_xml(*bytes, path, cause);
+        if (bytes->empty()) return complain(path, host::Error::weights(cause));
+    }
     Model model;
     Cascade cascade;
     Status status = Model::open(*bytes, model, network_limit);
@@ -248,7 +254,9 @@ int run_info(int argc, char** argv) {
     std::string path;
     double network_limit = 1;
     bool json = false;
-    app.add_option("FILE", path, "A .mien file")->required()->type_name("");
+    app.add_option("FILE", path, "A .mien file, or the XML of an OpenCV cascade")
+        ->required()
+        ->type_name("");
     app.add_flag("--json", json, "As one JSON object");
     add_network_limit_option(app, network_limit);
     int exit_code = exit_done;

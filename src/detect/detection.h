@@ -11,7 +11,8 @@ namespace mien {
 // Haar.
 struct Detection {
     Rect box;
-    int neighbors;  // merged windows
+    int neighbors;            // merged windows
+    double stage_weight = 0;  // the highest of them
 };
 
 // Either detector; what one has not is 0 or empty.
@@ -20,6 +21,7 @@ struct FoundFace {
     int neighbors;
     float score;
     std::span<const Point> landmarks;
+    double stage_weight = 0;
 };
 
 }  // namespace mien

@@ -96,10 +96,15 @@ void Finder::place(Arena& arena, const Config& config, const Weights& weights,
         shrunk_ = arena.take<std::uint8_t>(static_cast<std::size_t>(largest.width) *
                                            static_cast<std::size_t>(largest.height));
     }
-    haar_.place(
-        arena, *weights.cascade,
-        {largest.width, largest.height, config.max_candidates, config.executor, config.stop, false},
-        kernels);
+    haar_.place(arena, *weights.cascade,
+                {.max_width = largest.width,
+                 .max_height = largest.height,
+                 .max_candidates = config.max_candidates,
+                 .executor = config.executor,
+                 .stop = config.stop,
+                 .literal = false,
+                 .stage_weights = config.stage_weights},
+                kernels);
 }
 
 DetectorStats Finder::stats() const noexcept {
@@ -156,7 +161,7 @@ void Finder::find_haar(GrayView gray, const Rect& area, const DetectorOptions& o
         }
         box.x += area.x;
         box.y += area.y;
-        add({box, detection.neighbors, 0, {}});
+        add({box, detection.neighbors, 0, {}, detection.stage_weight});
     }
 }
 

@@ -23,7 +23,7 @@ bool valid(const DetectorOptions& options) noexcept {
     // Below 1.001 a pyramid would have thousands of levels.
     return options.scale_factor >= 1.001 && options.scale_factor <= 1e6 &&
            options.min_neighbors >= 0 && options.min_size >= 0 && options.max_size >= 0 &&
-           options.min_score >= 0 && options.min_score <= 1;
+           options.max_height >= 0 && options.min_score >= 0 && options.min_score <= 1;
 }
 
 bool valid(const Config& config) noexcept {
@@ -182,7 +182,8 @@ Status Engine::Impl::find(const Frame& frame, GrayView view, const Rect& area,
     stats = finder.stats();
     faces_dropped = finder.dropped();
     for (std::size_t i = 0; i < found.size(); ++i)
-        faces[i] = {found[i].box, found[i].neighbors, {}, found[i].score, found[i].landmarks};
+        faces[i] = {found[i].box,   found[i].neighbors, {},
+                    found[i].score, found[i].landmarks, found[i].stage_weight};
     timings.detect += now() - start;
     out = {faces, found.size()};
     return status;

@@ -78,7 +78,8 @@ mien_config default_config() noexcept {
 
 mien_detector_options default_options() noexcept {
     const mien::DetectorOptions d;
-    return {0, d.min_neighbors, d.scale_factor, d.min_size, d.max_size, d.min_score, 0};
+    return {0, d.min_neighbors, d.scale_factor, d.min_size, d.max_size, d.min_score,
+            0, d.min_height,    d.max_height};
 }
 
 mien_tracker_config default_tracking() noexcept {
@@ -99,7 +100,9 @@ Status translate(const mien_config* given, mien::Config& out) noexcept {
     mien_config c;
     if (!read(given, default_config(), c)) return Status::bad_argument;
     out = {};
-    out.detector = {c.scale_factor, c.min_neighbors, c.min_size, c.max_size, c.min_score};
+    out.detector = {c.scale_factor, c.min_neighbors,   c.min_size,       c.max_size,
+                    c.min_score,    c.min_face_height, c.max_face_height};
+    out.stage_weights = c.stage_weights != 0;
     out.enlarge_to = c.enlarge_to;
     out.any_rotation = c.any_rotation != 0;
     out.min_confidence = c.min_confidence;
@@ -348,7 +351,8 @@ int mien_detect(mien_engine* engine, const mien_frame* frame, const mien_rect* a
     if (options != nullptr) {
         mien_detector_options o;
         if (!read(options, default_options(), o)) return MIEN_BAD_ARGUMENT;
-        search = {o.scale_factor, o.min_neighbors, o.min_size, o.max_size, o.min_score};
+        search = {o.scale_factor, o.min_neighbors, o.min_size,  o.max_size,
+                  o.min_score,    o.min_height,    o.max_height};
     }
     const mien::Rect part = area != nullptr ? translate(*area) : bounds(view);
     return done(engine, engine->engine.detect(view, part, search, engine->faces), count);
@@ -373,7 +377,8 @@ int mien_classify_crop(mien_engine* engine, const mien_frame* crop) {
 int mien_face_at_sized(const mien_engine* engine, size_t i, mien_face* face, size_t bytes) {
     if (engine == nullptr || i >= engine->faces.size()) return MIEN_BAD_ARGUMENT;
     const mien::Face& f = engine->faces[i];
-    mien_face value = {0, f.box.x, f.box.y, f.box.width, f.box.height, f.neighbors, f.score, 0, {}};
+    mien_face value = {0,           f.box.x, f.box.y, f.box.width, f.box.height,
+                       f.neighbors, f.score, 0,       {},          f.stage_weight};
     put_landmarks(f.landmarks, value);
     return write(value, face, bytes) ? MIEN_OK : MIEN_BAD_ARGUMENT;
 }

@@ -253,6 +253,7 @@ struct Options {
     bool crops = false;  // faces of process() have their crops
     float min_confidence = -1;
     double network_limit = 1;
+    bool stage_weights = false;  // search() gives them
 };
 
 Isa isa_of(const std::string& name) {
@@ -308,6 +309,7 @@ public:
         setup.config.detect_width = options.detect_width;
         setup.config.isa = isa_of(options.isa);
         setup.config.min_confidence = options.min_confidence;
+        setup.config.stage_weights = options.stage_weights;
         setup.network_limit = options.network_limit;
         if (pool_->threads() > 1) setup.config.executor = pool_->executor();
         config_ = setup.config;
@@ -353,6 +355,26 @@ public:
         return report_tuple(report, root_->info(), std::move(crops));
     }
     [[nodiscard]] bool wants_crops() const { return crops_; }
+
+    // Faces with options of this call: [(x, y, w, h, neighbors, stage weight, score, landmarks)].
+    nb::list search(const Array& array, PixelFormat format, const DetectorOptions& options) {
+        const Pixels pixels = borrow(array, format);
+        host::ImageReport report;
+        host::Result<> done;
+        {
+            nb::gil_scoped_release release;
+            Lease engine(*this);
+            done = engine->detect(pixels.frame, options, report);
+        }
+        if (!done) throw PictureProblem(done.error().text);
+        nb::list found;
+        for (const host::FaceReport& face : report.faces)
+            found.append(nb::make_tuple(face.box.x, face.box.y, face.box.width, face.box.height,
+                                        face.neighbors, face.stage_weight,
+                                        static_cast<double>(face.score),
+                                        landmarks_tuple(face.landmarks)));
+        return found;
+    }
 
     // What the first head that reads saw of each face; reading it again is the price.
     host::Result<> cut(Lease& engine, const Frame& frame, const host::ImageReport& report,
@@ -728,7 +750,7 @@ void define_engine(nb::module_& module) {
                int min_neighbors, int min_size, int max_size, int detect_width, int threads,
                const std::string& isa, std::optional<std::string> net, float min_score,
                int enlarge_to, bool any_rotation, bool largest_first, int max_faces, bool crops,
-               float min_confidence, double network_limit) {
+               float min_confidence, double network_limit, bool stage_weights) {
                 new (self) SharedEngine({std::move(cascade),
                                          std::move(net),
                                          std::move(networks),
@@ -745,12 +767,13 @@ void define_engine(nb::module_& module) {
                                          {largest_first, max_faces},
                                          crops,
                                          min_confidence,
-                                         network_limit});
+                                         network_limit,
+                                         stage_weights});
             },
             "cascade"_a.none(), "networks"_a, "scale_factor"_a, "min_neighbors"_a, "min_size"_a,
             "max_size"_a, "detect_width"_a, "threads"_a, "isa"_a, "net"_a.none(), "min_score"_a,
             "enlarge_to"_a, "any_rotation"_a, "largest_first"_a, "max_faces"_a, "crops"_a,
-            "min_confidence"_a, "network_limit"_a)
+            "min_confidence"_a, "network_limit"_a, "stage_weights"_a = false)
         .def("process",
              [](SharedEngine& self, const Array& array, int f) {
                  return self.run(
@@ -765,6 +788,21 @@ void define_engine(nb::module_& module) {
                      array, format(f),
                      [](SharedEngine::Lease& engine, const Frame& frame,
                         host::ImageReport& report) { return engine->detect(frame, report); });
+             })
+        .def("search",
+             [](SharedEngine& self, const Array& array, int f, double scale_factor,
+                int min_neighbors, int min_width, int min_height, int max_width, int max_height,
+                float min_score) {
+                 return self.search(array, format(f),
+                                    {scale_factor, min_neighbors, min_width, max_width, min_score,
+                                     min_height, max_height});
+             })
+        .def("window",
+             [](const SharedEngine& self) {  // of the cascade: width, height, stages
+                 const Cascade* const cascade = self.root().cascade();
+                 if (cascade == nullptr) throw nb::value_error("the engine has no cascade");
+                 return nb::make_tuple(cascade->window_width(), cascade->window_height(),
+                                       cascade->stage_count());
              })
         .def("classify",
              [](SharedEngine& self, const Array& array, int f, int x, int y, int width, int height,

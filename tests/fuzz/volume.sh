@@ -24,7 +24,7 @@ for target in ${*:-address http header head json splitter groups open npz pipeli
     files=$(seeds_of "$target" "$data" "$build/corpus")
     # Large files change slowly, and say no more.
     most=2048
-    case $target in open | weights | cascade | npz) most=12000 ;; image | pipeline) most=4096 ;; esac
+    case $target in open | weights | cascade | cascade_xml | npz) most=12000 ;; image | pipeline) most=4096 ;; esac
     seed=$(date +%s)
     status=0
     # shellcheck disable=SC2086

@@ -11,6 +11,7 @@ import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
+import made_cascades  # noqa: E402
 from mien_tools import format as mien  # noqa: E402
 
 
@@ -78,6 +79,14 @@ def main() -> int:
         data = mien.encode_cascade(make(*arguments))
         (folder / f"{name}.mien").write_bytes(data)
         print(f"{name}: {len(data)} bytes")
+    # Seeds of the fuzzer of the XML reader.
+    folder = ROOT / "tests" / "data" / "corpus" / "cascade_xml"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, seed, nodes, tilted in (("stumps", 1, 1, 0), ("trees", 2, 2, 0), ("tilted", 3, 3, 2)):
+        made = made_cascades.make(seed, (20, 16 + seed), [2, 3], nodes, tilted)
+        for layout, data in (("new", made.new_layout()), ("old", made.old_layout())):
+            (folder / f"{name}_{layout}.xml").write_bytes(data)
+            print(f"{name}_{layout}.xml: {len(data)} bytes")
     return 0
 
 

@@ -208,12 +208,12 @@ TEST_CASE("sizes are limited, and too small a frame has no face") {
 TEST_CASE("candidates beyond the room for them are counted") {
     Candidates candidates;
     Arena measure;
-    candidates.place(measure, 3);
+    candidates.place(measure, 3, false);
     std::vector<std::byte> memory(measure.required_bytes());
     Arena arena(memory.data(), memory.size());
-    candidates.place(arena, 3);
+    candidates.place(arena, 3, false);
     candidates.clear();
-    for (int i = 0; i < 5; ++i) candidates.add({i, i, 10, 10});
+    for (int i = 0; i < 5; ++i) candidates.add({i, i, 10, 10}, 0);
     CHECK(candidates.count() == 3);
     CHECK(candidates.dropped() == 2);
     CHECK(candidates.group(2, 100, 100).size() == 1);  // three similar ones are more than two

@@ -15,7 +15,7 @@ import mien
 
 
 @pytest.mark.parametrize(
-    "page, blocks, needs", [("PYTHON.md", 10, ("cv2", "PIL", "pandas")), ("MIGRATION.md", 2, ())]
+    "page, blocks, needs", [("PYTHON.md", 10, ("cv2", "PIL", "pandas")), ("MIGRATION.md", 4, ())]
 )
 def test_page(
     page: str,

@@ -25,11 +25,12 @@ void HaarDetector::place(Arena& arena, const Cascade& cascade, const Setup& setu
     cascade_ = cascade;
     kernels_ = &kernels;
     literal_ = setup.literal;
+    stage_weights_ = setup.stage_weights;
     executor_ = setup.executor;
     stop_ = setup.stop;
     threads_ = executor_.run != nullptr ? std::clamp(executor_.threads, 1, max_threads) : 1;
     max_candidates_ = setup.max_candidates;
-    candidates_.place(arena, setup.max_candidates);
+    candidates_.place(arena, setup.max_candidates, setup.stage_weights);
     Worker* const workers = arena.take<Worker>(static_cast<std::size_t>(threads_));
     IntegralLayout layouts[2] = {};
     for (int i = 0; i < threads_; ++i) {
@@ -49,6 +50,9 @@ void HaarDetector::place(Arena& arena, const Cascade& cascade, const Setup& setu
         worker.row_hits = arena.take<Position>(columns * rows_together);
         worker.hits = threads_ > 1 ? arena.take<Hit>(static_cast<std::size_t>(setup.max_candidates))
                                    : nullptr;
+        worker.weights = threads_ > 1 && stage_weights_
+                             ? arena.take<double>(static_cast<std::size_t>(setup.max_candidates))
+                             : nullptr;
         for (int step = 1; step <= 2; ++step) layouts[step - 1] = worker.band.layout(step);
     }
     workers_ = workers;
@@ -188,12 +192,17 @@ void HaarDetector::report_hits(Run& run) noexcept {
         const Rect box = {scaled_length(hit.column * level.step, level.scale),
                           scaled_length(hit.row * level.step, level.scale), level.window_width,
                           level.window_height};
-        if (worker.hits == nullptr)
-            candidates_.add(box);
-        else if (worker.hit_count < max_candidates_)
+        double weight = 0;
+        if (stage_weights_)
+            weight = run.table.last_stage(worker.band.row(hit.row * level.step), hit.column);
+        if (worker.hits == nullptr) {
+            candidates_.add(box, weight);
+        } else if (worker.hit_count < max_candidates_) {
+            if (worker.weights != nullptr) worker.weights[worker.hit_count] = weight;
             worker.hits[worker.hit_count++] = {run.job, box};
-        else
+        } else {
             ++worker.hits_dropped;
+        }
     }
     worker.row_hit_count = 0;
 }
@@ -243,8 +252,10 @@ void HaarDetector::merge_hits() noexcept {
         }
         if (first == nullptr) break;
         const std::int32_t job = first->hits[first->merged].job;
-        while (first->merged < first->hit_count && first->hits[first->merged].job == job)
-            candidates_.add(first->hits[first->merged++].box);
+        while (first->merged < first->hit_count && first->hits[first->merged].job == job) {
+            const int i = first->merged++;
+            candidates_.add(first->hits[i].box, first->weights != nullptr ? first->weights[i] : 0);
+        }
     }
     // A thread drops hits only after as many as candidates_ holds, so candidates_ would have
     // dropped them too.

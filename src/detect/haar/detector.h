@@ -21,8 +21,9 @@ public:
         int max_width, max_height;
         int max_candidates;
         Executor executor;
-        Stop stop;     // asked every few rows of windows
-        bool literal;  // evaluate window by window, exactly as specified (for tests)
+        Stop stop;                   // asked every few rows of windows
+        bool literal;                // evaluate window by window, exactly as specified (for tests)
+        bool stage_weights = false;  // fill Detection::stage_weight
     };
     static constexpr int max_threads = 64;
 
@@ -60,6 +61,7 @@ private:
         Position* row_hits;       // of the last few rows
         int row_hit_count;
         Hit* hits;
+        double* weights;  // of hits; null without Setup::stage_weights
         int hit_count, hits_dropped, merged;
     };
     struct Scan;
@@ -80,7 +82,7 @@ private:
     Executor executor_;
     Stop stop_;
     bool stopped_ = false;
-    bool literal_ = false;
+    bool literal_ = false, stage_weights_ = false;
     int max_candidates_ = 0;
     StumpTable tables_[2];  // for a step of 1 and of 2
     StumpTable batch_table_;

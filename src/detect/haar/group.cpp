@@ -35,10 +35,11 @@ Rect clipped(const Rect& r, int width, int height) noexcept {
 
 }  // namespace
 
-void Candidates::place(Arena& arena, int capacity) noexcept {
+void Candidates::place(Arena& arena, int capacity, bool weights) noexcept {
     const auto n = static_cast<std::size_t>(capacity);
     capacity_ = capacity;
     boxes_ = arena.take<Rect>(n);
+    weights_ = weights ? arena.take<double>(n) : nullptr;
     parent_ = arena.take<std::int32_t>(n);
     classes_ = arena.take<Class>(n);
     detections_ = arena.take<Detection>(n);
@@ -66,7 +67,7 @@ int Candidates::form_classes() noexcept {
         // and a root is <= i.
         const bool is_root = parent_[i] == i;
         const std::int32_t index = is_root ? count++ : parent_[parent_[i]];
-        if (is_root) classes_[index] = {};
+        if (is_root) classes_[index] = {0, 0, 0, 0, 0, i};
         parent_[i] = index;
         Class& c = classes_[index];
         const Rect& box = boxes_[i];
@@ -75,6 +76,7 @@ int Candidates::form_classes() noexcept {
         c.width += box.width;
         c.height += box.height;
         ++c.members;
+        if (weight(i) > weight(c.strongest)) c.strongest = i;
     }
     return count;
 }
@@ -82,13 +84,13 @@ int Candidates::form_classes() noexcept {
 std::span<const Detection> Candidates::group(int min_neighbors, int frame_width,
                                              int frame_height) noexcept {
     int found = 0;
-    const auto emit = [&](const Rect& box, int neighbors) {
+    const auto emit = [&](const Rect& box, int neighbors, int strongest) {
         const Rect inside_frame = clipped(box, frame_width, frame_height);
         if (inside_frame.width > 0 && inside_frame.height > 0)
-            detections_[found++] = {inside_frame, neighbors};
+            detections_[found++] = {inside_frame, neighbors, weight(strongest)};
     };
     if (min_neighbors <= 0) {
-        for (int i = 0; i < count_; ++i) emit(boxes_[i], 1);
+        for (int i = 0; i < count_; ++i) emit(boxes_[i], 1, i);
         return {detections_, static_cast<std::size_t>(found)};
     }
     const int class_count = form_classes();
@@ -112,7 +114,7 @@ std::span<const Detection> Candidates::group(int min_neighbors, int frame_width,
         for (int k = 0; k < kept && !weaker; ++k)
             weaker = k != i &&
                      inside(box, classes_[i].members, box_of(classes_[k]), classes_[k].members);
-        if (!weaker) emit(box, classes_[i].members);
+        if (!weaker) emit(box, classes_[i].members, classes_[i].strongest);
     }
     return {detections_, static_cast<std::size_t>(found)};
 }

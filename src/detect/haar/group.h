@@ -14,14 +14,17 @@ namespace mien {
 // Raw candidates of one frame and the scratch to group them.
 class Candidates {
 public:
-    void place(Arena& arena, int capacity) noexcept;
+    // weights: candidates have one, and faces the highest of theirs.
+    void place(Arena& arena, int capacity, bool weights) noexcept;
 
     void clear() noexcept { count_ = dropped_ = 0; }
-    void add(const Rect& box) noexcept {
-        if (count_ < capacity_)
-            boxes_[count_++] = box;
-        else
+    void add(const Rect& box, double weight) noexcept {
+        if (count_ == capacity_) {
             ++dropped_;
+            return;
+        }
+        if (weights_ != nullptr) weights_[count_] = weight;
+        boxes_[count_++] = box;
     }
     [[nodiscard]] int count() const noexcept { return count_; }
     void drop(int count) noexcept { dropped_ += count; }
@@ -38,11 +41,16 @@ private:
     struct Class {
         std::int64_t x, y, width, height;  // sums, then averages
         std::int32_t members;
+        std::int32_t strongest;  // member of the highest weight
     };
+    [[nodiscard]] double weight(int i) const noexcept {
+        return weights_ != nullptr ? weights_[i] : 0;
+    }
     std::int32_t find_root(std::int32_t i) noexcept;
     int form_classes() noexcept;
 
     Rect* boxes_ = nullptr;
+    double* weights_ = nullptr;
     std::int32_t* parent_ = nullptr;  // union-find over candidates; then the class of each root
     Class* classes_ = nullptr;
     Detection* detections_ = nullptr;

@@ -55,8 +55,11 @@ Pyramid::Pyramid(int window_width, int window_height, int frame_width, int frame
       frame_width_(frame_width),
       frame_height_(frame_height),
       options_(options),
+      min_height_(std::max(options.min_height == 0 ? options.min_size : options.min_height, 0)),
       max_width_(options.max_size > 0 ? options.max_size : frame_width),
-      max_height_(options.max_size > 0 ? options.max_size : frame_height) {}
+      max_height_(options.max_height > 0 ? options.max_height
+                  : options.max_size > 0 ? options.max_size
+                                         : frame_height) {}
 
 Level Pyramid::make(float scale) const noexcept {
     Level level = {};
@@ -93,7 +96,7 @@ bool Pyramid::next(Level& level) noexcept {
         level = make(static_cast<float>(factor_));
         factor_ *= options_.scale_factor;
         const std::int64_t dx = options_.min_size - level.window_width,
-                           dy = options_.min_size - level.window_height;
+                           dy = min_height_ - level.window_height;
         if (nearest_distance_ < 0 || dx * dx + dy * dy < nearest_distance_) {
             nearest_ = level;
             nearest_distance_ = dx * dx + dy * dy;
@@ -101,7 +104,7 @@ bool Pyramid::next(Level& level) noexcept {
         const bool too_large = level.window_width > max_width_ || level.window_height > max_height_;
         if (stripes_ != 0 && too_large) break;
         if (too_large || level.window_width < options_.min_size ||
-            level.window_height < options_.min_size)
+            level.window_height < min_height_)
             continue;
         count_rows(level);
         return true;

@@ -55,7 +55,7 @@ private:
 
     int window_width_, window_height_, frame_width_, frame_height_;
     DetectorOptions options_;
-    int max_width_, max_height_;
+    int min_height_, max_width_, max_height_;
     double factor_ = 1;
     int stripes_ = 0;  // 0 until a level was scanned
     Level nearest_ = {};

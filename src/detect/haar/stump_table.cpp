@@ -453,7 +453,7 @@ float StumpTable::node_value(const Node& node, const std::uint32_t* origin) cons
 }
 
 // The stage as OpenCV computes it: trees in file order, leaves added in double.
-bool StumpTable::exact_stage(int stage, const std::uint32_t* origin, float norm) const noexcept {
+double StumpTable::stage_sum(int stage, const std::uint32_t* origin, float norm) const noexcept {
     const CascadeAccess access{cascade_};
     const CascadeStage record = access.stage(stage);
     double sum = 0;
@@ -467,7 +467,24 @@ bool StumpTable::exact_stage(int stage, const std::uint32_t* origin, float norm)
         } while (at > 0);
         sum += access.leaf(tree.first_leaf + static_cast<std::uint32_t>(-at));
     }
-    return !(sum < static_cast<double>(record.threshold));
+    return sum;
+}
+
+bool StumpTable::exact_stage(int stage, const std::uint32_t* origin, float norm) const noexcept {
+    const auto threshold = static_cast<double>(CascadeAccess{cascade_}.stage(stage).threshold);
+    return !(stage_sum(stage, origin, norm) < threshold);
+}
+
+bool StumpTable::norm_of(const HaarOrigin& origin, int window, float& norm) const noexcept {
+    return haar_norm(rectangle_sum(origin.sum + window, table_.norm_corner),
+                     rectangle_sum(origin.square + window, table_.norm_corner), table_.norm_area,
+                     norm);
+}
+
+double StumpTable::last_stage(const HaarOrigin& origin, int window) const noexcept {
+    float norm = 0;
+    if (!norm_of(origin, window, norm)) return 0;
+    return stage_sum(cascade_.stage_count() - 1, origin.sum + window, norm);
 }
 
 int StumpTable::literal_row(const HaarRow& row, HaarSurvivor* hits) const noexcept {
@@ -475,10 +492,7 @@ int StumpTable::literal_row(const HaarRow& row, HaarSurvivor* hits) const noexce
     for (int i = 0; i < row.count; ++i) {
         const std::uint32_t* origin = row.origin.sum + i;
         float norm;
-        if (!haar_norm(rectangle_sum(origin, table_.norm_corner),
-                       rectangle_sum(row.origin.square + i, table_.norm_corner), table_.norm_area,
-                       norm))
-            continue;
+        if (!norm_of(row.origin, i, norm)) continue;
         int stage = 0;
         while (stage < cascade_.stage_count() && exact_stage(stage, origin, norm)) ++stage;
         if (stage == cascade_.stage_count()) hits[found++] = {i, norm};

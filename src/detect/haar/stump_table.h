@@ -54,6 +54,8 @@ public:
     [[nodiscard]] bool vectorised() const noexcept { return nodes_ == nullptr; }
     // HaarRowFn exactly as specified, for any cascade.
     int literal_row(const HaarRow& row, HaarSurvivor* hits) const noexcept;
+    // The sum of the last stage for a window of that row, as OpenCV computes it.
+    double last_stage(const HaarOrigin& origin, int window) const noexcept;
 
 private:
     // A tree node ready to run: corner offsets and weights of its feature.
@@ -69,8 +71,11 @@ private:
     [[nodiscard]] Stump make_stump(const CascadeNode& node) const noexcept;
     [[nodiscard]] bool split_feature(const CascadeFeature& feature, Stump& stump) const noexcept;
     [[nodiscard]] Node make_node(std::uint32_t index) const noexcept;
+    [[nodiscard]] double stage_sum(int stage, const std::uint32_t* origin,
+                                   float norm) const noexcept;
     [[nodiscard]] bool exact_stage(int stage, const std::uint32_t* origin,
                                    float norm) const noexcept;
+    [[nodiscard]] bool norm_of(const HaarOrigin& origin, int window, float& norm) const noexcept;
     [[nodiscard]] float node_value(const Node& node, const std::uint32_t* origin) const noexcept;
 
     Cascade cascade_;

@@ -65,6 +65,7 @@ struct FaceReport {
     std::vector<Point> landmarks = {};  // detector network: five, as Face has them
     std::string crop_file = {};         // where it was saved as an image of its own
     std::uint64_t number = 0;           // of a tracked face, for its tag; 0: its place in the list
+    double stage_weight = 0;            // as Face::stage_weight
 
     Reading& operator[](Head head) { return readings[head]; }
     const Reading& operator[](Head head) const { return readings[head]; }

@@ -9,6 +9,7 @@
 
 #include "host/clock.h"
 #include "host/weights/embedded_weights.h"
+#include "mien/cascade_xml.hpp"
 
 namespace mien::host {
 namespace {
@@ -25,6 +26,13 @@ Result<> open_weights(const WeightsChoice& choice, Bytes embedded, double networ
         Result<ByteVector> file = read_file(choice.path, max_weights_bytes);
         if (!file) return Error::weights(choice.path + ": " + file.error().text);
         storage = std::move(*file);
+        if constexpr (std::is_same_v<View, Cascade>) {
+            if (is_xml(storage)) {
+                std::string cause;
+                storage = cascade_of_xml(storage, choice.path, cause);
+                if (storage.empty()) return Error::weights(choice.path + ": " + cause);
+            }
+        }
         bytes = storage;
     }
     Status status = Status::ok;
@@ -63,8 +71,8 @@ Error weights_error(Bytes bytes, Status status) {
     if (bytes.empty()) return Error::weights("file is empty");
     if (begins_with("\x89HDF") || begins_with("PK"))
         return Error::weights("is a Keras file: tools/convert_keras.py makes weights of it");
-    if (begins_with("<?xml"))
-        return Error::weights("is an OpenCV cascade: tools/convert_cascade.py makes weights of it");
+    if (is_xml(bytes))
+        return Error::weights("is XML: only the cascade of --detector haar may be an XML file");
     if (!begins_with("MIEN")) return Error::weights("not a weights file (.mien)");
     return Error::weights(message(status));
 }
@@ -185,6 +193,7 @@ void EngineOwner::take(const Frame& frame, std::span<const Face> faces, ImageRep
         copy.box = face.box;
         copy.neighbors = face.neighbors;
         copy.score = face.score;
+        copy.stage_weight = face.stage_weight;
         copy.landmarks.assign(face.landmarks.begin(), face.landmarks.end());
         for (const Head head : named_heads) {
             const mien::Reading reading = face[head];
@@ -235,6 +244,12 @@ Result<> EngineOwner::process(const Frame& frame, ImageReport& report) {
 
 Result<> EngineOwner::detect(const Frame& frame, ImageReport& report) {
     const std::span<const Face> faces = engine_->detect(frame);
+    return finish_search(frame, faces, report);
+}
+
+Result<> EngineOwner::detect(const Frame& frame, const DetectorOptions& options,
+                             ImageReport& report) {
+    const std::span<const Face> faces = engine_->detect(frame, bounds(frame), options);
     return finish_search(frame, faces, report);
 }
 

@@ -68,6 +68,8 @@ public:
     Result<> process(const Frame& frame, ImageReport& report);
     // Finds every face, reads none.
     Result<> detect(const Frame& frame, ImageReport& report);
+    // The same with options of this call.
+    Result<> detect(const Frame& frame, const DetectorOptions& options, ImageReport& report);
     // Reads the whole image as one face.
     Result<> classify_crop(const Frame& frame, ImageReport& report);
     // Says which readings of `report` are unsure by another Config::min_confidence.

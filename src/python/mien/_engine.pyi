@@ -39,7 +39,22 @@ class Engine:
         crops: bool,
         min_confidence: float,
         network_limit: float,
+        stage_weights: bool = False,
     ) -> None: ...
+    def search(
+        self,
+        array: npt.NDArray[np.uint8],
+        format: int,
+        scale_factor: float,
+        min_neighbors: int,
+        min_width: int,
+        min_height: int,
+        max_width: int,
+        max_height: int,
+        min_score: float,
+        /,
+    ) -> List[Tuple[int, int, int, int, int, float, float, Tuple[Tuple[float, float], ...]]]: ...
+    def window(self) -> Tuple[int, int, int]: ...
     def process(self, array: npt.NDArray[np.uint8], format: int, /) -> Raw: ...
     def detect(self, array: npt.NDArray[np.uint8], format: int, /) -> Raw: ...
     def classify(

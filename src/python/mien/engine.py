@@ -136,7 +136,7 @@ class Engine:
         "haar", OpenCV's cascade and its exact rectangles. If None: "haar" where one of its options
         is given (cascade, scale_factor, min_neighbors), else "net".
     net, cascade, and each of HEADS (emotion=..., gender=..., age=...): True uses the weights of the package,
-        False leaves it out, a path names a .mien file; emotion="large" is the larger network,
+        False leaves it out, a path names a .mien file, for cascade= OpenCV's XML, too; emotion="large" is the larger network,
         "fer2013" ours for FER2013's own labels, "mini_XCEPTION" that of the original demos and of
         `fer`; all are in the package too.
         cascade=False or net=False alone makes an engine that reads crops and finds no faces.

@@ -64,9 +64,25 @@ def test_made_cascades(name: str, tmp_path: Path) -> None:
     xml.write_bytes(MADE[name]())
     mien = converted(xml, tmp_path)
     assert of_library(xml) == mien.read_bytes()
+    # Small: such cascades take half of all windows for faces.
+    picture = tmp_path / "small.pgm"
+    pixels = bytes(x * x * 7 + y * 31 + x * y & 255 for y in range(34) for x in range(36))
+    picture.write_bytes(b"P5 36 34 255\n" + pixels)
     results = []
     for cascade in (xml, mien):
-        done = run("image", PHOTO, "--cascade", cascade, "--min-neighbors", 0, "--json", "--no-age")
+        done = run(
+            "image",
+            picture,
+            "--cascade",
+            cascade,
+            "--min-neighbors",
+            0,
+            "--scale-factor",
+            4,
+            "--no-age",
+            "--no-gender",
+            "--json",
+        )
         assert done.returncode == 0, done.stderr
         result = json.loads(done.stdout)
         results.append([face["box"] for face in result["faces"]])
@@ -87,9 +103,9 @@ def test_info_and_other_verbs(tmp_path: Path) -> None:
         facts.pop("file", None)
     assert told[0] == told[1]
     assert "made up" not in run("info", xml).stderr and "mine" in run("info", xml).stdout
-    out = tmp_path / "report.html"
-    done = run("explain", PHOTO, "--cascade", xml, "--min-neighbors", 0, "--out", out)
-    assert "XML" not in done.stderr, done.stderr
+    out = tmp_path / "sheet.png"
+    done = run("explain", PHOTO, "--cascade", xml, "--min-face", 300, "--out", out)
+    assert done.returncode in (0, 1, 3) and "xml" not in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1094,7 +1094,6 @@ def test_weights(mien: Runner) -> None:
         ("cut.mien", "cut short"),
         ("changed.mien", "altered"),
         ("keras.hdf5", "convert_keras"),
-        ("old.xml", "convert_cascade"),
         ("empty.mien", "empty"),
         ("in.png", "not a weights file"),
         ("absent.mien", "no such file"),
@@ -1104,6 +1103,11 @@ def test_weights(mien: Runner) -> None:
         if name != "absent.mien":
             mien.fails("info", name, code=4, words=(name, word))
             mien.fails("verify", name, code=4, words=(name, word))
+    cut_xml = "old.xml: line 1: cut short: <opencv_storage> has no end"
+    mien.fails("image", "in.png", "--cascade", "old.xml", code=4, words=(cut_xml,))
+    mien.fails("info", "old.xml", code=4, words=(cut_xml,))
+    mien.fails("image", "in.png", "--gender", "old.xml", code=4, words=("old.xml: is XML",))
+    mien.fails("verify", "old.xml", code=4, words=("old.xml: is XML",))
     mien.fails("info", "absent.mien", code=3, words=("absent.mien", "no such file"))
     mien.fails("image", "in.png", "--cascade", path, code=4, words=("other kind",))
     info = json.loads(mien("info", path, "--json").stdout)

@@ -285,7 +285,8 @@ def _cut(
         ys, xs = top_y + dy, left_x + dx
         inside = (ys >= 0) & (ys < rows) & (xs >= 0) & (xs < columns)
         pixels = picture[np.clip(ys, 0, rows - 1), np.clip(xs, 0, columns - 1), :3]
-        return pixels * inside[:, :, None].astype(np.float64)
+        seen: npt.NDArray[np.float64] = pixels * inside[:, :, None].astype(np.float64)
+        return seen
 
     above = at(0, 0) * (1 - weight_x) + at(0, 1) * weight_x
     below = at(1, 0) * (1 - weight_x) + at(1, 1) * weight_x

@@ -286,6 +286,10 @@ class CascadeClassifier:
 class FaceDetectorYN:
     """The network face detector of OpenCV's face_detection_yunet; made by create()."""
 
+    _net: str
+    _engine: _engine.Engine
+    _process: int
+
     def __init__(self) -> None:
         raise error("FaceDetectorYN.create() makes one")
 

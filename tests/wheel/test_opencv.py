@@ -17,10 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from conftest import PHOTOS
-from PIL import Image
 
 import mien
-from mien.compat import opencv
+from mien.compat import deepface, opencv
 from mien.compat.deepface import DeepFace
 
 cv2 = pytest.importorskip("cv2", reason="OpenCV is the reference: opencv-python-headless")
@@ -447,14 +446,16 @@ def test_deepface_extract_faces() -> None:
     assert gray["face"].shape == (h, w)
     (wide,) = DeepFace.extract_faces(path, align=False, expand_percentage=20)
     assert wide["face"].shape == (h + 2 * (h * 20 // 200), w + 2 * (w * 20 // 200), 3)
-    # Where a head is turned, the eyes are level in the face that is cut out.
-    turned = Image.fromarray(rgb).rotate(-15, resample=Image.Resampling.BILINEAR)
-    bgr = np.asarray(turned)[:, :, ::-1]
-    (level,) = DeepFace.extract_faces(bgr, color_face="bgr", expand_percentage=60)
-    cut_out = np.rint(level["face"] * 255).astype(np.uint8)
-    slopes = []
-    for picture in (bgr, cut_out):
-        (face,) = DeepFace.extract_faces(picture)
-        left, right = (np.array(face["facial_area"][f"{side}_eye"]) for side in ("left", "right"))
-        slopes.append(abs((left - right)[1] / (left - right)[0]))
-    assert slopes[0] > 0.15 and slopes[1] < slopes[0] / 2
+    # Where a head is turned, it is turned back: eyes that were not level are.
+    picture = np.zeros((200, 240, 3), np.uint8)
+    right, left = (80, 60), (130, 90)  # x, y
+    for x, y in (right, left):
+        picture[y - 1 : y + 2, x - 1 : x + 2] = 255
+    tilted = mien.Face(mien.results.Box(50, 20, 120, 130), 0, {}, 0.9, (right, left))
+    pixels = deepface._cut(picture, tilted, True, 0)
+    assert pixels.shape == (130, 120, 3)
+    dots = [
+        np.argwhere(half[:, :, 0] > 200).mean(axis=0) for half in (pixels[:, :60], pixels[:, 60:])
+    ]
+    assert abs(dots[0][0] - dots[1][0]) < 1.5
+    assert abs(60 + dots[1][1] - dots[0][1] - np.hypot(50, 30)) < 1.5

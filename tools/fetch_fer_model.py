@@ -11,7 +11,6 @@ checksum, and keeps the model alone. Exit status: 0 done, 2 wrong usage, 3 downl
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from pathlib import Path
 from typing import List, Optional

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "host/files/base64.h"
+
 namespace mien::video {
 namespace {
 
@@ -217,17 +219,9 @@ std::string full_address(const Address& address) {
 }
 
 std::string basic_credentials(const Address& address) {
-    constexpr char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const std::string text = address.user + ":" + address.password;
-    std::string out = "Basic ";
-    for (std::size_t i = 0; i < text.size(); i += 3) {
-        std::uint32_t bits = 0;
-        for (std::size_t j = i; j < i + 3; ++j)
-            bits = bits << 8 | (j < text.size() ? static_cast<std::uint8_t>(text[j]) : 0u);
-        for (std::size_t j = 0; j < 4; ++j)
-            out += i + j <= text.size() ? digits[bits >> (18 - 6 * j) & 63] : '=';
-    }
-    return out;
+    return "Basic " +
+           host::base64({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
 }
 
 std::string without_credentials(std::string_view text) {

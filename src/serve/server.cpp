@@ -121,6 +121,7 @@ public:
 
     host::Result<> bind();
     int port() const override { return port_; }
+    void handle_signals();
     int run() override;
     void stop() override {
         asio::post(io_, [this] { begin_stop(); });
@@ -161,7 +162,6 @@ public:
 
 private:
     void accept();
-    void handle_signals();
     void begin_stop();
     Gauges gauges() const {
         Gauges gauges;
@@ -700,8 +700,6 @@ void BeastServer::handle_signals() {
 }
 
 int BeastServer::run() {
-    // A live view is part of a program that handles them itself.
-    if (options_.site == Site::service) handle_signals();
     accept();
     io_.run();
     // the grace period is over; do not wait for the engines
@@ -721,6 +719,9 @@ host::Result<std::unique_ptr<Server>> Server::listen(const Options& options, Eng
                                                      live::Feed* feed) {
     auto server = std::make_unique<BeastServer>(options, pool, feed);
     if (const host::Result<> done = server->bind(); !done) return done.error();
+    // Before anybody knows that it listens: who starts a service may stop it at once. A live view is
+    // part of a program that handles signals itself.
+    if (options.site == Site::service) server->handle_signals();
     return std::unique_ptr<Server>(std::move(server));
 }
 

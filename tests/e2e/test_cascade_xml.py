@@ -40,6 +40,8 @@ def converted(xml: Path, folder: Path) -> Path:
 
 def of_library(xml: Path) -> bytes:
     path = Path(MIEN).parent / "libmien.so"
+    if any(name in path.read_bytes() for name in (b"__asan_init", b"__tsan_init")):
+        pytest.skip("a library with a sanitizer ends a program without one")
     try:
         library = ctypes.CDLL(str(path))
     except OSError as error:

@@ -1882,6 +1882,13 @@ def test_stop_and_restart() -> None:
     assert taken.returncode == 1 and taken.stderr.count(b"\n") == 1 and b"in use" in taken.stderr
     again.send_signal(signal.SIGINT)
     assert again.wait(60) == 0 and again.stderr.read() == b""
+    for _ in range(5):  # stopped as soon as it says that it listens
+        again = subprocess.Popen(
+            [MIEN, "serve", "--listen", "127.0.0.1:0", "-q"], stderr=subprocess.PIPE
+        )
+        again.stderr.readline()
+        again.terminate()
+        assert again.wait(60) == 0
 
 
 def test_grace_is_over() -> None:

@@ -165,7 +165,7 @@ public:
         : request_(request),
           device_(calls),
           controls_(device_, [this](const std::string& text) { tell(text); }) {}
-    ~V4l2Camera() override { stop(); }
+    ~V4l2Camera() override { end_streaming(); }
 
     host::Result<> open() {
         if (const host::Result<> done = device_.open(request_.path); !done) return done.error();
@@ -265,7 +265,7 @@ private:
                 controls_.confirm();
                 return {};
             }
-            stop();
+            end_streaming();
             if (hopeless_ || ranked_.size() == 1) return done.error();
             const std::string text = fourcc_text(format) + " does not work: " + done.error().text;
             if (next_format_ == ranked_.size())
@@ -279,7 +279,7 @@ private:
     video::Next give_up_format(const std::string& text) {
         if (good_frames_ > 0 || next_format_ >= ranked_.size()) return fail(text);
         const std::string failed = fourcc_text(ranked_[next_format_ - 1]);
-        stop();
+        end_streaming();
         tell(failed + " does not work: " + text + "; trying the next format");
         if (const host::Result<> done = start_best(); !done) return fail(done.error().text);
         tell("now " + description());
@@ -303,7 +303,7 @@ private:
         return {};
     }
 
-    void stop() {
+    void end_streaming() {
         int type = static_cast<int>(device_.buffer_type());
         if (streaming_) static_cast<void>(device_.call(VIDIOC_STREAMOFF, &type));
         for (const Mapping& mapping : mappings_)

@@ -299,11 +299,11 @@ def test_a_picture_that_ends_its_worker(tmp_path: Path) -> None:
         "        if name == 'mien.batch.worker':\n"
         "            sys.meta_path.remove(self)\n"
         "            import mien.engine\n"
-        "            plain = mien.engine.read_picture\n"
+        "            plain = mien.engine.read_noted\n"
         "            def deadly(source, max_pixels=0):\n"
         "                if source == b'deadly': os.kill(os.getpid(), signal.SIGKILL)\n"
         "                return plain(source, max_pixels)\n"
-        "            mien.engine.read_picture = deadly\n"
+        "            mien.engine.read_noted = deadly\n"
         "sys.meta_path.insert(0, Finder())\n"
     )
     folder = tmp_path / "in"

@@ -81,7 +81,9 @@ bool is_fit_for_host(const std::string& host, bool bracketed) {
             return false;
         if (!bracketed && (c == ':' || c == '%')) return false;
     }
-    return !host.empty() && host.size() < 256;
+    // In brackets is an IPv6 address.
+    return !host.empty() && host.size() < 256 &&
+           (!bracketed || host.find(':') != std::string::npos);
 }
 
 // [USER[:PASSWORD]@]HOST[:PORT]
@@ -197,9 +199,14 @@ host::Result<Address> redirected(const Address& from, std::string_view location)
 }
 
 std::string host_and_port(const Address& address) {
-    const bool bracketed = address.host.find(':') != std::string::npos;
-    return (bracketed ? "[" + address.host + "]" : address.host) +
-           (address.port != 0 ? ":" + std::to_string(address.port) : "");
+    std::string host = address.host;
+    if (host.find(':') != std::string::npos) {
+        host = "[";
+        for (const char c : address.host)  // a percent sign stands before a zone: RFC 6874
+            host += c == '%' ? "%25" : std::string(1, c);
+        host += "]";
+    }
+    return host + (address.port != 0 ? ":" + std::to_string(address.port) : "");
 }
 
 std::string shown_address(const Address& address) {

@@ -40,15 +40,17 @@ TEST_CASE("address: user, password, host, port and target") {
     CHECK(address_of("http://:@host").has_user);
     a = address_of("http://[fe80::1%25eth0]:81/a b\xc3\xa4");
     CHECK(a.host == "fe80::1%eth0");
+    CHECK(full_address(a).starts_with("http://[fe80::1%25eth0]:81/"));
     CHECK(host_and_port(address_of("http://[::1]:81/")) == "[::1]:81");
     CHECK(a.target == "/a%20b%C3%A4");
     CHECK(address_of("http://h?x").target == "/?x");
     CHECK(address_of("http://h:/x").port == 0);
     for (const char* bad :
-         {"http://", "http:///x", "http://:80/", "http://h:x/", "http://h:0/", "http://h:65536/",
-          "http://h:123456/", "http://[::1", "http://[::1]x/", "http://[]/", "http://a b/",
+         {"http://",         "http:///x",        "http://:80/",       "http://h:x/",
+          "http://h:0/",     "http://h:65536/",  "http://h:123456/",  "http://[::1",
+          "http://[::1]x/",  "http://[]/",       "http://[h%4]/",     "http://a b/",
           "http://u:p\n@h/", "http://u%0a:p@h/", "http://a%3Ab:p@h/", "http://a:pa/ss@h/",
-          "http://h/x@y", "http://h\x01/", "http://h\xff/", "http://a:b:c/"}) {
+          "http://h/x@y",    "http://h\x01/",    "http://h\xff/",     "http://a:b:c/"}) {
         const auto parsed = parse_address(bad);
         CHECK_MESSAGE(!parsed, bad);
         if (!parsed) CHECK(parsed.error().text.find("pa/ss") == std::string::npos);

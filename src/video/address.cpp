@@ -15,6 +15,9 @@ bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool in_scheme(char c) { return is_letter(c) || is_digit(c) || c == '+' || c == '-' || c == '.'; }
 char small(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
+bool is_unreserved(char c) {  // RFC 3986
+    return is_letter(c) || is_digit(c) || c == '-' || c == '.' || c == '_' || c == '~';
+}
 int hex_digit(char c) {
     if (is_digit(c)) return c - '0';
     c = small(c);
@@ -42,7 +45,7 @@ void put_percent(std::string& out, char c) {
 std::string percent_encoded(std::string_view text) {
     std::string out;
     for (const char c : text) {
-        if (is_letter(c) || is_digit(c) || c == '-' || c == '.' || c == '_' || c == '~')
+        if (is_unreserved(c))
             out += c;
         else
             put_percent(out, c);
@@ -75,15 +78,25 @@ host::Result<int> port_of(std::string_view text) {
     return port;
 }
 
-bool is_fit_for_host(const std::string& host, bool bracketed) {
+// In brackets: an IPv6 address, perhaps with %ZONE.
+bool is_fit_for_brackets(std::string_view host) {
+    const std::size_t zone = std::min(host.size(), host.find('%'));
+    const std::string_view number = host.substr(0, zone);
+    if (number.find(':') == std::string_view::npos || zone + 1 == host.size()) return false;
+    for (const char c : number)
+        if (hex_digit(c) < 0 && c != ':' && c != '.') return false;
+    for (const char c : host.substr(std::min(host.size(), zone + 1)))
+        if (!is_unreserved(c)) return false;
+    return host.size() < 256;
+}
+
+bool is_fit_for_host(std::string_view host) {
     for (const char c : host) {
-        if (c <= ' ' || c > '~' || c == '/' || c == '\\' || c == '@' || c == '[' || c == ']')
+        if (c <= ' ' || c > '~' || c == '/' || c == '\\' || c == '@' || c == '[' || c == ']' ||
+            c == ':' || c == '%')
             return false;
-        if (!bracketed && (c == ':' || c == '%')) return false;
     }
-    // In brackets is an IPv6 address.
-    return !host.empty() && host.size() < 256 &&
-           (!bracketed || host.find(':') != std::string::npos);
+    return !host.empty() && host.size() < 256;
 }
 
 // [USER[:PASSWORD]@]HOST[:PORT]
@@ -114,7 +127,8 @@ host::Result<> parse_authority(std::string_view text, Address& out) {
         has_port = colon != std::string_view::npos;
         if (has_port) port = text.substr(colon + 1);
     }
-    if (!is_fit_for_host(out.host, bracketed)) return host::Error::input("names no host");
+    if (bracketed ? !is_fit_for_brackets(out.host) : !is_fit_for_host(out.host))
+        return host::Error::input("names no host");
     if (!has_port || port.empty()) return {};
     const host::Result<int> number = port_of(port);
     if (!number) return number.error();

@@ -45,12 +45,18 @@ TEST_CASE("address: user, password, host, port and target") {
     CHECK(a.target == "/a%20b%C3%A4");
     CHECK(address_of("http://h?x").target == "/?x");
     CHECK(address_of("http://h:/x").port == 0);
-    for (const char* bad :
-         {"http://",         "http:///x",        "http://:80/",       "http://h:x/",
-          "http://h:0/",     "http://h:65536/",  "http://h:123456/",  "http://[::1",
-          "http://[::1]x/",  "http://[]/",       "http://[h%4]/",     "http://a b/",
-          "http://u:p\n@h/", "http://u%0a:p@h/", "http://a%3Ab:p@h/", "http://a:pa/ss@h/",
-          "http://h/x@y",    "http://h\x01/",    "http://h\xff/",     "http://a:b:c/"}) {
+    for (const char* bad : {"http://",           "http:///x",
+                            "http://:80/",       "http://h:x/",
+                            "http://h:0/",       "http://h:65536/",
+                            "http://h:123456/",  "http://[::1",
+                            "http://[::1]x/",    "http://[]/",
+                            "http://[h%4]/",     "http://[::1%25]/",
+                            "http://[::%3f]/",   "http://[::1%25a%2541]/",
+                            "http://a b/",       "http://u:p\n@h/",
+                            "http://u%0a:p@h/",  "http://a%3Ab:p@h/",
+                            "http://a:pa/ss@h/", "http://h/x@y",
+                            "http://h\x01/",     "http://h\xff/",
+                            "http://a:b:c/"}) {
         const auto parsed = parse_address(bad);
         CHECK_MESSAGE(!parsed, bad);
         if (!parsed) CHECK(parsed.error().text.find("pa/ss") == std::string::npos);

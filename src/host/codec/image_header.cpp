@@ -494,8 +494,10 @@ namespace {
 
 constexpr std::string_view png_magic = "\x89PNG\r\n\x1a\n";
 
-bool is_webp(Bytes bytes) { return has_at(bytes, 0, "RIFF") && has_at(bytes, 8, "WEBP"); }
-bool is_tiff(Bytes bytes) {
+[[maybe_unused]] bool is_webp(Bytes bytes) {
+    return has_at(bytes, 0, "RIFF") && has_at(bytes, 8, "WEBP");
+}
+[[maybe_unused]] bool is_tiff(Bytes bytes) {
     using namespace std::string_view_literals;
     return has_at(bytes, 0, "II*\0"sv) || has_at(bytes, 0, "MM\0*"sv);
 }

@@ -10,17 +10,9 @@
 #include "base/bytes.h"
 #include "host/codec/inflate.h"
 #include "host/codec/jpeg.h"
+#include "host/codec/optional_formats.h"
 #include "host/codec/orientation.h"
 #include "host/codec/png_writer.h"
-#ifdef MIEN_HEIF_SONAME
-#include "host/codec/heif.h"
-#endif
-#ifdef MIEN_TIFF_SONAME
-#include "host/codec/tiff.h"
-#endif
-#ifdef MIEN_WEBP_SONAME
-#include "host/codec/webp.h"
-#endif
 
 #define STBI_ONLY_PNG
 #define STBI_ONLY_BMP
@@ -191,28 +183,16 @@ Result<Image> decode_photo(Bytes bytes, const ImageHeader& header, const ImageLi
 
 Result<Image> decode_by_type(Bytes bytes, const ImageHeader& header, const ImageLimits& limits,
                              DecodedImage& result) {
-    // Of a library that is optional.
-    [[maybe_unused]] const auto decode_by = [&](auto decode) {
+    if (header.type == ImageType::jpeg) return decode_photo(bytes, header, limits, result);
+    if (header.type == ImageType::pnm) return decode_pnm(bytes, header);
+    for (const OptionalFormat& format : optional_formats()) {
+        if (format.type != header.type) continue;
         Result<Image> image = new_image(header.width, header.height);
         if (!image) return image;
-        if (const Result<> done = decode(bytes, header, *image); !done)
-            return Result<Image>(done.error());
+        if (const Result<> done = format.decode(bytes, header, *image); !done) return done.error();
         return image;
-    };
-    switch (header.type) {
-        case ImageType::jpeg: return decode_photo(bytes, header, limits, result);
-        case ImageType::pnm: return decode_pnm(bytes, header);
-#ifdef MIEN_WEBP_SONAME
-        case ImageType::webp: return decode_by(decode_webp);
-#endif
-#ifdef MIEN_TIFF_SONAME
-        case ImageType::tiff: return decode_by(decode_tiff);
-#endif
-#ifdef MIEN_HEIF_SONAME
-        case ImageType::heif: return decode_by(decode_heif);
-#endif
-        default: return decode_by_stb(bytes, header);
     }
+    return decode_by_stb(bytes, header);
 }
 
 }  // namespace

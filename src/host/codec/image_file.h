@@ -30,9 +30,10 @@ struct DecodedImage {
 };
 
 // Decodes JPEG (also CMYK), PNG, BMP, GIF (first frame), PNM (P5, P6), and by their libraries WebP
-// (first frame), TIFF (first page), HEIC and AVIF (primary image); turns the picture as its EXIF says. 16 bits a channel become 8. Alpha is dropped, as OpenCV drops it: what a transparent
-// pixel stores counts. GIF stores nothing for one; it is black.
-// A damaged JPEG is decoded as far as it goes, and `note` says so; so do up to 4 KiB before an image.
+// (first frame), TIFF (first page), HEIC and AVIF (primary image); turns the picture as its EXIF
+// says. 16 bits a channel become 8. Alpha is dropped, as OpenCV drops it: what a transparent pixel
+// stores counts. GIF stores nothing for one; it is black. A damaged JPEG is decoded as far as it
+// goes, and `note` says so; so do up to 4 KiB before an image.
 Result<DecodedImage> decode_image(std::span<const std::uint8_t> bytes,
                                   const ImageLimits& limits = {});
 

@@ -13,15 +13,7 @@
 #include "base/crc32.h"
 #include "host/codec/jpeg.h"
 #include "host/codec/jpeg_markers.h"
-#ifdef MIEN_HEIF_SONAME
-#include "host/codec/heif.h"
-#endif
-#ifdef MIEN_TIFF_SONAME
-#include "host/codec/tiff.h"
-#endif
-#ifdef MIEN_WEBP_SONAME
-#include "host/codec/webp.h"
-#endif
+#include "host/codec/optional_formats.h"
 
 namespace mien::host {
 namespace {
@@ -494,26 +486,11 @@ namespace {
 
 constexpr std::string_view png_magic = "\x89PNG\r\n\x1a\n";
 
-[[maybe_unused]] bool is_webp(Bytes bytes) {
-    return has_at(bytes, 0, "RIFF") && has_at(bytes, 8, "WEBP");
-}
-[[maybe_unused]] bool is_tiff(Bytes bytes) {
-    using namespace std::string_view_literals;
-    return has_at(bytes, 0, "II*\0"sv) || has_at(bytes, 0, "MM\0*"sv);
-}
-
-// Of a format whose library is optional and here.
-bool is_optional_format([[maybe_unused]] Bytes bytes) {
-#ifdef MIEN_WEBP_SONAME
-    if (is_webp(bytes)) return true;
-#endif
-#ifdef MIEN_TIFF_SONAME
-    if (is_tiff(bytes)) return true;
-#endif
-#ifdef MIEN_HEIF_SONAME
-    if (is_heif(bytes)) return true;
-#endif
-    return false;
+// The optional format that the bytes begin as; null: none that is here.
+const OptionalFormat* optional_format(Bytes bytes) {
+    for (const OptionalFormat& format : optional_formats())
+        if (format.begins(bytes)) return &format;
+    return nullptr;
 }
 
 bool is_pnm(Bytes bytes) {
@@ -527,7 +504,7 @@ bool is_image(Bytes bytes) {
          {std::string_view("\xff\xd8"), png_magic, std::string_view("GIF87a"),
           std::string_view("GIF89a"), std::string_view("BM")})
         if (has_at(bytes, 0, magic)) return true;
-    return is_pnm(bytes) || is_optional_format(bytes);
+    return is_pnm(bytes) || optional_format(bytes) != nullptr;
 }
 
 Result<ImageHeader> inspect_any(Bytes bytes, const ImageLimits& limits) {
@@ -539,24 +516,13 @@ Result<ImageHeader> inspect_any(Bytes bytes, const ImageLimits& limits) {
         return inspect_gif(bytes, limits);
     if (has_at(bytes, 0, "BM"sv)) return inspect_bmp(bytes, limits);
     if (is_pnm(bytes)) return inspect_pnm(bytes, limits);
-#ifdef MIEN_WEBP_SONAME
-    if (is_webp(bytes)) return inspect_webp(bytes, limits);
-#endif
-#ifdef MIEN_TIFF_SONAME
-    if (is_tiff(bytes)) return inspect_tiff(bytes, limits);
-#endif
-#ifdef MIEN_HEIF_SONAME
-    if (is_heif(bytes)) return inspect_heif(bytes, limits);
-#endif
+    if (const OptionalFormat* const format = optional_format(bytes); format != nullptr)
+        return format->inspect(bytes, limits);
     if (bytes.size() < 8)
         return Error::input("only " + std::to_string(bytes.size()) +
                             " bytes: cut short, or not a picture");
     return not_a_picture(bytes);
 }
-
-}  // namespace
-
-namespace {
 
 // Bytes of something else before a JPEG or PNG: the rest of a protocol, marks of a lost frame.
 std::size_t junk_before_image(Bytes bytes) {
@@ -578,30 +544,18 @@ std::size_t junk_before_image(Bytes bytes) {
 std::vector<ImageFormatInfo> image_formats() {
     std::vector<ImageFormatInfo> formats = {
         {"JPEG", jpeg_library()}, {"PNG", ""}, {"BMP", ""}, {"GIF", ""}, {"PNM", ""}};
-    [[maybe_unused]] const auto add = [&formats](const char* name, const std::string& library,
-                                                 const char* soname) {
-        formats.push_back({name, library.empty() ? std::string(soname) + " is missing" : library});
-    };
-#ifdef MIEN_WEBP_SONAME
-    add("WebP", webp_library(), MIEN_WEBP_SONAME);
-#endif
-#ifdef MIEN_TIFF_SONAME
-    add("TIFF", tiff_library(), MIEN_TIFF_SONAME);
-#endif
-#ifdef MIEN_HEIF_SONAME
-    add("HEIC", heif_library(), MIEN_HEIF_SONAME);
-    add("AVIF", heif_library(), MIEN_HEIF_SONAME);
-#endif
+    for (const OptionalFormat& format : optional_formats()) {
+        const std::string library = format.library();
+        for (const char* const name : format.names)
+            formats.push_back(
+                {name, library.empty() ? std::string(format.soname) + " is missing" : library});
+    }
     return formats;
 }
 
 void load_image_libraries() {
-#ifdef MIEN_WEBP_SONAME
-    webp_library();
-#endif
-#ifdef MIEN_TIFF_SONAME
-    tiff_library();
-#endif
+    for (const OptionalFormat& format : optional_formats())
+        if (format.is_strict) format.library();
 }
 
 bool begins_as_image(Bytes bytes) { return is_image(bytes) || junk_before_image(bytes) > 0; }

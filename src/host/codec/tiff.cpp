@@ -199,6 +199,11 @@ std::string tiff_library() {
     return "libtiff " + text.substr(begin, text.find('\n') - begin);
 }
 
+bool is_tiff(Bytes bytes) {
+    return bytes.size() >= 4 &&
+           (std::memcmp(&bytes[0], "II*\0", 4) == 0 || std::memcmp(&bytes[0], "MM\0*", 4) == 0);
+}
+
 Result<ImageHeader> inspect_tiff(Bytes bytes, const ImageLimits& limits) {
     if (!libtiff().library)
         return Error::input("cannot read TIFF: " MIEN_TIFF_SONAME " is not on this machine");

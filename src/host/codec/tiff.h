@@ -16,6 +16,8 @@ namespace mien::host {
 // "libtiff 4.5.0"; empty if it is not on this machine.
 std::string tiff_library();
 
+bool is_tiff(std::span<const std::uint8_t> bytes);
+
 Result<ImageHeader> inspect_tiff(std::span<const std::uint8_t> bytes, const ImageLimits& limits);
 
 // Decodes what inspect_tiff() described into `image`, as it is stored, before its orientation.

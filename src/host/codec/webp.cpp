@@ -189,6 +189,11 @@ std::string webp_library() {
            "." + std::to_string(version & 255);
 }
 
+bool is_webp(Bytes bytes) {
+    return bytes.size() >= 12 && std::memcmp(&bytes[0], "RIFF", 4) == 0 &&
+           std::memcmp(&bytes[8], "WEBP", 4) == 0;
+}
+
 Result<ImageHeader> inspect_webp(Bytes bytes, const ImageLimits& limits) {
     if (!libwebp().library)
         return Error::input("cannot read WebP: " MIEN_WEBP_SONAME " is not on this machine");

@@ -15,6 +15,8 @@ namespace mien::host {
 // "libwebp 1.2.4"; empty if it is not on this machine.
 std::string webp_library();
 
+bool is_webp(std::span<const std::uint8_t> bytes);
+
 // Of an animation the first frame counts.
 Result<ImageHeader> inspect_webp(std::span<const std::uint8_t> bytes, const ImageLimits& limits);
 

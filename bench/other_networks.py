@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: MIT
 """Networks of torchvision through the converter: python3 bench/other_networks.py [NAME...] [--out FOLDER]
 
-Needs torch, torchvision, onnx, numpy and h5py. Each network has seven classes and random weights; one with batch
-normalization is trained for a few steps on noise, so that this has seen something. Prints a row per network: the largest difference
-between its own outputs and those of mien's list of layers (numpy, float64), then what `convert_keras.py --plain
---report` says of the integers, on the same images. The files stay in the folder.
+Needs torch, torchvision, onnx, numpy and h5py. Each network has seven classes and random weights;
+one with batch normalization is trained for a few steps on noise, so that this has seen something.
+Prints a row per network: the largest difference between its own outputs and those of mien's list of
+layers (numpy, float64), then what `convert_keras.py --plain --report` says of the integers, on the
+same images. The files stay in the folder.
 """
 from __future__ import annotations
 

@@ -76,16 +76,18 @@ file(WRITE ${PROJECT_BINARY_DIR}/debian/changelog.Debian
   " -- ${CPACK_PACKAGE_CONTACT}  ${date}\n")
 execute_process(COMMAND gzip -9nkf ${PROJECT_BINARY_DIR}/debian/changelog.Debian
   COMMAND_ERROR_IS_FATAL ANY)
+# OUT TEXT: as a field of a Debian file has it, lines indented and empty ones a dot.
+function(debian_field out text)
+  string(REGEX REPLACE "\n([ \t]*\n)+" "\n.\n" text "${text}")
+  string(STRIP "${text}" text)
+  string(REPLACE "\n" "\n " text "${text}")
+  set(${out} "${text}" PARENT_SCOPE)
+endfunction()
 file(READ LICENSE license)
 string(REGEX REPLACE "^[^\n]*\n+[^\n]*\n+" "" license "${license}")  # its title and its holders
-string(REGEX REPLACE "\n\n" "\n.\n" license "${license}")
-string(STRIP "${license}" license)
-string(REPLACE "\n" "\n " license "${license}")
+debian_field(license "${license}")
 file(READ THIRD_PARTY.md third)
-string(REGEX REPLACE "\n[ \t]*\n" "\n.\n" third "${third}")
-string(REGEX REPLACE "\n[ \t]*\n" "\n.\n" third "${third}")
-string(STRIP "${third}" third)
-string(REPLACE "\n" "\n " third "${third}")
+debian_field(third "${third}")
 file(WRITE ${PROJECT_BINARY_DIR}/debian/copyright
   "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n"
   "Upstream-Name: mien\nComment:\n ${third}\n\n"

@@ -8,8 +8,8 @@
   convert_keras.py torch_model.onnx -o emotion.mien --task emotion --softmax --calibrate faces/
 
 Needs numpy and h5py, no Keras, for ONNX the package onnx; Pillow only where images are read from
-files. Layers it can convert: docs/NETWORKS.md. Exit status: 0 done, 2 wrong usage, 3 a file cannot be read or written, 4 the model is
-damaged or not supported."""
+files. Layers it can convert: docs/NETWORKS.md. Exit status: 0 done, 2 wrong usage, 3 a file cannot
+be read or written, 4 the model is damaged or not supported."""
 
 from __future__ import annotations
 

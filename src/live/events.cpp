@@ -79,7 +79,6 @@ EventFinder::Known& EventFinder::known(const TrackedFace& face, std::uint64_t no
 bool EventFinder::look(const TrackedFace& face, const FrameResult& result, const Sink& sink) {
     const std::uint64_t now = result.time_ns;
     Known& k = known(face, now);
-    k.here = true;
     k.box = face.box;
     if (face.missed == 0) k.last_ns = now;
     if (now < k.first_ns) k.first_ns = now;  // a clock that was set back

@@ -382,6 +382,13 @@ Answer Service::answer(const Plan& plan) const {
     return answer;
 }
 
+void Service::add_text_image(host::ByteVector image, std::vector<Picture>& out) {
+    Picture& picture = out.emplace_back();
+    picture.source = "image " + std::to_string(out.size());
+    picture.decoded = std::move(image);
+    picture.bytes = picture.decoded;
+}
+
 std::optional<Refusal> Service::read_json(const Plan& plan, Bytes body, std::vector<Picture>& out,
                                           TextOptions& options) const {
     bool too_many = false;
@@ -397,12 +404,7 @@ std::optional<Refusal> Service::read_json(const Plan& plan, Bytes body, std::vec
                            "query"};
     }
     options = std::move(read->options);
-    for (host::ByteVector& image : read->images) {
-        Picture& picture = out.emplace_back();
-        picture.source = "image " + std::to_string(out.size());
-        picture.decoded = std::move(image);
-        picture.bytes = picture.decoded;
-    }
+    for (host::ByteVector& image : read->images) add_text_image(std::move(image), out);
     return {};
 }
 
@@ -447,10 +449,7 @@ std::optional<Refusal> Service::read_pictures(const Plan& plan, const RequestHea
             if (!image)
                 return Refusal{400, "The multipart body cannot be read.",
                                part.name + ": " + image.error().text};
-            Picture& picture = out.emplace_back();
-            picture.source = "image " + std::to_string(out.size());
-            picture.decoded = std::move(*image);
-            picture.bytes = picture.decoded;
+            add_text_image(std::move(*image), out);
             continue;
         }
         if (original && !out.empty())

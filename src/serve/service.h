@@ -98,6 +98,8 @@ private:
         host::ImageReport report;
         host::ByteVector png;  // the annotated image
     };
+    // An image that came as base64, and so has no name.
+    static void add_text_image(host::ByteVector image, std::vector<Picture>& out);
     void describe_models(const host::EngineOwner& weights);
     // Sets the route; an answer for an address that leads to another one.
     std::optional<Answer> find(std::string_view target, Plan& plan, Refusal& unknown) const;

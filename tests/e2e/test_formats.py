@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Formats whose libraries are optional, in the program: what it lists, it reads from files, folders and pipes, and as the service's
-bodies. Without a library, and without an encoder to make a file, there is nothing to test."""
+"""Formats whose libraries are optional, in the program: what it lists, it reads from files, folders
+and pipes, and as the service's bodies. Without a library, and without an encoder to make a file,
+there is nothing to test."""
 
 import json
 import re

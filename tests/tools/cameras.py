@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Network cameras for tests: servers of motion JPEG and single images over HTTP, and of RTSP, each with the habits that a test asks for."""
+"""Network cameras for tests: servers of motion JPEG and single images over HTTP, and of RTSP, each
+with the habits that a test asks for."""
 from __future__ import annotations
 
 import base64

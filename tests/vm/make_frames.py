@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 """The frames that the camera of the virtual machine shows: a face of a sample photo that moves.
 
-make_frames.py FOLDER MIEN: writes frames.yuyv and frames.yv12 (320 x 240), small.yuyv (160 x 120) and 00.jpg ... 11.jpg. The photo is decoded and the JPEGs are cut by the
-program mien itself, which records what it sees; so nothing but Python is needed here.
+make_frames.py FOLDER MIEN: writes frames.yuyv and frames.yv12 (320 x 240), small.yuyv (160 x 120)
+and 00.jpg ... 11.jpg. The photo is decoded and the JPEGs are cut by the program mien itself, which
+records what it sees; so nothing but Python is needed here.
 """
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""mien.compat.opencv against OpenCV itself: the same arrays, of the same types, for the same calls; and mien.compat.deepface.
+"""mien.compat.opencv against OpenCV itself: the same arrays, of the same types, for the same calls;
+and mien.compat.deepface.
 
-OpenCV's part needs opencv-python-headless 4.14, and runs on the sample photos; with MIEN_DATA on press photos and its images, too.
+OpenCV's part needs opencv-python-headless 4.14, and runs on the sample photos; with MIEN_DATA on
+press photos and its images, too.
 """
 
 from __future__ import annotations

@@ -22,10 +22,10 @@ struct InputList {
     std::vector<InputProblem> notes;     // folders with files that were left out
 };
 
-// Files as they are named (reading reports missing ones), "-" for standard input; folders become the
-// images below them (image_endings() in any case), sorted by path, numbers in it by their value. Links to folders are not followed, and what a Mac
-// puts beside its files (._NAME, __MACOSX) is passed by. All of them count as inputs (file_io.h)
-// from now on.
+// Files as they are named (reading reports missing ones), "-" for standard input; folders become
+// the images below them (image_endings() in any case), sorted by path, numbers in it by their
+// value. Links to folders are not followed, and what a Mac puts beside its files (._NAME, __MACOSX)
+// is passed by. All of them count as inputs (file_io.h) from now on.
 InputList expand_inputs(std::span<const std::string> arguments);
 
 // Does `a` come before `b`, where digits in a row are numbers: 2.jpg before 10.jpg?

@@ -41,10 +41,11 @@ NETWORKS = {
 def read_picture(
     source: Union[str, "os.PathLike[str]", bytes, bytearray, memoryview], max_pixels: int = 0
 ) -> npt.NDArray[np.uint8]:
-    """Decodes JPEG, PNG, BMP, GIF (first frame) or PNM to RGB, rotated as its EXIF asks, as the command line tool does; what else
-    is read by this build is in mien._engine.image_formats.
+    """Decodes JPEG, PNG, BMP, GIF (first frame) or PNM to RGB, rotated as its EXIF asks, as the
+    command line tool does; what else is read by this build is in mien._engine.image_formats.
 
-    A damaged JPEG is read as far as it goes, with a PictureWarning. PictureError gives the reason of a failure; more than `max_pixels` (0: 134 million) is refused before it is decoded.
+    A damaged JPEG is read as far as it goes, with a PictureWarning. PictureError gives the reason
+    of a failure; more than `max_pixels` (0: 134 million) is refused before it is decoded.
     """
     pixels, note = read_noted(source, max_pixels)
     if note:
@@ -136,9 +137,9 @@ class Engine:
         "haar", OpenCV's cascade and its exact rectangles. If None: "haar" where one of its options
         is given (cascade, scale_factor, min_neighbors), else "net".
     net, cascade, and each of HEADS (emotion=..., gender=..., age=...): True uses the weights of the package,
-        False leaves it out, a path names a .mien file, for cascade= OpenCV's XML, too; emotion="large" is the larger network,
-        "fer2013" ours for FER2013's own labels, "mini_XCEPTION" that of the original demos and of
-        `fer`; all are in the package too.
+        False leaves it out, a path names a .mien file, for cascade= OpenCV's XML, too;
+        emotion="large" is the larger network, "fer2013" ours for FER2013's own labels,
+        "mini_XCEPTION" that of the original demos and of `fer`; all are in the package too.
         cascade=False or net=False alone makes an engine that reads crops and finds no faces.
     scale_factor, min_neighbors: of Haar, 1.3 and 5. From one face size to the next; how many
         windows must agree.

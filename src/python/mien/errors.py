@@ -13,7 +13,8 @@ class WeightsError(Error, ValueError):
 
 
 class PictureWarning(UserWarning):
-    """An image is damaged and was read as far as it goes. warnings.simplefilter("error", PictureWarning) makes an exception of it."""
+    """An image is damaged and was read as far as it goes. warnings.simplefilter("error",
+    PictureWarning) makes an exception of it."""
 
 
 class PictureError(Error, ValueError):

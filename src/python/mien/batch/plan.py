@@ -27,8 +27,9 @@ ENDINGS = _engine.image_endings
 # Images that are perhaps not read: then each is a row that says so.
 OTHER_ENDINGS = (".webp", ".heic", ".heif", ".avif", ".tif", ".tiff", ".jp2", ".jxl")
 PLAN, RUN = "_plan.parquet", "_run.json"
-# `path` is bytes, since file names need not be UTF-8; in an archive it is the member's name. `offset`: of a tar member's data;
-# of a zip the member's place in its list, since names may be there twice.
+# `path` is bytes, since file names need not be UTF-8; in an archive it is the member's name.
+# `offset`: of a tar member's data; of a zip the member's place in its list, since names may be
+# there twice.
 COLUMNS = pa.schema(
     [("path", pa.binary()), ("offset", pa.int64()), ("size", pa.int64()), ("error", pa.string())]
 )

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""DeepFace.analyze and DeepFace.extract_faces of the package `deepface`, by mien: same arguments, same lists of dictionaries.
+"""DeepFace.analyze and DeepFace.extract_faces of the package `deepface`, by mien: same arguments,
+same lists of dictionaries.
 
 from mien.compat.deepface import DeepFace           # was: from deepface import DeepFace
 
-The networks are mien's: other numbers, the same labels. There is no network for race, none that tells people apart (verify, find,
-represent), and no test for photos of photos (anti_spoofing): these raise NotImplementedError.
+The networks are mien's: other numbers, the same labels. There is no network for race, none that
+tells people apart (verify, find, represent), and no test for photos of photos (anti_spoofing):
+these raise NotImplementedError.
 """
 
 from __future__ import annotations
@@ -172,9 +174,9 @@ def analyze(
 ) -> List[Any]:
     """A dictionary per face; a list of such lists for several images.
 
-    By default all that mien reads, which is deepface's default without "race". `detector_backend` is one of deepface's names, but
-    the detector is mien's; "skip" reads the image as a face. `align` and `silent` change nothing: faces are always turned upright,
-    and nothing is printed."""
+    By default all that mien reads, which is deepface's default without "race". `detector_backend`
+    is one of deepface's names, but the detector is mien's; "skip" reads the image as a face.
+    `align` and `silent` change nothing: faces are always turned upright, and nothing is printed."""
     many = _several(img_path)
     if many is not None:
         return [
@@ -215,7 +217,8 @@ def extract_faces(
 ) -> List[Any]:
     """[{"face": pixels of the box, "facial_area": its place and the eyes, "confidence": the detector's score}, ...]
 
-    `face` is float64, 0 to 1, or uint8 without normalize_face; "rgb", "bgr" or "gray". `align` turns it so that the eyes are level.
+    `face` is float64, 0 to 1, or uint8 without normalize_face; "rgb", "bgr" or "gray". `align`
+    turns it so that the eyes are level.
     """
     many = _several(img_path)
     if many is not None:

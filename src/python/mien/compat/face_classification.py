@@ -101,7 +101,8 @@ class Detector:
 
 
 def load_detection_model(model_path: Optional[str] = None) -> Detector:
-    """OpenCV's frontal face cascade is in the package: its .xml path is accepted by name; other cascades as .xml or .mien files."""
+    """OpenCV's frontal face cascade is in the package: its .xml path is accepted by name; other
+    cascades as .xml or .mien files."""
     if model_path is None or os.path.basename(model_path) == "haarcascade_frontalface_default.xml":
         return Detector()
     return Detector(model_path)

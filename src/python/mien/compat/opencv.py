@@ -3,8 +3,9 @@
 
 from mien.compat.opencv import CascadeClassifier     # was: from cv2 import CascadeClassifier
 
-CascadeClassifier gives the rectangles, counts, levels and weights of OpenCV 4.14, in the order that one thread of OpenCV finds them.
-FaceDetectorYN runs mien's detector network, which is YuNet in int8. docs/MIGRATION.md says what differs.
+CascadeClassifier gives the rectangles, counts, levels and weights of OpenCV 4.14, in the order that
+one thread of OpenCV finds them. FaceDetectorYN runs mien's detector network, which is YuNet in
+int8. docs/MIGRATION.md says what differs.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ class error(Exception):
 
 
 class data:
-    """As cv2.data. The package has one cascade: haarcascade_frontalface_default.xml, inside the module; other files must lie
-    somewhere (Debian's opencv-data, the package opencv-python)."""
+    """As cv2.data. The package has one cascade: haarcascade_frontalface_default.xml, inside the
+    module; other files must lie somewhere (Debian's opencv-data, the package opencv-python)."""
 
     haarcascades = os.path.join(os.path.dirname(__file__), "data", "")
 
@@ -145,7 +146,8 @@ class CascadeClassifier:
             self.load(filename)
 
     def load(self, filename: Union[str, "os.PathLike[str]"]) -> bool:
-        """False, and empty(), if there is no such file; `error` for one that is damaged, or has no Haar features (LBP, HOG)."""
+        """False, and empty(), if there is no such file; `error` for one that is damaged, or has no
+        Haar features (LBP, HOG)."""
         self._engine = self._weighing = None
         path = os.fspath(filename)
         if path == data.haarcascades + _FRONTAL_FACE:
@@ -267,8 +269,9 @@ class CascadeClassifier:
         maxSize: Optional[Size] = None,
         outputRejectLevels: bool = False,
     ) -> Tuple[Union[Array, Tuple[()]], Union[Array, Tuple[()]], Union[Array, Tuple[()]]]:
-        """The rectangles; with outputRejectLevels int32 (n,), the stages that each passed, which are all, and float64 (n,), the sum
-        of the last one. Without, both are () (OpenCV 4.14 raises an error there)."""
+        """The rectangles; with outputRejectLevels int32 (n,), the stages that each passed, which
+        are all, and float64 (n,), the sum of the last one. Without, both are () (OpenCV 4.14 raises
+        an error there)."""
         found = self._detect(
             image, scaleFactor, minNeighbors, flags, minSize, maxSize, bool(outputRejectLevels)
         )
@@ -305,9 +308,10 @@ class FaceDetectorYN:
         backend_id: int = 0,
         target_id: int = 0,
     ) -> "FaceDetectorYN":
-        """`model`: "" or a file of YuNet (face_detection_yunet_*.onnx, which need not be there) is mien's detector; another
-        detector is a .mien file. `config`, `backend_id` and `target_id` change nothing; `nms_threshold` is kept, but the network's
-        file says which boxes overlap (0.3)."""
+        """`model`: "" or a file of YuNet (face_detection_yunet_*.onnx, which need not be there) is
+        mien's detector; another detector is a .mien file. `config`, `backend_id` and `target_id`
+        change nothing; `nms_threshold` is kept, but the network's file says which boxes overlap
+        (0.3)."""
         path = os.fspath(model)
         name = os.path.basename(path)
         if path.endswith(".mien"):
@@ -354,8 +358,9 @@ class FaceDetectorYN:
         return self._top
 
     def detect(self, image: Array, faces: Any = None) -> Tuple[int, Optional[npt.NDArray[Any]]]:
-        """(1, float32 (n, 15)): x, y, width, height, right eye, left eye, tip of the nose, right and left corner of the mouth, score;
-        the best first. None without any. The boxes have whole numbers."""
+        """(1, float32 (n, 15)): x, y, width, height, right eye, left eye, tip of the nose, right
+        and left corner of the mouth, score; the best first. None without any. The boxes have whole
+        numbers."""
         if not isinstance(image, np.ndarray):
             raise error("image is not a numpy array")
         if image.size == 0:

@@ -65,10 +65,10 @@ public:
           outputs_(outputs),
           statistics_(statistics),
           tracking_(options.tracker, owner, options.explain),
-          decoder_(
-              {owner.wants_color(),
-               outputs.recorder != nullptr || outputs.feed != nullptr || outputs.window != nullptr,
-               options.jpeg_scale, options.orientation, options.as_stored}) {}
+          decoder_({owner.wants_color(),
+                    outputs.recorder != nullptr || outputs.feed != nullptr ||
+                        outputs.window != nullptr || outputs.picture,
+                    options.jpeg_scale, options.orientation, options.as_stored}) {}
 
     LoopOutcome run() {
         statistics_.begin_ns = host::monotonic_ns();
@@ -133,6 +133,7 @@ private:
         const TrackerStats& stats = tracking_.tracker().stats();
         result.number = packet.number;
         result.time_ns = packet.time_ns;
+        result.stamp_ns = packet.stamp_ns;
         result.dropped = source_.dropped();
         result.width = frame.width;
         result.height = frame.height;
@@ -190,7 +191,8 @@ private:
     void show(const FrameResult& result) {
         if (outputs_.feed != nullptr)
             outputs_.feed->publish_event(frame_json(result, options_.source_name, owner_.info()));
-        const bool jpeg = outputs_.recorder != nullptr ||
+        const bool taken = outputs_.picture && outputs_.picture_wanted();
+        const bool jpeg = outputs_.recorder != nullptr || taken ||
                           (outputs_.feed != nullptr && outputs_.feed->pictures_wanted());
         if (!jpeg && outputs_.window == nullptr) return;
         decoder_.picture(picture_);
@@ -212,6 +214,7 @@ private:
         const host::JpegSettings settings{
             .quality = jpeg_quality, .full_color = false, .fast = true};
         if (!host::encode_jpeg(drawn, settings, jpeg_)) return;
+        if (taken) outputs_.picture(jpeg_);
         if (outputs_.feed != nullptr) outputs_.feed->publish_picture({jpeg_.begin(), jpeg_.end()});
         if (outputs_.recorder != nullptr && !outcome_.recording_failed) {
             if (const host::Result<> done =

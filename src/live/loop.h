@@ -39,6 +39,7 @@ struct LoopOptions {
 // A frame's result; spans are valid until the next.
 struct FrameResult {
     std::uint64_t number = 0, time_ns = 0, dropped = 0;
+    std::uint64_t stamp_ns = 0;  // the source's own, as in video::Packet
     int width = 0, height = 0;
     video::StoredShape stored;
     double latency_ms = -1;  // from the time stamp to here; -1: not of a live source
@@ -52,6 +53,9 @@ struct Outputs {
     std::function<void(const std::string&)> tell;    // one line for people
     std::function<bool()> stop;
     std::function<void()> idle;  // while there is no frame
+    // Annotated frames as JPEG, each after its result, while they are wanted; both or none.
+    std::function<bool()> picture_wanted = {};
+    std::function<void(std::span<const std::uint8_t>)> picture = {};
     video::Recorder* recorder = nullptr;
     Feed* feed = nullptr;
     Window* window = nullptr;

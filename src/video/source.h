@@ -74,6 +74,8 @@ struct Packet {
     // of the frame: a camera's driver (CLOCK_MONOTONIC), or number / rate of a file
     std::uint64_t time_ns = 0;
     std::uint64_t number = 0;  // from 0, counts dropped ones too
+    // The source's own stamp, which goes on with the results: ns since 1970; 0: it has none
+    std::uint64_t stamp_ns = 0;
     // How the file wants the frame shown: stretched to square pixels, then turned.
     PixelAspect aspect;
     int orientation = 1;

@@ -53,6 +53,38 @@ if(MIEN_SDL2)
   target_link_libraries(mien_live PRIVATE PkgConfig::MIEN_SDL2_LIBRARIES)
 endif()
 
+# ROS 2 without ROS, by Cyclone DDS, which is loaded when somebody asks for it. What the messages say
+# is in every build; idlc makes structures of messages.idl.
+add_library(mien_ros2 STATIC src/ros2/message.cpp)
+target_compile_options(mien_ros2 PRIVATE $<$<CONFIG:Release>:-Os>)
+target_link_libraries(mien_ros2 PUBLIC mien_live PRIVATE mien_options)
+if(MIEN_ROS2)
+  find_package(CycloneDDS QUIET)
+  find_program(MIEN_IDLC idlc)
+  set(ros2_soname "")
+  if(CycloneDDS_FOUND AND MIEN_IDLC)
+    get_target_property(ros2_configuration CycloneDDS::ddsc IMPORTED_CONFIGURATIONS)
+    get_target_property(ros2_soname CycloneDDS::ddsc IMPORTED_SONAME_${ros2_configuration})
+  endif()
+  if(ros2_soname)
+    set(ros2_folder ${PROJECT_BINARY_DIR}/ros2)
+    file(MAKE_DIRECTORY ${ros2_folder})
+    # -t: without type information, as ROS 2's own nodes, so that readers compare names alone.
+    add_custom_command(OUTPUT ${ros2_folder}/messages.c ${ros2_folder}/messages.h
+      COMMAND ${MIEN_IDLC} -t -x final -o ${ros2_folder} ${PROJECT_SOURCE_DIR}/src/ros2/messages.idl
+      DEPENDS src/ros2/messages.idl VERBATIM)
+    target_sources(mien_ros2 PRIVATE src/ros2/dds.cpp src/ros2/image_source.cpp
+      src/ros2/publisher.cpp ${ros2_folder}/messages.c ${ros2_folder}/messages.h)
+    target_include_directories(mien_ros2 SYSTEM PRIVATE ${ros2_folder}
+      $<TARGET_PROPERTY:CycloneDDS::ddsc,INTERFACE_INCLUDE_DIRECTORIES>)
+    target_compile_definitions(mien_ros2
+      PUBLIC MIEN_HAS_ROS2=1 PRIVATE MIEN_CYCLONEDDS_SONAME="${ros2_soname}")
+    target_link_libraries(mien_ros2 PRIVATE ${CMAKE_DL_LIBS} Threads::Threads)
+  else()
+    message(STATUS "Cyclone DDS not found: the program is built without --ros2")
+  endif()
+endif()
+
 # The web service, and the live view of --mjpeg.
 if(MIEN_SERVE AND MIEN_BOOST_INCLUDE_DIR)
   file(GLOB serve_sources CONFIGURE_DEPENDS src/serve/*.cpp)
@@ -100,7 +132,7 @@ target_compile_definitions(mien_tool PRIVATE MIEN_VERSION="${PROJECT_VERSION}")
 # Options, tables and JSON need no speed; small, the x86-64 program is 277 kB smaller.
 target_compile_options(mien_tool PRIVATE $<$<CONFIG:Release>:-Os>)
 target_link_libraries(mien_tool PRIVATE
-  mien_live mien_host mien_options CLI11::CLI11 nlohmann_json::nlohmann_json)
+  mien_live mien_ros2 mien_host mien_options CLI11::CLI11 nlohmann_json::nlohmann_json)
 mien_unity(mien_tool)
 if(TARGET mien_serve)
   target_link_libraries(mien_tool PRIVATE mien_serve)

@@ -16,6 +16,8 @@ packages="g++ cmake make libstb-dev libcli11-dev nlohmann-json3-dev"
 optional="libboost-dev libeigen3-dev"
 # WebP, TIFF, HEIC and AVIF.
 optional="$optional libwebp-dev libtiff-dev libheif-dev"
+# ROS 2: the library and its compiler of IDL.
+optional="$optional cyclonedds-dev cyclonedds-tools"
 # libjpeg-turbo, without which stb_image decodes JPEG; several packages bring it.
 [ -e /usr/include/jpeglib.h ] || optional="$optional libjpeg-dev"
 
@@ -39,6 +41,7 @@ quick() {
 deep() {
     quick
     packages="$packages pkg-config python3-dev opencv-data"
+    optional="$optional libfastrtps-dev"
     for_targets aarch64
     # Emulation; clang, and clang for WebAssembly; what runs the modules and the pages.
     optional="$optional qemu-user clang lld wasi-libc libclang-rt-dev-wasm32 libc++-dev-wasm32"

@@ -95,6 +95,7 @@ void add_live_options(CLI::App& app, LiveOptions& options) {
         ->type_name("S");
     app.add_flag("-q,--quiet", options.quiet, "No summary at the end");
     add_event_options(app, options.events);
+    add_ros2_options(app, options.ros2);
     const char* group = "Tracking";
     app.add_option("--smoothing", options.smoothing,
                    "How labels are smoothed: none, mode (of the last 10), average (exponential),\n"
@@ -222,13 +223,14 @@ host::Result<> check_style(const LiveOptions& options, const host::EngineOwner& 
 struct Opened {
     std::unique_ptr<live::Window> window;
     MjpegView view;
+    Ros2Output ros2;
     std::unique_ptr<video::Source> source;
     std::unique_ptr<video::Recorder> recorder;
 };
 
 // The source comes late: its frames would grow old. Returns the exit code; not exit_done after a
 // complaint.
-int open_all(const LiveOptions& options, const std::string& name, const host::EngineOwner& engine,
+int open_all(LiveOptions& options, const std::string& name, const host::EngineOwner& engine,
              const SourceOpener& open, Opened& out) {
     if (options.window) {
         auto window = live::Window::open("mien: " + name);
@@ -238,6 +240,9 @@ int open_all(const LiveOptions& options, const std::string& name, const host::En
     if (!options.mjpeg.empty()) {
         if (const int code = out.view.start(options.mjpeg); code != exit_done) return code;
     }
+    if (const int code = out.ros2.start(options.ros2, options.events, name, engine.info());
+        code != exit_done)
+        return code;
     auto source = open(engine.wants_color());
     if (!source && interrupted()) return exit_interrupted;
     if (!source) return complain(name == "-" ? "standard input" : name, source.error());
@@ -373,9 +378,11 @@ int run_live(LiveOptions& options, const std::string& name, Notices& notices, in
     outputs.result = [&](const live::FrameResult& result) {
         return ending == Ending::bench || printer.show(result);
     };
+    opened.ros2.join(outputs);
     const live::LoopOutcome outcome =
         live::run_loop(*opened.source, *engine, loop, outputs, statistics);
     printer.clear_line();
+    opened.ros2.finish();
     const bool reader_gone = outcome.end == live::LoopEnd::reader_gone || !printer.finish();
     notices.show();
     code = end_code(options, name, opened, outcome, interrupt_code);

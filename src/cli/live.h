@@ -9,6 +9,7 @@
 
 #include "cli/engine_options.h"
 #include "cli/options.h"
+#include "cli/ros2_output.h"
 #include "live/events.h"
 #include "live/loop.h"
 
@@ -30,6 +31,7 @@ struct LiveOptions {
     int full_every = 0, cycle_ms = 300, jpeg_scale = 1;
     Turning turning;
     live::EventOptions events;
+    Ros2Options ros2;
     double budget_ms = 0, seconds = 0;
     std::uint64_t frames = 0;
 };

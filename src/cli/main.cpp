@@ -10,6 +10,7 @@
 #include "cli/exit_codes.h"
 #include "cli/manual.h"
 #include "cli/options.h"
+#include "cli/ros2_output.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "host/codec/image_header.h"
@@ -96,7 +97,7 @@ std::string version_text() {
     return std::string("mien ") + version() + "\ninstructions  " +
            isa_name(resolve_isa(Isa::best)) + "\ncompiler      " + cli::compiler_name() +
            "\ndetector      " + embedded_name<Cascade>(host::embedded_cascade()) + "\n" + networks +
-           format_lines();
+           format_lines() + "ROS 2         " + cli::ros2_library() + "\n";
 }
 
 int say(const std::string& text) {

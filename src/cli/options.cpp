@@ -63,6 +63,14 @@ std::string standard_of(const CLI::Option* option) {
 // "--min-face PIXELS (default 0)" instead of the library's notation for types, ranges and sets.
 class HelpFormatter : public CLI::Formatter {
 public:
+    std::string make_option_name(const CLI::Option* option, bool is_positional) const override {
+        std::string name = CLI::Formatter::make_option_name(option, is_positional);
+        // A flag that may have a value: "--ros2{/mien}" in the library's notation.
+        const std::size_t begin = name.find('{'), end = name.find('}');
+        if (begin != std::string::npos && end != std::string::npos)
+            name.replace(begin, end + 1 - begin, "[=NAME]");
+        return name;
+    }
     std::string make_option_opts(const CLI::Option* option) const override {
         std::string text;
         if (option->get_type_size() != 0 && !option->get_positional())

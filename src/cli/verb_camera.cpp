@@ -20,7 +20,7 @@ using Json = nlohmann::ordered_json;
 struct CameraOptions {
     LiveOptions live;
     CameraWishes wishes;
-    std::string device = "0";
+    std::string device;
     bool list = false, list_controls = false, reconnect = false;
 };
 
@@ -161,6 +161,17 @@ int list_controls(const std::string& device, bool json) {
     return output_exit_code();
 }
 
+int watch_topic(LiveOptions& live) {
+    if (!check_ros2_image(live.ros2)) return exit_usage;
+    Notices notices;
+    const std::string name = live.ros2.image_topic;
+    return run_live(live, name, notices, exit_done, Ending::results, [&](bool) {
+        return open_ros2_image(live.ros2, [&notices, name](const std::string& text) {
+            notices.add(name + ": " + text);
+        });
+    });
+}
+
 int watch(CameraOptions& options) {
     camera::Request request;
     if (!make_request(options.device, options.wishes, request)) return exit_usage;
@@ -203,9 +214,16 @@ int run_camera(int argc, char** argv) {
     app.add_flag("--reconnect", options.reconnect,
                  "Wait for a camera that is missing or unplugged");
     add_live_options(app, options.live);
+    add_ros2_image_option(app, options.live.ros2);
     int code = exit_done;
     if (!parse_options(app, argc, argv, code)) return code;
     if (options.list) return list(options.live.json);
+    if (!options.live.ros2.image_topic.empty()) {
+        if (options.device.empty()) return watch_topic(options.live);
+        complain("--ros2-image takes the place of DEVICE; only one of them can be read");
+        return exit_usage;
+    }
+    if (options.device.empty()) options.device = "0";
     if (options.list_controls) return list_controls(options.device, options.live.json);
     return watch(options);
 }

@@ -26,7 +26,7 @@ VERBS = [verb for verb in VERBS if verb not in ("manual", "completion")]
 
 
 def options_of(verb: str) -> set[str]:
-    return set(re.findall(r"^  (?:-\w,)?(--[a-z-]+)", run(MIEN, verb, "--help"), re.M))
+    return set(re.findall(r"^  (?:-\w,)?(--[a-z0-9-]+)", run(MIEN, verb, "--help"), re.M))
 
 
 def needs(program: str) -> str:
@@ -45,7 +45,7 @@ def test_verbs() -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_pages_name_every_option(verb: str, tmp_path: Path) -> None:
     page = run(MIEN, "manual", verb)
-    named = set(re.findall(r"^(?:\\fB\\-\w\\fR, )?\\fB(\\-\\-[a-z\\-]+)\\fR", page, re.M))
+    named = set(re.findall(r"^(?:\\fB\\-\w\\fR, )?\\fB(\\-\\-[a-z0-9\\-]+)\\fR", page, re.M))
     assert {name.replace("\\", "") for name in named} == options_of(verb)
     (tmp_path / "page.1").write_text(page)
     done = subprocess.run(

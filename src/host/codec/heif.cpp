@@ -8,7 +8,7 @@
 #include <memory>
 #include <string_view>
 
-#include "host/codec/shared_library.h"
+#include "host/shared_library.h"
 
 namespace mien::host {
 namespace {

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "host/codec/shared_library.h"
+#include "host/shared_library.h"
 
 namespace mien::host {
 namespace {

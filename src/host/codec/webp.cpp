@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "base/bytes.h"
-#include "host/codec/shared_library.h"
+#include "host/shared_library.h"
 
 namespace mien::host {
 namespace {

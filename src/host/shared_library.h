@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A library that is loaded when the first file needs it: the program starts as fast as without it,
+// A library that is loaded when it is first needed: the program starts as fast as without it,
 // and runs where it is not installed.
 #pragma once
 

@@ -43,9 +43,14 @@ debian_package(data mien-data misc
   "The weights: networks and a cascade, for programs that use the library.")
 set(CPACK_DEBIAN_DATA_PACKAGE_ARCHITECTURE all)
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_RECOMMENDS mien-data)
-if(NOT CMAKE_CROSSCOMPILING AND CycloneDDS_FOUND)  # loaded when --ros2 asks for it
-  set(CPACK_DEBIAN_PROGRAM_PACKAGE_SUGGESTS libddsc0debian)
+set(suggested "")  # loaded when --ros2 and --mqtt ask for them
+if(NOT CMAKE_CROSSCOMPILING AND CycloneDDS_FOUND)
+  list(APPEND suggested libddsc0debian)
 endif()
+if(TARGET mien_mqtt)
+  list(APPEND suggested libmosquitto1)
+endif()
+list(JOIN suggested ", " CPACK_DEBIAN_PROGRAM_PACKAGE_SUGGESTS)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
   "libmien${MIEN_SONAME} (= ${version}), mien-data (= ${version})")
 

@@ -112,6 +112,33 @@ if(MIEN_SERVE AND MIEN_BOOST_INCLUDE_DIR)
     PUBLIC mien_host Threads::Threads PRIVATE mien_options nlohmann_json::nlohmann_json)
 endif()
 
+# Messages for a broker. The library is loaded by its name when --mqtt asks for it.
+if(MIEN_MQTT)
+  find_path(MIEN_MOSQUITTO_INCLUDE_DIR mosquitto.h)
+  find_library(MIEN_MOSQUITTO_LIBRARY NAMES mosquitto)
+  set(soname "")
+  if(MIEN_MOSQUITTO_INCLUDE_DIR AND IS_SYMLINK "${MIEN_MOSQUITTO_LIBRARY}")
+    # libmosquitto.so leads to libmosquitto.so.1, and that to libmosquitto.so.2.0.11.
+    file(READ_SYMLINK ${MIEN_MOSQUITTO_LIBRARY} target)
+    if(target MATCHES "(libmosquitto[.]so[.][0-9]+)$")
+      set(soname ${CMAKE_MATCH_1})
+    endif()
+  endif()
+  if(soname)
+    file(GLOB mqtt_sources CONFIGURE_DEPENDS src/mqtt/*.cpp)
+    add_library(mien_mqtt STATIC ${mqtt_sources})
+    target_compile_definitions(mien_mqtt
+      PUBLIC MIEN_HAS_MQTT=1 PRIVATE MIEN_MOSQUITTO_SONAME="${soname}")
+    target_compile_options(mien_mqtt PRIVATE $<$<CONFIG:Release>:-Os>)
+    target_include_directories(mien_mqtt SYSTEM PRIVATE ${MIEN_MOSQUITTO_INCLUDE_DIR})
+    target_link_libraries(mien_mqtt PUBLIC mien_live mien_host Threads::Threads
+      PRIVATE mien_options nlohmann_json::nlohmann_json ${CMAKE_DL_LIBS})
+    mien_unity(mien_mqtt)
+  else()
+    message(STATUS "No libmosquitto found: the program is built without --mqtt")
+  endif()
+endif()
+
 # Images and pages of explanations.
 if(MIEN_EXPLAIN AND TARGET mien_explain)
   file(GLOB report_sources CONFIGURE_DEPENDS src/report/*.cpp)
@@ -136,6 +163,9 @@ target_link_libraries(mien_tool PRIVATE
 mien_unity(mien_tool)
 if(TARGET mien_serve)
   target_link_libraries(mien_tool PRIVATE mien_serve)
+endif()
+if(TARGET mien_mqtt)
+  target_link_libraries(mien_tool PRIVATE mien_mqtt)
 endif()
 if(TARGET mien_report)
   target_link_libraries(mien_tool PRIVATE mien_report)

@@ -35,11 +35,13 @@ MAY_INCLUDE = {
     "camera": {"base", "host", "video"},
     "live": {"base", "host", "video"},
     "ros2": {"base", "host", "video", "live"},
+    "mqtt": {"base", "host", "live", "video"},
     "report": {"base", "host", "explain"},
     "serve": {"base", "host", "live"},
     "web": set(),
     "python": {"base", "host", "explain"},
-    "cli": {"base", "host", "nn", "video", "camera", "live", "ros2", "serve", "explain", "report"},
+    "cli": {"base", "host", "nn", "video", "camera", "live", "mqtt", "ros2", "serve", "explain"}
+    | {"report"},
 }
 CORE = {"base", "kernels", "image", "detect", "nn", "pipeline", "track"}
 # Standard headers that bring the heap, exceptions, files, threads or printing: not for the core.

@@ -18,6 +18,8 @@ optional="libboost-dev libeigen3-dev"
 optional="$optional libwebp-dev libtiff-dev libheif-dev"
 # ROS 2: the library and its compiler of IDL.
 optional="$optional cyclonedds-dev cyclonedds-tools"
+# --mqtt.
+optional="$optional libmosquitto-dev"
 # libjpeg-turbo, without which stb_image decodes JPEG; several packages bring it.
 [ -e /usr/include/jpeglib.h ] || optional="$optional libjpeg-dev"
 
@@ -46,6 +48,8 @@ deep() {
     # Emulation; clang, and clang for WebAssembly; what runs the modules and the pages.
     optional="$optional qemu-user clang lld wasi-libc libclang-rt-dev-wasm32 libc++-dev-wasm32"
     optional="$optional binaryen nodejs chromium"
+    # A broker for --mqtt.
+    optional="$optional mosquitto mosquitto-clients openssl"
 }
 all() {
     deep

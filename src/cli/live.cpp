@@ -96,6 +96,7 @@ void add_live_options(CLI::App& app, LiveOptions& options) {
     app.add_flag("-q,--quiet", options.quiet, "No summary at the end");
     add_event_options(app, options.events);
     add_ros2_options(app, options.ros2);
+    add_mqtt_options(app, options.mqtt);
     const char* group = "Tracking";
     app.add_option("--smoothing", options.smoothing,
                    "How labels are smoothed: none, mode (of the last 10), average (exponential),\n"
@@ -224,6 +225,7 @@ struct Opened {
     std::unique_ptr<live::Window> window;
     MjpegView view;
     Ros2Output ros2;
+    MqttOutput mqtt;
     std::unique_ptr<video::Source> source;
     std::unique_ptr<video::Recorder> recorder;
 };
@@ -231,7 +233,7 @@ struct Opened {
 // The source comes late: its frames would grow old. Returns the exit code; not exit_done after a
 // complaint.
 int open_all(LiveOptions& options, const std::string& name, const host::EngineOwner& engine,
-             const SourceOpener& open, Opened& out) {
+             Notices& notices, const SourceOpener& open, Opened& out) {
     if (options.window) {
         auto window = live::Window::open("mien: " + name);
         if (!window) return complain("--window", window.error());
@@ -243,6 +245,13 @@ int open_all(LiveOptions& options, const std::string& name, const host::EngineOw
     if (const int code = out.ros2.start(options.ros2, options.events, name, engine.info());
         code != exit_done)
         return code;
+    if (!options.mqtt.address.empty()) {
+        const int code =
+            out.mqtt.start(options.mqtt, options.events, name, engine.info(), out.view.place(),
+                           [&notices](const std::string& text) { notices.add(text); });
+        notices.show();
+        if (code != exit_done) return code;
+    }
     auto source = open(engine.wants_color());
     if (!source && interrupted()) return exit_interrupted;
     if (!source) return complain(name == "-" ? "standard input" : name, source.error());
@@ -355,7 +364,7 @@ int run_live(LiveOptions& options, const std::string& name, Notices& notices, in
         return complain("--style explain", done.error());
     catch_interrupts();
     Opened opened;
-    if (code = open_all(options, name, *engine, open, opened); code != exit_done) {
+    if (code = open_all(options, name, *engine, notices, open, opened); code != exit_done) {
         notices.show();
         return interrupted() ? interrupt_code : code;
     }
@@ -379,10 +388,12 @@ int run_live(LiveOptions& options, const std::string& name, Notices& notices, in
         return ending == Ending::bench || printer.show(result);
     };
     opened.ros2.join(outputs);
+    opened.mqtt.join(outputs);
     const live::LoopOutcome outcome =
         live::run_loop(*opened.source, *engine, loop, outputs, statistics);
     printer.clear_line();
     opened.ros2.finish();
+    opened.mqtt.finish();
     const bool reader_gone = outcome.end == live::LoopEnd::reader_gone || !printer.finish();
     notices.show();
     code = end_code(options, name, opened, outcome, interrupt_code);

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "cli/engine_options.h"
+#include "cli/mqtt_output.h"
 #include "cli/options.h"
 #include "cli/ros2_output.h"
 #include "live/events.h"
@@ -32,6 +33,7 @@ struct LiveOptions {
     Turning turning;
     live::EventOptions events;
     Ros2Options ros2;
+    MqttOptions mqtt;
     double budget_ms = 0, seconds = 0;
     std::uint64_t frames = 0;
 };

@@ -9,6 +9,7 @@
 #include "cli/compiler.h"
 #include "cli/exit_codes.h"
 #include "cli/manual.h"
+#include "cli/mqtt_output.h"
 #include "cli/options.h"
 #include "cli/ros2_output.h"
 #include "cli/terminal.h"
@@ -97,7 +98,8 @@ std::string version_text() {
     return std::string("mien ") + version() + "\ninstructions  " +
            isa_name(resolve_isa(Isa::best)) + "\ncompiler      " + cli::compiler_name() +
            "\ndetector      " + embedded_name<Cascade>(host::embedded_cascade()) + "\n" + networks +
-           format_lines() + "ROS 2         " + cli::ros2_library() + "\n";
+           format_lines() + "MQTT          " + cli::mqtt_library() + "\nROS 2         " +
+           cli::ros2_library() + "\n";
 }
 
 int say(const std::string& text) {

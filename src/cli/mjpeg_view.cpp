@@ -38,6 +38,11 @@ void MjpegView::announce() const {
 
 live::Feed* MjpegView::feed() { return view_ ? &view_->feed() : nullptr; }
 
+MjpegView::Place MjpegView::place() const {
+    if (!view_) return {};
+    return {view_->on_every_network() ? "" : view_->host(), view_->port(), view_->prefix()};
+}
+
 #else
 
 int MjpegView::start(const std::string&) {
@@ -48,6 +53,7 @@ int MjpegView::start(const std::string&) {
 }
 void MjpegView::announce() const {}
 live::Feed* MjpegView::feed() { return nullptr; }
+MjpegView::Place MjpegView::place() const { return {}; }
 
 #endif
 

@@ -26,6 +26,13 @@ public:
     void announce() const;
     // Null before start().
     live::Feed* feed();
+    // Where it is, for addresses.
+    struct Place {
+        std::string host;  // empty: on every network of this machine
+        int port = 0;      // 0: before start()
+        std::string prefix;
+    };
+    Place place() const;
 
 private:
     std::unique_ptr<serve::LiveView> view_;

@@ -2,6 +2,7 @@
 #include "cli/options.h"
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -209,6 +210,14 @@ bool parse_options(CLI::App& app, int argc, char** argv, int& exit_code) {
         return false;
     }
     return true;
+}
+
+void hide_credentials(int argc, char** argv) {
+    for (int i = 1; i < argc; ++i) {
+        char* const begin = std::strstr(argv[i], "://");
+        char* const at = begin != nullptr ? std::strrchr(begin, '@') : nullptr;
+        if (at != nullptr) std::memset(begin + 3, '*', static_cast<std::size_t>(at - begin - 3));
+    }
 }
 
 }  // namespace mien::cli

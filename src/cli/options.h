@@ -24,4 +24,8 @@ VerbText describe_verb(const char* name, const char* summary, int (*run)(int arg
 // or an error that names the nearest option.
 bool parse_options(CLI::App& app, int argc, char** argv, int& exit_code);
 
+// Who lists the processes of this machine should not read a password there: overwrites what stands
+// before the at sign of addresses. After parse_options(), which copies the words.
+void hide_credentials(int argc, char** argv);
+
 }  // namespace mien::cli

@@ -106,8 +106,9 @@ void Ros2Output::join(live::Outputs& outputs) {
         return before(result);
     };
     if (!options_->images) return;
-    outputs.picture_wanted = [this] { return publisher_->picture_wanted(); };
-    outputs.picture = [this](std::span<const std::uint8_t> jpeg) { publisher_->add_picture(jpeg); };
+    outputs.pictures.push_back(
+        {[this] { return publisher_->picture_wanted(); },
+         [this](std::span<const std::uint8_t> jpeg) { publisher_->add_picture(jpeg); }});
 }
 
 void Ros2Output::finish() {

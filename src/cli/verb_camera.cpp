@@ -177,7 +177,8 @@ int watch(CameraOptions& options) {
     if (!make_request(options.device, options.wishes, request)) return exit_usage;
     Notices notices;
     const LiveOptions& live = options.live;
-    const bool drawn = live.window || !live.mjpeg.empty() || !live.record.empty();
+    const bool drawn =
+        live.window || !live.mjpeg.empty() || !live.record.empty() || live.mqtt.image_s > 0;
     return run_live(
         options.live, request.path, notices, exit_done, Ending::results,
         [&](bool color) -> host::Result<std::unique_ptr<video::Source>> {
@@ -217,6 +218,7 @@ int run_camera(int argc, char** argv) {
     add_ros2_image_option(app, options.live.ros2);
     int code = exit_done;
     if (!parse_options(app, argc, argv, code)) return code;
+    hide_credentials(argc, argv);
     if (options.list) return list(options.live.json);
     if (!options.live.ros2.image_topic.empty()) {
         if (options.device.empty()) return watch_topic(options.live);

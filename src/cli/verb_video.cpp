@@ -60,15 +60,6 @@ host::Result<std::unique_ptr<video::Source>> open_video(const VideoOptions& opti
     return video::open_film(options.path);
 }
 
-// Who lists the processes of this machine should not read a password there.
-void hide_credentials(int argc, char** argv) {
-    for (int i = 1; i < argc; ++i) {
-        char* const begin = std::strstr(argv[i], "://");
-        char* const at = begin != nullptr ? std::strrchr(begin, '@') : nullptr;
-        if (at != nullptr) std::memset(begin + 3, '*', static_cast<std::size_t>(at - begin - 3));
-    }
-}
-
 int watch_address(VideoOptions& options) {
     auto address = video::parse_address(options.path);
     if (!address) {

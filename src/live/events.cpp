@@ -36,19 +36,15 @@ bool all_read(const TrackedFace& face, const host::EngineInfo& info) {
 
 constexpr const char* names[] = {"appear", "change", "leave", "state"};
 
-// The time of a live frame: that of now, less what has passed since.
-std::string utc(double latency_ms) {
-    struct timespec now{};
-    if (::clock_gettime(CLOCK_REALTIME, &now) != 0) return {};
-    const long long at = static_cast<long long>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000 -
-                         std::llround(latency_ms);
-    const auto second = static_cast<std::time_t>(at / 1000);
+// "2026-11-29T12:00:05.123Z"
+std::string utc(std::int64_t ms) {
+    const auto second = static_cast<std::time_t>(ms / 1000);
     struct tm parts{};
     char day[32], text[48];
     if (::gmtime_r(&second, &parts) == nullptr ||
         std::strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &parts) == 0)
         return {};
-    std::snprintf(text, sizeof text, "%s.%03dZ", day, static_cast<int>(at % 1000));
+    std::snprintf(text, sizeof text, "%s.%03dZ", day, static_cast<int>(ms % 1000));
     return text;
 }
 
@@ -95,7 +91,8 @@ bool EventFinder::look(const TrackedFace& face, const FrameResult& result, const
         if (!all_read(face, info_) && seconds(k.first_ns, now) < unread_s) return true;
         if (!allowed()) return true;
         k.told = true;
-        for (const Head head : named_heads) k.labels[head].told = k.labels[head].seen;
+        for (const Head head : named_heads)
+            event.labels[head] = k.labels[head].told = k.labels[head].seen;
         event.kind = Event::Kind::appear;
         event.count = count();
         return sink(event);
@@ -173,7 +170,7 @@ std::string event_json(const Event& event, const std::string& source,
                  {"width", frame.width},
                  {"height", frame.height},
                  {"count", event.count}};
-    if (frame.latency_ms >= 0) json["utc"] = utc(frame.latency_ms);
+    if (frame.latency_ms >= 0) json["utc"] = utc(frame.utc_ms);
     switch (event.kind) {
         case Event::Kind::change:
             json["head"] = head_name(event.head);

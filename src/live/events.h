@@ -31,7 +31,7 @@ struct Event {
     const TrackedFace* face = nullptr;   // appear and change
     Rect box = {};                       // where it was seen last
     double seconds = 0;                  // leave: from the first frame to the last that it was in
-    // change: from one label to the other. leave: the last label of each head.
+    // change: from one label to the other. appear, leave: the last label of each head.
     Head head = Head::emotion;
     std::string before = {}, after = {};
     host::PerHead<std::string> labels = {};

@@ -2,6 +2,7 @@
 #include "live/loop.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <new>
 
@@ -18,6 +19,11 @@ constexpr int shown_missed = 5;  // frames that a face that is not found stays d
 constexpr int jpeg_quality = 80;
 
 double ms(std::uint64_t ns) { return static_cast<double>(ns) * 1e-6; }
+
+std::int64_t utc_ms_now() {
+    const auto since = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
+}
 
 // The tracker in memory of its own; grows when frames do.
 class TrackerOwner {
@@ -67,7 +73,7 @@ public:
           tracking_(options.tracker, owner, options.explain),
           decoder_({owner.wants_color(),
                     outputs.recorder != nullptr || outputs.feed != nullptr ||
-                        outputs.window != nullptr || outputs.picture,
+                        outputs.window != nullptr || !outputs.pictures.empty(),
                     options.jpeg_scale, options.orientation, options.as_stored}) {}
 
     LoopOutcome run() {
@@ -143,8 +149,10 @@ private:
         result.detect_ms = ms(stats.detect_ns);
         result.classify_ms = ms(stats.classify_ns);
         result.full_search = stats.full;
-        if (source_.is_live() && now >= packet.time_ns)
+        if (source_.is_live() && now >= packet.time_ns) {
             result.latency_ms = ms(now - packet.time_ns);
+            result.utc_ms = utc_ms_now() - std::llround(result.latency_ms);
+        }
         count(result, stats, now - begin, now);
         const bool read = outputs_.result(result);
         show(result);
@@ -191,8 +199,10 @@ private:
     void show(const FrameResult& result) {
         if (outputs_.feed != nullptr)
             outputs_.feed->publish_event(frame_json(result, options_.source_name, owner_.info()));
-        const bool taken = outputs_.picture && outputs_.picture_wanted();
-        const bool jpeg = outputs_.recorder != nullptr || taken ||
+        takers_.clear();
+        for (const Pictures& pictures : outputs_.pictures)
+            if (pictures.wanted()) takers_.push_back(&pictures);
+        const bool jpeg = outputs_.recorder != nullptr || !takers_.empty() ||
                           (outputs_.feed != nullptr && outputs_.feed->pictures_wanted());
         if (!jpeg && outputs_.window == nullptr) return;
         decoder_.picture(picture_);
@@ -214,7 +224,7 @@ private:
         const host::JpegSettings settings{
             .quality = jpeg_quality, .full_color = false, .fast = true};
         if (!host::encode_jpeg(drawn, settings, jpeg_)) return;
-        if (taken) outputs_.picture(jpeg_);
+        for (const Pictures* pictures : takers_) pictures->take(jpeg_);
         if (outputs_.feed != nullptr) outputs_.feed->publish_picture({jpeg_.begin(), jpeg_.end()});
         if (outputs_.recorder != nullptr && !outcome_.recording_failed) {
             if (const host::Result<> done =
@@ -236,6 +246,7 @@ private:
     LoopOutcome outcome_;
     std::vector<std::uint8_t> picture_, jpeg_;
     std::vector<host::FaceReport> reports_;
+    std::vector<const Pictures*> takers_;  // of this frame
     int damaged_ = 0;
     std::uint64_t next_sample_ = 64, last_result_ns_ = 0, last_time_ns_ = 0;
 };

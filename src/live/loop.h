@@ -43,9 +43,17 @@ struct FrameResult {
     int width = 0, height = 0;
     video::StoredShape stored;
     double latency_ms = -1;  // from the time stamp to here; -1: not of a live source
+    // of live sources: the time stamp by the clock on the wall, since 1970
+    std::int64_t utc_ms = 0;
     double decode_ms = 0, gray_ms = 0, detect_ms = 0, classify_ms = 0;
     bool full_search = false;
     std::span<const TrackedFace> faces;
+};
+
+// Somebody who takes annotated frames as JPEG, each after its result, while they are wanted.
+struct Pictures {
+    std::function<bool()> wanted;
+    std::function<void(std::span<const std::uint8_t>)> take;
 };
 
 struct Outputs {
@@ -53,9 +61,7 @@ struct Outputs {
     std::function<void(const std::string&)> tell;    // one line for people
     std::function<bool()> stop;
     std::function<void()> idle;  // while there is no frame
-    // Annotated frames as JPEG, each after its result, while they are wanted; both or none.
-    std::function<bool()> picture_wanted = {};
-    std::function<void(std::span<const std::uint8_t>)> picture = {};
+    std::vector<Pictures> pictures = {};
     video::Recorder* recorder = nullptr;
     Feed* feed = nullptr;
     Window* window = nullptr;

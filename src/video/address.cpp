@@ -24,17 +24,6 @@ int hex_digit(char c) {
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-// "%40" becomes "@"; a lone % stays.
-std::string percent_decoded(std::string_view text) {
-    std::string out;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const int high = text[i] == '%' && i + 2 < text.size() ? hex_digit(text[i + 1]) : -1,
-                  low = high >= 0 ? hex_digit(text[i + 2]) : -1;
-        out += low >= 0 ? static_cast<char>(16 * high + low) : text[i];
-        if (low >= 0) i += 2;
-    }
-    return out;
-}
 void put_percent(std::string& out, char c) {
     constexpr char digits[] = "0123456789ABCDEF";
     const auto byte = static_cast<std::uint8_t>(c);
@@ -149,6 +138,17 @@ bool is_same_place(const Address& a, const Address& b) {
 }
 
 }  // namespace
+
+std::string percent_decoded(std::string_view text) {
+    std::string out;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const int high = text[i] == '%' && i + 2 < text.size() ? hex_digit(text[i + 1]) : -1,
+                  low = high >= 0 ? hex_digit(text[i + 2]) : -1;
+        out += low >= 0 ? static_cast<char>(16 * high + low) : text[i];
+        if (low >= 0) i += 2;
+    }
+    return out;
+}
 
 bool is_address(std::string_view text) { return scheme_length(text) > 0; }
 

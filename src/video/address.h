@@ -37,6 +37,8 @@ std::string shown_address(const Address& address);
 std::string full_address(const Address& address);
 // "host", "host:port", "[::1]:port", as a request's Host has it.
 std::string host_and_port(const Address& address);
+// "%40" becomes "@"; a lone % stays.
+std::string percent_decoded(std::string_view text);
 // The value of "Authorization: Basic ..." for user and password.
 std::string basic_credentials(const Address& address);
 

@@ -79,14 +79,14 @@ outside() {
     page_python=$(sh tests/page_venv.sh) || page_python=
     PYTHON=${page_python:-$PYTHON} build check -DMIEN_BUILD_BENCH=ON && run check -LE quick
 }
-threads() { # the pool, cameras and films, the service with many clients, the live stream
+threads() { # the pool, cameras and films, the service with many clients, the live stream, a broker
     cmake --preset tsan "-DPython3_EXECUTABLE=$PYTHON" >/dev/null &&
         cmake --build --preset tsan -j "$jobs" --target mien_tool mien-tests || return 1
     # Where a kernel scatters a process over more of its address space than the sanitizer expects,
     # programs end at their start, now and then.
     fixed=
     if setarch -R true 2>/dev/null; then fixed="setarch -R"; fi
-    $fixed ctest --test-dir build/tsan --output-on-failure -R '^(unit|serve|video)$'
+    $fixed ctest --test-dir build/tsan --output-on-failure -R '^(unit|serve|video|mqtt)$'
 }
 train() { # its packages take a few hundred megabytes: where they are, or where the large data is
     train_python=build/train-venv/bin/python

@@ -137,8 +137,8 @@ std::string mqtt_library() {
 }
 
 struct MqttOutput::Impl {
-    std::unique_ptr<mqtt::Connection> connection;
     std::unique_ptr<mqtt::Publisher> publisher;
+    std::unique_ptr<mqtt::Connection> connection;  // ends first: its thread calls the publisher
 };
 
 int MqttOutput::start(const MqttOptions& options, const live::EventOptions& events,

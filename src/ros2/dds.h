@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-#include "host/codec/shared_library.h"
+#include "host/shared_library.h"
 #include "host/files/result.h"
 #include "ros2/message.h"
 

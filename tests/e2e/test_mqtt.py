@@ -246,6 +246,7 @@ class Live:
         self.process.wait()
 
 
+@pytest.mark.threads
 def test_events_are_those_of_standard_output(broker: Broker, subscriber: Subscriber) -> None:
     for qos in (0, 1, 2):
         subscriber.messages.clear()
@@ -428,6 +429,7 @@ def test_images_for_home_assistant(broker: Broker, subscriber: Subscriber) -> No
 # ---- What can go wrong ---------------------------------------------------------------------------
 
 
+@pytest.mark.threads
 def test_a_broker_that_is_killed_and_started_again(broker: Broker, subscriber: Subscriber) -> None:
     with Live("--mqtt", broker.address, "--mqtt-discovery") as live:
         live.picture = FACE
@@ -525,6 +527,7 @@ def test_a_broker_that_is_away_costs_no_memory(tmp_path: Path) -> None:
         broker.end()
 
 
+@pytest.mark.threads
 def test_a_broker_that_stands_still_does_not_hold_the_camera(
     broker: Broker, subscriber: Subscriber
 ) -> None:
@@ -561,6 +564,7 @@ def test_a_camera_that_goes_quiet_is_offline(broker: Broker, subscriber: Subscri
         wait_until(lambda: subscriber.last("mien/door/status") == b"online")
 
 
+@pytest.mark.threads
 def test_passwords(tmp_path: Path) -> None:
     passwords = tmp_path / "passwords"
     passwords.touch()

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Can any text crash the reader of addresses, say something else after being written again, or leave
 // a user or a password in what is shown? The text, and after a newline where an answer redirects to.
+// The same of a broker's, and of the file with its login.
+#include <cctype>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -8,6 +10,9 @@
 #include <string_view>
 
 #include "video/address.h"
+#ifdef MIEN_HAS_MQTT
+#include "mqtt/broker.h"
+#endif
 
 namespace {
 
@@ -36,6 +41,29 @@ void check(const Address& address) {
         std::abort();
 }
 
+#ifdef MIEN_HAS_MQTT
+void check_broker(std::string_view text, std::string_view login) {
+    auto broker = mien::mqtt::parse_broker(text);
+    if (!broker) {
+        if (broker.error().text.empty()) std::abort();
+        return;
+    }
+    if (broker->topic.empty() || broker->topic.size() > 200 || broker->host.empty() ||
+        broker->port < 1 || broker->port > 65535)
+        std::abort();
+    for (const char c : broker->topic)
+        if (c == '+' || c == '#' || c == '\0' || c == '\n') std::abort();
+    const std::string shown = mien::mqtt::shown_broker(*broker);
+    broker->user = broker->password = "";
+    if (shown != mien::mqtt::shown_broker(*broker)) std::abort();
+    for (const char c : mien::mqtt::identifier_of(broker->topic))
+        if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_') std::abort();
+    const bool is_read = static_cast<bool>(mien::mqtt::read_login(
+        {reinterpret_cast<const std::uint8_t*>(login.data()), login.size()}, *broker));
+    if (is_read && (broker->user + broker->password).find('\n') != std::string::npos) std::abort();
+}
+#endif
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -51,6 +79,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             mien::video::is_address(all) && hidden.substr(at, 7) != "://...@")
             std::abort();
     }
+#ifdef MIEN_HAS_MQTT
+    check_broker(text, location);
+#endif
     const auto parsed = mien::video::parse_address(text);
     if (!parsed) {
         if (parsed.error().text.empty()) std::abort();

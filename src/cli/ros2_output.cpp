@@ -59,7 +59,7 @@ namespace {
 
 host::Result<> join_once(Ros2Options& options) {
     if (options.participant) return {};
-    auto joined = ros2::join();
+    auto joined = ros2::join([](const std::string& text) { complain("DDS", text); });
     if (!joined) return joined.error();
     options.participant = std::move(*joined);
     return {};

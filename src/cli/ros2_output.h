@@ -58,7 +58,7 @@ public:
     void finish();
 
 private:
-    const Ros2Options* options_ = nullptr;
+    [[maybe_unused]] const Ros2Options* options_ = nullptr;
     std::unique_ptr<ros2::Publisher> publisher_;
 };
 

@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -19,6 +20,12 @@
 
 namespace mien::ros2 {
 namespace {
+
+// Larger than the largest frame (video::max_pixels of four bytes); what claims to be larger is not
+// taken from the network.
+constexpr const char* message_limit =
+    "<CycloneDDS><Domain><Internal><MaxSampleSize>257 MiB</MaxSampleSize></Internal></Domain>"
+    "</CycloneDDS>";
 
 struct QosDeleter {
     void operator()(dds_qos_t* qos) const { dds().delete_qos(qos); }
@@ -35,6 +42,23 @@ Qos make_qos(const Type& type, dds_reliability_kind_t reliability, int depth) {
     const std::string user = "typehash=" + std::string(type.hash) + ";";
     dds().qset_userdata(qos.get(), user.data(), user.size());
     return qos;
+}
+
+// What the library complains about. It would fill a log with each message of a stranger that makes
+// no sense, so only the first are told.
+struct Complaints {
+    static constexpr int most = 10;
+    std::function<void(const std::string&)> tell;
+    std::atomic<int> count{0};
+};
+void hear(void* complaints, const dds_log_data_t* data) {
+    auto& to = *static_cast<Complaints*>(complaints);
+    if ((data->priority & (DDS_LC_FATAL | DDS_LC_ERROR | DDS_LC_WARNING)) == 0) return;
+    const int before = to.count.fetch_add(1);
+    if (before > Complaints::most || !to.tell) return;
+    std::string text(data->message);
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    to.tell(before < Complaints::most ? text : "more of this kind is not told");
 }
 
 // Of the network interfaces that are up, but for the loopback; IPv4, of which DDS is by default.
@@ -101,6 +125,7 @@ Dds::Dds() {
     library.find(sample_free, "dds_sample_free");
     library.find(remove, "dds_delete");
     library.find(strretcode, "dds_strretcode");
+    library.find(set_log_sink, "dds_set_log_sink");
 }
 
 host::Error Dds::error(const char* what, dds_return_t code) const {
@@ -117,25 +142,28 @@ std::string library_name() {
                          : "no: " MIEN_CYCLONEDDS_SONAME " is not on this machine";
 }
 
-host::Result<std::shared_ptr<Participant>> Participant::create() {
+host::Result<std::shared_ptr<Participant>> Participant::create(
+    std::function<void(const std::string&)> tell) {
     const host::Result<Discovery> discovery = discovery_of(std::getenv, own_addresses());
     if (!discovery) return discovery.error();
     if (!dds().library)
         return host::Error::usage(MIEN_CYCLONEDDS_SONAME
                                   " is not on this machine (Debian: libddsc0debian)");
     const std::shared_ptr<Participant> made(new Participant);
+    static Complaints complaints;
+    complaints.tell = std::move(tell);
+    dds().set_log_sink(hear, &complaints);
     // The library starts threads; the main thread handles signals.
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    dds_return_t domain = 0;
-    if (!discovery->config.empty()) {
-        // The library's own variable comes last and so has the last word.
-        const char* const own = std::getenv("CYCLONEDDS_URI");
-        const std::string config =
-            discovery->config + (own != nullptr && *own != '\0' ? "," + std::string(own) : "");
-        domain = made->domain_ = dds().create_domain(discovery->domain, config.c_str());
-    }
+    std::string config = message_limit;
+    if (!discovery->config.empty()) config += "," + discovery->config;
+    // The library's own variable comes last and so has the last word.
+    const char* const own = std::getenv("CYCLONEDDS_URI");
+    if (own != nullptr && *own != '\0') config += "," + std::string(own);
+    const dds_return_t domain = made->domain_ =
+        dds().create_domain(discovery->domain, config.c_str());
     if (domain >= 0) made->entity_ = dds().create_participant(discovery->domain, nullptr, nullptr);
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     if (domain < 0) return dds().error("DDS refuses the domain", domain);

@@ -42,6 +42,7 @@ struct Dds {
     decltype(&::dds_sample_free) sample_free = nullptr;
     decltype(&::dds_delete) remove = nullptr;
     decltype(&::dds_strretcode) strretcode = nullptr;
+    decltype(&::dds_set_log_sink) set_log_sink = nullptr;
 
     Dds();
     // One line: what the call said.
@@ -59,8 +60,10 @@ extern const Type detections_type, text_type, image_type, compressed_type, diagn
 // Who mien is among the nodes of a domain. Safe for any thread.
 class Participant {
 public:
-    // By the variables of ROS 2. The library's threads get no signals.
-    static host::Result<std::shared_ptr<Participant>> create();
+    // By the variables of ROS 2. The library's threads get no signals. Its own complaints go to
+    // `tell`, on any thread, also after the participant has gone.
+    static host::Result<std::shared_ptr<Participant>> create(
+        std::function<void(const std::string&)> tell);
     ~Participant();
     Participant(const Participant&) = delete;
     Participant& operator=(const Participant&) = delete;

@@ -14,6 +14,7 @@ namespace {
 
 constexpr int depth_of_images = 5;  // as ROS 2's sensor readers
 constexpr int most_bad = 100;       // one after the other
+constexpr int most_told = 10;       // of which is said what is wrong
 constexpr std::uint64_t longest_age_ns = 10'000'000'000;
 
 std::uint64_t wall_now_ns() {
@@ -150,7 +151,10 @@ private:
             is_compressed_ ? read(*compressed_, packet) : read(*plain_, packet);
         if (!done) {
             // One that is damaged ends nothing; a camera whose images mien cannot read does.
-            if (bad_ == 0) tell_(done.error().text);
+            if (told_ < most_told && done.error().text != last_told_) {
+                ++told_;
+                tell_(last_told_ = done.error().text);
+            }
             if (++bad_ > most_bad) error_ = done.error().text;
             return 0;
         }
@@ -192,14 +196,17 @@ private:
     Held<sensor_msgs_msg_dds__Image_> plain_{image_type};
     Held<sensor_msgs_msg_dds__CompressedImage_> compressed_{compressed_type};
     bool is_compressed_ = false;
-    int bad_ = 0;
+    int bad_ = 0, told_ = 0;
+    std::string last_told_;
     std::uint64_t number_ = 0, dropped_ = 0, lost_ = 0, last_time_ns_ = 0;
     std::string description_ = "waiting for a publisher", error_, frame_id_;
 };
 
 }  // namespace
 
-host::Result<std::shared_ptr<Participant>> join() { return Participant::create(); }
+host::Result<std::shared_ptr<Participant>> join(std::function<void(const std::string&)> tell) {
+    return Participant::create(std::move(tell));
+}
 
 std::unique_ptr<ImageSource> open_image_topic(std::shared_ptr<Participant> participant,
                                               const std::string& topic,

@@ -216,7 +216,9 @@ host::Result<> read_image(const ImageFields& image, video::Packet& packet) {
     if (image.step < row)
         return host::Error::input("rows of " + std::to_string(image.step) + " bytes for " +
                                   std::to_string(image.width) + " pixels");
-    const std::size_t least = video::least_packet_bytes(layout, width, height, image.step);
+    // Each of the encodings is one plane, whose last row need not be padded. A product of 64 bits,
+    // for size_t may have fewer.
+    const std::uint64_t least = std::uint64_t{image.step} * (image.height - 1) + row;
     if (image.data.size() < least)
         return host::Error::input("an image of " + std::to_string(image.data.size()) +
                                   " bytes instead of " + std::to_string(least));

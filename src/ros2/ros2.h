@@ -19,9 +19,10 @@ namespace mien::ros2 {
 // "Cyclone DDS 0.10.2", or that it is not here.
 std::string library_name();
 
-// One per process; what is made of it keeps it.
+// One per process; what is made of it keeps it. `tell` gets the first complaints of the library, on
+// any thread, until the process ends.
 class Participant;
-host::Result<std::shared_ptr<Participant>> join();
+host::Result<std::shared_ptr<Participant>> join(std::function<void(const std::string&)> tell);
 
 struct PublisherOptions {
     std::string space = "/mien";  // namespace of the topics, an absolute name

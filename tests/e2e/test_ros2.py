@@ -526,6 +526,9 @@ def test_images_of_every_encoding(check):
         assert camera.mien.poll() is None
         said = camera.stop()
     assert "mien: /cam/image_raw: sensor_msgs/msg/Image\n" in said
+    # Each round has nine of them; a log is not filled.
+    assert all(line.startswith("mien: ") for line in said.splitlines())
+    assert 3 < said.count("\n") <= 1 + 10 + 11
     assert "bytes instead of" in said or "rows of 12 bytes" in said or "32FC1" in said
 
 

@@ -11,7 +11,7 @@ build=$1
 count=${2:-2000}
 more=${3:-}
 data=tests/data
-targets="address http weights cascade cascade_xml open image header npz stream splitter pipeline groups request json head connection"
+targets="address http weights cascade cascade_xml open image header npz stream splitter pipeline groups request json head connection ros2"
 cmake --preset clang -B "$build" -DMIEN_UNITY=OFF -DMIEN_WERROR=OFF -DCMAKE_BUILD_TYPE=RelWithDebInfo \
     -DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 \
     -DCMAKE_CXX_FLAGS="-fprofile-instr-generate -fcoverage-mapping" >/dev/null
@@ -36,7 +36,7 @@ parsers="src/base/container.cpp src/nn/model_file.cpp src/detect/haar/cascade.cp
     src/host/codec/image_header.cpp src/host/codec/image_file.cpp src/host/codec/jpeg_turbo.cpp
     src/host/eval/npz.cpp src/video/stream_source.cpp src/video/address.cpp src/video/http_reader.cpp
     src/video/jpeg_splitter.cpp src/video/decoder.cpp src/report/groups.cpp src/serve/multipart.cpp
-    src/serve/json_request.cpp src/host/files/base64.cpp
+    src/serve/json_request.cpp src/host/files/base64.cpp src/ros2/message.cpp
     src/serve/http_head.h src/serve/guard.cpp src/serve/service.cpp src/serve/server.cpp"
 # shellcheck disable=SC2086
 llvm-cov show -instr-profile="$build/all.profdata" ${objects# -object } >"$build/lines.txt"

@@ -7,7 +7,7 @@ build=$1
 most=${2:-30}
 [ $# -lt 2 ] && shift $# || shift 2
 data=$(dirname "$0")/../data
-all="weights open cascade cascade_xml image header npz pipeline stream splitter request json head connection groups"
+all="weights open cascade cascade_xml image header npz pipeline stream splitter request json head connection groups ros2"
 for target in ${*:-$all}; do
     [ -d "$build/corpus/$target" ] || continue
     least=$build/corpus/least-$target

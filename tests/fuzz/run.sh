@@ -7,7 +7,7 @@ seconds=${2:-60}
 [ $# -lt 2 ] && shift $# || shift 2
 data=$(dirname "$0")/../data
 . "$(dirname "$0")/seeds.sh"
-all="address http weights open cascade cascade_xml image header npz pipeline stream splitter request json head connection groups"
+all="address http weights open cascade cascade_xml image header npz pipeline stream splitter request json head connection groups ros2"
 for target in ${*:-$all}; do
     [ -x "$build/tests/fuzz_$target" ] || { echo "== fuzz_$target is not built"; continue; }
     seeds=$(seeds_of "$target" "$data")

@@ -19,39 +19,40 @@ namespace mien::cli {
 
 void add_mqtt_options(CLI::App& app, MqttOptions& options) {
     const char* group = "MQTT";
-    app.add_option("--mqtt", options.address,
-                   "Publish events and states at mqtt://USER@HOST:PORT/TOPIC, with TLS mqtts://;\n"
-                   "the password comes from --mqtt-login or MIEN_MQTT_PASSWORD")
-        ->type_name("ADDRESS")
-        ->group(group);
-    app.add_option("--mqtt-login", options.login_file,
-                   "A file with the user and, on its second line, the password; or the password")
-        ->type_name("FILE")
-        ->group(group);
-    app.add_option("--mqtt-ca", options.authorities_file,
-                   "Whose certificate signed the broker's; else whom the system trusts")
-        ->type_name("FILE")
-        ->group(group);
-    app.add_option("--mqtt-cert", options.certificate_file, "This client's certificate, PEM")
-        ->type_name("FILE")
-        ->group(group);
-    app.add_option("--mqtt-key", options.key_file, "Its key, PEM without a password")
-        ->type_name("FILE")
-        ->group(group);
-    app.add_option("--mqtt-qos", options.qos,
-                   "How often each message arrives, 0: at most once; 1: at least once; 2: once")
-        ->check(CLI::IsMember({0, 1, 2}))
-        ->type_name("N")
-        ->group(group);
-    app.add_flag("--mqtt-discovery{homeassistant}", options.discovery_prefix,
-                 "Home Assistant shows the camera by itself; where it does not look under\n"
-                 "homeassistant, =NAME is its prefix")
-        ->group(group);
-    app.add_option("--mqtt-image", options.image_s,
-                   "Publish the annotated image, too, so often; 0: never")
-        ->check(CLI::Range(0.0, 1e6))
-        ->type_name("S")
-        ->group(group);
+    CLI::Option* const address =
+        app.add_option(
+               "--mqtt", options.address,
+               "Publish events and states at mqtt://USER@HOST:PORT/TOPIC, with TLS mqtts://;\n"
+               "the password comes from --mqtt-login or MIEN_MQTT_PASSWORD")
+            ->check([](const std::string& text) {
+                return std::string(text.empty() ? "the address is empty" : "");
+            })
+            ->type_name("ADDRESS")
+            ->group(group);
+    CLI::Option* const others[] = {
+        app.add_option(
+               "--mqtt-login", options.login_file,
+               "A file with the user and, on its second line, the password; or the password")
+            ->type_name("FILE"),
+        app.add_option("--mqtt-ca", options.authorities_file,
+                       "Whose certificate signed the broker's; else whom the system trusts")
+            ->type_name("FILE"),
+        app.add_option("--mqtt-cert", options.certificate_file, "This client's certificate, PEM")
+            ->type_name("FILE"),
+        app.add_option("--mqtt-key", options.key_file, "Its key, PEM without a password")
+            ->type_name("FILE"),
+        app.add_option("--mqtt-qos", options.qos,
+                       "How often each message arrives, 0: at most once; 1: at least once; 2: once")
+            ->check(CLI::IsMember({0, 1, 2}))
+            ->type_name("N"),
+        app.add_flag("--mqtt-discovery{homeassistant}", options.discovery_prefix,
+                     "Home Assistant shows the camera by itself; where it does not look under\n"
+                     "homeassistant, =NAME is its prefix"),
+        app.add_option("--mqtt-image", options.image_s,
+                       "Publish the annotated image, too, so often; 0: never")
+            ->check(CLI::Range(0.0, 1e6))
+            ->type_name("S")};
+    for (CLI::Option* const option : others) option->group(group)->needs(address);
 }
 
 #ifdef MIEN_HAS_MQTT

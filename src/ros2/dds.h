@@ -8,8 +8,8 @@
 #include <memory>
 #include <string>
 
-#include "host/shared_library.h"
 #include "host/files/result.h"
+#include "host/shared_library.h"
 #include "ros2/message.h"
 
 namespace mien::ros2 {

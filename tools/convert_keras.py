@@ -14,6 +14,7 @@ be read or written, 4 the model is damaged or not supported."""
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 import time
@@ -177,6 +178,14 @@ def parse_arguments(arguments: Optional[List[str]]) -> argparse.Namespace:
         "--plain",
         action="store_true",
         help="one step a tensor, weights rounded to nearest, no correction",
+    )
+    calibration.add_argument(
+        "--weight-bits",
+        type=int,
+        choices=(6, 7, 8),
+        default=defaults.weight_bits,
+        help="fewer: faster on processors without dot products of bytes (default"
+        f" {defaults.weight_bits})",
     )
     parser.add_argument(
         "--float-twin",
@@ -379,10 +388,10 @@ def convert(args: argparse.Namespace) -> int:
             min(args.calibrate_count, 64), model.input_shape, SYNTHETIC_SEED
         )
         calibration = {"pictures": "synthetic", "count": len(pixels)}
-    options = quantize.Options(range_method=args.range)
+    options = quantize.Options(range_method=args.range, weight_bits=args.weight_bits)
     if args.plain:
-        options = quantize.Options(
-            range_method=args.range, equalize=0, shift=False, refit=False, rounding="nearest"
+        options = dataclasses.replace(
+            options, equalize=0, shift=False, refit=False, rounding="nearest"
         )
     calibration.update(options.described())
     progress = Progress()

@@ -70,6 +70,60 @@ def check_engine(net: mien.Network, pixels: np.ndarray, folder: Path) -> None:
         assert (got[:, 1] == reference.scores(net, wanted)).all()
 
 
+@pytest.mark.parametrize("bits, largest, rows", [(6, 31, 128), (7, 63, 256)])
+@pytest.mark.parametrize("rounding", ["error", "nearest"])
+def test_fewer_bits(
+    bits: int, largest: int, rows: int, rounding: str, golden_models: Path, tmp_path: Path
+) -> None:
+    name = "mini_xception.h5"
+    model = keras_file.read_model(str(golden_models / name))
+    labels = [str(i) for i in range(model.class_count)]
+    net = quantize.quantize(
+        fold.fold(model),
+        pictures.synthetic(64, model.input_shape, 3),
+        1 / 127.5,
+        -1,
+        labels,
+        quantize.Options(weight_bits=bits, rounding=rounding),
+    )
+    weights = [layer for layer in net.layers if layer.weights is not None]
+    assert any(np.abs(layer.weights).max() == largest for layer in weights)
+    assert np.abs(weights[-1].weights.astype(int)).max() == 127  # makes logits
+    for layer in weights[:-1]:
+        w = layer.weights.astype(int)
+        assert np.abs(w).max() <= largest
+        if layer.op == mien.DEPTHWISE:
+            for sign in (1, -1):
+                sums = np.maximum(sign * w, 0).sum(axis=1)
+                assert (sums[:-1] + sums[1:]).max() <= rows
+    wanted = OUTPUTS[name]
+    got = reference.scores(net, reference.integer_forward(net, inputs(model)))
+    assert np.abs(got - wanted).max() < 0.1
+    check_engine(net, inputs(model), tmp_path)
+
+
+def test_weight_bits_are_said(golden_models: Path, tmp_path: Path) -> None:
+    name = "tiny_xception.keras"
+    for bits in ("6", "8"):
+        out = tmp_path / f"{bits}.mien"
+        subprocess.run(
+            [
+                sys.executable,
+                CONVERT,
+                str(golden_models / name),
+                "-o",
+                str(out),
+                "--weight-bits",
+                bits,
+            ],
+            check=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        said = mien.decode_network(out.read_bytes()).meta["calibration"]
+        assert said.get("weight_bits") == (6 if bits == "6" else None)
+
+
 @pytest.mark.parametrize("name", sorted(OUTPUTS))
 def test_conversion_keeps_the_scores(name: str, golden_models: Path, tmp_path: Path) -> None:
     model = keras_file.read_model(str(golden_models / name))

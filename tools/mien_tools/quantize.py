@@ -44,16 +44,29 @@ class Options:
         0.1  # weight of the original weights in the regression, relative to the mean power of an input
     )
     rounds: int = 2  # passes of single-weight improvements behind the rounding
+    weight_bits: int = 8  # 6 or 7: see docs/QUANTIZATION.md
+
+    @property
+    def largest_weight(self) -> int:
+        return 2 ** (self.weight_bits - 1) - 1
+
+    @property
+    def largest_rows(self) -> Optional[int]:
+        """What two neighboring rows of a depthwise 3x3 kernel may add up to, weights of one sign; None: anything."""
+        return 2 ** (self.weight_bits + 1) if self.weight_bits < 8 else None
 
     def described(self) -> Dict[str, Any]:
         """For a file's description."""
-        return {
+        said = {
             "range": self.range_method,
             "channel_steps": self.equalize is None,
             "shift": self.shift,
             "refit": self.refit,
             "rounding": self.rounding,
         }
+        if self.weight_bits < 8:
+            said["weight_bits"] = self.weight_bits
+        return said
 
 
 Progress = Optional[Callable[[str, int, int], None]]
@@ -235,7 +248,10 @@ def channel_ranges(x: np.ndarray, method: str, centered: bool) -> Tuple[np.ndarr
 
 
 def _weigh_steps(
-    finest: np.ndarray, largest: np.ndarray, readers: List[Tuple[Op, np.ndarray, np.ndarray]]
+    finest: np.ndarray,
+    largest: np.ndarray,
+    readers: List[Tuple[Op, np.ndarray, np.ndarray]],
+    largest_weight: int,
 ) -> np.ndarray:
     """Steps for the variables of one group, at least `finest`, for the least noise in the
     convolutions that read it, and not above `largest`.
@@ -265,7 +281,7 @@ def _weigh_steps(
         total = 0.0
         for importance, peak, variance, own, taps in problems:
             steps = all_steps[own]
-            weight_noise = ((peak * steps).max(axis=1) / 127) ** 2
+            weight_noise = ((peak * steps).max(axis=1) / largest_weight) ** 2
             # Half: rounding with feedback removes about that much of the weights' noise.
             total += (
                 importance @ steps**2
@@ -329,9 +345,10 @@ def _fit_rows(op: Op, x: np.ndarray, ys: np.ndarray, xs: np.ndarray) -> np.ndarr
 
 
 def _round_with_feedback(
-    target: np.ndarray, step: np.ndarray, hessian: np.ndarray, passes: int
+    target: np.ndarray, step: np.ndarray, hessian: np.ndarray, options: Options, largest: int
 ) -> np.ndarray:
-    """target [out, K] to integers, so that the error weighed by hessian [K, K] is small. step [out, 1]."""
+    """target [out, K] to integers of at most `largest`, so that the error weighed by hessian [K, K] is small.
+    step [out, 1]."""
     count = hessian.shape[0]
     factor = None
     for damping in (1e-2, 1e-1, 1.0, 10.0):
@@ -349,7 +366,7 @@ def _round_with_feedback(
     w = target[:, order].copy()
     q = np.zeros_like(w)
     for i in range(count):
-        q[:, i] = np.clip(np.rint(w[:, i] / step[:, 0]), -127, 127)
+        q[:, i] = np.clip(np.rint(w[:, i] / step[:, 0]), -largest, largest)
         error = (w[:, i] - q[:, i] * step[:, 0]) / factor[i, i]
         w[:, i:] -= error[:, None] * factor[i, i:]
     result = np.zeros_like(q)
@@ -357,13 +374,13 @@ def _round_with_feedback(
     # Then single steps up or down wherever that still lowers the error.
     h_diag = np.diag(hessian)
     gradient = (result * step - target) @ hessian  # half of the derivative
-    for _ in range(passes):
+    for _ in range(options.rounds):
         changed = 0
         for k in order:
             if h_diag[k] <= 0:
                 continue
             best = np.rint(result[:, k] - gradient[:, k] / (h_diag[k] * step[:, 0]))
-            delta = np.clip(best, -127, 127) - result[:, k]
+            delta = np.clip(best, -largest, largest) - result[:, k]
             if delta.any():
                 changed += int(np.count_nonzero(delta))
                 result[:, k] += delta
@@ -430,6 +447,7 @@ def quantize_weights(
         column_step = np.tile(step_in, op.weights.shape[1] * op.weights.shape[2])[None]
         column_shift = np.tile(shift_in, op.weights.shape[1] * op.weights.shape[2])[None]
         bias = op.bias[None]
+    rows = options.largest_rows if depthwise and op.weights.shape[:2] == (3, 3) else None
     # From here on: independent problems [problem][output][term], weights in units of the integer inputs.
     problems, outputs, terms = w.shape
     weights_q = np.zeros((problems, outputs, terms))
@@ -447,16 +465,25 @@ def quantize_weights(
             a = cov_qq + np.eye(terms) * ridge
             b = cov_qf @ w[p].T + ridge * original.T
             target = np.linalg.solve(a, b).T
+        # What makes logits is multiplied in 32 bits everywhere: it keeps all bits.
+        most = 127 if op.logits and not depthwise else options.largest_weight
         largest = np.abs(target).max(axis=1)
         mean_q = mq[p] / s
         # A bias that is huge beside the weights would not fit; coarser weights make room for it.
         room = np.abs(wanted_mean - target @ mean_q) / 2.0**23
-        step = np.maximum(np.where(largest > 0, largest / 127, 0), room)
+        step = np.maximum(np.where(largest > 0, largest / most, 0), room)
         step = np.where(step > 0, step, 1.0)
-        if options.rounding == "nearest":
-            q = np.clip(np.rint(target / step[:, None]), -127, 127)
-        else:
-            q, step = _search_step(target, step, room, cov_qq, options.rounds)
+        if rows is not None:
+            room = np.maximum(room, _largest_rows(target) / rows)
+        while True:
+            if options.rounding == "nearest":
+                step = np.maximum(step, room)
+                q = np.clip(np.rint(target / step[:, None]), -most, most)
+            else:
+                q, step = _search_step(target, step, room, cov_qq, options, most)
+            if rows is None or (_largest_rows(q) <= rows).all():
+                break
+            room = step * 1.01
         weights_q[p], w_step[p] = q, step
         real_weights = q * step[:, None] / s
         new_bias[p] = (
@@ -479,14 +506,26 @@ def quantize_weights(
     return int_weights.astype(np.int8), bias_q.astype(np.int32), scale.astype(np.float32)
 
 
+def _largest_rows(kernels: np.ndarray) -> np.ndarray:
+    """[n, 9], 3x3 kernels: the most that weights of one sign in two neighboring rows add up to."""
+    rows = kernels.reshape(-1, 3, 3)
+    sums = [np.maximum(sign * rows, 0).sum(axis=2) for sign in (1, -1)]
+    return np.max([s[:, y] + s[:, y + 1] for s in sums for y in (0, 1)], axis=0)
+
+
 def _search_step(
-    target: np.ndarray, step: np.ndarray, room: np.ndarray, hessian: np.ndarray, rounds: int
+    target: np.ndarray,
+    step: np.ndarray,
+    room: np.ndarray,
+    hessian: np.ndarray,
+    options: Options,
+    largest: int,
 ) -> Tuple[np.ndarray, np.ndarray]:
     """Rounding with feedback, for several weight steps around the usual one; the best for each output."""
     best_q = best_step = best_cost = None
     for shrink in (1.0, 0.97, 0.94, 0.9, 0.85):
         trial = np.maximum(step * shrink, room)
-        q = _round_with_feedback(target, trial[:, None], hessian, rounds)
+        q = _round_with_feedback(target, trial[:, None], hessian, options, largest)
         error = q * trial[:, None] - target
         cost = np.einsum("ok,ok->o", error @ hessian, error)
         if best_q is None:
@@ -702,6 +741,7 @@ def _choose_steps(
                     for op in net.ops
                     if op.op in (mien.CONV, mien.CONV_GAP) and groups[op.inputs[0]] == g
                 ],
+                options.largest_weight,
             )
             step = chosen[g]
         else:

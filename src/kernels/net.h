@@ -58,8 +58,8 @@ struct ConvGeometry {
     int input_pixel;      // bytes
     int inputs, outputs;  // channels with weights
     int output_channels;  // padded to channel_multiple
-    int output_w;         // at most; for the scratch only
-    bool input_unsigned;  // as in ConvArgs
+    int largest_input;    // in magnitude, as stored
+    int largest_weight;   // in magnitude
 };
 
 // The packing of an instruction set that orders the weights as their values allow.
@@ -87,10 +87,14 @@ struct DepthwiseArgs {
     std::int8_t low;
     bool input_unsigned;
     std::uint8_t input_lift, output_lift;
+    // [tap][channels], if no input makes the sum of an output's products overflow 16 bits; else null
+    const std::int8_t* small_weights;
     // a 3x3 kernel with stride 1 as Depthwise3 packs it, if the instruction set has that
     const void* packed3;
     std::int8_t* scratch;  // Depthwise3::scratch_bytes, aligned to 64
 };
+// What the magnitudes of an output's weights may add up to for that: inputs reach 127.
+constexpr int largest_small_sum = 32767 / 127;
 using DepthwiseFn = void (*)(const DepthwiseArgs&) noexcept;
 
 // Pooling looks only at positions inside the input: windows are clipped at its edges.

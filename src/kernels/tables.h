@@ -25,6 +25,7 @@ extern const DetectKernels detect_scalar, detect_single, detect_sse41, detect_av
 extern const ImageKernels image_scalar, image_sse41, image_avx2, image_neon, image_simd128;
 
 // For tables without better ones.
+void depthwise_scalar(const DepthwiseArgs& args) noexcept;
 void avg_pool_scalar(const PoolArgs& args) noexcept;
 void max_pool_scalar(const PoolArgs& args) noexcept;
 void add_scalar(const AddArgs& args) noexcept;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 
@@ -29,7 +30,16 @@ bool makes_bytes_by_conv(const LayerView& layer) noexcept {
     return layer.op == LayerOp::conv && layer.output == LayerOutput::bytes;
 }
 
-ConvGeometry geometry_of(const LayerView& layer, const Tensor& in) noexcept {
+int largest_weight(const ModelAccess& access, const LayerView& layer, int inputs) noexcept {
+    const std::int8_t* const first = access.weights(layer);
+    const std::ptrdiff_t count =
+        std::ptrdiff_t{layer.kernel_h} * layer.kernel_w * inputs * layer.out_c;
+    const auto [low, high] = std::minmax_element(first, first + count);
+    return std::max<int>(-*low, *high);
+}
+
+ConvGeometry geometry_of(const ModelAccess& access, const LayerView& layer,
+                         const Tensor& in) noexcept {
     return {layer.kernel_h,
             layer.kernel_w,
             layer.stride_x,
@@ -37,8 +47,8 @@ ConvGeometry geometry_of(const LayerView& layer, const Tensor& in) noexcept {
             in.shape.channels,
             layer.out_c,
             round_up(layer.out_c, channel_multiple),
-            layer.out_w,
-            in.seen_unsigned()};
+            in.largest_seen(),
+            largest_weight(access, layer, in.shape.channels)};
 }
 
 const std::int8_t* receptive_field(const Tensor& in, const LayerView& layer) noexcept {
@@ -230,9 +240,9 @@ void Network::place(Arena& arena, const Model& model, const Kernels& kernels, In
                 std::max(scratch_bytes_, kernels.net.depthwise3->scratch_bytes(
                                              layer.out_w, round_up(layer.out_c, channel_multiple)));
         if (makes_bytes_by_conv(layer) && kernels.net.conv_packing != nullptr)
-            scratch_bytes_ =
-                std::max(scratch_bytes_, kernels.net.conv_packing->scratch_bytes(
-                                             geometry_of(layer, plan.entries[layer.input].tensor)));
+            scratch_bytes_ = std::max(
+                scratch_bytes_, kernels.net.conv_packing->scratch_bytes(geometry_of(
+                                    ModelAccess{model_}, layer, plan.entries[layer.input].tensor)));
     }
     scratch_bytes_ = round_up(scratch_bytes_, Arena::alignment);
     const std::size_t all_scratch = scratch_bytes_ * static_cast<std::size_t>(threads_);
@@ -418,6 +428,7 @@ void Network::set_bytes(Step& step, int index, const LayerView& layer, const Con
                               in.seen_unsigned(),
                               in.lift,
                               out.lift,
+                              constants.small_weights,
                               constants.packed3,
                               nullptr};
             break;
@@ -492,8 +503,9 @@ void Network::place_conv(Arena& arena, const LayerView& layer, const Tensor& in,
     const int run = round_up(layer.kernel_w * in.pixel_bytes, layout.group);
     const int padded = round_up(round_up(layer.out_c, channel_multiple), layout.out_block),
               blocks = padded / layout.out_block;
+    const ModelAccess access{model_};
     const ConvPacking* const packing = kernels_->net.conv_packing;
-    const ConvGeometry geometry = geometry_of(layer, in);
+    const ConvGeometry geometry = geometry_of(access, layer, in);
     const std::size_t elements = static_cast<std::size_t>(padded) *
                                  static_cast<std::size_t>(layer.kernel_h) *
                                  static_cast<std::size_t>(run);
@@ -506,7 +518,6 @@ void Network::place_conv(Arena& arena, const LayerView& layer, const Tensor& in,
     constants.bias = bias;
     constants.scale = scale;
     if (packed == nullptr || bias == nullptr || scale == nullptr) return;
-    const ModelAccess access{model_};
     if (packing != nullptr)
         packing->pack(geometry, access.weights(layer), packed);
     else if (layout.element_bytes == 1)
@@ -525,6 +536,21 @@ void Network::place_conv(Arena& arena, const LayerView& layer, const Tensor& in,
         bias[n] = static_cast<std::int32_t>(static_cast<std::uint32_t>(bias[n]) + sum * offset);
     }
 }
+
+namespace {
+
+// Of the magnitudes of a channel's weights.
+int largest_tap_sum(const std::int8_t* weights, int taps, int channels) noexcept {
+    int largest = 0;
+    for (int c = 0; c < channels; ++c) {
+        int sum = 0;
+        for (int t = 0; t < taps; ++t) sum += std::abs(weights[std::ptrdiff_t{t} * channels + c]);
+        largest = std::max(largest, sum);
+    }
+    return largest;
+}
+
+}  // namespace
 
 void Network::place_depthwise(Arena& arena, const LayerView& layer, const Tensor& in,
                               Constants& constants) noexcept {
@@ -552,6 +578,9 @@ void Network::place_depthwise(Arena& arena, const LayerView& layer, const Tensor
                 real ? w[std::ptrdiff_t{tap} * layer.out_c + c] : std::int16_t{0};
         }
     fill_constants(access, layer, padded, bias, scale);
+    if (in.lift == 0 && layer.out_c == padded &&
+        largest_tap_sum(w, taps, padded) <= largest_small_sum)
+        constants.small_weights = w;
     if (is3) fast->pack(w, layer.out_c, padded, bias, scale, in.lift, packed3);
 }
 

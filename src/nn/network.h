@@ -30,6 +30,11 @@ struct Tensor {
     [[nodiscard]] bool seen_unsigned() const noexcept {
         return is_unsigned ? lift == 0 : nonnegative || lift != 0;
     }
+    // Of what kernels see, in magnitude.
+    [[nodiscard]] int largest_seen() const noexcept {
+        if (is_unsigned) return lift == 0 ? 255 : 128;
+        return lift == 0 ? 127 : 255;
+    }
     // Value less what kernels see.
     [[nodiscard]] std::int32_t seen_offset() const noexcept {
         return lift == 0 ? 0 : is_unsigned ? 128 : -128;
@@ -108,10 +113,11 @@ private:
         std::byte* weights;  // packed for the kernel
         std::int32_t* bias;
         float* scale;
-        std::byte* packed3;  // Depthwise3
-        std::int32_t* sums;  // scratch of a head or of a mean
-        std::int8_t* zeros;  // a row, of relu
-        float* values;       // of a map, as large as it gets
+        std::byte* packed3;                // Depthwise3
+        const std::int8_t* small_weights;  // DepthwiseArgs
+        std::int32_t* sums;                // scratch of a head or of a mean
+        std::int8_t* zeros;                // a row, of relu
+        float* values;                     // of a map, as large as it gets
     };
 
     // conv_gap, and a convolution with a single position: both end in logits

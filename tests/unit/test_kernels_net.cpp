@@ -73,6 +73,7 @@ struct ConvShape {
     bool nonnegative, relu;
     bool is_unsigned = false;  // bytes 0..255, stored as Network stores an image
     int largest_weight = 127;
+    bool extreme = false;  // all inputs the largest, all weights of an output the largest of a sign
 };
 
 // The numbers of a convolution, and what the reference makes of them. They are the same for every
@@ -114,6 +115,13 @@ ConvCase::ConvCase(const ConvShape& s, Random& random)
     fill(weights.data(), weights.size(), random, false);
     for (std::int8_t& v : weights)
         v = static_cast<std::int8_t>(std::clamp<int>(v, -s.largest_weight, s.largest_weight));
+    if (s.extreme) {
+        std::memset(input.data(), s.is_unsigned ? 255 : 127, input.size());
+        for (std::size_t i = 0; i < weights.size(); ++i)
+            weights[i] = static_cast<std::int8_t>(
+                i / static_cast<std::size_t>(s.kernel_h * run()) % 2 == 0 ? s.largest_weight
+                                                                          : -s.largest_weight);
+    }
     for (std::size_t n = 0; n < bias.size(); ++n) {
         bias[n] = random.between(-100000, 100000);
         scale[n] = random_scale(random, s.kernel_h * run());
@@ -172,9 +180,10 @@ void check_conv(const Kernels& kernels, const ConvCase& c) {
     const std::uint8_t output_lift = s.relu ? std::uint8_t{0} : kernels.net.lift;
     const bool seen_unsigned = s.is_unsigned ? keeps_unsigned : s.nonnegative || lift != 0;
     const ConvPacking* const packing = kernels.net.conv_packing;
+    const int largest = !s.is_unsigned ? (lift == 0 ? 127 : 255) : keeps_unsigned ? 255 : 128;
     const ConvGeometry geometry = {s.kernel_h,       s.kernel_w,       s.stride_x,
                                    s.input_channels, s.input_channels, s.output_channels,
-                                   c.padded,         s.output_w,       seen_unsigned};
+                                   c.padded,         largest,          s.largest_weight};
     const ByteVector packed_bytes = packing != nullptr ? ByteVector() : pack(c, layout);
     GuardedBuffer packed(packing != nullptr ? packing->packed_bytes(geometry)
                                             : packed_bytes.size());
@@ -223,7 +232,7 @@ void check_conv(const Kernels& kernels, const ConvCase& c) {
 }
 
 void check_depthwise(const std::vector<Kernels>& all, int channels, Pair kernel, Pair stride,
-                     int output_w, Random& random) {
+                     int output_w, int largest, Random& random) {
     const int output_h = random.between(1, 3), taps = kernel.y * kernel.x, pairs = (taps + 1) / 2;
     const int input_w = (output_w - 1) * stride.x + kernel.x,
               input_h = (output_h - 1) * stride.y + kernel.y;
@@ -234,6 +243,18 @@ void check_depthwise(const std::vector<Kernels>& all, int channels, Pair kernel,
     fill(input.bytes(), input.size(), random, nonnegative);
     std::vector<std::int8_t> w(static_cast<std::size_t>(taps * channels));
     fill(w.data(), w.size(), random, false);
+    for (auto& v : w) v = static_cast<std::int8_t>(std::clamp<int>(v, -largest, largest));
+    if (random.between(0, 3) == 0) {  // the largest sums that there are
+        std::memset(input.data(), 127, input.size());
+        std::fill(w.begin(), w.end(), static_cast<std::int8_t>(largest));
+    }
+    int largest_sum = 0;
+    for (int c = 0; c < channels; ++c) {
+        int sum = 0;
+        for (int t = 0; t < taps; ++t)
+            sum += std::abs(w[static_cast<std::size_t>(t * channels + c)]);
+        largest_sum = std::max(largest_sum, sum);
+    }
     std::vector<std::int16_t> packed(static_cast<std::size_t>(pairs * 2 * channels), 0);
     for (int t = 0; t < taps; ++t)
         for (int c = 0; c < channels; ++c)
@@ -290,6 +311,7 @@ void check_depthwise(const std::vector<Kernels>& all, int channels, Pair kernel,
                                nonnegative || lift != 0,
                                lift,
                                output_lift,
+                               lift == 0 && largest_sum <= largest_small_sum ? w.data() : nullptr,
                                fast != nullptr ? packed3.data() : nullptr,
                                scratch.bytes()});
         flip(input, lift);
@@ -380,13 +402,17 @@ TEST_CASE("convolutions equal the reference on every instruction set") {
                 for (const int output_channels : {5, 16, 40})
                     check({channels, 3, 3, stride, stride, output_w, 3, output_channels, false,
                            random.between(0, 1) == 1, true});
-    // Weights of which few or many can be added in 16 bits, up to those of which just four can.
-    for (const int largest : {30, 64, 65, 90})
+    // Weights of which few or many products can be added in 16 bits, for inputs of up to 127 and
+    // 255; just as many as can.
+    for (const int largest : {16, 17, 31, 32, 33, 63, 64, 65, 90})
         for (const int input_channels : {8, 16, 24, 32, 40, 64, 128})
             for (const int output_w : {3, 8, 13})
                 for (const int kernel : {1, 3})
-                    check({input_channels, kernel, kernel, 1, 1, output_w, 2, 24, true,
-                           random.between(0, 1) == 1, false, largest});
+                    check({input_channels, kernel, kernel, 1, 1, output_w, 2, 24,
+                           random.between(0, 1) == 1, random.between(0, 1) == 1, false, largest,
+                           output_w == 3});
+    for (const int largest : {16, 17, 31, 64, 65, 127})
+        check({3, 3, 3, 2, 2, 9, 2, 16, false, false, true, largest, true});
     // Neither kernels nor strides need to be square.
     for (const int input_channels : {1, 3, 16})
         for (const int output_w : {1, 5, 12})
@@ -406,7 +432,12 @@ TEST_CASE("depthwise convolutions equal the reference on every instruction set")
         for (const Pair kernel : {Pair{1, 1}, {2, 2}, {3, 3}, {5, 5}, {1, 3}, {5, 2}, {3, 4}})
             for (const Pair stride : {Pair{1, 1}, {2, 2}, {1, 2}, {3, 1}})
                 for (const int output_w : {1, 2, 3, 5, 8, 17})
-                    check_depthwise(all, channels, kernel, stride, output_w, random);
+                    check_depthwise(all, channels, kernel, stride, output_w, 127, random);
+    // Weights of which more or less can be added in 16 bits.
+    for (const int channels : {8, 16, 24, 64})
+        for (const int largest : {21, 22, 28, 29, 31, 43, 44, 63, 64, 65})
+            for (const int output_w : {1, 4, 9})
+                check_depthwise(all, channels, {3, 3}, {1, 1}, output_w, largest, random);
 }
 
 TEST_CASE("pooling equals the reference on every instruction set") {

@@ -20,6 +20,8 @@ inline __m256i scaled(__m256i acc, __m256 scale) noexcept {
 struct V {
     static constexpr int bytes = 32;
     using U8 = __m256i;
+    using Act = U8;
+    using Words = U8;
     using Acc = __m256i;
     using I32 = __m256i;
     using I16 = __m256i;
@@ -32,32 +34,34 @@ struct V {
     static I32 scaled(Acc acc, F32 scale) noexcept { return mien::scaled(acc, scale); }
     // packs works within 128-bit halves: (first.lo, second.lo | first.hi, second.hi); put the
     // quarters back in order.
-    static __m128i to_bytes(__m256i first, __m256i second, std::int8_t low) noexcept {
+    static __m128i to_bytes(__m256i first, __m256i second, std::int8_t low,
+                            std::uint8_t lift) noexcept {
         const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(first, second), 0xd8);
-        return _mm_max_epi8(
-            _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)),
-            _mm_set1_epi8(low));
+        const __m128i all =
+            _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+        return _mm_xor_si128(_mm_max_epi8(all, _mm_set1_epi8(low)),
+                             _mm_set1_epi8(static_cast<char>(lift)));
     }
-    static void store_clamped(std::int8_t* p, const I32 (&v)[1], std::int8_t low) noexcept {
-        store64(p, to_bytes(v[0], v[0], low));
+    static void store_clamped(std::int8_t* p, const I32 (&v)[1], std::int8_t low,
+                              std::uint8_t lift) noexcept {
+        store64(p, to_bytes(v[0], v[0], low, lift));
     }
-    static void store_clamped(std::int8_t* p, const I32 (&v)[2], std::int8_t low) noexcept {
-        store128(p, to_bytes(v[0], v[1], low));
+    static void store_clamped(std::int8_t* p, const I32 (&v)[2], std::int8_t low,
+                              std::uint8_t lift) noexcept {
+        store128(p, to_bytes(v[0], v[1], low, lift));
     }
     // Sixteen bytes each, of two pixels.
     static void store_two(std::int8_t* p, std::ptrdiff_t distance, const I32 (&a)[2],
-                          const I32 (&b)[2], std::int8_t low) noexcept {
+                          const I32 (&b)[2], std::int8_t low, std::uint8_t lift) noexcept {
         const __m256i mixed =
-            _mm256_packs_epi16(_mm256_packs_epi32(a[0], a[1]), _mm256_packs_epi32(b[0], b[1]));
+            pack_bytes(_mm256_packs_epi32(a[0], a[1]), _mm256_packs_epi32(b[0], b[1]), low, lift);
         const __m256i both =
-            _mm256_permutevar8x32_epi32(_mm256_max_epi8(mixed, _mm256_set1_epi8(low)),
-                                        _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+            _mm256_permutevar8x32_epi32(mixed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
         store128(p, _mm256_castsi256_si128(both));
         store128(p + distance, _mm256_extracti128_si256(both, 1));
     }
     static U8 broadcast4(const void* p) noexcept { return _mm256_set1_epi32(load32(p)); }
     static U8 multiply8(U8 a, U8 w) noexcept { return _mm256_maddubs_epi16(a, w); }
-    static U8 multiply16(U8 a, U8 w) noexcept { return _mm256_madd_epi16(a, w); }
     static U8 add16(U8 a, U8 b) noexcept { return _mm256_add_epi16(a, b); }
     static Acc add_pairs(U8 words) noexcept {
         return _mm256_madd_epi16(words, _mm256_set1_epi16(1));
@@ -69,10 +73,16 @@ struct V {
         __asm__("" : "+x"(sum));
         return sum;
     }
-    static U8 widen(const std::int8_t* p) noexcept { return _mm256_cvtepi8_epi16(load128(p)); }
+    static Words multiply(Act a, U8 w) noexcept { return multiply8(a, w); }
+    static Words multiply_add(Words sum, Act a, U8 w) noexcept {
+        return add16(sum, multiply8(a, w));
+    }
+    static Acc widen_add(Acc acc, Words words) noexcept { return add32(acc, add_pairs(words)); }
 
     // Depthwise.
-
+    static U8 flip(U8 v, std::uint8_t lift) noexcept {
+        return _mm256_xor_si256(v, _mm256_set1_epi8(static_cast<char>(lift)));
+    }
     static U8 load(const std::int8_t* p) noexcept { return load256(p); }
     static void store(std::int8_t* p, U8 v) noexcept { store256(p, v); }
     static void store_part(std::int8_t* p, U8 v, int count) noexcept {
@@ -85,18 +95,18 @@ struct V {
     static U8 high8(U8 a, U8 b) noexcept { return _mm256_unpackhi_epi8(a, b); }
     static U8 low16(U8 a, U8 b) noexcept { return _mm256_unpacklo_epi16(a, b); }
     static U8 high16(U8 a, U8 b) noexcept { return _mm256_unpackhi_epi16(a, b); }
-    struct Act {
+    struct Signed {
         __m256i value, magnitude;
     };
     template <bool nonnegative>
-    static Act prepare(U8 v) noexcept {
+    static Signed prepare(U8 v) noexcept {
         return {v, nonnegative ? v : _mm256_abs_epi8(v)};
     }
     static U8 load_weights(const std::int8_t* p) noexcept { return load256(p); }
     // |a| * sign(w, a) keeps vpmaddubsw, whose first operand is unsigned, within 2 * 127 * 127 <
     // 2^15: it cannot saturate.
     template <bool nonnegative>
-    static Acc dot(Acc acc, const Act& a, U8 w) noexcept {
+    static Acc dot(Acc acc, const Signed& a, U8 w) noexcept {
         return add32(
             acc, add_pairs(multiply8(a.magnitude, nonnegative ? w : _mm256_sign_epi8(w, a.value))));
     }
@@ -108,8 +118,8 @@ struct V {
         _mm_storeu_ps(p, _mm256_castps256_ps128(values));
         if (groups > 1) _mm_storeu_ps(p + 16, _mm256_extractf128_ps(values, 1));
     }
-    static U8 pack_bytes(I16 front, I16 back, std::int8_t low, std::uint8_t) noexcept {
-        return _mm256_max_epi8(_mm256_packs_epi16(front, back), _mm256_set1_epi8(low));
+    static U8 pack_bytes(I16 front, I16 back, std::int8_t low, std::uint8_t lift) noexcept {
+        return flip(_mm256_max_epi8(_mm256_packs_epi16(front, back), _mm256_set1_epi8(low)), lift);
     }
 };
 
@@ -117,8 +127,9 @@ struct V {
 
 // --------------------------------------------------------------------- depthwise
 
-// One tap of sixteen bytes, or of eight in the low half.
-inline __m256i widen16(const std::int8_t* p) noexcept { return _mm256_cvtepi8_epi16(load128(p)); }
+inline __m128i flip128(__m128i v, std::uint8_t lift) noexcept {
+    return _mm_xor_si128(v, _mm_set1_epi8(static_cast<char>(lift)));
+}
 
 // Sixteen outputs whose channels are consecutive (from `n`), or, with `two_pixels`, eight channels
 // of two neighboring pixels, which lie in memory like sixteen channels. Taps go in pairs so that
@@ -131,7 +142,7 @@ inline void depthwise16(const DepthwiseArgs& args, const std::int8_t* field, int
     const std::int8_t* tap = field;
     int kx = 0;
     const auto next_tap = [&] {
-        const __m256i value = widen16(tap);
+        const __m256i value = _mm256_cvtepi8_epi16(flip128(load128(tap), args.input_lift));
         tap += args.channels;
         if (++kx == args.kernel_w) {
             kx = 0;
@@ -162,7 +173,7 @@ inline void depthwise16(const DepthwiseArgs& args, const std::int8_t* field, int
         _mm256_packs_epi32(scaled(low_acc, low_scale), scaled(high_acc, high_scale));
     const __m128i bytes =
         _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
-    store128(out, _mm_max_epi8(bytes, _mm_set1_epi8(args.low)));
+    store128(out, flip128(_mm_max_epi8(bytes, _mm_set1_epi8(args.low)), args.output_lift));
 }
 
 // Eight outputs of one pixel.
@@ -171,8 +182,9 @@ inline void depthwise8(const DepthwiseArgs& args, const std::int8_t* field, int 
     const int taps = args.kernel_h * args.kernel_w;
     __m128i low_acc = load128(args.bias + n), high_acc = load128(args.bias + n + 4);
     const auto tap_at = [&](int t) {
-        return _mm_cvtepi8_epi16(
-            load64(field + t / args.kernel_w * args.input_row + t % args.kernel_w * args.channels));
+        const std::int8_t* const p =
+            field + t / args.kernel_w * args.input_row + t % args.kernel_w * args.channels;
+        return _mm_cvtepi8_epi16(flip128(load64(p), args.input_lift));
     };
     const std::int16_t* w = args.weights + 2 * n;
     for (int t = 0; t < taps; t += 2, w += 2 * args.channels) {
@@ -187,7 +199,7 @@ inline void depthwise8(const DepthwiseArgs& args, const std::int8_t* field, int 
     const __m128i words =
         _mm_packs_epi32(_mm256_castsi256_si128(values), _mm256_extracti128_si256(values, 1));
     const __m128i bytes = _mm_max_epi8(_mm_packs_epi16(words, words), _mm_set1_epi8(args.low));
-    store64(out, bytes);
+    store64(out, flip128(bytes, args.output_lift));
 }
 
 #include "kernels/net/depthwise3_body.inl"
@@ -444,7 +456,7 @@ const NetKernels net_avx2 = {
     .add = add_avx2,
     .sum_positions = sum_positions_avx2,
     .dot = dot_avx2,
-    .lift = 0,
+    .lift = 0x80,
     .depthwise3 = &depthwise3_functions,
 };
 

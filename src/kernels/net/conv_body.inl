@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A convolution as dot products of four, written once over the vector type V of the file that
-// includes this one, inside an anonymous namespace: SSE4.1, AVX2 and NEON. (AVX-512 has tiles of
+// includes this one, inside an anonymous namespace: AVX-VNNI, NEON, SIMD128. (AVX-512 has tiles of
 // its own.)
 //
 // Packed weights come in blocks of eight channels, [kernel_h][run_bytes / 4][8][4]; a block takes

@@ -35,6 +35,53 @@ concept Depthwise3Vector =
     };
 static_assert(Depthwise3Vector<V>);
 
+// Those whose dot product is a multiplication into 16 bits that saturates, and a second step that
+// widens: they can add the three columns of a kernel before they widen, if the weights are small
+// enough (see conv_madd_body.inl).
+template <class T>
+concept WordVector = requires(typename T::U8 v, typename T::Acc acc, std::uint8_t lift) {
+    v = T::add16(T::multiply8(v, v), v);
+    acc = T::add_pairs(v);
+    v = T::flip(v, lift);
+};
+
+// What the weights of a layer allow: the sum of columns in 16 bits; the dot product of each column;
+// only that of signed bytes.
+enum class Columns : std::int32_t { together, apart, are_signed };
+
+// V, as a name that depends on a template argument: what another V lacks is then only looked for
+// where it is used.
+template <Columns>
+struct Dependent {
+    using Vector = V;
+};
+
+template <class T>
+inline typename T::U8 flipped(typename T::U8 v) noexcept {
+    if constexpr (WordVector<T>) return T::flip(v, 0x80);
+    return v;
+}
+
+inline Columns columns_of(const std::int8_t* weights, int channels, std::uint8_t lift) noexcept {
+    if constexpr (!WordVector<V>) return Columns::apart;
+    const int limit = 32767 / (lift != 0 ? 255 : 127);
+    Columns columns = Columns::together;
+    for (int c = 0; c < channels; ++c)
+        for (int ky = 0; ky < 2; ++ky) {  // a 16-bit lane has two rows
+            int up = 0, down = 0;
+            for (int kx = 0; kx < 3; ++kx) {
+                const int a = weights[(ky * 3 + kx) * channels + c],
+                          b = weights[(ky * 3 + 3 + kx) * channels + c];
+                const int high = (a > 0 ? a : 0) + (b > 0 ? b : 0), low = high - a - b;
+                if (high > limit || low > limit) return Columns::are_signed;
+                up += high;
+                down += low;
+            }
+            if (up > limit || down > limit) columns = Columns::apart;
+        }
+    return columns;
+}
+
 constexpr int vector_floats = V::bytes / 4;
 
 // One period of channels after which vectors see the same channels again, in vectors.
@@ -48,21 +95,24 @@ constexpr int phases_of(int channels) noexcept {
     return channels / a;
 }
 
-// For each phase: weights [plane][kernel column][top, bottom][V::bytes], then bias [plane][lanes],
+// Columns, in as many bytes as a cache line has; then for each phase: weights [plane][kernel column][top, bottom][V::bytes], then bias [plane][lanes],
 // then scale [plane][lanes].
-constexpr std::size_t phase_weights = 4 * 3 * 2 * V::bytes,
+constexpr std::size_t packed_head = 64, phase_weights = 4 * 3 * 2 * V::bytes,
                       phase_bytes = phase_weights + 2 * 4 * V::bytes;
 
 std::size_t depthwise3_packed_bytes(int channels) noexcept {
-    return static_cast<std::size_t>(phases_of(channels)) * phase_bytes;
+    return packed_head + static_cast<std::size_t>(phases_of(channels)) * phase_bytes;
 }
 
 void depthwise3_pack(const std::int8_t* weights, int real_channels, int channels,
                      const std::int32_t* bias, const float* scale, std::uint8_t input_lift,
                      void* packed) noexcept {
+    const Columns columns = columns_of(weights, real_channels, input_lift);
+    *static_cast<Columns*>(packed) = columns;
+    if (columns == Columns::are_signed) input_lift = 0;  // rows are turned back
     for (int phase = 0; phase < phases_of(channels); ++phase) {
-        auto* const to =
-            static_cast<std::int8_t*>(packed) + static_cast<std::size_t>(phase) * phase_bytes;
+        auto* const to = static_cast<std::int8_t*>(packed) + packed_head +
+                         static_cast<std::size_t>(phase) * phase_bytes;
         auto* const biases = reinterpret_cast<std::int32_t*>(to + phase_weights);
         auto* const scales = reinterpret_cast<float*>(to + phase_weights + 4 * V::bytes);
         for (int plane = 0; plane < 4; ++plane)
@@ -98,7 +148,7 @@ std::size_t depthwise3_scratch_bytes(int output_w, int channels) noexcept {
 
 // The sums of plane j for `vectors` vectors of outputs of the same phase, `distance` bytes apart, of
 // two output rows.
-template <bool unsigned_input, bool half, int vectors>
+template <Columns columns, bool half, int vectors>
 inline void depthwise3_sums(const std::int8_t* planes, std::size_t plane_bytes, int quarters,
                             std::ptrdiff_t distance, const std::int8_t* phase, int j,
                             V::Acc (&acc)[2][vectors]) noexcept {
@@ -106,6 +156,8 @@ inline void depthwise3_sums(const std::int8_t* planes, std::size_t plane_bytes, 
     const V::Acc bias = V::load_bias(biases + j * vector_floats);
     MIEN_UNROLL
     for (int v = 0; v < vectors; ++v) acc[0][v] = acc[1][v] = bias;
+    using W = typename Dependent<columns>::Vector;
+    V::U8 words[2][vectors] = {};
     MIEN_UNROLL
     for (int kx = 0; kx < 3; ++kx) {
         const int j2 = half ? j + 2 * (kx & 1) : j,
@@ -115,11 +167,28 @@ inline void depthwise3_sums(const std::int8_t* planes, std::size_t plane_bytes, 
         const std::int8_t* const w = phase + ((j * 3 + kx) * 2) * V::bytes;
         MIEN_UNROLL
         for (int v = 0; v < vectors; ++v) {
-            const V::Act act = V::template prepare<unsigned_input>(V::load(from + v * distance));
-            acc[0][v] = V::template dot<unsigned_input>(acc[0][v], act, V::load_weights(w));
-            acc[1][v] =
-                V::template dot<unsigned_input>(acc[1][v], act, V::load_weights(w + V::bytes));
+            const V::U8 bytes = V::load(from + v * distance);
+            if constexpr (WordVector<V> && columns == Columns::together) {
+                MIEN_UNROLL
+                for (int r = 0; r < 2; ++r) {
+                    const V::U8 products = W::multiply8(bytes, V::load(w + r * V::bytes));
+                    words[r][v] = kx == 0 ? products : W::add16(words[r][v], products);
+                }
+            } else {
+                constexpr bool nonnegative = columns != Columns::are_signed;
+                const auto act = V::template prepare<nonnegative>(bytes);
+                MIEN_UNROLL
+                for (int r = 0; r < 2; ++r)
+                    acc[r][v] = V::template dot<nonnegative>(acc[r][v], act,
+                                                             V::load_weights(w + r * V::bytes));
+            }
         }
+    }
+    if constexpr (WordVector<V> && columns == Columns::together) {
+        MIEN_UNROLL
+        for (int r = 0; r < 2; ++r) MIEN_UNROLL
+        for (int v = 0; v < vectors; ++v)
+            acc[r][v] = W::add32(acc[r][v], W::add_pairs(words[r][v]));
     }
 }
 
@@ -128,7 +197,7 @@ inline const float* depthwise3_scales(const std::int8_t* phase, int j) noexcept 
 }
 
 // The bytes of such outputs.
-template <bool unsigned_input, bool half, int vectors>
+template <Columns columns, bool half, int vectors>
 inline void depthwise3_tile(const std::int8_t* planes, std::size_t plane_bytes, int quarters,
                             std::ptrdiff_t distance, const std::int8_t* phase,
                             V::U8 (&top)[vectors], V::U8 (&bottom)[vectors], std::int8_t low,
@@ -139,8 +208,8 @@ inline void depthwise3_tile(const std::int8_t* planes, std::size_t plane_bytes, 
         V::Acc acc[2][2][vectors];  // [plane][top, bottom]
         MIEN_UNROLL
         for (int k = 0; k < 2; ++k)
-            depthwise3_sums<unsigned_input, half>(planes, plane_bytes, quarters, distance, phase,
-                                                  2 * pair + k, acc[k]);
+            depthwise3_sums<columns, half>(planes, plane_bytes, quarters, distance, phase,
+                                           2 * pair + k, acc[k]);
         const V::F32 scale0 = V::load_scale(depthwise3_scales(phase, 2 * pair)),
                      scale1 = V::load_scale(depthwise3_scales(phase, 2 * pair + 1));
         MIEN_UNROLL
@@ -156,6 +225,7 @@ inline void depthwise3_tile(const std::int8_t* planes, std::size_t plane_bytes, 
 }
 
 // The input rows of output rows y and y + 1 into args.scratch, interleaved.
+template <Columns columns>
 inline void depthwise3_interleave(const DepthwiseArgs& args, int y) noexcept {
     const int needed = (args.output_w + 2) * args.channels;
     const std::size_t plane_bytes = plane_bytes_of(args.output_w, args.channels);
@@ -163,9 +233,11 @@ inline void depthwise3_interleave(const DepthwiseArgs& args, int y) noexcept {
     const std::int8_t *const row1 = row0 + args.input_row, *const row2 = row1 + args.input_row;
     const std::int8_t* const row3 = y + 1 < args.output_h ? row2 + args.input_row : row2;
     std::int8_t* const planes = args.scratch;
+    const auto load = [](const std::int8_t* p) {
+        return columns == Columns::are_signed ? flipped<V>(V::load(p)) : V::load(p);
+    };
     for (int i = 0; i < needed; i += V::bytes) {
-        const V::U8 a = V::load(row0 + i), b = V::load(row1 + i), c = V::load(row2 + i),
-                    d = V::load(row3 + i);
+        const V::U8 a = load(row0 + i), b = load(row1 + i), c = load(row2 + i), d = load(row3 + i);
         const V::U8 ab_low = V::low8(a, b), ab_high = V::high8(a, b), cd_low = V::low8(c, d),
                     cd_high = V::high8(c, d);
         V::store(planes + i, V::low16(ab_low, cd_low));
@@ -175,7 +247,7 @@ inline void depthwise3_interleave(const DepthwiseArgs& args, int y) noexcept {
     }
 }
 
-template <bool unsigned_input, bool half>
+template <Columns columns, bool half>
 void depthwise3(const DepthwiseArgs& args) noexcept {
     const int flat = args.output_w * args.channels;
     const std::size_t plane_bytes = plane_bytes_of(args.output_w, args.channels);
@@ -183,17 +255,16 @@ void depthwise3(const DepthwiseArgs& args) noexcept {
     const std::int8_t* const planes = args.scratch;
     for (int y = 0; y < args.output_h; y += 2) {
         const bool two_rows = y + 1 < args.output_h;
-        depthwise3_interleave(args, y);
+        depthwise3_interleave<columns>(args, y);
         std::int8_t *const out0 = args.output + y * args.output_row, *const out1 =
                                                                          out0 + args.output_row;
         int i = 0, phase = 0;
-        const auto* const packed = static_cast<const std::int8_t*>(args.packed3);
+        const auto* const packed = static_cast<const std::int8_t*>(args.packed3) + packed_head;
         if (phases == 1)
             for (; i + 2 * V::bytes <= flat; i += 2 * V::bytes) {
                 V::U8 top[2], bottom[2];
-                depthwise3_tile<unsigned_input, half, 2>(planes + i, plane_bytes, quarters,
-                                                         V::bytes, packed, top, bottom, args.low,
-                                                         args.output_lift);
+                depthwise3_tile<columns, half, 2>(planes + i, plane_bytes, quarters, V::bytes,
+                                                  packed, top, bottom, args.low, args.output_lift);
                 for (int v = 0; v < 2; ++v) {
                     V::store(out0 + i + v * V::bytes, top[v]);
                     if (two_rows) V::store(out1 + i + v * V::bytes, bottom[v]);
@@ -201,7 +272,7 @@ void depthwise3(const DepthwiseArgs& args) noexcept {
             }
         for (; i < flat; i += V::bytes) {
             V::U8 top[1], bottom[1];
-            depthwise3_tile<unsigned_input, half, 1>(
+            depthwise3_tile<columns, half, 1>(
                 planes + i, plane_bytes, quarters, 0,
                 packed + static_cast<std::size_t>(phase) * phase_bytes, top, bottom, args.low,
                 args.output_lift);
@@ -213,22 +284,22 @@ void depthwise3(const DepthwiseArgs& args) noexcept {
     }
 }
 
-template <bool unsigned_input>
+template <Columns columns>
 void depthwise3_float_rows(const DepthwiseArgs& args, float* values) noexcept {
     const int flat = args.output_w * args.channels;
     const std::size_t plane_bytes = plane_bytes_of(args.output_w, args.channels);
     const int phases = phases_of(args.channels), quarters = args.channels / 16;
     for (int y = 0; y < args.output_h; y += 2, values += 2 * flat) {
-        depthwise3_interleave(args, y);
+        depthwise3_interleave<columns>(args, y);
         int phase = 0;
         for (int i = 0; i < flat; i += V::bytes) {
-            const auto* const packed = static_cast<const std::int8_t*>(args.packed3) +
+            const auto* const packed = static_cast<const std::int8_t*>(args.packed3) + packed_head +
                                        static_cast<std::size_t>(phase) * phase_bytes;
             const int groups = (flat - i < V::bytes ? flat - i : V::bytes) / 16;
             for (int j = 0; j < 4; ++j) {
                 V::Acc acc[2][1];
-                depthwise3_sums<unsigned_input, false>(args.scratch + i, plane_bytes, quarters, 0,
-                                                       packed, j, acc);
+                depthwise3_sums<columns, false>(args.scratch + i, plane_bytes, quarters, 0, packed,
+                                                j, acc);
                 const V::F32 scale = V::load_scale(depthwise3_scales(packed, j));
                 V::store_floats(values + i + 4 * j, acc[0][0], scale, groups);
                 if (y + 1 < args.output_h)
@@ -239,19 +310,30 @@ void depthwise3_float_rows(const DepthwiseArgs& args, float* values) noexcept {
     }
 }
 
+// Calls the function with what the packed weights allow as a template argument.
+template <class Function>
+[[gnu::always_inline]] inline void with_columns(const DepthwiseArgs& args,
+                                                const Function& function) noexcept {
+    if constexpr (WordVector<V>) {
+        const Columns columns = *static_cast<const Columns*>(args.packed3);
+        if (columns == Columns::together) return function.template operator()<Columns::together>();
+        if (columns == Columns::are_signed)
+            return function.template operator()<Columns::are_signed>();
+    }
+    function.template operator()<Columns::apart>();
+}
+
 void depthwise3_floats(const DepthwiseArgs& args, float* values) noexcept {
-    if (args.input_unsigned)
-        depthwise3_float_rows<true>(args, values);
-    else
-        depthwise3_float_rows<false>(args, values);
+    with_columns(args, [&]<Columns columns>() { depthwise3_float_rows<columns>(args, values); });
 }
 
 void depthwise3_any(const DepthwiseArgs& args) noexcept {
-    const bool half = args.channels % 16 != 0;
-    if (args.input_unsigned)
-        half ? depthwise3<true, true>(args) : depthwise3<true, false>(args);
-    else
-        half ? depthwise3<false, true>(args) : depthwise3<false, false>(args);
+    with_columns(args, [&]<Columns columns>() {
+        if (args.channels % 16 != 0)
+            depthwise3<columns, true>(args);
+        else
+            depthwise3<columns, false>(args);
+    });
 }
 
 const Depthwise3 depthwise3_functions = {

@@ -13,6 +13,7 @@ concept DepthwiseVector =
         acc[0] = T::load_i32(bias);
         // Eight channels times the first tap and eight times the second one.
         T::add_taps(acc, first, second, T::load_taps(taps));
+        T::add_words(acc, T::add_tap(T::multiply_tap(first, second), first, second));
         acc[0] = T::scaled(acc[0], T::load_scale(scale));
         T::store_clamped8(out, acc, low, lift);  // saturated, not below `low`
     };
@@ -64,8 +65,9 @@ inline void depthwise_tile(const DepthwiseArgs& args, const std::int8_t* field, 
     depthwise_store<pixels>(args, acc, n, out);
 }
 
-// The same for 3x3 with a stride of 1: neighboring outputs share what they load.
-template <int pixels>
+// The same for 3x3 with a stride of 1: neighboring outputs share what they load. `in_words`: with
+// DepthwiseArgs::small_weights.
+template <int pixels, bool in_words>
 [[gnu::always_inline]] inline void depthwise3_tile(const DepthwiseArgs& args,
                                                    const std::int8_t* field, int n,
                                                    std::int8_t* out) noexcept {
@@ -80,6 +82,22 @@ template <int pixels>
     for (int y = 0; y < 3; ++y) MIEN_UNROLL
     for (int x = 0; x < pixels + 2; ++x)
         in[y][x] = V::load8(field + n + y * args.input_row + x * args.channels);
+    if constexpr (in_words) {
+        decltype(V::multiply_tap(in[0][0],
+                                 in[0][0])) sum[pixels];  // 16-bit lanes of eight channels
+        MIEN_UNROLL
+        for (int t = 0; t < 9; ++t) {
+            const V::Bytes w = V::load8(args.small_weights + t * args.channels + n);
+            MIEN_UNROLL
+            for (int p = 0; p < pixels; ++p) {
+                const V::Bytes a = in[t / 3][t % 3 + p];
+                sum[p] = t == 0 ? V::multiply_tap(a, w) : V::add_tap(sum[p], a, w);
+            }
+        }
+        MIEN_UNROLL
+        for (int p = 0; p < pixels; ++p) V::add_words(acc[p], sum[p]);
+        return depthwise_store<pixels>(args, acc, n, out);
+    }
     MIEN_UNROLL
     for (int t = 0; t < 9; t += 2) {
         const V::Taps weights = V::load_taps(args.weights + (t / 2 * args.channels + n) * 2);
@@ -92,6 +110,7 @@ template <int pixels>
 }
 
 // Takes a copy: stored bytes might alias the original, and it would be loaded again and again.
+template <bool in_words>
 void depthwise_rows(const DepthwiseArgs args) noexcept {
     constexpr int pixels = 4;
     const bool is3 = args.kernel_h == 3 && args.kernel_w == 3 && args.stride_x == 1;
@@ -103,7 +122,8 @@ void depthwise_rows(const DepthwiseArgs args) noexcept {
         for (int n = 0; n < args.channels; n += 8) {
             int x = 0;
             for (; is3 && x + pixels <= args.output_w; x += pixels)
-                depthwise3_tile<pixels>(args, field + x * step, n, out + x * args.channels);
+                depthwise3_tile<pixels, in_words>(args, field + x * step, n,
+                                                  out + x * args.channels);
             for (; x + pixels <= args.output_w; x += pixels)
                 depthwise_tile<pixels>(args, field + x * step, n, out + x * args.channels);
             for (; x < args.output_w; ++x)
@@ -112,4 +132,9 @@ void depthwise_rows(const DepthwiseArgs args) noexcept {
     }
 }
 
-void depthwise(const DepthwiseArgs& args) noexcept { depthwise_rows(args); }
+void depthwise(const DepthwiseArgs& args) noexcept {
+    if (args.small_weights != nullptr)
+        depthwise_rows<true>(args);
+    else
+        depthwise_rows<false>(args);
+}

@@ -88,7 +88,13 @@ struct V {
     using Bytes = int8x8_t;
     static Bytes load8(const std::int8_t* p) noexcept { return vld1_s8(p); }
     static void add_taps(I32 (&acc)[2], Bytes first, Bytes second, const Taps& w) noexcept {
-        const int16x8_t sum = vmlal_s8(vmull_s8(first, w.first), second, w.second);
+        add_words(acc, add_tap(multiply_tap(first, w.first), second, w.second));
+    }
+    static int16x8_t multiply_tap(Bytes a, Bytes w) noexcept { return vmull_s8(a, w); }
+    static int16x8_t add_tap(int16x8_t sum, Bytes a, Bytes w) noexcept {
+        return vmlal_s8(sum, a, w);
+    }
+    static void add_words(I32 (&acc)[2], int16x8_t sum) noexcept {
         acc[0] = vaddw_s16(acc[0], vget_low_s16(sum));
         acc[1] = vaddw_s16(acc[1], vget_high_s16(sum));
     }

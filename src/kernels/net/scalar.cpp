@@ -52,7 +52,18 @@ void conv(const ConvArgs& args) noexcept {
         }
 }
 
-void depthwise(const DepthwiseArgs& args) noexcept {
+// The part of a pooling window that lies inside the input.
+struct Clip {
+    int y0, y1, x0, x1;
+};
+inline Clip clip_window(const PoolArgs& args, int y, int x) noexcept {
+    const int top = y * args.stride_y - args.pad_top, left = x * args.stride_x - args.pad_left;
+    return {std::max(top, 0), std::min(top + args.kernel_h, args.input_h), std::max(left, 0),
+            std::min(left + args.kernel_w, args.input_w)};
+}
+
+template <bool lifted>
+void depthwise_rows(const DepthwiseArgs& args) noexcept {
     const float low = args.low;
     const int taps = args.kernel_h * args.kernel_w;
     for (int y = 0; y < args.output_h; ++y)
@@ -68,39 +79,45 @@ void depthwise(const DepthwiseArgs& args) noexcept {
                                             tap % args.kernel_w * args.channels + n;
                     const std::int16_t* w =
                         args.weights + (tap / 2 * args.channels + n) * 2 + tap % 2;
-                    for (int i = 0; i < channel_multiple; ++i) acc[i] += in[i] * w[2 * i];
+                    for (int i = 0; i < channel_multiple; ++i)
+                        acc[i] +=
+                            static_cast<std::int8_t>(lifted ? in[i] ^ 0x80 : in[i]) * w[2 * i];
                 }
-                for (int i = 0; i < channel_multiple; ++i)
-                    out[n + i] = requantise(acc[i], args.scale[n + i], low);
+                for (int i = 0; i < channel_multiple; ++i) {
+                    const std::int8_t value = requantise(acc[i], args.scale[n + i], low);
+                    out[n + i] = static_cast<std::int8_t>(value ^ args.output_lift);
+                }
             }
         }
 }
 
-// The part of a pooling window that lies inside the input.
-struct Clip {
-    int y0, y1, x0, x1;
-};
-inline Clip clip_window(const PoolArgs& args, int y, int x) noexcept {
-    const int top = y * args.stride_y - args.pad_top, left = x * args.stride_x - args.pad_left;
-    return {std::max(top, 0), std::min(top + args.kernel_h, args.input_h), std::max(left, 0),
-            std::min(left + args.kernel_w, args.input_w)};
-}
-
-}  // namespace
-
-void max_pool_scalar(const PoolArgs& args) noexcept {
+// `Byte`: unsigned for lifted values, which are in the same order.
+template <class Byte>
+void max_pool_rows(const PoolArgs& args) noexcept {
     const auto channels = static_cast<std::size_t>(args.channels);
     for (int y = 0; y < args.output_h; ++y)
         for (int x = 0; x < args.output_w; ++x) {
             const Clip clip = clip_window(args, y, x);
-            std::int8_t* out = args.output + y * args.output_row + x * args.channels;
-            std::memset(out, -127, channels);
+            auto* const out =
+                reinterpret_cast<Byte*>(args.output + y * args.output_row + x * args.channels);
+            std::memset(out, -127 ^ args.lift, channels);
             for (int iy = clip.y0; iy < clip.y1; ++iy)
                 for (int ix = clip.x0; ix < clip.x1; ++ix) {
-                    const std::int8_t* in = args.input + iy * args.input_row + ix * args.channels;
+                    const auto* const in = reinterpret_cast<const Byte*>(
+                        args.input + iy * args.input_row + ix * args.channels);
                     for (std::size_t c = 0; c < channels; ++c) out[c] = std::max(out[c], in[c]);
                 }
         }
+}
+
+}  // namespace
+
+void depthwise_scalar(const DepthwiseArgs& args) noexcept {
+    args.input_lift != 0 ? depthwise_rows<true>(args) : depthwise_rows<false>(args);
+}
+
+void max_pool_scalar(const PoolArgs& args) noexcept {
+    args.lift != 0 ? max_pool_rows<std::uint8_t>(args) : max_pool_rows<std::int8_t>(args);
 }
 
 void add_scalar(const AddArgs& args) noexcept {
@@ -158,7 +175,7 @@ const NetKernels net_scalar = {
     .conv_layout = {.out_block = conv_block, .group = 1, .element_bytes = 2},
     .conv_packing = nullptr,
     .conv = conv,
-    .depthwise = depthwise,
+    .depthwise = depthwise_scalar,
     .max_pool = max_pool_scalar,
     .avg_pool = avg_pool_scalar,
     .add = add_scalar,

@@ -71,6 +71,16 @@ struct V {
         acc[1] = wasm_i32x4_add(acc[1],
                                 wasm_i32x4_dot_i16x8(wasm_i16x8_extend_high_i8x16(pairs), w.high));
     }
+    static v128_t multiply_tap(Bytes a, Bytes w) noexcept {
+        return wasm_i16x8_extmul_low_i8x16(a, w);
+    }
+    static v128_t add_tap(v128_t sum, Bytes a, Bytes w) noexcept {
+        return wasm_i16x8_add(sum, multiply_tap(a, w));
+    }
+    static void add_words(I32 (&acc)[2], v128_t sum) noexcept {
+        acc[0] = wasm_i32x4_add(acc[0], wasm_i32x4_extend_low_i16x8(sum));
+        acc[1] = wasm_i32x4_add(acc[1], wasm_i32x4_extend_high_i16x8(sum));
+    }
 
     static void average8(const std::int8_t* a, const std::int8_t* b, const std::int8_t* c,
                          const std::int8_t* d, std::uint8_t, std::int8_t* out) noexcept {

@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What do a kernel's inner loops cost on a processor that is not at hand? Static analysis by llvm-mca.
+
+  mca.py [--before TREE] [--target aarch64] [--isa neon] [--cpu cortex-a53 cortex-a72 ...]
+
+Compiles src/kernels/net of this tree (and of the tree TREE, another commit's checkout), takes from
+each function that multiplies bytes its loop with the most multiplications, and prints for each
+processor the cycles of an iteration, the multiply-adds that it makes, their ratio and the bottleneck
+that llvm-mca names. A loop over steps is the largest group of them; what is around the loop is not
+counted, caches are perfect. Needs clang's llvm-mca and, for other targets, the cross compilers.
+"""
+from __future__ import annotations
+
+import argparse
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+FLAGS = ["-std=c++20", "-O3", "-ffp-contract=off", "-fno-exceptions", "-fno-rtti", "-S"]
+# target: compiler, {instruction set: flags}, llvm's name of it, processors
+TARGETS = {
+    "aarch64": (
+        "aarch64-linux-gnu-g++",
+        {"neon": [], "dotprod": ["-march=armv8.2-a+dotprod"]},
+        ["-mtriple=aarch64"],
+        ["cortex-a53", "cortex-a55", "cortex-a72", "cortex-a76", "neoverse-n1"],
+    ),
+    "x86_64": (
+        "g++",
+        {"sse41": ["-msse4.1"], "avx2": ["-mavx2"]},
+        ["-mtriple=x86_64"],
+        ["haswell", "skylake", "icelake-server", "znver2", "znver3"],
+    ),
+}
+# Multiply-adds of an instruction; those of the second kind work on words.
+PRODUCTS = {
+    "smull": 8,
+    "smull2": 8,
+    "smlal": 8,
+    "smlal2": 8,
+    "sdot": 16,
+    "pmaddubsw": 16,
+    "vpmaddubsw": 32,
+}
+
+
+def functions(assembly: str) -> dict[str, list[str]]:
+    """The lines of each function that makes convolutions, by its name."""
+    found: dict[str, list[str]] = {}
+    name = ""
+    for line in assembly.splitlines():
+        label = re.match(r"(_Z[\w.]+):", line)
+        if label:
+            name = label.group(1)
+        elif name:
+            found.setdefault(name, []).append(line)
+            if ".size" in line:
+                name = ""
+    return found
+
+
+def mnemonic(line: str) -> str:
+    words = line.split()
+    return words[0] if words and not words[0].startswith((".", "//", "#", "@")) else ""
+
+
+def products(lines: list[str]) -> int:
+    return sum(PRODUCTS.get(mnemonic(line), 0) for line in lines)
+
+
+def loops(lines: list[str]) -> list[list[str]]:
+    """Innermost loops: from a label to the branch back to it, without a label's loop inside."""
+    labels = {m.group(1): i for i, line in enumerate(lines) if (m := re.match(r"(\.L\w+):", line))}
+    spans = []
+    for i, line in enumerate(lines):
+        target = re.search(r"\b(?:b\w*|cb\w+|tb\w+|j\w+)\b.*?(\.L\w+)\s*$", line)
+        if target and labels.get(target.group(1), len(lines)) < i:
+            spans.append((labels[target.group(1)], i))
+    inner = [a for a in spans if not any(b != a and a[0] <= b[0] and b[1] <= a[1] for b in spans)]
+    return [lines[first : last + 1] for first, last in inner]
+
+
+def analyze(lines: list[str], triple: list[str], cpu: str) -> tuple[float, str]:
+    """Cycles of an iteration, and what holds it up."""
+    rounds = 100
+    text = "\n".join(
+        l for l in lines if mnemonic(l) and not re.match(r"\s*(b|cb|tb|j)\w*\b.*\.L", l)
+    )
+    done = subprocess.run(
+        [
+            "llvm-mca",
+            *triple,
+            f"-mcpu={cpu}",
+            f"-iterations={rounds}",
+            "--bottleneck-analysis",
+            "--instruction-info=0",
+        ],
+        input=text,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    cycles = re.search(r"Total Cycles:\s+(\d+)", done.stdout)
+    if not cycles:
+        raise SystemExit(f"mca: llvm-mca: {done.stderr.strip().splitlines()[0]}")
+    pressure = re.findall(r"^\s+- (\w+)\s+\[ ([\d.]+)% \]", done.stdout, re.M)
+    kinds = [f"{k} {p} %" for k, p in pressure if float(p) >= 20]
+    return int(cycles.group(1)) / rounds, ", ".join(kinds[:2]) or "none named"
+
+
+def compiled(tree: pathlib.Path, compiler: str, isa: str, flags: list[str]) -> dict[str, list[str]]:
+    with tempfile.TemporaryDirectory() as folder:
+        out = pathlib.Path(folder) / "kernel.s"
+        subprocess.run(
+            [
+                compiler,
+                *FLAGS,
+                *flags,
+                "-I",
+                tree / "src",
+                "-I",
+                tree / "include",
+                tree / "src/kernels/net" / f"{isa}.cpp",
+                "-o",
+                out,
+            ],
+            check=True,
+        )
+        return functions(out.read_text())
+
+
+def demangled(name: str) -> str:
+    text = subprocess.run(["c++filt", name], stdout=subprocess.PIPE, text=True, check=True).stdout
+    short = text.strip().replace("mien::(anonymous namespace)::", "").replace("(Columns)", "")
+    return re.sub(r"^void |\(.*", "", short)
+
+
+def main() -> int:
+    parts = (__doc__ or "").split("\n\n")
+    parser = argparse.ArgumentParser(description=parts[0], epilog=parts[2])
+    parser.add_argument("--before", type=pathlib.Path, metavar="TREE")
+    parser.add_argument("--target", choices=sorted(TARGETS), default="aarch64")
+    parser.add_argument("--isa", nargs="+", metavar="NAME")
+    parser.add_argument("--cpu", nargs="+", metavar="NAME")
+    parser.add_argument(
+        "--flag", nargs="+", default=[], metavar="FLAG", help="for the compiler, without the dashes"
+    )
+    options = parser.parse_args()
+    compiler, isas, triple, cpus = TARGETS[options.target]
+    cpus = options.cpu or cpus
+    print(
+        "| tree | loop of | instructions | multiply-adds | "
+        + " | ".join(f"{cpu}: cycles, per cycle, held up by" for cpu in cpus)
+        + " |"
+    )
+    print("|---|---|---:|---:|" + "---|" * len(cpus))
+    for isa in options.isa or list(isas)[:1]:
+        for title, tree in (("before", options.before), ("now", ROOT)):
+            if tree is None:
+                continue
+            for name, lines in compiled(
+                tree, compiler, isa, isas[isa] + ["-" + f for f in options.flag]
+            ).items():
+                best = max(loops(lines), key=products, default=[])
+                if products(best) < 64:
+                    continue
+                cells = []
+                for cpu in cpus:
+                    cycles, why = analyze(best, triple, cpu)
+                    cells.append(f"{cycles:.1f}, {products(best) / cycles:.1f}, {why}")
+                print(
+                    f"| {title}, {isa} | {demangled(name)} | {sum(1 for l in best if mnemonic(l))} "
+                    f"| {products(best)} | " + " | ".join(cells) + " |"
+                )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -97,7 +97,8 @@ constexpr std::size_t most_in_flight = 20;
 constexpr int keep_alive_s = 30;
 constexpr auto first_answer = seconds(5), connecting = seconds(10), closing = seconds(5);
 constexpr auto shortest_pause = milliseconds(500), longest_pause = milliseconds(30'000);
-constexpr auto steady = seconds(10);  // a connection that held for so long was a good one
+constexpr auto between_answers = seconds(5);  // to who wants all that is kept
+constexpr auto steady = seconds(10);          // a connection that held for so long was a good one
 
 using Text = std::shared_ptr<const std::string>;
 
@@ -333,7 +334,7 @@ private:
         const std::string_view text(static_cast<const char*>(message->payload),
                                     static_cast<std::size_t>(std::max(0, message->payloadlen)));
         // A retained one is older than what was just sent.
-        if (!message->retain && text == "online") static_cast<Client*>(self)->shared_->all_due();
+        if (!message->retain && text == "online") static_cast<Client*>(self)->is_asked_ = true;
     }
     static void logged(mosquitto*, void* self, int level, const char* line) {
         if (level != MOSQ_LOG_ERR) return;
@@ -511,6 +512,11 @@ private:
     // Until the connection ends; without a cause if it was closed.
     void work() {
         while (true) {
+            if (is_asked_ && Clock::now() >= next_answer_) {
+                is_asked_ = false;
+                next_answer_ = Clock::now() + between_answers;
+                shared_->all_due();
+            }
             if (!fill()) return;
             if (shared_->has_to_close() && in_flight_.empty() && !shared_->has_waiting()) break;
             if (is_over()) break;
@@ -573,6 +579,8 @@ private:
     std::vector<Shared::Message> in_flight_;  // handed over, not confirmed
     std::vector<int> numbers_;                // of these
     bool is_up_ = false, is_begun_ = false, is_refusal_ = false, is_sent_at_once_ = false;
+    bool is_asked_ = false;  // for all that is kept
+    Clock::time_point next_answer_;
     std::string cause_, log_;
     std::minstd_rand random_{std::random_device{}()};
 };

@@ -372,6 +372,22 @@ def test_home_assistant_follows_a_camera(broker: Broker, subscriber: Subscriber)
             lambda: {f"mien/door/{t}" for t in topics}
             <= {t for t, _, _ in subscriber.messages[before:]}
         )
+        # Who asks a hundred times is answered within five seconds, and no hundred times.
+        before = len(subscriber.messages)
+        subprocess.run(
+            ["mosquitto_pub", "-h", "127.0.0.1", "-p", str(broker.port), "-l"]
+            + ["-t", "homeassistant/status"],
+            input=b"online\n" * 100,
+            check=True,
+        )
+        config = next(t for t, _, _ in subscriber.messages if t.endswith("/faces/config"))
+
+        def answers() -> int:
+            return sum(t == config for t, _, _ in subscriber.messages[before:])
+
+        wait_until(lambda: answers() >= 1)
+        time.sleep(0.5)
+        assert answers() <= 2
         # Other words there mean nothing.
         before = len(subscriber.messages)
         publish(broker, "homeassistant/status", "offline")

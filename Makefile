@@ -3,7 +3,7 @@ JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 DEMO_OUT ?= demo-out
 
-.PHONY: all desktop demo test check format format-check asan tsan scalar fuzz wasm web emulate icount bench bench-peers install weights clean help page-check container-check packages packages-check cross-aarch64 cross-armhf cross-riscv64 camera-vm
+.PHONY: all desktop demo test check format format-check asan tsan scalar fuzz wasm web emulate icount bench bench-peers install weights clean help page-check container-check packages packages-check release release-check cross-aarch64 cross-armhf cross-riscv64 camera-vm
 
 all: ## the library and the command line tool, in build/release
 	cmake --preset release >/dev/null
@@ -93,6 +93,12 @@ packages: ## Debian packages in build/packages (PACKAGES="amd64 arm64 armhf risc
 
 packages-check: packages ## install them in clean roots of Debian 12 and 13, and run them (root, debootstrap; minutes)
 	sh tests/packages.sh
+
+release: ## all files of a release with checksums in build/release-VERSION (tools/release.sh; long)
+	sh tools/release.sh
+
+release-check: ## try these files as their users would (tests/release.sh)
+	sh tests/release.sh
 
 install: all ## into PREFIX (default /usr/local)
 	cmake --install build/release --prefix $(PREFIX)

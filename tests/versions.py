@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Do all that tell a version tell the same one: the headers, CMake, the library and its soname, the
-program, the recipes of the Python and the npm package? (tests/wheel asks the installed module.)
+program, the recipes of the wheel, of vcpkg and of the release? (tests/wheel asks the installed module.)
 
   versions.py --build FOLDER --library LIBMIEN.SO --soname NAME --tool MIEN
 """
@@ -59,7 +59,12 @@ def main() -> int:
         "the library's file": Path(args.library).resolve().name.removeprefix("libmien.so."),
         "mien --version": said.stdout.split()[1],
         "pyproject.toml": wheel_version(header),
-        "package.json": json.loads((ROOT / "src/web/package.json").read_text())["version"],
+        "the recipe for vcpkg": json.loads(
+            (ROOT / "tools/recipes/vcpkg/mien/vcpkg.json").read_text()
+        )["version"],
+        "tools/version.sh": subprocess.run(
+            ["sh", str(ROOT / "tools" / "version.sh")], capture_output=True, text=True, check=True
+        ).stdout.strip(),
     }
     wrong = [f"{who}: {what}, not {version}" for who, what in told.items() if what != version]
     interface = numbers[0] if numbers[0] != "0" else ".".join(numbers[:2])

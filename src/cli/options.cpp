@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "cli/exit_codes.h"
@@ -130,12 +131,31 @@ int usage_error(const CLI::App& app, const std::string& text) {
     return exit_usage;
 }
 
+// What other programs call it, and our option, where the verb has it.
+constexpr std::pair<const char*, const char*> others_call_it[] = {
+    {"--port", "--listen"},
+    {"--host", "--listen"},
+    {"--bind", "--listen"},
+    {"--output", "--out"},
+    {"--output", "--record"},
+    {"--threshold", "--min-score"},
+    {"--confidence", "--min-confidence"},
+    {"--resolution", "--size"},
+    {"--port", "--mjpeg"},
+};
+
 int report_unknown_option(const CLI::App& app, const std::string& word) {
     std::vector<std::string> known;
     for (const CLI::Option* option : app.get_options()) {
         for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
     }
-    const std::string near = nearest(word, known);
+    std::string near;
+    for (const auto& [theirs, ours] : others_call_it) {
+        if (near.empty() && word == theirs &&
+            std::find(known.begin(), known.end(), ours) != known.end())
+            near = ours;
+    }
+    if (near.empty()) near = nearest(word, known);
     return usage_error(
         app, "unknown option " + word + (near.empty() ? "" : ", did you mean " + near + "?"));
 }

@@ -382,6 +382,8 @@ def test_usage_errors(mien: Runner) -> None:
     )
     mien.fails("image", "a.png", "--emotoin=x", code=2, words=("did you mean --emotion?",))
     mien.fails("bench", "--repaet", "3", code=2, words=("did you mean --repeat?",))
+    mien.fails("image", "a.png", "--output=x", code=2, words=("did you mean --out?",))
+    mien.fails("video", "a.mjpg", "--output=x", code=2, words=("did you mean --record?",))
     mien.fails("image", code=2, words=("PHOTO",))
     mien.fails("info", "a", "b", code=2, words=("too many",))
     for option, value in (

@@ -52,7 +52,7 @@ fuzz: ## build the libFuzzer targets (clang) and run each for FUZZ_SECONDS
 
 cross-aarch64: ## for 64-bit ARM boards: a static build/aarch64/mien to copy there (also: cross-armhf, cross-riscv64)
 cross-aarch64 cross-armhf cross-riscv64: cross-%:
-	sh tools/foreign_jpeg.sh $*
+	sh tools/foreign.sh $*
 	cmake --preset $* >/dev/null
 	cmake --build --preset $* -j $(JOBS) --target mien_tool mien
 

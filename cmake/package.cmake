@@ -44,7 +44,7 @@ debian_package(data mien-data misc
 set(CPACK_DEBIAN_DATA_PACKAGE_ARCHITECTURE all)
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_RECOMMENDS mien-data)
 set(suggested "")  # loaded when --ros2 and --mqtt ask for them
-if(NOT CMAKE_CROSSCOMPILING AND CycloneDDS_FOUND)
+if(CycloneDDS_FOUND)
   list(APPEND suggested libddsc0debian)
 endif()
 if(TARGET mien_mqtt)
@@ -55,12 +55,16 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
   "libmien${MIEN_SONAME} (= ${version}), mien-data (= ${version})")
 
 # What a program or library asks of the C library: read from the files by dpkg-shlibdeps, which
-# cannot do so for another processor; there the program is linked statically.
+# cannot do so for another processor. There it is the version that the cross compiler has.
 set(overrides "# libjpeg's messages, which its header jerror.h has.\nmien: embedded-library\n")
 if(CMAKE_CROSSCOMPILING)
-  string(APPEND overrides "# Built for another processor: one program for every Debian that has it."
-    "\nmien: statically-linked-binary\n")
-  set(CPACK_DEBIAN_LIBRARY_PACKAGE_DEPENDS "libc6 (>= 2.34), libstdc++6 (>= 11), libgcc-s1")
+  file(WRITE ${PROJECT_BINARY_DIR}/glibc.c "#include <features.h>\n__GLIBC__.__GLIBC_MINOR__\n")
+  execute_process(COMMAND ${CMAKE_C_COMPILER} -E -P ${PROJECT_BINARY_DIR}/glibc.c
+    OUTPUT_VARIABLE glibc OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+  string(REGEX REPLACE "[^0-9.]" "" glibc "${glibc}")
+  set(CPACK_DEBIAN_PROGRAM_PACKAGE_DEPENDS "libc6 (>= ${glibc})")
+  set(CPACK_DEBIAN_LIBRARY_PACKAGE_DEPENDS
+    "libc6 (>= ${glibc}), libstdc++6 (>= ${CMAKE_CXX_COMPILER_VERSION}), libgcc-s1")
 else()
   set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 endif()

@@ -155,7 +155,7 @@ done
 start=$(date +%s)
 for target in check $targets; do
     [ "$target" != x86_64 ] || continue
-    [ "$target" = check ] || sh tools/foreign_jpeg.sh "$target"
+    [ "$target" = check ] || sh tools/foreign.sh "$target"
     cmake --preset "$target" -DMIEN_BUILD_TESTS=ON >/dev/null && cmake --build --preset "$target" -j "$jobs" >"build/$target/build.log" 2>&1 ||
         { cat "build/$target/build.log"; echo "$target: FAILED, does not build"; exit 1; }
 done

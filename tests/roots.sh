@@ -11,18 +11,22 @@ can_make_roots() {
     mkdir -p "$roots"
 }
 
-# NAME: a fresh minimal root $roots/NAME with the package sources of the suite's mirror.
+# NAME or NAME-ARCHITECTURE (bookworm-arm64): a fresh minimal root $roots/NAME with the package sources
+# of the suite's mirror. One of another processor needs emulation by the kernel (can_emulate).
 make_root() {
     base=$roots/$1.base
+    suite=${1%%-*} foreign=
+    [ "$suite" = "$1" ] || foreign="--arch=${1#*-}"
     if [ ! -e "$base.done" ]; then
         rm -rf "$base"
-        case $1 in
+        case $suite in
             jammy | noble)
                 mirror=${UBUNTU_MIRROR:-http://archive.ubuntu.com/ubuntu} parts=main,universe ;;
             *) mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian} parts=main ;;
         esac
-        debootstrap --variant=minbase --include=ca-certificates --components="$parts" \
-            "$1" "$base" "$mirror" >"$roots/log" 2>&1 || { tail -n 5 "$roots/log"; return 1; }
+        # shellcheck disable=SC2086
+        debootstrap $foreign --variant=minbase --include=ca-certificates --components="$parts" \
+            "$suite" "$base" "$mirror" >"$roots/log" 2>&1 || { tail -n 5 "$roots/log"; return 1; }
         touch "$base.done"
     fi
     rm -rf --one-file-system "${roots:?}/$1"
@@ -30,6 +34,12 @@ make_root() {
     for file in /etc/resolv.conf /etc/hosts /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
         [ ! -e "$file" ] || cp -L "$file" "$roots/$1$file"
     done
+}
+
+# PROCESSOR as qemu calls it: does this kernel run its programs, also in a root without qemu? So it is
+# after `apt install qemu-user-static binfmt-support` (the flag F: qemu is open before it is needed).
+can_emulate() {
+    grep -q '^flags:.*F' "/proc/sys/fs/binfmt_misc/qemu-$1" 2>/dev/null
 }
 
 # NAME FOLDER COMMAND: runs it there inside the root, and prints the time. /proc and /dev are mounted

@@ -30,11 +30,16 @@ for architecture in "$@"; do
         set -- "$@" "-DMIEN_JPEG_LIBRARY=/usr/lib/$triple/libjpeg.so"
     else
         [ -n "$cross" ] || { echo "packages: cannot build $architecture here" >&2; exit 3; }
-        sh tools/foreign_jpeg.sh "$cross"
-        set -- "$@" "-DCMAKE_TOOLCHAIN_FILE=$PWD/cmake/cross/$cross.cmake"
+        sh tools/foreign.sh "$cross"
+        # What is loaded when it is asked for, so that a board has it, too; and so linked dynamically.
+        sh tools/foreign.sh "$cross" libwebp-dev libtiff-dev libheif-dev libmosquitto-dev cyclonedds-dev
+        set -- "$@" "-DCMAKE_TOOLCHAIN_FILE=$PWD/cmake/cross/$cross.cmake" \
+            -DCMAKE_EXE_LINKER_FLAGS=-s -DMIEN_WEBP=ON -DMIEN_TIFF=ON -DMIEN_HEIF=ON \
+            -DMIEN_MQTT=ON -DMIEN_ROS2=ON
         # The pages of the manual are made by the program itself.
         if command -v "$emulator" >/dev/null; then
-            set -- "$@" "-DCMAKE_CROSSCOMPILING_EMULATOR=$(command -v "$emulator")"
+            set -- "$@" \
+                "-DCMAKE_CROSSCOMPILING_EMULATOR=$(command -v "$emulator");-L;/usr/$triple"
         else
             echo "packages: without $emulator (qemu-user) $architecture has no manual pages" >&2
         fi

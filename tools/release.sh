@@ -27,15 +27,6 @@ pack() {
     tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner \
         --mode=u=rwX,go=rX -C "$2" -cf - "$1" | gzip -9n >"$out/$1.tar.gz"
 }
-# The Debian packages of another processor hold a static program: the same one is taken for both.
-foreign() { [ "$1" != "$(dpkg --print-architecture)" ]; }
-built=
-debian_packages() { # once, for both parts that need them
-    # shellcheck disable=SC2086
-    [ -n "$built" ] || sh tools/packages.sh $architectures >/dev/null
-    built=yes
-}
-
 source_archive() {
     git diff --quiet HEAD || fail "there are changes that are not committed: commit or stash them"
     git archive --format=tar --prefix="mien-$version/" HEAD | gzip -9n >"$out/mien-$version.tar.gz"
@@ -48,18 +39,20 @@ programs() {
             arm64) processor=aarch64 ;;
             *) processor=$architecture ;;
         esac
-        if foreign "$architecture"; then
-            debian_packages
-            build=build/package-$architecture
-        else
-            build=build/static-$architecture
-            cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DMIEN_UNITY=ON -DMIEN_WEB_DIR= \
-                -DCMAKE_TOOLCHAIN_FILE="$PWD/cmake/cross/$processor.cmake" \
-                -DCMAKE_CROSSCOMPILING_EMULATOR=/usr/bin/env -DCMAKE_INSTALL_PREFIX=/usr \
-                "-DCMAKE_CXX_FLAGS=-ffile-prefix-map=$PWD=." \
-                "-DCMAKE_C_FLAGS=-ffile-prefix-map=$PWD=." >/dev/null
-            cmake --build "$build" -j "$(nproc)"
+        # The pages of the manual are made by the program itself.
+        emulator=/usr/bin/env
+        if [ "$processor" != "$(uname -m)" ]; then
+            sh tools/foreign.sh "$processor"
+            emulator=qemu-$processor
+            [ "$processor" != armhf ] || emulator=qemu-arm
         fi
+        build=build/static-$architecture
+        cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DMIEN_UNITY=ON -DMIEN_WEB_DIR= \
+            -DCMAKE_TOOLCHAIN_FILE="$PWD/cmake/cross/$processor.cmake" \
+            -DCMAKE_CROSSCOMPILING_EMULATOR="$(command -v "$emulator")" -DCMAKE_INSTALL_PREFIX=/usr \
+            "-DCMAKE_CXX_FLAGS=-ffile-prefix-map=$PWD=." \
+            "-DCMAKE_C_FLAGS=-ffile-prefix-map=$PWD=." >/dev/null
+        cmake --build "$build" -j "$(nproc)"
         name=mien-$version-linux-$processor
         rm -rf "build/stage/$name"
         cmake --install "$build" --component program --prefix "$PWD/build/stage/$name" >/dev/null
@@ -70,7 +63,8 @@ programs() {
 }
 
 debian() {
-    debian_packages
+    # shellcheck disable=SC2086
+    sh tools/packages.sh $architectures >/dev/null
     for architecture in $architectures all; do
         for file in build/packages/*"_$architecture.deb"; do
             [ ! -e "$file" ] || cp "$file" "$out"

@@ -37,43 +37,57 @@ def kinds(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# static: a program with all of its libraries; native: a Debian package of this machine's processor,
-# which takes libjpeg and the C library from the system.
+# static: a program with all of its libraries; native, foreign: Debian packages of this machine's
+# processor and of others, which take the C library, and the native one libjpeg, from the system.
 COMPONENTS = [
     Component(
-        "stb_image", "MIT OR Unlicense", "Sean Barrett", "libstb-dev", kinds("static native wheel")
+        "stb_image",
+        "MIT OR Unlicense",
+        "Sean Barrett",
+        "libstb-dev",
+        kinds("static native foreign wheel"),
     ),
     Component(
         "CLI11",
         "BSD-3-Clause",
         "University of Cincinnati",
         "libcli11-dev",
-        kinds("static native wheel"),
+        kinds("static native foreign wheel"),
     ),
     Component(
-        "nlohmann-json", "MIT", "Niels Lohmann", "nlohmann-json3-dev", kinds("static native wheel")
+        "nlohmann-json",
+        "MIT",
+        "Niels Lohmann",
+        "nlohmann-json3-dev",
+        kinds("static native foreign wheel"),
     ),
     Component(
         "Boost.Beast",
         "BSL-1.0",
         "Vinnie Falco and others",
         "libboost-dev",
-        kinds("static native wheel"),
+        kinds("static native foreign wheel"),
     ),
-    Component("Eigen", "MPL-2.0", "The Eigen developers", "libeigen3-dev", kinds("native wheel")),
+    Component(
+        "Eigen",
+        "MPL-2.0",
+        "The Eigen developers",
+        "libeigen3-dev",
+        kinds("static native foreign wheel"),
+    ),
     Component(
         "libjpeg-turbo",
         "IJG AND BSD-3-Clause AND Zlib",
         "The libjpeg-turbo project",
         "libjpeg62-turbo-dev",
-        kinds("static wheel"),
+        kinds("static foreign wheel"),
     ),
     Component(
         "libstdc++",
         "GPL-3.0-or-later WITH GCC-exception-3.1",
         "Free Software Foundation",
         "g++",
-        kinds("static native wheel"),
+        kinds("static native foreign wheel"),
     ),
     Component(
         "glibc", "LGPL-2.1-or-later", "Free Software Foundation", "libc6-dev", kinds("static")
@@ -84,14 +98,14 @@ COMPONENTS = [
         "BSD-3-Clause",
         "Shiqi Yu",
         "=2024.9.27",
-        kinds("static native wheel npm data source"),
+        kinds("static native foreign wheel npm data source"),
     ),
     Component(
         "haarcascade_frontalface_default",
         "LicenseRef-Intel-Open-Source-Computer-Vision",
         "Intel Corporation",
         "=4.6.0",
-        kinds("static native wheel npm data source"),
+        kinds("static native foreign wheel npm data source"),
     ),
 ]
 INTEL = (
@@ -123,7 +137,7 @@ def kind_of(file: str) -> str:
     if file.startswith("mien-data_"):
         return "data"
     if file.startswith("mien_"):
-        return "native" if file.endswith(f"_{native.strip()}.deb") else "static"
+        return "native" if file.endswith(f"_{native.strip()}.deb") else "foreign"
     return "library"
 
 

@@ -42,7 +42,7 @@ for python in ${PYTHONS:-python3}; do
             platform=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_platform())')
             toolchain=
         else
-            sh tools/foreign_jpeg.sh "$processor"
+            sh tools/foreign.sh "$processor"
             platform=linux-$processor
             toolchain=$PWD/cmake/cross/$processor.cmake
         fi

@@ -11,7 +11,7 @@ set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE BOTH)
 set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE BOTH)
 # Except libjpeg-turbo: the distribution's package for that processor, installed, or unpacked by
-# tools/foreign_jpeg.sh.
+# tools/foreign.sh.
 set(CMAKE_LIBRARY_ARCHITECTURE ${MIEN_CROSS})
 get_filename_component(foreign ${CMAKE_CURRENT_LIST_DIR}/../../build/foreign ABSOLUTE)
 list(APPEND CMAKE_FIND_ROOT_PATH ${foreign} /)

@@ -75,7 +75,10 @@ if(MIEN_ROS2)
       DEPENDS src/ros2/messages.idl VERBATIM)
     target_sources(mien_ros2 PRIVATE src/ros2/dds.cpp src/ros2/image_source.cpp
       src/ros2/publisher.cpp ${ros2_folder}/messages.c ${ros2_folder}/messages.h)
+    # Debian has this header beside those that all processors share.
+    find_path(MIEN_DDS_CONFIG_DIR dds/features.h PATH_SUFFIXES ${CMAKE_LIBRARY_ARCHITECTURE})
     target_include_directories(mien_ros2 SYSTEM PRIVATE ${ros2_folder}
+      $<$<BOOL:${MIEN_DDS_CONFIG_DIR}>:${MIEN_DDS_CONFIG_DIR}>
       $<TARGET_PROPERTY:CycloneDDS::ddsc,INTERFACE_INCLUDE_DIRECTORIES>)
     target_compile_definitions(mien_ros2
       PUBLIC MIEN_HAS_ROS2=1 PRIVATE MIEN_CYCLONEDDS_SONAME="${ros2_soname}")

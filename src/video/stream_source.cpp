@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Frames from a pipe or a file of frames: YUV4MPEG2 (its header describes it), motion JPEG (images
-// one after the other), raw pixels (the user describes them). What `ffmpeg` and `rpicam-vid` write
+// one after the other, or in AVI), raw pixels (the user describes them). What `ffmpeg` and `rpicam-vid` write
 // to a pipe.
 #include <poll.h>
 #include <unistd.h>
@@ -16,6 +16,7 @@
 
 #include "host/clock.h"
 #include "host/files/file_io.h"
+#include "video/avi_splitter.h"
 #include "video/jpeg_splitter.h"
 #include "video/source.h"
 
@@ -69,13 +70,16 @@ const char* name_of_other(const std::vector<std::uint8_t>& bytes) {
     if (has(0, "\0\0\0\1"sv) || has(0, "\0\0\1"sv)) return "H.264 or another MPEG stream";
     if (has(0, "\x1a\x45\xdf\xa3"sv)) return "Matroska or WebM";
     if (has(4, "ftyp"sv)) return "MP4 or QuickTime";
-    if (has(0, "RIFF"sv)) return "AVI or another RIFF file";
+    if (has(0, "RIFF"sv) && !has(8, "AVI "sv)) return "a RIFF file, but no AVI";
     if (has(0, "\x89PNG"sv)) return "PNG";
     if (has(0, "GIF8"sv)) return "GIF";
     if (has(0, "OggS"sv)) return "Ogg";
     if (has(0, "FLV\1"sv)) return "Flash video";
     return nullptr;
 }
+
+constexpr const char* by_ffmpeg =
+    "; run: ffmpeg -v error -i FILE -f yuv4mpegpipe -pix_fmt yuv420p - | mien video -";
 
 constexpr std::string_view mark_of_part = "content-type: image/jp";  // jpeg, or jpg of some cameras
 // A stream that is joined in the middle shows what it is at the end of the first image.
@@ -140,7 +144,8 @@ public:
             return kind_ == Kind::raw ? check_size() : host::Result<>();
         }
         constexpr std::string_view y4m = "YUV4MPEG2";
-        while (buffer_.size() < y4m.size()) {
+        constexpr std::size_t enough = 12;  // to know each of them
+        while (buffer_.size() < enough) {
             const ByteReader::State state = reader_.read(buffer_, read_bytes, timeout_ms);
             if (state == ByteReader::State::failed) return host::Error::input(reader_.error());
             if (state == ByteReader::State::end) break;
@@ -154,8 +159,9 @@ public:
             return begin_y4m();
         }
         if (const char* other = name_of_other(buffer_); other != nullptr)
-            return host::Error::input(std::string("is ") + other + "; run: ffmpeg -v error -i " +
-                                      "FILE -f yuv4mpegpipe -pix_fmt yuv420p - | mien video -");
+            return host::Error::input(std::string("is ") + other + by_ffmpeg);
+        if (buffer_.size() >= enough && std::memcmp(buffer_.data(), "RIFF", 4) == 0)
+            return begin_avi();
         begun_ = false;
         const bool starts =
             buffer_.size() >= 3 && buffer_[0] == 0xff && buffer_[1] == 0xd8 && buffer_[2] == 0xff;
@@ -186,17 +192,20 @@ public:
                 return fail(done.error().text);
             if (!begun_) return Next::wait;
         }
-        return kind_ == Kind::mjpeg ? next_jpeg(packet, timeout_ms)
-                                    : next_plain(packet, timeout_ms);
+        switch (kind_) {
+            case Kind::mjpeg: return next_jpeg(packet, timeout_ms);
+            case Kind::avi: return next_of_avi(packet, timeout_ms);
+            default: return next_plain(packet, timeout_ms);
+        }
     }
     const std::string& error() const override { return error_; }
     std::string description() const override {
         char rate[32];
         if (!begun_) return "waiting for the first frame";
         std::snprintf(rate, sizeof rate, "%.4g", fps_);
-        const std::string size =
-            kind_ == Kind::mjpeg ? ""
-                                 : std::to_string(width_) + " x " + std::to_string(height_) + " ";
+        const std::string size = layout_ == PixelLayout::jpeg ? ""
+                                                              : std::to_string(width_) + " x " +
+                                                                    std::to_string(height_) + " ";
         return size + layout_name(layout_) +
                (options_.live ? ", live" : std::string(", ") + rate + " frames per second");
     }
@@ -204,7 +213,7 @@ public:
     double frame_rate() const override { return options_.live ? 0 : fps_; }
 
 private:
-    enum class Kind { y4m, mjpeg, raw };
+    enum class Kind { y4m, mjpeg, avi, raw };
 
     host::Result<> check_size() const {
         if (width_ < 1 || height_ < 1 || width_ > max_side || height_ > max_side ||
@@ -220,6 +229,25 @@ private:
         if (packet_bytes(layout_, width_, height_, stride_) > max_frame_bytes)
             return host::Error::usage("--stride " + std::to_string(stride_) +
                                       " makes frames too large");
+        return {};
+    }
+
+    // Reads up to the first frame, which says how many come in a second.
+    host::Result<> begin_avi() {
+        kind_ = Kind::avi;
+        layout_ = PixelLayout::jpeg;
+        std::span<const std::uint8_t> frame;
+        avi_.add(buffer_);
+        for (AviSplitter::Step step; (step = avi_.next(frame)) != AviSplitter::Step::movie;) {
+            if (step == AviSplitter::Step::failed)
+                return host::Error::input(avi_.error() + by_ffmpeg);
+            buffer_.clear();
+            if (reader_.read(buffer_, read_bytes, 1000) != ByteReader::State::more)
+                return host::Error::input("cut short in the header of AVI");
+            avi_.add(buffer_);
+        }
+        buffer_.clear();
+        if (options_.fps <= 0 && avi_.frame_rate() > 0) fps_ = avi_.frame_rate();
         return {};
     }
 
@@ -381,10 +409,37 @@ private:
         }
     }
 
+    Next next_of_avi(Packet& packet, int timeout_ms) {
+        for (;;) {
+            std::span<const std::uint8_t> frame;
+            switch (avi_.next(frame)) {
+                case AviSplitter::Step::frame:
+                    packet = {PixelLayout::jpeg, frame, 0, 0, 0, stamp(), number_++};
+                    return Next::packet;
+                case AviSplitter::Step::repeat: ++repeats_; continue;
+                case AviSplitter::Step::movie: continue;
+                case AviSplitter::Step::failed: return fail(avi_.error());
+                case AviSplitter::Step::end: done_ = true; return Next::end;
+                case AviSplitter::Step::more: break;
+            }
+            buffer_.clear();
+            switch (reader_.read(buffer_, read_bytes, timeout_ms)) {
+                case ByteReader::State::more: avi_.add(buffer_); break;
+                case ByteReader::State::wait: return Next::wait;
+                case ByteReader::State::failed: return fail(reader_.error());
+                case ByteReader::State::end:
+                    done_ = true;
+                    if (avi_.buffered_bytes() > 0)
+                        return fail("cut short in frame " + std::to_string(number_));
+                    return Next::end;
+            }
+        }
+    }
+
     std::uint64_t stamp() const {
         return options_.live ? host::monotonic_ns()
-                             : static_cast<std::uint64_t>(
-                                   std::llround(static_cast<double>(number_) * 1e9 / fps_));
+                             : static_cast<std::uint64_t>(std::llround(
+                                   static_cast<double>(number_ + repeats_) * 1e9 / fps_));
     }
 
     ByteReader reader_;
@@ -399,7 +454,8 @@ private:
     std::size_t searched_ = 0;  // no motion JPEG begins before
     std::size_t given_ = 0;     // bytes at the buffer's front that the last packet uses
     JpegSplitter splitter_;
-    std::uint64_t number_ = 0;
+    AviSplitter avi_;
+    std::uint64_t number_ = 0, repeats_ = 0;  // frames so far; of AVI, those that stayed the same
     bool begun_ = false, done_ = false;
     std::string error_;
 };

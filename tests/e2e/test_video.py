@@ -305,6 +305,10 @@ class Video(unittest.TestCase):
         data = path.read_bytes()
         self.assertEqual((data[:4], int.from_bytes(data[4:8], "little")), (b"RIFF", len(data) - 8))
         self.assertEqual(int.from_bytes(data[48:52], "little"), 20)
+        # What was recorded is read again, by every build; from a pipe, too.
+        for done in (run("video", path, "-q"), run("video", "-", "-q", data=data)):
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(done.stdout.count(b'"frame":'), 20)
         done = run("video", "-", "--record", path, "-q", data=self.film)
         self.assertEqual(done.returncode, 1)
         self.assertIn("exists", one_line(done))

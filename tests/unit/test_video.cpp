@@ -226,7 +226,7 @@ TEST_CASE("video: what a pipe holds is named") {
     const std::pair<std::string, const char*> others[] = {{"\0\0\0\1\x67\x64\0\x1f"s, "H.264"},
                                                           {"\x1a\x45\xdf\xa3"s, "Matroska"},
                                                           {"\0\0\0\x20"s + "ftypisom", "MP4"},
-                                                          {"RIFF1234AVI ", "AVI"},
+                                                          {"RIFF1234WAVE", "a RIFF file"},
                                                           {"\x89PNG\r\n\x1a\n"s, "PNG"},
                                                           {"GIF89a", "GIF"},
                                                           {"OggS", "Ogg"},
@@ -832,6 +832,62 @@ TEST_CASE("video: a recording keeps gaps of a film by empty chunks, and bounds t
     CHECK(recorded({0, 1.0, 3.0}, 0) == "fff");            // no rate: the mean
     const std::string bounded = recorded({0, 1e8, 1e8 + 0.2}, 10);
     CHECK(bounded == "f" + std::string(600, '.') + "f.f");
+}
+
+TEST_CASE("video: AVI of motion JPEG is read in pieces of any length, and whether whole or cut") {
+    const std::string path = "/tmp/mien-test-" + std::to_string(::getpid()) + "-read.avi";
+    const std::vector<std::uint8_t> jpeg = camera_jpeg();
+    const double times[] = {0, 0.1, 0.4, 0.5};
+    {
+        auto recorder = Recorder::create(path, true);
+        REQUIRE(recorder);
+        (*recorder)->keep_times(10);
+        for (const double at : times)
+            REQUIRE(
+                (*recorder)->add(jpeg, 48, 32, static_cast<std::uint64_t>(std::llround(at * 1e9))));
+        REQUIRE((*recorder)->finish());
+    }
+    const ByteVector file = test::read_file(path);
+    ::unlink(path.c_str());
+    const std::string film(file.begin(), file.end());
+    for (const std::size_t piece : {1, 7, 1000, 1 << 20}) {
+        CAPTURE(piece);
+        const Seen seen = read_stream(film, {}, piece);
+        CHECK(seen.error == "");
+        REQUIRE(seen.frames.size() == 4);
+        for (std::size_t i = 0; i < 4; ++i) {
+            CHECK(seen.frames[i] == jpeg);
+            CHECK(seen.packets[i].number == i);
+            CHECK(seen.packets[i].time_ns == static_cast<std::uint64_t>(times[i] * 1e9));
+        }
+    }
+    // --fps has the last word.
+    StreamOptions twice_as_fast;
+    twice_as_fast.fps = 20;
+    CHECK(read_stream(film, twice_as_fast).packets[3].time_ns == 250'000'000u);
+    const std::size_t movie = film.find("movi"), second = film.find("00dc", movie + 12);
+    REQUIRE(second != std::string::npos);
+    // Killed while it was written: the frames before are there.
+    for (const std::size_t cut : {second, second + 3, second + 8, second + 20}) {
+        const Seen seen = read_stream(film.substr(0, cut));
+        CHECK(seen.frames.size() == 1);
+        CHECK(seen.error == (cut == second ? "" : "cut short in frame 1"));
+    }
+    // Sound beside it, of odd length, and an unknown list.
+    using namespace std::string_literals;
+    std::string with_sound = film;
+    with_sound.insert(second, "01wb\3\0\0\0abc\0LIST\6\0\0\0whatab"s);
+    CHECK(read_stream(with_sound).frames.size() == 4);
+    const auto changed = [&](const char* from, const char* to) {
+        std::string other = film;
+        for (std::size_t at = 0; (at = other.find(from)) < movie; at += 4) other.replace(at, 4, to);
+        return read_stream(other).error;
+    };
+    CHECK(
+        changed("MJPG", "XVID").find("is AVI with the codec XVID, not motion JPEG; run: ffmpeg") ==
+        0);
+    CHECK(changed("vids", "auds").find("is AVI without a film") == 0);
+    CHECK(read_stream(film.substr(0, movie)).error == "cut short in the header of AVI");
 }
 
 TEST_CASE("video: a recording is a whole film after each frame, and keeps the old one until then") {

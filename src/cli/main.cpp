@@ -97,7 +97,8 @@ std::string version_text() {
     }
     return std::string("mien ") + version() + "\ninstructions  " +
            isa_name(resolve_isa(Isa::best)) + "\ncompiler      " + cli::compiler_name() +
-           "\ndetector      " + embedded_name<Cascade>(host::embedded_cascade()) + "\n" + networks +
+           "\ndetector      " + embedded_name<Model>(host::embedded_detector()) +
+           "\ncascade       " + embedded_name<Cascade>(host::embedded_cascade()) + "\n" + networks +
            format_lines() + "MQTT          " + cli::mqtt_library() + "\nROS 2         " +
            cli::ros2_library() + "\n";
 }

@@ -131,6 +131,24 @@ int usage_error(const CLI::App& app, const std::string& text) {
     return exit_usage;
 }
 
+// The library's "--every: Value abc not in range 0.000000 to 1000000.000000" as "--every: abc is no
+// number from 0 to 1000000"; other texts as they are.
+std::string in_plain_words(const std::string& text) {
+    constexpr std::string_view value = ": Value ", range = " not in range ", to = " to ";
+    const std::size_t name = text.find(value), limits = text.find(range),
+                      upper = text.find(to, std::min(limits, text.size()));
+    if (name != std::string::npos && limits != std::string::npos && upper != std::string::npos) {
+        const std::size_t from = name + value.size();
+        return text.substr(0, name) + ": " + text.substr(from, limits - from) +
+               " is no number from " +
+               format("%.10g to %.10g", std::strtod(text.c_str() + limits + range.size(), nullptr),
+                      std::strtod(text.c_str() + upper + to.size(), nullptr));
+    }
+    if (text.find(" required ") != std::string::npos && text.ends_with(" missing"))
+        return text.substr(0, text.find(": ")) + ": a value is missing";
+    return text;
+}
+
 // What other programs call it, and our option, where the verb has it.
 constexpr std::pair<const char*, const char*> others_call_it[] = {
     {"--port", "--listen"},
@@ -140,6 +158,8 @@ constexpr std::pair<const char*, const char*> others_call_it[] = {
     {"--output", "--record"},
     {"--threshold", "--min-score"},
     {"--confidence", "--min-confidence"},
+    {"--conf", "--min-confidence"},
+    {"--device", "--camera"},
     {"--resolution", "--size"},
     {"--port", "--mjpeg"},
 };
@@ -164,12 +184,13 @@ int report_unknown_option(const CLI::App& app, const std::string& word) {
 
 std::string nearest(std::string_view word, std::span<const std::string> candidates) {
     std::string best;
-    // At most a third of the letters wrong, or a prefix of exactly one word.
-    std::size_t best_distance = word.size() / 3 + 1;
+    // At most a third of the letters wrong (two of five), or a prefix of exactly one word.
+    const std::size_t letters = word.size() - std::min(word.find_first_not_of('-'), word.size());
+    std::size_t best_distance = (letters + 1) / 3 + 1;
     for (const std::string& candidate : candidates) {
         const bool begins = word.size() >= 4 && candidate.compare(0, word.size(), word) == 0;
         const std::size_t distance = begins ? 1 : edit_distance(word, candidate);
-        if (distance < best_distance || (distance == best_distance && best.empty())) {
+        if (distance < best_distance) {
             best_distance = distance;
             best = candidate;
         }
@@ -213,8 +234,8 @@ bool parse_options(CLI::App& app, int argc, char** argv, int& exit_code) {
         return false;
     } catch (const CLI::ParseError& error) {
         const std::string unknown = unknown_option(app);
-        exit_code =
-            unknown.empty() ? usage_error(app, error.what()) : report_unknown_option(app, unknown);
+        exit_code = unknown.empty() ? usage_error(app, in_plain_words(error.what()))
+                                    : report_unknown_option(app, unknown);
         return false;
     }
     const std::string unknown = unknown_option(app);

@@ -20,12 +20,14 @@ namespace mien::cli {
 
 void add_ros2_options(CLI::App& app, Ros2Options& options) {
     const char* group = "ROS 2";
-    app.add_flag("--ros2{/mien}", options.space,
-                 "Send faces, events and diagnostics to the nodes of ROS 2, under /mien or\n"
-                 "the namespace NAME, as with --ros2=/robot1")
-        ->group(group);
+    CLI::Option* const nodes =
+        app.add_flag("--ros2{/mien}", options.space,
+                     "Send faces, events and diagnostics to the nodes of ROS 2, under /mien or\n"
+                     "the namespace NAME, as with --ros2=/robot1")
+            ->group(group);
     app.add_flag("--ros2-images", options.images,
                  "With --ros2: annotated images, too, while somebody reads them")
+        ->needs(nodes)
         ->group(group);
     app.add_option("--ros2-frame-id", options.frame_id,
                    "frame_id of what is sent; default that of the images read, or camera")

@@ -44,9 +44,9 @@ void add_serve_camera_options(CLI::App& app, ServeCameraOptions& options) {
 
 bool ServeCamera::start(const ServeCameraOptions& options, const EngineOptions& engine, int& code) {
     options_ = options;
-    name_ = options.device == "-" ? "standard input" : options.device;
     code = exit_usage;
     if (!make_request(options.device, options.wishes, request_)) return false;
+    name_ = options.device == "-" ? "standard input" : request_.path;
     request_.colour = true;  // to be drawn
     loop_.source_name = name_;
     loop_.tracker.engine = engine.setup.config;
@@ -73,11 +73,12 @@ void ServeCamera::stop() {
 void ServeCamera::tell(bool connected, const std::string& text) {
     connected_ = connected;
     complain(name_, text);
-    feed_.publish_state(
-        nlohmann::ordered_json{
-            {"schema", 1}, {"source", name_}, {"connected", connected}, {"text", text}}
-            .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
-        connected);
+    feed_.publish_state(nlohmann::ordered_json{{"schema", host::json_schema},
+                                               {"source", name_},
+                                               {"connected", connected},
+                                               {"text", text}}
+                            .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
+                        connected);
 }
 
 std::unique_ptr<video::Source> ServeCamera::open() {

@@ -51,6 +51,9 @@ host::Result<std::unique_ptr<video::Source>> open_video(const VideoOptions& opti
         const int number = errno;
         if (number == ENOENT && video::is_sequence_pattern(options.path))
             return video::open_sequence(options.path, options.fps);
+        if (number == ENOENT && options.path.find_first_not_of("0123456789") == std::string::npos)
+            return host::Error::input("no such file; cameras are `mien camera " + options.path +
+                                      "`");
         return host::Error::input(number == ENOENT   ? "no such file"
                                   : number == EACCES ? "no permission"
                                                      : std::strerror(number));

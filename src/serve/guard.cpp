@@ -4,7 +4,8 @@
 // name as Host. A numeric Host involves no name, so all of those are accepted.
 //
 // A live view has no list of names, so it takes those that no public DNS can hold: without a dot,
-// or under .local. Other pages may show its image, as they may that of any camera, but not read it.
+// or under .local. So does a service that other machines may reach. Other pages may show a live
+// view's image, as they may that of any camera, but not read it.
 #include "serve/guard.h"
 
 #include <arpa/inet.h>
@@ -59,8 +60,11 @@ bool Guard::known_host(std::string_view host) const {
     const std::string name = lower(without_port(host));
     if (name.empty()) return false;
     if (name == "localhost" || is_address(name)) return true;
-    if (options_.site == Site::live_view)
-        return name.find('.') == std::string::npos || name.ends_with(".local");
+    // Where others may connect, whoever can make such a name point here can connect, too.
+    if ((options_.site == Site::live_view || !is_loopback(options_.address)) &&
+        (name.find('.') == std::string::npos || name.ends_with(".local")))
+        return true;
+    if (options_.site == Site::live_view) return false;
     return std::any_of(options_.hosts.begin(), options_.hosts.end(), [&](const std::string& known) {
         return known == "*" || lower(known) == name;
     });

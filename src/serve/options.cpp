@@ -10,8 +10,11 @@ namespace mien::serve {
 namespace {
 
 bool parse_port(std::string_view text, std::uint16_t& port) {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-    return error == std::errc() && end == text.data() + text.size();
+    std::uint16_t number = 0;  // "127.0.0.1" begins with one, too
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc() || end != text.data() + text.size()) return false;
+    port = number;
+    return true;
 }
 
 // In the shortest spelling; a zone ("fe80::1%eth0") stays. Empty for what is none.

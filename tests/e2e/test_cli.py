@@ -383,6 +383,7 @@ def test_usage_errors(mien: Runner) -> None:
     mien.fails("image", "a.png", "--emotoin=x", code=2, words=("did you mean --emotion?",))
     mien.fails("bench", "--repaet", "3", code=2, words=("did you mean --repeat?",))
     mien.fails("image", "a.png", "--output=x", code=2, words=("did you mean --out?",))
+    mien.fails("image", "a.png", "--min-score=x", code=2, words=("x is no number from 0 to 1",))
     mien.fails("video", "a.mjpg", "--output=x", code=2, words=("did you mean --record?",))
     mien.fails("image", code=2, words=("PHOTO",))
     mien.fails("info", "a", "b", code=2, words=("too many",))

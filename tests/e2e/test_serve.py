@@ -106,7 +106,7 @@ class Service:
         self.timeout = 60  # seconds without a byte
         self.lines: list[str] = []
         line = self.process.stderr.readline().decode()
-        found = re.search(r"http://(127\.0\.0\.1|\[[0-9a-f:]+\]):(\d+)(/\S*)?/", line)
+        found = re.search(r"http://(127\.0\.0\.1|0\.0\.0\.0|\[[0-9a-f:]+\]):(\d+)(/\S*)?/", line)
         assert found, f"no address in {line!r}"
         self.host, self.port, self.prefix = found[1], int(found[2]), found[3] or ""
         self.reader = threading.Thread(target=self._read, daemon=True)
@@ -806,6 +806,16 @@ def test_names_and_origins() -> None:
             service.ask("GET", "/", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate")[0]
             == 200
         )
+
+
+def test_names_on_every_network() -> None:
+    """Names that no public DNS holds are known where others may connect, and only there."""
+    for listen, status in ("0.0.0.0:0", 200), ("127.0.0.1:0", 403):
+        with Service(listen=listen) as service:
+            for name in ("board", "board.local", f"Board.local:{service.port}"):
+                assert service.ask("GET", "/healthz", Host=name)[0] == status, (listen, name)
+            for name in ("board.example", "local.example", "board."):
+                assert service.ask("GET", "/healthz", Host=name)[0] == 403, (listen, name)
 
 
 @pytest.mark.threads

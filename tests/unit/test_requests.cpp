@@ -144,20 +144,21 @@ TEST_CASE("addresses to listen on, of both kinds") {
         serve::Options options;
         bool has_port = false;
         if (!serve::parse_address(text, options, has_port)) return "none";
-        return serve::host_of_url(options.address) + ":" +
-               (has_port ? std::to_string(options.port) : "-");
+        return serve::host_of_url(options.address) + ":" + (has_port ? "" : "-") +
+               std::to_string(options.port);
     };
     CHECK(read("8090") == "127.0.0.1:8090");
     CHECK(read("0.0.0.0:80") == "0.0.0.0:80");
     CHECK(read("localhost:80") == "127.0.0.1:80");
-    CHECK(read("localhost") == "127.0.0.1:-");
-    CHECK(read("127.0.0.2") == "127.0.0.2:-");
+    CHECK(read("localhost") == "127.0.0.1:-8084");
+    CHECK(read("0.0.0.0") == "0.0.0.0:-8084");
+    CHECK(read("127.0.0.2") == "127.0.0.2:-8084");
     CHECK(read("[::1]:8080") == "[::1]:8080");
     CHECK(read("[::]:0") == "[::]:0");
-    CHECK(read("::") == "[::]:-");
-    CHECK(read("[::1]") == "[::1]:-");
-    CHECK(read("0:0:0:0:0:0:0:1") == "[::1]:-");
-    CHECK(read("fe80::1%eth0") == "[fe80::1%eth0]:-");
+    CHECK(read("::") == "[::]:-8084");
+    CHECK(read("[::1]") == "[::1]:-8084");
+    CHECK(read("0:0:0:0:0:0:0:1") == "[::1]:-8084");
+    CHECK(read("fe80::1%eth0") == "[fe80::1%eth0]:-8084");
     CHECK(read("[FE80::1%eth0]:9") == "[fe80::1%eth0]:9");
     for (const char* bad : {"", ":", "x", "[::1", "[::1]x", "[::1]:", "[1.2.3.4]:80",
                             "1.2.3.4:", "1.2.3.4:99999", "::g", "[::1]:8080:1", "8090/"})

@@ -128,6 +128,8 @@ def test_options_of_the_network(engine: mien.Engine, montage: Path) -> None:
     assert "cascade" in haar.models and "detector" not in haar.models
     with pytest.raises(ValueError, match="five points"):
         haar.classify(pixels, faces[0])
+    with pytest.raises(mien.WeightsError, match="none of large, fer2013"):
+        mien.Engine(emotion="huge")
     with pytest.raises(mien.WeightsError, match="no face detector|kind"):
         mien.Engine(detector="net", net=str(ROOT / "weights" / "emotion.mien"))
 

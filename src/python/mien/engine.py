@@ -127,6 +127,8 @@ def _weights_path(choice: WeightsChoice, head: str) -> Optional[str]:
         return str(_WEIGHTS / NETWORKS[path])
     if not path:
         raise ValueError(f"{head}: an empty path")
+    if head == "emotion" and not os.path.splitext(path)[1] and not os.path.exists(path):
+        raise WeightsError(f"{path}: no such file, and none of {', '.join(NETWORKS)}")
     return path
 
 

@@ -84,7 +84,8 @@ bool can_read(const std::string& path, int& code) {
     return false;
 }
 
-bool make_broker(const MqttOptions& options, mqtt::Broker& broker, int& code) {
+bool make_broker(const MqttOptions& options, const std::string& source, mqtt::Broker& broker,
+                 int& code) {
     code = exit_usage;
     auto parsed = mqtt::parse_broker(options.address);
     if (!parsed) {
@@ -92,6 +93,7 @@ bool make_broker(const MqttOptions& options, mqtt::Broker& broker, int& code) {
         return false;
     }
     broker = std::move(*parsed);
+    if (broker.topic.empty()) broker.topic = mqtt::default_topic(source);
     // From the least explicit to the most.
     if (const char* user = std::getenv("MIEN_MQTT_USER"); user != nullptr && !broker.has_user) {
         broker.user = user;
@@ -147,7 +149,7 @@ int MqttOutput::start(const MqttOptions& options, const live::EventOptions& even
                       const MjpegView::Place& view, std::function<void(const std::string&)> tell) {
     int code = exit_done;
     mqtt::Broker broker;
-    if (!make_broker(options, broker, code)) return code;
+    if (!make_broker(options, source, broker, code)) return code;
     const std::string name = mqtt::shown_broker(broker);
     const mqtt::Topics topics(broker.topic);
     mqtt::PublisherOptions publishing;

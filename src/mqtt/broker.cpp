@@ -41,12 +41,11 @@ bool is_utf8(std::string_view text) {
     return true;
 }
 
-std::string topic_of_this_machine() {
-    char name[256] = {};
-    if (::gethostname(name, sizeof name - 1) != 0) return "mien/camera";
-    std::string topic = "mien/";
-    for (const char* c = name; *c != '\0'; ++c) topic += is_plain(*c) || *c == '-' ? *c : '_';
-    return topic.size() > 5 ? topic : "mien/camera";
+// One word of a topic.
+std::string topic_word(std::string_view text) {
+    std::string word;
+    for (const char c : text) word += is_plain(c) || c == '-' ? c : '_';
+    return word;
 }
 
 host::Result<> check_topic(std::string_view topic) {
@@ -70,11 +69,14 @@ host::Result<Broker> parse_broker(std::string_view address) {
     // A # would begin a fragment, which is cut off.
     if (address.find('#') != std::string_view::npos)
         return host::Error::usage("has a #, which no topic has; in a password it is written %23");
+    const std::string example = "; write mqtt://HOST/TOPIC";
+    const host::Error other_scheme =
+        host::Error::usage("begins with neither mqtt:// nor mqtts://" + example);
+    if (!video::is_address(address)) return other_scheme;
     const auto parsed = video::parse_address(address);
-    if (!parsed) return host::Error::usage(parsed.error().text);
+    if (!parsed) return host::Error::usage(parsed.error().text + example);
     Broker broker;
-    if (parsed->scheme != "mqtt" && parsed->scheme != "mqtts")
-        return host::Error::usage("begins with neither mqtt:// nor mqtts://");
+    if (parsed->scheme != "mqtt" && parsed->scheme != "mqtts") return other_scheme;
     broker.has_tls = parsed->scheme == "mqtts";
     broker.host = parsed->host;
     broker.port = parsed->port != 0 ? parsed->port : broker.has_tls ? 8883 : 1883;
@@ -84,9 +86,27 @@ host::Result<Broker> parse_broker(std::string_view address) {
     if (parsed->target.find('?') != std::string::npos)
         return host::Error::usage("has a ?; in a topic it is written %3F");
     broker.topic = video::percent_decoded(parsed->target).substr(1);
-    if (broker.topic.empty()) broker.topic = topic_of_this_machine();
+    if (broker.topic.empty()) return broker;
     if (const host::Result<> done = check_topic(broker.topic); !done) return done.error();
     return broker;
+}
+
+std::string default_topic(std::string_view source) {
+    constexpr std::size_t longest_word = 80;
+    char machine[longest_word] = {};
+    if (::gethostname(machine, sizeof machine - 1) != 0 || machine[0] == '\0')
+        std::snprintf(machine, sizeof machine, "machine");
+    if (const std::size_t at = source.find("://"); at != std::string_view::npos)
+        source.remove_prefix(at + 3);
+    if (source.substr(0, 5) == "/dev/") source.remove_prefix(5);
+    while (!source.empty() && (source.front() == '/' || source.front() == '.'))
+        source.remove_prefix(1);
+    while (!source.empty() && source.back() == '/') source.remove_suffix(1);
+    // The end of a long path says more.
+    if (source.size() > longest_word) source.remove_prefix(source.size() - longest_word);
+    if (source == "-") source = "stdin";
+    if (source.empty()) source = "camera";
+    return "mien/" + topic_word(machine) + "/" + topic_word(source);
 }
 
 std::string shown_broker(const Broker& broker) {

@@ -17,15 +17,18 @@ struct Broker {
     bool has_tls = false;
     std::string user, password;
     bool has_user = false;
-    std::string topic;  // under which everything is published; never empty
+    std::string topic;  // under which everything is published; empty: default_topic()
     // PEM. Without a file of authorities those of the system are trusted.
     std::string authorities_file, certificate_file, key_file;
     int qos = 1;
 };
 
 // "mqtt://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC]", mqtts with TLS. Errors are one line without
-// anything of the text. Without a topic it is that of this machine: mien/NAME.
+// anything of the text.
 host::Result<Broker> parse_broker(std::string_view address);
+
+// Of this machine and what is read there: "mien/MACHINE/video0" of /dev/video0.
+std::string default_topic(std::string_view source);
 
 // For people and logs: without user and password.
 std::string shown_broker(const Broker& broker);

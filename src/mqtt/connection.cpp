@@ -99,6 +99,10 @@ constexpr auto first_answer = seconds(5), connecting = seconds(10), closing = se
 constexpr auto shortest_pause = milliseconds(500), longest_pause = milliseconds(30'000);
 constexpr auto between_answers = seconds(5);  // to who wants all that is kept
 constexpr auto steady = seconds(10);          // a connection that held for so long was a good one
+// Two clients of one name take each other's place, each after its pause: what holds longer than the
+// longest pause ends that.
+constexpr auto uncontested = seconds(60);
+constexpr int most_short = 2;  // connections that are lost at once, one after the other
 
 using Text = std::shared_ptr<const std::string>;
 
@@ -284,22 +288,20 @@ public:
     void run() {
         auto pause = shortest_pause;
         std::string told;  // is not said again while nothing changes
-        std::uint64_t dropped_before = 0;
+        int short_ones = 0;
         while (!shared_->has_to_close()) {
-            const Clock::time_point begin = Clock::now();
+            begin_ = Clock::now();
             if (open()) {
                 wait_for_answer();
                 if (is_up_) {
                     {
                         const std::lock_guard lock(shared_->mutex);
                         shared_->is_connected = true;
-                        dropped_before = std::exchange(shared_->dropped, 0);
                     }
-                    shared_->tell(dropped_before == 0
-                                      ? "connected"
-                                      : "connected; " + count_of(dropped_before, "message") +
-                                            " dropped while it was away");
-                    told.clear();
+                    if (!is_contested_) {
+                        tell_connected();
+                        told.clear();
+                    }
                     greet();
                     (void)shared_->answer(false, {});
                     work();
@@ -307,12 +309,20 @@ public:
                     shared_->is_connected = false;
                 }
             }
-            const bool was_good = is_up_ && Clock::now() - begin >= steady;
+            const auto held = Clock::now() - begin_;
+            const bool was_good = is_up_ && held >= (is_contested_ ? uncontested : steady);
             const bool is_done = is_up_ && cause_.empty();
             close_client();
             shared_->take_back(in_flight_);
             if (is_done) break;
             if (!shared_->answer(is_refusal_, cause_) || shared_->has_to_close()) break;
+            // A broker that went away takes no new connection; one that hangs up has another reason.
+            short_ones = is_up_ && held < steady ? short_ones + 1 : 0;
+            is_contested_ = is_up_ && (is_contested_ || short_ones >= most_short);
+            if (is_contested_)
+                cause_ =
+                    "the connection is lost each time; another client may use this topic: give "
+                    "each camera its own";
             if (cause_ != told) shared_->tell(cause_ + "; trying again");
             told = cause_;
             if (was_good) pause = shortest_pause;
@@ -323,6 +333,17 @@ public:
     }
 
 private:
+    void tell_connected() {
+        std::uint64_t dropped = 0;
+        {
+            const std::lock_guard lock(shared_->mutex);
+            dropped = std::exchange(shared_->dropped, 0);
+        }
+        shared_->tell(dropped == 0 ? "connected"
+                                   : "connected; " + count_of(dropped, "message") +
+                                         " dropped while it was away");
+    }
+
     // A library of C calls these on this thread.
     static void connected(mosquitto*, void* self, int code) {
         static_cast<Client*>(self)->answered(code);
@@ -342,6 +363,14 @@ private:
         if (cause.empty()) cause = tls_cause(line);
     }
 
+    std::string login_refused() const {
+        const Broker& broker = options_.broker;
+        if (!broker.has_user) return "the broker asks for a user: --mqtt-login FILE";
+        if (broker.password.empty())
+            return "the broker refuses this user without a password: --mqtt-login FILE";
+        return "the broker refuses this user and password";
+    }
+
     void answered(int code) {
         is_up_ = code == 0;
         is_refusal_ = code != 0 && code != 3;
@@ -351,7 +380,7 @@ private:
             case 2: cause_ = "the broker refuses the name of this client"; break;
             case 3: cause_ = "the broker is not available"; break;
             case 4:
-            case 5: cause_ = "the broker refuses this user and password"; break;
+            case 5: cause_ = login_refused(); break;
             default: cause_ = "the broker refuses the connection (" + std::to_string(code) + ")";
         }
     }
@@ -517,6 +546,10 @@ private:
                 next_answer_ = Clock::now() + between_answers;
                 shared_->all_due();
             }
+            if (is_contested_ && Clock::now() - begin_ >= uncontested) {
+                is_contested_ = false;
+                tell_connected();
+            }
             if (!fill()) return;
             if (shared_->has_to_close() && in_flight_.empty() && !shared_->has_waiting()) break;
             if (is_over()) break;
@@ -579,7 +612,9 @@ private:
     std::vector<Shared::Message> in_flight_;  // handed over, not confirmed
     std::vector<int> numbers_;                // of these
     bool is_up_ = false, is_begun_ = false, is_refusal_ = false, is_sent_at_once_ = false;
-    bool is_asked_ = false;  // for all that is kept
+    bool is_contested_ = false;  // another client may have this name: losses are not told again
+    bool is_asked_ = false;      // for all that is kept
+    Clock::time_point begin_;    // of this connection
     Clock::time_point next_answer_;
     std::string cause_, log_;
     std::minstd_rand random_{std::random_device{}()};

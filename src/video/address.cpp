@@ -58,12 +58,12 @@ std::string request_target(std::string_view text) {
 
 host::Result<int> port_of(std::string_view text) {
     int port = 0;
-    if (text.empty() || text.size() > 5) return host::Error::input("its port is no number");
+    if (text.empty() || text.size() > 5) return host::Error::input("has a port that is no number");
     for (const char c : text) {
-        if (!is_digit(c)) return host::Error::input("its port is no number");
+        if (!is_digit(c)) return host::Error::input("has a port that is no number");
         port = 10 * port + (c - '0');
     }
-    if (port < 1 || port > 65535) return host::Error::input("there is no such port");
+    if (port < 1 || port > 65535) return host::Error::input("has a port that is not 1 to 65535");
     return port;
 }
 

@@ -473,6 +473,41 @@ def test_a_broker_that_is_killed_and_started_again(broker: Broker, subscriber: S
         late.close()
 
 
+def test_two_cameras_on_one_topic(broker: Broker, subscriber: Subscriber) -> None:
+    """They throw each other out; it is said once what that may be, and then nothing."""
+    hint = "another client may use this topic: give each camera its own; trying again"
+    with Live("--mqtt", broker.address) as one, Live("--mqtt", broker.address) as other:
+        wait_until(lambda: one.has_said(hint) and other.has_said(hint), 60)
+        before = len(one.said), len(other.said)
+        taken = broker.log.read_text().count("already connected")
+        wait_until(lambda: broker.log.read_text().count("already connected") >= taken + 2, 60)
+        assert (len(one.said), len(other.said)) == before, (one.said, other.said)
+        for live in (one, other):
+            assert sum(hint in line for line in live.said) == 1, live.said
+            assert sum(line.endswith(": connected") for line in live.said) <= 3, live.said
+
+
+def test_cameras_of_one_machine_have_topics_of_their_own(
+    broker: Broker, subscriber: Subscriber, tmp_path: Path
+) -> None:
+    film = tmp_path / "film.mjpg"
+    film.write_bytes(FILM)
+    address = broker.address.removesuffix("/mien/door")
+    words = set()
+    for source in ("-", film):
+        done = subprocess.run(
+            [MIEN, "video", str(source), "--fps", "10", "-q", "--mqtt", address],
+            input=FILM,
+            capture_output=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        topic = one_line(done).removeprefix(f"mien: {address}/").removesuffix(": connected")
+        wait_until(lambda topic=topic: subscriber.last(topic + "/status") == b"offline")
+        words.add(topic.split("/")[2])
+    assert len(words) == 2 and "stdin" in words
+
+
 def test_a_broker_that_comes_late_gets_what_happened(tmp_path: Path) -> None:
     broker = Broker(tmp_path)
     with Live("--mqtt", broker.address) as live:
@@ -603,9 +638,19 @@ def test_passwords(tmp_path: Path) -> None:
     try:
         place = f"127.0.0.1:{broker.port}/mien/door"
         refused = f"mien: mqtt://{place}: the broker refuses this user and password"
-        for address in (f"mqtt://{place}", f"mqtt://camera:wrong-one@{place}"):
+        for address, line in (
+            (
+                f"mqtt://{place}",
+                f"mien: mqtt://{place}: the broker asks for a user: --mqtt-login FILE",
+            ),
+            (
+                f"mqtt://camera@{place}",
+                refused.replace(" and", " without a") + ": --mqtt-login FILE",
+            ),
+            (f"mqtt://camera:wrong-one@{place}", refused),
+        ):
             done = run("--mqtt", address)
-            assert (done.returncode, one_line(done)) == (1, refused)
+            assert (done.returncode, one_line(done)) == (1, line)
             assert done.stdout == b""
         good = f"mien: mqtt://{place}: connected"
         done = run("--mqtt", f"mqtt://camera:se%3Acr%40et@{place}")
@@ -795,9 +840,12 @@ def test_wrong_usage(tmp_path: Path) -> None:
         (("--mqtt", ""), 2, "the address is empty"),
         (("--mqtt-discovery",), 2, "--mqtt-discovery requires --mqtt"),
         (("--mqtt-qos", "0"), 2, "--mqtt-qos requires --mqtt"),
-        (("--mqtt", "127.0.0.1"), 2, "is no address"),
+        (("--mqtt", "localhost"), 2, "neither mqtt:// nor mqtts://; write mqtt://HOST/TOPIC"),
+        (("--mqtt", "127.0.0.1:1883"), 2, "write mqtt://HOST/TOPIC"),
+        (("--mqtt", "mqtt:/localhost/x"), 2, "write mqtt://HOST/TOPIC"),
         (("--mqtt", "http://127.0.0.1/x"), 2, "neither mqtt:// nor mqtts://"),
-        (("--mqtt", "mqtt:///x"), 2, "names no host"),
+        (("--mqtt", "mqtt:///x"), 2, "names no host; write mqtt://HOST/TOPIC"),
+        (("--mqtt", "mqtt://h:99999/x"), 2, "has a port that is not 1 to 65535"),
         (("--mqtt", "mqtt://h/a//b"), 2, "empty word"),
         (("--mqtt", "mqtt://h/a/+/b"), 2, "a topic with +"),
         (("--mqtt", "mqtt://h/a/#"), 2, "has a #"),

@@ -48,6 +48,7 @@ void check_broker(std::string_view text, std::string_view login) {
         if (broker.error().text.empty()) std::abort();
         return;
     }
+    if (broker->topic.empty()) broker->topic = mien::mqtt::default_topic(login);
     if (broker->topic.empty() || broker->topic.size() > 200 || broker->host.empty() ||
         broker->port < 1 || broker->port > 65535)
         std::abort();

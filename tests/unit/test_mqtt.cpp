@@ -107,8 +107,7 @@ TEST_CASE("mqtt: addresses of brokers") {
     CHECK(plain->port == 1883);
     CHECK_FALSE(plain->has_tls);
     CHECK_FALSE(plain->has_user);
-    CHECK(plain->topic.substr(0, 5) == "mien/");
-    CHECK(plain->topic.size() > 5);
+    CHECK(plain->topic.empty());
 
     const auto full = mqtt::parse_broker("mqtts://us%40er:pa%3Ass@[fe80::1%25eth0]:77/a/b%20c");
     REQUIRE(full);
@@ -136,6 +135,33 @@ TEST_CASE("mqtt: addresses of brokers") {
         REQUIRE_FALSE(broker);
         CHECK_FALSE(broker.error().text.empty());
     }
+    for (const char* no_address : {"localhost", "192.168.1.5:1883", "mqtt:/localhost/x",
+                                   "http://h/t", "mqtt:///t", "mqtt://h:99999/t", "mqtt://h:x/t"}) {
+        CAPTURE(no_address);
+        const auto broker = mqtt::parse_broker(no_address);
+        REQUIRE_FALSE(broker);
+        CHECK(broker.error().text.find("; write mqtt://HOST/TOPIC") != std::string::npos);
+    }
+}
+
+TEST_CASE("mqtt: each camera of a machine has a topic of its own") {
+    const auto word = [](std::string_view source) {
+        const std::string topic = mqtt::default_topic(source);
+        CHECK(topic.substr(0, 5) == "mien/");
+        CHECK(mqtt::parse_broker("mqtt://h/" + topic)->topic == topic);
+        const std::size_t slash = topic.rfind('/');
+        CHECK(slash > 5);
+        return topic.substr(slash + 1);
+    };
+    CHECK(word("/dev/video0") == "video0");
+    CHECK(word("/dev/video12") == "video12");
+    CHECK(word("/dev/v4l/by-id/usb-A_B.1") == "v4l_by-id_usb-A_B_1");
+    CHECK(word("/left/image_raw") == "left_image_raw");
+    CHECK(word("http://10.0.0.7:81/stream?...") == "10_0_0_7_81_stream____");
+    CHECK(word("films/#1/") == "films__1");
+    CHECK(word("-") == "stdin");
+    CHECK(word("") == "camera");
+    CHECK(word(std::string(300, 'a') + "/b") == std::string(78, 'a') + "_b");
 }
 
 TEST_CASE("mqtt: files with a login") {

@@ -4,6 +4,7 @@
 #include <csignal>
 #include <exception>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli/compiler.h"
@@ -26,37 +27,46 @@ using namespace mien;
 struct Verb {
     const char* name;
     int (*run)(int argc, char** argv);
-    const char* summary;
-    bool of_itself = false;  // about the program, and in no manual
+    const char* summary;  // stands alone: as the name of a manual page, in a shell's list
 };
 int run_manual(int argc, char** argv);
 int run_completion(int argc, char** argv);
 constexpr Verb verbs[] = {
     {"image", cli::run_image, "find every face in images, read expression, gender and age"},
-    {"classify", cli::run_classify, "the same for images that are one face each"},
-    {"camera", cli::run_camera, "the same for a camera, live"},
-    {"video", cli::run_video, "the same for films, images, pipes and addresses"},
-    {"serve", cli::run_serve, "the same as a web service, with a page"},
+    {"classify", cli::run_classify, "read images that are one face each, already cut out"},
+    {"camera", cli::run_camera, "read the faces in front of a camera, live"},
+    {"video", cli::run_video,
+     "read the faces of films, numbered images, pipes and network cameras"},
+    {"serve", cli::run_serve, "find and read faces as a web service, with a page"},
     {"explain", cli::run_explain, "show which parts of a face led to the answer"},
     {"info", cli::run_info, "print what a weights file contains"},
     {"verify", cli::run_verify, "replay the test vectors inside a weights file"},
     {"eval", cli::run_eval, "measure a network on labeled faces"},
-    {"report", cli::run_report, "the same as a page: mistakes with their maps, groups"},
+    {"report", cli::run_report,
+     "measure a network, and write a page with mistakes, their maps, groups"},
     {"bench", cli::run_bench, "measure each step on this machine"},
-    {"manual", run_manual, "print a manual page", true},
-    {"completion", run_completion, "print what a shell needs to complete verbs and options", true},
+    {"manual", run_manual, "print a manual page"},
+    {"completion", run_completion, "print what a shell needs to complete verbs and options"},
 };
+
+std::vector<std::string> verb_names() {
+    std::vector<std::string> names;
+    for (const Verb& verb : verbs) names.emplace_back(verb.name);
+    return names;
+}
 
 std::vector<cli::VerbText> described_verbs() {
     std::vector<cli::VerbText> all;
     for (const Verb& verb : verbs)
-        if (!verb.of_itself) all.push_back(cli::describe_verb(verb.name, verb.summary, verb.run));
+        all.push_back(cli::describe_verb(verb.name, verb.summary, verb.run));
     return all;
 }
 
-int run_manual(int argc, char** argv) { return cli::run_manual(argc, argv, described_verbs()); }
+int run_manual(int argc, char** argv) {
+    return cli::run_manual(argc, argv, verb_names(), described_verbs);
+}
 int run_completion(int argc, char** argv) {
-    return cli::run_completion(argc, argv, described_verbs());
+    return cli::run_completion(argc, argv, described_verbs);
 }
 
 std::string help_text() {
@@ -108,11 +118,20 @@ int say(const std::string& text) {
     return cli::output_exit_code();
 }
 
+// What other programs call it.
+constexpr std::pair<const char*, const char*> first_words_elsewhere[] = {
+    {"man", "manual"},   {"webcam", "camera"}, {"server", "serve"},
+    {"-v", "--version"}, {"-?", "--help"},     {"film", "video"},
+    {"photo", "image"},  {"detect", "image"},  {"benchmark", "bench"},
+};
+
 int unknown_verb(const std::string& word) {
-    std::vector<std::string> names;
-    for (const Verb& verb : verbs) names.emplace_back(verb.name);
+    std::vector<std::string> names = verb_names();
     for (const char* option : {"--help", "--version"}) names.emplace_back(option);
-    const std::string near = cli::nearest(word, names);
+    std::string near;
+    for (const auto& [theirs, ours] : first_words_elsewhere)
+        if (word == theirs) near = ours;
+    if (near.empty()) near = cli::nearest(word, names);
     const std::string what = word[0] == '-' ? "unknown option " : "unknown verb ";
     cli::complain(what + word + (near.empty() ? "" : ", did you mean " + near + "?") +
                   "; `mien --help` shows the verbs");
@@ -121,7 +140,9 @@ int unknown_verb(const std::string& word) {
 
 int run(int argc, char** argv) {
     if (argc < 2) {
-        cli::complain("a verb is missing; `mien --help` shows the verbs");
+        std::string names;
+        for (const std::string& name : verb_names()) names += (names.empty() ? "" : ", ") + name;
+        cli::complain("a verb is missing: " + names + "; `mien --help` says what they do");
         return cli::exit_usage;
     }
     const std::string word = argv[1];

@@ -48,6 +48,11 @@ std::string header(const std::string& title) {
            "\" \"mien manual\"\n";
 }
 
+std::string argument(const OptionText& option) {
+    const std::string name = "\\fI" + roff(option.value) + "\\fR";
+    return option.is_required ? name : "[" + name + "]";
+}
+
 std::string option_entry(const OptionText& option) {
     std::string names;
     for (const std::string* name : {&option.short_name, &option.long_name}) {
@@ -56,6 +61,7 @@ std::string option_entry(const OptionText& option) {
     }
     if (!option.value.empty())
         names += (names.empty() ? "" : " ") + ("\\fI" + roff(option.value) + "\\fR");
+    names += roff(option.optional_value);
     std::string text = replaced(option.description, "\n", " ");
     if (!option.standard.empty()) text += " (default " + option.standard + ")";
     std::string choices;
@@ -92,6 +98,13 @@ std::string joined(const std::vector<std::string>& words, const char* separator)
     std::string all;
     for (const std::string& word : words) all += (all.empty() ? "" : separator) + word;
     return all;
+}
+
+// What an argument of the verb may be; empty: anything.
+std::string argument_choices(const VerbText& verb) {
+    for (const OptionText& option : verb.options)
+        if (option.is_argument() && !option.choices.empty()) return joined(option.choices, " ");
+    return {};
 }
 
 std::string either(const OptionText& option) {  // "--out|-o", as a pattern of bash's case
@@ -137,7 +150,7 @@ std::string manual_page(const VerbText& verb) {
     page += ".SH NAME\nmien\\-" + verb.name + " \\- " + roff(verb.summary) + "\n.SH SYNOPSIS\n";
     page += "\\fBmien " + verb.name + "\\fR [\\fIOPTIONS\\fR]";
     for (const OptionText& option : verb.options)
-        if (option.is_argument()) page += " \\fI" + roff(option.value) + "\\fR";
+        if (option.is_argument()) page += " " + argument(option);
     page += "\n.SH DESCRIPTION\n" + paragraph(verb.description);
     for (const OptionText& option : verb.options)
         if (option.is_argument()) page += option_entry(option);
@@ -174,7 +187,7 @@ std::string bash_completion(const std::vector<VerbText>& verbs) {
         "# bash completion for mien; made by `mien completion bash`\n"
         "_mien() {\n"
         "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}\n"
-        "    local options= values=\n"
+        "    local options= values= arguments=\n"
         "    COMPREPLY=()\n"
         "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
         "        COMPREPLY=($(compgen -W " +
@@ -191,7 +204,10 @@ std::string bash_completion(const std::vector<VerbText>& verbs) {
                 script += "                " + either(option) +
                           ") values=" + quoted(joined(option.choices, " ")) + " ;;\n";
         }
-        script += "            esac\n            ;;\n";
+        script += "            esac\n";
+        if (const std::string choices = argument_choices(verb); !choices.empty())
+            script += "            arguments=" + quoted(choices) + "\n";
+        script += "            ;;\n";
     }
     return script +
            "    esac\n"
@@ -199,6 +215,8 @@ std::string bash_completion(const std::vector<VerbText>& verbs) {
            "        COMPREPLY=($(compgen -W \"$values\" -- \"$word\"))\n"
            "    elif [[ $word == -* ]]; then\n"
            "        COMPREPLY=($(compgen -W \"$options\" -- \"$word\"))\n"
+           "    elif [ -n \"$arguments\" ] && [ \"$COMP_CWORD\" -eq 2 ]; then\n"
+           "        COMPREPLY=($(compgen -W \"$arguments\" -- \"$word\"))\n"
            "    fi\n"
            "}\n"
            "complete -o bashdefault -o default -F _mien mien\n";
@@ -225,6 +243,8 @@ std::string zsh_completion(const std::vector<VerbText>& verbs) {
     for (const VerbText& verb : verbs) {
         script += "    " + verb.name + ")\n        _arguments";
         for (const OptionText& option : verb.options) {
+            // "=-": only in the same word; "::": may be left out.
+            const std::string may_take = option.optional_value.empty() ? "" : "::NAME:";
             const std::string takes =
                 option.value.empty()
                     ? ""
@@ -234,11 +254,15 @@ std::string zsh_completion(const std::vector<VerbText>& verbs) {
                                                    : "");
             for (const std::string* name : {&option.long_name, &option.short_name})
                 if (!name->empty())
-                    script += " \\\n            " +
-                              quoted(*name + "[" + plain(first_sentence(option.description)) + "]" +
-                                     takes);
+                    script +=
+                        " \\\n            " +
+                        quoted(*name + (may_take.empty() ? "" : "=-") + "[" +
+                               plain(first_sentence(option.description)) + "]" + may_take + takes);
         }
-        script += " \\\n            '*:file:_files'\n        ;;\n";
+        const std::string choices = argument_choices(verb);
+        script += " \\\n            ";
+        script += choices.empty() ? "'*:file:_files'" : quoted("1:argument:(" + choices + ")");
+        script += "\n        ;;\n";
     }
     return script + "esac\n";
 }
@@ -251,6 +275,9 @@ std::string fish_completion(const std::vector<VerbText>& verbs) {
         script += "complete -c mien -n __fish_use_subcommand -a " + verb.name + " -d " +
                   quoted(verb.summary) + "\n";
     for (const VerbText& verb : verbs) {
+        if (const std::string choices = argument_choices(verb); !choices.empty())
+            script += "complete -c mien -n '__fish_seen_subcommand_from " + verb.name + "' -f -a " +
+                      quoted(choices) + "\n";
         for (const OptionText& option : verb.options) {
             if (option.is_argument()) continue;
             script += "complete -c mien -n '__fish_seen_subcommand_from " + verb.name + "'";
@@ -264,18 +291,22 @@ std::string fish_completion(const std::vector<VerbText>& verbs) {
     return script;
 }
 
-int run_manual(int argc, char** argv, const std::vector<VerbText>& verbs) {
+int run_manual(int argc, char** argv, const std::vector<std::string>& names,
+               DescribeVerbs describe) {
     CLI::App app(
         "Prints the manual page of mien or of a verb, for man: mien manual image | man -l -\n");
     style_app(app, "manual");
     std::string verb, folder;
-    app.add_option("VERB", verb, "Its page; default: the one that names the verbs")->type_name("");
+    // Completions offer the names; a wrong one is answered below, with the nearest.
+    app.add_option("VERB", verb, "Its page; default: the one that names the verbs")
+        ->type_name(":{" + joined(names, ",") + "}");
     app.add_option(
            "--all", folder,
            "Write all pages (man1/) and completions (mien, _mien, mien.fish) to this folder")
         ->type_name("FOLDER");
     int code = exit_done;
     if (!parse_options(app, argc, argv, code)) return code;
+    const std::vector<VerbText> verbs = describe();
     if (!folder.empty()) return write_all(folder, verbs);
     if (verb.empty()) {
         print(manual_page(verbs));
@@ -286,11 +317,13 @@ int run_manual(int argc, char** argv, const std::vector<VerbText>& verbs) {
         print(manual_page(text));
         return output_exit_code();
     }
-    complain("unknown verb " + verb + "; `mien --help` shows the verbs");
+    const std::string near = nearest(verb, names);
+    complain("unknown verb " + verb + (near.empty() ? "" : ", did you mean " + near + "?") +
+             "; `mien --help` shows the verbs");
     return exit_usage;
 }
 
-int run_completion(int argc, char** argv, const std::vector<VerbText>& verbs) {
+int run_completion(int argc, char** argv, DescribeVerbs describe) {
     CLI::App app(
         "Prints what a shell needs to complete verbs, options and their values.\n"
         "For this shell alone: source <(mien completion bash)\n");
@@ -302,6 +335,7 @@ int run_completion(int argc, char** argv, const std::vector<VerbText>& verbs) {
         ->required();
     int code = exit_done;
     if (!parse_options(app, argc, argv, code)) return code;
+    const std::vector<VerbText> verbs = describe();
     print(shell == "bash"  ? bash_completion(verbs)
           : shell == "zsh" ? zsh_completion(verbs)
                            : fish_completion(verbs));

@@ -62,20 +62,74 @@ std::string standard_of(const CLI::Option* option) {
                                                                      : "";
 }
 
+// A flag that may have a value: "--ros2{/mien}" in the library's notation.
+bool may_have_value(const CLI::Option* option) {
+    return option->get_name(false, true).find('{') != std::string::npos;
+}
+constexpr const char* optional_value = "[=NAME]";
+
+constexpr std::size_t help_width = 100, name_width = 26;
+
+// Words of `text` in lines of at most `width` letters, where no word is longer.
+std::string wrapped(const std::string& text, std::size_t width, const std::string& indent = "") {
+    std::string out, line;
+    for (const std::string& word : CLI::detail::split(text, ' ')) {
+        if (!line.empty() && line.size() + 1 + word.size() > width) {
+            out += line + "\n" + indent;
+            line.clear();
+        }
+        line += (line.empty() ? "" : " ") + word;
+    }
+    return out + line;
+}
+
+// The text of a verb: a line that ends within a sentence goes on in the next one, indented lines are
+// examples and stay.
+std::string wrapped_lines(const std::string& text) {
+    std::vector<std::string> lines;
+    const auto goes_on = [](const std::string& line) {
+        return !line.empty() && line[0] != ' ' && line.back() != '.' && line.back() != ':';
+    };
+    for (const std::string& line : CLI::detail::split(text, '\n')) {
+        if (!lines.empty() && !line.empty() && line[0] != ' ' && goes_on(lines.back()))
+            lines.back() += " " + line;
+        else
+            lines.push_back(line);
+    }
+    std::string out;
+    for (const std::string& line : lines)
+        out += (line.empty() || line[0] == ' ' ? line : wrapped(line, help_width)) + "\n";
+    return out;
+}
+
 // "--min-face PIXELS (default 0)" instead of the library's notation for types, ranges and sets.
 class HelpFormatter : public CLI::Formatter {
 public:
+    std::string make_description(const CLI::App* app) const override {
+        return wrapped_lines(app->get_description()) + "\n";
+    }
+    std::string make_option(const CLI::Option* option, bool is_positional) const override {
+        std::string name =
+            "  " + make_option_name(option, is_positional) + make_option_opts(option);
+        std::string text = make_option_desc(option);
+        std::replace(text.begin(), text.end(), '\n', ' ');
+        const std::string indent(name_width, ' ');
+        if (name.size() >= name_width)
+            name += "\n" + indent;
+        else
+            name.resize(name_width, ' ');
+        return name + wrapped(text, help_width - name_width, indent) + "\n";
+    }
     std::string make_option_name(const CLI::Option* option, bool is_positional) const override {
         std::string name = CLI::Formatter::make_option_name(option, is_positional);
-        // A flag that may have a value: "--ros2{/mien}" in the library's notation.
         const std::size_t begin = name.find('{'), end = name.find('}');
         if (begin != std::string::npos && end != std::string::npos)
-            name.replace(begin, end + 1 - begin, "[=NAME]");
+            name.replace(begin, end + 1 - begin, optional_value);
         return name;
     }
     std::string make_option_opts(const CLI::Option* option) const override {
         std::string text;
-        if (option->get_type_size() != 0 && !option->get_positional())
+        if (option->get_type_size() != 0 && !option->get_positional() && !may_have_value(option))
             text += " " + type_word(option);
         return text;
     }
@@ -95,8 +149,11 @@ void describe(const CLI::App& app, VerbText& out) {
         if (!option->get_lnames().empty()) text.long_name = "--" + option->get_lnames().front();
         if (option->get_positional())
             text.value = option->get_name() + (option->get_expected_max() > 1 ? "..." : "");
+        else if (may_have_value(option))
+            text.optional_value = optional_value;
         else if (option->get_type_size() != 0)
             text.value = type_word(option);
+        text.is_required = option->get_required();
         text.description = option->get_description();
         text.standard = standard_of(option);
         text.group = option->get_group();
@@ -184,12 +241,18 @@ int report_unknown_option(const CLI::App& app, const std::string& word) {
 
 std::string nearest(std::string_view word, std::span<const std::string> candidates) {
     std::string best;
-    // At most a third of the letters wrong (two of five), or a prefix of exactly one word.
-    const std::size_t letters = word.size() - std::min(word.find_first_not_of('-'), word.size());
+    // At most a third of the letters wrong (two of five), or three and more that begin exactly one
+    // word.
+    const std::size_t letters = word.size() - std::min(word.size(), word.find_first_not_of('-'));
     std::size_t best_distance = (letters + 1) / 3 + 1;
+    const auto begins = [word](const std::string& candidate) {
+        return candidate.compare(0, word.size(), word) == 0;
+    };
+    const bool is_prefix =
+        letters >= 3 && std::count_if(candidates.begin(), candidates.end(), begins) == 1;
     for (const std::string& candidate : candidates) {
-        const bool begins = word.size() >= 4 && candidate.compare(0, word.size(), word) == 0;
-        const std::size_t distance = begins ? 1 : edit_distance(word, candidate);
+        const std::size_t distance =
+            is_prefix && begins(candidate) ? 1 : edit_distance(word, candidate);
         if (distance < best_distance) {
             best_distance = distance;
             best = candidate;
@@ -201,9 +264,7 @@ std::string nearest(std::string_view word, std::span<const std::string> candidat
 void style_app(CLI::App& app, const std::string& verb) {
     app.name(verb);
     app.footer(exit_code_help);
-    const auto formatter = std::make_shared<HelpFormatter>();
-    formatter->column_width(26);
-    app.formatter(formatter);
+    app.formatter(std::make_shared<HelpFormatter>());
     app.set_help_flag("-h,--help", "Show this text");
     app.allow_extras();  // so that an unknown option can be answered with the nearest one
     app.option_defaults()->always_capture_default();

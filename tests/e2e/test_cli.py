@@ -368,7 +368,11 @@ def test_answers(mien: Runner) -> None:
 
 def test_usage_errors(mien: Runner) -> None:
     mien.write("a.png", plain_png(40, 40))
-    mien.fails(code=2, words=("verb",))
+    mien.fails(code=2, words=("a verb is missing", "image", "camera", "`mien --help`"))
+    mien.fails("man", code=2, words=("did you mean manual?",))
+    mien.fails("vid", code=2, words=("did you mean video?",))
+    mien.fails("-v", code=2, words=("did you mean --version?",))
+    mien.fails("manual", "imgae", code=2, words=("did you mean image?",))
     mien.fails("imgae", "a.png", code=2, words=("imgae", "did you mean image?"))
     mien.fails("--versoin", code=2, words=("did you mean --version?",))
     mien.fails("xyzzyplugh", code=2, words=("unknown verb",))

@@ -22,7 +22,6 @@ def run(*command: str | Path) -> str:
 
 
 VERBS = re.findall(r"^  (\w+)  +\w", run(MIEN, "--help"), re.M)
-VERBS = [verb for verb in VERBS if verb not in ("manual", "completion")]
 
 
 def options_of(verb: str) -> set[str]:
@@ -37,9 +36,41 @@ def needs(program: str) -> str:
 
 
 def test_verbs() -> None:
-    assert {"image", "camera", "video", "serve", "info"} <= set(VERBS)
+    assert {"image", "camera", "video", "serve", "info", "manual", "completion"} <= set(VERBS)
+    pages = run(MIEN, "manual")
     for verb in VERBS:
-        assert f"mien\\-{verb}" in run(MIEN, "manual")
+        assert f"mien\\-{verb}" in pages
+        name = re.search(r"^\.SH NAME\n(.*)", run(MIEN, "manual", verb), re.M)
+        assert name is not None and "the same" not in name[1], name  # as what?
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_is_wrapped(verb: str) -> None:
+    text = run(MIEN, verb, "--help")
+    for line in text.splitlines():
+        assert len(line) <= 100 and line == line.rstrip(), line
+    # Nothing is lost on the way: a page has the same words.
+    page = run(MIEN, "manual", verb).replace("\\", "")
+    described = re.findall(r"^\.TP\n.*\n(.*)", page, re.M)
+    words = " ".join(text.split())
+    for description in described:
+        assert description.partition(". One of ")[0] in words, description
+
+
+def synopsis(verb: str) -> str:
+    found = re.search(r"^\.SH SYNOPSIS\n(.*)", run(MIEN, "manual", verb), re.M)
+    assert found is not None
+    return re.sub(r"\\f[BIR]", "", found[1])
+
+
+def test_pages_tell_what_may_be_left_out() -> None:
+    for verb in VERBS:
+        usage = re.search(r"^Usage: (.*)", run(MIEN, verb, "--help"), re.M)
+        assert usage is not None and synopsis(verb) == usage[1].strip()
+        for option in re.findall(r"^  (--[a-z0-9-]+)\[=NAME\]", run(MIEN, verb, "--help"), re.M):
+            entry = "\\fB" + option.replace("-", "\\-") + "\\fR[=NAME]\n"
+            assert entry in run(MIEN, "manual", verb)
+    assert "[DEVICE]" in synopsis("camera") and "[FILE]" not in synopsis("video")
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -68,6 +99,9 @@ def test_bash(tmp_path: Path) -> None:
         return run(needs("bash"), "-c", line).split()
 
     assert completed("mien", "cam") == ["camera"]
+    assert set(completed("mien", "''")) == {*VERBS, "--help", "--version"}
+    assert set(completed("mien", "manual", "''")) == set(VERBS)
+    assert completed("mien", "completion", "z") == ["zsh"]
     assert completed("mien", "image", "--cov") == ["--cover"]
     assert completed("mien", "camera", "--style", "e") == ["emotion", "explain"]
     assert set(completed("mien", "camera", "--")) == options_of("camera")
@@ -80,9 +114,15 @@ def test_fish_and_zsh(tmp_path: Path) -> None:
     if shutil.which("fish"):
         answer = run("fish", "-c", f"source {script}; complete -C 'mien camera --style e'")
         assert [line.split("\t")[0] for line in answer.splitlines()] == ["emotion", "explain"]
+        answer = run("fish", "-c", f"source {script}; complete -C 'mien '")
+        assert {line.split("\t")[0] for line in answer.splitlines()} == set(VERBS)
+        answer = run("fish", "-c", f"source {script}; complete -C 'mien completion '")
+        assert set(answer.split()) == {"bash", "zsh", "fish"}
     script = tmp_path / "_mien"
     script.write_text(run(MIEN, "completion", "zsh"))
     run(needs("zsh"), "-n", script)
+    offered = re.findall(r"^    '(\w+):", script.read_text(), re.M)
+    assert offered == VERBS
 
 
 def test_all_files_and_errors(tmp_path: Path) -> None:

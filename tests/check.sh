@@ -173,6 +173,7 @@ if [ "$depth" = all ]; then
     step "a camera in a virtual machine" sh tests/camera_vm.sh
     step "instruction counts" "$PYTHON" bench/icount/icount.py --quick
     step "fuzzing, ${FUZZ_SECONDS:-60} s per target" make fuzz
+    step "the library for Windows and macOS" sh tests/portable.sh
     step "other distributions" distributions
     step "Debian packages" packages
 fi

@@ -78,8 +78,8 @@ TiffSource& source_of(thandle_t handle) { return *static_cast<TiffSource*>(handl
 tmsize_t read_tiff(thandle_t handle, void* out, tmsize_t wanted) {
     TiffSource& source = source_of(handle);
     if (wanted <= 0 || source.at >= source.bytes.size()) return 0;
-    const std::size_t count =
-        std::min(static_cast<std::size_t>(wanted), source.bytes.size() - source.at);
+    const std::size_t count = std::min(static_cast<std::size_t>(wanted),
+                                       source.bytes.size() - static_cast<std::size_t>(source.at));
     std::memcpy(out, source.bytes.data() + source.at, count);
     source.at += count;
     return static_cast<tmsize_t>(count);

@@ -5,6 +5,7 @@
 #include "cli/exit_codes.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
+#include "host/results/json.h"
 
 #ifdef MIEN_HAS_SERVE
 

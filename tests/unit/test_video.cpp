@@ -850,7 +850,7 @@ TEST_CASE("video: AVI of motion JPEG is read in pieces of any length, and whethe
     const ByteVector file = test::read_file(path);
     ::unlink(path.c_str());
     const std::string film(file.begin(), file.end());
-    for (const std::size_t piece : {1, 7, 1000, 1 << 20}) {
+    for (const std::size_t piece : {1u, 7u, 1000u, 1u << 20}) {
         CAPTURE(piece);
         const Seen seen = read_stream(film, {}, piece);
         CHECK(seen.error == "");

@@ -183,24 +183,26 @@ host::Result<dds_entity_t> Participant::topic(const Type& type, const std::strin
     return made;
 }
 
-host::Result<dds_entity_t> Participant::writer(const Type& type, const std::string& name,
-                                               int depth) const {
+host::Result<dds_entity_t> Participant::endpoint(decltype(Dds::create_writer) make,
+                                                 const Type& type, const std::string& name,
+                                                 dds_reliability_kind_t reliability,
+                                                 int depth) const {
     const host::Result<dds_entity_t> of = topic(type, name);
     if (!of) return of.error();
-    const Qos qos = make_qos(type, DDS_RELIABILITY_RELIABLE, depth);
-    const dds_entity_t made = dds().create_writer(entity_, *of, qos.get(), nullptr);
+    const Qos qos = make_qos(type, reliability, depth);
+    const dds_entity_t made = make(entity_, *of, qos.get(), nullptr);
     if (made < 0) return dds().error(name.c_str(), made);
     return made;
 }
 
+host::Result<dds_entity_t> Participant::writer(const Type& type, const std::string& name,
+                                               int depth) const {
+    return endpoint(dds().create_writer, type, name, DDS_RELIABILITY_RELIABLE, depth);
+}
+
 host::Result<dds_entity_t> Participant::reader(const Type& type, const std::string& name,
                                                int depth) const {
-    const host::Result<dds_entity_t> of = topic(type, name);
-    if (!of) return of.error();
-    const Qos qos = make_qos(type, DDS_RELIABILITY_BEST_EFFORT, depth);
-    const dds_entity_t made = dds().create_reader(entity_, *of, qos.get(), nullptr);
-    if (made < 0) return dds().error(name.c_str(), made);
-    return made;
+    return endpoint(dds().create_reader, type, name, DDS_RELIABILITY_BEST_EFFORT, depth);
 }
 
 }  // namespace mien::ros2

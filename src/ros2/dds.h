@@ -77,6 +77,10 @@ public:
 private:
     Participant() = default;
     host::Result<dds_entity_t> topic(const Type& type, const std::string& name) const;
+    // `make` makes a writer or a reader of the topic.
+    host::Result<dds_entity_t> endpoint(decltype(Dds::create_writer) make, const Type& type,
+                                        const std::string& name, dds_reliability_kind_t reliability,
+                                        int depth) const;
 
     dds_entity_t domain_ = 0, entity_ = 0;
 };

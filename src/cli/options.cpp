@@ -282,6 +282,15 @@ VerbText describe_verb(const char* name, const char* summary, int (*run)(int arg
     return text;
 }
 
+int run_left_out(const char* verb, const char* how) {
+    const std::string text = std::string("this mien was built without it (") + how + ")";
+    if (described != nullptr)
+        described->description = text + "\n";
+    else
+        complain(std::string(verb) + ": " + text);
+    return exit_usage;
+}
+
 bool parse_options(CLI::App& app, int argc, char** argv, int& exit_code) {
     if (described != nullptr) {
         describe(app, *described);

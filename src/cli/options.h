@@ -20,6 +20,10 @@ void style_app(CLI::App& app, const std::string& verb);
 // What the verb's --help says, as data. `run` is called, and ends when it parses its options.
 VerbText describe_verb(const char* name, const char* summary, int (*run)(int argc, char** argv));
 
+// A verb that this build lacks: says so, and `how` to build it, or tells describe_verb().
+// Returns the exit code.
+int run_left_out(const char* verb, const char* how);
+
 // Parses the options of a verb. False if the program must end with `exit_code`: help was printed,
 // or an error that names the nearest option.
 bool parse_options(CLI::App& app, int argc, char** argv, int& exit_code);

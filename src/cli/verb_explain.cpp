@@ -529,9 +529,7 @@ int run_explain(int argc, char** argv) {
 namespace mien::cli {
 
 int run_explain(int, char**) {
-    complain(
-        "explain: this mien was built without it (cmake -DMIEN_EXPLAIN=ON, with Eigen installed)");
-    return exit_usage;
+    return run_left_out("explain", "cmake -DMIEN_EXPLAIN=ON, with Eigen installed");
 }
 
 }  // namespace mien::cli

@@ -251,9 +251,7 @@ int run_report(int argc, char** argv) {
 namespace mien::cli {
 
 int run_report(int, char**) {
-    complain(
-        "report: this mien was built without it (cmake -DMIEN_EXPLAIN=ON, with Eigen installed)");
-    return exit_usage;
+    return run_left_out("report", "cmake -DMIEN_EXPLAIN=ON, with Eigen installed");
 }
 
 }  // namespace mien::cli

@@ -836,6 +836,18 @@ def test_drawn_picture(mien: Runner) -> None:
     assert stat.S_IMODE(os.stat(mien.folder / "a.png").st_mode) & 0o600 == 0o600
 
 
+def test_every_verb_has_a_manual_page(mien: Runner) -> None:
+    """In a build that leaves verbs out, too; those say how to have them."""
+    for verb in ("image", "camera", "serve", "explain", "report", "completion"):
+        page = mien("manual", verb).stdout
+        assert f".TH MIEN\\-{verb.upper()} 1" in page and ".SH OPTIONS" in page
+        result = subprocess.run([mien.program, verb, "--help"], capture_output=True, text=True)
+        without = "built without it" in result.stderr
+        assert result.returncode == (2 if without else 0)
+        assert ("built without it" in page) == without
+    assert mien("completion", "bash").stderr == ""
+
+
 def test_nothing_is_overwritten_without_yes(mien: Runner) -> None:
     mien.write("in.png", plain_png(40, 40))
     kept = mien.write("out.png", b"precious")

@@ -285,7 +285,7 @@ def test_all_faces_every_so_often(broker: Broker, subscriber: Subscriber) -> Non
     told = [event for event in live.lines if event["event"] == "state"]
     # Those between are of the changes, which are told in any case.
     assert len(told) > 3 and sum(event in states for event in told) > 2
-    assert [e["event"] for e in subscriber.events()] == ["appear", "leave"]
+    wait_until(lambda: [e["event"] for e in subscriber.events()] == ["appear", "leave"])
 
 
 # ---- Home Assistant ------------------------------------------------------------------------------
@@ -464,10 +464,11 @@ def test_a_broker_that_is_killed_and_started_again(broker: Broker, subscriber: S
         wait_until(lambda: home.state("presence") == "ON")
         # What happened meanwhile was not lost: the subscriber came after the broker, so it may have
         # missed the first of them.
-        assert all(event in live.lines for event in late.events())
+        wait_until(lambda: all(event in live.lines for event in late.events()))
         live.picture = NOBODY
         wait_until(lambda: home.state("presence") == "OFF")
-        assert late.events()[-1] == live.lines[-1]
+        wait_until(lambda: len(live.lines) == 4)
+        wait_until(lambda: late.events()[-1] == live.lines[-1])
         wait_until(lambda: sum(line.endswith(": connected") for line in live.said) == 2)
         assert live.end() in (0, 3)
         late.close()
@@ -713,8 +714,8 @@ def test_a_broker_whose_disk_is_full(tmp_path: Path) -> None:
             late = Subscriber(broker)
             wait_until(lambda: late.last("mien/door/status") == b"online", 30)
             live.picture = FACE
-            wait_until(lambda: live.lines and late.events()[-1:] == live.lines[-1:])
-            assert len(live.lines) == 3
+            wait_until(lambda: len(live.lines) == 3)
+            wait_until(lambda: late.events()[-1:] == live.lines[-1:])
             late.close()
             assert live.end() in (0, 3)
     finally:

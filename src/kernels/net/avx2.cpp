@@ -21,7 +21,6 @@ struct V {
     static constexpr int bytes = 32;
     using U8 = __m256i;
     using Act = U8;
-    using Words = U8;
     using Acc = __m256i;
     using I32 = __m256i;
     using I16 = __m256i;
@@ -73,11 +72,6 @@ struct V {
         __asm__("" : "+x"(sum));
         return sum;
     }
-    static Words multiply(Act a, U8 w) noexcept { return multiply8(a, w); }
-    static Words multiply_add(Words sum, Act a, U8 w) noexcept {
-        return add16(sum, multiply8(a, w));
-    }
-    static Acc widen_add(Acc acc, Words words) noexcept { return add32(acc, add_pairs(words)); }
 
     // Depthwise.
     static U8 flip(U8 v, std::uint8_t lift) noexcept {

@@ -12,25 +12,25 @@
 //
 // Blocks have sixteen channels; of the last one perhaps only eight are made.
 
-// Act: four input bytes for every channel. Words: their products with a step's weights in 16-bit
-// lanes, two in each. Acc: sums of 32 bits. Inputs are unsigned bytes.
+// Act: four input bytes for every channel, unsigned. multiply8: their products with a step's weights
+// in 16-bit lanes, two in each. Acc: sums of 32 bits.
 template <class T>
-concept MaddVector = requires(
-    const std::int8_t* bytes, const std::int32_t* bias, const float* scale, std::int8_t* out,
-    const typename T::I32 (&half)[T::vectors], const typename T::I32 (&all)[2 * T::vectors],
-    typename T::Act a, typename T::Words words, typename T::Acc acc, typename T::I32 values,
-    std::int8_t low, std::uint8_t lift) {
-    a = T::broadcast4(bytes);
-    words = T::multiply(a, T::load(bytes));
-    words = T::multiply_add(words, a, T::load(bytes));
-    acc = T::widen_add(T::load_bias(bias), words);
-    values = T::scaled(acc, T::load_scale(scale));
-    // Saturated, not below `low`, lifted.
-    T::store_clamped(out, half, low, lift);
-    T::store_clamped(out, all, low, lift);
-    T::store_two(out, std::ptrdiff_t{}, all, all, low, lift);
-    requires T::pixels > 0;  // of a tile
-};
+concept MaddVector =
+    requires(const std::int8_t* bytes, const std::int32_t* bias, const float* scale,
+             std::int8_t* out, const typename T::I32 (&half)[T::vectors],
+             const typename T::I32 (&all)[2 * T::vectors], typename T::Act a, typename T::U8 words,
+             typename T::Acc acc, typename T::I32 values, std::int8_t low, std::uint8_t lift) {
+        a = T::broadcast4(bytes);
+        words = T::multiply8(a, T::load(bytes));
+        words = T::add16(words, words);
+        acc = T::add32(T::load_bias(bias), T::add_pairs(words));
+        values = T::scaled(acc, T::load_scale(scale));
+        // Saturated, not below `low`, lifted.
+        T::store_clamped(out, half, low, lift);
+        T::store_clamped(out, all, low, lift);
+        T::store_two(out, std::ptrdiff_t{}, all, all, low, lift);
+        requires T::pixels > 0;  // of a tile
+    };
 static_assert(MaddVector<V>);
 
 constexpr int madd_block = 16, madd_vectors = 2 * V::vectors, madd_lanes = 8 / V::vectors;
@@ -240,18 +240,19 @@ template <int count, int pixels, int vectors>
                                               V::Acc (&acc)[pixels][vectors]) noexcept {
     MIEN_UNROLL
     for (int p = 0; p < pixels; ++p) {
-        V::Words words[vectors];
+        V::U8 words[vectors];
         MIEN_UNROLL
         for (int i = 0; i < count; ++i) {
             const V::Act a = V::broadcast4(field + at[i] + p * step);
             MIEN_UNROLL
             for (int v = 0; v < vectors; ++v) {
-                const V::U8 weights = V::load(w + i * madd_step_bytes + v * V::bytes);
-                words[v] = i == 0 ? V::multiply(a, weights) : V::multiply_add(words[v], a, weights);
+                const V::U8 products =
+                    V::multiply8(a, V::load(w + i * madd_step_bytes + v * V::bytes));
+                words[v] = i == 0 ? products : V::add16(words[v], products);
             }
         }
         MIEN_UNROLL
-        for (int v = 0; v < vectors; ++v) acc[p][v] = V::widen_add(acc[p][v], words[v]);
+        for (int v = 0; v < vectors; ++v) acc[p][v] = V::add32(acc[p][v], V::add_pairs(words[v]));
     }
     at += count;
     w += count * madd_step_bytes;

@@ -95,8 +95,8 @@ constexpr int phases_of(int channels) noexcept {
     return channels / a;
 }
 
-// Columns, in as many bytes as a cache line has; then for each phase: weights [plane][kernel column][top, bottom][V::bytes], then bias [plane][lanes],
-// then scale [plane][lanes].
+// Columns, in as many bytes as a cache line has; then for each phase: weights
+// [plane][kernel column][top, bottom][V::bytes], bias [plane][lanes], scale [plane][lanes].
 constexpr std::size_t packed_head = 64, phase_weights = 4 * 3 * 2 * V::bytes,
                       phase_bytes = phase_weights + 2 * 4 * V::bytes;
 

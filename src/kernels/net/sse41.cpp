@@ -14,7 +14,6 @@ struct V {
     static constexpr int bytes = 16;
     using U8 = __m128i;
     using Act = U8;
-    using Words = U8;
     using Acc = __m128i;
     using I32 = __m128i;
     using I16 = __m128i;
@@ -54,11 +53,6 @@ struct V {
         __asm__("" : "+x"(sum));
         return sum;
     }
-    static Words multiply(Act a, U8 w) noexcept { return multiply8(a, w); }
-    static Words multiply_add(Words sum, Act a, U8 w) noexcept {
-        return add16(sum, multiply8(a, w));
-    }
-    static Acc widen_add(Acc acc, Words words) noexcept { return add32(acc, add_pairs(words)); }
 
     // Depthwise.
     static U8 flip(U8 v, std::uint8_t lift) noexcept {

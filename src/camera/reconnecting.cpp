@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 // A camera that comes and goes.
-#include <algorithm>
 #include <set>
 
 #include "camera/v4l2.h"
-#include "host/clock.h"
+#include "video/retry.h"
 
 namespace mien::camera {
 namespace {
@@ -34,8 +33,8 @@ public:
         dropped_ += camera_->dropped();
         first_number_ = number_ + 1;
         camera_.reset();
-        wait_ms_ = first_wait_ms;
-        retry_ns_ = host::monotonic_ns() + static_cast<std::uint64_t>(wait_ms_) * 1'000'000u;
+        retry_.worked();
+        retry_.failed();
         last_text_ = "-";
         return video::Next::wait;
     }
@@ -45,15 +44,11 @@ public:
     bool is_live() const override { return true; }
 
 private:
-    static constexpr int first_wait_ms = 500, last_wait_ms = 10000;
     static constexpr std::size_t most_told = 100;
 
     bool try_open(int timeout_ms) {
-        const std::uint64_t now = host::monotonic_ns();
-        if (now < retry_ns_) {
-            calls_.wait(
-                -1, static_cast<int>(std::min<std::uint64_t>(static_cast<std::uint64_t>(timeout_ms),
-                                                             (retry_ns_ - now) / 1'000'000u + 1)));
+        if (!retry_.is_due()) {
+            calls_.wait(-1, static_cast<int>((retry_.wait_ns(timeout_ms) + 999'999u) / 1'000'000u));
             return false;
         }
         auto opened = open_camera(request_, calls_);
@@ -71,8 +66,7 @@ private:
             if (last_text_ != "-") tell_(opened.error().text + "; waiting for it");
             last_text_ = opened.error().text;
         }
-        retry_ns_ = now + static_cast<std::uint64_t>(wait_ms_) * 1'000'000u;
-        wait_ms_ = std::min(wait_ms_ * 2, last_wait_ms);
+        retry_.failed();
         return false;
     }
 
@@ -82,8 +76,8 @@ private:
     std::unique_ptr<Camera> camera_;
     std::string description_ = "waiting", error_, last_text_;
     std::set<std::string> told_;
-    std::uint64_t retry_ns_ = 0, number_ = 0, first_number_ = 0, dropped_ = 0;
-    int wait_ms_ = first_wait_ms;
+    std::uint64_t number_ = 0, first_number_ = 0, dropped_ = 0;
+    video::Retry retry_;
 };
 
 }  // namespace

@@ -6,7 +6,7 @@
 #include <thread>
 #include <utility>
 
-#include "host/clock.h"
+#include "video/retry.h"
 
 namespace mien::video {
 namespace {
@@ -45,11 +45,9 @@ public:
 
     Next next(Packet& packet, int timeout_ms) override {
         if (!link_) {
-            const std::uint64_t now = host::monotonic_ns();
-            if (now < retry_ns_) {
-                std::this_thread::sleep_for(std::chrono::nanoseconds(std::min<std::uint64_t>(
-                    retry_ns_ - now,
-                    static_cast<std::uint64_t>(std::clamp(timeout_ms, 0, 100)) * 1'000'000u)));
+            if (!retry_.is_due()) {
+                std::this_thread::sleep_for(
+                    std::chrono::nanoseconds(retry_.wait_ns(std::min(timeout_ms, 100))));
                 return Next::wait;
             }
             host::Error error;
@@ -60,7 +58,7 @@ public:
         if (state == Next::packet) {
             packet.number += first_number_;
             number_ = packet.number + 1;
-            if (is_fresh_) wait_ms_ = first_wait_ms;
+            if (is_fresh_) retry_.worked();
             is_fresh_ = false;
             return state;
         }
@@ -84,14 +82,12 @@ public:
     double frame_rate() const override { return link_ ? link_->frame_rate() : 0; }
 
 private:
-    static constexpr int first_wait_ms = 500, last_wait_ms = 10000;  // as for cameras
-
     void wait_to_retry(const std::string& cause) {
         if (options_.tell && cause != last_cause_) options_.tell(cause + "; waiting for it");
         last_cause_ = cause;
-        retry_ns_ = host::monotonic_ns() + static_cast<std::uint64_t>(wait_ms_) * 1'000'000u;
-        // Doubled until a frame comes: one that answers and sends nothing is not asked at once.
-        wait_ms_ = std::min(wait_ms_ * 2, last_wait_ms);
+        // Longer each time until a frame comes: one that answers and sends nothing is not asked at
+        // once.
+        retry_.failed();
     }
     Next fail(std::string text) {
         error_ = std::move(text);
@@ -102,8 +98,8 @@ private:
     StopFlag stop_;
     std::unique_ptr<Source> link_;
     std::string description_ = "waiting for it", error_, last_cause_;
-    std::uint64_t retry_ns_ = 0, number_ = 0, first_number_ = 0, dropped_ = 0;
-    int wait_ms_ = first_wait_ms;
+    std::uint64_t number_ = 0, first_number_ = 0, dropped_ = 0;
+    Retry retry_;
     bool is_live_ = true, is_fresh_ = false;
 };
 

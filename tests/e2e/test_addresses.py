@@ -360,7 +360,7 @@ def test_reconnects():
         stderr=subprocess.PIPE,
     )
     try:
-        time.sleep(0.3)  # not there yet
+        said = process.stderr.readline()  # not there yet
         numbers = []
         for _ in range(2):  # comes, and goes in the middle of an image
             cut = cameras.multipart([PHOTO] * 3 + [PHOTO[: len(PHOTO) // 2]])
@@ -369,8 +369,9 @@ def test_reconnects():
                 wait_until(lambda: camera.requests)
         assert numbers == sorted(set(numbers))
         process.send_signal(signal.SIGINT)
-        out, said = process.communicate(timeout=30)
+        out, later = process.communicate(timeout=30)
         assert process.returncode == 130
+        said += later
         assert b"cannot connect" in said and b"; waiting for it" in said
         assert said.count(b"motion JPEG over HTTP") >= 2 and b"s3cret" not in said
         # Each fault is told once, however often it is tried.

@@ -23,6 +23,7 @@
 #include "video/decoder.h"
 #include "video/jpeg_splitter.h"
 #include "video/recorder.h"
+#include "video/retry.h"
 #include "video/source.h"
 
 using namespace mien;
@@ -660,7 +661,8 @@ TEST_CASE("video: newest frame wins, and what is dropped is counted") {
         std::string none_;
     };
     const std::unique_ptr<Source> source = newest_of(std::make_unique<Fast>());
-    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    for (int i = 0; i < 2000 && source->dropped() < 49; ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
     Packet packet;
     REQUIRE(source->next(packet, 1000) == Next::packet);
     CHECK(packet.number == 49);
@@ -952,4 +954,23 @@ TEST_CASE("live: percentiles of a histogram") {
     h.add(0);
     h.add(-1);
     CHECK(h.count() == 1003);
+}
+
+TEST_CASE("what is not there is tried again after a longer pause each time") {
+    video::Retry retry;
+    CHECK(retry.is_due());
+    const auto pause_ms = [&retry] {
+        retry.failed();
+        return static_cast<double>(retry.wait_ns(1'000'000)) * 1e-6;
+    };
+    for (const double expected : {500., 1000., 2000., 4000., 8000., 10000., 10000.}) {
+        const double pause = pause_ms();
+        CHECK(pause <= expected);
+        CHECK(pause > expected - 400);
+        CHECK_FALSE(retry.is_due());
+    }
+    CHECK(retry.wait_ns(100) == 100'000'000);
+    CHECK(retry.wait_ns(-1) == 0);
+    retry.worked();
+    CHECK(pause_ms() <= 500);
 }

@@ -125,9 +125,7 @@ std::string origin(const Page& page) {
 
 std::string figures(const Page& page) {
     const host::Scores& s = *page.scores;
-    std::int64_t hits = 0;
-    for (const Sample& sample : page.samples) hits += sample.answer() == sample.label;
-    const Interval interval = wilson(hits, s.count());
+    const host::Interval interval = s.accuracy_interval();
     std::string out =
         "<section aria-labelledby=\"figures\"><h2 id=\"figures\">Figures</h2>\n<dl "
         "class=\"figures\">";
@@ -333,7 +331,7 @@ GroupCounts count_group(const Page& page, const Property& property, int value) {
 }
 
 std::string group_row(const std::string& name, const GroupCounts& counts) {
-    const Interval range = wilson(counts.right, counts.images);
+    const host::Interval range = host::wilson(counts.right, counts.images);
     const double total = static_cast<double>(counts.images);
     std::string out = "<tr><th scope=\"row\">" + name +
                       text("</th><td>%lld</td><td>", static_cast<long long>(counts.images)) +
@@ -429,15 +427,6 @@ std::string mistakes(const Page& page) {
 int Sample::answer() const {
     return static_cast<int>(std::max_element(probabilities.begin(), probabilities.end()) -
                             probabilities.begin());
-}
-
-Interval wilson(std::int64_t hits, std::int64_t count) {
-    if (count == 0) return {};
-    constexpr double z = 1.959963984540054;
-    const double n = static_cast<double>(count), p = static_cast<double>(hits) / n;
-    const double middle = (p + z * z / (2 * n)) / (1 + z * z / n),
-                 reach = z / (1 + z * z / n) * std::sqrt(p * (1 - p) / n + z * z / (4 * n * n));
-    return {std::max(middle - reach, 0.0), std::min(middle + reach, 1.0)};
 }
 
 std::string html(const Page& page) {

@@ -49,10 +49,4 @@ struct Page {
 
 std::string html(const Page& page);
 
-// Accuracy of a share of `count` images with its 95 % interval (Wilson 1927).
-struct Interval {
-    double low = 0, high = 1;
-};
-Interval wilson(std::int64_t hits, std::int64_t count);
-
 }  // namespace mien::report

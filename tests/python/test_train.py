@@ -746,7 +746,14 @@ class TestCommands:
             ).stdout
         )
         assert ours["confusion"] == theirs["confusion"] and ours["classes"] == theirs["classes"]
-        for key in ("accuracy", "balanced_accuracy", "macro_f1", "calibration_error", "log_loss"):
+        for key in (
+            "accuracy",
+            "accuracy_interval",
+            "balanced_accuracy",
+            "macro_f1",
+            "calibration_error",
+            "log_loss",
+        ):
             assert ours[key] == pytest.approx(theirs[key], abs=1e-9), key
         assert [c["f1"] for c in ours["per_class"]] == pytest.approx(
             [c["f1"] for c in theirs["per_class"]]
@@ -1211,7 +1218,12 @@ class TestFineTuning:
                 Image.fromarray(np.full((24, 24), 40 + 80 * k + i, np.uint8)).save(
                     folder / f"{i}.png"
                 )
-        done = fine_tune(tmp_path, "--labels", "asleep,awake,yawning", "--epochs", 2)
+        mien = tmp_path / "sleep.mien"
+        done = fine_tune(
+            tmp_path, "--labels", "asleep,awake,yawning", "--epochs", 2, "--mien", mien
+        )
+        # What it answers is not what the network that it was made of did.
+        assert b'"task":"sleep"' in mien.read_bytes().replace(b'": "', b'":"')
         assert done.returncode == 0 and "a new last layer" in done.stdout, done.stderr
         assert "unchanged" not in done.stdout
         assert keras_file.read_model(str(tmp_path / "tuned.hdf5")).class_count == 3

@@ -103,6 +103,8 @@ TEST_CASE("scores by hand") {
     Scores shy({"a", "b"}, 0.75f);
     for (int i = 0; i < 4; ++i) shy.add(labels[i], rows[i]);
     CHECK(shy.accuracy() == 0.75);
+    CHECK(shy.text().find("accuracy 75.00 % of 4 (95 % interval: 30.06 to 95.44), balanced") !=
+          std::string::npos);
     CHECK(shy.coverage() == 0.5);
     CHECK(shy.accuracy_confident() == 1);
     CHECK(shy.text().find("sure of 50.00 % of them (at least 0.75), with an accuracy of 100.00 % "

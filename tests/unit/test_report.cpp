@@ -141,14 +141,14 @@ TEST_CASE("report: tables of groups") {
 }
 
 TEST_CASE("report: intervals are Wilson's") {
-    const report::Interval half = report::wilson(50, 100), none = report::wilson(0, 10),
-                           all = report::wilson(10, 10);
+    const host::Interval half = host::wilson(50, 100), none = host::wilson(0, 10),
+                         all = host::wilson(10, 10);
     CHECK(half.low == doctest::Approx(0.40383).epsilon(1e-4));
     CHECK(half.high == doctest::Approx(0.59617).epsilon(1e-4));
     CHECK(none.low == doctest::Approx(0));
     CHECK(none.high == doctest::Approx(0.27753).epsilon(1e-4));
     CHECK(all.low == doctest::Approx(0.72247).epsilon(1e-4));
-    CHECK(report::wilson(0, 0).high == 1);
+    CHECK(host::wilson(0, 0).high == 1);
 }
 
 TEST_CASE("report: nothing of a name or label becomes markup") {

@@ -488,7 +488,7 @@ def run_fine_tune(args: argparse.Namespace) -> int:
             "--labels",
             ",".join(data.classes),
             "--task",
-            task,
+            task if tuple(data.classes) == known else args.mien.stem,
             "--name",
             args.mien.stem,
             "--source",
@@ -711,7 +711,7 @@ def report_ages(
         spread = float(np.abs(off).std() / max(len(off), 1) ** 0.5)
         text.append(
             f"{args.model} on {source}, {args.split}, {name}: mean error {error:.2f} years "
-            f"+- {spread:.2f} of {keep.sum():,}, median {np.median(np.abs(off)):.2f}, "
+            f"(standard error {spread:.2f}) of {keep.sum():,}, median {np.median(np.abs(off)):.2f}, "
             f"too old by {off.mean():.2f}; {100 * inside:.1f} % in the range, "
             f"{told['width'][keep].mean():.1f} years wide on average"
         )
@@ -798,7 +798,9 @@ def run_groups(args: argparse.Namespace) -> int:
     ]
     if task == "age":
         told = age_figures(samples, model.probabilities(images))
-        print("| group | faces | mean error, years | too old by | in the range |")
+        print(
+            "| group | faces | mean error, years, +- its standard error | too old by | in the range |"
+        )
         print("|---|---:|---:|---:|---:|")
         for name, keep in groups:
             off = told["off"][keep]

@@ -51,14 +51,20 @@ class Scores:
         return float(np.mean([recall for (_, recall, _), p in zip(self.per_class(), present) if p]))
 
     @property
-    def deviation(self) -> float:
-        """One standard deviation of the accuracy."""
-        return math.sqrt(self.accuracy * (1 - self.accuracy) / max(self.count, 1))
+    def accuracy_interval(self) -> Tuple[float, float]:
+        """Of 95 %, by Wilson (1927)."""
+        if self.count == 0:
+            return 0.0, 1.0
+        z, n, share = 1.959963984540054, self.count, self.accuracy
+        middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+        reach = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+        return max(middle - reach, 0.0), min(middle + reach, 1.0)
 
     def as_json(self) -> Dict[str, Any]:
         return {
             "count": self.count,
             "accuracy": self.accuracy,
+            "accuracy_interval": list(self.accuracy_interval),
             "balanced_accuracy": self.balanced_accuracy,
             "macro_f1": self.macro_f1,
             "calibration_error": self.calibration_error,
@@ -72,8 +78,10 @@ class Scores:
         }
 
     def summary(self) -> str:
+        low, high = self.accuracy_interval
         return (
-            f"accuracy {100 * self.accuracy:.2f} % +- {100 * self.deviation:.2f} of {self.count:,}, balanced {100 * self.balanced_accuracy:.2f} %, "
+            f"accuracy {100 * self.accuracy:.2f} % of {self.count:,} (95 % interval: {100 * low:.2f} to {100 * high:.2f}), "
+            f"balanced {100 * self.balanced_accuracy:.2f} %, "
             f"macro F1 {self.macro_f1:.4f}, calibration error {self.calibration_error:.4f}, log loss {self.log_loss:.4f}"
         )
 

@@ -26,6 +26,15 @@ std::string line(const char* pattern, Values... values) {
 
 }  // namespace
 
+Interval wilson(std::int64_t hits, std::int64_t count) {
+    if (count == 0) return {};
+    constexpr double z = 1.959963984540054;
+    const double n = static_cast<double>(count), p = static_cast<double>(hits) / n;
+    const double middle = (p + z * z / (2 * n)) / (1 + z * z / n),
+                 reach = z / (1 + z * z / n) * std::sqrt(p * (1 - p) / n + z * z / (4 * n * n));
+    return {std::max(middle - reach, 0.0), std::min(middle + reach, 1.0)};
+}
+
 Scores::Scores(std::vector<std::string> labels, float unsure_below)
     : labels_(std::move(labels)),
       confusion_(labels_.size() * labels_.size()),
@@ -65,11 +74,14 @@ double Scores::f1(int label) const {
     return ratio(2 * cell(label, label), answers(label) + pictures(label));
 }
 
-double Scores::accuracy() const {
-    std::int64_t hits = 0;
-    for (int label = 0; label < classes(); ++label) hits += cell(label, label);
-    return ratio(hits, count_);
+std::int64_t Scores::hits() const {
+    std::int64_t sum = 0;
+    for (int label = 0; label < classes(); ++label) sum += cell(label, label);
+    return sum;
 }
+
+double Scores::accuracy() const { return ratio(hits(), count_); }
+Interval Scores::accuracy_interval() const { return wilson(hits(), count_); }
 
 double Scores::balanced_accuracy() const {
     double sum = 0;
@@ -108,12 +120,11 @@ std::string Scores::text() const {
     std::size_t width = 8;
     for (const std::string& label : labels_) width = std::max(width, label.size());
     const int w = static_cast<int>(width);
-    const double deviation =
-        count_ == 0 ? 0 : std::sqrt(accuracy() * (1 - accuracy()) / static_cast<double>(count_));
+    const Interval interval = accuracy_interval();
     std::string out = line(
-        "accuracy %.2f %% +- %.2f of %lld, balanced %.2f %%, macro F1 %.4f, calibration error "
-        "%.4f, log loss %.4f\n",
-        100 * accuracy(), 100 * deviation, static_cast<long long>(count_),
+        "accuracy %.2f %% of %lld (95 %% interval: %.2f to %.2f), balanced %.2f %%, macro F1 %.4f, "
+        "calibration error %.4f, log loss %.4f\n",
+        100 * accuracy(), static_cast<long long>(count_), 100 * interval.low, 100 * interval.high,
         100 * balanced_accuracy(), macro_f1(), calibration_error(), log_loss());
     if (unsure_below_ > 0)
         out +=
@@ -148,6 +159,7 @@ std::string Scores::json(const std::string& source, const std::string& model,
     object["unreadable"] = unreadable;
     object["count"] = count_;
     object["accuracy"] = accuracy();
+    object["accuracy_interval"] = {accuracy_interval().low, accuracy_interval().high};
     object["balanced_accuracy"] = balanced_accuracy();
     object["macro_f1"] = macro_f1();
     object["calibration_error"] = calibration_error();

@@ -10,6 +10,12 @@
 
 namespace mien::host {
 
+// 95 % interval of a share, of which `hits` of `count` images are known (Wilson 1927).
+struct Interval {
+    double low = 0, high = 1;
+};
+Interval wilson(std::int64_t hits, std::int64_t count);
+
 class Scores {
 public:
     // An answer whose probability is below `unsure_below` is counted like every other, and apart in
@@ -21,6 +27,7 @@ public:
 
     std::int64_t count() const { return count_; }
     double accuracy() const;
+    Interval accuracy_interval() const;
     double balanced_accuracy() const;  // mean recall of the classes that occur
     double macro_f1() const;           // mean F1 of the classes that occur
     // expected calibration error over 15 equal bins of confidence
@@ -53,6 +60,7 @@ private:
                           static_cast<std::size_t>(answer)];
     }
     std::int64_t answers(int answer) const;
+    std::int64_t hits() const;
     int classes() const { return static_cast<int>(labels_.size()); }
 
     static constexpr int bins = 15;

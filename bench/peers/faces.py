@@ -239,6 +239,10 @@ def main() -> int:
         cases = {
             "mien, network": mien("--detector", "net"),
             "mien, network, photos not enlarged": mien("--detector", "net", "--enlarge-to", "0"),
+            "mien, network, enlarged to 1280": mien("--enlarge-to", "1280"),
+            "mien, network, enlarged to 1280, 0.6": mien(
+                "--enlarge-to", "1280", "--min-score", "0.6"
+            ),
             "mien, Haar (1.3, 5)": mien("--detector", "haar"),
             "mien, Haar (1.1, 3)": mien(
                 "--detector", "haar", "--scale-factor", "1.1", "--min-neighbors", "3"

@@ -122,6 +122,11 @@ target_compile_options(mien_host PRIVATE $<$<CONFIG:Release>:-Os>)
 # Inside the programs: the cascade and HEAD.mien for each head. HEAD-NAME.mien is another network for
 # that head, which lies beside them.
 file(GLOB weights CONFIGURE_DEPENDS weights/*.mien)
+set(named ${weights})
+list(FILTER named INCLUDE REGEX "-[^/]*$")
+list(TRANSFORM named REPLACE ".*/(.*)[.]mien$" "\\1")
+list(JOIN named " " named)
+target_compile_definitions(mien_host PRIVATE "MIEN_NAMED_NETWORKS=\"${named}\"")
 list(FILTER weights EXCLUDE REGEX "-[^/]*$")
 mien_embed(mien_host mien::host::embedded_weights FILES ${weights})
 # stb_image's implementation is compiled in these files: hostile images can make its integers

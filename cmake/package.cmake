@@ -43,7 +43,7 @@ debian_package(data mien-data misc
   "The weights: networks and a cascade, for programs that use the library.")
 set(CPACK_DEBIAN_DATA_PACKAGE_ARCHITECTURE all)
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_RECOMMENDS mien-data)
-set(suggested "")  # loaded when --ros2 and --mqtt ask for them
+set(suggested mien-data)  # networks by name; the others are loaded for --ros2 and --mqtt
 if(CycloneDDS_FOUND)
   list(APPEND suggested libddsc0debian)
 endif()

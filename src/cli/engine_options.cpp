@@ -8,6 +8,7 @@
 
 #include "cli/exit_codes.h"
 #include "cli/terminal.h"
+#include "host/weights/named_networks.h"
 
 namespace mien::cli {
 
@@ -18,8 +19,10 @@ void add_weights_options(CLI::App& app, EngineOptions& options, bool with_cascad
     for (const Head head : named_heads) {
         std::string title = host::head_title(head);
         title[0] = static_cast<char>(title[0] - 'a' + 'A');
+        const std::string names = host::listed_names(head);
         app.add_option(std::string("--") + head_name(head), setup.heads[head].path,
-                       title + " network, a .mien file")
+                       title + " network, a .mien file" +
+                           (names.empty() ? "" : ", or one that comes with mien: " + names))
             ->type_name("FILE")
             ->group(group);
     }
@@ -211,6 +214,14 @@ std::unique_ptr<host::EngineOwner> open_engine(EngineOptions& options, int& exit
     if (!find_isa(options.isa, options.setup.config.isa)) return nullptr;
     for (const Head head : named_heads) {
         if (options.off[head]) options.setup.heads[head].use = false;
+        std::string& path = options.setup.heads[head].path;
+        const host::Result<std::string> file = host::network_file(head, path);
+        if (!file) {
+            complain(file.error().text);
+            exit_code = exit_code_of(file.error().kind);
+            return nullptr;
+        }
+        path = *file;
     }
     if ((options.setup.cascade.use || options.setup.detector.use) && options.threads != 1) {
         options.pool = std::make_unique<ThreadPool>(options.threads);

@@ -6,11 +6,14 @@
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
+#include "host/weights/named_networks.h"
 
 namespace mien::cli {
 
 void add_network_options(CLI::App& app, LabelledOptions& options) {
-    app.add_option("--model", options.model, "A .mien file; default: the one inside the program")
+    app.add_option("--model", options.model,
+                   "A .mien file, or one that comes with mien: " +
+                       host::listed_names(Head::emotion) + "; default: the one inside the program")
         ->type_name("FILE");
     app.add_flag("--gender", options.gender,
                  "The gender network instead of the expression network");

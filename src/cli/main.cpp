@@ -145,6 +145,7 @@ int run(int argc, char** argv) {
         cli::complain("a verb is missing: " + names + "; `mien --help` says what they do");
         return cli::exit_usage;
     }
+    cli::know_verbs(described_verbs);
     const std::string word = argv[1];
     for (const Verb& verb : verbs) {
         if (word == verb.name) return verb.run(argc - 1, argv + 1);

@@ -142,6 +142,8 @@ bool OptionText::takes_path() const {
     return false;
 }
 
+bool OptionText::takes_folder() const { return value.starts_with("FOLDER"); }
+
 std::string manual_page(const VerbText& verb) {
     std::string upper = verb.name;
     std::transform(upper.begin(), upper.end(), upper.begin(),
@@ -187,8 +189,14 @@ std::string bash_completion(const std::vector<VerbText>& verbs) {
         "# bash completion for mien; made by `mien completion bash`\n"
         "_mien() {\n"
         "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}\n"
-        "    local options= values= arguments=\n"
+        "    local options= values= arguments= kind=\n"
         "    COMPREPLY=()\n"
+        "    # --style=em comes as three words\n"
+        "    if [ \"$word\" = = ]; then\n"
+        "        word=\n"
+        "    elif [ \"$before\" = = ]; then\n"
+        "        before=${COMP_WORDS[COMP_CWORD - 2]}\n"
+        "    fi\n"
         "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
         "        COMPREPLY=($(compgen -W " +
         quoted(names + " --help --version") +
@@ -200,9 +208,13 @@ std::string bash_completion(const std::vector<VerbText>& verbs) {
         script += "        " + verb.name + ")\n            options=" + quoted(names_of(verb)) +
                   "\n            case $before in\n";
         for (const OptionText& option : verb.options) {
-            if (!option.choices.empty() && !option.long_name.empty())
-                script += "                " + either(option) +
-                          ") values=" + quoted(joined(option.choices, " ")) + " ;;\n";
+            if (option.is_argument() || option.value.empty()) continue;
+            const std::string set = !option.choices.empty()
+                                        ? "values=" + quoted(joined(option.choices, " "))
+                                    : option.takes_folder() ? "kind=folder"
+                                    : option.takes_path()   ? "kind=file"
+                                                            : "kind=none";
+            script += "                " + either(option) + ") " + set + " ;;\n";
         }
         script += "            esac\n";
         if (const std::string choices = argument_choices(verb); !choices.empty())
@@ -213,6 +225,13 @@ std::string bash_completion(const std::vector<VerbText>& verbs) {
            "    esac\n"
            "    if [ -n \"$values\" ]; then\n"
            "        COMPREPLY=($(compgen -W \"$values\" -- \"$word\"))\n"
+           "    elif [ \"$kind\" = folder ]; then\n"
+           "        compopt +o bashdefault +o default -o filenames 2>/dev/null\n"
+           "        mapfile -t COMPREPLY < <(compgen -d -- \"$word\")\n"
+           "    elif [ \"$kind\" = none ]; then\n"
+           "        compopt +o bashdefault +o default 2>/dev/null\n"
+           "    elif [ \"$kind\" = file ]; then\n"
+           "        :\n"
            "    elif [[ $word == -* ]]; then\n"
            "        COMPREPLY=($(compgen -W \"$options\" -- \"$word\"))\n"
            "    elif [ -n \"$arguments\" ] && [ \"$COMP_CWORD\" -eq 2 ]; then\n"
@@ -242,7 +261,17 @@ std::string zsh_completion(const std::vector<VerbText>& verbs) {
         "local verb=${words[2]}\nshift words\n(( CURRENT-- ))\ncase $verb in\n";
     for (const VerbText& verb : verbs) {
         script += "    " + verb.name + ")\n        _arguments";
+        std::string arguments;
         for (const OptionText& option : verb.options) {
+            if (option.is_argument()) {
+                const bool many = option.value.ends_with("...");
+                const std::string action = !option.choices.empty()
+                                               ? "(" + joined(option.choices, " ") + ")"
+                                           : option.takes_path() ? "_files"
+                                                                 : " ";
+                arguments += " \\\n            " +
+                             quoted((many ? "*:" : "1:") + plain(option.value) + ":" + action);
+            }
             // "=-": only in the same word; "::": may be left out.
             const std::string may_take = option.optional_value.empty() ? "" : "::NAME:";
             const std::string takes =
@@ -250,8 +279,9 @@ std::string zsh_completion(const std::vector<VerbText>& verbs) {
                     ? ""
                     : ":" + plain(option.value) + ":" +
                           (!option.choices.empty() ? "(" + joined(option.choices, " ") + ")"
+                           : option.takes_folder() ? "_files -/"
                            : option.takes_path()   ? "_files"
-                                                   : "");
+                                                   : " ");
             for (const std::string* name : {&option.long_name, &option.short_name})
                 if (!name->empty())
                     script +=
@@ -259,10 +289,7 @@ std::string zsh_completion(const std::vector<VerbText>& verbs) {
                         quoted(*name + (may_take.empty() ? "" : "=-") + "[" +
                                plain(first_sentence(option.description)) + "]" + may_take + takes);
         }
-        const std::string choices = argument_choices(verb);
-        script += " \\\n            ";
-        script += choices.empty() ? "'*:file:_files'" : quoted("1:argument:(" + choices + ")");
-        script += "\n        ;;\n";
+        script += arguments + "\n        ;;\n";
     }
     return script + "esac\n";
 }
@@ -275,15 +302,22 @@ std::string fish_completion(const std::vector<VerbText>& verbs) {
         script += "complete -c mien -n __fish_use_subcommand -a " + verb.name + " -d " +
                   quoted(verb.summary) + "\n";
     for (const VerbText& verb : verbs) {
-        if (const std::string choices = argument_choices(verb); !choices.empty())
-            script += "complete -c mien -n '__fish_seen_subcommand_from " + verb.name + "' -f -a " +
-                      quoted(choices) + "\n";
+        const std::string choices = argument_choices(verb);
+        const bool has_files = std::any_of(
+            verb.options.begin(), verb.options.end(),
+            [](const OptionText& option) { return option.is_argument() && option.takes_path(); });
+        if (!has_files)
+            script += "complete -c mien -n '__fish_seen_subcommand_from " + verb.name + "' -f" +
+                      (choices.empty() ? "" : " -a " + quoted(choices)) + "\n";
         for (const OptionText& option : verb.options) {
             if (option.is_argument()) continue;
             script += "complete -c mien -n '__fish_seen_subcommand_from " + verb.name + "'";
             if (!option.long_name.empty()) script += " -l " + option.long_name.substr(2);
             if (!option.short_name.empty()) script += " -s " + option.short_name.substr(1);
-            if (!option.value.empty()) script += option.takes_path() ? " -r" : " -x";
+            if (option.takes_folder())
+                script += " -x -a '(__fish_complete_directories)'";
+            else if (!option.value.empty())
+                script += option.takes_path() ? " -r -F" : " -x";
             if (!option.choices.empty()) script += " -a " + quoted(joined(option.choices, " "));
             script += " -d " + quoted(first_sentence(option.description)) + "\n";
         }

@@ -20,8 +20,9 @@ struct OptionText {
     bool is_required = false;
 
     bool is_argument() const { return short_name.empty() && long_name.empty(); }
-    // Does it name a file or a folder?
+    // Does it name a file or a folder? Only a folder?
     bool takes_path() const;
+    bool takes_folder() const;
 };
 struct VerbText {
     std::string name, summary, description;

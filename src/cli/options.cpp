@@ -208,18 +208,29 @@ std::string in_plain_words(const std::string& text) {
 
 // What other programs call it, and our option, where the verb has it.
 constexpr std::pair<const char*, const char*> others_call_it[] = {
-    {"--port", "--listen"},
-    {"--host", "--listen"},
-    {"--bind", "--listen"},
-    {"--output", "--out"},
-    {"--output", "--record"},
-    {"--threshold", "--min-score"},
-    {"--confidence", "--min-confidence"},
-    {"--conf", "--min-confidence"},
-    {"--device", "--camera"},
-    {"--resolution", "--size"},
-    {"--port", "--mjpeg"},
+    {"--port", "--listen"},         {"--host", "--listen"},
+    {"--bind", "--listen"},         {"--output", "--out"},
+    {"--output", "--record"},       {"--out", "--record"},
+    {"--threshold", "--min-score"}, {"--confidence", "--min-confidence"},
+    {"--conf", "--min-confidence"}, {"--device", "--camera"},
+    {"--resolution", "--size"},     {"--port", "--mjpeg"},
 };
+
+DescribeVerbs describe_all = nullptr;
+
+// "camera and video": the verbs that have an option of this name.
+std::string verbs_with(const std::string& option) {
+    std::vector<std::string> names;
+    for (const VerbText& verb : describe_all != nullptr ? describe_all() : std::vector<VerbText>{})
+        if (std::any_of(verb.options.begin(), verb.options.end(), [&](const OptionText& text) {
+                return text.long_name == option || text.short_name == option;
+            }))
+            names.push_back(verb.name);
+    std::string text;
+    for (std::size_t i = 0; i < names.size(); ++i)
+        text += (i == 0 ? "" : i + 1 < names.size() ? ", " : " and ") + names[i];
+    return text;
+}
 
 int report_unknown_option(const CLI::App& app, const std::string& word) {
     std::vector<std::string> known;
@@ -232,12 +243,29 @@ int report_unknown_option(const CLI::App& app, const std::string& word) {
             std::find(known.begin(), known.end(), ours) != known.end())
             near = ours;
     }
-    if (near.empty()) near = nearest(word, known);
+    if (near.empty()) {
+        if (const std::string others = verbs_with(word); !others.empty())
+            return usage_error(app, "unknown option " + word + ", an option of " + others);
+        near = nearest(word, known);
+    }
     return usage_error(
         app, "unknown option " + word + (near.empty() ? "" : ", did you mean " + near + "?"));
 }
 
+// For arguments that are too many: a word behind an option whose value needs an equals sign.
+std::string value_apart(const CLI::App& app, int argc, char** argv) {
+    for (int i = 1; i + 1 < argc && std::strcmp(argv[i], "--") != 0; ++i) {
+        const CLI::Option* const option = app.get_option_no_throw(argv[i]);
+        if (option == nullptr || !may_have_value(option) || argv[i + 1][0] == '-') continue;
+        const std::string name = argv[i];
+        return "; a value of " + name + " needs an equals sign: " + name + "=" + argv[i + 1];
+    }
+    return {};
+}
+
 }  // namespace
+
+void know_verbs(DescribeVerbs describe) { describe_all = describe; }
 
 std::string nearest(std::string_view word, std::span<const std::string> candidates) {
     std::string best;
@@ -317,7 +345,8 @@ bool parse_options(CLI::App& app, int argc, char** argv, int& exit_code) {
     if (const auto end = std::find(rest.begin(), rest.end(), "--"); end != rest.end())
         rest.erase(end);
     if (!rest.empty()) {
-        exit_code = usage_error(app, "too many arguments: " + rest.front());
+        exit_code =
+            usage_error(app, "too many arguments: " + rest.front() + value_apart(app, argc, argv));
         return false;
     }
     return true;

@@ -20,6 +20,9 @@ void style_app(CLI::App& app, const std::string& verb);
 // What the verb's --help says, as data. `run` is called, and ends when it parses its options.
 VerbText describe_verb(const char* name, const char* summary, int (*run)(int argc, char** argv));
 
+// Lets an unknown option be answered with the verbs that have it. Before any verb runs.
+void know_verbs(DescribeVerbs describe);
+
 // A verb that this build lacks: says so, and `how` to build it, or tells describe_verb().
 // Returns the exit code.
 int run_left_out(const char* verb, const char* how);

@@ -28,6 +28,7 @@ std::string percent_of(const host::Reading& reading) {
 // A column of one head. Sure answers have their percents below each other.
 struct Column {
     Head head;
+    std::string title;
     std::size_t label_width, width;
 };
 
@@ -38,10 +39,11 @@ Column column_of(Head head, const host::ImageReport& report, const host::EngineI
         for (const std::string& label : info[head].labels)
             label_width = std::max(label_width, label.size());
     }
-    std::size_t width = std::max(label_width + 6, std::string(host::head_title(head)).size());
+    const std::string title = printable(host::head_title(head, info[head]));
+    std::size_t width = std::max(label_width + 6, title.size());
     for (const host::FaceReport& face : report.faces)
         width = std::max(width, host::answer_figures(face[head], info[head]).size());
-    return {head, label_width, width};
+    return {head, title, label_width, width};
 }
 
 std::string reading_cell(const host::Reading& reading, const host::HeadInfo& head,
@@ -80,7 +82,7 @@ std::string face_table(const host::ImageReport& report, const host::EngineInfo& 
     text += std::string("    #      x      y         size") + (scored ? "  score" : "");
     for (const Column& column : columns) {
         const bool last = &column == &columns.back();
-        text += "  " + padded(host::head_title(column.head), last ? 0 : column.width);
+        text += "  " + padded(column.title, last ? 0 : column.width);
     }
     text += '\n';
     int number = 0;
@@ -119,7 +121,10 @@ std::string score_list(const host::ImageReport& report, const host::EngineInfo& 
             text += info[Head::emotion].labels[i] +
                     format(" (score = %.5f)\n", static_cast<double>(p[i]));
         }
-        text += "The expression of the person is " + info[Head::emotion].labels[order[0]] + "\n";
+        const std::string title = host::head_title(Head::emotion, info[Head::emotion]);
+        text += (title == host::head_title(Head::emotion) ? "The expression of the person is "
+                                                          : printable(title) + ": ") +
+                info[Head::emotion].labels[order[0]] + "\n";
     }
     return text;
 }

@@ -9,6 +9,7 @@
 #include "cli/verbs.h"
 #include "host/files/file_io.h"
 #include "host/weights/engine_owner.h"
+#include "host/weights/named_networks.h"
 #include "mien/cascade_xml.hpp"
 #include "nn/model_file.h"
 
@@ -221,7 +222,7 @@ std::string cascade_text(const std::string& path, const Cascade& cascade) {
 }
 
 int show(const std::string& path, double network_limit, bool json) {
-    auto bytes = host::read_file(path, host::max_weights_bytes);
+    auto bytes = host::read_weights(path);
     if (!bytes) return complain(path, bytes.error());
     if (is_xml(*bytes)) {
         std::string cause;
@@ -254,7 +255,9 @@ int run_info(int argc, char** argv) {
     std::string path;
     double network_limit = 1;
     bool json = false;
-    app.add_option("FILE", path, "A .mien file, or the XML of an OpenCV cascade")
+    app.add_option("FILE", path,
+                   "A .mien file, the XML of an OpenCV cascade, or what comes with mien: emotion, "
+                   "emotion-large, gender, detector, ...")
         ->required()
         ->type_name("");
     app.add_flag("--json", json, "As one JSON object");

@@ -8,6 +8,7 @@
 #include "cli/options.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
+#include "host/weights/named_networks.h"
 
 namespace mien::cli {
 namespace {
@@ -34,7 +35,7 @@ bool verify_on(const Model& model, Isa isa, std::span<std::byte> memory) {
 }
 
 int verify_file(const std::string& path, double network_limit) {
-    const auto bytes = host::read_file(path, host::max_weights_bytes);
+    const auto bytes = host::read_weights(path);
     if (!bytes) return complain(path, bytes.error());
     Model model;
     const Status status = Model::open(*bytes, model, network_limit);
@@ -71,7 +72,12 @@ int run_verify(int argc, char** argv) {
     style_app(app, "verify");
     std::string path;
     double network_limit = 1;
-    app.add_option("FILE", path, "A .mien file with a network")->required()->type_name("");
+    app.add_option(
+           "FILE", path,
+           "A .mien file with a network, or one that comes with mien: emotion, emotion-large, "
+           "gender, detector, ...")
+        ->required()
+        ->type_name("");
     add_network_limit_option(app, network_limit);
     int exit_code = exit_done;
     return parse_options(app, argc, argv, exit_code) ? verify_file(path, network_limit) : exit_code;

@@ -506,14 +506,17 @@ private:
 #endif
 };
 
-nb::object head_tuple(const Model* model, const host::HeadInfo& head) {
+nb::object head_tuple(Head of, const host::EngineOwner& owner) {
+    const Model* const model = owner.model(of);
+    const host::HeadInfo& head = owner.info()[of];
     if (model == nullptr) return nb::none();
     nb::list labels;
     for (const std::string& label : head.labels)
         labels.append(nb::str(label.c_str(), label.size()));
+    const auto text = [](const std::string& s) { return nb::str(s.c_str(), s.size()); };
     return nb::make_tuple(head.model_name, nb::tuple(labels), model->input_width(),
-                          model->input_height(), model->input_channels(),
-                          nb::str(head.unit.c_str(), head.unit.size()), head.quantity);
+                          model->input_height(), model->input_channels(), text(head.unit),
+                          head.quantity, text(host::head_title(of, head)));
 }
 
 // Identifies the weights: the checksums of their files.
@@ -723,10 +726,7 @@ void define_facts(nb::module_& module) {
         endings.append(nb::str(ending.data(), ending.size()));
     module.attr("image_formats") = nb::str(host::image_format_names().c_str());
     module.attr("image_endings") = nb::tuple(endings);
-    const auto name = [](const char* text) { return nb::str(text); };
-    module.attr("heads") = nb::tuple(by_head([&](Head h) { return name(head_name(h)); }));
-    module.attr("head_titles") =
-        nb::tuple(by_head([&](Head h) { return name(host::head_title(h)); }));
+    module.attr("heads") = nb::tuple(by_head([](Head h) { return nb::str(head_name(h)); }));
     nb::exception<WeightsProblem>(module, "WeightsProblem");
     nb::exception<PictureProblem>(module, "PictureProblem");
 #ifdef MIEN_HAS_EXPLAIN
@@ -853,9 +853,8 @@ void define_engine(nb::module_& module) {
 #endif
         .def("info", [](const SharedEngine& self) {
             const host::EngineOwner& owner = self.root();
-            return nb::make_tuple(owner.info().cascade_name, by_head([&](Head head) {
-                                      return head_tuple(owner.model(head), owner.info()[head]);
-                                  }),
+            return nb::make_tuple(owner.info().cascade_name,
+                                  by_head([&](Head head) { return head_tuple(head, owner); }),
                                   isa_name(resolve_isa(self.config().isa)), fingerprint_of(owner),
                                   owner.info().detector_name);
         });

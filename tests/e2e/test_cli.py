@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -60,16 +61,21 @@ def make_png(
 
 
 def with_answer(network: Path, unsure_below: float, values: tuple = (), unit: str = "") -> bytes:
-    """The file of a network with a section ANSW at its end (docs/FILE_FORMAT.md)."""
+    """The file of a network with another section ANSW (docs/FILE_FORMAT.md)."""
+    answer = struct.pack("<If8s", int(bool(values)), unsure_below, unit.encode())
+    return with_section(network, b"ANSW", answer + struct.pack(f"<{len(values)}f", *values))
+
+
+def with_section(network: Path, new: bytes, content: bytes) -> bytes:
+    """The same with any section, at its end."""
     data = network.read_bytes()
     count, table = struct.unpack_from("<I", data, 12)[0], 32
     sections = []
     for i in range(count):
         tag, offset, size = struct.unpack_from("<4sII", data, table + 16 * i)
-        if tag != b"ANSW":
+        if tag != new:
             sections.append((tag, data[offset : offset + size]))
-    answer = struct.pack("<If8s", int(bool(values)), unsure_below, unit.encode())
-    sections.append((b"ANSW", answer + struct.pack(f"<{len(values)}f", *values)))
+    sections.append((new, content))
     entries, body = b"", b""
     start = -(-(32 + 16 * len(sections)) // 16) * 16
     for tag, part in sections:
@@ -332,7 +338,7 @@ def test_answers(mien: Runner) -> None:
     low, high = age["range"]
     assert 0 <= low <= age["value"] <= high and low < high
     table = mien("image", photo, "--age", "ages.mien").stdout.splitlines()
-    assert table[1].endswith("  age"), table
+    assert table[1].endswith("  expression"), table  # what that network answers, wherever it is
     assert table[2].endswith(f"  {age['value']:.0f} ({low:.0f}-{high:.0f})"), table
     assert "age" not in read("--age", "ages.mien", "--no-age")
     crop = json.loads(mien("classify", photo, "--json", "--age", "ages.mien", *rest[:1]).stdout)
@@ -926,6 +932,97 @@ def test_no_output_replaces_what_is_read(mien: Runner) -> None:
     assert left == {*inputs, "link.avi", "twin.avi"}
 
 
+def test_an_option_of_other_verbs(mien: Runner) -> None:
+    """An option that this verb lacks and others have is answered with them; one that other programs have, with ours;
+    a misspelt one with the nearest."""
+    for arguments, words in (
+        (("info", "--crops", "x"), ("unknown option --crops, an option of image;", "mien info")),
+        (("eval", "x", "--style=emotion"), ("--style, an option of image", " and ")),
+        (("info", "-o", "x"), ("unknown option -o, an option of image",)),
+        (("image", "x", "--output", "y"), ("--output, did you mean --out?",)),
+        (("image", "x", "--corps", "y"), ("--corps, did you mean --crops?",)),
+    ):
+        mien.fails(*arguments, code=2, words=words)
+    if "--mqtt" in mien("camera", "--help").stdout and mien("serve", "--help").stdout:
+        words = ("unknown option --mqtt, an option of camera and video;",)
+        mien.fails("serve", "--mqtt", "mqtt://localhost", code=2, words=words)
+    mien.fails("image", "x", "--nowhere", code=2, words=("unknown option --nowhere; `mien image",))
+
+
+def test_optional_values_need_an_equals_sign(mien: Runner) -> None:
+    found = 0
+    for verb in ("camera", "video"):
+        for option in re.findall(r"^  (--[a-z0-9-]+)\[=NAME\]", mien(verb, "--help").stdout, re.M):
+            also = ("--mqtt", "mqtt://localhost") if option.startswith("--mqtt") else ()
+            told = f"too many arguments: y; a value of {option} needs an equals sign: {option}="
+            mien.fails(verb, option, "x", "y", *also, code=2, words=(told + "x",))
+            mien.fails(verb, "x", option, "y", *also, code=2, words=(told + "y",))
+            told = "too many arguments: y; `mien"
+            mien.fails(verb, "x", "y", *also, option, code=2, words=(told,))
+            found += 1
+    if not found:
+        pytest.skip("a build without MQTT and ROS 2")
+
+
+def test_networks_by_name(mien: Runner) -> None:
+    """--emotion large: the file that lies where an installation has it."""
+    photo = PHOTOS / "astronaut.jpg"
+    there = mien.folder / "usr" / "share" / "mien"
+    there.mkdir(parents=True)
+    (mien.folder / "usr" / "bin").mkdir()
+    real, program = Path(mien.program), mien.folder / "usr" / "bin" / "mien"
+    wrapper = real.read_bytes() if real.stat().st_size < 4096 else b""  # for an emulator
+    if wrapper.startswith(b"#!"):
+        real = Path(re.findall(rb'"(/[^"]+)"', wrapper)[-1].decode())
+    shutil.copy(real, program)
+    if wrapper:
+        script = mien.write("emulated", wrapper.replace(bytes(real), bytes(program)))
+        script.chmod(0o755)
+        program = script
+    installed = Runner(str(program), mien.folder)
+    names = {path.stem.partition("-")[2] for path in WEIGHTS.glob("emotion-*.mien")}
+    listed = ", ".join(sorted(names))
+    assert listed in " ".join(installed("image", "--help").stdout.split())
+    installed.fails("image", photo, "--emotion", "large", code=4, words=("emotion-large.mien",))
+    for path in WEIGHTS.glob("*-*.mien"):
+        shutil.copy(path, there)
+    for name in names:
+        by_name = json.loads(installed("image", photo, "--json", "--emotion", name).stdout)
+        file = WEIGHTS / f"emotion-{name}.mien"
+        by_file = json.loads(installed("image", photo, "--json", "--emotion", file).stdout)
+        assert {**by_name, "timing_ms": 0} == {**by_file, "timing_ms": 0}
+    # A name is not a file of the same name: that is ./large.
+    mien.write("large", b"no network")
+    assert "large" in installed("image", photo, "--json", "--emotion", "large").stdout
+    installed.fails("image", photo, "--emotion", "./large", code=4, words=("./large: not a",))
+    (mien.folder / "large").unlink()
+    unknown = (f"huge: no such file, and none of {listed}\n",)
+    installed.fails("image", photo, "--emotion", "huge", code=4, words=unknown)
+    installed.fails("eval", mien.folder, "--model", "huge", code=4, words=unknown)
+    installed.fails("image", photo, "--gender", "large", code=4, words=("large: no such file",))
+    for name in ("emotion", "emotion-large", "detector", "haarcascade_frontalface_default"):
+        told = json.loads(installed("info", name, "--json").stdout)
+        kind = "cascade" if name.startswith("haar") else "network"
+        assert (told["kind"], told["bytes"]) == (kind, (WEIGHTS / f"{name}.mien").stat().st_size)
+    assert "every layer equal" in installed("verify", "emotion-fer2013").stdout
+    installed.fails("info", "emotional", code=3, words=("emotional",))
+
+
+def test_a_network_of_another_question(mien: Runner) -> None:
+    """The column has the name of what the network answers, not that of its place."""
+    photo = PHOTOS / "astronaut.jpg"
+    meta = json.dumps({"name": "mine", "task": "hats \x1b[2J"}).encode()
+    hats = mien.write("hats.mien", with_section(WEIGHTS / "emotion.mien", b"META", meta))
+    table = mien("image", photo, "--emotion", hats).stdout.splitlines()
+    assert "  hats ?[2J  " in table[1] and "expression" not in table[1] and "gender" in table[1]
+    assert "expression" in mien("image", photo).stdout
+    assert (
+        mien("image", photo, "--top", "--emotion", hats)
+        .stdout.splitlines()[-1]
+        .startswith("hats ?[2J: ")
+    )
+
+
 def test_names_that_look_like_options_or_orders(mien: Runner) -> None:
     """Behind -- nothing is an option; what a name says to a terminal does not reach it."""
     mien.write("-x.png", plain_png(40, 40))
@@ -1282,7 +1379,11 @@ def test_eval(mien: Runner) -> None:
     for extra, seconds, told in (((), "0", True), (("-q",), "0", False), ((), "1000", False)):
         done = mien("eval", "stored.npz", *extra, env={"MIEN_PROGRESS_SECONDS": seconds})
         assert ("image 0 of 3" in done.stderr) == told, done.stderr
-    assert "accuracy" in mien("eval", "faces").stdout
+    text = mien("eval", "faces").stdout
+    low, high = re.search(r"% of 3 \(95 % interval: ([0-9.]+) to ([0-9.]+)\), ", text).groups()
+    assert [float(low) / 100, float(high) / 100] == pytest.approx(
+        results[0]["accuracy_interval"], abs=1e-4
+    )
     mien("eval", "faces", "--scores", "scores.csv")
     lines = (mien.folder / "scores.csv").read_text().splitlines()
     assert lines[0] == "picture,label," + ",".join(labels) and len(lines) == 4

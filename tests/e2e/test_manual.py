@@ -106,6 +106,17 @@ def test_bash(tmp_path: Path) -> None:
     assert completed("mien", "camera", "--style", "e") == ["emotion", "explain"]
     assert set(completed("mien", "camera", "--")) == options_of("camera")
     assert completed("mien", "image", "x") == []  # the shell's own: files
+    # Words as bash takes them apart; folders alone where a folder is wanted, nothing for a number.
+    assert completed("mien", "camera", "--style", "=", "e") == ["emotion", "explain"]
+    assert completed("mien", "camera", "--style", "=") == ["gender", "emotion", "explain"]
+    (tmp_path / "a folder").mkdir()
+    (tmp_path / "a file").touch()
+    line = (
+        f"cd '{tmp_path}'; . {script}; COMP_WORDS=(mien image --crops a); COMP_CWORD=3; _mien;"
+        ' printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    assert run(needs("bash"), "-c", line) == "a folder\n"
+    assert completed("mien", "image", "--min-face", "-") == []
 
 
 def test_fish_and_zsh(tmp_path: Path) -> None:
@@ -118,11 +129,37 @@ def test_fish_and_zsh(tmp_path: Path) -> None:
         assert {line.split("\t")[0] for line in answer.splitlines()} == set(VERBS)
         answer = run("fish", "-c", f"source {script}; complete -C 'mien completion '")
         assert set(answer.split()) == {"bash", "zsh", "fish"}
+        (tmp_path / "a").mkdir()
+        (tmp_path / "a.mien").touch()
+
+        def offers(words: str) -> set[str]:
+            answer = run("fish", "-c", f"cd {tmp_path}; source {script}; complete -C '{words}'")
+            return {line.split("\t")[0] for line in answer.splitlines()}
+
+        assert offers("mien image --crops a") == {"a/"}
+        assert offers("mien image --emotion a") == offers("mien image a") == {"a/", "a.mien"}
+        assert offers("mien image --min-face a") == set()
+        assert "a/" not in offers("mien manual a") | offers("mien completion a")
     script = tmp_path / "_mien"
     script.write_text(run(MIEN, "completion", "zsh"))
     run(needs("zsh"), "-n", script)
     offered = re.findall(r"^    '(\w+):", script.read_text(), re.M)
     assert offered == VERBS
+    # What _arguments is told.
+    stub = '_arguments() { print -rl -- "$@" }; words=(mien %s); CURRENT=3; . ' + str(script)
+
+    def told(verb: str) -> list[str]:
+        return run("zsh", "-f", "-c", stub % verb).splitlines()
+
+    image = told("image")
+    assert any(re.fullmatch(r"--crops\[.*\]:FOLDER:_files -/", spec) for spec in image)
+    assert any(re.fullmatch(r"--emotion\[.*\]:FILE:_files", spec) for spec in image)
+    assert any(re.fullmatch(r"--min-face\[.*\]:PIXELS: ", spec) for spec in image)
+    assert [spec for spec in image if spec[0] == "*"] == ["*:PHOTO...:_files"]
+    assert "1:SHELL:(bash zsh fish)" in told("completion")
+    assert told("video").count("1:FILE:_files") == 1
+    for option in re.findall(r"^  (--[a-z0-9-]+)\[=NAME\]", run(MIEN, "video", "--help"), re.M):
+        assert any(spec.startswith(option + "=-[") and "]::NAME:" in spec for spec in told("video"))
 
 
 def test_all_files_and_errors(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@
 
 #include "helpers.h"
 #include "host/weights/embedded_weights.h"
+#include "host/weights/named_networks.h"
 
 using namespace mien;
 using namespace mien::test;
@@ -34,4 +35,43 @@ TEST_CASE("embedded weights are the files of weights/") {
         CHECK(host::embedded_network(head).empty() == !is_there(head));
     CHECK_FALSE(host::embedded_detector().empty());
     CHECK(host::find_resource(files, "emotion") == nullptr);
+}
+
+TEST_CASE("networks that come with mien have names") {
+    const std::string none = "/nowhere", weights = MIEN_WEIGHTS;
+    std::size_t found = 0;
+    for (const Head head : named_heads) {
+        for (const std::string& name : host::network_names(head)) {
+            CAPTURE(name);
+            const auto file = host::network_file(head, name, {none, weights});
+            REQUIRE(file);
+            CHECK(*file == weights + "/" + head_name(head) + "-" + name + ".mien");
+            CHECK(std::filesystem::exists(*file));
+            const auto missing = host::network_file(head, name, {none});
+            REQUIRE_FALSE(missing);
+            CHECK(missing.error().kind == host::Error::Kind::weights);
+            ++found;
+        }
+        CHECK(*host::network_file(head, "", {weights}) == "");
+        CHECK(*host::network_file(head, "./large", {weights}) == "./large");
+        CHECK(*host::network_file(head, "large.mien", {weights}) == "large.mien");
+    }
+    std::size_t files = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(MIEN_WEIGHTS))
+        files += entry.path().extension() == ".mien" &&
+                 entry.path().stem().string().find('-') != std::string::npos;
+    CHECK(found == files);
+    const auto unknown = host::network_file(Head::emotion, "huge", {weights});
+    REQUIRE_FALSE(unknown);
+    CHECK(unknown.error().text ==
+          "huge: no such file, and none of " + host::listed_names(Head::emotion));
+    // Inside the program, beside it, a file.
+    for (const char* const name : {"emotion", "emotion-large", MIEN_WEIGHTS "/gender.mien"}) {
+        const auto bytes = host::read_weights(name, {weights});
+        REQUIRE(bytes);
+        Model model;
+        CHECK(Model::open(*bytes, model) == Status::ok);
+    }
+    CHECK_FALSE(host::read_weights("emotion-large", {none}));
+    CHECK_FALSE(host::read_weights("emotional", {weights}));
 }

@@ -128,7 +128,7 @@ def test_options_of_the_network(engine: mien.Engine, montage: Path) -> None:
     assert "cascade" in haar.models and "detector" not in haar.models
     with pytest.raises(ValueError, match="five points"):
         haar.classify(pixels, faces[0])
-    with pytest.raises(mien.WeightsError, match="none of large, fer2013"):
+    with pytest.raises(mien.WeightsError, match="huge: no such file, and none of fer2013, large"):
         mien.Engine(emotion="huge")
     with pytest.raises(mien.WeightsError, match="no face detector|kind"):
         mien.Engine(detector="net", net=str(ROOT / "weights" / "emotion.mien"))
@@ -724,6 +724,21 @@ def test_command(tool: str, montage: Path, tmp_path: Path) -> None:
     assert done.returncode == 3 and done.stderr == "mien: missing.jpg: No such file or directory\n"
     assert run("--emotion", str(montage), str(montage)).returncode == 4
     assert run().returncode == 2
+    done = run(str(tmp_path))
+    assert done.returncode == 3 and "is a folder" in done.stderr and "mien-batch" in done.stderr
+    help_text = " ".join(run("--help").stdout.split())
+    assert _engine.image_formats in help_text and "mien-batch" in help_text
+    # The program of the wheel finds the networks of the package by name, and answers as Python does.
+    for name, code in (("large", 0), ("huge", 4)):
+        arguments = ("--json", "--emotion", name, str(montage))
+        ours = run(*arguments)
+        theirs = subprocess.run([tool, "image", *arguments], capture_output=True, text=True)
+        assert (ours.returncode, theirs.returncode, theirs.stderr) == (code, code, ours.stderr)
+        if code == 0:
+            assert name in ours.stdout
+            assert without_times(json.loads(ours.stdout)) == without_times(
+                json.loads(theirs.stdout)
+            )
     assert (
         run("--out", "marked.png", str(montage)).returncode == 0
         and (tmp_path / "marked.png").stat().st_size > 1000

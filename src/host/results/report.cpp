@@ -20,6 +20,13 @@ bool named_here(const Reading& reading, const HeadInfo& head) {
 
 }  // namespace
 
+std::string head_title(Head head, const HeadInfo& info) {
+    if (info.task.empty()) return head_title(head);
+    for (const Head other : named_heads)
+        if (info.task == head_name(other)) return head_title(other);
+    return info.task;
+}
+
 std::string answer_word(const Reading& reading, const HeadInfo& head) {
     if (!named_here(reading, head)) return {};
     if (head.quantity)

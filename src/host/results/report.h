@@ -78,7 +78,11 @@ struct HeadInfo {
     bool quantity = false;   // the answer is Reading::quantity, in `unit`, and no class
     std::string unit = {};   // may be empty
     float unsure_below = 0;  // Engine::unsure_below()
+    std::string task = {};   // as the file calls its question; empty: it does not say
 };
+
+// The same with this network, which may answer another question: "glasses".
+std::string head_title(Head head, const HeadInfo& info);
 
 // The answer in a word or two: "happy", "unsure", "34 years". Empty for a reading that is not
 // known or has no such class.

@@ -49,10 +49,19 @@ Result<> open_weights(const WeightsChoice& choice, Bytes embedded, double networ
                           error.text);
 }
 
+// A text in the JSON of a weights file; empty if there is none.
+std::string meta_word(std::string_view meta, const char* key) {
+    const nlohmann::json json = nlohmann::json::parse(meta, nullptr, false);
+    if (!json.is_object()) return {};
+    const auto value = json.find(key);
+    return value != json.end() && value->is_string() ? value->get<std::string>() : "";
+}
+
 HeadInfo head_info(const Model& model) {
     HeadInfo info;
     if (!model) return info;
     info.model_name = weights_name(model.meta());
+    info.task = meta_word(model.meta(), "task");
     for (int i = 0; i < model.class_count(); ++i) info.labels.emplace_back(model.label(i));
     info.quantity = model.answers_quantity();
     info.unit = model.unit();
@@ -92,10 +101,8 @@ Error cost_error(const NetworkCost& cost) {
 }
 
 std::string weights_name(std::string_view meta) {
-    const nlohmann::json json = nlohmann::json::parse(meta, nullptr, false);
-    if (!json.is_object()) return "unnamed";
-    const auto name = json.find("name");
-    return name != json.end() && name->is_string() ? name->get<std::string>() : "unnamed";
+    const std::string name = meta_word(meta, "name");
+    return name.empty() ? "unnamed" : name;
 }
 
 Result<std::unique_ptr<EngineOwner>> EngineOwner::create(const EngineSetup& setup) {

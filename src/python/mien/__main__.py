@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""python -m mien PHOTO...: every face in images, as a table or with --json. `mien image` of the command line tool does more."""
+"""python -m mien PHOTO...: every face in images, as a table or with --json. `mien image` of the
+command line tool does more."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from typing import List, Optional
+from typing import Dict, List, Optional
 
-from . import HEADS, Engine, Error, Reading, Result, __version__, _engine, write_picture
+from . import Engine, Error, Reading, Result, __version__, _engine, write_picture
 from ._files import input_at
-from .engine import read_picture
+from .engine import NETWORKS, read_picture
 
 
 def _cell(reading: Reading) -> str:
@@ -21,7 +22,7 @@ def _cell(reading: Reading) -> str:
     return f"{reading.label:<{width}} {reading.probability * 100:3.0f} %"
 
 
-def table(result: Result) -> str:
+def table(result: Result, titles: Dict[str, str]) -> str:
     count = (
         "no face found"
         if not result.faces
@@ -31,14 +32,14 @@ def table(result: Result) -> str:
         f"{result.source}: {count}, {result.width} x {result.height} pixels, {result.timing_ms['total']:.0f} ms"
     ]
     columns = []  # head, title, width
-    for head, title in zip(HEADS, _engine.head_titles):
+    for head, title in titles.items():
         cells = [_cell(face.readings[head]) for face in result if head in face.readings]
         if cells:
             columns.append((head, title, max(len(title), *map(len, cells))))
     if result.faces:
-        titles = "".join(f"  {title:<{width}}" for _, title, width in columns)
+        heading = "".join(f"  {title:<{width}}" for _, title, width in columns)
         score = "  score" if "detector" in result.models else ""
-        lines.append(f"    #      x      y         size{score}{titles}".rstrip())
+        lines.append(f"    #      x      y         size{score}{heading}".rstrip())
     for number, face in enumerate(result, 1):
         size = f"{face.box.width} x {face.box.height}"
         line = f"{number:5d}  {face.box.x:5d}  {face.box.y:5d}  {size:>11}"
@@ -53,10 +54,12 @@ def table(result: Result) -> str:
 def main(arguments: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m mien",
-        description="Finds every face in images and reads its expression, gender and age.",
+        description="Finds every face in images and reads its expression, gender and age. "
+        "Folders are for the program `mien` (mien image, camera, video, serve, ...: mien --help), "
+        "which the wheel brings along, and for mien-batch.",
         epilog="Exit codes: 0 done, 1 output could not be written, 2 usage, 3 an image could not be read, 4 bad weights.",
     )
-    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="JPEG, PNG, BMP, GIF or PNM")
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", help=_engine.image_formats)
     parser.add_argument(
         "--json", action="store_true", help="one JSON object per image, as `mien image --json`"
     )
@@ -69,8 +72,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser.add_argument(
         "--emotion",
         default=None,
-        metavar="FILE",
-        help='weights for the expression; "large", "fer2013" and "mini_XCEPTION" are in the package',
+        metavar="FILE-or-NAME",
+        help="weights for the expression; in the package: " + ", ".join(NETWORKS["emotion"]),
     )
     parser.add_argument(
         "--detector",
@@ -115,7 +118,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
             print(f"mien: {cause}", file=sys.stderr)
             code = 3
             continue
-        print(result.to_json() if options.json else table(result))
+        print(result.to_json() if options.json else table(result, engine.titles))
         if options.out:
             try:
                 write_picture(options.out, engine.draw(read_picture(photo), result.faces))

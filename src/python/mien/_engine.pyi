@@ -6,7 +6,6 @@ import numpy.typing as npt
 
 version: str
 heads: Tuple[str, ...]
-head_titles: Tuple[str, ...]
 jpeg_library: str
 image_formats: str
 image_endings: Tuple[str, ...]

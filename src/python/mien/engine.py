@@ -30,11 +30,13 @@ Place = Union[Sequence[int], Face, TrackedFace]
 FORMATS = {"gray": 0, "rgb": 1, "bgr": 2, "rgba": 3, "bgra": 4, "yuyv": 5, "uyvy": 6, "nv12": 7}
 _ARRAYS = ("__array__", "__array_interface__", "__array_struct__")  # what NumPy takes for one
 _WEIGHTS = Path(__file__).parent / "weights"
-# Networks of the package beside the default one, by the names that Engine(emotion=...) takes.
-NETWORKS = {
-    "large": "emotion-large.mien",
-    "fer2013": "emotion-fer2013.mien",
-    "mini_XCEPTION": "emotion-mini_XCEPTION.mien",
+# Networks of the package beside the default ones, HEAD-NAME.mien: of each head their files by the
+# names that Engine(emotion=...) takes, as `mien image --emotion` does.
+NETWORKS: Dict[str, Dict[str, str]] = {
+    head: {
+        path.stem[len(head) + 1 :]: str(path) for path in sorted(_WEIGHTS.glob(f"{head}-*.mien"))
+    }
+    for head in HEADS
 }
 
 
@@ -71,7 +73,11 @@ def read_noted(
     if problem := _checks.path_of(path):
         raise ValueError(problem)
     if os.path.isdir(path):
-        raise IsADirectoryError(errno.EISDIR, "is a folder, not an image", path)
+        raise IsADirectoryError(
+            errno.EISDIR,
+            "is a folder, not an image: analyze_many() takes a list of images, mien-batch folders",
+            path,
+        )
     with open(path, "rb") as file:
         data = file.read()
     return _decoded(data, max_pixels, path)
@@ -123,12 +129,13 @@ def _weights_path(choice: WeightsChoice, head: str) -> Optional[str]:
             f"{head} is True, False or the path of weights, not {_checks.named(choice)}"
         )
     path = os.fsdecode(choice)
-    if head == "emotion" and path in NETWORKS:
-        return str(_WEIGHTS / NETWORKS[path])
+    names = NETWORKS.get(head, {})
+    if path in names:
+        return names[path]
     if not path:
         raise ValueError(f"{head}: an empty path")
-    if head == "emotion" and not os.path.splitext(path)[1] and not os.path.exists(path):
-        raise WeightsError(f"{path}: no such file, and none of {', '.join(NETWORKS)}")
+    if names and not {"/", ".", os.sep} & set(path) and not os.path.exists(path):
+        raise WeightsError(f"{path}: no such file, and none of {', '.join(names)}")
     return path
 
 
@@ -293,6 +300,10 @@ class Engine:
             raise WeightsError(str(error)) from None
         cascade_name, self._heads, self.isa, self.fingerprint, net_name = self._engine.info()
         self._labels: List[Tuple[str, ...]] = [head[1] if head else () for head in self._heads]
+        # Of the columns of a table: what the networks answer, for people.
+        self.titles: Dict[str, str] = {
+            name: head[7] for name, head in zip(HEADS, self._heads) if head
+        }
         self._units: List[str] = [head[5] if head else "" for head in self._heads]
         self.models: Dict[str, str] = {"cascade": cascade_name} if cascade_name else {}
         if net_name:

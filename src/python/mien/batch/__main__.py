@@ -66,8 +66,8 @@ def parse(arguments: Optional[List[str]]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--emotion",
-        metavar="FILE",
-        help='weights for the expression; "large", "fer2013" and "mini_XCEPTION" are in the package',
+        metavar="FILE-or-NAME",
+        help="weights for the expression; in the package: " + ", ".join(NETWORKS["emotion"]),
     )
     for head in HEADS[1:]:
         parser.add_argument(f"--no-{head}", action="store_true", help=f"leave out the {head}")
@@ -138,7 +138,11 @@ def open_run(options: argparse.Namespace) -> Any:
     emotion = (
         True
         if options.emotion is None
-        else options.emotion if options.emotion in NETWORKS else os.path.abspath(options.emotion)
+        else (
+            options.emotion
+            if options.emotion in NETWORKS["emotion"]
+            else os.path.abspath(options.emotion)
+        )
     )
     engine_options: Dict[str, Any] = {
         "emotion": emotion,

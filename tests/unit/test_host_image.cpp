@@ -433,7 +433,8 @@ TEST_CASE("memory is bounded by pixels and by what each of them takes") {
     limits.max_pixels = 50'000'000;
     // 49 million pixels of 8 bits; then of 16, of which half as many fit
     CHECK(inspect_image(png_of(7000, 8, 6, 0), limits));
-    CHECK(inspect_image(png_of(7000, 8, 2, 1), limits));
+    CHECK(inspect_image(png_of(6000, 8, 2, 1), limits));
+    CHECK(mentions(error_of(png_of(7000, 8, 6, 1), limits), "each of which takes 14 bytes"));
     CHECK(mentions(error_of(png_of(7000, 16, 6, 0), limits),
                    "too large: 7000 x 7000 pixels, each of which takes 16 bytes to read, the limit "
                    "is 25 million"));
@@ -445,6 +446,87 @@ TEST_CASE("memory is bounded by pixels and by what each of them takes") {
     REQUIRE(gif.size() == 35);
     CHECK(mentions(error_of(gif, limits), "each of which takes 9 bytes"));
     CHECK(inspect_image(gif, {}));  // 134 million pixels are allowed
+}
+
+namespace {
+
+// RGBA whose samples are (x + 3y + 50c) % 251, with their high byte first if there are 16 bits;
+// nothing is compressed, and the data come in chunks as encoders write them.
+ByteVector uncompressed_png(std::uint32_t side, std::size_t sample_bytes, bool interlaced) {
+    struct Pass {
+        std::uint32_t x, y, dx, dy;
+    };
+    const std::vector<Pass> passes =
+        interlaced ? std::vector<Pass>{{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4},
+                                       {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}}
+                   : std::vector<Pass>{{0, 0, 1, 1}};
+    ByteVector rows;
+    for (const Pass& pass : passes) {
+        for (std::uint32_t y = pass.y; y < side; y += pass.dy) {
+            rows.push_back(0);  // no filter
+            for (std::uint32_t x = pass.x; x < side; x += pass.dx)
+                for (std::uint32_t c = 0; c < 4; ++c)
+                    rows.insert(rows.end(), sample_bytes,
+                                static_cast<std::uint8_t>((x + 3 * y + 50 * c) % 251));
+        }
+    }
+    ByteVector packed = {0x78, 1};
+    for (std::size_t at = 0; at < rows.size(); at += 65535) {
+        const std::size_t count = std::min<std::size_t>(rows.size() - at, 65535);
+        packed.push_back(at + count == rows.size() ? 1 : 0);
+        for (const std::size_t number : {count, ~count}) {
+            packed.push_back(static_cast<std::uint8_t>(number));
+            packed.push_back(static_cast<std::uint8_t>(number >> 8));
+        }
+        const auto from = rows.begin() + static_cast<std::ptrdiff_t>(at);
+        packed.insert(packed.end(), from, from + static_cast<std::ptrdiff_t>(count));
+    }
+    packed.insert(packed.end(), 4, 0);  // a checksum that the decoder does not look at
+    ByteVector header;
+    append_big_u32(header, side);
+    append_big_u32(header, side);
+    for (const std::size_t byte : {8 * sample_bytes, std::size_t{6}, std::size_t{0}, std::size_t{0},
+                                   std::size_t{interlaced}})
+        header.push_back(static_cast<std::uint8_t>(byte));
+    ByteVector png = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    append(png, png_chunk("IHDR", header));
+    for (std::size_t at = 0; at < packed.size(); at += 8192) {
+        const auto from = packed.begin() + static_cast<std::ptrdiff_t>(at);
+        const std::size_t count = std::min<std::size_t>(packed.size() - at, 8192);
+        append(png, png_chunk("IDAT", ByteVector(from, from + static_cast<std::ptrdiff_t>(count))));
+    }
+    append(png, png_chunk("IEND", {}));
+    return png;
+}
+
+}  // namespace
+
+TEST_CASE("large PNGs that hardly compress, and interlaced ones, are within what they may take") {
+    struct Case {
+        std::uint32_t side;
+        std::size_t sample_bytes;
+        bool interlaced;
+    };
+    // Sizes of which a block that grows by doubling is almost twice as large as it has to be.
+    for (const Case& each :
+         {Case{725, 2, false}, Case{1025, 1, false}, Case{750, 1, true}, Case{725, 2, true}}) {
+        CAPTURE(each.side);
+        CAPTURE(each.interlaced);
+        const auto decoded =
+            decode_image(uncompressed_png(each.side, each.sample_bytes, each.interlaced));
+        REQUIRE(decoded);
+        bool same = true;
+        for (std::uint32_t y = 0; y < each.side; y += 7) {
+            for (std::uint32_t x = 0; x < each.side; x += 5) {
+                const auto sample = [&](std::uint32_t c) {
+                    return static_cast<int>((x + 3 * y + 50 * c) % 251);
+                };
+                same = same && pixel(decoded->image, static_cast<int>(x), static_cast<int>(y)) ==
+                                   std::array{sample(0), sample(1), sample(2)};
+            }
+        }
+        CHECK(same);
+    }
 }
 
 TEST_CASE("PNM with other maxima is scaled") {

@@ -201,13 +201,14 @@ Result<> read_png_chunk(std::string_view tag, Bytes data, const ImageLimits& lim
             return done.error();
         header.width = static_cast<int>(width);
         header.height = static_cast<int>(height);
-        // What is unpacked and what is made of it; an interlaced one is taken apart, too.
+        // What is unpacked and what is made of it. Of an interlaced one, room for the first is twice
+        // as large (see stb_settings.h), and the last of its passes is there as well.
         constexpr int channels[] = {1, 1, 3, 1, 2, 1, 4, 1};  // by type
         const bool deep = data[8] > 8;
         // of 16 bits: RGB may gain an alpha
         const int pixel =
             deep ? 2 * (data[9] == 2 ? 4 : channels[data[9] & 7]) : channels[data[9] & 7];
-        header.decode_bytes = std::max(data[12] != 0 ? (5 * pixel + 1) / 2 : 2 * pixel, 7);
+        header.decode_bytes = std::max(data[12] != 0 ? (7 * pixel + 1) / 2 : 2 * pixel, 7);
     } else if (header.width == 0) {
         return corrupt(
             "PNG", tag == "CgBI" ? "an iPhone application's private variant" : "no header chunk");

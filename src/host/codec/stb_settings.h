@@ -18,19 +18,27 @@
 namespace mien::host {
 namespace {
 
-// Largest block that the decoder may ask for, set for each image from its size.
-thread_local std::size_t allocation_limit = 0;
+// Largest block that the decoder may ask for, and largest to which one may grow; set for each image
+// from its size.
+thread_local std::size_t allocation_limit = 0, growth_limit = 0;
 // There was no memory for a block within the limit. The decoder does not always say so.
 thread_local bool out_of_memory = false;
 
-// The largest of its blocks: half of what it takes at once, and with all layouts at most that for
-// samples of the result (RGBA). The rest is for marks of rows and for tables.
-void limit_allocations(const ImageHeader& header) {
+// The largest of its blocks: half of what it takes at once, and but for PNG at most that for samples
+// of the result (RGBA). The rest is for marks of rows and for tables. Two blocks grow by doubling,
+// both of PNG: the compressed data, which are put together from the file's chunks, and what comes
+// out of them where the image is interlaced, for it has more rows than the decoder's first guess. Of
+// the bytes that such an image takes (image_header.cpp) the second block has 4 of 7.
+void limit_allocations(const ImageHeader& header, std::size_t file_bytes) {
+    constexpr std::size_t rest = std::size_t{1} << 20;
     out_of_memory = false;
-    const auto each = static_cast<std::size_t>(std::max((header.decode_bytes + 1) / 2, 6));
-    allocation_limit =
-        static_cast<std::size_t>(header.width) * static_cast<std::size_t>(header.height) * each +
-        (std::size_t{1} << 20);
+    const std::size_t pixels =
+        static_cast<std::size_t>(header.width) * static_cast<std::size_t>(header.height);
+    const auto all = static_cast<std::size_t>(header.decode_bytes);
+    const std::size_t largest =
+        std::max<std::size_t>((all + 1) / 2, header.type == ImageType::png ? 0 : 6);
+    allocation_limit = pixels * largest + rest;
+    growth_limit = std::max({allocation_limit, pixels * all / 7 * 4 + rest, 2 * file_bytes});
 }
 
 // Cleared: the decoder reads tables and coefficients that a hostile file never sets, and the image
@@ -42,7 +50,7 @@ void* limited_malloc(std::size_t bytes) {
     return block;
 }
 [[maybe_unused]] void* limited_realloc(void* block, std::size_t bytes) {
-    if (bytes > allocation_limit) return nullptr;
+    if (bytes > growth_limit) return nullptr;
     void* const larger = std::realloc(block, bytes);
     out_of_memory = out_of_memory || larger == nullptr;
     return larger;
@@ -75,7 +83,7 @@ namespace {
 // Null as stbi_load_from_memory() has it. `wanted` channels; 0: those of the file.
 PixelBuffer load_by_stb(std::span<const std::uint8_t> bytes, const ImageHeader& header, int& width,
                         int& height, int& channels, int wanted) {
-    limit_allocations(header);
+    limit_allocations(header, bytes.size());
     return PixelBuffer(stbi_load_from_memory(bytes.data(), static_cast<int>(bytes.size()), &width,
                                              &height, &channels, wanted));
 }

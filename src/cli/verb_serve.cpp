@@ -201,13 +201,15 @@ int run_serve(int argc, char** argv) {
         complain(
             "everybody on this network can use the service; --token-file asks for a token, a proxy "
             "in front adds TLS");
+    // A camera that is plugged in again is opened again; standard input is not.
+    const bool may_open = watches && setup.camera.device != "-";
+    if (!setup.no_sandbox) host::load_image_libraries();
+    // There is no other thread yet: the camera's and the engines' come with this.
+    const bool confined = !setup.no_sandbox && serve::confine_new_threads(may_open);
     ServeCamera camera((*pool)->weights(), feed);
     if (watches && !camera.start(setup.camera, setup.engine, code)) return code;
     if (!setup.no_sandbox) {
-        // A camera that is plugged in again is opened again; standard input is not.
-        const bool may_open = watches && setup.camera.device != "-";
-        host::load_image_libraries();
-        const serve::Sandbox sandbox = serve::enter_sandbox(may_open);
+        const serve::Sandbox sandbox = serve::enter_sandbox(may_open, confined);
         if (!setup.quiet) complain(sandbox.text);
     }
     if (const int unfinished = (*server)->run(); unfinished > 0) {

@@ -16,9 +16,12 @@ host::Result<std::unique_ptr<EnginePool>> EnginePool::create(const host::EngineS
     for (int i = 1; i < workers; ++i)
         pool->engines_.push_back(pool->engines_.front()->sharing_weights());
     pool->idle_ = pool->engines_.size();
-    for (const auto& engine : pool->engines_)
-        pool->threads_.emplace_back([&pool = *pool, &engine = *engine] { pool.work(engine); });
     return pool;
+}
+
+void EnginePool::start() {
+    for (const auto& engine : engines_)
+        threads_.emplace_back([this, &engine = *engine] { work(engine); });
 }
 
 void EnginePool::stop() {

@@ -22,11 +22,14 @@ class EnginePool {
 public:
     using Job = std::function<void(host::EngineOwner&)>;  // throws nothing
 
-    // The weights are loaded once; `waiting` jobs may wait in addition to each worker's own.
+    // The weights are loaded once; `waiting` jobs may wait in addition to each worker's own. There are
+    // no threads until start().
     static host::Result<std::unique_ptr<EnginePool>> create(const host::EngineSetup& setup,
                                                             int workers, int waiting);
     ~EnginePool() { stop(); }
 
+    // Once, by the server when it runs.
+    void start();
     // Ends the threads after their current jobs; waiting jobs are dropped.
     void stop();
 
@@ -36,7 +39,7 @@ public:
     // `client` itself.
     [[nodiscard]] bool submit(const std::string& client, Job job, std::function<void()> refused);
 
-    int workers() const { return static_cast<int>(threads_.size()); }
+    int workers() const { return static_cast<int>(engines_.size()); }
     int waiting() const;
     int busy() const { return busy_.load(std::memory_order_relaxed); }
     // For the weights' names and views; must not process.

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// A filter of system calls (seccomp) in the kernel's small machine language; see sandbox.h. What is
-// listed is refused, everything else goes on: the C library of another year calls other functions.
+// A filter of system calls (seccomp) in the kernel's small machine language, and Landlock's rules;
+// see sandbox.h. The filter refuses what is listed, everything else goes on: the C library of another
+// year calls other functions.
 #include "serve/sandbox.h"
 
 #if defined(__linux__) && __has_include(<linux/seccomp.h>)
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -45,7 +47,8 @@ namespace mien::serve {
 
 #if !defined(MIEN_AUDIT_ARCH) || defined(MIEN_SANITIZED)
 
-Sandbox enter_sandbox(bool) { return {false, "no sandbox: this build has none"}; }
+bool confine_new_threads(bool) { return false; }
+Sandbox enter_sandbox(bool, bool) { return {false, "no sandbox: this build has none"}; }
 
 #else
 
@@ -204,9 +207,67 @@ void refuse_code(Filter& filter) {
 #endif
 }
 
+// What headers of another year may lack.
+namespace landlock {
+struct Ruleset {
+    std::uint64_t files = 0, network = 0, scope = 0;
+};
+#pragma pack(push, 1)
+struct PathBeneath {
+    std::uint64_t allowed = 0;
+    std::int32_t folder = -1;
+};
+#pragma pack(pop)
+constexpr std::uint64_t write_file = 1 << 1, read_file = 1 << 2, read_folder = 1 << 3,
+                        control_device = 1 << 15;
+constexpr std::uint64_t bind_and_connect = 3, abstract_sockets_and_signals = 3;
+
+// What a version of it can refuse, and how much of Ruleset it knows.
+Ruleset all_of(long version) {
+    const int kinds = version < 2 ? 13 : version < 3 ? 14 : version < 5 ? 15 : 16;
+    return {(std::uint64_t{1} << kinds) - 1, version < 4 ? 0 : bind_and_connect,
+            version < 6 ? 0 : abstract_sockets_and_signals};
+}
+std::size_t size_of(long version) { return version < 4 ? 8 : version < 6 ? 16 : 24; }
+}  // namespace landlock
+
+#ifdef __NR_landlock_create_ruleset
+bool allow_devices(int ruleset, std::uint64_t known) {
+    landlock::PathBeneath rule;
+    rule.allowed = known & (landlock::write_file | landlock::read_file | landlock::read_folder |
+                            landlock::control_device);
+    rule.folder = ::open("/dev", O_PATH | O_CLOEXEC);
+    if (rule.folder < 0) return false;
+    constexpr int path_beneath = 1;
+    const bool done = ::syscall(__NR_landlock_add_rule, ruleset, path_beneath, &rule, 0) == 0;
+    ::close(rule.folder);
+    return done;
+}
+#endif
+
 }  // namespace
 
-Sandbox enter_sandbox(bool may_open) {
+bool confine_new_threads([[maybe_unused]] bool keep_devices) {
+#ifdef __NR_landlock_create_ruleset
+    constexpr int ask_version = 1;
+    const long version =
+        ::syscall(__NR_landlock_create_ruleset, nullptr, std::size_t{0}, ask_version);
+    if (version < 1) return false;
+    const landlock::Ruleset refused = landlock::all_of(version);
+    const auto ruleset = static_cast<int>(
+        ::syscall(__NR_landlock_create_ruleset, &refused, landlock::size_of(version), 0));
+    if (ruleset < 0) return false;
+    const bool done = (!keep_devices || allow_devices(ruleset, refused.files)) &&
+                      ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+                      ::syscall(__NR_landlock_restrict_self, ruleset, 0) == 0;
+    ::close(ruleset);
+    return done;
+#else
+    return false;
+#endif
+}
+
+Sandbox enter_sandbox(bool may_open, bool confined) {
     Filter filter;
     if (!may_open) refuse_opening(filter);
     refuse_files(filter);
@@ -217,11 +278,13 @@ Sandbox enter_sandbox(bool may_open) {
     if (!filter.apply())
         return {false, std::string("no sandbox: the kernel does not allow it (seccomp: ") +
                            std::strerror(errno != 0 ? errno : ESRCH) + ")"};
-    return {true,
-            std::string("sandbox: ") +
-                (may_open ? "files can be opened, for the camera; none can be changed, and no "
-                          : "no files, ") +
-                "programs or new connections from here on (seccomp)"};
+    const char* const files =
+        !may_open  ? "no files, "
+        : confined ? "files can be opened below /dev only, for the camera; no "
+                   : "files can be opened, for the camera; none can be changed, and no ";
+    return {true, std::string("sandbox: ") + files +
+                      "programs or new connections from here on (seccomp" +
+                      (confined ? ", Landlock)" : ")")};
 }
 
 #endif

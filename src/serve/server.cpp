@@ -700,6 +700,7 @@ void BeastServer::handle_signals() {
 }
 
 int BeastServer::run() {
+    if (pool_ != nullptr) pool_->start();
     accept();
     io_.run();
     // the grace period is over; do not wait for the engines

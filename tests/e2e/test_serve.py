@@ -1031,6 +1031,11 @@ def test_sandbox() -> None:
             assert filters(service) == {outside}, told
         else:
             assert filters(service) == {"2"} and "no files" in told
+    with Service("--camera", "/dev/video-none") as service:
+        wait_until(lambda: any("sandbox" in line for line in list(service.lines)))
+        with_camera = next(line for line in service.lines if "sandbox" in line)
+        assert ("below /dev only" in with_camera) == ("Landlock" in told), with_camera
+        assert service.post("/v1/analyze", ("image", "a.jpg", PHOTO))[0] == 200
     with Service("--no-sandbox") as service:
         assert service.post("/v1/analyze", ("image", "a.jpg", PHOTO))[0] == 200
         assert filters(service) == {outside} and not any("sandbox" in l for l in service.lines)

@@ -20,6 +20,7 @@
 
 #include "serve/sandbox.h"
 
+using mien::serve::confine_new_threads;
 using mien::serve::enter_sandbox;
 
 namespace {
@@ -136,6 +137,49 @@ TEST_CASE("the sandbox refuses files, programs, connections and code, and nothin
                   return listening < 0 ? call_failed
                                        : call_judged(::accept(listening, nullptr, nullptr));
               }) == call_allowed);
+}
+
+// Without the filter of calls, so that it is Landlock which refuses, with errors of its own.
+TEST_CASE("new threads are confined to no files, or to devices") {
+    const auto in_confined_child = [](bool keep_devices, auto attempt) {
+        const pid_t child = ::fork();
+        REQUIRE(child >= 0);
+        if (child == 0) {
+            if (!confine_new_threads(keep_devices)) ::_exit(has_no_sandbox);
+            int answer = call_failed;
+            std::thread([&] {
+                const long result = attempt();
+                answer = result >= 0                         ? call_allowed
+                         : errno == EACCES || errno == EPERM ? call_refused
+                                                             : call_failed;
+            }).join();
+            ::_exit(answer);
+        }
+        int status = 0;
+        REQUIRE(::waitpid(child, &status, 0) == child);
+        REQUIRE(WIFEXITED(status));
+        return WEXITSTATUS(status);
+    };
+    const auto read_passwords = [] { return ::open("/etc/passwd", O_RDONLY); };
+    if (in_confined_child(false, read_passwords) == has_no_sandbox) {
+        MESSAGE("no Landlock here");
+        return;
+    }
+    for (const bool keep_devices : {false, true}) {
+        CAPTURE(keep_devices);
+        CHECK(in_confined_child(keep_devices, read_passwords) == call_refused);
+        CHECK(in_confined_child(keep_devices, [] {
+                  return ::open("/tmp/mien-test", O_CREAT | O_WRONLY, 0600);
+              }) == call_refused);
+        CHECK(in_confined_child(keep_devices, [] { return ::mkdir("/tmp/mien-test-d", 0700); }) ==
+              call_refused);
+        CHECK(in_confined_child(keep_devices, [] {
+                  char* const words[] = {const_cast<char*>("/bin/true"), nullptr};
+                  return ::execv("/bin/true", words);
+              }) == call_refused);
+        CHECK(in_confined_child(keep_devices, [] { return ::open("/dev/null", O_RDWR); }) ==
+              (keep_devices ? call_allowed : call_refused));
+    }
 }
 
 TEST_CASE(

@@ -2,8 +2,11 @@
 #include "cli/options.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstring>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -201,6 +204,14 @@ std::string in_plain_words(const std::string& text) {
                format("%.10g to %.10g", std::strtod(text.c_str() + limits + range.size(), nullptr),
                       std::strtod(text.c_str() + upper + to.size(), nullptr));
     }
+    // "--style: blue not in {gender,emotion}"
+    constexpr std::string_view none_of = " not in {";
+    if (const std::size_t at = text.find(none_of); at != std::string::npos && text.ends_with('}')) {
+        std::string choices;
+        for (const char c : text.substr(at + none_of.size()))
+            choices += c == ',' ? ", " : c == '}' ? "" : std::string(1, c);
+        return text.substr(0, at) + " is none of " + choices;
+    }
     if (text.find(" required ") != std::string::npos && text.ends_with(" missing"))
         return text.substr(0, text.find(": ")) + ": a value is missing";
     return text;
@@ -252,13 +263,22 @@ int report_unknown_option(const CLI::App& app, const std::string& word) {
         app, "unknown option " + word + (near.empty() ? "" : ", did you mean " + near + "?"));
 }
 
-// For arguments that are too many: a word behind an option whose value needs an equals sign.
-std::string value_apart(const CLI::App& app, int argc, char** argv) {
+// A word behind an option whose value needs an equals sign; empty if there is none. Of those that may
+// be an argument, such as a device, only if `any` of them counts.
+std::string value_apart(const CLI::App& app, int argc, char** argv, bool any) {
+    const auto is_name = [](const char* word) {
+        std::error_code error;
+        return std::strpbrk(word, "/.:") == nullptr &&
+               std::isalpha(static_cast<unsigned char>(word[0])) != 0 &&
+               !std::filesystem::exists(word, error);
+    };
     for (int i = 1; i + 1 < argc && std::strcmp(argv[i], "--") != 0; ++i) {
         const CLI::Option* const option = app.get_option_no_throw(argv[i]);
-        if (option == nullptr || !may_have_value(option) || argv[i + 1][0] == '-') continue;
+        const char* const word = argv[i + 1];
+        if (option == nullptr || !may_have_value(option) || word[0] == '-') continue;
+        if (!any && !is_name(word)) continue;
         const std::string name = argv[i];
-        return "; a value of " + name + " needs an equals sign: " + name + "=" + argv[i + 1];
+        return "a value of " + name + " needs an equals sign: " + name + "=" + word;
     }
     return {};
 }
@@ -345,8 +365,13 @@ bool parse_options(CLI::App& app, int argc, char** argv, int& exit_code) {
     if (const auto end = std::find(rest.begin(), rest.end(), "--"); end != rest.end())
         rest.erase(end);
     if (!rest.empty()) {
-        exit_code =
-            usage_error(app, "too many arguments: " + rest.front() + value_apart(app, argc, argv));
+        const std::string hint = value_apart(app, argc, argv, true);
+        exit_code = usage_error(
+            app, "too many arguments: " + rest.front() + (hint.empty() ? "" : "; " + hint));
+        return false;
+    }
+    if (const std::string hint = value_apart(app, argc, argv, false); !hint.empty()) {
+        exit_code = usage_error(app, hint);
         return false;
     }
     return true;

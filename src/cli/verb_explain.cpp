@@ -231,8 +231,11 @@ void ExplainRun::explain_face(Row& row) {
 
 std::string ExplainRun::answer_text(const Row& row) const {
     const host::Reading reading{row.probabilities};
+    const host::HeadInfo& info = *row.question->info;
     const auto label = [&](std::size_t i) {
-        return row.question->info->labels[i] +
+        // "28 years, 22 %", not "28 22 %"
+        const std::string unit = info.quantity && !info.unit.empty() ? " " + info.unit : "";
+        return info.labels[i] + unit + (info.quantity ? "," : "") +
                format(" %.0f %%", static_cast<double>(row.probabilities[i]) * 100);
     };
     const auto asked = static_cast<std::size_t>(row.class_index);
@@ -306,8 +309,10 @@ std::string ExplainRun::text_of(const std::string& path, const host::ImageReport
                                              : format(": %zu %s\n", report.faces.size(),
                                                       report.faces.size() == 1 ? "face" : "faces"));
     for (const Row& row : rows) {
-        text += format("  face %zu, %s: ", row.face + 1, head_name(row.question->head)) +
-                row.shown.answer + "\n";
+        const host::HeadInfo& info = *row.question->info;
+        text += format("  face %zu, ", row.face + 1) +
+                printable(host::head_title(row.question->head, info)) + ": " + row.shown.answer +
+                "\n";
         for (const report::MapOfMethod& map : row.shown.maps) {
             text += "    " + padded(explain::method_name(map.method), 16) + strongest(map.map);
             if (map.sanity <= 1)

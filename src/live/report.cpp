@@ -149,13 +149,14 @@ std::string summary_text(const Statistics& s, const std::string& source) {
                      h.at(0.95), h.at(0.99), h.maximum());
     };
     std::string text =
-        source + print(": %llu frames in %.1f s, %.1f a second; %llu dropped, %llu damaged\n",
-                       static_cast<unsigned long long>(s.frames), s.seconds(), rate(s),
+        source + print(": %llu %s in %.1f s, %.1f a second; %llu dropped, %llu damaged\n",
+                       static_cast<unsigned long long>(s.frames),
+                       s.frames == 1 ? "frame" : "frames", s.seconds(), rate(s),
                        static_cast<unsigned long long>(s.dropped),
                        static_cast<unsigned long long>(s.damaged));
     text += print(
-        "faces: %llu in all frames, %u ids, read %llu times; searched %.0f %% of all windows, %llu "
-        "frames in full\n",
+        "faces: %llu in all frames, %u ids, read %llu times; searched %.0f %% of all windows; "
+        "frames in full: %llu\n",
         static_cast<unsigned long long>(s.faces), s.people,
         static_cast<unsigned long long>(s.readings), 100 * searched(s),
         static_cast<unsigned long long>(s.full_searches));

@@ -949,6 +949,11 @@ def test_an_option_of_other_verbs(mien: Runner) -> None:
     mien.fails("image", "x", "--nowhere", code=2, words=("unknown option --nowhere; `mien image",))
 
 
+def test_a_choice_of_words(mien: Runner) -> None:
+    told = ("--style: blue is none of gender, emotion; `mien image --help` shows the options",)
+    mien.fails("image", "x", "--style", "blue", code=2, words=told)
+
+
 def test_optional_values_need_an_equals_sign(mien: Runner) -> None:
     found = 0
     for verb in ("camera", "video"):
@@ -959,6 +964,10 @@ def test_optional_values_need_an_equals_sign(mien: Runner) -> None:
             mien.fails(verb, "x", option, "y", *also, code=2, words=(told + "y",))
             told = "too many arguments: y; `mien"
             mien.fails(verb, "x", "y", *also, option, code=2, words=(told,))
+            # Of a word that can be no device or film either; a number may be a device.
+            told = f"a value of {option} needs an equals sign: {option}=ha; `mien"
+            mien.fails(verb, *also, option, "ha", code=2, words=(told,))
+            assert "no.avi: no such" in mien(verb, *also, option, "no.avi", code=3).stderr
             found += 1
     if not found:
         pytest.skip("a build without MQTT and ROS 2")

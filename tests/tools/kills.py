@@ -4,19 +4,28 @@
 and starts the next one on what was left, until COUNT of each kind were killed.
 
     python3 tests/tools/kills.py --mien build/check/mien --count 1000
-    python3 tests/tools/kills.py --count 100 --only batch --python VENV/bin/python
-    python3 tests/tools/kills.py --count 100 --only training --python build/train-venv/bin/python
+    VENV/bin/python tests/tools/kills.py --count 1000 --only batch
+    build/train-venv/bin/python tests/tools/kills.py --count 1000 --only training
 
 The moments are uniform over about a whole run's time. Prints for each kind how many runs
 were killed, and how many of these had begun to write; exit code 1 if a file was damaged, an input
 changed, or a later run was blocked.
+
+Python takes seconds to import what batch and training need, and they are killed in other moments
+than these. So their runs are forked from a process that has imported it, and has done nothing else:
+its children run the program's main() with the same words. The first run and the last, which takes
+what the last kill has left, are the command itself; with --anew all of them are.
 """
 from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib
+import importlib.util
+import json
 import os
 import random
+import select
 import shutil
 import signal
 import statistics
@@ -26,6 +35,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Callable
 
 ROOT = Path(__file__).resolve().parents[2]
 PHOTO = ROOT / "tests" / "data" / "photos" / "grace_hopper.jpg"
@@ -62,10 +72,68 @@ def playable_frames(data: bytes) -> int:
     return told
 
 
+class Nursery:
+    """A process that has imported what the runs of a kind need, and forks one after the other."""
+
+    def __init__(self, kind: str, python: str, env: dict[str, str]):
+        command = [python, str(Path(__file__).resolve()), "--nursery", kind]
+        self.process = subprocess.Popen(
+            command, bufsize=0, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
+    def line(self) -> int:
+        line = self.process.stdout.readline()
+        require(line, "the process that forks the runs has ended")
+        return int(line)
+
+    def start(self, folder: Path, words: list[str]) -> Forked:
+        self.process.stdin.write(json.dumps([str(folder), words]).encode() + b"\n")
+        self.process.stdin.flush()
+        return Forked(self, self.line())
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait()
+
+
+class Forked:
+    """A run of the nursery, with what this program asks of a Popen."""
+
+    def __init__(self, nursery: Nursery, pid: int):
+        self.nursery, self.pid = nursery, pid
+        self.returncode: int | None = None
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            if not select.select([self.nursery.process.stdout], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired("run", timeout or 0)
+            self.returncode = self.nursery.line()
+        return self.returncode
+
+
+def be_nursery(kind: str) -> None:
+    """Reads a folder and the words of a command from each line; writes the process's number, and
+    then its exit code."""
+    run = KINDS[kind].imported()
+    for line in sys.stdin.buffer:
+        folder, words = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            os.setpgid(0, 0)
+            os.chdir(folder)
+            for handle, path in enumerate((os.devnull, os.devnull, "errors")):
+                os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), handle)
+            sys.exit(run(words))
+        os.setpgid(pid, pid)  # whichever comes first: it has to be a group when it is killed
+        print(pid, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+
 class Kind:
     """A run in a folder of its own."""
 
     name = ""
+    nursery: Nursery | None = None
 
     def __init__(self, folder: Path, options: argparse.Namespace):
         self.folder, self.options = folder, options
@@ -73,6 +141,10 @@ class Kind:
         self.inputs.mkdir(parents=True)
 
     def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def words(self) -> list[str]:
+        """What main() gets of it, for a nursery."""
         raise NotImplementedError
 
     def env(self) -> dict[str, str]:
@@ -88,7 +160,14 @@ class Kind:
     def finish(self) -> None:
         """After the last kill, and a whole run."""
 
-    def start(self) -> subprocess.Popen:
+    @staticmethod
+    def imported() -> Callable[[list[str]], int]:
+        """The program's main(), ready for its words; in the nursery."""
+        raise NotImplementedError
+
+    def start(self, anew: bool = False) -> subprocess.Popen | Forked:
+        if self.nursery is not None and not anew:
+            return self.nursery.start(self.folder, self.words())
         return subprocess.Popen(
             self.command(),
             cwd=self.folder,
@@ -99,9 +178,9 @@ class Kind:
             start_new_session=True,
         )
 
-    def whole_run(self) -> float:
+    def whole_run(self, anew: bool = False) -> float:
         start = time.monotonic()
-        code = self.start().wait()
+        code = self.start(anew).wait()
         told = (self.folder / "errors").read_text(errors="replace")[-2000:]
         require(code == 0, f"a whole run ended with exit code {code}: {told}")
         return time.monotonic() - start
@@ -178,20 +257,49 @@ class Record(Kind):
 
 class Batch(Kind):
     name = "mien-batch"
+    PARTS, IMAGES = 12, 12
 
     def __init__(self, folder: Path, options: argparse.Namespace):
         super().__init__(folder, options)
-        for i in range(24):
+        for i in range(self.IMAGES):
             shutil.copy(PHOTO, self.inputs / f"{i}.jpg")
         self.done: dict[str, bytes] = {}
+        if not options.anew:
+            self.nursery = Nursery("batch", options.python, self.env())
+
+    def words(self) -> list[str]:
+        size = str(self.IMAGES // self.PARTS)
+        return ["inputs", "output", "-q", "--part-size", size, "--workers", "1"]
 
     def command(self) -> list[str]:
-        command = [self.options.python, "-m", "mien.batch", "inputs", "output", "-q"]
-        return [*command, "--part-size", "2", "--workers", "1"]
+        return [self.options.python, "-m", "mien.batch", *self.words()]
+
+    def env(self) -> dict[str, str]:
+        """Dask's workers are forked as well, or each would import all of it."""
+        if self.options.anew:
+            return dict(os.environ)
+        return {**os.environ, "DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD": "fork"}
+
+    @staticmethod
+    def imported() -> Callable[[list[str]], int]:
+        # Also what a run imports at its first step.
+        for name in (
+            "distributed.http.scheduler.info",
+            "distributed.nanny",
+            "mien.batch.worker",
+            "numpy.random",
+            "pandas",
+            "pyarrow.compute",
+            "pyarrow.pandas_compat",
+        ):
+            importlib.import_module(name)
+        from mien.batch.__main__ import main as run_batch
+
+        return run_batch
 
     def prepare(self) -> None:
         """Goes on with the output of the killed run; a complete one begins anew."""
-        if len(list((self.folder / "output").glob("part-*.parquet"))) == 12:
+        if len(list((self.folder / "output").glob("part-*.parquet"))) == self.PARTS:
             self.count()
             shutil.rmtree(self.folder / "output")
             self.done = {}
@@ -201,14 +309,16 @@ class Batch(Kind):
 
         rows = dataset.dataset(self.folder / "output", format="parquet").to_table(["source"])
         names = sorted(Path(name).name for name in rows["source"].to_pylist())
-        require(names == sorted(f"{i}.jpg" for i in range(24)), f"rows of {len(names)} images")
+        wanted = sorted(f"{i}.jpg" for i in range(self.IMAGES))
+        require(names == wanted, f"rows of {len(names)} images")
 
     def check(self) -> bool:
         import pyarrow.parquet as parquet
 
         parts = sorted((self.folder / "output").glob("part-*.parquet"))
         for part in parts:
-            require(parquet.read_table(part).num_rows == 2, f"{part.name} is not whole")
+            rows = parquet.read_table(part).num_rows
+            require(rows == self.IMAGES // self.PARTS, f"{part.name} is not whole")
         data = {part.name: part.read_bytes() for part in parts}
         for name, before in self.done.items():
             require(data.get(name) == before, f"{name} was complete and has changed")
@@ -228,17 +338,32 @@ class Training(Kind):
         import numpy
 
         rng = numpy.random.default_rng(1)
-        images = rng.integers(0, 256, (96, 48, 48), dtype=numpy.uint8)
-        labels = rng.integers(0, 2, 96)
-        split = numpy.repeat([0, 1, 2], 32)
+        images = rng.integers(0, 256, (24, 48, 48), dtype=numpy.uint8)
+        labels = rng.integers(0, 2, 24)
+        split = numpy.repeat([0, 1, 2], 8)
         numpy.savez(self.inputs / "set.npz", images=images, labels=labels, split=split)
         shutil.copy(ROOT / "weights" / "float" / "gender.hdf5", self.inputs / "model.hdf5")
         self.log: list[str] = []
+        if not options.anew:
+            self.nursery = Nursery("training", options.python, self.env())
+
+    def words(self) -> list[str]:
+        words = ["fine-tune", "inputs/model.hdf5", "--data", "inputs/set.npz"]
+        words += ["--labels", "woman,man", "-o", "out.hdf5", "--epochs", "4"]
+        return [*words, "--batch", "16", "-y"]
 
     def command(self) -> list[str]:
-        command = [self.options.python, str(ROOT / "tools" / "train"), "fine-tune"]
-        command += ["inputs/model.hdf5", "--data", "inputs/set.npz", "--labels", "woman,man"]
-        return [*command, "-o", "out.hdf5", "--epochs", "4", "--batch", "16", "-y"]
+        return [self.options.python, str(ROOT / "tools" / "train"), *self.words()]
+
+    @staticmethod
+    def imported() -> Callable[[list[str]], int]:
+        import torch._dynamo  # noqa: F401  (which it imports at its first step)
+
+        path = ROOT / "tools" / "train" / "__main__.py"
+        spec = importlib.util.spec_from_file_location("train_main", path)
+        program = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(program)
+        return lambda words: program.errors.run_tool("train", lambda: program.main(words))
 
     def env(self) -> dict[str, str]:
         return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
@@ -272,35 +397,49 @@ KINDS = {"image": Image, "record": Record, "batch": Batch, "training": Training}
 def run(kind: Kind, count: int, dice: random.Random) -> bool:
     before = sums(kind.inputs)
     killed = begun = finished = 0
+    shown = time.monotonic()
     try:
-        seconds = kind.whole_run()
+        seconds = kind.whole_run(anew=True)
+        if kind.nursery is not None:
+            kind.check()
+            kind.prepare()
+            seconds = kind.whole_run()
         latest = [seconds]  # whole runs, since a machine is now fast, now slow
         while killed < count:
             kind.prepare()
             process, start = kind.start(), time.monotonic()
+            limit = dice.uniform(0, 1.1 * seconds)
             try:
-                process.wait(dice.uniform(0, 1.1 * seconds))
+                process.wait(limit)
                 finished += 1
                 latest.append(time.monotonic() - start)
-                seconds = statistics.median(latest[-9:])
                 told = (kind.folder / "errors").read_text(errors="replace")[-2000:]
                 code = process.returncode
                 require(code == 0, f"a later run was blocked: exit code {code}: {told}")
             except subprocess.TimeoutExpired:
                 killed += 1
+                if limit > seconds:  # then whole runs take longer by now
+                    latest.append(1.5 * limit)
             try:
                 os.killpg(process.pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
             process.wait()
+            seconds = statistics.median(latest[-9:])
             begun += kind.check()
             require(sums(kind.inputs) == before, "an input has changed")
+            if time.monotonic() - shown > 60:
+                shown = time.monotonic()
+                print(f"{kind.name}: {killed} killed, {begun} had begun to write", flush=True)
         kind.prepare()
-        kind.whole_run()
+        kind.whole_run(anew=True)
         kind.finish()
     except Damaged as damage:
         print(f"{kind.name}: DAMAGED after {killed} kills: {damage}", flush=True)
         return False
+    finally:
+        if kind.nursery is not None:
+            kind.nursery.close()
     print(
         f"{kind.name}: {killed} killed, {finished} were done before; {begun} of all had begun to"
         f" write; a whole run takes about {seconds:.2f} s; nothing damaged",
@@ -315,8 +454,13 @@ def main() -> int:
     parser.add_argument("--python", default=sys.executable, help="for batch and training")
     parser.add_argument("--count", type=int, default=20, help="kills of each kind")
     parser.add_argument("--only", choices=KINDS, action="append", help="may be repeated")
+    parser.add_argument("--anew", action="store_true", help="no run is forked")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--nursery", choices=KINDS, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.nursery:
+        be_nursery(options.nursery)
+        return 0
     if options.mien:
         options.mien = os.path.abspath(options.mien)
     dice = random.Random(options.seed)

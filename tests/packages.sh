@@ -11,6 +11,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 . tests/roots.sh
+. tools/targets.sh
 native=$(dpkg --print-architecture)
 packages=build/packages
 [ -e "$packages/SHA256SUMS" ] || sh tools/packages.sh >/dev/null
@@ -52,15 +53,12 @@ g++ -std=c++20 example.cpp \$(pkg-config --cflags --libs mien) -o example && \
 for suite in "$@"; do
     for deb in "$packages"/mien_*.deb; do
         architecture=$(dpkg-deb -f "$deb" Architecture)
-        case $architecture in
-            "$native") in_root "$suite" "$native"; continue ;;
-            arm64) processor=aarch64 ;;
-            armhf) processor=arm ;;
-            *) processor=$architecture ;;
-        esac
-        if [ "$suite-$architecture" = bookworm-riscv64 ]; then
+        name_processor "$architecture"
+        if [ "$architecture" = "$native" ]; then
+            in_root "$suite" "$native"
+        elif [ "$suite-$architecture" = bookworm-riscv64 ]; then
             echo "bookworm-riscv64: Debian 12 has no such processor"
-        elif can_emulate "$processor"; then
+        elif can_emulate "${emulator#qemu-}"; then
             in_root "$suite-$architecture" "$architecture"
         else
             echo "$suite-$architecture: skipped, the kernel does not emulate it" \

@@ -7,6 +7,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 . tests/roots.sh
+. tools/targets.sh
 version=$(sh tools/version.sh)
 folder=$(cd "${1:-build/release-$version}" && pwd)
 photo=$PWD/tests/data/photos/astronaut.jpg
@@ -22,12 +23,12 @@ skip() { echo "$1: skipped: $2"; }
 for program in "$folder"/mien-*-linux-*.tar.gz; do
     [ -e "$program" ] || { skip programs "there are none"; continue; }
     name=$(basename "$program" .tar.gz)
-    processor=${name##*-}
     tar -xzf "$program" -C "$scratch"
+    name_processor "${name##*-}"
     run=
-    if [ "$processor" != "$(uname -m)" ]; then
-        [ "$processor" = armhf ] && run=qemu-arm || run=qemu-$processor
-        command -v "$run" >/dev/null || { skip "$name" "no $run"; continue; }
+    if [ "$machine" != "$(uname -m)" ]; then
+        command -v "$emulator" >/dev/null || { skip "$name" "no $emulator"; continue; }
+        run=$emulator
     fi
     [ "$($run "$scratch/$name/mien" --version | head -1 | cut -d' ' -f2)" = "$version" ] ||
         fail "$name" "another version"
@@ -37,65 +38,64 @@ for program in "$folder"/mien-*-linux-*.tar.gz; do
         fail "$name" "no face"
 done
 
-# WHEEL: the interpreter that it is for
-python_of() {
-    tag=$(basename "$1" | cut -d- -f3)
-    case $(basename "$1") in *-abi3-*) tags="cp314 cp313 cp312" ;; *) tags=$tag ;; esac
-    for tag in $tags; do
-        python=python3.${tag#cp3}
-        if command -v "$python" >/dev/null && "$python" -c "import venv" 2>/dev/null; then
-            echo "$python"
-            return
-        fi
-    done
+# WHEEL: would a Python of its processor look for the module under its name?
+module_fits() {
+    case $(python3 -m zipfile -l "$1" | sed -n 's/^mien\/_engine\([^ ]*\).*/\1/p') in
+        .abi3.so) [ "${1#*-abi3-}" != "$1" ] ;;
+        .cpython-"${tag#cp}-$triplet".so) ;;
+        *) return 1 ;;
+    esac
 }
-for wheel in "$folder"/mien-*"_$(uname -m).whl"; do
-    [ -e "$wheel" ] || { skip wheels "there is none for $(uname -m)"; continue; }
-    name=$(basename "$wheel")
-    python=$(python_of "$wheel")
-    [ -n "$python" ] || { skip "$name" "no such Python here"; continue; }
-    venv=$scratch/venv-$python
+native_wheel() { # with the oldest Python that it is for of those that are here
+    case $name in *-abi3-*) tags="cp312 cp313 cp314" ;; *) tags=$tag ;; esac
+    python=
+    for one in $tags; do
+        [ -z "$python" ] || break
+        ! "python3.${one#cp3}" -c "import venv" 2>/dev/null || python=python3.${one#cp3}
+    done
+    [ -n "$python" ] || { skip "$name" "no such Python here"; return; }
+    venv=$scratch/venv-$tag
     start=$(date +%s)
     if "$python" -m venv "$venv" && "$venv/bin/pip" install -q "$wheel" &&
         (cd "$scratch" && "$venv/bin/python" -m mien "$photo" >"$scratch/said" &&
             "$venv/bin/mien" --version >/dev/null) && grep -q . "$scratch/said"; then
-        pass "$name" "$(stat -c %s "$wheel") bytes; $python: first face after $(($(date +%s) - start)) s"
+        pass "$name" "$bytes bytes; $python: first face after $(($(date +%s) - start)) s"
     else
         fail "$name" "$python"
     fi
-done
-# An ARM Python of Debian 13, unpacked and not installed, runs under emulation with NumPy from PyPI.
-for wheel in "$folder"/mien-*-abi3-*aarch64.whl; do
-    [ -e "$wheel" ] && [ "$(uname -m)" != aarch64 ] || continue
-    name=$(basename "$wheel")
-    command -v qemu-aarch64 >/dev/null || { skip "$name" "no qemu-aarch64"; continue; }
-    command -v debootstrap >/dev/null || { skip "$name" "no debootstrap"; continue; }
-    [ "$(id -u)" -eq 0 ] || { skip "$name" "a root for another processor needs root"; continue; }
-    root=$roots/trixie-arm64
-    if [ ! -e "$root.done" ]; then
-        rm -rf "$root"
-        mkdir -p "$roots"
-        if ! debootstrap --foreign --arch=arm64 --variant=minbase --include=python3 trixie "$root" \
-            "${DEBIAN_MIRROR:-http://deb.debian.org/debian}" >"$roots/log" 2>&1; then
-            skip "$name" "no root for it could be made (network?): $(tail -1 "$roots/log")"
-            continue
-        fi
-        for deb in "$root"/var/cache/apt/archives/*.deb; do dpkg-deb -x "$deb" "$root"; done
-        touch "$root.done"
-    fi
-    packages=$scratch/arm64
-    # pip chooses by the name of the wheel, as on a board with Debian 13 (glibc 2.41).
-    platforms=$(for minor in $(seq 17 41); do echo "--platform manylinux_2_${minor}_aarch64"; done)
-    # shellcheck disable=SC2086
-    if python3 -m pip install -q --disable-pip-version-check $platforms --python-version 3.13 \
-        --implementation cp --only-binary=:all: --target "$packages" "$wheel" >"$scratch/log" 2>&1 &&
-        PYTHONPATH=$packages qemu-aarch64 -L "$root" "$root/usr/bin/python3.13" -m mien "$photo" \
-            >"$scratch/said" 2>"$scratch/log" && grep -q . "$scratch/said"; then
-        pass "$name" "$(stat -c %s "$wheel") bytes; finds the face on Python 3.13 under qemu-aarch64"
+}
+# In a root of its processor with the Python of its distribution, as on a board. PyPI has no NumPy for
+# armv7l: there it is the distribution's.
+foreign_wheel() {
+    case $tag in cp310) suite=jammy ;; cp311) suite=bookworm ;; *) suite=trixie ;; esac
+    can_emulate "${emulator#qemu-}" ||
+        { skip "$name" "the kernel does not emulate it (qemu-user-static and binfmt-support)"; return; }
+    why=$(can_make_roots) || { skip "$name" "${why#skipped: }"; return; }
+    make_root "$suite-$debian" >"$scratch/log" 2>&1 ||
+        { skip "$name" "no root of $suite for it could be made (network?)"; return; }
+    cp "$wheel" "$photo" "$roots/$suite-$debian/root"
+    numpy= shared=
+    [ "$machine" != armv7l ] || numpy=python3-numpy shared=--system-site-packages
+    if inside "$suite-$debian" /root "apt-get update -q && \
+apt-get install -y -q --no-install-recommends python3-venv $numpy" >"$scratch/log" &&
+        inside "$suite-$debian" /root "python3 -m venv $shared v && v/bin/pip install -q ./*.whl && \
+v/bin/python -m mien $(basename "$photo") >said && grep -q . said && v/bin/mien --version" \
+            >"$scratch/log"; then
+        pass "$name" "$bytes bytes; $suite-$debian, emulated: $(sed -n \
+            's/.*passed in \([0-9]* s\):.*/first face \1 after Python/p' "$scratch/log")"
     else
-        tail -n 3 "$scratch/log"
-        fail "$name" "Python 3.13 under qemu-aarch64"
+        cat "$scratch/log"
+        fail "$name" "in $suite-$debian"
     fi
+    rm -rf --one-file-system "${roots:?}/$suite-$debian"
+}
+for wheel in "$folder"/mien-*.whl; do
+    name=$(basename "$wheel")
+    [ -e "$wheel" ] || { skip wheels "there are none"; continue; }
+    bytes=$(stat -c %s "$wheel") tag=$(echo "$name" | cut -d- -f3)
+    case $name in *x86_64.whl) name_processor x86_64 ;; *.whl) name_processor "$(basename "${name##*_}" .whl)" ;; esac
+    module_fits "$wheel" || { fail "$name" "its module is not for $machine"; continue; }
+    if [ "$machine" = "$(uname -m)" ]; then native_wheel; else foreign_wheel; fi
 done
 
 for package in "$folder"/*.tgz; do

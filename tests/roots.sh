@@ -21,7 +21,8 @@ make_root() {
         rm -rf "$base"
         case $suite in
             jammy | noble)
-                mirror=${UBUNTU_MIRROR:-http://archive.ubuntu.com/ubuntu} parts=main,universe ;;
+                mirror=${UBUNTU_MIRROR:-http://archive.ubuntu.com/ubuntu} parts=main,universe
+                [ -z "$foreign" ] || mirror=${UBUNTU_PORTS:-http://ports.ubuntu.com/ubuntu-ports} ;;
             *) mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian} parts=main ;;
         esac
         # shellcheck disable=SC2086

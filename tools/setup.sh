@@ -54,9 +54,10 @@ deep() {
 all() {
     deep
     for_targets armhf riscv64 s390x
-    # A camera in a virtual machine; fuzzing; other distributions; films and window.
+    # A camera in a virtual machine; fuzzing; other distributions, also of other processors; films and
+    # window.
     optional="$optional qemu-system-x86 busybox-static cpio kmod libclang-rt-dev debootstrap"
-    optional="$optional lintian groff zsh fish"
+    optional="$optional lintian groff zsh fish qemu-user-static binfmt-support"
     optional="$optional libavformat-dev libswscale-dev libsdl2-dev ffmpeg xvfb xdotool"
 }
 case "$#,${1:-}" in

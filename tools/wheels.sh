@@ -38,7 +38,6 @@ for python in ${PYTHONS:-python3}; do
         name_processor "$processor"
         folder=$scratch/$tag-$machine
         mkdir -p "$folder"
-        flags="$same_bytes -ffile-prefix-map=$PWD/$venv="
         sizes= toolchain= suffix=
         platform=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_platform())')
         if [ "$machine" != "$native" ]; then
@@ -53,8 +52,8 @@ for python in ${PYTHONS:-python3}; do
         _PYTHON_HOST_PLATFORM=$platform SETUPTOOLS_EXT_SUFFIX=$suffix PATH="$PWD/$venv/bin:$PATH" \
             "$venv/bin/pip" wheel -q --no-deps --no-build-isolation -w "$folder" \
             --config-settings "cmake.define.CMAKE_TOOLCHAIN_FILE=$toolchain" \
-            --config-settings "cmake.define.CMAKE_CXX_FLAGS=$flags $sizes" \
-            --config-settings "cmake.define.CMAKE_C_FLAGS=$flags" .
+            --config-settings "cmake.define.CMAKE_CXX_FLAGS=$same_bytes $sizes" \
+            --config-settings "cmake.define.CMAKE_C_FLAGS=$same_bytes" .
         PATH="$PWD/$venv/bin:$PATH" "$venv/bin/auditwheel" repair -w "$out" "$folder"/*.whl
     done
 done

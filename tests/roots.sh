@@ -15,25 +15,26 @@ can_make_roots() {
 # of the suite's mirror. One of another processor needs emulation by the kernel (can_emulate).
 make_root() {
     base=$roots/$1.base
-    suite=${1%%-*} foreign=
-    [ "$suite" = "$1" ] || foreign="--arch=${1#*-}"
+    suite=${1%%-*} options=--include=ca-certificates
+    # Under emulation their configuration takes minutes; this machine's are copied below.
+    [ "$suite" = "$1" ] || options=--arch=${1#*-}
     if [ ! -e "$base.done" ]; then
         rm -rf "$base"
         case $suite in
             jammy | noble)
                 mirror=${UBUNTU_MIRROR:-http://archive.ubuntu.com/ubuntu} parts=main,universe
-                [ -z "$foreign" ] || mirror=${UBUNTU_PORTS:-http://ports.ubuntu.com/ubuntu-ports} ;;
+                [ "$suite" = "$1" ] || mirror=${UBUNTU_PORTS:-http://ports.ubuntu.com/ubuntu-ports} ;;
             *) mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian} parts=main ;;
         esac
         # shellcheck disable=SC2086
-        debootstrap $foreign --variant=minbase --include=ca-certificates --components="$parts" \
+        debootstrap $options --variant=minbase --components="$parts" \
             "$suite" "$base" "$mirror" >"$roots/log" 2>&1 || { tail -n 5 "$roots/log"; return 1; }
         touch "$base.done"
     fi
     rm -rf --one-file-system "${roots:?}/$1"
     cp -a "$base" "$roots/$1"
     for file in /etc/resolv.conf /etc/hosts /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
-        [ ! -e "$file" ] || cp -L "$file" "$roots/$1$file"
+        [ ! -e "$file" ] || { mkdir -p "$roots/$1${file%/*}" && cp -L "$file" "$roots/$1$file"; }
     done
 }
 

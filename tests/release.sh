@@ -40,11 +40,8 @@ done
 
 # WHEEL: would a Python of its processor look for the module under its name?
 module_fits() {
-    case $(python3 -m zipfile -l "$1" | sed -n 's/^mien\/_engine\([^ ]*\).*/\1/p') in
-        .abi3.so) [ "${1#*-abi3-}" != "$1" ] ;;
-        .cpython-"${tag#cp}-$triplet".so) ;;
-        *) return 1 ;;
-    esac
+    case $1 in *-abi3-*) suffix=.abi3.so ;; *) suffix=.cpython-${tag#cp}-$triplet.so ;; esac
+    python3 -m zipfile -l "$1" | grep -q "^mien/_engine$suffix "
 }
 native_wheel() { # with the oldest Python that it is for of those that are here
     case $name in *-abi3-*) tags="cp312 cp313 cp314" ;; *) tags=$tag ;; esac
@@ -94,7 +91,7 @@ for wheel in "$folder"/mien-*.whl; do
     [ -e "$wheel" ] || { skip wheels "there are none"; continue; }
     bytes=$(stat -c %s "$wheel") tag=$(echo "$name" | cut -d- -f3)
     case $name in *x86_64.whl) name_processor x86_64 ;; *.whl) name_processor "$(basename "${name##*_}" .whl)" ;; esac
-    module_fits "$wheel" || { fail "$name" "its module is not for $machine"; continue; }
+    module_fits "$wheel" || { fail "$name" "no module for $tag on $machine"; continue; }
     if [ "$machine" = "$(uname -m)" ]; then native_wheel; else foreign_wheel; fi
 done
 

@@ -207,6 +207,7 @@ void refuse_code(Filter& filter) {
 #endif
 }
 
+#ifdef __NR_landlock_create_ruleset
 // What headers of another year may lack.
 namespace landlock {
 struct Ruleset {
@@ -231,7 +232,6 @@ Ruleset all_of(long version) {
 std::size_t size_of(long version) { return version < 4 ? 8 : version < 6 ? 16 : 24; }
 }  // namespace landlock
 
-#ifdef __NR_landlock_create_ruleset
 bool allow_devices(int ruleset, std::uint64_t known) {
     landlock::PathBeneath rule;
     rule.allowed = known & (landlock::write_file | landlock::read_file | landlock::read_folder |

@@ -137,7 +137,7 @@ if [ "$depth" != quick ]; then
     step "clang: the quick tests" clang
     step "the Python package" wheel "$([ "$depth" = all ] && echo 5000 || echo 500)"
     step "training" train
-    step "emulated aarch64" sh tests/emulate.sh aarch64
+    step "emulated aarch64" sh tests/emulate.sh aarch64 # all: with the unit tests of explanations
     if [ -n "${MIEN_DATA:-}" ]; then
         step "integer network against numpy and float on FER2013" fer2013
         step "rectangles against OpenCV on photos and with other cascades" opencv

@@ -97,7 +97,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--netdump", required=True, help="build/.../tests/mien-netdump")
     parser.add_argument(
-        "--quick", action="store_true", help="400 images and two models instead of all"
+        "--quick", action="store_true", help="200 images and two models instead of all"
     )
     parser.add_argument("--keras", action="store_true", help="run the floats in Keras as well")
     parser.add_argument(
@@ -139,7 +139,7 @@ def main() -> int:
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             net = mien.decode_network(out.read_bytes())
             float_net = fold.fold(keras_file.read_model(str(path)))
-            faces, labels = load_faces(data, gender, 400 if args.quick else 0)
+            faces, labels = load_faces(data, gender, 200 if args.quick else 0)
             height, width, channels = net.input_shape
             pixels = image.to_network_input(faces, height, width, channels)
             x = reference.scale_pixels(pixels, net.input_scale, net.input_offset)

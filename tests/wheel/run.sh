@@ -6,13 +6,13 @@ set -eu
 cd "$(dirname "$0")/../.."
 venv=build/wheel-venv
 python=$venv/bin/python
-if ! "$python" -c "import numpy, pytest, scikit_build_core, nanobind, distributed, pyarrow, pandas, PIL, cv2, mypy" 2>/dev/null; then
+if ! "$python" -c "import numpy, pytest, xdist, scikit_build_core, nanobind, distributed, pyarrow, pandas, PIL, cv2, mypy" 2>/dev/null; then
     "${PYTHON:-python3}" -m venv "$venv"
     if ! "$venv/bin/pip" install -q scikit-build-core nanobind numpy; then
         echo "wheel: its packages cannot be installed here" >&2
         exit 77
     fi
-    "$venv/bin/pip" install -q pytest mypy pandas pillow "opencv-python-headless>=4.14,<5" distributed pyarrow &  # while the wheel is built
+    "$venv/bin/pip" install -q pytest pytest-xdist mypy pandas pillow "opencv-python-headless>=4.14,<5" distributed pyarrow &  # while the wheel is built
     installing=$!
 fi
 rm -rf build/wheel
@@ -28,4 +28,4 @@ fi
 ls -l build/wheel
 echo "built in $(($(date +%s) - start)) s"
 [ -n "${MIEN_FER_PYTHON:-}" ] || echo "MIEN_FER_PYTHON is not set: compared with what the package fer answered once (fer_answers.json), not with fer itself (5 GB with TensorFlow)"
-"$python" -m pytest -q -rs -p no:cacheprovider --durations=5 tests/wheel
+"$python" -m pytest -q -rs -p no:cacheprovider --durations=5 -n "$(nproc)" --dist loadfile tests/wheel

@@ -161,9 +161,9 @@ private:
     int window_width_ = 0, window_height_ = 0;
     int stage_count_ = 0, tree_count_ = 0, node_count_ = 0, leaf_count_ = 0, feature_count_ = 0;
     // how many of each kind the detector's tables will hold: early stages, late stages
-    int stump_kinds_[2][6] = {};
+    int table_counts_[2][6] = {};
     int early_stages_ = 0, middle_stages_ = 0;
-    bool has_tilted_ = false, stumps_only_ = false;
+    bool has_tilted_ = false, stumps_only_ = false, has_large_trees_ = false;
 };
 
 struct MapSize {

@@ -54,6 +54,24 @@ struct WideStump {
     std::int32_t gain;
 };
 
+// A node of a tree. Its feature is in parts that fit, as in SplitStump (one part is a LineStump), or
+// wide, as in WideStump. Below the threshold the first of `child` and `answer` counts, else the
+// second: a child > 0 is a node of the same tree, counted from its first; otherwise the tree's
+// answer, in fixed point, is known.
+struct TreeNode {
+    std::int32_t corner;  // the first in HaarTable::tree_corners: 8 a part, or 4 a rectangle
+    std::int32_t parts;   // 0: wide
+    std::int32_t rects;   // of a wide feature
+    std::int32_t weight;  // of the parts' inner rectangles
+    float weights[3];     // of a wide feature's rectangles
+    float threshold;
+    std::int32_t child[2], answer[2];
+};
+struct HaarTree {
+    static constexpr int max_nodes = 16;
+    std::int32_t first_node, node_count;  // a child comes after its parent
+};
+
 // A stage decides in fixed point where that is certain. The stage's true sum is a double; the
 // fixed-point sum of n gains is off by at most n / 2 + 2 units, so a sum >= pass_from surely
 // passes, a sum < fail_below surely fails, and the few between are evaluated again as the reference
@@ -62,7 +80,7 @@ struct HaarStage {
     struct Range {
         std::int32_t first, count;  // in the array of the same name of HaarTable
     };
-    Range edges, lines, diagonals, splits, wide2, wide3;
+    Range edges, lines, diagonals, splits, wide2, wide3, trees;
     std::int32_t pass_from, fail_below;
 };
 
@@ -87,6 +105,9 @@ struct HaarTable {
     const SplitStump* splits;
     const WideStump<2>* wide2;
     const WideStump<3>* wide3;
+    const HaarTree* trees;
+    const TreeNode* tree_nodes;
+    const std::int32_t* tree_corners;
     HaarExactStageFn exact_stage;
     const void* exact_context;    // for exact_stage
     std::int32_t norm_corner[4];  // corners of the normalization rectangle

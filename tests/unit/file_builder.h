@@ -414,10 +414,10 @@ struct NetworkBuilder {
     }
 };
 
-// A made-up cascade: stumps (or trees of two nodes) whose features vary in place, with thresholds
-// that keep some windows.
+// A made-up cascade: stumps (or trees of up to `most_nodes` nodes) whose features vary in place, with
+// thresholds that keep some windows.
 inline ByteVector make_cascade(std::uint32_t seed, int width, int height, bool trees, bool tilted,
-                               bool fractional, int stages = 3) {
+                               bool fractional, int stages = 3, int most_nodes = 6) {
     Random random(seed);
     ByteWriter wind, stag, tree, node, leaf, feat, wght;
     std::vector<float> weights;
@@ -436,19 +436,26 @@ inline ByteVector make_cascade(std::uint32_t seed, int width, int height, bool t
         const std::uint32_t count = static_cast<std::uint32_t>(3 + 4 * s);
         stag.put(trees_made).put(count).put(-0.35f);
         for (std::uint32_t t = 0; t < count; ++t, ++trees_made) {
-            const std::uint32_t tree_nodes = trees ? 2 : 1;
+            const auto tree_nodes =
+                static_cast<std::uint32_t>(trees ? random.between(1, most_nodes) : 1);
+            // Any later node of the tree, or any of its leaves.
+            const auto child = [&](std::uint32_t n) {
+                const int last = static_cast<int>(tree_nodes) - 1, next = static_cast<int>(n) + 1;
+                return static_cast<std::int16_t>(next <= last && random.between(0, 2) > 0
+                                                     ? random.between(next, last)
+                                                     : -random.between(0, last + 1));
+            };
             if (trees) tree.put(nodes).put(leaves).put(tree_nodes).put(std::uint32_t{0});
             for (std::uint32_t n = 0; n < tree_nodes; ++n, ++nodes) {
                 if (trees)
-                    node.put(static_cast<std::int16_t>(n == 0 ? 1 : 0))
-                        .put(static_cast<std::int16_t>(-1 - static_cast<int>(n)))
-                        .put(nodes);
+                    node.put(child(n)).put(child(n)).put(nodes);
                 else
                     node.put(static_cast<std::uint16_t>(nodes));
                 node.put(static_cast<float>(random.between(-40, 40)) / 1000.0f);
                 const bool tilt = tilted && random.between(0, 1) == 1;
                 const int rects = random.between(1, 3);
                 feat.put(static_cast<std::uint8_t>(rects + (tilt ? 0x80 : 0)));
+                int outer[4] = {0, 0, width, height};
                 for (int r = 0; r < 3; ++r) {
                     if (r >= rects) {
                         feat.zeros(5);
@@ -461,10 +468,20 @@ inline ByteVector make_cascade(std::uint32_t seed, int width, int height, bool t
                         x = random.between(h, width - w);
                         y = random.between(0, height - w - h);
                     } else {
-                        w = random.between(1, width - 1);
-                        h = random.between(1, height - 1);
-                        x = random.between(0, width - w);
-                        y = random.between(0, height - h);
+                        // Those of trees lie in the first, as those of trained cascades do.
+                        const bool inside = trees && r > 0;
+                        w = random.between(1, inside ? outer[2] : width - 1);
+                        h = random.between(1, inside ? outer[3] : height - 1);
+                        x = inside ? outer[0] + random.between(0, outer[2] - w)
+                                   : random.between(0, width - w);
+                        y = inside ? outer[1] + random.between(0, outer[3] - h)
+                                   : random.between(0, height - h);
+                        if (r == 0) {
+                            outer[0] = x;
+                            outer[1] = y;
+                            outer[2] = w;
+                            outer[3] = h;
+                        }
                     }
                     for (const int v : {x, y, w, h}) feat.put(static_cast<std::uint8_t>(v));
                     const float weight =

@@ -57,7 +57,8 @@ std::vector<std::int32_t> detect(const ByteVector& file, const Gray& gray,
     Arena measure;
     HaarDetector measured, detector;
     place(measure, measured);
-    std::vector<std::byte> memory(measure.required_bytes());
+    // As memory really comes: what is not written is not zero.
+    std::vector<std::byte> memory(measure.required_bytes(), std::byte{0xa5});
     Arena arena(memory.data(), memory.size());
     place(arena, detector);
     REQUIRE(arena.ok());
@@ -125,7 +126,14 @@ TEST_CASE("the vector kernels find what the literal evaluation finds") {
                                              tilted, fractional));
                 files.push_back(make_cascade(static_cast<std::uint32_t>(height), 7, 13, false,
                                              tilted, fractional, 1));
+                files.push_back(make_cascade(static_cast<std::uint32_t>(width), 20, 16, true,
+                                             tilted, fractional));
             }
+        // Trees with late stages, which take whole batches; and larger trees than the kernels take.
+        files.push_back(
+            make_cascade(static_cast<std::uint32_t>(width), 20, 20, true, false, false, 7));
+        files.push_back(
+            make_cascade(static_cast<std::uint32_t>(width), 20, 20, true, false, false, 2, 30));
         for (const ByteVector& file : files)
             for (const double factor : {1.1, 1.37}) {
                 DetectorStats stats;

@@ -143,7 +143,12 @@ Status CascadeAccess::open(std::span<const std::uint8_t> file, Cascade& out) noe
         return Status::bad_file;
     for (int i = 0; i < c.feature_count_; ++i)
         c.has_tilted_ = c.has_tilted_ || access.feature(static_cast<std::uint32_t>(i)).tilted;
-    if (c.stumps_only_) StumpTable::prepare(c, c.early_stages_, c.middle_stages_, c.stump_kinds_);
+    for (int t = 0; t < c.tree_count_; ++t)
+        c.has_large_trees_ =
+            c.has_large_trees_ || access.tree(static_cast<std::uint32_t>(t)).node_count >
+                                      static_cast<std::uint32_t>(HaarTree::max_nodes);
+    if (!c.has_large_trees_)
+        StumpTable::prepare(c, c.early_stages_, c.middle_stages_, c.table_counts_);
     out = c;
     return Status::ok;
 }

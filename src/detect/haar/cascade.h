@@ -60,12 +60,14 @@ struct CascadeAccess {
         return load_f32(cascade.leaves_.data() + i * leaf_bytes);
     }
     [[nodiscard]] CascadeFeature feature(std::uint32_t i) const noexcept;
-    // Every tree is one node: the case that the vector kernels handle.
+    // Every tree is one node.
     [[nodiscard]] bool stumps_only() const noexcept { return cascade.stumps_only_; }
+    // A tree has more nodes than the vector kernels handle.
+    [[nodiscard]] bool has_large_trees() const noexcept { return cascade.has_large_trees_; }
 
     // What StumpTable::prepare() found.
-    [[nodiscard]] int stump_kind_count(bool late, int kind) const noexcept {
-        return cascade.stump_kinds_[late ? 1 : 0][kind];
+    [[nodiscard]] int table_count(bool late, int kind) const noexcept {
+        return cascade.table_counts_[late ? 1 : 0][kind];
     }
     [[nodiscard]] int early_stages() const noexcept { return cascade.early_stages_; }
     [[nodiscard]] int middle_stages() const noexcept { return cascade.middle_stages_; }

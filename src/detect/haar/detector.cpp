@@ -65,7 +65,7 @@ void HaarDetector::place(Arena& arena, const Cascade& cascade, const Setup& setu
                            .odd = 0,
                            .tilted = 0};
     copy.column = kernels.detect.batch;
-    if (batches && CascadeAccess{cascade_}.stumps_only())
+    if (batches && tables_[0].vectorised())
         batch_table_.place(arena, cascade, copy, StumpTable::Use::batches);
 }
 

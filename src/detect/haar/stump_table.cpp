@@ -118,8 +118,8 @@ struct StumpTable::Stump {
     std::int32_t parts;   // of SplitStump
 };
 
-// Cuts a feature of weights -1 and k (and k) across so that each part fits in 16 bits.
-bool StumpTable::split_feature(const CascadeFeature& feature, Stump& stump) const noexcept {
+bool StumpTable::split_feature(const CascadeFeature& feature, int min_parts,
+                               Stump& stump) const noexcept {
     const Rectangle& outer = feature.rects[0];
     const float k = feature.rects[1].weight;
     if (feature.tilted || feature.count < 2 || outer.weight != -1 || k < 1 || k > 100 ||
@@ -173,6 +173,8 @@ bool StumpTable::split_feature(const CascadeFeature& feature, Stump& stump) cons
         }
         return true;
     };
+    const int whole[] = {0, outer.height};
+    if (min_parts == 1 && try_cuts(true, whole, 1)) return true;
     for (const bool across : {true, false}) {
         const int length = across ? outer.height : outer.width;
         for (int at = 1; at < length; ++at) {
@@ -195,7 +197,7 @@ StumpTable::Stump StumpTable::make_stump(const CascadeNode& node) const noexcept
     Stump stump = {};
     stump.kind = feature.count == 3 ? Stump::wide3 : Stump::wide2;
     if (!fits_16_bits(feature)) {
-        (void)split_feature(feature, stump);  // or it stays wide
+        (void)split_feature(feature, 2, stump);  // or it stays wide
         return stump;
     }
     CornerSum sum;
@@ -309,39 +311,99 @@ struct StumpTable::Builder {
     }
 };
 
+void StumpTable::count_stumps(int early_stages, int (&counts)[2][kinds]) const noexcept {
+    const CascadeAccess access{cascade_};
+    for (int s = 0; s < cascade_.stage_count(); ++s) {
+        const CascadeStage stage = access.stage(s);
+        for (std::uint32_t t = 0; t < stage.tree_count; ++t)
+            ++counts[s >= early_stages ? 1 : 0]
+                    [make_stump(access.node(access.tree(stage.first_tree + t).first_node)).kind];
+    }
+}
+
+void StumpTable::count_corners(int early_stages, int (&counts)[2][kinds]) const noexcept {
+    const CascadeAccess access{cascade_};
+    for (int s = 0; s < cascade_.stage_count(); ++s) {
+        const CascadeStage stage = access.stage(s);
+        int(&of)[kinds] = counts[s >= early_stages ? 1 : 0];
+        for (std::uint32_t t = 0; t < stage.tree_count; ++t) {
+            const CascadeTree tree = access.tree(stage.first_tree + t);
+            for (std::uint32_t n = 0; n < tree.node_count; ++n) {
+                const CascadeFeature feature =
+                    access.feature(access.node(tree.first_node + n).feature);
+                Stump stump = {};
+                if (split_feature(feature, 1, stump))
+                    of[narrow_corners] += 8 * stump.parts;
+                else
+                    of[wide_corners] += 4 * feature.count;
+            }
+        }
+    }
+}
+
 void StumpTable::prepare(const Cascade& cascade, int& early_stages, int& middle_stages,
                          int (&counts)[2][kinds]) noexcept {
     // Measured (docs/PERFORMANCE.md); the optimum is flat.
-    constexpr std::uint32_t early_stumps = 80, middle_stumps = 240;
+    constexpr std::uint32_t early_nodes = 80, middle_nodes = 240;
     const CascadeAccess access{cascade};
     StumpTable table;
     table.cascade_ = cascade;
     const auto count = [&] {
         std::memset(counts, 0, sizeof counts);
-        for (int s = 0; s < cascade.stage_count(); ++s) {
+        if (access.stumps_only())
+            table.count_stumps(early_stages, counts);
+        else
+            table.count_corners(early_stages, counts);
+    };
+    std::uint32_t nodes = 0;
+    const auto stages_of = [&](int first, std::uint32_t most) {
+        int s = first;
+        for (; s < cascade.stage_count() && nodes < most; ++s) {
             const CascadeStage stage = access.stage(s);
             for (std::uint32_t t = 0; t < stage.tree_count; ++t)
-                ++counts[s >= early_stages ? 1 : 0]
-                        [table.make_stump(access.node(access.tree(stage.first_tree + t).first_node))
-                             .kind];
+                nodes += access.tree(stage.first_tree + t).node_count;
         }
+        return s;
     };
-    std::uint32_t stumps = 0;
-    for (early_stages = 0; early_stages < cascade.stage_count() && stumps < early_stumps;
-         ++early_stages)
-        stumps += access.stage(early_stages).tree_count;
-    for (middle_stages = early_stages;
-         middle_stages < cascade.stage_count() && stumps < middle_stumps; ++middle_stages)
-        stumps += access.stage(middle_stages).tree_count;
+    early_stages = stages_of(0, early_nodes);
+    middle_stages = stages_of(early_stages, middle_nodes);
     count();
     int late = 0;
     for (const int kind : counts[1]) late += kind;
-    // Wide stumps run window by window in a batch: with many of them it gains nothing.
-    if (counts[1][Stump::wide2] + counts[1][Stump::wide3] > late / 20) {
+    const int wide = access.stumps_only() ? counts[1][Stump::wide2] + counts[1][Stump::wide3]
+                                          : counts[1][wide_corners];
+    // Wide features run window by window in a batch: with many of them it gains nothing.
+    if (wide > late / 20) {
         early_stages = middle_stages = cascade.stage_count();
         count();
     }
 }
+
+namespace {
+
+// What a stage's sum in fixed point, with 2^shift for 1, says surely; `base` was left out of it.
+// The error bound on which exactness rests: |fixed-point sum - double sum| <= n / 2 (each gain or
+// answer is rounded by at most half a unit) + the rounding of two double sums (of `base` here, and
+// the reference's own), together below magnitude * n * 2^-50; 2 covers the rounding of the
+// threshold.
+void set_limits(HaarStage& out, const CascadeStage& stage, int shift, double base,
+                double magnitude) noexcept {
+    const double count = stage.tree_count;
+    const double slack = count / 2 + 2 + std::ldexp(magnitude * count, shift - 50);
+    const double threshold = std::ldexp(static_cast<double>(stage.threshold) - base, shift);
+    out.pass_from = saturate(std::ceil(threshold + slack));
+    out.fail_below = saturate(std::floor(threshold - slack));
+}
+
+// The most fraction bits with which a sum of magnitudes stays below 2^30: with total <
+// 2^(ilogb(total) + 1), total * 2^(29 - ilogb(total)) < 2^30.
+int fraction_bits(double total) noexcept { return total > 0 ? 29 - std::ilogb(total) : 0; }
+
+std::int32_t fixed_point(double value, int shift) noexcept {
+    return static_cast<std::int32_t>(std::lrint(std::ldexp(value, shift)));
+}
+
+}  // namespace
 
 void StumpTable::place(Arena& arena, const Cascade& cascade, const IntegralLayout& layout,
                        Use use) noexcept {
@@ -353,14 +415,28 @@ void StumpTable::place(Arena& arena, const Cascade& cascade, const IntegralLayou
         static_cast<double>((cascade.window_width() - 2) * (cascade.window_height() - 2));
     rectangle_corners(layout, {1, 1, cascade.window_width() - 2, cascade.window_height() - 2, 0},
                       false, table_.norm_corner);
+    table_.stage_count = cascade.stage_count();
+    table_.exact_context = this;
+    table_.exact_stage = [](const HaarTable& table, int stage, const std::uint32_t* origin,
+                            float norm) noexcept {
+        return static_cast<const StumpTable*>(table.exact_context)
+            ->exact_stage(stage, origin, norm);
+    };
     const CascadeAccess access{cascade_};
-    const auto node_count = static_cast<std::size_t>(cascade.node_count());
-    if (!access.stumps_only()) {
+    if (access.has_large_trees()) {
+        const auto node_count = static_cast<std::size_t>(cascade.node_count());
         nodes_ = arena.take<Node>(node_count);
         for (std::size_t i = 0; nodes_ != nullptr && i < node_count; ++i)
             nodes_[i] = make_node(static_cast<std::uint32_t>(i));
-        return;
+    } else if (access.stumps_only()) {
+        place_stumps(arena, use);
+    } else {
+        place_trees(arena, use);
     }
+}
+
+void StumpTable::place_stumps(Arena& arena, Use use) noexcept {
+    const CascadeAccess access{cascade_};
     // Narrow stumps of the early stages go into the table of rows, of the late ones into that of
     // batches; wide ones always need the whole integral image. Without batches there is one table.
     const bool late = use == Use::batches;
@@ -371,10 +447,10 @@ void StumpTable::place(Arena& arena, const Cascade& cascade, const IntegralLayou
     const auto stumps = [&](Stump::Kind kind) {
         int count = 0;
         for (const bool late_stage : {false, true})
-            count += belongs(kind, late_stage) ? access.stump_kind_count(late_stage, kind) : 0;
+            count += belongs(kind, late_stage) ? access.table_count(late_stage, kind) : 0;
         return static_cast<std::size_t>(count);
     };
-    auto* const stages = arena.take<HaarStage>(static_cast<std::size_t>(cascade.stage_count()));
+    auto* const stages = arena.take<HaarStage>(static_cast<std::size_t>(cascade_.stage_count()));
     Builder builder = {arena.take<EdgeStump>(stumps(Stump::edge)),
                        arena.take<LineStump>(stumps(Stump::line)),
                        arena.take<DiagonalStump>(stumps(Stump::diagonal)),
@@ -384,23 +460,14 @@ void StumpTable::place(Arena& arena, const Cascade& cascade, const IntegralLayou
                        {}};
     if (builder.wide3 == nullptr) return;  // the arena measures, or is used up
     table_.stages = stages;
-    table_.stage_count = cascade.stage_count();
     table_.edges = builder.edges;
     table_.lines = builder.lines;
     table_.diagonals = builder.diagonals;
     table_.splits = builder.splits;
     table_.wide2 = builder.wide2;
     table_.wide3 = builder.wide3;
-    table_.exact_context = this;
-    table_.exact_stage = [](const HaarTable& table, int stage, const std::uint32_t* origin,
-                            float norm) noexcept {
-        return static_cast<const StumpTable*>(table.exact_context)
-            ->exact_stage(stage, origin, norm);
-    };
-    for (int s = 0; s < cascade.stage_count(); ++s) {
+    for (int s = 0; s < cascade_.stage_count(); ++s) {
         const CascadeStage stage = access.stage(s);
-        // The fixed point has as many fraction bits as possible while the sum of all |gains| stays
-        // below 2^30: with total < 2^(ilogb(total) + 1), total * 2^(29 - ilogb(total)) < 2^30.
         double total_gain = 0, base = 0, magnitude = 0;
         for (std::uint32_t t = 0; t < stage.tree_count; ++t) {
             const CascadeTree tree = access.tree(stage.first_tree + t);
@@ -410,8 +477,9 @@ void StumpTable::place(Arena& arena, const Cascade& cascade, const IntegralLayou
             base += right;
             magnitude += std::abs(left) + std::abs(right);
         }
-        const int shift = total_gain > 0 ? 29 - std::ilogb(total_gain) : 0;
+        const int shift = fraction_bits(total_gain);
         HaarStage& out = stages[s];
+        out = {};
         HaarStage::Range* const ranges[kinds] = {&out.edges,  &out.lines, &out.diagonals,
                                                  &out.splits, &out.wide2, &out.wide3};
         for (int k = 0; k < kinds; ++k) ranges[k]->first = builder.next[k];
@@ -421,19 +489,83 @@ void StumpTable::place(Arena& arena, const Cascade& cascade, const IntegralLayou
                                 static_cast<double>(access.leaf(tree.first_leaf + 1));
             const Stump stump = make_stump(access.node(tree.first_node));
             if (belongs(stump.kind, s >= access.early_stages()))
-                builder.add(stump, make_node(tree.first_node),
-                            static_cast<std::int32_t>(std::lrint(std::ldexp(gain, shift))));
+                builder.add(stump, make_node(tree.first_node), fixed_point(gain, shift));
         }
         for (int k = 0; k < kinds; ++k) ranges[k]->count = builder.next[k] - ranges[k]->first;
-        // The error bound on which exactness rests. |fixed-point sum - double sum| <= n / 2 (each
-        // gain is rounded by at most half a unit) + the rounding of two double sums (of `base`
-        // here, and the reference's own), together below magnitude * n * 2^-50; 2 covers the
-        // rounding of the threshold.
-        const double count = stage.tree_count;
-        const double slack = count / 2 + 2 + std::ldexp(magnitude * count, shift - 50);
-        const double threshold = std::ldexp(static_cast<double>(stage.threshold) - base, shift);
-        out.pass_from = saturate(std::ceil(threshold + slack));
-        out.fail_below = saturate(std::floor(threshold - slack));
+        set_limits(out, stage, shift, base, magnitude);
+    }
+}
+
+// As with stumps, but all nodes are in each table; it is the corners that are only where they are
+// needed.
+void StumpTable::place_trees(Arena& arena, Use use) noexcept {
+    const CascadeAccess access{cascade_};
+    const auto belongs = [&](bool narrow, bool late_stage) {
+        return use == Use::all || (narrow ? late_stage == (use == Use::batches) : use == Use::rows);
+    };
+    std::size_t corner_count = 0;
+    for (const bool late : {false, true})
+        for (const TreeCorners kind : {narrow_corners, wide_corners})
+            if (belongs(kind == narrow_corners, late))
+                corner_count += static_cast<std::size_t>(access.table_count(late, kind));
+    auto* const stages = arena.take<HaarStage>(static_cast<std::size_t>(cascade_.stage_count()));
+    auto* const trees = arena.take<HaarTree>(static_cast<std::size_t>(cascade_.tree_count()));
+    auto* const nodes = arena.take<TreeNode>(static_cast<std::size_t>(cascade_.node_count()));
+    auto* const corners = arena.take<std::int32_t>(corner_count);
+    if (stages == nullptr || trees == nullptr || nodes == nullptr || corners == nullptr) return;
+    table_.stages = stages;
+    table_.trees = trees;
+    table_.tree_nodes = nodes;
+    table_.tree_corners = corners;
+    std::int32_t next_corner = 0;
+    for (int s = 0; s < cascade_.stage_count(); ++s) {
+        const CascadeStage stage = access.stage(s);
+        double magnitude = 0;
+        for (std::uint32_t t = 0; t < stage.tree_count; ++t) {
+            const CascadeTree tree = access.tree(stage.first_tree + t);
+            double largest = 0;
+            for (std::uint32_t n = 0; n <= tree.node_count; ++n)
+                largest = std::max(largest,
+                                   std::abs(static_cast<double>(access.leaf(tree.first_leaf + n))));
+            magnitude += largest;
+        }
+        const int shift = fraction_bits(magnitude);
+        stages[s] = {};
+        stages[s].trees = {static_cast<std::int32_t>(stage.first_tree),
+                           static_cast<std::int32_t>(stage.tree_count)};
+        set_limits(stages[s], stage, shift, 0, magnitude);
+        for (std::uint32_t t = stage.first_tree; t < stage.first_tree + stage.tree_count; ++t) {
+            const CascadeTree tree = access.tree(t);
+            trees[t] = {static_cast<std::int32_t>(tree.first_node),
+                        static_cast<std::int32_t>(tree.node_count)};
+            for (std::uint32_t n = tree.first_node; n < tree.first_node + tree.node_count; ++n) {
+                const Node node = make_node(n);
+                TreeNode& out = nodes[n];
+                out = {};
+                out.threshold = node.threshold;
+                const int children[2] = {node.left, node.right};
+                for (int side = 0; side < 2; ++side) {
+                    const int child = children[side];
+                    out.child[side] = std::max(child, 0);
+                    if (child <= 0)
+                        out.answer[side] = fixed_point(
+                            access.leaf(tree.first_leaf + static_cast<std::uint32_t>(-child)),
+                            shift);
+                }
+                Stump stump = {};
+                const bool narrow = split_feature(access.feature(access.node(n).feature), 1, stump);
+                out.corner = next_corner;
+                out.parts = narrow ? stump.parts : 0;
+                out.weight = stump.weight;
+                out.rects = node.rects;
+                std::memcpy(out.weights, node.weight, sizeof out.weights);
+                if (!belongs(narrow, s >= access.early_stages())) continue;
+                const int count = narrow ? 8 * stump.parts : 4 * node.rects;
+                std::memcpy(corners + next_corner, narrow ? stump.corner : node.corner[0],
+                            static_cast<std::size_t>(count) * sizeof *corners);
+                next_corner += count;
+            }
+        }
     }
 }
 

@@ -34,9 +34,10 @@ public:
 
     // Stages before early_stages run on rows of neighboring windows, those before middle_stages on
     // batches of gathered ones, the rest on batches of what is left then (detect.h); and how many
-    // stumps of each kind the early and the other stages have. Asked once, when a cascade of stumps
-    // is opened: a table is measured several times before it is built, and sorting the features
-    // into kinds is most of the work.
+    // stumps of each kind the early and the other stages have, or how many corners of each kind the
+    // nodes of their trees. Asked once, when a cascade without large trees is opened: a table is
+    // measured several times before it is built, and sorting the features into kinds is most of the
+    // work.
     static constexpr int kinds = 6;
     static void prepare(const Cascade& cascade, int& early_stages, int& middle_stages,
                         int (&counts)[2][kinds]) noexcept;
@@ -50,8 +51,10 @@ public:
 
     [[nodiscard]] const IntegralLayout& layout() const noexcept { return layout_; }
     [[nodiscard]] const HaarTable& table() const noexcept { return table_; }
-    // False for cascades with trees: those run window by window.
-    [[nodiscard]] bool vectorised() const noexcept { return nodes_ == nullptr; }
+    // False for cascades with large trees: those run window by window.
+    [[nodiscard]] bool vectorised() const noexcept {
+        return !CascadeAccess{cascade_}.has_large_trees();
+    }
     // HaarRowFn exactly as specified, for any cascade.
     int literal_row(const HaarRow& row, HaarSurvivor* hits) const noexcept;
     // The sum of the last stage for a window of that row, as OpenCV computes it.
@@ -67,9 +70,17 @@ private:
     };
     struct Stump;
     struct Builder;
+    enum TreeCorners { narrow_corners, wide_corners };  // kinds of a cascade with trees
 
     [[nodiscard]] Stump make_stump(const CascadeNode& node) const noexcept;
-    [[nodiscard]] bool split_feature(const CascadeFeature& feature, Stump& stump) const noexcept;
+    // Cuts a feature of weights -1 and k (and k) across so that each of at least `min_parts` parts
+    // fits in 16 bits; false if that needs too many.
+    [[nodiscard]] bool split_feature(const CascadeFeature& feature, int min_parts,
+                                     Stump& stump) const noexcept;
+    void count_stumps(int early_stages, int (&counts)[2][kinds]) const noexcept;
+    void count_corners(int early_stages, int (&counts)[2][kinds]) const noexcept;
+    void place_stumps(Arena& arena, Use use) noexcept;
+    void place_trees(Arena& arena, Use use) noexcept;
     [[nodiscard]] Node make_node(std::uint32_t index) const noexcept;
     [[nodiscard]] double stage_sum(int stage, const std::uint32_t* origin,
                                    float norm) const noexcept;
@@ -81,7 +92,7 @@ private:
     Cascade cascade_;
     IntegralLayout layout_ = {};
     HaarTable table_ = {};
-    Node* nodes_ = nullptr;  // by node, when the cascade has trees; else null
+    Node* nodes_ = nullptr;  // by node, when the cascade has large trees; else null
 };
 
 }  // namespace mien

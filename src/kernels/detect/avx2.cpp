@@ -44,6 +44,12 @@ struct V {
             _mm256_castps_si256(_mm256_cmp_ps(value, _mm256_set1_ps(threshold), _CMP_LT_OQ));
         return _mm256_add_epi32(sum, _mm256_and_si256(below, _mm256_set1_epi32(gain)));
     }
+    static I32 constant(std::int32_t v) noexcept { return _mm256_set1_epi32(v); }
+    static I32 select(F32 value, float threshold, I32 below, I32 other) noexcept {
+        const __m256 is_below = _mm256_cmp_ps(value, _mm256_set1_ps(threshold), _CMP_LT_OQ);
+        return _mm256_castps_si256(
+            _mm256_blendv_ps(_mm256_castsi256_ps(other), _mm256_castsi256_ps(below), is_below));
+    }
     static std::uint32_t at_least(I32 a, std::int32_t limit) noexcept {
         const __m256i below = _mm256_cmpgt_epi32(_mm256_set1_epi32(limit), a);
         return ~static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(below))) & 0xffu;

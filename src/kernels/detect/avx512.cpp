@@ -40,6 +40,11 @@ struct V {
         const __mmask16 below = _mm512_cmp_ps_mask(value, _mm512_set1_ps(threshold), _CMP_LT_OQ);
         return _mm512_mask_add_epi32(sum, below, sum, _mm512_set1_epi32(gain));
     }
+    static I32 constant(std::int32_t v) noexcept { return _mm512_set1_epi32(v); }
+    static I32 select(F32 value, float threshold, I32 below, I32 other) noexcept {
+        const __mmask16 is_below = _mm512_cmp_ps_mask(value, _mm512_set1_ps(threshold), _CMP_LT_OQ);
+        return _mm512_mask_mov_epi32(other, is_below, below);
+    }
     static std::uint32_t at_least(I32 a, std::int32_t limit) noexcept {
         return _mm512_cmpge_epi32_mask(a, _mm512_set1_epi32(limit));
     }

@@ -160,6 +160,23 @@ inline void add_wide_lanes(const HaarBatch& batch, const WideStump<rects>* stump
         }
 }
 
+// Likewise the value of a tree node's wide feature.
+inline void wide_tree_lanes(const HaarBatch& batch, int index, Norms& value) noexcept {
+    const TreeNode& node = batch.table->tree_nodes[index];
+    alignas(64) float values[unit_lanes] = {};
+    for (int i = 0; i < batch.count; ++i) {
+        const std::uint32_t* p = batch.sum[i];
+        const std::int32_t* c = batch.table->tree_corners + node.corner;
+        for (int r = 0; r < node.rects; ++r, c += 4) {
+            const float term = static_cast<float>(static_cast<std::int32_t>(p[c[0]] - p[c[1]] -
+                                                                            p[c[2]] + p[c[3]])) *
+                               node.weights[r];
+            values[i] = r == 0 ? term : values[i] + term;
+        }
+    }
+    for (int p = 0; p < parts; ++p) value[p] = V::load_float(values + p * part_lanes);
+}
+
 std::uint32_t haar_batch(const HaarBatch& batch) noexcept {
     const std::uint16_t* low[unit_lanes];
     alignas(64) float norms[unit_lanes];
@@ -181,6 +198,12 @@ std::uint32_t haar_batch(const HaarBatch& batch) noexcept {
         for (int p = 0; p < parts; ++p)
             sum[p] = V::load(reinterpret_cast<const std::uint32_t*>(sums) + p * part_lanes);
         add_narrow(sum, norm, *batch.batch_table, stage, batch.copy);
+        if (stage.trees.count > 0) {
+            const TreeSums trees =
+                tree_sums(*batch.batch_table, stage, norm, batch.copy,
+                          [&](int node, Norms& value) { wide_tree_lanes(batch, node, value); });
+            for (int p = 0; p < parts; ++p) sum[p] = V::add(sum[p], trees.of[p]);
+        }
         alive = decide(stage, sum, alive, [&](int i) {
             return table.exact_stage(table, index, batch.sum[i], batch.norm[i]);
         });

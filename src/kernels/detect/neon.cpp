@@ -42,6 +42,10 @@ struct V {
         const uint32x4_t below = vcltq_f32(value, vdupq_n_f32(threshold));
         return vaddq_s32(sum, vandq_s32(vreinterpretq_s32_u32(below), vdupq_n_s32(gain)));
     }
+    static I32 constant(std::int32_t v) noexcept { return vdupq_n_s32(v); }
+    static I32 select(F32 value, float threshold, I32 below, I32 other) noexcept {
+        return vbslq_s32(vcltq_f32(value, vdupq_n_f32(threshold)), below, other);
+    }
     static std::uint32_t at_least(I32 a, std::int32_t limit) noexcept {
         const std::uint32_t weights[4] = {1, 2, 4, 8};
         const uint32x4_t bits = vandq_u32(vcgeq_s32(a, vdupq_n_s32(limit)), vld1q_u32(weights));

@@ -47,6 +47,10 @@ struct V {
     static I32 choose(I32 sum, F32 value, float threshold, std::int32_t gain) noexcept {
         return add(sum, (value < splat(threshold)) & I32{gain, gain, gain, gain});
     }
+    static I32 constant(std::int32_t v) noexcept { return I32{v, v, v, v}; }
+    static I32 select(F32 value, float threshold, I32 below, I32 other) noexcept {
+        return value < splat(threshold) ? below : other;
+    }
     static std::uint32_t at_least(I32 a, std::int32_t limit) noexcept {
         std::uint32_t bits = 0;
         for (int i = 0; i < 4; ++i) bits |= static_cast<std::uint32_t>(a[i] >= limit) << i;

@@ -42,6 +42,12 @@ struct V {
             wasm_f32x4_lt(reinterpret_cast<v128_t>(value), wasm_f32x4_splat(threshold));
         return wasm_i32x4_add(sum, wasm_v128_and(below, wasm_i32x4_splat(gain)));
     }
+    static I32 constant(std::int32_t v) noexcept { return wasm_i32x4_splat(v); }
+    static I32 select(F32 value, float threshold, I32 below, I32 other) noexcept {
+        return wasm_v128_bitselect(
+            below, other,
+            wasm_f32x4_lt(reinterpret_cast<v128_t>(value), wasm_f32x4_splat(threshold)));
+    }
     static std::uint32_t at_least(I32 a, std::int32_t limit) noexcept {
         return static_cast<std::uint32_t>(
             wasm_i32x4_bitmask(wasm_i32x4_ge(a, wasm_i32x4_splat(limit))));

@@ -32,6 +32,10 @@ struct V {
     static I32 choose(I32 sum, F32 value, float threshold, std::int32_t gain) noexcept {
         return sum + (value < threshold ? static_cast<std::uint32_t>(gain) : 0u);
     }
+    static I32 constant(std::int32_t v) noexcept { return static_cast<std::uint32_t>(v); }
+    static I32 select(F32 value, float threshold, I32 below, I32 other) noexcept {
+        return value < threshold ? below : other;
+    }
     static std::uint32_t at_least(I32 a, std::int32_t limit) noexcept {
         return static_cast<std::int32_t>(a) >= limit ? 1 : 0;
     }

@@ -42,6 +42,12 @@ struct V {
         const __m128i below = _mm_castps_si128(_mm_cmplt_ps(value, _mm_set1_ps(threshold)));
         return _mm_add_epi32(sum, _mm_and_si128(below, _mm_set1_epi32(gain)));
     }
+    static I32 constant(std::int32_t v) noexcept { return _mm_set1_epi32(v); }
+    static I32 select(F32 value, float threshold, I32 below, I32 other) noexcept {
+        const __m128 is_below = _mm_cmplt_ps(value, _mm_set1_ps(threshold));
+        return _mm_castps_si128(
+            _mm_blendv_ps(_mm_castsi128_ps(other), _mm_castsi128_ps(below), is_below));
+    }
     static std::uint32_t at_least(I32 a, std::int32_t limit) noexcept {
         const __m128i below = _mm_cmpgt_epi32(_mm_set1_epi32(limit), a);
         return ~static_cast<std::uint32_t>(_mm_movemask_ps(_mm_castsi128_ps(below))) & 0xfu;

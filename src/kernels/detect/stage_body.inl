@@ -15,6 +15,7 @@ concept StageVector =
         sum = T::sub(T::add(T::zero(), T::load(sums)), sum);
         f = T::add(T::mul(T::to_float(sum), T::splat(threshold)), f);
         sum = T::choose(sum, f, threshold, integer);  // sum + (f < threshold ? integer : 0)
+        sum = T::select(f, threshold, sum, T::constant(integer));  // f < threshold ? sum : integer
         lane_bits = T::at_least(sum, integer);
         threshold = T::lane(f, 0);
         // Of sums and squares: which windows have enough variance; f = 1 / deviation.
@@ -127,6 +128,73 @@ template <int rects>
     add_splits(sum, norm, table.splits + stage.splits.first, stage.splits.count, low);
 }
 
+// The value of a tree node's feature that is in parts, as add_splits() has it.
+[[gnu::always_inline]] inline void parts_value(const TreeNode& node, const std::int32_t* c,
+                                               const std::uint16_t* low, Norms& value) noexcept {
+    V::I32 total[parts], part[parts];
+    for (int i = 0; i < node.parts; ++i, c += 8) {
+        const auto at = [&](int k) { return V::load16(low + c[k]); };
+        const V::U16 inner = V::sub16(V::add16(at(4), at(5)), V::add16(at(6), at(7)));
+        const V::U16 outer = V::sub16(V::add16(at(0), at(1)), V::add16(at(2), at(3)));
+        V::widen(V::add16(outer, V::times16(inner, node.weight)), part);
+        for (int p = 0; p < parts; ++p) total[p] = i == 0 ? part[p] : V::add(total[p], part[p]);
+    }
+    for (int p = 0; p < parts; ++p) value[p] = V::to_float(total[p]);
+}
+
+struct TreeSums {
+    Sums of;
+};
+// The sum of a stage's trees. All nodes are evaluated, the last first, so that the answer of each
+// is known before its parent chooses. wide_value(index, value) has the values of wide features.
+template <class WideValue>
+[[gnu::noinline]] TreeSums tree_sums(const HaarTable& table, const HaarStage& stage,
+                                     const Norms& norm, const std::uint16_t* low,
+                                     const WideValue& wide_value) noexcept {
+    TreeSums sum;
+    for (int p = 0; p < parts; ++p) sum.of[p] = V::zero();
+    const HaarTree* const end = table.trees + stage.trees.first + stage.trees.count;
+    for (const HaarTree* tree = end - stage.trees.count; tree != end; ++tree) {
+        V::I32 answers[HaarTree::max_nodes][parts];
+        for (int n = tree->node_count - 1; n >= 0; --n) {
+            const TreeNode& node = table.tree_nodes[tree->first_node + n];
+            Norms value = {};
+            if (node.parts > 0)
+                parts_value(node, table.tree_corners + node.corner, low, value);
+            else
+                wide_value(tree->first_node + n, value);
+            for (int p = 0; p < parts; ++p) {
+                const auto follow = [&](int side) {
+                    return node.child[side] > 0 ? answers[node.child[side]][p]
+                                                : V::constant(node.answer[side]);
+                };
+                answers[n][p] =
+                    V::select(V::mul(value[p], norm[p]), node.threshold, follow(0), follow(1));
+            }
+        }
+        for (int p = 0; p < parts; ++p) sum.of[p] = V::add(sum.of[p], answers[0][p]);
+    }
+    return sum;
+}
+
+// The value of a wide feature: the operations of the reference in its order.
+[[gnu::always_inline]] inline void wide_tree_value(const HaarTable& table, int index,
+                                                   const std::uint32_t* integral,
+                                                   Norms& value) noexcept {
+    const TreeNode& node = table.tree_nodes[index];
+    const std::int32_t* c = table.tree_corners + node.corner;
+    for (int r = 0; r < node.rects; ++r, c += 4)
+        for (int p = 0; p < parts; ++p) {
+            const std::uint32_t* origin = integral + p * part_lanes;
+            const V::I32 area =
+                V::add(V::sub(V::sub(V::load(origin + c[0]), V::load(origin + c[1])),
+                              V::load(origin + c[2])),
+                       V::load(origin + c[3]));
+            const V::F32 term = V::mul(V::to_float(area), V::splat(node.weights[r]));
+            value[p] = r == 0 ? term : V::add(value[p], term);
+        }
+}
+
 // The windows of `alive` whose sums pass the stage; `exact` decides where fixed point cannot.
 template <class Exact>
 inline std::uint32_t decide(const HaarStage& stage, const Sums& sum, std::uint32_t alive,
@@ -151,6 +219,12 @@ inline std::uint32_t run_stage(const HaarTable& table, int index, const HaarOrig
     add_narrow(sum, norm, table, stage, origin.low);
     add_wide<2>(sum, norm, table.wide2 + stage.wide2.first, stage.wide2.count, origin.sum);
     add_wide<3>(sum, norm, table.wide3 + stage.wide3.first, stage.wide3.count, origin.sum);
+    if (stage.trees.count > 0) {
+        const TreeSums trees = tree_sums(
+            table, stage, norm, origin.low,
+            [&](int node, Norms& value) { wide_tree_value(table, node, origin.sum, value); });
+        for (int p = 0; p < parts; ++p) sum[p] = V::add(sum[p], trees.of[p]);
+    }
     return decide(stage, sum, alive, [&](int i) {
         return table.exact_stage(table, index, origin.sum + i,
                                  V::lane(norm[i / part_lanes], i % part_lanes));

@@ -60,7 +60,7 @@ for what in "$@"; do
       ${CALIBRATE_EMOTION:+--calibrate "$CALIBRATE_EMOTION" --calibrate-name "FER2013, training split"}
     ;;
   emotion)
-    ours emotion emotion emotion "small, FER+" --unsure-below 0.4 --weight-bits 7
+    ours emotion emotion emotion "small, FER+" --unsure-below 0.4
     ;;
   emotion-fer2013)
     ours emotion-fer2013 emotion emotion "small, FER2013"

@@ -16,6 +16,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "threads: for ThreadSanitizer: what threads share")
     config.addinivalue_line("markers", "inflates: needs more memory than an emulator has")
+    config.addinivalue_line(
+        "markers", "signals: looks whether the program handles a signal; QEMU always does"
+    )
     program = config.getoption("--mien")
     if program is None or not os.access(program, os.X_OK):
         raise pytest.UsageError("--mien PROGRAM is required: the program to test")

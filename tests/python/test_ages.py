@@ -136,7 +136,9 @@ class TestTraining:
         blind = np.abs(np.load(data)["age"] - 45.0).mean()
         assert told["all"]["count"] == 120 and told["all"]["mean_error"] < 0.7 * blind
         table = run("groups", net, *measure).stdout.splitlines()
-        assert table[0] == "| group | faces | mean error, years | too old by | in the range |"
+        assert table[0] == (
+            "| group | faces | mean error, years, +- its standard error | too old by | in the range |"
+        )
         assert table[2].startswith("| all | 120 | ")
         table = run("conditions", net, *measure).stdout.splitlines()
         assert table[2].startswith("| as it is | ") and table[2].endswith(" years |")

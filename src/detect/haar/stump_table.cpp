@@ -435,14 +435,17 @@ void StumpTable::place(Arena& arena, const Cascade& cascade, const IntegralLayou
     }
 }
 
+// Narrow features of the early stages go into the table of rows, of the late ones into that of
+// batches; wide ones always need the whole integral image. Without batches there is one table.
+bool StumpTable::is_in(Use use, bool wide, bool late_stage) noexcept {
+    const bool late = use == Use::batches;
+    return use == Use::all || (wide ? !late : late_stage == late);
+}
+
 void StumpTable::place_stumps(Arena& arena, Use use) noexcept {
     const CascadeAccess access{cascade_};
-    // Narrow stumps of the early stages go into the table of rows, of the late ones into that of
-    // batches; wide ones always need the whole integral image. Without batches there is one table.
-    const bool late = use == Use::batches;
     const auto belongs = [&](int kind, bool late_stage) {
-        return use == Use::all ||
-               (kind == Stump::wide2 || kind == Stump::wide3 ? !late : late_stage == late);
+        return is_in(use, kind == Stump::wide2 || kind == Stump::wide3, late_stage);
     };
     const auto stumps = [&](Stump::Kind kind) {
         int count = 0;
@@ -500,13 +503,10 @@ void StumpTable::place_stumps(Arena& arena, Use use) noexcept {
 // needed.
 void StumpTable::place_trees(Arena& arena, Use use) noexcept {
     const CascadeAccess access{cascade_};
-    const auto belongs = [&](bool narrow, bool late_stage) {
-        return use == Use::all || (narrow ? late_stage == (use == Use::batches) : use == Use::rows);
-    };
     std::size_t corner_count = 0;
     for (const bool late : {false, true})
         for (const TreeCorners kind : {narrow_corners, wide_corners})
-            if (belongs(kind == narrow_corners, late))
+            if (is_in(use, kind == wide_corners, late))
                 corner_count += static_cast<std::size_t>(access.table_count(late, kind));
     auto* const stages = arena.take<HaarStage>(static_cast<std::size_t>(cascade_.stage_count()));
     auto* const trees = arena.take<HaarTree>(static_cast<std::size_t>(cascade_.tree_count()));
@@ -559,7 +559,7 @@ void StumpTable::place_trees(Arena& arena, Use use) noexcept {
                 out.weight = stump.weight;
                 out.rects = node.rects;
                 std::memcpy(out.weights, node.weight, sizeof out.weights);
-                if (!belongs(narrow, s >= access.early_stages())) continue;
+                if (!is_in(use, !narrow, s >= access.early_stages())) continue;
                 const int count = narrow ? 8 * stump.parts : 4 * node.rects;
                 std::memcpy(corners + next_corner, narrow ? stump.corner : node.corner[0],
                             static_cast<std::size_t>(count) * sizeof *corners);

@@ -79,6 +79,7 @@ private:
                                      Stump& stump) const noexcept;
     void count_stumps(int early_stages, int (&counts)[2][kinds]) const noexcept;
     void count_corners(int early_stages, int (&counts)[2][kinds]) const noexcept;
+    static bool is_in(Use use, bool wide, bool late_stage) noexcept;
     void place_stumps(Arena& arena, Use use) noexcept;
     void place_trees(Arena& arena, Use use) noexcept;
     [[nodiscard]] Node make_node(std::uint32_t index) const noexcept;

@@ -141,39 +141,36 @@ inline void copy_windows(const HaarBatch& batch, const std::uint16_t* const* low
     }
 }
 
-// Wide stumps of a batch, window by window: few features need them.
+// wide_value() of one window: batches take it window by window, as few features need it.
+inline float wide_value_of_one(const std::int32_t* c, const float* weights, int rects,
+                               const std::uint32_t* at) noexcept {
+    float value = 0;
+    for (int r = 0; r < rects; ++r, c += 4) {
+        const float term = static_cast<float>(static_cast<std::int32_t>(at[c[0]] - at[c[1]] -
+                                                                        at[c[2]] + at[c[3]])) *
+                           weights[r];
+        value = r == 0 ? term : value + term;
+    }
+    return value;
+}
+
 template <int rects>
 inline void add_wide_lanes(const HaarBatch& batch, const WideStump<rects>* stump, int count,
                            std::int32_t* sums) noexcept {
     for (const WideStump<rects>* end = stump + count; stump != end; ++stump)
         for (int i = 0; i < batch.count; ++i) {
-            const std::uint32_t* p = batch.sum[i];
-            float value = 0;
-            for (int r = 0; r < rects; ++r) {
-                const std::int32_t* c = stump->corner[r];
-                const float term = static_cast<float>(static_cast<std::int32_t>(
-                                       p[c[0]] - p[c[1]] - p[c[2]] + p[c[3]])) *
-                                   stump->weight[r];
-                value = r == 0 ? term : value + term;
-            }
+            const float value =
+                wide_value_of_one(stump->corner[0], stump->weight, rects, batch.sum[i]);
             if (value * batch.norm[i] < stump->threshold) sums[i] += stump->gain;
         }
 }
 
-// Likewise the value of a tree node's wide feature.
 inline void wide_tree_lanes(const HaarBatch& batch, int index, Norms& value) noexcept {
     const TreeNode& node = batch.table->tree_nodes[index];
     alignas(64) float values[unit_lanes] = {};
-    for (int i = 0; i < batch.count; ++i) {
-        const std::uint32_t* p = batch.sum[i];
-        const std::int32_t* c = batch.table->tree_corners + node.corner;
-        for (int r = 0; r < node.rects; ++r, c += 4) {
-            const float term = static_cast<float>(static_cast<std::int32_t>(p[c[0]] - p[c[1]] -
-                                                                            p[c[2]] + p[c[3]])) *
-                               node.weights[r];
-            values[i] = r == 0 ? term : values[i] + term;
-        }
-    }
+    for (int i = 0; i < batch.count; ++i)
+        values[i] = wide_value_of_one(batch.table->tree_corners + node.corner, node.weights,
+                                      node.rects, batch.sum[i]);
     for (int p = 0; p < parts; ++p) value[p] = V::load_float(values + p * part_lanes);
 }
 

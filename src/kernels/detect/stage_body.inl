@@ -50,14 +50,19 @@ using Sums = V::I32[parts];
     }
 }
 
+// c0 + c1 - c2 - c3 + weight (c4 + c5 - c6 - c7)
+[[gnu::always_inline]] inline V::U16 line_value(const std::int32_t* c, std::int32_t weight,
+                                                const std::uint16_t* low) noexcept {
+    const auto at = [&](int i) { return V::load16(low + c[i]); };
+    const V::U16 inner = V::sub16(V::add16(at(4), at(5)), V::add16(at(6), at(7)));
+    const V::U16 outer = V::sub16(V::add16(at(0), at(1)), V::add16(at(2), at(3)));
+    return V::add16(outer, V::times16(inner, weight));
+}
+
 [[gnu::always_inline]] inline void add_lines(Sums& sum, const Norms& norm, const LineStump* stump,
                                              int count, const std::uint16_t* low) noexcept {
     for (const LineStump* end = stump + count; stump != end; ++stump) {
-        const std::int32_t* c = stump->corner;
-        const auto at = [&](int i) { return V::load16(low + c[i]); };
-        const V::U16 inner = V::sub16(V::add16(at(4), at(5)), V::add16(at(6), at(7)));
-        const V::U16 outer = V::sub16(V::add16(at(0), at(1)), V::add16(at(2), at(3)));
-        answer(sum, norm, V::add16(outer, V::times16(inner, stump->weight)), stump->threshold,
+        answer(sum, norm, line_value(stump->corner, stump->weight, low), stump->threshold,
                stump->gain);
     }
 }
@@ -77,23 +82,46 @@ using Sums = V::I32[parts];
     }
 }
 
+// The value of a feature that is in parts, whose corners `c` are eight each.
+[[gnu::always_inline]] inline void parts_value(const std::int32_t* c, int count,
+                                               std::int32_t weight, const std::uint16_t* low,
+                                               Norms& value) noexcept {
+    V::I32 total[parts], part[parts];
+    for (int p = 0; p < parts; ++p) total[p] = V::zero();
+    for (int i = 0; i < count; ++i) {
+        V::widen(line_value(c + 8 * i, weight, low), part);
+        for (int p = 0; p < parts; ++p) total[p] = V::add(total[p], part[p]);
+    }
+    for (int p = 0; p < parts; ++p) value[p] = V::to_float(total[p]);
+}
+
 [[gnu::always_inline]] inline void add_splits(Sums& sum, const Norms& norm, const SplitStump* stump,
                                               int count, const std::uint16_t* low) noexcept {
     for (const SplitStump* end = stump + count; stump != end; ++stump) {
-        V::I32 total[parts], part[parts];
-        for (int p = 0; p < parts; ++p) total[p] = V::zero();
-        for (int i = 0; i < stump->parts; ++i) {
-            const std::int32_t* c = stump->corner[i];
-            const auto at = [&](int k) { return V::load16(low + c[k]); };
-            const V::U16 inner = V::sub16(V::add16(at(4), at(5)), V::add16(at(6), at(7)));
-            const V::U16 outer = V::sub16(V::add16(at(0), at(1)), V::add16(at(2), at(3)));
-            V::widen(V::add16(outer, V::times16(inner, stump->weight)), part);
-            for (int p = 0; p < parts; ++p) total[p] = V::add(total[p], part[p]);
-        }
+        Norms value = {};
+        parts_value(stump->corner[0], stump->parts, stump->weight, low, value);
         for (int p = 0; p < parts; ++p)
-            sum[p] = V::choose(sum[p], V::mul(V::to_float(total[p]), norm[p]), stump->threshold,
-                               stump->gain);
+            sum[p] = V::choose(sum[p], V::mul(value[p], norm[p]), stump->threshold, stump->gain);
     }
+}
+
+[[gnu::always_inline]] inline V::I32 rectangle_sums(const std::uint32_t* at,
+                                                    const std::int32_t* c) noexcept {
+    return V::add(V::sub(V::sub(V::load(at + c[0]), V::load(at + c[1])), V::load(at + c[2])),
+                  V::load(at + c[3]));
+}
+
+// The value of a wide feature, whose corners `c` are four a rectangle: the operations of the
+// reference in its order, f32(f32(w0 s0 + w1 s1) [+ w2 s2]).
+[[gnu::always_inline]] inline V::F32 wide_value(const std::int32_t* c, const float* weights,
+                                                int rects, const std::uint32_t* at) noexcept {
+    V::F32 value{};
+    for (int r = 0; r < rects; ++r) {
+        const V::F32 term =
+            V::mul(V::to_float(rectangle_sums(at, c + 4 * r)), V::splat(weights[r]));
+        value = r == 0 ? term : V::add(value, term);
+    }
+    return value;
 }
 
 template <int rects>
@@ -102,19 +130,8 @@ template <int rects>
                                             const std::uint32_t* integral) noexcept {
     for (const WideStump<rects>* end = stump + count; stump != end; ++stump)
         for (int p = 0; p < parts; ++p) {
-            const std::uint32_t* origin = integral + p * part_lanes;
-            // Same operations in the same order as the reference: f32(f32(w0 s0 + w1 s1) [+ w2 s2])
-            // * norm.
-            V::F32 value{};
-            for (int r = 0; r < rects; ++r) {
-                const std::int32_t* c = stump->corner[r];
-                const V::I32 area =
-                    V::add(V::sub(V::sub(V::load(origin + c[0]), V::load(origin + c[1])),
-                                  V::load(origin + c[2])),
-                           V::load(origin + c[3]));
-                const V::F32 term = V::mul(V::to_float(area), V::splat(stump->weight[r]));
-                value = r == 0 ? term : V::add(value, term);
-            }
+            const V::F32 value =
+                wide_value(stump->corner[0], stump->weight, rects, integral + p * part_lanes);
             sum[p] = V::choose(sum[p], V::mul(value, norm[p]), stump->threshold, stump->gain);
         }
 }
@@ -128,29 +145,15 @@ template <int rects>
     add_splits(sum, norm, table.splits + stage.splits.first, stage.splits.count, low);
 }
 
-// The value of a tree node's feature that is in parts, as add_splits() has it.
-[[gnu::always_inline]] inline void parts_value(const TreeNode& node, const std::int32_t* c,
-                                               const std::uint16_t* low, Norms& value) noexcept {
-    V::I32 total[parts], part[parts];
-    for (int i = 0; i < node.parts; ++i, c += 8) {
-        const auto at = [&](int k) { return V::load16(low + c[k]); };
-        const V::U16 inner = V::sub16(V::add16(at(4), at(5)), V::add16(at(6), at(7)));
-        const V::U16 outer = V::sub16(V::add16(at(0), at(1)), V::add16(at(2), at(3)));
-        V::widen(V::add16(outer, V::times16(inner, node.weight)), part);
-        for (int p = 0; p < parts; ++p) total[p] = i == 0 ? part[p] : V::add(total[p], part[p]);
-    }
-    for (int p = 0; p < parts; ++p) value[p] = V::to_float(total[p]);
-}
-
 struct TreeSums {
     Sums of;
 };
 // The sum of a stage's trees. All nodes are evaluated, the last first, so that the answer of each
-// is known before its parent chooses. wide_value(index, value) has the values of wide features.
-template <class WideValue>
+// is known before its parent chooses. wide_values(index, value) has those of wide features.
+template <class WideValues>
 [[gnu::noinline]] TreeSums tree_sums(const HaarTable& table, const HaarStage& stage,
                                      const Norms& norm, const std::uint16_t* low,
-                                     const WideValue& wide_value) noexcept {
+                                     const WideValues& wide_values) noexcept {
     TreeSums sum;
     for (int p = 0; p < parts; ++p) sum.of[p] = V::zero();
     const HaarTree* const end = table.trees + stage.trees.first + stage.trees.count;
@@ -160,9 +163,9 @@ template <class WideValue>
             const TreeNode& node = table.tree_nodes[tree->first_node + n];
             Norms value = {};
             if (node.parts > 0)
-                parts_value(node, table.tree_corners + node.corner, low, value);
+                parts_value(table.tree_corners + node.corner, node.parts, node.weight, low, value);
             else
-                wide_value(tree->first_node + n, value);
+                wide_values(tree->first_node + n, value);
             for (int p = 0; p < parts; ++p) {
                 const auto follow = [&](int side) {
                     return node.child[side] > 0 ? answers[node.child[side]][p]
@@ -175,24 +178,6 @@ template <class WideValue>
         for (int p = 0; p < parts; ++p) sum.of[p] = V::add(sum.of[p], answers[0][p]);
     }
     return sum;
-}
-
-// The value of a wide feature: the operations of the reference in its order.
-[[gnu::always_inline]] inline void wide_tree_value(const HaarTable& table, int index,
-                                                   const std::uint32_t* integral,
-                                                   Norms& value) noexcept {
-    const TreeNode& node = table.tree_nodes[index];
-    const std::int32_t* c = table.tree_corners + node.corner;
-    for (int r = 0; r < node.rects; ++r, c += 4)
-        for (int p = 0; p < parts; ++p) {
-            const std::uint32_t* origin = integral + p * part_lanes;
-            const V::I32 area =
-                V::add(V::sub(V::sub(V::load(origin + c[0]), V::load(origin + c[1])),
-                              V::load(origin + c[2])),
-                       V::load(origin + c[3]));
-            const V::F32 term = V::mul(V::to_float(area), V::splat(node.weights[r]));
-            value[p] = r == 0 ? term : V::add(value[p], term);
-        }
 }
 
 // The windows of `alive` whose sums pass the stage; `exact` decides where fixed point cannot.
@@ -220,9 +205,13 @@ inline std::uint32_t run_stage(const HaarTable& table, int index, const HaarOrig
     add_wide<2>(sum, norm, table.wide2 + stage.wide2.first, stage.wide2.count, origin.sum);
     add_wide<3>(sum, norm, table.wide3 + stage.wide3.first, stage.wide3.count, origin.sum);
     if (stage.trees.count > 0) {
-        const TreeSums trees = tree_sums(
-            table, stage, norm, origin.low,
-            [&](int node, Norms& value) { wide_tree_value(table, node, origin.sum, value); });
+        const TreeSums trees =
+            tree_sums(table, stage, norm, origin.low, [&](int node_index, Norms& value) {
+                const TreeNode& node = table.tree_nodes[node_index];
+                for (int p = 0; p < parts; ++p)
+                    value[p] = wide_value(table.tree_corners + node.corner, node.weights,
+                                          node.rects, origin.sum + p * part_lanes);
+            });
         for (int p = 0; p < parts; ++p) sum[p] = V::add(sum[p], trees.of[p]);
     }
     return decide(stage, sum, alive, [&](int i) {
@@ -238,11 +227,7 @@ inline std::uint32_t run_stage(const HaarTable& table, int index, const HaarOrig
     std::uint32_t textured = 0;
     for (int p = 0; p < parts; ++p) {
         const auto window = [&](const std::uint32_t* plane) {
-            const std::uint32_t* from = plane + p * part_lanes;
-            const std::int32_t* c = table.norm_corner;
-            return V::add(
-                V::sub(V::sub(V::load(from + c[0]), V::load(from + c[1])), V::load(from + c[2])),
-                V::load(from + c[3]));
+            return rectangle_sums(plane + p * part_lanes, table.norm_corner);
         };
         textured |=
             V::normalise(window(origin.sum), window(origin.square), table.norm_area, norm[p])

@@ -38,40 +38,44 @@ TEST_CASE("embedded weights are the files of weights/") {
 }
 
 TEST_CASE("networks that come with mien have names") {
-    const std::string none = "/nowhere", weights = MIEN_WEIGHTS;
+    const std::string weights = MIEN_WEIGHTS;
+    using Folders = std::vector<std::string>;
+    const auto nowhere = [] { return Folders{"/nowhere"}; };
+    const auto in_weights = [&] { return Folders{weights}; };
     std::size_t found = 0;
     for (const Head head : named_heads) {
         for (const std::string& name : host::network_names(head)) {
             CAPTURE(name);
-            const auto file = host::network_file(head, name, {none, weights});
+            const auto file =
+                host::network_file(head, name, [&] { return Folders{"/nowhere", weights}; });
             REQUIRE(file);
             CHECK(*file == weights + "/" + head_name(head) + "-" + name + ".mien");
             CHECK(std::filesystem::exists(*file));
-            const auto missing = host::network_file(head, name, {none});
+            const auto missing = host::network_file(head, name, nowhere);
             REQUIRE_FALSE(missing);
             CHECK(missing.error().kind == host::Error::Kind::weights);
             ++found;
         }
-        CHECK(*host::network_file(head, "", {weights}) == "");
-        CHECK(*host::network_file(head, "./large", {weights}) == "./large");
-        CHECK(*host::network_file(head, "large.mien", {weights}) == "large.mien");
+        CHECK(*host::network_file(head, "", in_weights) == "");
+        CHECK(*host::network_file(head, "./large", in_weights) == "./large");
+        CHECK(*host::network_file(head, "large.mien", in_weights) == "large.mien");
     }
     std::size_t files = 0;
     for (const auto& entry : std::filesystem::directory_iterator(MIEN_WEIGHTS))
         files += entry.path().extension() == ".mien" &&
                  entry.path().stem().string().find('-') != std::string::npos;
     CHECK(found == files);
-    const auto unknown = host::network_file(Head::emotion, "huge", {weights});
+    const auto unknown = host::network_file(Head::emotion, "huge", in_weights);
     REQUIRE_FALSE(unknown);
     CHECK(unknown.error().text ==
           "huge: no such file, and none of " + host::listed_names(Head::emotion));
     // Inside the program, beside it, a file.
     for (const char* const name : {"emotion", "emotion-large", MIEN_WEIGHTS "/gender.mien"}) {
-        const auto bytes = host::read_weights(name, {weights});
+        const auto bytes = host::read_weights(name, in_weights);
         REQUIRE(bytes);
         Model model;
         CHECK(Model::open(*bytes, model) == Status::ok);
     }
-    CHECK_FALSE(host::read_weights("emotion-large", {none}));
-    CHECK_FALSE(host::read_weights("emotional", {weights}));
+    CHECK_FALSE(host::read_weights("emotion-large", nowhere));
+    CHECK_FALSE(host::read_weights("emotional", in_weights));
 }

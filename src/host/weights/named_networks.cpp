@@ -28,8 +28,8 @@ bool is_stem(const std::string& name) {
     return std::find(all.begin(), all.end(), name) != all.end();
 }
 
-Result<std::string> file_of(const std::string& stem, const std::vector<std::string>& folders) {
-    for (const std::string& folder : folders) {
+Result<std::string> file_of(const std::string& stem, const WeightsFolders& folders) {
+    for (const std::string& folder : folders()) {
         const std::string path = folder + "/" + stem + ".mien";
         std::error_code error;
         if (std::filesystem::is_regular_file(path, error)) return path;
@@ -80,7 +80,7 @@ std::vector<std::string> weights_folders() {
 }
 
 Result<std::string> network_file(Head head, const std::string& choice,
-                                 const std::vector<std::string>& folders) {
+                                 const WeightsFolders& folders) {
     if (const std::string stem = std::string(head_name(head)) + "-" + choice; is_stem(stem))
         return file_of(stem, folders);
     const std::string names = listed_names(head);
@@ -89,8 +89,7 @@ Result<std::string> network_file(Head head, const std::string& choice,
     return choice;
 }
 
-Result<ByteVector> read_weights(const std::string& choice,
-                                const std::vector<std::string>& folders) {
+Result<ByteVector> read_weights(const std::string& choice, const WeightsFolders& folders) {
     if (const Resource* const inside = find_resource(embedded_weights(), choice + ".mien"))
         return ByteVector(inside->bytes.begin(), inside->bytes.end());
     std::string path = choice;

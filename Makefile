@@ -3,7 +3,10 @@ JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 DEMO_OUT ?= demo-out
 
-.PHONY: all desktop demo test check format format-check asan tsan scalar fuzz wasm web emulate icount bench bench-peers install weights clean help page-check container-check packages packages-check release release-check release-again cross-aarch64 cross-armhf cross-riscv64 camera-vm
+.PHONY: all desktop demo test check format format-check asan tsan scalar fuzz wasm web emulate
+.PHONY: icount bench bench-peers install weights clean help page-check container-check packages
+.PHONY: packages-check release release-check release-again cross-aarch64 cross-armhf cross-riscv64
+.PHONY: camera-vm
 
 all: ## the library and the command line tool, in build/release
 	cmake --preset release >/dev/null

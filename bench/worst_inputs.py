@@ -16,7 +16,6 @@ import argparse
 import http.client
 import io
 import json
-import os
 import re
 import struct
 import subprocess
@@ -28,6 +27,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFile
+
+sys.path.insert(0, str(Path(__file__).parent / "serve"))
+from load import cpu_seconds  # noqa: E402
 
 Image.MAX_IMAGE_PIXELS = None
 ImageFile.MAXBLOCK = 1 << 26  # or progressive JPEGs of noise do not fit
@@ -117,11 +119,6 @@ def inputs(name: str) -> Iterator[tuple[str, float, bytes]]:
     yield "noise", pixels / 1e6, data
 
 
-def processor_seconds(process: int) -> float:
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("mien", nargs="?", default="build/release/mien", type=Path)
@@ -155,7 +152,7 @@ def main() -> int:
                         if (found := re.search(r"127\.0\.0\.1:(\d+)", line))
                     )
                     client = http.client.HTTPConnection("127.0.0.1", int(port), timeout=600)
-                    start, before = time.perf_counter(), processor_seconds(service.pid)
+                    start, before = time.perf_counter(), cpu_seconds(service.pid)
                     client.request(
                         "POST", "/v1/analyze", data, {"Content-Type": "application/octet-stream"}
                     )
@@ -165,7 +162,7 @@ def main() -> int:
                     decoding = (
                         body["images"][0]["timing_ms"]["decode"] / 1e3 if "images" in body else 0
                     )
-                    runs.append((seconds, decoding, processor_seconds(service.pid) - before))
+                    runs.append((seconds, decoding, cpu_seconds(service.pid) - before))
                     status = Path(f"/proc/{service.pid}/status").read_text()
                     peak = int(re.search(r"VmHWM:\s+(\d+)", status)[1]) // 1024
                 finally:

@@ -11,8 +11,8 @@
 # for 32 and once for 64 bits of ARM. x86 unit tests are the engine's, the build's own processor runs the others.
 # Once a target: fuzz corpus, examples, and the program from outside (not on riscv64 and s390x, where it would take minutes).
 # MIEN_CHECK=deep leaves the explanations' unit tests out on aarch64, too: a third of its time.
-# Left out: the test that limits the address space to 150 MB, less than QEMU itself needs, and the one that waits until the program
-# handles a signal: QEMU does so before the program does.
+# Left out: the test that limits the address space to 150 MB, less than QEMU itself needs, and the
+# one that waits until the program handles a signal: QEMU does so before the program does.
 # Exit 77: nothing could be run.
 set -u
 cd "$(dirname "$0")/.."

@@ -241,6 +241,14 @@ std::string bash_completion(const std::vector<VerbText>& verbs) {
            "complete -o bashdefault -o default -F _mien mien\n";
 }
 
+// What may be the value, as _arguments has it; a space: nothing is offered.
+std::string zsh_action(const OptionText& option) {
+    return !option.choices.empty() ? "(" + joined(option.choices, " ") + ")"
+           : option.takes_folder() ? "_files -/"
+           : option.takes_path()   ? "_files"
+                                   : " ";
+}
+
 std::string zsh_completion(const std::vector<VerbText>& verbs) {
     // In a specification of _arguments brackets and colons have a meaning.
     const auto plain = [](const std::string& text) {
@@ -265,23 +273,14 @@ std::string zsh_completion(const std::vector<VerbText>& verbs) {
         for (const OptionText& option : verb.options) {
             if (option.is_argument()) {
                 const bool many = option.value.ends_with("...");
-                const std::string action = !option.choices.empty()
-                                               ? "(" + joined(option.choices, " ") + ")"
-                                           : option.takes_path() ? "_files"
-                                                                 : " ";
-                arguments += " \\\n            " +
-                             quoted((many ? "*:" : "1:") + plain(option.value) + ":" + action);
+                arguments +=
+                    " \\\n            " +
+                    quoted((many ? "*:" : "1:") + plain(option.value) + ":" + zsh_action(option));
             }
             // "=-": only in the same word; "::": may be left out.
             const std::string may_take = option.optional_value.empty() ? "" : "::NAME:";
             const std::string takes =
-                option.value.empty()
-                    ? ""
-                    : ":" + plain(option.value) + ":" +
-                          (!option.choices.empty() ? "(" + joined(option.choices, " ") + ")"
-                           : option.takes_folder() ? "_files -/"
-                           : option.takes_path()   ? "_files"
-                                                   : " ");
+                option.value.empty() ? "" : ":" + plain(option.value) + ":" + zsh_action(option);
             for (const std::string* name : {&option.long_name, &option.short_name})
                 if (!name->empty())
                     script +=

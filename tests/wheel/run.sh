@@ -6,13 +6,16 @@ set -eu
 cd "$(dirname "$0")/../.."
 venv=build/wheel-venv
 python=$venv/bin/python
-if ! "$python" -c "import numpy, pytest, xdist, scikit_build_core, nanobind, distributed, pyarrow, pandas, PIL, cv2, mypy" 2>/dev/null; then
+modules="numpy, pytest, xdist, scikit_build_core, nanobind, distributed, pyarrow, pandas, PIL, cv2, mypy"
+if ! "$python" -c "import $modules" 2>/dev/null; then
     "${PYTHON:-python3}" -m venv "$venv"
     if ! "$venv/bin/pip" install -q scikit-build-core nanobind numpy; then
         echo "wheel: its packages cannot be installed here" >&2
         exit 77
     fi
-    "$venv/bin/pip" install -q pytest pytest-xdist mypy pandas pillow "opencv-python-headless>=4.14,<5" distributed pyarrow &  # while the wheel is built
+    # while the wheel is built
+    "$venv/bin/pip" install -q pytest pytest-xdist mypy pandas pillow \
+        "opencv-python-headless>=4.14,<5" distributed pyarrow &
     installing=$!
 fi
 rm -rf build/wheel

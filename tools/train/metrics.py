@@ -80,7 +80,8 @@ class Scores:
     def summary(self) -> str:
         low, high = self.accuracy_interval
         return (
-            f"accuracy {100 * self.accuracy:.2f} % of {self.count:,} (95 % interval: {100 * low:.2f} to {100 * high:.2f}), "
+            f"accuracy {100 * self.accuracy:.2f} % of {self.count:,} "
+            f"(95 % interval: {100 * low:.2f} to {100 * high:.2f}), "
             f"balanced {100 * self.balanced_accuracy:.2f} %, "
             f"macro F1 {self.macro_f1:.4f}, calibration error {self.calibration_error:.4f}, log loss {self.log_loss:.4f}"
         )

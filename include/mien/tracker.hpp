@@ -105,6 +105,17 @@ struct TrackerStats {
     int hints = 0;
     int readings = 0;  // faces given to the networks
     std::uint64_t gray_ns = 0, detect_ns = 0, classify_ns = 0, total_ns = 0;
+    std::uint64_t rows_ns = 0;  // in FrameRows::need; in none of those above
+};
+
+// Rows of a frame that are made when they are needed: those of a JPEG cost little above the part that
+// is read, and nothing below it. Between full searches the network is given the surroundings of the
+// known faces alone; Haar reads every frame whole.
+struct FrameRows {
+    // Makes rows `first` to `last` - 1 valid at the frame's pointer; they hold all that were asked
+    // for before in this frame. 0: they cannot be had. Null: the frame is whole.
+    int (*need)(void* context, int first, int last) = nullptr;
+    void* context = nullptr;
 };
 
 class MIEN_CPP_API Tracker {
@@ -130,6 +141,12 @@ public:
     // including those missed in this frame and not yet lost. A frame of another size than the last,
     // or a time that jumps, begins anew with a full search; ids go on.
     Status process(const Frame& frame, std::uint64_t time_ns,
+                   std::span<const TrackedFace>& faces) noexcept {
+        return process(frame, {}, time_ns, faces);
+    }
+    // The same with the same results, of a frame whose pixels may come later. stopped: rows could
+    // not be had; what was found before stays with the faces, which are not reported.
+    Status process(const Frame& frame, const FrameRows& rows, std::uint64_t time_ns,
                    std::span<const TrackedFace>& faces) noexcept;
     // Forgets every face.
     void reset() noexcept;

@@ -118,23 +118,17 @@ private:
     bool use(const video::Packet& packet) {
         const std::uint64_t begin = host::monotonic_ns();
         Frame frame;
-        if (const host::Result<> done = decoder_.decode(packet, frame); !done) {
-            // Says it once, counts the rest: a loose cable would fill a log otherwise.
-            if (statistics_.damaged++ == 0 || !source_.is_live())
-                outputs_.tell("frame " + std::to_string(packet.number) + ": " + done.error().text);
-            if (++damaged_ > damaged_in_a_row)
-                return end(LoopEnd::source_failed,
-                           std::to_string(damaged_) + " damaged frames one after the other");
-            return true;
-        }
-        damaged_ = 0;
+        if (const host::Result<> done = decoder_.decode(packet, frame, picture_wanted()); !done)
+            return leave_out(packet, done.error());
         const std::uint64_t decoded = host::monotonic_ns();
         if (const host::Result<> done = tracking_.prepare(frame); !done)
             return end(LoopEnd::engine_failed, done.error().text);
         FrameResult result;
-        if (const Status status = tracking_.tracker().process(frame, packet.time_ns, result.faces);
-            status != Status::ok)
-            return end(LoopEnd::engine_failed, message(status));
+        const Status status =
+            tracking_.tracker().process(frame, decoder_.rows(), packet.time_ns, result.faces);
+        if (!decoder_.rows_read()) return leave_out(packet, decoder_.rows_read().error());
+        if (status != Status::ok) return end(LoopEnd::engine_failed, message(status));
+        damaged_ = 0;
         const std::uint64_t now = host::monotonic_ns();
         const TrackerStats& stats = tracking_.tracker().stats();
         result.number = packet.number;
@@ -144,7 +138,7 @@ private:
         result.width = frame.width;
         result.height = frame.height;
         result.stored = decoder_.stored();
-        result.decode_ms = ms(decoded - begin);
+        result.decode_ms = ms(decoded - begin + stats.rows_ns);
         result.gray_ms = ms(stats.gray_ns);
         result.detect_ms = ms(stats.detect_ns);
         result.classify_ms = ms(stats.classify_ns);
@@ -157,6 +151,23 @@ private:
         const bool read = outputs_.result(result);
         show(result);
         return read ? true : end(LoopEnd::reader_gone);
+    }
+
+    [[nodiscard]] bool picture_wanted() const {
+        return outputs_.recorder != nullptr || outputs_.window != nullptr ||
+               (outputs_.feed != nullptr && outputs_.feed->pictures_wanted()) ||
+               std::any_of(outputs_.pictures.begin(), outputs_.pictures.end(),
+                           [](const Pictures& pictures) { return pictures.wanted(); });
+    }
+
+    // A damaged frame.
+    bool leave_out(const video::Packet& packet, const host::Error& why) {
+        // Says it once, counts the rest: a loose cable would fill a log otherwise.
+        if (statistics_.damaged++ == 0 || !source_.is_live())
+            outputs_.tell("frame " + std::to_string(packet.number) + ": " + why.text);
+        if (++damaged_ <= damaged_in_a_row) return true;
+        return end(LoopEnd::source_failed,
+                   std::to_string(damaged_) + " damaged frames one after the other");
     }
 
     void count(const FrameResult& result, const TrackerStats& stats, std::uint64_t work_ns,

@@ -15,11 +15,17 @@ public:
         : clock_ns_(config.engine.clock_ns), budget_ns_(config.budget_ns) {}
 
     // Work on a frame begins.
-    void begin() noexcept { start_ = now(); }
-    // 0 without a clock.
-    [[nodiscard]] std::uint64_t now() const noexcept {
-        return clock_ns_ != nullptr ? clock_ns_() : 0;
+    void begin() noexcept {
+        left_out_ns_ = 0;
+        start_ = now();
     }
+    // Without what is left out; 0 without a clock.
+    [[nodiscard]] std::uint64_t now() const noexcept {
+        return clock_ns_ != nullptr ? clock_ns_() - left_out_ns_ : 0;
+    }
+    // So much of the time so far was not the tracker's.
+    void leave_out(std::uint64_t ns) noexcept { left_out_ns_ += ns; }
+    [[nodiscard]] std::uint64_t left_out() const noexcept { return left_out_ns_; }
     [[nodiscard]] std::uint64_t start() const noexcept { return start_; }
     // True when work of that length would end beyond the budget.
     [[nodiscard]] bool over_budget(double more_ns) const noexcept {
@@ -36,7 +42,7 @@ public:
 
 private:
     std::uint64_t (*clock_ns_)() = nullptr;
-    std::uint64_t budget_ns_ = 0, start_ = 0;
+    std::uint64_t budget_ns_ = 0, start_ = 0, left_out_ns_ = 0;
 };
 
 }  // namespace mien

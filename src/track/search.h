@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "kernels/kernels.h"
 #include "mien/tracker.hpp"
+#include "track/row_supply.h"
 #include "track/search_haar.h"
 #include "track/search_net.h"
 
@@ -17,25 +18,29 @@ namespace mien {
 class Search {
 public:
     // One of the two detectors is there. While the arena only measures, nothing is written. `engine`
-    // finds the faces; both it and `stats`, in which the work is counted, are the tracker's.
+    // finds the faces; it, `rows`, and `stats`, in which the work is counted, are the tracker's.
     void place(Arena& arena, const TrackerConfig& config, const Weights& weights,
-               const Kernels& kernels, Engine& engine, const FrameTimer& timer,
+               const Kernels& kernels, Engine& engine, const FrameTimer& timer, RowSupply& rows,
                TrackerStats& stats) noexcept {
         is_net_ = weights.detector != nullptr;
         if (is_net_)
-            net_.place(arena, config, *weights.detector, kernels, engine, timer, stats);
+            net_.place(arena, config, *weights.detector, kernels, engine, timer, rows, stats);
         else
             haar_.place(arena, config, *weights.cascade, kernels, engine, timer, stats);
     }
 
-    // A new frame, valid until the next one.
+    // A new frame, valid until the next one. The network asks for the rows that it reads; Haar needs
+    // all of them by now.
+    [[nodiscard]] bool wants_all_rows() const noexcept { return !is_net_; }
     void begin_frame(const Frame& frame) noexcept {
         is_net_ ? net_.begin_frame(frame) : haar_.begin_frame(frame);
     }
     // Frames of another size or time follow.
     void begin_stream() noexcept { is_net_ ? net_.begin_stream() : haar_.begin_stream(); }
-    // The frame as gray, for networks that need no color.
-    [[nodiscard]] const Frame& gray() noexcept { return is_net_ ? net_.gray() : haar_.gray(); }
+    // The frame as gray, for networks that need no color; rows `first` to `last` - 1 of it are valid.
+    [[nodiscard]] const Frame& gray(int first, int last) noexcept {
+        return is_net_ ? net_.gray(first, last) : haar_.gray();
+    }
 
     // All of the frame. As every span below: valid until the next call of the engine.
     [[nodiscard]] std::span<const Face> everywhere() noexcept {
@@ -44,6 +49,10 @@ public:
     // A known face that should be at `expected`, after `missed` frames without it.
     [[nodiscard]] std::span<const Face> near_known(const Rect& expected, int missed) noexcept {
         return is_net_ ? net_.near_known(expected, missed) : haar_.near_known(expected, missed);
+    }
+    // Where near_known() looks.
+    [[nodiscard]] Rect near_area(const Rect& expected, int missed) const noexcept {
+        return is_net_ ? net_.near_area(expected, missed).area : Rect{};
     }
     // True when a face that was searched for at `before` is better searched for there again than at
     // `expected`.

@@ -37,11 +37,12 @@ int rounded(double v) noexcept { return static_cast<int>(std::lrint(v)); }
 
 void NetSearch::place(Arena& arena, const TrackerConfig& config, const Model& detector,
                       const Kernels& kernels, Engine& engine, const FrameTimer& timer,
-                      TrackerStats& stats) noexcept {
+                      RowSupply& rows, TrackerStats& stats) noexcept {
     config_ = config;
     kernels_ = &kernels;
     engine_ = &engine;
     timer_ = &timer;
+    rows_ = &rows;
     stats_ = &stats;
     detector_ = &detector;
     multiple_ = std::max(detector.input_multiple(), 1);
@@ -52,7 +53,11 @@ void NetSearch::place(Arena& arena, const TrackerConfig& config, const Model& de
 
 void NetSearch::begin_frame(const Frame& frame) noexcept {
     view_ = frame;
-    gray_view_ = {};
+    gray_view_ = {gray_, frame.width, frame.height, frame.width, PixelFormat::gray8};
+    if (has_gray_plane(frame.format))
+        gray_view_ = {frame.data, frame.width, frame.height, frame.stride_bytes,
+                      PixelFormat::gray8};
+    gray_first_ = gray_last_ = 0;
     const float wanted = config_.engine.detector.min_score;
     new_score_ = wanted > 0 ? wanted : ModelAccess{*detector_}.default_score(frame.format);
     known_score_ = std::max(new_score_ - known_allowance, std::min(new_score_, 0.1f));
@@ -64,11 +69,23 @@ void NetSearch::begin_stream() noexcept {
     plan_parts();
 }
 
-const Frame& NetSearch::gray() noexcept {
-    if (gray_view_.data == nullptr) {
-        const GrayView gray = gray_of(view_, bounds(view_), kernels_->image, gray_);
-        gray_view_ = {gray.data, view_.width, view_.height, gray.stride_bytes, PixelFormat::gray8};
-    }
+// Makes no more of it than is asked for, and what lies between two parts.
+const Frame& NetSearch::gray(int first, int last) noexcept {
+    const bool is_lent = gray_view_.data != gray_;
+    first = std::max(first, 0);
+    last = std::min(last, view_.height);
+    if (is_lent || first >= last) return gray_view_;
+    const auto make = [&](int from, int to) {
+        Frame part = view_;
+        part.data += from * view_.stride_bytes;
+        part.height = to - from;
+        to_gray(part, kernels_->image, gray_ + std::ptrdiff_t{from} * view_.width);
+    };
+    if (gray_last_ == 0) gray_first_ = gray_last_ = first;
+    make(first, gray_first_);
+    make(gray_last_, last);
+    gray_first_ = std::min(gray_first_, first);
+    gray_last_ = std::max(gray_last_, last);
     return gray_view_;
 }
 
@@ -190,6 +207,7 @@ std::span<const Face> NetSearch::near(const Rect& expected, int missed) noexcept
 std::span<const Face> NetSearch::search(const Rect& area, int side,
                                         const DetectorOptions& options) noexcept {
     std::span<const Face> faces;
+    if (!rows_->need(area.y, area.y + area.height)) return {};
     const std::uint64_t before = timer_->now();
     if (EngineAccess{*engine_}.detect(view_, area, options, side, faces) != Status::ok) return {};
     const std::int64_t pixels = engine_->detector_stats().windows;

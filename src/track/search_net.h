@@ -22,6 +22,7 @@
 #include "kernels/kernels.h"
 #include "mien/tracker.hpp"
 #include "track/frame_timer.h"
+#include "track/row_supply.h"
 
 namespace mien {
 
@@ -29,12 +30,12 @@ namespace mien {
 class NetSearch {
 public:
     void place(Arena& arena, const TrackerConfig& config, const Model& detector,
-               const Kernels& kernels, Engine& engine, const FrameTimer& timer,
+               const Kernels& kernels, Engine& engine, const FrameTimer& timer, RowSupply& rows,
                TrackerStats& stats) noexcept;
 
     void begin_frame(const Frame& frame) noexcept;
     void begin_stream() noexcept;
-    [[nodiscard]] const Frame& gray() noexcept;
+    [[nodiscard]] const Frame& gray(int first, int last) noexcept;
 
     [[nodiscard]] std::span<const Face> everywhere() noexcept;
     [[nodiscard]] std::span<const Face> near_known(const Rect& expected, int missed) noexcept;
@@ -58,6 +59,14 @@ public:
     [[nodiscard]] static bool keeps_place(const Rect& before, const Rect& expected) noexcept;
     [[nodiscard]] bool prefers_all(std::span<const Rect> known) const noexcept;
 
+    // The surroundings of a face, empty if they lie outside of the frame, and the longer side as
+    // they are searched.
+    struct Near {
+        Rect area;
+        int side;
+    };
+    [[nodiscard]] Near near_area(const Rect& expected, int missed) const noexcept;
+
 private:
     static constexpr int max_parts = 32;
     // A part of a full search.
@@ -65,13 +74,6 @@ private:
         Rect area;            // of the frame
         int side;             // its longer side as it is searched
         std::int64_t pixels;  // given to the network
-    };
-
-    // The surroundings of a face, empty if they lie outside of the frame, and the longer side as
-    // they are searched.
-    struct Near {
-        Rect area;
-        int side;
     };
 
     void plan_parts() noexcept;
@@ -105,17 +107,18 @@ private:
     // `side`: see EngineAccess::detect().
     std::span<const Face> search(const Rect& area, int side,
                                  const DetectorOptions& options) noexcept;
-    [[nodiscard]] Near near_area(const Rect& expected, int missed) const noexcept;
 
     TrackerConfig config_;
     const Kernels* kernels_ = nullptr;
     const Model* detector_ = nullptr;
     Engine* engine_ = nullptr;
     const FrameTimer* timer_ = nullptr;
+    RowSupply* rows_ = nullptr;
     TrackerStats* stats_ = nullptr;
     std::uint8_t* gray_ = nullptr;  // max_width * max_height
     Rect* hints_ = nullptr;         // [max_tracks]
-    Frame view_, gray_view_;        // without data until gray() is asked for
+    Frame view_, gray_view_;
+    int gray_first_ = 0, gray_last_ = 0;  // rows of gray_view_ that are there; none at first
     float new_score_ = 0, known_score_ = 0;
     int multiple_ = 1;  // of the sides that the network takes
     Part parts_[max_parts] = {};

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <new>
+#include <numbers>
 #include <type_traits>
 
 #include "base/arena.h"
@@ -14,6 +15,7 @@
 #include "kernels/kernels.h"
 #include "nn/model_file.h"
 #include "track/frame_timer.h"
+#include "track/row_supply.h"
 #include "track/search.h"
 #include "track/smoothing.h"
 
@@ -64,11 +66,13 @@ struct Tracker::Impl {
     TrackerConfig config;
     Engine engine;
     FrameTimer timer;
+    RowSupply rows;
     Search search;
     HeadState* heads;  // [head_count]
     int head_count;
-    bool gray_is_enough;  // no model wants color
-    bool weighs;          // the quality of faces counts
+    const Model* detector;  // whose landmarks those of faces are; null for Haar
+    bool gray_is_enough;    // no model wants color
+    bool weighs;            // the quality of faces counts
     Track* tracks;
     TrackedFace* out;
     TrackedReading* readings;  // [max_tracks][head_count], by slot
@@ -97,6 +101,19 @@ struct Tracker::Impl {
     }
 
     void begin_stream() noexcept;
+    // Where a face should be in this frame.
+    [[nodiscard]] static Rect expected(const Track& track) noexcept;
+    // Rows first to last - 1.
+    struct Rows {
+        int first, last;
+        void include(const Rows& other) noexcept {
+            first = std::min(first, other.first);
+            last = std::max(last, other.last);
+        }
+    };
+    // That the networks read of a face.
+    [[nodiscard]] Rows rows_of(const TrackedFace& face) const noexcept;
+    bool need_known() noexcept;
     void follow() noexcept;
     // `only`: nothing else searches for the known ones in this frame.
     void search_everywhere(bool only) noexcept;
@@ -139,7 +156,8 @@ Tracker::Impl* Tracker::Impl::place(Arena& arena, const TrackerConfig& config,
         weights.detector != nullptr ? arena.take<Point>(room * ModelAccess::landmarks) : nullptr;
     self->timer = FrameTimer(config);
     self->search.place(arena, config, weights, kernels_for(config.engine.isa), self->engine,
-                       self->timer, self->stats);
+                       self->timer, self->rows, self->stats);
+    self->detector = weights.detector;
     self->gray_is_enough = true;
     self->weighs = config.smoothing == Smoothing::quality;
     self->heads = arena.take<HeadState>(head_room);
@@ -283,15 +301,59 @@ void Tracker::Impl::forget() noexcept {
     while (track_count > 0) remove(track_count - 1);
 }
 
+Rect Tracker::Impl::expected(const Track& track) noexcept {
+    Rect box = track.face.box;
+    const auto steps = static_cast<float>(std::min(track.face.missed, 3) + 1);
+    box.x += rounded(track.speed_x * steps);
+    box.y += rounded(track.speed_y * steps);
+    return box;
+}
+
+Tracker::Impl::Rows Tracker::Impl::rows_of(const TrackedFace& face) const noexcept {
+    Rows read = {frame.height, 0};
+    for (int h = 0; h < head_count; ++h) {
+        const Model* const model = engine.model(static_cast<Head>(h));
+        if (model == nullptr) continue;
+        const TurnedRect crop =
+            model->crop_of(face.box, face.landmarks, detector, frame.width, frame.height);
+        const double angle = static_cast<double>(crop.degrees) * (std::numbers::pi / 180),
+                     half = (crop.rect.height * std::abs(std::cos(angle)) +
+                             crop.rect.width * std::abs(std::sin(angle))) /
+                            2,
+                     middle = crop.rect.y + crop.rect.height / 2.0;
+        // A pixel for rounding of the square, one for the lower of two rows that are mixed. Beyond
+        // the frame its edge is repeated.
+        const auto inside = [&](double row) {
+            return static_cast<int>(std::clamp(row, 0.0, static_cast<double>(frame.height - 1)));
+        };
+        read.include({inside(middle - half - 2), inside(middle + half + 3) + 1});
+    }
+    return read;
+}
+
+// All rows that the known faces will need, in one piece: where they are searched for, and what the
+// networks read if they have moved as expected and a little more.
+bool Tracker::Impl::need_known() noexcept {
+    Rows wanted = {frame.height, 0};
+    for (int i = 0; i < track_count; ++i) {
+        Track& track = tracks[i];
+        const Rect box = expected(track);
+        if (!search.keeps_place(track.searched, box)) track.searched = box;
+        const Rect area = search.near_area(track.searched, track.face.missed);
+        if (area.height > 0) wanted.include({area.y, area.y + area.height});
+        const int moved = std::abs(box.y - track.face.box.y), slack = moved + box.height / 16;
+        const Rows read = rows_of(track.face);
+        wanted.include({read.first - slack, read.last + slack});
+    }
+    return rows.need(wanted.first, wanted.last);
+}
+
 // Searches for each known face where it should be now.
 void Tracker::Impl::follow() noexcept {
     for (int i = 0; i < track_count; ++i) {
         Track& track = tracks[i];
         TrackedFace& face = track.face;
-        Rect expected = face.box;
-        const auto steps = static_cast<float>(std::min(face.missed, 3) + 1);
-        expected.x += rounded(track.speed_x * steps);
-        expected.y += rounded(track.speed_y * steps);
+        const Rect expected = Impl::expected(track);
         if (!search.keeps_place(track.searched, expected)) track.searched = expected;
         const std::span<const Face> near = search.near_known(track.searched, face.missed);
         const Face* best = nullptr;
@@ -408,7 +470,9 @@ void Tracker::Impl::read_faces() noexcept {
 void Tracker::Impl::read(Track& track) noexcept {
     Face face;
     track.read_frame = frames;
-    if (engine.classify(gray_is_enough ? search.gray() : frame, track.face.box,
+    const Rows read = rows_of(track.face);
+    if (!rows.need(read.first, read.last)) return;
+    if (engine.classify(gray_is_enough ? search.gray(read.first, read.last) : frame, track.face.box,
                         track.face.landmarks, face) != Status::ok)
         return;
     track.face.read_ns = now;
@@ -510,7 +574,7 @@ std::span<const TrackedFace> Tracker::Impl::report() noexcept {
 
 // ----------------------------------------------------------------------- a frame
 
-Status Tracker::process(const Frame& given, std::uint64_t time_ns,
+Status Tracker::process(const Frame& given, const FrameRows& rows, std::uint64_t time_ns,
                         std::span<const TrackedFace>& faces) noexcept {
     faces = {};
     if (impl_ == nullptr) return Status::bad_argument;
@@ -524,6 +588,8 @@ Status Tracker::process(const Frame& given, std::uint64_t time_ns,
     t.timer.begin();
     t.frame = given;
     t.now = time_ns;
+    t.rows.begin(given.height, rows, t.timer);
+    if (t.search.wants_all_rows() && !t.rows.need_all()) return Status::stopped;
     t.search.begin_frame(given);
     const std::uint64_t searching = t.timer.now();
     t.stats.gray_ns = searching - t.timer.start();
@@ -539,6 +605,7 @@ Status Tracker::process(const Frame& given, std::uint64_t time_ns,
                                 : t.frames == 0 && t.config.budget_ns == 0;
     ++t.frames;
     const bool only = every == 1 || t.search.prefers_all(t.known(true));
+    if (full || only ? !t.rows.need_all() : !t.need_known()) return Status::stopped;
     if (!only) t.follow();
     if (full || only)
         t.search_everywhere(only);
@@ -551,6 +618,8 @@ Status Tracker::process(const Frame& given, std::uint64_t time_ns,
     const std::uint64_t end = t.timer.now();
     t.stats.classify_ns = end - reading;
     t.stats.total_ns = end - t.timer.start();
+    t.stats.rows_ns = t.timer.left_out();
+    if (t.rows.failed()) return Status::stopped;
     faces = t.report();
     return Status::ok;
 }

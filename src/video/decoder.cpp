@@ -73,8 +73,10 @@ void interleave_chroma(const Packet& yu12, int width, int height, std::vector<st
 
 }  // namespace
 
-host::Result<> Decoder::decode(const Packet& packet, Frame& frame) {
+host::Result<> Decoder::decode(const Packet& packet, Frame& frame, bool whole) {
     packet_ = packet;
+    whole_ = whole;
+    rows_read_ = {};
     host::Result<> done;
     if (packet.layout == PixelLayout::jpeg || packet.layout == PixelLayout::picture)
         done = decode_picture(packet, frame);
@@ -88,8 +90,27 @@ host::Result<> Decoder::decode(const Packet& packet, Frame& frame) {
     const int of_file = options_.as_stored ? 1 : packet.orientation;
     orientation_ = host::combined_orientation(of_file, options_.orientation);
     stored_.is_changed = of_file != 1 || shown_width_ != frame.width;
-    if (orientation_ != 1 || shown_width_ != frame.width) reshape(frame);
+    if (orientation_ == 1 && shown_width_ == frame.width) return done;
+    if (!read_rows(0, frame.height)) return rows_read_;
+    reshape(frame);
     return done;
+}
+
+FrameRows Decoder::rows() {
+    if (packet_.layout != PixelLayout::jpeg || jpeg_rows_.is_whole()) return {};
+    return {[](void* decoder, int first, int last) {
+                return static_cast<int>(static_cast<Decoder*>(decoder)->read_rows(first, last));
+            },
+            this};
+}
+
+// Of a JPEG; of other packets all are there.
+bool Decoder::read_rows(int first, int last) {
+    if (packet_.layout != PixelLayout::jpeg || !rows_read_) return static_cast<bool>(rows_read_);
+    rows_read_ = jpeg_rows_.read(first, last);
+    if (rows_read_ && !jpeg_.damage.empty())
+        rows_read_ = host::Error::input("damaged JPEG: " + jpeg_.damage);
+    return static_cast<bool>(rows_read_);
 }
 
 // The frame as gray, or as RGB if the engine wants colors, with square pixels and upright.
@@ -138,6 +159,7 @@ void Decoder::reshape(Frame& frame) {
 }
 
 void Decoder::picture(std::vector<std::uint8_t>& out) {
+    read_rows(0, frame_.height);  // what is damaged looks so
     const bool is_stretched = shown_width_ != frame_.width, is_turned = orientation_ != 1;
     if (!is_stretched && !is_turned) return picture_as_it_came(out);
     picture_as_it_came(before_turn_);
@@ -167,6 +189,10 @@ host::Result<> Decoder::decode_picture(const Packet& packet, Frame& frame) {
         frame = image_.frame();
         return {};
     }
+    return decode_jpeg(packet, frame);
+}
+
+host::Result<> Decoder::decode_jpeg(const Packet& packet, Frame& frame) {
     host::JpegRequest request;
     request.pixels = options_.engine_wants_color ? JpegPixels::rgb
                      : options_.picture_wanted   ? JpegPixels::ycbcr
@@ -174,9 +200,10 @@ host::Result<> Decoder::decode_picture(const Packet& packet, Frame& frame) {
     request.scale = options_.jpeg_scale;
     request.limits.max_pixels = max_pixels;
     request.limits.max_side = max_side;
-    if (const host::Result<> done = host::decode_jpeg(packet.bytes, request, jpeg_); !done)
+    if (const host::Result<> done = jpeg_rows_.begin(packet.bytes, request, jpeg_); !done)
         return done.error();
-    if (!jpeg_.damage.empty()) return host::Error::input("damaged JPEG: " + jpeg_.damage);
+    if ((whole_ || jpeg_.kind == JpegPixels::ycbcr) && !read_rows(0, jpeg_.height))
+        return rows_read_;
     const auto width = static_cast<std::ptrdiff_t>(jpeg_.width);
     switch (jpeg_.kind) {
         case JpegPixels::gray:

@@ -287,6 +287,17 @@ class Video(unittest.TestCase):
                 self.assertEqual(done.returncode, code, done.stderr)
                 self.assertIn(text, one_line(done))
 
+    def test_frames_that_are_decoded_in_part_give_the_same_faces(self):
+        # What is recorded is decoded whole.
+        path = self.folder / "whole.avi"
+        faces = []
+        for more in ([], ["--record", path]):
+            done = run("video", "-", "-q", *more, data=self.film)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            faces.append([json.loads(line)["faces"] for line in done.stdout.splitlines()])
+        self.assertEqual(len(faces[0]), 20)
+        self.assertEqual(*faces)
+
     def test_damaged_frames_are_skipped(self):
         jpeg = (PHOTOS / "astronaut.jpg").read_bytes()
         hurt = bytearray(jpeg)

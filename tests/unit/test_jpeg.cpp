@@ -3,6 +3,7 @@
 // pixels are compared with those of Pillow by tests/e2e/test_decoders.py.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -137,6 +138,79 @@ TEST_CASE("jpeg: rows with gaps, and rows from the bottom up, are written as the
     REQUIRE(encode_jpeg({packed.data(), 30, 16, 90, PixelFormat::rgb24}, {}, plain));
     REQUIRE(encode_jpeg({pixels.data() + 15 * 120, 30, 16, -120, PixelFormat::rgb24}, {}, gaps));
     CHECK(plain == gaps);
+}
+
+namespace {
+
+// Of a size that does not divide evenly.
+ByteVector photo_jpeg(bool full_color) {
+    const auto photo = decode_image(read_file(data_path("photos/astronaut_320.png")));
+    REQUIRE(photo);
+    const Frame frame{photo->image.pixels.get(), 317, 203,
+                      static_cast<std::ptrdiff_t>(photo->image.row_bytes()), PixelFormat::rgb24};
+    ByteVector jpeg;
+    REQUIRE(encode_jpeg(frame, {.quality = 90, .full_color = full_color}, jpeg));
+    return jpeg;
+}
+
+// Are rows first to last - 1 of the two the same?
+bool same_rows(const JpegPicture& a, const JpegPicture& b, int first, int last) {
+    const std::size_t row = a.bytes() / static_cast<std::size_t>(a.height),
+                      begin = row * static_cast<std::size_t>(first);
+    return std::memcmp(a.pixels.get() + begin, b.pixels.get() + begin,
+                       row * static_cast<std::size_t>(last - first)) == 0;
+}
+
+}  // namespace
+
+TEST_CASE("jpeg: rows that are read by parts are those of the whole picture") {
+    for (const bool full_color : {false, true}) {
+        const ByteVector jpeg = photo_jpeg(full_color);
+        for (const JpegPixels pixels : {JpegPixels::rgb, JpegPixels::ycbcr, JpegPixels::gray}) {
+            for (const int scale : {1, 2}) {
+                const JpegRequest request = {.pixels = pixels, .scale = scale};
+                const JpegPicture whole = decoded(jpeg, request);
+                JpegPicture picture;
+                JpegRows rows;
+                for (int first = 0; first < whole.height; first += 7) {
+                    CAPTURE(first);
+                    REQUIRE(rows.begin(jpeg, request, picture));
+                    REQUIRE(picture.height == whole.height);
+                    std::memset(picture.pixels.get(), 1, picture.bytes());
+                    const int last = std::min(first + 1 + first % 30, whole.height);
+                    REQUIRE(rows.read(first, last));
+                    CHECK(same_rows(picture, whole, first, last));
+                    CHECK((!is_turbo || rows.is_whole() == (last - first == whole.height)));
+                    // Further down, with the rows between; then above, from where it begins anew.
+                    const int further = std::min(last + 40, whole.height);
+                    REQUIRE(rows.read(further - 1, further));
+                    CHECK(same_rows(picture, whole, first, further));
+                    const int above = first / 2;
+                    REQUIRE(rows.read(above, above + 1));
+                    CHECK(same_rows(picture, whole, above, further));
+                    REQUIRE(rows.read(0, whole.height));
+                    CHECK(rows.is_whole());
+                    CHECK(equal(picture, whole));
+                }
+            }
+        }
+    }
+}
+
+TEST_CASE("jpeg: what is damaged below the rows that are read does not matter") {
+    const ByteVector jpeg = photo_jpeg(false);
+    const JpegPicture whole = decoded(jpeg);
+    const ByteVector cut(jpeg.begin(), jpeg.begin() + static_cast<long>(jpeg.size() * 3 / 4));
+    JpegPicture picture;
+    JpegRows rows;
+    const Result<> begun = rows.begin(cut, {}, picture);
+    if (!is_turbo) return;  // refuses such a file as a whole
+    REQUIRE(begun);
+    REQUIRE(rows.read(30, 90));
+    CHECK(picture.damage.empty());
+    CHECK(same_rows(picture, whole, 30, 90));
+    const Result<> done = rows.read(0, whole.height);
+    CHECK((!done || !picture.damage.empty()));
 }
 
 TEST_CASE("jpeg: cut, too large or not one at all") {

@@ -403,3 +403,139 @@ TEST_CASE("C: tracked faces have score and landmarks, old callers get what they 
     std::memcpy(&untouched, &old.score, sizeof untouched);
     CHECK(untouched == 0x55555555u);
 }
+
+namespace {
+
+// A frame of which only those rows are right that were asked for.
+struct LateRows {
+    const std::vector<std::uint8_t>* whole = nullptr;
+    std::vector<std::uint8_t> there;
+    int width = 0, height = 0, rows = 0, asked = 0;
+    int refuse_beyond = 1 << 20;  // rows from there on cannot be had
+
+    void begin(const std::vector<std::uint8_t>& frame, int w, int h) {
+        whole = &frame;
+        width = w;
+        height = h;
+        rows = asked = 0;
+        there.assign(frame.size(), 200);
+        for (std::size_t i = 0; i < there.size(); ++i)
+            there[i] = static_cast<std::uint8_t>(i * 7919 >> 3);
+    }
+    int need(int first, int last) {
+        CHECK((first >= 0 && first < last && last <= height));
+        ++asked;
+        if (last > refuse_beyond) return 0;
+        const auto begin = static_cast<std::ptrdiff_t>(first) * width,
+                   end = static_cast<std::ptrdiff_t>(last) * width;
+        std::copy(whole->begin() + begin, whole->begin() + end, there.begin() + begin);
+        rows = std::max(rows, last - first);
+        even_now += 5'000'000;  // takes its time
+        return 1;
+    }
+    FrameRows source() {
+        return {[](void* self, int first, int last) {
+                    return static_cast<LateRows*>(self)->need(first, last);
+                },
+                this};
+    }
+    [[nodiscard]] Frame frame() const {
+        return {there.data(), width, height, width, PixelFormat::gray8};
+    }
+};
+
+void draw_two(std::vector<std::uint8_t>& frame, int n) {
+    background(frame, 640, 480, n);
+    paste(frame, 640, 480, face_patch(), {20 + n * 5.0, 60 + 30 * std::sin(n * 0.2), 150});
+    paste(frame, 640, 480, face_patch(), {420 - n * 2.0, 150 + 40 * std::sin(n * 0.15), 120});
+}
+
+}  // namespace
+
+TEST_CASE("net tracker: only rows that were asked for are read, with the same results") {
+    for (const std::uint64_t budget : {std::uint64_t{0}, std::uint64_t{20'000'000}}) {
+        CAPTURE(budget);
+        TrackerConfig config = config_for(640, 480);
+        config.budget_ns = budget;
+        config.engine.clock_ns = even_clock;
+        NetTracking whole(config, true), late(config, true);
+        LateRows rows;
+        std::vector<std::uint8_t> frame;
+        int part = 0, restarted = 0;
+        for (int n = 0; n < 60; ++n) {
+            CAPTURE(n);
+            draw_two(frame, n);
+            const auto expected = whole.step(frame, n);
+            rows.begin(frame, 640, 480);
+            std::span<const TrackedFace> faces;
+            REQUIRE(late.tracker.process(rows.frame(), rows.source(),
+                                         static_cast<std::uint64_t>(n) * net_frame_ns,
+                                         faces) == Status::ok);
+            const TrackerStats &stats = late.tracker.stats(), &other = whole.tracker.stats();
+            part += rows.rows < 400;
+            restarted += rows.asked > 1;
+            CHECK(stats.full == other.full);
+            CHECK(stats.windows == other.windows);
+            CHECK(other.rows_ns == 0);
+            // What the rows take is not the tracker's: neither in its times nor in its budget.
+            CHECK(stats.rows_ns >= static_cast<std::uint64_t>(rows.asked) * 5'000'000);
+            CHECK(stats.total_ns < 20'000'000);
+            REQUIRE(faces.size() == expected.size());
+            for (std::size_t i = 0; i < faces.size(); ++i) {
+                CHECK(faces[i].id == expected[i].id);
+                CHECK(faces[i].box == expected[i].box);
+                CHECK(faces[i].missed == expected[i].missed);
+                CHECK(faces[i].score == expected[i].score);
+                CHECK(std::ranges::equal(faces[i].landmarks, expected[i].landmarks));
+                CHECK(std::ranges::equal(faces[i][Head::emotion].probabilities,
+                                         expected[i][Head::emotion].probabilities));
+            }
+        }
+        if (budget == 0) CHECK(part >= 40);
+        if (budget == 0) CHECK(restarted < 10);
+    }
+}
+
+TEST_CASE("net tracker: rows that cannot be had end the frame, and the next one goes on") {
+    TrackerConfig config = config_for(640, 480);
+    NetTracking tracking(config, true);
+    LateRows rows;
+    std::vector<std::uint8_t> frame;
+    for (int n = 0; n < 30; ++n) {
+        CAPTURE(n);
+        draw_two(frame, n);
+        rows.begin(frame, 640, 480);
+        const bool is_cut = n % 5 == 3;
+        rows.refuse_beyond = is_cut ? 100 : 480;
+        std::span<const TrackedFace> faces;
+        const Status status = tracking.tracker.process(
+            rows.frame(), rows.source(), static_cast<std::uint64_t>(n) * net_frame_ns, faces);
+        CHECK(status == (is_cut ? Status::stopped : Status::ok));
+        CHECK(faces.size() == (is_cut ? 0u : 2u));
+        for (const TrackedFace& face : faces) CHECK(face.id <= 2);
+    }
+}
+
+TEST_CASE("tracker: Haar asks for all rows of each frame") {
+    static const ByteVector file = read_file(weights_path("haarcascade_frontalface_default.mien"));
+    Cascade cascade;
+    REQUIRE(Cascade::open(file, cascade) == Status::ok);
+    const TrackerConfig config = config_for(640, 480);
+    const Weights weights = {.cascade = &cascade};
+    std::vector<std::byte> memory(Tracker::required_bytes(config, weights));
+    Tracker tracker;
+    REQUIRE(Tracker::create(config, weights, memory, tracker) == Status::ok);
+    LateRows rows;
+    std::vector<std::uint8_t> frame;
+    std::span<const TrackedFace> faces;
+    for (int n = 0; n < 3; ++n) {
+        draw_two(frame, n);
+        rows.begin(frame, 640, 480);
+        rows.refuse_beyond = n == 1 ? 479 : 480;
+        CHECK(tracker.process(rows.frame(), rows.source(),
+                              static_cast<std::uint64_t>(n) * net_frame_ns,
+                              faces) == (n == 1 ? Status::stopped : Status::ok));
+        CHECK(rows.asked == 1);
+        CHECK(faces.empty() == (n == 1));
+    }
+}

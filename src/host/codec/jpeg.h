@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 
@@ -62,6 +63,31 @@ inline constexpr const char* no_end_mark = "no end mark";
 // stb_image cannot find its way back, and fails then. Fails on sizes over the limits, too.
 Result<> decode_jpeg(std::span<const std::uint8_t> bytes, const JpegRequest& request,
                      JpegPicture& out);
+
+// A JPEG of which rows are decoded when they are wanted, so that rows above and below cost little:
+// those above are read without making pixels of them, those below are not read at all. stb_image
+// decodes all of them at once.
+class JpegRows {
+public:
+    JpegRows();
+    ~JpegRows();
+    JpegRows(const JpegRows&) = delete;
+    JpegRows& operator=(const JpegRows&) = delete;
+
+    // Reads the header: `out` has its size, kind and room, and no row of it is decoded. `bytes` and
+    // `out` stay as they are until the last read().
+    Result<> begin(std::span<const std::uint8_t> bytes, const JpegRequest& request,
+                   JpegPicture& out);
+    // Decodes rows `first` to `last` - 1 of the picture, which lie inside of it, beside those
+    // decoded so far, with the pixels that decode_jpeg() gives them. Rows above the first one so far
+    // make it begin anew. out.damage and out.leftover are of what was read.
+    Result<> read(int first, int last);
+    [[nodiscard]] bool is_whole() const;
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
 
 struct JpegSettings {
     int quality = 92;        // 1..100

@@ -110,6 +110,16 @@ Result<> decode_jpeg(std::span<const std::uint8_t> bytes, const JpegRequest& req
     return {};
 }
 
+struct JpegRows::Impl {};
+JpegRows::JpegRows() = default;
+JpegRows::~JpegRows() = default;
+Result<> JpegRows::begin(std::span<const std::uint8_t> bytes, const JpegRequest& request,
+                         JpegPicture& out) {
+    return decode_jpeg(bytes, request, out);
+}
+Result<> JpegRows::read(int, int) { return {}; }
+bool JpegRows::is_whole() const { return true; }
+
 Result<> encode_jpeg(const Frame& frame, const JpegSettings& settings, ByteVector& out) {
     const int channels = frame.format == PixelFormat::gray8 ? 1 : 3;
     const auto row = static_cast<std::size_t>(frame.width) * static_cast<std::size_t>(channels);

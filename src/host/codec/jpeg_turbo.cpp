@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 // JPEG by libjpeg-turbo (see jpeg.h). Its errors arrive by longjmp: the functions that call setjmp
 // hold no object with a destructor, and their callers allocate and clean up.
+#include <algorithm>
 #include <csetjmp>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -40,6 +42,10 @@ constexpr const char* messages[] = {
 #include <jerror.h>
 };
 
+}  // namespace
+
+// Named, since a member of JpegRows has it.
+namespace turbo {
 struct Errors {
     jpeg_error_mgr manager;  // first: libjpeg passes its address around
     std::jmp_buf escape;
@@ -51,6 +57,12 @@ struct Errors {
     char text[JMSG_LENGTH_MAX];
     char leftover[JMSG_LENGTH_MAX];  // not empty: bytes that no pixel needed
 };
+}  // namespace turbo
+
+namespace {
+
+using turbo::Errors;
+
 Errors& errors_of(j_common_ptr info) { return *reinterpret_cast<Errors*>(info->err); }
 
 void format_message(j_common_ptr info, char* out) {
@@ -173,12 +185,20 @@ bool lacks_scans(const jpeg_decompress_struct& info) {
     return false;
 }
 
-// `cmyk` is room for a row of 4 bytes per pixel, if that is what libjpeg gives; else null.
-bool read_pixels(jpeg_decompress_struct& info, Errors& errors, std::uint8_t* out,
-                 std::size_t row_bytes, std::uint8_t* cmyk) {
+// Begins to make pixels; of a progressive file, all of its scans are read.
+bool start(jpeg_decompress_struct& info, Errors& errors) {
     if (setjmp(errors.escape) != 0) return false;
     jpeg_start_decompress(&info);
-    while (info.output_scanline < info.output_height) {
+    return true;
+}
+
+// Rows `first` to `last` - 1, not above those read before. `cmyk` is room for a row of 4 bytes per
+// pixel, if that is what libjpeg gives; else null.
+bool read_rows(jpeg_decompress_struct& info, Errors& errors, std::uint8_t* out,
+               std::size_t row_bytes, std::uint8_t* cmyk, unsigned first, unsigned last) {
+    if (setjmp(errors.escape) != 0) return false;
+    if (first > info.output_scanline) jpeg_skip_scanlines(&info, first - info.output_scanline);
+    while (info.output_scanline < last) {
         std::uint8_t* const row = out + row_bytes * info.output_scanline;
         JSAMPROW line = cmyk != nullptr ? cmyk : row;
         jpeg_read_scanlines(&info, &line, 1);
@@ -190,6 +210,12 @@ bool read_pixels(jpeg_decompress_struct& info, Errors& errors, std::uint8_t* out
                 row[3 * x + c] = static_cast<std::uint8_t>((cmyk[4 * x + c] * black + 127) / 255);
         }
     }
+    return true;
+}
+
+// After the last row.
+bool finish(jpeg_decompress_struct& info, Errors& errors) {
+    if (setjmp(errors.escape) != 0) return false;
     if (!errors.guessed && lacks_scans(info)) {
         std::snprintf(errors.text, JMSG_LENGTH_MAX, "scans are missing");
         errors.guessed = true;
@@ -234,25 +260,6 @@ void take_large_pages([[maybe_unused]] std::uint8_t* pixels, [[maybe_unused]] st
 #endif
 }
 
-// Frees what libjpeg holds, on every way out.
-struct Decompress {
-    jpeg_decompress_struct info{};
-    jpeg_progress_mgr progress{};
-    Errors errors;
-
-    Decompress() {
-        info.err = quiet(errors);
-        progress.progress_monitor = on_progress;
-    }
-    ~Decompress() { jpeg_destroy_decompress(&info); }
-    Decompress(const Decompress&) = delete;
-    Decompress& operator=(const Decompress&) = delete;
-
-    Error refused() const {
-        return Error::input(std::string("damaged JPEG file (") + errors.text + ")");
-    }
-};
-
 }  // namespace
 
 bool jpeg_is_read(JpegKind kind) {
@@ -265,48 +272,123 @@ bool jpeg_is_read(JpegKind kind) {
 
 const char* jpeg_library() { return "libjpeg-turbo " MIEN_VERSION_TEXT(LIBJPEG_TURBO_VERSION); }
 
-Result<> decode_jpeg(std::span<const std::uint8_t> bytes, const JpegRequest& request,
-                     JpegPicture& out) {
-    Decompress jpeg;
-    jpeg_decompress_struct& info = jpeg.info;
-    if (!read_header(info, jpeg.errors, bytes, request)) return jpeg.refused();
-    info.progress = &jpeg.progress;  // not before: jpeg_create_decompress() clears it
+// Frees what libjpeg holds, on every way out.
+struct JpegRows::Impl {
+    std::span<const std::uint8_t> bytes;
+    JpegRequest request;
+    JpegPicture* out = nullptr;
+    PixelBuffer cmyk;
+    jpeg_decompress_struct info{};
+    jpeg_progress_mgr progress{};
+    Errors errors;
+    unsigned first = 0, last = 0;  // rows first to last - 1 are decoded
+    bool ended = false, failed = false;
+
+    Impl() {
+        info.err = quiet(errors);
+        progress.progress_monitor = on_progress;
+    }
+    ~Impl() { jpeg_destroy_decompress(&info); }
+    Impl(const Impl&) = delete;
+    Impl& operator=(const Impl&) = delete;
+
+    Result<> begin();
+    Result<> read(unsigned from, unsigned to);
+    [[nodiscard]] Error refused() const {
+        return Error::input(std::string("damaged JPEG file (") + errors.text + ")");
+    }
+    [[nodiscard]] Error failure() {
+        failed = true;
+        if (errors.stopped) return Error::stopped();
+        if (errors.manager.msg_code == JERR_OUT_OF_MEMORY) return no_memory();
+        return refused();
+    }
+};
+
+JpegRows::JpegRows() = default;
+JpegRows::~JpegRows() = default;
+
+Result<> JpegRows::Impl::begin() {
+    if (!read_header(info, errors, bytes, request)) return refused();
+    info.progress = &progress;  // not before: jpeg_create_decompress() clears it
     if (const Result<> done =
             check_size(info.image_width, info.image_height, request.limits, "JPEG");
         !done)
         return done;
-    jpeg.errors.stop = request.limits.stop;
-    jpeg.errors.max_scans =
+    errors.stop = request.limits.stop;
+    errors.max_scans =
         max_jpeg_scans(info.image_width, info.image_height, request.limits.max_pixels);
-    out.width = static_cast<int>(info.output_width);
-    out.height = static_cast<int>(info.output_height);
-    out.kind = info.out_color_space == JCS_GRAYSCALE ? JpegPixels::gray
-               : info.out_color_space == JCS_YCbCr   ? JpegPixels::ycbcr
-                                                     : JpegPixels::rgb;
-    if (out.bytes() > out.capacity) {
-        out.capacity = 0;
-        out.pixels.reset();  // before the new block, so that both are never held at once
-        out.pixels = new_pixels(out.bytes());
-        if (!out.pixels) return no_memory();
-        out.capacity = out.bytes();
-        take_large_pages(out.pixels.get(), out.capacity);
+    out->width = static_cast<int>(info.output_width);
+    out->height = static_cast<int>(info.output_height);
+    out->kind = info.out_color_space == JCS_GRAYSCALE ? JpegPixels::gray
+                : info.out_color_space == JCS_YCbCr   ? JpegPixels::ycbcr
+                                                      : JpegPixels::rgb;
+    out->damage.clear();
+    out->leftover.clear();
+    if (out->bytes() > out->capacity) {
+        out->capacity = 0;
+        out->pixels.reset();  // before the new block, so that both are never held at once
+        out->pixels = new_pixels(out->bytes());
+        if (!out->pixels) return no_memory();
+        out->capacity = out->bytes();
+        take_large_pages(out->pixels.get(), out->capacity);
     }
-    const std::size_t width = info.output_width;
-    PixelBuffer cmyk;
     if (info.out_color_space == JCS_CMYK) {
-        cmyk = new_pixels(4 * width);
+        cmyk = new_pixels(4 * std::size_t{info.output_width});
         if (!cmyk) return no_memory();
     }
-    const std::size_t row_bytes = out.kind == JpegPixels::gray ? width : 3 * width;
-    if (!read_pixels(info, jpeg.errors, out.pixels.get(), row_bytes, cmyk.get())) {
-        if (jpeg.errors.stopped) return Error::stopped();
-        if (jpeg.errors.manager.msg_code == JERR_OUT_OF_MEMORY) return no_memory();
-        return jpeg.refused();
-    }
-    out.damage = jpeg.errors.guessed ? jpeg.errors.text : "";
-    out.leftover = jpeg.errors.leftover;
-    if (out.leftover.empty() && jpeg.errors.no_end) out.leftover = no_end_mark;
     return {};
+}
+
+Result<> JpegRows::Impl::read(unsigned from, unsigned to) {
+    if (failed) return failure();
+    if (last == 0 && !start(info, errors)) return failure();
+    if (last == 0) first = from;
+    const std::size_t width = info.output_width,
+                      row_bytes = out->kind == JpegPixels::gray ? width : 3 * width;
+    // From the first row on: rows between two parts are made, too.
+    if (!read_rows(info, errors, out->pixels.get(), row_bytes, cmyk.get(), first, to))
+        return failure();
+    last = info.output_scanline;
+    ended = last == info.output_height;
+    if (ended && !finish(info, errors)) return failure();
+    out->damage = errors.guessed ? errors.text : "";
+    out->leftover = errors.leftover;
+    if (out->leftover.empty() && errors.no_end) out->leftover = no_end_mark;
+    return {};
+}
+
+Result<> JpegRows::begin(std::span<const std::uint8_t> bytes, const JpegRequest& request,
+                         JpegPicture& out) {
+    impl_.reset();  // first: its memory is free for the next one
+    impl_ = std::make_unique<Impl>();
+    impl_->bytes = bytes;
+    impl_->request = request;
+    impl_->out = &out;
+    return impl_->begin();
+}
+
+Result<> JpegRows::read(int first, int last) {
+    auto from = static_cast<unsigned>(first), to = static_cast<unsigned>(last);
+    if (impl_->last > 0) {
+        if (from >= impl_->first && to <= impl_->last) return {};
+        if (from < impl_->first) {
+            to = std::max(to, impl_->last);
+            const std::span<const std::uint8_t> bytes = impl_->bytes;
+            const JpegRequest request = impl_->request;
+            if (const Result<> done = begin(bytes, request, *impl_->out); !done) return done;
+        }
+    }
+    return impl_->read(from, to);
+}
+
+bool JpegRows::is_whole() const { return impl_ && impl_->first == 0 && impl_->ended; }
+
+Result<> decode_jpeg(std::span<const std::uint8_t> bytes, const JpegRequest& request,
+                     JpegPicture& out) {
+    JpegRows rows;
+    if (const Result<> done = rows.begin(bytes, request, out); !done) return done;
+    return rows.read(0, out.height);
 }
 
 Result<> encode_jpeg(const Frame& frame, const JpegSettings& settings, ByteVector& out) {

@@ -35,7 +35,7 @@ public:
         int watchers = 0;
     };
 
-    // For the camera's thread.
+    // For the camera's threads.
     void publish_picture(std::string jpeg) {
         publish(std::move(jpeg), &Latest::picture, &Latest::pictures);
     }
@@ -110,7 +110,7 @@ public:
         return figures;
     }
 
-    // `wake` is called on the camera's thread, shortly, until forget().
+    // `wake` is called on a thread of the camera's, shortly, until forget().
     int watch(bool pictures, std::function<void()> wake) {
         const std::lock_guard lock(mutex_);
         if (pictures && !wanted()) latest_.picture.reset();

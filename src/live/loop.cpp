@@ -5,18 +5,18 @@
 #include <chrono>
 #include <cmath>
 #include <new>
+#include <thread>
 
 #include "host/clock.h"
-#include "host/codec/jpeg.h"
-#include "host/draw/heatmap.h"
+#include "live/annotator.h"
 
 namespace mien::live {
 namespace {
 
-constexpr int wait_ms = 100;
+constexpr int wait_ms = 100, window_wait_ms = 20;
+constexpr int picture_wait_ms = 5;  // while a picture is being made, which is then delivered
 constexpr int damaged_in_a_row = 100;
 constexpr int shown_missed = 5;  // frames that a face that is not found stays drawn
-constexpr int jpeg_quality = 80;
 
 double ms(std::uint64_t ns) { return static_cast<double>(ns) * 1e-6; }
 
@@ -71,16 +71,17 @@ public:
           outputs_(outputs),
           statistics_(statistics),
           tracking_(options.tracker, owner, options.explain),
-          decoder_({owner.wants_color(),
-                    outputs.recorder != nullptr || outputs.feed != nullptr ||
-                        outputs.window != nullptr || !outputs.pictures.empty(),
-                    options.jpeg_scale, options.orientation, options.as_stored}) {}
+          decoder_({owner.wants_color(), wants_pictures(outputs) || outputs.window != nullptr,
+                    options.jpeg_scale, options.orientation, options.as_stored}),
+          annotator_({&owner.info(), options.style, options.landmarks, outputs.feed,
+                      wants_pictures(outputs) && std::thread::hardware_concurrency() > 1}) {}
 
     LoopOutcome run() {
         statistics_.begin_ns = host::monotonic_ns();
         const double cpu_before = cpu_seconds_now();
         while (step()) {
         }
+        deliver();
         statistics_.end_ns = host::monotonic_ns();
         statistics_.cpu_seconds = cpu_seconds_now() - cpu_before;
         statistics_.dropped = source_.dropped();
@@ -90,6 +91,10 @@ public:
     }
 
 private:
+    [[nodiscard]] static bool wants_pictures(const Outputs& outputs) {
+        return outputs.recorder != nullptr || outputs.feed != nullptr || !outputs.pictures.empty();
+    }
+
     bool end(LoopEnd why, std::string error = {}) {
         outcome_.end = why;
         outcome_.error = std::move(error);
@@ -106,9 +111,15 @@ private:
             ms(host::monotonic_ns() - statistics_.begin_ns) > options_.max_seconds * 1e3)
             return end(LoopEnd::limit);
         video::Packet packet;
-        switch (source_.next(packet, outputs_.window != nullptr ? 20 : wait_ms)) {
+        const int patience = annotator_.is_begun()        ? picture_wait_ms
+                             : outputs_.window != nullptr ? window_wait_ms
+                                                          : wait_ms;
+        switch (source_.next(packet, patience)) {
             case video::Next::packet: return use(packet);
-            case video::Next::wait: outputs_.idle(); return true;
+            case video::Next::wait:
+                if (annotator_.is_ready()) deliver();
+                outputs_.idle();
+                return true;
             case video::Next::end: return end(LoopEnd::source_end);
             case video::Next::failed: return end(LoopEnd::source_failed, source_.error());
         }
@@ -148,6 +159,10 @@ private:
             result.utc_ms = utc_ms_now() - std::llround(result.latency_ms);
         }
         count(result, stats, now - begin, now);
+        // The picture before it comes first; one that is for viewers alone delays nobody.
+        if (annotator_.is_ready() || outputs_.recorder != nullptr || outputs_.window != nullptr ||
+            !takers_.empty())
+            deliver();
         const bool read = outputs_.result(result);
         show(result);
         return read ? true : end(LoopEnd::reader_gone);
@@ -210,41 +225,61 @@ private:
     void show(const FrameResult& result) {
         if (outputs_.feed != nullptr)
             outputs_.feed->publish_event(frame_json(result, options_.source_name, owner_.info()));
-        takers_.clear();
+        if (annotator_.is_begun()) return;  // viewers take the next one
         for (const Pictures& pictures : outputs_.pictures)
             if (pictures.wanted()) takers_.push_back(&pictures);
-        const bool jpeg = outputs_.recorder != nullptr || !takers_.empty() ||
-                          (outputs_.feed != nullptr && outputs_.feed->pictures_wanted());
+        Annotated& picture = annotator_.picture();
+        picture.to_feed = outputs_.feed != nullptr && outputs_.feed->pictures_wanted();
+        const bool jpeg = outputs_.recorder != nullptr || !takers_.empty() || picture.to_feed;
         if (!jpeg && outputs_.window == nullptr) return;
-        decoder_.picture(picture_);
-        reports_.clear();
+        fill(result, picture);
+        if (outputs_.window != nullptr) {
+            annotator_.draw();
+            outputs_.window->show(picture.pixels.data(), result.width, result.height);
+        }
+        if (jpeg) annotator_.begin(outputs_.window != nullptr);
+        if (annotator_.is_ready()) deliver();
+    }
+
+    void fill(const FrameResult& result, Annotated& picture) {
+        decoder_.picture(picture.pixels);
+        picture.width = result.width;
+        picture.height = result.height;
+        picture.time_ns = result.time_ns;
+        picture.faces.clear();
+        picture.maps.clear();
         for (const TrackedFace& face : result.faces) {
-            if (face.missed <= shown_missed) reports_.push_back(drawn_face(face, options_.style));
+            if (face.missed <= shown_missed)
+                picture.faces.push_back(drawn_face(face, options_.style));
+            if (!options_.explain || face.missed > 0 || face[Head::emotion].map.empty()) continue;
+            const Model& emotion = *owner_.model(Head::emotion);
+            const std::span<const float> map = face[Head::emotion].map;
+            picture.maps.push_back({emotion.crop_of(face.box, face.landmarks, owner_.detector(),
+                                                    result.width, result.height),
+                                    {map.begin(), map.end()},
+                                    emotion.class_map_size()});
         }
-        const std::ptrdiff_t row = 3 * std::ptrdiff_t{result.width};
-        const host::Canvas canvas{picture_.data(), result.width, result.height, row};
-        for (const TrackedFace& face : result.faces) {
-            if (options_.explain && face.missed == 0 && owner_.model(Head::emotion) != nullptr)
-                draw_face_map(canvas, face, *owner_.model(Head::emotion), owner_.detector());
+    }
+
+    // Gives the picture that was begun to those who take it; waits until it is complete.
+    void deliver() {
+        if (!annotator_.is_begun()) return;
+        annotator_.finish();
+        const Annotated& picture = annotator_.picture();
+        if (!picture.jpeg.empty()) {
+            for (const Pictures* pictures : takers_) pictures->take(picture.jpeg);
+            record(picture);
         }
-        host::annotate(canvas, reports_, owner_.info(), options_.style, options_.landmarks);
-        if (outputs_.window != nullptr)
-            outputs_.window->show(picture_.data(), result.width, result.height);
-        if (!jpeg) return;
-        const Frame drawn{picture_.data(), result.width, result.height, row, PixelFormat::rgb24};
-        const host::JpegSettings settings{
-            .quality = jpeg_quality, .full_color = false, .fast = true};
-        if (!host::encode_jpeg(drawn, settings, jpeg_)) return;
-        for (const Pictures* pictures : takers_) pictures->take(jpeg_);
-        if (outputs_.feed != nullptr) outputs_.feed->publish_picture({jpeg_.begin(), jpeg_.end()});
-        if (outputs_.recorder != nullptr && !outcome_.recording_failed) {
-            if (const host::Result<> done =
-                    outputs_.recorder->add(jpeg_, result.width, result.height, result.time_ns);
-                !done) {
-                outputs_.tell("--record " + outputs_.recorder->path() + ": " + done.error().text);
-                outcome_.recording_failed = true;
-            }
-        }
+        takers_.clear();
+    }
+
+    void record(const Annotated& picture) {
+        if (outputs_.recorder == nullptr || outcome_.recording_failed) return;
+        const host::Result<> done =
+            outputs_.recorder->add(picture.jpeg, picture.width, picture.height, picture.time_ns);
+        if (done) return;
+        outputs_.tell("--record " + outputs_.recorder->path() + ": " + done.error().text);
+        outcome_.recording_failed = true;
     }
 
     video::Source& source_;
@@ -255,9 +290,8 @@ private:
     TrackerOwner tracking_;
     video::Decoder decoder_;
     LoopOutcome outcome_;
-    std::vector<std::uint8_t> picture_, jpeg_;
-    std::vector<host::FaceReport> reports_;
-    std::vector<const Pictures*> takers_;  // of this frame
+    Annotator annotator_;
+    std::vector<const Pictures*> takers_;  // of the picture that was begun
     int damaged_ = 0;
     std::uint64_t next_sample_ = 64, last_result_ns_ = 0, last_time_ns_ = 0;
 };
@@ -287,16 +321,6 @@ host::FaceReport drawn_face(const TrackedFace& face, host::Style style) {
             report[head] = drawn_reading(face[head]);
     }
     return report;
-}
-
-void draw_face_map(const host::Canvas& canvas, const TrackedFace& face, const Model& emotion,
-                   const Model* detector) {
-    if (face[Head::emotion].map.empty()) return;
-    const MapSize size = emotion.class_map_size();
-    const host::MapView map{face[Head::emotion].map, size.width, size.height};
-    host::draw_map(canvas,
-                   emotion.crop_of(face.box, face.landmarks, detector, canvas.width, canvas.height),
-                   map, host::color_limit(map), true);
 }
 
 LoopOutcome run_loop(video::Source& source, const host::EngineOwner& owner,

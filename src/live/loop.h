@@ -50,7 +50,8 @@ struct FrameResult {
     std::span<const TrackedFace> faces;
 };
 
-// Somebody who takes annotated frames as JPEG, each after its result, while they are wanted.
+// Somebody who takes annotated frames as JPEG while they are wanted, each after its result and before
+// the next one.
 struct Pictures {
     std::function<bool()> wanted;
     std::function<void(std::span<const std::uint8_t>)> take;
@@ -104,10 +105,5 @@ std::string summary_json(const Statistics& statistics, const std::string& source
 
 // What is drawn for a face: its smoothed label with that label's probability in the last result.
 host::FaceReport drawn_face(const TrackedFace& face, host::Style style);
-
-// Draws the map of a face's expression over the area that the network saw; nothing without a map.
-// `detector`: the network that found the face; null for Haar.
-void draw_face_map(const host::Canvas& canvas, const TrackedFace& face, const Model& emotion,
-                   const Model* detector);
 
 }  // namespace mien::live

@@ -24,7 +24,7 @@ bool reads_format(const std::string& name) {
     return false;
 }
 
-using Color = std::array<int, 4>;
+using PixelColor = std::array<int, 4>;
 
 void put_number(ByteVector& out, std::uint64_t value, int bytes) {
     for (int i = 0; i < bytes; ++i) out.push_back(static_cast<std::uint8_t>(value >> (8 * i)));
@@ -45,7 +45,7 @@ ByteVector webp_of(std::initializer_list<ByteVector> chunks) {
 }
 
 // Lossless data of one color: five prefix codes with one symbol each, so no pixel takes a bit.
-ByteVector lossless_chunk(int width, int height, const Color& rgba) {
+ByteVector lossless_chunk(int width, int height, const PixelColor& rgba) {
     ByteVector data;
     int used = 0;
     const auto put = [&](unsigned value, int bits) {
@@ -174,7 +174,7 @@ TEST_CASE("formats: WebP") {
         CHECK_FALSE(refusal_of(webp_of({lossless_chunk(4, 4, {1, 2, 3, 255})})).empty());
         return;
     }
-    const Color color = {200, 100, 50, 255}, other = {10, 20, 30, 255};
+    const PixelColor color = {200, 100, 50, 255}, other = {10, 20, 30, 255};
     const std::vector<int> rgb = {200, 100, 50}, black = {0, 0, 0};
     const auto simple = decode_image(webp_of({lossless_chunk(9, 5, color)}));
     REQUIRE(simple);
@@ -215,7 +215,7 @@ TEST_CASE("formats: WebP") {
 
 TEST_CASE("formats: WebP that is damaged or too large") {
     if (!reads_format("WebP")) return;
-    const Color color = {1, 2, 3, 255};
+    const PixelColor color = {1, 2, 3, 255};
     const ByteVector good = webp_of({canvas_chunk(9, 5, 0), lossless_chunk(9, 5, color)});
     REQUIRE(decode_image(good));
     for (std::size_t n = 0; n < good.size(); ++n) {

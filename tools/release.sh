@@ -51,6 +51,9 @@ programs() {
         cmake --install "$build" --component program --prefix "$PWD/build/stage/$name" >/dev/null
         (cd "build/stage/$name" && mv bin/mien mien && rm -rf bin lib share/doc share/lintian)
         cp LICENSE THIRD_PARTY.md docs/BOARDS.md "build/stage/$name"
+        # Those that are not inside of the program, for --emotion large.
+        mkdir "build/stage/$name/weights"
+        cp weights/emotion-*.mien "build/stage/$name/weights"
         pack "$name" build/stage
     done
 }

@@ -97,6 +97,12 @@ Result<ByteVector> read_weights(const std::string& choice, const WeightsFolders&
         Result<std::string> file = file_of(choice, folders);
         if (!file) return file.error();
         path = std::move(*file);
+    } else if (!choice.empty() && looks_like_a_name(choice)) {
+        std::string names;
+        for (const Resource& inside : embedded_weights())
+            names += std::string(inside.path, 0, inside.path.rfind('.')) + ", ";
+        for (const std::string& stem : stems()) names += stem + ", ";
+        return Error::input("no such file, and none of " + names.substr(0, names.size() - 2));
     }
     return read_file(path, max_weights_bytes);
 }

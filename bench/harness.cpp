@@ -114,7 +114,20 @@ void measure(std::span<Case> cases, int rounds) {
         fail(format("%ld allocations inside measured loops", allocations.load() - before));
 }
 
+namespace {
+
+cpu_set_t allowed;
+bool allowed_known = false;
+
+}  // namespace
+
+void unpin() {
+    if (!allowed_known || ::sched_setaffinity(0, sizeof allowed, &allowed) != 0)
+        std::fprintf(stderr, "mien-bench: still pinned to one core\n");
+}
+
 void pin(int core) {
+    if (!allowed_known) allowed_known = ::sched_getaffinity(0, sizeof allowed, &allowed) == 0;
     if (core < 0) core = ::sched_getcpu();
     cpu_set_t set;
     CPU_ZERO(&set);
@@ -185,9 +198,11 @@ std::string Table::text() const {
 
 OwnedEngine::OwnedEngine(const Config& config, const Cascade* cascade, const Model* emotion,
                          const Model* gender)
-    : memory_(Engine::required_bytes(config, {.cascade = cascade, .heads = {emotion, gender}})) {
-    need(Engine::create(config, {.cascade = cascade, .heads = {emotion, gender}}, memory_, engine),
-         "engine");
+    : OwnedEngine(config, {.cascade = cascade, .heads = {emotion, gender}}) {}
+
+OwnedEngine::OwnedEngine(const Config& config, const Weights& weights)
+    : memory_(Engine::required_bytes(config, weights)) {
+    need(Engine::create(config, weights, memory_, engine), "engine");
 }
 
 namespace {
@@ -204,6 +219,10 @@ View opened(std::span<const std::uint8_t> bytes, const char* what) {
 const Cascade& default_cascade() {
     static const Cascade cascade = opened<Cascade>(host::embedded_cascade(), "cascade");
     return cascade;
+}
+const Model& default_detector() {
+    static const Model model = opened<Model>(host::embedded_detector(), "detector");
+    return model;
 }
 const Model& default_emotion() {
     static const Model model = opened<Model>(host::embedded_network(Head::emotion), "emotion");

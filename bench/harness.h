@@ -74,6 +74,7 @@ void need(Status status, const char* what);
 double rounded(double value);  // six significant digits, for JSON
 
 void pin(int core);
+void unpin();  // to all processors that the program began with
 Json environment(const Options& options);
 
 // Text in columns: the first left, the others right.
@@ -97,12 +98,14 @@ Report bench_net(const Options& options);
 Report bench_detect(const Options& options);
 Report bench_frame(const Options& options);
 Report bench_growth(const Options& options);
+Report bench_threads(const Options& options);
 
 // An engine in memory of its own.
 class OwnedEngine {
 public:
     OwnedEngine(const Config& config, const Cascade* cascade, const Model* emotion,
                 const Model* gender);
+    OwnedEngine(const Config& config, const Weights& weights);
     Engine engine;
 
 private:
@@ -111,6 +114,7 @@ private:
 
 // The weights inside the program.
 const Cascade& default_cascade();
+const Model& default_detector();
 const Model& default_emotion();
 const Model& default_gender();
 

@@ -17,11 +17,9 @@ struct Verb {
     const char* name;
     bench::Report (*run)(const bench::Options&);
 };
-constexpr Verb verbs[] = {{"peak", bench::bench_peak},
-                          {"net", bench::bench_net},
-                          {"detect", bench::bench_detect},
-                          {"frame", bench::bench_frame},
-                          {"growth", bench::bench_growth}};
+constexpr Verb verbs[] = {{"peak", bench::bench_peak},     {"net", bench::bench_net},
+                          {"detect", bench::bench_detect}, {"frame", bench::bench_frame},
+                          {"growth", bench::bench_growth}, {"threads", bench::bench_threads}};
 
 std::vector<Isa> chosen_isas(const std::vector<std::string>& names) {
     std::vector<Isa> isas;
@@ -42,12 +40,12 @@ std::vector<Isa> chosen_isas(const std::vector<std::string>& names) {
 int main(int argc, char** argv) {
     CLI::App app(
         "Measures mien on this machine: the core's peak, networks by layer, the detector by stage, "
-        "frames, and how cost grows.\n");
+        "frames, how cost grows, and what threads bring.\n");
     bench::Options options;
     std::vector<std::string> names, isas;
     std::string out;
     bool json = false;
-    app.add_option("WHAT", names, "peak, net, detect, frame, growth; all of them without")
+    app.add_option("WHAT", names, "peak, net, detect, frame, growth, threads; all of them without")
         ->type_name("");
     app.add_option("--isa", isas, "Instruction sets, comma separated; all that there are without")
         ->delimiter(',')

@@ -20,7 +20,7 @@ def main() -> int:
         run = subprocess.run([args.bench, "--quick", "--out", out], capture_output=True, text=True)
         assert run.returncode == 0, run.stderr
         data = json.loads(out.read_text())
-        for part in ("peak", "net", "detect", "frame", "growth"):
+        for part in ("peak", "net", "detect", "frame", "growth", "threads"):
             assert data[part], part
             assert part in run.stdout.lower() or part in ("net", "peak", "detect"), part
         for model in data["net"]["models"]:

@@ -9,7 +9,7 @@ set(core_sources
   src/detect/haar/cascade.cpp src/detect/haar/detector.cpp src/detect/haar/group.cpp
   src/detect/haar/pyramid.cpp src/detect/haar/stump_table.cpp
   src/detect/net/face_net.cpp
-  src/nn/model_file.cpp src/nn/network.cpp src/nn/verify.cpp
+  src/nn/model_file.cpp src/nn/network.cpp src/nn/team.cpp src/nn/verify.cpp
   src/pipeline/crop.cpp src/pipeline/engine.cpp src/pipeline/mien_c.cpp
   src/track/search_haar.cpp src/track/search_net.cpp src/track/smoothing.cpp
   src/track/tracker.cpp)

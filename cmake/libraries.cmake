@@ -5,6 +5,7 @@
 find_package(Threads REQUIRED)
 add_library(mien_threads OBJECT src/threads/thread_pool.cpp src/threads/thread_pool_c.cpp)
 target_include_directories(mien_threads PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+target_include_directories(mien_threads PRIVATE src)
 target_link_libraries(mien_threads PRIVATE mien_options)
 
 # Reads OpenCV's cascades: beside the core, too, which has no heap.

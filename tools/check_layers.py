@@ -21,7 +21,7 @@ MAY_INCLUDE = {
     "nn": {"base", "kernels"},
     "pipeline": {"base", "kernels", "image", "detect", "nn"},
     "track": {"base", "kernels", "image", "nn", "pipeline"},
-    "threads": set(),
+    "threads": {"base"},
     "opencv": {"base"},  # beside the core, in the library
     "explain": {"base", "nn"},
     "host": {"base"},  # files beside the rooms, which these may include

@@ -120,7 +120,7 @@ typedef struct mien_config {
        have returned. A task never calls run again. */
     void (*run)(void* run_context, int count, void (*task)(void* argument, int index),
                 void* argument);
-    uint64_t (*clock_ns)(void); /* for mien_timings_of; null: all zero */
+    uint64_t (*clock_ns)(void); /* for mien_timings_of, on any of the threads; null: all zero */
     float min_score;            /* network: 0 to 1; 0: the default in its file, less 0.1 for gray */
     int32_t enlarge_to;   /* network: 0; else frames with a shorter longer side are enlarged to
                                    it for detection, at most twice; 640 is good for photos */

@@ -322,7 +322,8 @@ inline constexpr int max_frame_side = 1 << 15;
 // has a small pool.
 struct Executor {
     // Calls task(argument, i) once for every i in [0, count), on any threads, and returns when all
-    // calls have returned. A task never calls run() again.
+    // calls have returned. A task never calls run() again. A search by the network is one call, in
+    // which threads wait for each other after each layer, in a loop.
     void (*run)(void* context, int count, void (*task)(void* argument, int index),
                 void* argument) = nullptr;
     void* context = nullptr;
@@ -360,10 +361,13 @@ struct Config {
     // An answer whose highest probability is below this is unsure, 0..1: 0 none, < 0 as the file of
     // each network says. Quantities have a range instead.
     float min_confidence = -1;
-    // None: everything runs on the calling thread. Results do not depend on it.
+    // None: everything runs on the calling thread. Results do not depend on it. Either detector
+    // and the networks of the heads use it, these for up to 8 faces at once, each of which needs
+    // memory: Engine::required_bytes().
     Executor executor;
     Stop stop;  // none: calls end by themselves; a Tracker, which has a budget, does not ask
-    std::uint64_t (*clock_ns)() = nullptr;  // for Engine::timings(); null: all zero
+    // For Engine::timings(), on any of the threads that work; null: all zero.
+    std::uint64_t (*clock_ns)() = nullptr;
 };
 
 // The answer of one network. Spans point into the engine and are valid until its next call.
@@ -409,7 +413,8 @@ struct DetectorStats {
     int candidates_dropped = 0;
 };
 
-// Nanoseconds of the last call, by Config::clock_ns.
+// Nanoseconds of the last call, by Config::clock_ns. With an executor `crop` and `heads` share out
+// the time in which faces were read, as its threads spent theirs.
 struct Timings {
     std::uint64_t gray = 0, detect = 0, crop = 0, total = 0;
     std::uint64_t heads[max_heads] = {};  // by Head

@@ -100,7 +100,7 @@ void add_detector_options(CLI::App& app, EngineOptions& options) {
     Config& config = options.setup.config;
     const char* group = "Detector";
     app.add_option("--threads", options.threads,
-                   "Threads that search for faces; 0: one per processor")
+                   "Threads that search for faces and read them; 0: one per processor")
         ->check(CLI::Range(0, 64))
         ->type_name("COUNT")
         ->group(group);

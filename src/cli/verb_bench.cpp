@@ -182,13 +182,16 @@ double windows_a_second(const BenchResult& result) {
 
 // ---- output ----
 
-std::string bench_text(BenchResult& result, const host::EngineOwner& engine, int repeat) {
+std::string bench_text(BenchResult& result, const host::EngineOwner& engine,
+                       const BenchOptions& options) {
+    const int threads = options.engine.pool ? options.engine.pool->threads() : 1;
     std::string text = processor_name() + ", " + result.isa + ", " + compiler_name() + ", mien " +
                        version() + "\n";
     text +=
-        format("%d x %d pixels%s, %d faces%s, %d repetitions, one thread, milliseconds\n\n",
-               result.width, result.height, result.generated ? " (generated)" : "", result.faces,
-               result.faces == 0 ? " (a box in the middle stands in)" : "", repeat);
+        format("%d x %d pixels%s, %d faces%s, %d repetitions, %s, milliseconds\n\n", result.width,
+               result.height, result.generated ? " (generated)" : "", result.faces,
+               result.faces == 0 ? " (a box in the middle stands in)" : "", options.repeat,
+               threads == 1 ? "one thread" : format("%d threads", threads).c_str());
     text += "step              minimum    median   95th pct\n";
     for (const Series* series : result.series()) {
         text += format("%-15s %9.3f %9.3f %10.3f", series->name.c_str(), series->minimum(),
@@ -232,6 +235,7 @@ Json bench_json(BenchResult& result, const host::EngineOwner& engine, const Benc
                  {"height", result.height},
                  {"faces", result.faces},
                  {"repeat", options.repeat},
+                 {"threads", options.engine.pool ? options.engine.pool->threads() : 1},
                  {"ms", std::move(steps)},
                  {"windows", result.windows},
                  {"windows_per_second", std::round(windows_a_second(result))}};
@@ -269,7 +273,7 @@ int bench(BenchOptions& options) {
     print(options.json ? bench_json(result, *engine, options)
                                  .dump(-1, ' ', false, Json::error_handler_t::replace) +
                              "\n"
-                       : bench_text(result, *engine, options.repeat));
+                       : bench_text(result, *engine, options));
     return output_exit_code();
 }
 

@@ -57,20 +57,24 @@ void make_taps(int width, int source_width, int channels, const LinearScratch& s
     }
 }
 
-// ---- the resize
+// ---- the resize: rows from `first` to `end` of the result, of which `out` is the first one
+
+struct Rows {
+    int first, end;
+};
 
 template <class Reader>
-void copy(const Reader& reader, int width, int height, std::uint8_t* out,
+void copy(const Reader& reader, int width, const Rows& rows, std::uint8_t* out,
           std::ptrdiff_t row_bytes) noexcept {
-    for (int y = 0; y < height; ++y, out += row_bytes) {
+    for (int y = rows.first; y < rows.end; ++y, out += row_bytes) {
         const auto row = reader.row(y);
         for (int x = 0; x < width; ++x) row.read(x, out + std::ptrdiff_t{x} * Reader::channels);
     }
 }
 
-void copy(const PackedReader<3>& reader, int width, int height, std::uint8_t* out,
+void copy(const PackedReader<3>& reader, int width, const Rows& rows, std::uint8_t* out,
           std::ptrdiff_t row_bytes) noexcept {
-    for (int y = 0; y < height; ++y, out += row_bytes) {
+    for (int y = rows.first; y < rows.end; ++y, out += row_bytes) {
         const std::uint8_t* p = reader.row(y).pixels;
         if (reader.order.red == 0) {
             std::memcpy(out, p, 3 * static_cast<std::size_t>(width));
@@ -86,9 +90,9 @@ void copy(const PackedReader<3>& reader, int width, int height, std::uint8_t* ou
 
 // Where both sides are halved, OpenCV takes the mean of four.
 template <class Reader>
-void halve(const Reader& reader, int width, int height, std::uint8_t* first,
+void halve(const Reader& reader, int width, const Rows& rows, std::uint8_t* first,
            std::ptrdiff_t row_bytes) noexcept {
-    for (int y = 0; y < height; ++y, first += row_bytes) {
+    for (int y = rows.first; y < rows.end; ++y, first += row_bytes) {
         const auto top = reader.row(2 * y), bottom = reader.row(2 * y + 1);
         std::uint8_t* out = first;
         for (int x = 0; x < width; ++x, out += Reader::channels) {
@@ -129,12 +133,12 @@ void gather(const GrayReader::Row& row, int, int width, int right_step, const st
 
 template <class Reader>
 void resize(const Reader& reader, int source_width, int source_height, int width, int height,
-            const ImageKernels& kernels, const LinearScratch& scratch, std::uint8_t* out,
-            std::ptrdiff_t row_bytes) noexcept {
+            const Rows& rows, const ImageKernels& kernels, const LinearScratch& scratch,
+            std::uint8_t* out, std::ptrdiff_t row_bytes) noexcept {
     if (source_width == width && source_height == height)
-        return copy(reader, width, height, out, row_bytes);
+        return copy(reader, width, rows, out, row_bytes);
     if (source_width == 2 * width && source_height == 2 * height)
-        return halve(reader, width, height, out, row_bytes);
+        return halve(reader, width, rows, out, row_bytes);
     make_taps(width, source_width, Reader::channels, scratch);
     const double scale = inverse_scale(height, source_height);
     const int right_step = source_width > 1 ? 1 : 0, values = width * Reader::channels;
@@ -149,7 +153,7 @@ void resize(const Reader& reader, int source_width, int source_height, int width
         kernels.linear_columns(scratch.pairs, scratch.weights, values, scratch.rows[slot]);
         return scratch.rows[slot];
     };
-    for (int y = 0; y < height; ++y, out += row_bytes) {
+    for (int y = rows.first; y < rows.end; ++y, out += row_bytes) {
         const Position at = linear_position(y, scale);
         // Unlike columns, border rows keep their two weights; only the row numbers are clamped.
         const std::int16_t* const top = columns_of(std::clamp(at.index, 0, source_height - 1));
@@ -175,8 +179,17 @@ void resize_linear(const Frame& frame, const Rect& part, int channels, int width
                    const ImageKernels& kernels, const LinearScratch& scratch, std::uint8_t* out,
                    std::ptrdiff_t row_bytes) noexcept {
     if (row_bytes == 0) row_bytes = std::ptrdiff_t{width} * channels;
+    resize_linear_rows(frame, part, channels, width, height, 0, height, kernels, scratch, out,
+                       row_bytes);
+}
+
+void resize_linear_rows(const Frame& frame, const Rect& part, int channels, int width, int height,
+                        int first, int end, const ImageKernels& kernels,
+                        const LinearScratch& scratch, std::uint8_t* out,
+                        std::ptrdiff_t row_bytes) noexcept {
     with_reader(frame, part, channels, [&](const auto& reader) {
-        resize(reader, part.width, part.height, width, height, kernels, scratch, out, row_bytes);
+        resize(reader, part.width, part.height, width, height, {first, end}, kernels, scratch,
+               out + first * row_bytes, row_bytes);
     });
 }
 

@@ -26,9 +26,14 @@ struct LinearScratch {
 
 // `part` lies inside of the frame and is not empty. `channels` is 1 (the frame is gray8) or 3: R,
 // G, B of a frame of any format, gray giving R = G = B and YUV what COLOR_YUV2RGB_* gives. Rows of
-// `out` are `row_bytes` apart, or packed if that is 0.
+// `out` are `row_bytes` apart, or packed if that is 0. The first function makes all rows, the
+// second one those from `first` to `end`, where they lie in all of `out`.
 void resize_linear(const Frame& frame, const Rect& part, int channels, int width, int height,
                    const ImageKernels& kernels, const LinearScratch& scratch, std::uint8_t* out,
                    std::ptrdiff_t row_bytes = 0) noexcept;
+void resize_linear_rows(const Frame& frame, const Rect& part, int channels, int width, int height,
+                        int first, int end, const ImageKernels& kernels,
+                        const LinearScratch& scratch, std::uint8_t* out,
+                        std::ptrdiff_t row_bytes) noexcept;
 
 }  // namespace mien

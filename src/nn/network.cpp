@@ -11,8 +11,9 @@
 namespace mien {
 namespace {
 
-// More do not pay: each layer waits for all of them.
-constexpr int most_threads = 8;
+// Bytes of output that one part of a layer has: some microseconds' work.
+constexpr std::ptrdiff_t part_bytes = 1 << 14;
+constexpr int most_parts_per_thread = 4;
 
 constexpr int max_tensors = ModelAccess::max_layers + 1;
 
@@ -57,27 +58,28 @@ const std::int8_t* receptive_field(const Tensor& in, const LayerView& layer) noe
                : in.data - layer.pad_top * in.row_bytes - layer.pad_left * in.pixel_bytes;
 }
 
-// Zeros, stored as the tensor stores them. Between two rows the right border of the upper and the
-// left border of the lower one touch; both are whole groups of eight bytes, except in a tensor of
-// pixels.
-void clear_border(const Tensor& t) noexcept {
-    const int left = t.border_left * t.pixel_bytes, right = t.border_right * t.pixel_bytes;
-    std::int8_t* const first = t.data - t.border_top * t.row_bytes - left;
-    std::int8_t* const last =
-        t.data + (t.shape.height - 1) * t.row_bytes + std::ptrdiff_t{t.shape.width} * t.pixel_bytes;
+// Zeros, stored as the tensor stores them, around the rows from `first` to `end`. Between two rows
+// the right border of the upper and the left border of the lower one touch, and go with the upper
+// one; both are whole groups of eight bytes, except in a tensor of pixels.
+void clear_border(const Tensor& t, int first, int end) noexcept {
+    const int left = t.border_left * t.pixel_bytes, right = t.border_right * t.pixel_bytes,
+              last = t.shape.height - 1;
+    const std::ptrdiff_t width = std::ptrdiff_t{t.shape.width} * t.pixel_bytes;
     const std::int64_t eight = t.lift != 0 ? static_cast<std::int64_t>(0x8080808080808080u) : 0;
-    if (t.border_top > 0 || left > 0)
-        std::memset(first, t.lift, static_cast<std::size_t>(t.border_top * t.row_bytes + left));
+    if (first == 0 && (t.border_top > 0 || left > 0))
+        std::memset(t.data - t.border_top * t.row_bytes - left, t.lift,
+                    static_cast<std::size_t>(t.border_top * t.row_bytes + left));
     if (left + right > 0) {
-        std::int8_t* gap = t.data + std::ptrdiff_t{t.shape.width} * t.pixel_bytes;
-        for (int y = 0; y + 1 < t.shape.height; ++y, gap += t.row_bytes) {
+        std::int8_t* gap = t.data + first * t.row_bytes + width;
+        for (int y = first; y < std::min(end, last); ++y, gap += t.row_bytes) {
             int i = 0;
             for (; i + 8 <= left + right; i += 8) std::memcpy(gap + i, &eight, 8);
             for (; i < left + right; ++i) gap[i] = static_cast<std::int8_t>(t.lift);
         }
     }
-    if (t.border_bottom > 0 || right > 0)
-        std::memset(last, t.lift, static_cast<std::size_t>(t.border_bottom * t.row_bytes + right));
+    if (end > last && (t.border_bottom > 0 || right > 0))
+        std::memset(t.data + last * t.row_bytes + width, t.lift,
+                    static_cast<std::size_t>(t.border_bottom * t.row_bytes + right));
 }
 
 // Turns stored bytes into values, or back.
@@ -217,15 +219,43 @@ LayerView Network::layer_at(int index, const Shapes& shapes) const noexcept {
     return layer;
 }
 
+namespace {
+
+// Scratch of a head or of a mean; null for other layers.
+std::int32_t* take_sums(Arena& arena, const LayerView& layer, const Tensor& in) noexcept {
+    std::size_t count = 0;
+    if (layer.output == LayerOutput::floats)
+        count = static_cast<std::size_t>(layer.kernel_h * layer.kernel_w) *
+                static_cast<std::size_t>(in.shape.channels);
+    else if (layer.op == LayerOp::global_avg_pool)
+        count = static_cast<std::size_t>(in.pixel_bytes);
+    return count > 0 ? arena.take<std::int32_t>(count) : nullptr;
+}
+
+}  // namespace
+
 void Network::place(Arena& arena, const Model& model, const Kernels& kernels, InputSize size,
                     const Executor& executor, const Stop& stop) noexcept {
     model_ = model;
-    executor_ = executor;
-    stop_ = stop;
-    threads_ = executor.run != nullptr ? std::clamp(executor.threads, 1, most_threads) : 1;
-    const Shapes shapes(model, size);
     kernels_ = &kernels;
+    stop_ = stop;
+    place_all(arena, size, executor, nullptr);
+}
+
+void Network::place_twin(Arena& arena, const Network& original) noexcept {
+    model_ = original.model_;
+    kernels_ = original.kernels_;
+    stop_ = original.stop_;
+    place_all(arena, {}, {}, &original);
+}
+
+void Network::place_all(Arena& arena, InputSize size, const Executor& executor,
+                        const Network* original) noexcept {
+    const Model& model = model_;
+    const Kernels& kernels = *kernels_;
+    const Shapes shapes(model, size);
     const auto layers = static_cast<std::size_t>(model.layer_count());
+    team_.place(arena, executor, model.layer_count() + 1);
     tensors_ = arena.take<Tensor>(layers + 1);
     steps_ = arena.take<Step>(layers);
     constants_ = arena.take<Constants>(layers);
@@ -245,10 +275,15 @@ void Network::place(Arena& arena, const Model& model, const Kernels& kernels, In
                                     ModelAccess{model_}, layer, plan.entries[layer.input].tensor)));
     }
     scratch_bytes_ = round_up(scratch_bytes_, Arena::alignment);
-    const std::size_t all_scratch = scratch_bytes_ * static_cast<std::size_t>(threads_);
+    const std::size_t all_scratch = scratch_bytes_ * static_cast<std::size_t>(team_.threads());
     scratch_ = arena.take<std::int8_t>(all_scratch);
     if (scratch_ != nullptr) std::memset(scratch_, 0, all_scratch);
-    for (int i = 0; i < model.layer_count(); ++i) place_layer(arena, i, shapes, plan);
+    for (int i = 0; i < model.layer_count(); ++i) {
+        if (original == nullptr)
+            place_layer(arena, i, shapes, plan);
+        else
+            place_twin_layer(arena, i, plan, *original);
+    }
     if (tensors_ == nullptr || steps_ == nullptr || constants_ == nullptr ||
         tensors_[0].memory == nullptr)
         return;  // only measured
@@ -307,6 +342,15 @@ void Network::set_shapes(const Shapes& shapes) noexcept {
     for (int i = 0; i < model_.layer_count(); ++i) set_step(i, shapes);
 }
 
+// Of what a layer keeps only sums change with a run.
+void Network::place_twin_layer(Arena& arena, int index, const Plan& plan,
+                               const Network& original) noexcept {
+    const LayerView layer = ModelAccess{model_}.layer(index);
+    Constants constants = original.constants_ != nullptr ? original.constants_[index] : Constants{};
+    constants.sums = take_sums(arena, layer, plan.entries[layer.input].tensor);
+    if (constants_ != nullptr) constants_[index] = constants;
+}
+
 void Network::place_layer(Arena& arena, int index, const Shapes& shapes,
                           const Plan& plan) noexcept {
     const LayerView layer = layer_at(index, shapes);
@@ -316,9 +360,7 @@ void Network::place_layer(Arena& arena, int index, const Shapes& shapes,
         place_map(arena, layer, in, constants);
         constants.values = arena.take<float>(shapes.of[index + 1].elements());
     } else if (layer.output == LayerOutput::floats) {
-        constants.sums =
-            arena.take<std::int32_t>(static_cast<std::size_t>(layer.kernel_h * layer.kernel_w) *
-                                     static_cast<std::size_t>(in.shape.channels));
+        constants.sums = take_sums(arena, layer, in);
     } else {
         switch (layer.op) {
             case LayerOp::conv: place_conv(arena, layer, in, constants); break;
@@ -329,9 +371,7 @@ void Network::place_layer(Arena& arena, int index, const Shapes& shapes,
                 if (constants.zeros != nullptr) std::memset(constants.zeros, 0, row);
                 break;
             }
-            case LayerOp::global_avg_pool:
-                constants.sums = arena.take<std::int32_t>(static_cast<std::size_t>(in.pixel_bytes));
-                break;
+            case LayerOp::global_avg_pool: constants.sums = take_sums(arena, layer, in); break;
             case LayerOp::max_pool:
             case LayerOp::avg_pool:
             case LayerOp::add:
@@ -618,24 +658,109 @@ void Network::place_map(Arena& arena, const LayerView& layer, const Tensor& in,
 
 bool Network::run(const std::uint8_t* pixels, float* scores, const Observer* observer) noexcept {
     const TensorShape shape = input_shape();
-    const InputRoom room = input_room();
-    const auto row =
-        static_cast<std::size_t>(shape.width) * static_cast<std::size_t>(shape.channels);
-    for (int y = 0; y < shape.height; ++y, pixels += row)
-        std::memcpy(room.data + y * room.stride, pixels, row);
-    return run_in_place(shape.width, shape.height, scores, observer);
+    struct Copy {
+        const std::uint8_t* pixels;
+        std::size_t row;
+        InputRoom room;
+    } copy = {pixels,
+              static_cast<std::size_t>(shape.width) * static_cast<std::size_t>(shape.channels),
+              input_room()};
+    const Filler filler = {[](void* context, int first, int end, int) {
+                               const auto& [from, row, room] = *static_cast<const Copy*>(context);
+                               for (int y = first; y < end; ++y)
+                                   std::memcpy(room.data + y * room.stride,
+                                               from + static_cast<std::size_t>(y) * row, row);
+                           },
+                           &copy};
+    return run_filled(shape.width, shape.height, filler, scores, observer);
 }
 
-bool Network::run_in_place(int width, int height, float* scores,
-                           const Observer* observer) noexcept {
+bool Network::run_filled(int width, int height, const Filler& filler, float* scores,
+                         const Observer* observer) noexcept {
+    Pass pass = {*this, width, height, filler, observer};
+    // The first step is the input, the others are the layers.
+    const Team::Work work = {&pass, model_.layer_count() + 1,
+                             [](void* context, int step) {
+                                 const Network& network =
+                                     static_cast<const Pass*>(context)->network;
+                                 return network.parts_of(network.rows_of_step(step));
+                             },
+                             [](void* context, int step, int part, int thread) {
+                                 const Pass& all = *static_cast<const Pass*>(context);
+                                 all.network.make_part(all, step, part, thread);
+                             },
+                             [](void* context, int step) {
+                                 const Pass& all = *static_cast<const Pass*>(context);
+                                 return all.network.finish_step(all, step);
+                             }};
+    if (!team_.run(work)) return false;
+    if (model_.task() == Task::maps) return true;
+    if (ModelAccess{model_}.softmax())
+        softmax(logits_, model_.class_count(), scores);
+    else
+        std::copy_n(logits_, model_.class_count(), scores);
+    return true;
+}
+
+Network::Extent Network::rows_of_step(int step) const noexcept {
+    if (step > 0) return extent_of(steps_[step - 1]);
+    return {tensors_[0].shape.height, tensors_[0].row_bytes};
+}
+
+int Network::parts_of(const Extent& extent) const noexcept {
+    if (team_.threads() == 1) return 1;
+    const std::ptrdiff_t parts = extent.rows * extent.row_bytes / part_bytes;
+    return static_cast<int>(std::clamp<std::ptrdiff_t>(
+        parts, 1, std::clamp(extent.rows / 2, 1, most_parts_per_thread * team_.threads())));
+}
+
+namespace {
+
+// In pairs, as 3x3 depthwise kernels make them.
+int first_row(int rows, int part, int parts) noexcept {
+    return std::min((rows + 1) / 2 * part / parts * 2, rows);
+}
+
+}  // namespace
+
+void Network::make_part(const Pass& pass, int step, int part, int thread) noexcept {
+    const Extent extent = rows_of_step(step);
+    const int parts = parts_of(extent), first = first_row(extent.rows, part, parts),
+              end = first_row(extent.rows, part + 1, parts);
+    if (step == 0) return fill_rows(pass, first, end, thread);
+    const Step& made = steps_[step - 1];
+    if (made.output == LayerOutput::bytes) {
+        const int height = tensors_[step].shape.height;
+        clear_border(tensors_[step], first_row(height, part, parts),
+                     first_row(height, part + 1, parts));
+    }
+    run_rows(made, {first, end - first, thread});
+}
+
+// False: the stop, which is asked before each layer, wants an end.
+bool Network::finish_step(const Pass& pass, int step) noexcept {
+    if (step > 0 && pass.observer != nullptr) {
+        const Observer& observer = *pass.observer;
+        const bool show = steps_[step - 1].output == LayerOutput::bytes && !observer.timing;
+        if (show) flip(tensors_[step]);
+        observer.after_layer(observer.context, *this, step - 1);
+        if (show) flip(tensors_[step]);
+    }
+    return step == model_.layer_count() || !stop_();
+}
+
+// Rows of the input, as the first layer reads them.
+void Network::fill_rows(const Pass& pass, int first, int end, int thread) noexcept {
     const Tensor& input = tensors_[0];
-    clear_border(input);
+    clear_border(input, first, end);
+    const int filled = std::min(end, pass.height);
+    if (first < filled) pass.filler.fill(pass.filler.context, first, filled, thread);
     const InputRoom room = input_room();
-    const std::ptrdiff_t given = std::ptrdiff_t{width} * input.pixel_bytes,
+    const std::ptrdiff_t given = std::ptrdiff_t{pass.width} * input.pixel_bytes,
                          all = std::ptrdiff_t{input.shape.width} * input.pixel_bytes;
-    for (int y = 0; y < input.shape.height; ++y) {
+    for (int y = first; y < end; ++y) {
         std::uint8_t* const row = room.data + y * room.stride;
-        const std::ptrdiff_t kept = y < height ? given : 0;
+        const std::ptrdiff_t kept = y < pass.height ? given : 0;
         if (!table_flips_) {
             for (std::ptrdiff_t i = 0; i < kept; ++i) row[i] = input_table_[row[i]];
         } else if (input.lift != 0) {
@@ -643,24 +768,6 @@ bool Network::run_in_place(int width, int height, float* scores,
         }
         std::memset(row + kept, input_table_[0], static_cast<std::size_t>(all - kept));
     }
-    const int count = model_.layer_count();
-    for (int i = 0; i < count; ++i) {
-        if (stop_()) return false;
-        const bool bytes = steps_[i].output == LayerOutput::bytes;
-        if (bytes) clear_border(tensors_[i + 1]);
-        run_step(steps_[i]);
-        if (observer == nullptr) continue;
-        const bool show = bytes && !observer->timing;
-        if (show) flip(tensors_[i + 1]);
-        observer->after_layer(observer->context, *this, i);
-        if (show) flip(tensors_[i + 1]);
-    }
-    if (model_.task() == Task::maps) return true;
-    if (ModelAccess{model_}.softmax())
-        softmax(logits_, model_.class_count(), scores);
-    else
-        std::copy_n(logits_, model_.class_count(), scores);
-    return true;
 }
 
 namespace {
@@ -682,7 +789,12 @@ PoolArgs pool_rows_of(const PoolArgs& all, int first, int count) noexcept {
 
 }  // namespace
 
-Network::Extent Network::extent_of(const Step& step) noexcept {
+Network::Extent Network::extent_of(const Step& step) const noexcept {
+    if (step.output == LayerOutput::floats && model_.task() != Task::maps) return {};
+    if (step.output == LayerOutput::floats) {
+        const LayerView& l = step.map.layer;
+        return {l.out_h, std::ptrdiff_t{l.out_w} * l.out_c * static_cast<int>(sizeof(float))};
+    }
     switch (step.op) {
         case LayerOp::conv: return {step.conv.output_h, step.conv.output_row};
         case LayerOp::depthwise: return {step.depthwise.output_h, step.depthwise.output_row};
@@ -704,32 +816,11 @@ Network::Extent Network::extent_of(const Step& step) noexcept {
     return {};
 }
 
-void Network::run_step(const Step& step) noexcept {
-    constexpr std::ptrdiff_t smallest = 1 << 16;  // bytes of output that are worth a second thread
-    if (step.output == LayerOutput::floats)
-        return model_.task() == Task::maps ? run_map(step.map) : run_head(step.head);
-    const Extent extent = extent_of(step);
-    if (threads_ == 1 || extent.rows * extent.row_bytes < smallest)
-        return run_rows(step, {0, extent.rows, 0});
-    struct Work {
-        Network& network;
-        const Step& step;
-        int rows;
-    } work = {*this, step, extent.rows};
-    executor_.run(
-        executor_.context, threads_,
-        [](void* argument, int thread) {
-            const auto& [network, layer, all] = *static_cast<const Work*>(argument);
-            const int first = all * thread / network.threads_,
-                      end = all * (thread + 1) / network.threads_;
-            if (end > first) network.run_rows(layer, {first, end - first, thread});
-        },
-        &work);
-}
-
 void Network::run_rows(const Step& step, const Rows& rows) noexcept {
     std::int8_t* const scratch = scratch_ + static_cast<std::size_t>(rows.thread) * scratch_bytes_;
     const int first = rows.first, count = rows.count;
+    if (step.output == LayerOutput::floats)
+        return model_.task() == Task::maps ? run_map(step.map, rows, scratch) : run_head(step.head);
     switch (step.op) {
         case LayerOp::conv: {
             ConvArgs args = rows_of(step.conv, first, count);
@@ -793,24 +884,24 @@ void Network::run_head(const HeadArgs& args) noexcept {
 }
 
 // Eight channels at a time, written so that compilers vectorize it.
-void Network::run_map(const MapArgs& args) noexcept {
+void Network::run_map(const MapArgs& args, const Rows& rows, std::int8_t* scratch) noexcept {
     const LayerView& l = args.layer;
     const bool depthwise = l.op == LayerOp::depthwise;
+    float* out = args.values + std::ptrdiff_t{rows.first} * l.out_w * l.out_c;
     if (args.packed3 != nullptr) {
         DepthwiseArgs fast = {};
-        fast.input = args.input;
+        fast.input = args.input + rows.first * args.input_row;
         fast.input_row = args.input_row;
-        fast.output_h = l.out_h;
+        fast.output_h = rows.count;
         fast.output_w = l.out_w;
         fast.channels = args.padded;
         fast.input_unsigned = args.input_unsigned;
         fast.packed3 = args.packed3;
-        fast.scratch = scratch_;
-        return kernels_->net.depthwise3->floats(fast, args.values);
+        fast.scratch = scratch;
+        return kernels_->net.depthwise3->floats(fast, out);
     }
     const int inputs = depthwise ? 1 : args.input_channels;
-    float* out = args.values;
-    for (int y = 0; y < l.out_h; ++y)
+    for (int y = rows.first; y < rows.first + rows.count; ++y)
         for (int x = 0; x < l.out_w; ++x)
             for (int n = 0; n < args.padded; n += channel_multiple) {
                 const std::int8_t* const field = args.input + y * l.stride_y * args.input_row +

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "kernels/kernels.h"
 #include "nn/model_file.h"
+#include "nn/team.h"
 
 namespace mien {
 
@@ -43,7 +44,7 @@ struct Tensor {
 
 class Network {
 public:
-    // Called after each layer, for tests and verify(). What a layer with LayerOutput::floats made is
+    // Called after each layer, for tests and verify(), on any of the threads of a run. What a layer with LayerOutput::floats made is
     // in result().
     struct Observer {
         void (*after_layer)(void* context, const Network& network, int layer);
@@ -55,10 +56,14 @@ public:
     // Takes its memory from the arena and packs the weights; while the arena only measures, nothing
     // is written.
     // `size` is one that ModelAccess::accepts(), the largest that resize() can be given. With an
-    // executor large layers are made by several threads, rows of the output each; results do not
-    // depend on it. `stop` is asked before each layer.
+    // executor layers are made by several threads, rows of the output each; results do not depend
+    // on it. `stop` is asked before each layer.
     void place(Arena& arena, const Model& model, const Kernels& kernels, InputSize size = {},
                const Executor& executor = {}, const Stop& stop = {}) noexcept;
+
+    // The same with the packed weights of `original`, which outlives it: for a thread of its own.
+    // Both are classifiers of that model. Measures when `original` only did.
+    void place_twin(Arena& arena, const Network& original) noexcept;
 
     // Another size of the input for the runs that follow, one that ModelAccess::accepts(), neither
     // wider nor higher than that of place().
@@ -71,8 +76,8 @@ public:
              const Observer* observer = nullptr) noexcept;
 
     // The same for a caller who writes the pixels where the network reads them: packed pixels, row
-    // y at data + y * stride. run_in_place() takes width x height of them; the rest of the input is
-    // 0. They are gone after the run.
+    // y at data + y * stride, width x height of them; the rest of the input is 0. They are gone
+    // after the run.
     struct InputRoom {
         std::uint8_t* data;
         std::ptrdiff_t stride;
@@ -80,8 +85,16 @@ public:
     [[nodiscard]] InputRoom input_room() const noexcept {
         return {reinterpret_cast<std::uint8_t*>(tensors_[0].data), tensors_[0].row_bytes};
     }
-    bool run_in_place(int width, int height, float* scores,
-                      const Observer* observer = nullptr) noexcept;
+    struct Filler {
+        // Writes the rows from `first` to `end`, perhaps several threads at once some each;
+        // `thread` is below threads(), calls with the same one follow each other.
+        void (*fill)(void* context, int first, int end, int thread);
+        void* context;
+    };
+    bool run_filled(int width, int height, const Filler& filler, float* scores,
+                    const Observer* observer = nullptr) noexcept;
+    // That work for a run at most.
+    [[nodiscard]] int threads() const noexcept { return team_.threads(); }
 
     // What layer i, one with LayerOutput::floats, made last: height x width x channels floats, in
     // this order. Valid until the next run.
@@ -178,7 +191,11 @@ private:
     };
 
     [[nodiscard]] bool is_depthwise3(const LayerView& layer) const noexcept;
+    void place_all(Arena& arena, InputSize size, const Executor& executor,
+                   const Network* original) noexcept;
     void place_tensors(Arena& arena, const Plan& plan) noexcept;
+    void place_twin_layer(Arena& arena, int index, const Plan& plan,
+                          const Network& original) noexcept;
     void place_layer(Arena& arena, int index, const Shapes& shapes, const Plan& plan) noexcept;
     void place_conv(Arena& arena, const LayerView& layer, const Tensor& in,
                     Constants& constants) noexcept;
@@ -190,21 +207,32 @@ private:
     void set_step(int index, const Shapes& shapes) noexcept;
     void set_bytes(Step& step, int index, const LayerView& layer, const Constants& constants,
                    const Tensor& out) noexcept;
-    // Rows of a layer whose output is bytes: of the output, of upsample2's input. A row_bytes of 0:
-    // rows are not made apart from each other.
+    // Rows of a layer: of the output, of upsample2's input. A row_bytes of 0: rows are not made
+    // apart from each other.
     struct Extent {
         int rows;
         std::ptrdiff_t row_bytes;
     };
-    [[nodiscard]] static Extent extent_of(const Step& step) noexcept;
+    [[nodiscard]] Extent extent_of(const Step& step) const noexcept;
+    // What the threads of a run share. Its first step is the input, the others are the layers.
+    struct Pass {
+        Network& network;
+        int width, height;
+        const Filler& filler;
+        const Observer* observer;
+    };
+    [[nodiscard]] Extent rows_of_step(int step) const noexcept;
+    [[nodiscard]] int parts_of(const Extent& extent) const noexcept;
+    void make_part(const Pass& pass, int step, int part, int thread) noexcept;
+    bool finish_step(const Pass& pass, int step) noexcept;
+    void fill_rows(const Pass& pass, int first, int end, int thread) noexcept;
     // Some of them, and the thread whose scratch is used.
     struct Rows {
         int first, count, thread;
     };
-    void run_step(const Step& step) noexcept;
     void run_rows(const Step& step, const Rows& rows) noexcept;
     void run_head(const HeadArgs& args) noexcept;
-    void run_map(const MapArgs& args) noexcept;
+    void run_map(const MapArgs& args, const Rows& rows, std::int8_t* scratch) noexcept;
     void run_table(const ChannelArgs& args, int first, int count) noexcept;
     static void run_concat(const ChannelArgs& args, int first, int count) noexcept;
     void run_multiply(const ChannelArgs& args, int first, int count) noexcept;
@@ -217,9 +245,8 @@ private:
     Step* steps_ = nullptr;           // layer_count
     Constants* constants_ = nullptr;  // layer_count
     float* logits_ = nullptr;
-    Executor executor_;
     Stop stop_;
-    int threads_ = 1;
+    Team team_;
     std::int8_t* scratch_ = nullptr;      // of kernels, for each thread
     std::size_t scratch_bytes_ = 0;       // of one
     std::uint8_t input_table_[256] = {};  // pixel -> quantized input, as it is stored

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The engine's steps in their order: gray, detector, crop, networks, results.
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <new>
 #include <type_traits>
@@ -18,6 +19,9 @@
 
 namespace mien {
 namespace {
+
+// Each needs memory for a run of every network.
+constexpr int most_readers = 8;
 
 bool valid(const DetectorOptions& options) noexcept {
     // Below 1.001 a pyramid would have thousands of levels.
@@ -54,15 +58,31 @@ Status check(const Weights& weights) noexcept {
 }  // namespace
 
 struct Engine::Impl {
-    struct HeadState {
-        Model model;
+    // What one thread reads faces with; the weights are those of the first one.
+    struct Seat {
         Network network;
         LinearScratch scratch;
         std::uint8_t* pixels;  // the crop that the network was given last
-        float* scores;         // [faces][classes]
-        float* maps;           // [faces][map_size], if asked for
-        MapSize map_size;      // 0 x 0: there are no maps
-        bool read;             // the network has seen a face
+        int face;              // whose crop that is, in this call; -1: of none
+        bool read;             // the network has seen it
+    };
+    struct HeadState {
+        Model model;
+        Seat* seats;       // [threads]
+        int last;          // the seat that saw the last face
+        float* scores;     // [faces][classes]
+        float* maps;       // [faces][map_size], if asked for
+        MapSize map_size;  // 0 x 0: there are no maps
+    };
+    // What the threads of one call share: each face with each head is a job of its own.
+    struct ReadingCall {
+        Impl& impl;
+        const Frame& frame;
+        GrayView view;
+        int first, count;  // faces
+        bool margins;
+        std::atomic<int> next{0};  // job
+        std::atomic<bool> stopped{false};
     };
 
     Config config;
@@ -71,7 +91,9 @@ struct Engine::Impl {
     Model detector;    // where landmarks lie in a crop; empty without network
     HeadState* heads;  // [head_count]; one without model is idle
     int head_count;
-    std::uint8_t* gray;  // max_width * max_height
+    int threads;          // that read faces
+    Timings* of_threads;  // [threads] crop and heads
+    std::uint8_t* gray;   // max_width * max_height
     // One more than Config::max_faces: the last is that of classify().
     Face* faces;
     Reading* readings;  // [faces][head_count]
@@ -82,6 +104,8 @@ struct Engine::Impl {
 
     // The one description of the engine's memory, run to measure and to build.
     static Impl* place(Arena& arena, const Config& config, const Weights& weights) noexcept;
+    static void place_seats(Arena& arena, HeadState& head, const Kernels& kernels, const Stop& stop,
+                            int threads) noexcept;
 
     [[nodiscard]] std::uint64_t now() const noexcept {
         return config.clock_ns != nullptr ? config.clock_ns() : 0;
@@ -90,10 +114,12 @@ struct Engine::Impl {
     GrayView gray_part(const Frame& frame, const Rect& area) noexcept;
     Status find(const Frame& frame, GrayView view, const Rect& area, const DetectorOptions& options,
                 int side, std::span<const Face>& found) noexcept;
-    bool cut(const Frame& frame, GrayView view, const Face& face, bool margins,
-             HeadState& head) noexcept;
+    bool cut(const ReadingCall& call, const Face& face, const HeadState& head, Seat& seat) noexcept;
     // False: Config::stop ended it.
-    bool read_face(const Frame& frame, GrayView view, int index, bool margins) noexcept;
+    bool read_face(const ReadingCall& call, int index, int head, int thread) noexcept;
+    void read_some(ReadingCall& call, int thread) noexcept;
+    void share_out(std::uint64_t passed) noexcept;
+    bool read_faces(const Frame& frame, GrayView view, int first, int count, bool margins) noexcept;
     Status classify(const Frame& frame, const Rect& box, std::span<const Point> landmarks,
                     bool margins, Face& face) noexcept;
 };
@@ -118,6 +144,9 @@ Engine::Impl* Engine::Impl::place(Arena& arena, const Config& config,
     self->readings = arena.take<Reading>(faces * static_cast<std::size_t>(self->head_count));
     self->finder.place(arena, config, weights, kernels);
     if (weights.detector != nullptr) self->detector = *weights.detector;
+    const Executor& executor = config.executor;
+    self->threads = executor.run != nullptr ? std::min(executor.threads, most_readers) : 1;
+    self->of_threads = arena.take<Timings>(static_cast<std::size_t>(self->threads));
     self->heads = arena.take<HeadState>(static_cast<std::size_t>(self->head_count));
     for (int h = 0; h < self->head_count; ++h) {
         HeadState measured_head{};
@@ -125,16 +154,34 @@ Engine::Impl* Engine::Impl::place(Arena& arena, const Config& config,
             self->heads != nullptr ? *new (self->heads + h) HeadState{} : measured_head;
         if (weights.heads[h] == nullptr) continue;
         head.model = *weights.heads[h];
-        head.network.place(arena, head.model, kernels, {}, {}, config.stop);
-        head.scratch.place(arena, head.model.input_width(), head.model.input_channels());
-        const std::size_t crop_bytes = ModelAccess{head.model}.tensor_shape(0).elements();
-        head.pixels = arena.take<std::uint8_t>(crop_bytes);
+        place_seats(arena, head, kernels, config.stop, self->threads);
         head.scores = arena.take<float>(static_cast<std::size_t>(head.model.class_count()) * faces);
         head.map_size = head.model.class_map_size();
         if (config.class_maps) head.maps = arena.take<float>(head.map_size.count() * faces);
-        if (head.pixels != nullptr) std::memset(head.pixels, 0, crop_bytes);
     }
     return memory;
+}
+
+void Engine::Impl::place_seats(Arena& arena, HeadState& head, const Kernels& kernels,
+                               const Stop& stop, int threads) noexcept {
+    head.seats = arena.take<Seat>(static_cast<std::size_t>(threads));
+    Seat measured_first{};
+    const Seat& first = head.seats != nullptr ? *head.seats : measured_first;
+    for (int t = 0; t < threads; ++t) {
+        Seat measured{};
+        Seat& seat = head.seats != nullptr ? *new (head.seats + t) Seat{}
+                     : t == 0              ? measured_first
+                                           : measured;
+        seat.face = -1;
+        if (t == 0)
+            seat.network.place(arena, head.model, kernels, {}, {}, stop);
+        else
+            seat.network.place_twin(arena, first.network);
+        seat.scratch.place(arena, head.model.input_width(), head.model.input_channels());
+        const std::size_t crop_bytes = ModelAccess{head.model}.tensor_shape(0).elements();
+        seat.pixels = arena.take<std::uint8_t>(crop_bytes);
+        if (seat.pixels != nullptr) std::memset(seat.pixels, 0, crop_bytes);
+    }
 }
 
 std::size_t Engine::required_bytes(const Config& config, const Weights& weights) noexcept {
@@ -189,56 +236,113 @@ Status Engine::Impl::find(const Frame& frame, GrayView view, const Rect& area,
     return status;
 }
 
-// What the network of a head sees of a face, into head.pixels; false when nothing of it is there.
-bool Engine::Impl::cut(const Frame& frame, GrayView view, const Face& face, bool margins,
-                       HeadState& head) noexcept {
-    const float margin_x = margins ? head.model.margin_x() : 0,
-                margin_y = margins ? head.model.margin_y() : 0;
+// What the network of a head sees of a face, into seat.pixels; false when nothing of it is there.
+bool Engine::Impl::cut(const ReadingCall& call, const Face& face, const HeadState& head,
+                       Seat& seat) noexcept {
+    const Frame& frame = call.frame;
+    const float margin_x = call.margins ? head.model.margin_x() : 0,
+                margin_y = call.margins ? head.model.margin_y() : 0;
     Similarity square;
     if (!face.landmarks.empty() && fit_square(detector, face.landmarks, square)) {
-        cut_square(frame, view, square, margin_x, margin_y, head.model, head.pixels);
+        cut_square(frame, call.view, square, margin_x, margin_y, head.model, seat.pixels);
         return true;
     }
     const Rect rect = crop_rect(face.box, margin_x, margin_y, frame.width, frame.height);
     // margins below zero can leave nothing of a box at the frame's edge
     if (rect.width == 0) return false;
-    cut_crop(frame, view, rect, head.model, kernels->image, head.scratch, head.pixels);
+    cut_crop(frame, call.view, rect, head.model, kernels->image, seat.scratch, seat.pixels);
     return true;
 }
 
-bool Engine::Impl::read_face(const Frame& frame, GrayView view, int index, bool margins) noexcept {
-    Face& face = faces[index];
-    Reading* const results =
-        readings + static_cast<std::size_t>(index) * static_cast<std::size_t>(head_count);
+bool Engine::Impl::read_face(const ReadingCall& call, int index, int h, int thread) noexcept {
+    HeadState& head = heads[h];
+    Reading& result = *new (readings + std::ptrdiff_t{index} * head_count + h) Reading{};
+    if (!head.model) return true;
+    Seat& seat = head.seats[thread];
+    const std::uint64_t start = now();
+    if (!cut(call, faces[index], head, seat)) return true;
+    seat.face = index;
+    const std::uint64_t cut = now();
+    const auto classes = static_cast<std::size_t>(head.model.class_count());
+    float* const scores = head.scores + static_cast<std::size_t>(index) * classes;
+    seat.read = seat.network.run(seat.pixels, scores);
+    if (!seat.read) return false;  // what class_map() needs is gone
+    const float* const best = std::max_element(scores, scores + classes);
+    result.probabilities = {scores, classes};
+    result.unsure = *best < head.model.unsure_below(config.min_confidence);
+    result.quantity = head.model.quantity(result.probabilities);
+    if (config.class_maps && head.map_size.count() > 0) {
+        float* const values = head.maps + static_cast<std::size_t>(index) * head.map_size.count();
+        seat.network.class_map(static_cast<int>(best - scores), values);
+        result.map = {values, head.map_size.count()};
+    }
+    of_threads[thread].crop += cut - start;
+    of_threads[thread].heads[h] += now() - cut;
+    return true;
+}
+
+// One head after the other, so that its weights stay in the caches.
+void Engine::Impl::read_some(ReadingCall& call, int thread) noexcept {
+    const int jobs = call.count * head_count;
+    for (int job; !call.stopped.load(std::memory_order_relaxed) &&
+                  (job = call.next.fetch_add(1, std::memory_order_relaxed)) < jobs;)
+        if (!read_face(call, call.first + job % call.count, job / call.count, thread))
+            call.stopped.store(true, std::memory_order_relaxed);
+}
+
+// The time that passed, as the threads spent theirs.
+void Engine::Impl::share_out(std::uint64_t passed) noexcept {
+    Timings& sum = of_threads[0];
+    std::uint64_t all = 0;
+    for (int t = 1; t < threads; ++t) {
+        sum.crop += of_threads[t].crop;
+        for (int h = 0; h < head_count; ++h) sum.heads[h] += of_threads[t].heads[h];
+    }
+    all += sum.crop;
+    for (int h = 0; h < head_count; ++h) all += sum.heads[h];
+    const double share = all > passed ? static_cast<double>(passed) / static_cast<double>(all) : 1;
+    const auto part = [share](std::uint64_t ns) {
+        return static_cast<std::uint64_t>(static_cast<double>(ns) * share);
+    };
+    timings.crop += part(sum.crop);
+    for (int h = 0; h < head_count; ++h) timings.heads[h] += part(sum.heads[h]);
+}
+
+bool Engine::Impl::read_faces(const Frame& frame, GrayView view, int first, int count,
+                              bool margins) noexcept {
+    const std::uint64_t start = now();
+    ReadingCall call = {*this, frame, view, first, count, margins};
+    for (int t = 0; t < threads; ++t) of_threads[t] = {};
+    for (int h = 0; h < head_count; ++h)
+        for (int t = 0; heads[h].model && t < threads; ++t) heads[h].seats[t].face = -1;
+    if (threads == 1 || count * head_count <= 1)
+        read_some(call, 0);
+    else
+        config.executor.run(
+            config.executor.context, threads,
+            [](void* argument, int thread) {
+                auto& shared = *static_cast<ReadingCall*>(argument);
+                shared.impl.read_some(shared, thread);
+            },
+            &call);
     for (int h = 0; h < head_count; ++h) {
         HeadState& head = heads[h];
-        Reading& result = *new (results + h) Reading{};
-        if (!head.model) continue;
-        const std::uint64_t start = now();
-        if (!cut(frame, view, face, margins, head)) continue;
-        const std::uint64_t cut = now();
-        const auto classes = static_cast<std::size_t>(head.model.class_count());
-        float* const scores = head.scores + static_cast<std::size_t>(index) * classes;
-        if (!head.network.run(head.pixels, scores)) {
-            head.read = false;  // what class_map() needs is gone
-            result = {};
-            return false;
-        }
-        const float* const best = std::max_element(scores, scores + classes);
-        result.probabilities = {scores, classes};
-        result.unsure = *best < head.model.unsure_below(config.min_confidence);
-        result.quantity = head.model.quantity(result.probabilities);
-        head.read = true;
-        if (config.class_maps && head.map_size.count() > 0) {
-            float* const values =
-                head.maps + static_cast<std::size_t>(index) * head.map_size.count();
-            head.network.class_map(static_cast<int>(best - scores), values);
-            result.map = {values, head.map_size.count()};
-        }
-        timings.crop += cut - start;
-        timings.heads[h] += now() - cut;
+        int last_face = -1;
+        for (int t = 0; head.model && t < threads; ++t)
+            if (head.seats[t].face > last_face) {
+                last_face = head.seats[t].face;
+                head.last = t;
+            }
     }
-    face.readings = {results, static_cast<std::size_t>(head_count)};
+    share_out(now() - start);
+    if (call.stopped.load(std::memory_order_relaxed)) {
+        for (int h = 0; h < head_count; ++h)
+            for (int t = 0; heads[h].model && t < threads; ++t) heads[h].seats[t].read = false;
+        return false;
+    }
+    for (int i = first; i < first + count; ++i)
+        faces[i].readings = {readings + std::ptrdiff_t{i} * head_count,
+                             static_cast<std::size_t>(head_count)};
     return true;
 }
 
@@ -301,11 +405,9 @@ Status Engine::process(const Frame& frame, std::span<const Face>& faces) noexcep
     const Status status = impl_->find(frame, view, bounds(frame), impl_->config.detector, 0, faces);
     if (status != Status::ok) return status;
     if (!gray_first && !faces.empty()) view = impl_->gray_part(frame, bounds(frame));
-    for (std::size_t i = 0; i < faces.size(); ++i) {
-        if (!impl_->read_face(frame, view, static_cast<int>(i), true)) {
-            faces = {};
-            return Status::stopped;
-        }
+    if (!impl_->read_faces(frame, view, 0, static_cast<int>(faces.size()), true)) {
+        faces = {};
+        return Status::stopped;
     }
     impl_->timings.total = impl_->now() - start;
     return Status::ok;
@@ -318,7 +420,8 @@ Status Engine::Impl::classify(const Frame& frame, const Rect& box, std::span<con
     const int spare = config.max_faces;
     std::copy(landmarks.begin(), landmarks.end(), spare_landmarks);
     faces[spare] = {box, 0, {}, 0, {spare_landmarks, landmarks.size()}};
-    if (!read_face(frame, gray_part(frame, bounds(frame)), spare, margins)) return Status::stopped;
+    if (!read_faces(frame, gray_part(frame, bounds(frame)), spare, 1, margins))
+        return Status::stopped;
     face = faces[spare];
     timings.total = now() - start;
     return Status::ok;
@@ -366,19 +469,21 @@ Frame Engine::last_crop(Head head) const noexcept {
     const Model* const network = model(head);
     if (network == nullptr) return {};
     const int channels = network->input_channels();
-    return {impl_->heads[static_cast<int>(head)].pixels, network->input_width(),
-            network->input_height(), std::ptrdiff_t{network->input_width()} * channels,
+    const Impl::HeadState& state = impl_->heads[static_cast<int>(head)];
+    return {state.seats[state.last].pixels, network->input_width(), network->input_height(),
+            std::ptrdiff_t{network->input_width()} * channels,
             channels == 1 ? PixelFormat::gray8 : PixelFormat::rgb24};
 }
 
 Status Engine::class_map(Head head, int class_index, std::span<float> out) const noexcept {
     if (model(head) == nullptr) return Status::bad_argument;
     const Impl::HeadState& state = impl_->heads[static_cast<int>(head)];
-    if (!state.read || state.map_size.count() == 0 || class_index < 0 ||
+    const Impl::Seat& seat = state.seats[state.last];
+    if (!seat.read || state.map_size.count() == 0 || class_index < 0 ||
         class_index >= state.model.class_count())
         return Status::bad_argument;
     if (out.size() < state.map_size.count()) return Status::too_small;
-    state.network.class_map(class_index, out.data());
+    seat.network.class_map(class_index, out.data());
     return Status::ok;
 }
 

@@ -136,6 +136,36 @@ TEST_CASE(
     }
 }
 
+#if MIEN_COUNT_HEAP
+TEST_CASE("threads: no heap after create") {
+    const ShippedWeights weights;
+    const host::Image photo = load_photo();
+    ThreadPool pool(3);
+    Config config;
+    config.executor = pool.executor();
+    Weights views = weights.views();
+    for (const bool net : {false, true}) {
+        CAPTURE(net);
+        if (net) {
+            views.cascade = nullptr;
+            views.detector = &weights.detector;
+        }
+        std::vector<std::byte> memory(Engine::required_bytes(config, views));
+        Engine engine;
+        REQUIRE(Engine::create(config, views, memory, engine) == Status::ok);
+        std::span<const Face> faces;
+        const long before = heap_calls;
+        Status status = Status::ok;
+        for (int i = 0; i < 3 && status == Status::ok; ++i)
+            status = engine.process(as_frame(photo), faces);
+        const long calls = heap_calls - before;
+        CHECK(calls == 0);
+        CHECK(status == Status::ok);
+        CHECK(faces.size() == 1);
+    }
+}
+#endif
+
 TEST_CASE("pixel formats and strides give the same faces") {
     const ShippedWeights weights;
     const host::Image photo = load_photo();
@@ -336,24 +366,40 @@ TEST_CASE("class activation maps add up to the answer, on every instruction set 
 
 TEST_CASE("memory is exactly what was announced") {
     const ShippedWeights weights;
-    for (const Isa isa : isas()) {
+    struct Case {
+        Isa isa;
+        int threads;
+        bool net;
+    };
+    std::vector<Case> cases;
+    for (const Isa isa : isas())
+        for (const int threads : {1, 3})
+            for (const bool net : {false, true}) cases.push_back({isa, threads, net});
+    for (const auto& [isa, threads, net] : cases) {
         Config config;
         config.isa = isa;
         config.max_width = 333;
         config.max_height = 211;
         config.detect_width = 150;
-        const std::size_t bytes = Engine::required_bytes(config, weights.views());
+        ThreadPool pool(threads);
+        config.executor = pool.executor();
+        Weights views = weights.views();
+        if (net) {
+            views.cascade = nullptr;
+            views.detector = &weights.detector;
+        }
+        const std::size_t bytes = Engine::required_bytes(config, views);
         std::vector<std::byte> memory(bytes + 128, std::byte{0x5a});
         for (const std::size_t misalignment : {std::size_t{0}, std::size_t{1}, std::size_t{37}}) {
             Engine engine;
             const std::span<std::byte> given(memory.data() + misalignment, bytes);
-            REQUIRE(Engine::create(config, weights.views(), given, engine) == Status::ok);
+            REQUIRE(Engine::create(config, views, given, engine) == Status::ok);
             const ByteVector picture = test_picture(1, 333 * 211 * 3);
             std::span<const Face> faces;
             CHECK(engine.process({picture.data(), 333, 211, 999, PixelFormat::rgb24}, faces) ==
                   Status::ok);
             CHECK(memory[misalignment + bytes] == std::byte{0x5a});
-            CHECK(Engine::create(config, weights.views(), given.first(bytes - 1), engine) ==
+            CHECK(Engine::create(config, views, given.first(bytes - 1), engine) ==
                   Status::too_small);
         }
     }

@@ -64,7 +64,7 @@ void FaceNet::place(Arena& arena, const Model& model, Size largest, Turns turns,
     kernels_ = &kernels;
     const InputSize input = largest_input(model, largest, turns);
     network_.place(arena, model, kernels, input, executor, stop);
-    scratch_.place(arena, input.width, 3);
+    for (int t = 0; t < network_.threads(); ++t) scratch_[t].place(arena, input.width, 3);
     max_candidates_ = max_candidates;
     room_ = arena.take<Candidate>(static_cast<std::size_t>(max_candidates));
     turns_ = turns;
@@ -86,7 +86,7 @@ Status FaceNet::find(const Frame& frame, const Rect& area, std::span<const Size>
         View view = {size, 0, static_cast<float>(area.width) / static_cast<float>(size.width),
                      static_cast<float>(area.height) / static_cast<float>(size.height)};
         if (turns_ == Turns::all)
-            resize_linear(frame, area, 3, size.width, size.height, kernels_->image, scratch_,
+            resize_linear(frame, area, 3, size.width, size.height, kernels_->image, scratch_[0],
                           upright_);
         for (; view.turn < static_cast<int>(turns_); ++view.turn) {
             const Size seen = view.turn % 2 != 0 ? Size{size.height, size.width} : size;
@@ -94,13 +94,14 @@ Status FaceNet::find(const Frame& frame, const Rect& area, std::span<const Size>
             if (!access.accepts(input)) return Status::unsupported;
             pixels_ += std::int64_t{input.width} * input.height;
             network_.resize(input);
-            const Network::InputRoom room = network_.input_room();
-            if (turns_ == Turns::all)
-                fill_turned(view);
-            else
-                resize_linear(frame, area, 3, size.width, size.height, kernels_->image, scratch_,
-                              room.data, room.stride);
-            if (!network_.run_in_place(seen.width, seen.height, nullptr)) return Status::stopped;
+            Look look = {*this, frame, area, view};
+            const Network::Filler filler = {[](void* context, int first, int end, int thread) {
+                                                const Look& at = *static_cast<const Look*>(context);
+                                                at.net.fill(at, first, end, thread);
+                                            },
+                                            &look};
+            if (!network_.run_filled(seen.width, seen.height, filler, nullptr))
+                return Status::stopped;
             for (int i = 0; i < access.level_count(); ++i) {
                 const ModelAccess::FaceLevel level = access.level(i);
                 decode(network_.result(level.layer), level.stride, view, min_score, least);
@@ -111,22 +112,28 @@ Status FaceNet::find(const Frame& frame, const Rect& area, std::span<const Size>
     return Status::ok;
 }
 
+// Rows of what the network is given.
+void FaceNet::fill(const Look& look, int first, int end, int thread) noexcept {
+    if (turns_ == Turns::all) return fill_turned(look.view, first, end);
+    const Network::InputRoom room = network_.input_room();
+    resize_linear_rows(look.frame, look.area, 3, look.view.size.width, look.view.size.height, first,
+                       end, kernels_->image, scratch_[thread], room.data, room.stride);
+}
+
 // Writes the upright image, turned, where the network reads its input.
-void FaceNet::fill_turned(const View& view) noexcept {
+void FaceNet::fill_turned(const View& view, int first, int end) noexcept {
     const int w = view.size.width, h = view.size.height;
     const std::ptrdiff_t row = std::ptrdiff_t{3} * w, last_row = (h - 1) * row, last = row - 3;
     // Where the turned image begins; the steps along one of its rows, and from row to row.
     struct Walk {
         std::ptrdiff_t begin, along, down;
-        int width, height;
+        int width;
     };
-    const Walk walks[] = {{0, 3, row, w, h},
-                          {last_row, -row, 3, h, w},
-                          {last_row + last, -3, -row, w, h},
-                          {last, row, -3, h, w}};
+    const Walk walks[] = {
+        {0, 3, row, w}, {last_row, -row, 3, h}, {last_row + last, -3, -row, w}, {last, row, -3, h}};
     const Walk& walk = walks[view.turn];
     const Network::InputRoom room = network_.input_room();
-    for (int y = 0; y < walk.height; ++y) {
+    for (int y = first; y < end; ++y) {
         std::ptrdiff_t from = walk.begin + y * walk.down;
         std::uint8_t* to = room.data + y * room.stride;
         for (int x = 0; x < walk.width; ++x, from += walk.along, to += 3)

@@ -70,14 +70,21 @@ private:
     [[nodiscard]] static InputSize largest_input(const Model& model, Size largest,
                                                  Turns turns) noexcept;
     static void turn_back(const View& view, Candidate& candidate) noexcept;
-    void fill_turned(const View& view) noexcept;
+    struct Look {
+        FaceNet& net;
+        const Frame& frame;
+        const Rect& area;
+        const View& view;
+    };
+    void fill(const Look& look, int first, int end, int thread) noexcept;
+    void fill_turned(const View& view, int first, int end) noexcept;
     void decode(const Network::Result& map, int stride, const View& view, float min_score,
                 float least) noexcept;
     void keep(const Candidate& candidate) noexcept;
     std::span<const Candidate> choose() noexcept;
 
     Network network_;
-    LinearScratch scratch_;
+    LinearScratch scratch_[Team::most_threads];
     const Kernels* kernels_ = nullptr;
     Candidate* room_ = nullptr;
     int max_candidates_ = 0;

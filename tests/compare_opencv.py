@@ -264,7 +264,9 @@ def main() -> int:
         "--limit", type=int, default=0, help="at most so many images, evenly spread [all]"
     )
     parser.add_argument("--jobs", type=int, default=2, help="processes [%(default)s]")
-    parser.add_argument("--isa", type=int, default=0, help="0 best, 1 scalar, 2 avx2 [%(default)s]")
+    parser.add_argument(
+        "--isa", type=int, default=0, help="its number in mien.h; 0: the best [%(default)s]"
+    )
     args = parser.parse_args()
 
     names = args.cascades or [cv2.data.haarcascades + "haarcascade_frontalface_default.xml"]

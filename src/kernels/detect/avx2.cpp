@@ -26,9 +26,31 @@ struct V {
         return _mm256_inserti128_si256(_mm256_castsi128_si256(load128(windows[0] + from)),
                                        load128(windows[8] + from), 1);
     }
+    // Even windows are the lower halves of 32-bit lanes, odd ones the upper halves.
     static void widen(U16 v, I32 (&out)[parts]) noexcept {
-        out[0] = _mm256_cvtepi16_epi32(_mm256_castsi256_si128(v));
-        out[1] = _mm256_cvtepi16_epi32(_mm256_extracti128_si256(v, 1));
+        out[0] = _mm256_srai_epi32(_mm256_slli_epi32(v, 16), 16);
+        out[1] = _mm256_srai_epi32(v, 16);
+    }
+    static constexpr float widened_scale = 0x1p-16f;
+    static void widen_scaled(U16 v, I32 (&out)[parts]) noexcept {
+        out[0] = _mm256_slli_epi32(v, 16);
+        out[1] = _mm256_and_si256(v, _mm256_set1_epi32(-65536));
+    }
+    static void to_lanes(F32 (&v)[parts]) noexcept {
+        const __m256 even = _mm256_shuffle_ps(v[0], v[1], 0x88),
+                     odd = _mm256_shuffle_ps(v[0], v[1], 0xdd);
+        v[0] = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(even), 0xd8));
+        v[1] = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(odd), 0xd8));
+    }
+    static void to_lanes(I32 (&v)[parts]) noexcept {
+        F32 floats[parts] = {_mm256_castsi256_ps(v[0]), _mm256_castsi256_ps(v[1])};
+        to_lanes(floats);
+        for (int p = 0; p < parts; ++p) v[p] = _mm256_castps_si256(floats[p]);
+    }
+    static void to_windows(F32 (&v)[parts]) noexcept {
+        const __m256 low = _mm256_unpacklo_ps(v[0], v[1]), high = _mm256_unpackhi_ps(v[0], v[1]);
+        v[0] = _mm256_permute2f128_ps(low, high, 0x20);
+        v[1] = _mm256_permute2f128_ps(low, high, 0x31);
     }
 
     static I32 zero() noexcept { return _mm256_setzero_si256(); }
@@ -53,6 +75,14 @@ struct V {
     static std::uint32_t at_least(I32 a, std::int32_t limit) noexcept {
         const __m256i below = _mm256_cmpgt_epi32(_mm256_set1_epi32(limit), a);
         return ~static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(below))) & 0xffu;
+    }
+    static std::uint32_t at_least(const I32 (&a)[parts], std::int32_t limit) noexcept {
+        const __m256i l = _mm256_set1_epi32(limit);
+        const __m256i below =
+            _mm256_blend_epi16(_mm256_cmpgt_epi32(l, a[0]), _mm256_cmpgt_epi32(l, a[1]), 0xaa);
+        const auto bits =
+            static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_packs_epi16(below, below)));
+        return ~((bits & 0xffu) | (bits >> 8 & 0xff00u)) & 0xffffu;
     }
     static F32 load_float(const float* p) noexcept { return _mm256_load_ps(p); }
     static void store(float* p, F32 v) noexcept { _mm256_store_ps(p, v); }

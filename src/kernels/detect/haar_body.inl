@@ -70,6 +70,7 @@ int haar_row(const HaarRow& row, HaarSurvivor* survivors) noexcept {
             alive = run_stage(table, stage, origin, norm, alive);
         if (alive == 0) continue;
         alignas(64) float norms[unit_lanes];
+        to_windows<V>(norm);
         for (int p = 0; p < parts; ++p) V::store(norms + p * part_lanes, norm[p]);
         for (; alive != 0; alive &= alive - 1) {
             const int i = __builtin_ctz(alive);
@@ -172,6 +173,7 @@ inline void wide_tree_lanes(const HaarBatch& batch, int index, Norms& value) noe
         values[i] = wide_value_of_one(batch.table->tree_corners + node.corner, node.weights,
                                       node.rects, batch.sum[i]);
     for (int p = 0; p < parts; ++p) value[p] = V::load_float(values + p * part_lanes);
+    to_lanes<V>(value);
 }
 
 std::uint32_t haar_batch(const HaarBatch& batch) noexcept {
@@ -184,6 +186,7 @@ std::uint32_t haar_batch(const HaarBatch& batch) noexcept {
     copy_windows(batch, low);
     Norms norm;
     for (int p = 0; p < parts; ++p) norm[p] = V::load_float(norms + p * part_lanes);
+    to_lanes<V>(norm);
     const HaarTable& table = *batch.table;
     std::uint32_t alive = ~0u >> (32 - batch.count);
     for (int index = batch.first_stage; alive != 0 && index < batch.end_stage; ++index) {
@@ -194,6 +197,7 @@ std::uint32_t haar_batch(const HaarBatch& batch) noexcept {
         Sums sum;
         for (int p = 0; p < parts; ++p)
             sum[p] = V::load(reinterpret_cast<const std::uint32_t*>(sums) + p * part_lanes);
+        to_lanes<V>(sum);
         add_narrow(sum, norm, *batch.batch_table, stage, batch.copy);
         if (stage.trees.count > 0) {
             const TreeSums trees =

@@ -25,9 +25,30 @@ struct V {
     static U16 load_columns(const std::uint16_t* const* windows, std::ptrdiff_t from) noexcept {
         return load16(windows[0] + from);
     }
+    // Even windows are the lower halves of 32-bit lanes, odd ones the upper halves.
     static void widen(U16 v, I32 (&out)[parts]) noexcept {
-        out[0] = _mm_cvtepi16_epi32(v);
-        out[1] = _mm_srai_epi32(_mm_unpackhi_epi16(v, v), 16);
+        out[0] = _mm_srai_epi32(_mm_slli_epi32(v, 16), 16);
+        out[1] = _mm_srai_epi32(v, 16);
+    }
+    static constexpr float widened_scale = 0x1p-16f;
+    static void widen_scaled(U16 v, I32 (&out)[parts]) noexcept {
+        out[0] = _mm_slli_epi32(v, 16);
+        out[1] = _mm_and_si128(v, _mm_set1_epi32(-65536));
+    }
+    static void to_lanes(F32 (&v)[parts]) noexcept {
+        const __m128 even = _mm_shuffle_ps(v[0], v[1], 0x88);
+        v[1] = _mm_shuffle_ps(v[0], v[1], 0xdd);
+        v[0] = even;
+    }
+    static void to_lanes(I32 (&v)[parts]) noexcept {
+        F32 floats[parts] = {_mm_castsi128_ps(v[0]), _mm_castsi128_ps(v[1])};
+        to_lanes(floats);
+        for (int p = 0; p < parts; ++p) v[p] = _mm_castps_si128(floats[p]);
+    }
+    static void to_windows(F32 (&v)[parts]) noexcept {
+        const __m128 low = _mm_unpacklo_ps(v[0], v[1]);
+        v[1] = _mm_unpackhi_ps(v[0], v[1]);
+        v[0] = low;
     }
 
     static I32 zero() noexcept { return _mm_setzero_si128(); }
@@ -51,6 +72,13 @@ struct V {
     static std::uint32_t at_least(I32 a, std::int32_t limit) noexcept {
         const __m128i below = _mm_cmpgt_epi32(_mm_set1_epi32(limit), a);
         return ~static_cast<std::uint32_t>(_mm_movemask_ps(_mm_castsi128_ps(below))) & 0xfu;
+    }
+    static std::uint32_t at_least(const I32 (&a)[parts], std::int32_t limit) noexcept {
+        const __m128i l = _mm_set1_epi32(limit);
+        const __m128i below =
+            _mm_blend_epi16(_mm_cmpgt_epi32(l, a[0]), _mm_cmpgt_epi32(l, a[1]), 0xaa);
+        return ~static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(below, below))) &
+               0xffu;
     }
     static F32 load_float(const float* p) noexcept { return _mm_load_ps(p); }
     static void store(float* p, F32 v) noexcept { _mm_store_ps(p, v); }

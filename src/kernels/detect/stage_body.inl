@@ -23,6 +23,28 @@ concept StageVector =
     };
 static_assert(StageVector<V>);
 
+// The lanes of the parts are those of the windows, one part after the other, unless V knows an order
+// in which a value is widened by fewer instructions: such as even windows and odd ones.
+template <class T>
+concept OrderedVector = requires(typename T::U16 value, typename T::I32 (&sums)[T::parts],
+                                 typename T::F32 (&floats)[T::parts], std::int32_t integer,
+                                 std::uint32_t window_bits, float scale) {
+    scale = T::widened_scale;      // a power of two
+    T::widen_scaled(value, sums);  // times 1 / widened_scale
+    T::to_lanes(sums);             // from the order of windows; also of floats
+    T::to_lanes(floats);
+    T::to_windows(floats);  // and back
+    window_bits = T::at_least(sums, integer);
+};
+template <class T, class Values>
+[[gnu::always_inline]] inline void to_lanes(Values& values) noexcept {
+    if constexpr (OrderedVector<T>) T::to_lanes(values);
+}
+template <class T, class Values>
+[[gnu::always_inline]] inline void to_windows(Values& values) noexcept {
+    if constexpr (OrderedVector<T>) T::to_windows(values);
+}
+
 constexpr int unit_lanes = V::lanes;
 constexpr int parts = V::parts;
 constexpr int part_lanes = unit_lanes / parts;
@@ -30,11 +52,28 @@ constexpr int part_lanes = unit_lanes / parts;
 using Norms = V::F32[parts];
 using Sums = V::I32[parts];
 
-// The feature's value is known: add the gain where it is below the threshold.
+// What narrow values are multiplied by: the products are the same, for powers of two are exact.
+template <class T>
+[[gnu::always_inline]] inline void scale_norms(const Norms& norm, Norms& scaled) noexcept {
+    for (int p = 0; p < parts; ++p) {
+        scaled[p] = norm[p];
+        if constexpr (OrderedVector<T>) scaled[p] = T::mul(norm[p], T::splat(T::widened_scale));
+    }
+}
+template <class T>
+[[gnu::always_inline]] inline void widen_scaled(V::U16 value, V::I32 (&wide)[parts]) noexcept {
+    if constexpr (OrderedVector<T>)
+        T::widen_scaled(value, wide);
+    else
+        T::widen(value, wide);
+}
+
+// The feature's value is known: add the gain where it is below the threshold. `norm` is of
+// scale_norms().
 [[gnu::always_inline]] inline void answer(Sums& sum, const Norms& norm, V::U16 value,
                                           float threshold, std::int32_t gain) noexcept {
     V::I32 wide[parts];
-    V::widen(value, wide);
+    widen_scaled<V>(value, wide);
     for (int p = 0; p < parts; ++p)
         sum[p] = V::choose(sum[p], V::mul(V::to_float(wide[p]), norm[p]), threshold, gain);
 }
@@ -124,6 +163,7 @@ using Sums = V::I32[parts];
     return value;
 }
 
+// In the order of windows.
 template <int rects>
 [[gnu::always_inline]] inline void add_wide(Sums& sum, const Norms& norm,
                                             const WideStump<rects>* stump, int count,
@@ -139,9 +179,11 @@ template <int rects>
 [[gnu::always_inline]] inline void add_narrow(Sums& sum, const Norms& norm, const HaarTable& table,
                                               const HaarStage& stage,
                                               const std::uint16_t* low) noexcept {
-    add_edges(sum, norm, table.edges + stage.edges.first, stage.edges.count, low);
-    add_lines(sum, norm, table.lines + stage.lines.first, stage.lines.count, low);
-    add_diagonals(sum, norm, table.diagonals + stage.diagonals.first, stage.diagonals.count, low);
+    Norms scaled;
+    scale_norms<V>(norm, scaled);
+    add_edges(sum, scaled, table.edges + stage.edges.first, stage.edges.count, low);
+    add_lines(sum, scaled, table.lines + stage.lines.first, stage.lines.count, low);
+    add_diagonals(sum, scaled, table.diagonals + stage.diagonals.first, stage.diagonals.count, low);
     add_splits(sum, norm, table.splits + stage.splits.first, stage.splits.count, low);
 }
 
@@ -149,11 +191,11 @@ struct TreeSums {
     Sums of;
 };
 // The sum of a stage's trees. All nodes are evaluated, the last first, so that the answer of each
-// is known before its parent chooses. wide_values(index, value) has those of wide features.
-template <class WideValues>
+// is known before its parent chooses. wide_of(index, value) has those of wide features.
+template <class WideOf>
 [[gnu::noinline]] TreeSums tree_sums(const HaarTable& table, const HaarStage& stage,
                                      const Norms& norm, const std::uint16_t* low,
-                                     const WideValues& wide_values) noexcept {
+                                     const WideOf& wide_of) noexcept {
     TreeSums sum;
     for (int p = 0; p < parts; ++p) sum.of[p] = V::zero();
     const HaarTree* const end = table.trees + stage.trees.first + stage.trees.count;
@@ -165,7 +207,7 @@ template <class WideValues>
             if (node.parts > 0)
                 parts_value(table.tree_corners + node.corner, node.parts, node.weight, low, value);
             else
-                wide_values(tree->first_node + n, value);
+                wide_of(tree->first_node + n, value);
             for (int p = 0; p < parts; ++p) {
                 const auto follow = [&](int side) {
                     return node.child[side] > 0 ? answers[node.child[side]][p]
@@ -180,15 +222,21 @@ template <class WideValues>
     return sum;
 }
 
+// The windows whose sums are at least `limit`, a bit each.
+template <class T>
+[[gnu::always_inline]] inline std::uint32_t passing(const Sums& sum, std::int32_t limit) noexcept {
+    if constexpr (OrderedVector<T>) return T::at_least(sum, limit);
+    std::uint32_t bits = 0;
+    for (int p = 0; p < parts; ++p) bits |= V::at_least(sum[p], limit) << (p * part_lanes);
+    return bits;
+}
+
 // The windows of `alive` whose sums pass the stage; `exact` decides where fixed point cannot.
 template <class Exact>
 inline std::uint32_t decide(const HaarStage& stage, const Sums& sum, std::uint32_t alive,
                             const Exact& exact) noexcept {
-    std::uint32_t passed = 0, possible = 0;
-    for (int p = 0; p < parts; ++p) {
-        passed |= V::at_least(sum[p], stage.pass_from) << (p * part_lanes);
-        possible |= V::at_least(sum[p], stage.fail_below) << (p * part_lanes);
-    }
+    std::uint32_t passed = passing<V>(sum, stage.pass_from);
+    const std::uint32_t possible = passing<V>(sum, stage.fail_below);
     for (std::uint32_t unsure = possible & ~passed & alive; unsure != 0; unsure &= unsure - 1) {
         const int i = __builtin_ctz(unsure);
         if (exact(i)) passed |= 1u << i;
@@ -201,9 +249,18 @@ inline std::uint32_t run_stage(const HaarTable& table, int index, const HaarOrig
     const HaarStage& stage = table.stages[index];
     Sums sum;
     for (int p = 0; p < parts; ++p) sum[p] = V::zero();
+    const auto norm_in_order = [&norm](Norms& out) {
+        for (int p = 0; p < parts; ++p) out[p] = norm[p];
+        to_windows<V>(out);
+    };
+    if (stage.wide2.count + stage.wide3.count > 0) {
+        Norms in_order;
+        norm_in_order(in_order);
+        add_wide<2>(sum, in_order, table.wide2 + stage.wide2.first, stage.wide2.count, origin.sum);
+        add_wide<3>(sum, in_order, table.wide3 + stage.wide3.first, stage.wide3.count, origin.sum);
+        to_lanes<V>(sum);
+    }
     add_narrow(sum, norm, table, stage, origin.low);
-    add_wide<2>(sum, norm, table.wide2 + stage.wide2.first, stage.wide2.count, origin.sum);
-    add_wide<3>(sum, norm, table.wide3 + stage.wide3.first, stage.wide3.count, origin.sum);
     if (stage.trees.count > 0) {
         const TreeSums trees =
             tree_sums(table, stage, norm, origin.low, [&](int node_index, Norms& value) {
@@ -211,12 +268,15 @@ inline std::uint32_t run_stage(const HaarTable& table, int index, const HaarOrig
                 for (int p = 0; p < parts; ++p)
                     value[p] = wide_value(table.tree_corners + node.corner, node.weights,
                                           node.rects, origin.sum + p * part_lanes);
+                to_lanes<V>(value);
             });
         for (int p = 0; p < parts; ++p) sum[p] = V::add(sum[p], trees.of[p]);
     }
     return decide(stage, sum, alive, [&](int i) {
+        Norms in_order;
+        norm_in_order(in_order);
         return table.exact_stage(table, index, origin.sum + i,
-                                 V::lane(norm[i / part_lanes], i % part_lanes));
+                                 V::lane(in_order[i / part_lanes], i % part_lanes));
     });
 }
 
@@ -233,5 +293,6 @@ inline std::uint32_t run_stage(const HaarTable& table, int index, const HaarOrig
             V::normalise(window(origin.sum), window(origin.square), table.norm_area, norm[p])
             << (p * part_lanes);
     }
+    to_lanes<V>(norm);
     return textured;
 }

@@ -22,13 +22,15 @@ struct V {
     using Act = __m256i;
     using Weights = __m256i;
 
+    // As assembly: g++ 12 wraps the intrinsic in register moves, which cost half of the speed.
     template <bool>
     static Acc dot(Acc acc, Act a, Weights w) noexcept {
 #if MIEN_VNNI_EVEX
-        return _mm256_dpbusd_epi32(acc, a, w);
+        __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(a), "v"(w));
 #else
-        return _mm256_dpbusd_avx_epi32(acc, a, w);
+        __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(acc) : "x"(a), "xm"(w));
 #endif
+        return acc;
     }
     static Weights load_weights(const std::int8_t* p) noexcept { return load256(p); }
     // f32(acc) * scale, rounded to nearest even, as int32; the packs that follow saturate it.
@@ -37,7 +39,7 @@ struct V {
     }
 
     // Convolution.
-    static constexpr int vectors = 1, pixels_of_one_block = 8, pixels_of_two_blocks = 4;
+    static constexpr int vectors = 1, pixels_of_one_block = 12, pixels_of_two_blocks = 6;
     static Acc load_bias(const std::int32_t* p) noexcept { return load256(p); }
     static F32 load_scale(const float* p) noexcept { return _mm256_loadu_ps(p); }
     template <bool>

@@ -433,6 +433,10 @@ TEST_CASE("depthwise convolutions equal the reference on every instruction set")
             for (const Pair stride : {Pair{1, 1}, {2, 2}, {1, 2}, {3, 1}})
                 for (const int output_w : {1, 2, 3, 5, 8, 17})
                     check_depthwise(all, channels, kernel, stride, output_w, 127, random);
+    // Rows that are made in strips.
+    for (const int channels : {8, 16, 24, 40, 64, 128})
+        for (const int output_w : {32, 33, 65, 127, 129, 200, 263})
+            check_depthwise(all, channels, {3, 3}, {1, 1}, output_w, 127, random);
     // Weights of which more or less can be added in 16 bits.
     for (const int channels : {8, 16, 24, 64})
         for (const int largest : {21, 22, 28, 29, 31, 43, 44, 63, 64, 65})

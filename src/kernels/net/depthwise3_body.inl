@@ -327,13 +327,31 @@ void depthwise3_floats(const DepthwiseArgs& args, float* values) noexcept {
     with_columns(args, [&]<Columns columns>() { depthwise3_float_rows<columns>(args, values); });
 }
 
-void depthwise3_any(const DepthwiseArgs& args) noexcept {
+void depthwise3_strip(const DepthwiseArgs& args) noexcept {
     with_columns(args, [&]<Columns columns>() {
         if (args.channels % 16 != 0)
             depthwise3<columns, true>(args);
         else
             depthwise3<columns, false>(args);
     });
+}
+
+// Of a row of outputs at most: ten times as much, four rows of the input, their planes and two rows
+// of the output, fits in an L1 cache of 32 kB.
+constexpr int strip_bytes = 2048;
+
+// Wide maps in strips of columns, which begin where vectors and channels do.
+void depthwise3_any(const DepthwiseArgs& args) noexcept {
+    const int period = phases_of(args.channels) * V::bytes / args.channels,
+              strips = (args.output_w * args.channels + strip_bytes - 1) / strip_bytes,
+              width = ((args.output_w + strips - 1) / strips + period - 1) / period * period;
+    DepthwiseArgs strip = args;
+    for (int x = 0; x < args.output_w; x += width) {
+        strip.input = args.input + static_cast<std::ptrdiff_t>(x) * args.channels;
+        strip.output = args.output + static_cast<std::ptrdiff_t>(x) * args.channels;
+        strip.output_w = args.output_w - x < width ? args.output_w - x : width;
+        depthwise3_strip(strip);
+    }
 }
 
 const Depthwise3 depthwise3_functions = {

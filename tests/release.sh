@@ -41,7 +41,7 @@ done
 # WHEEL: would a Python of its processor look for the module under its name?
 module_fits() {
     case $1 in *-abi3-*) suffix=.abi3.so ;; *) suffix=.cpython-${tag#cp}-$triplet.so ;; esac
-    python3 -m zipfile -l "$1" | grep -q "^mien/_engine$suffix "
+    python3 -m zipfile -l "$1" | grep "^mien/_engine$suffix " >/dev/null
 }
 native_wheel() { # with the oldest Python that it is for of those that are here
     case $name in *-abi3-*) tags="cp312 cp313 cp314" ;; *) tags=$tag ;; esac

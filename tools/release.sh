@@ -88,4 +88,7 @@ done
 rm -f "$out"/*.spdx.json "$out/SHA256SUMS"
 python3 tools/sbom.py "$out" >"build/sbom.json"
 mv build/sbom.json "$out/mien-$version.spdx.json"
-(cd "$out" && sha256sum ./* | sed 's, \./, ,' >SHA256SUMS && cat SHA256SUMS)
+# Beside the folder first: else the list may name itself.
+(cd "$out" && sha256sum ./*) | sed 's, \./, ,' >build/SHA256SUMS
+mv build/SHA256SUMS "$out"
+cat "$out/SHA256SUMS"

@@ -12,7 +12,7 @@ namespace mien {
 namespace {
 
 // Bytes of output that one part of a layer has: some microseconds' work.
-constexpr std::ptrdiff_t part_bytes = 1 << 14;
+constexpr std::ptrdiff_t part_bytes = 1 << 12;
 constexpr int most_parts_per_thread = 4;
 
 constexpr int max_tensors = ModelAccess::max_layers + 1;

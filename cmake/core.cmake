@@ -38,6 +38,19 @@ elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
   mien_kernels("-march=armv8.2-a+dotprod+i8mm" net/i8mm.cpp)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^arm")
   mien_kernels("-mfpu=neon" net/neon.cpp detect/neon.cpp image/neon.cpp)
+elseif(CMAKE_SYSTEM_PROCESSOR STREQUAL "riscv64")
+  # clang 17, g++ 14, or later
+  include(CheckCXXSourceCompiles)
+  set(CMAKE_REQUIRED_FLAGS -march=rv64gcv)
+  check_cxx_source_compiles("
+    #include <riscv_vector.h>
+    static_assert(__riscv_v_intrinsic >= 12000);
+    int main() { return 0; }" MIEN_HAVE_RVV)
+  unset(CMAKE_REQUIRED_FLAGS)
+  if(MIEN_HAVE_RVV)
+    set(simd_definitions MIEN_RVV=1)
+    mien_kernels("-march=rv64gcv" net/rvv.cpp detect/rvv.cpp image/rvv.cpp)
+  endif()
 elseif(CMAKE_SYSTEM_PROCESSOR STREQUAL "wasm32")
   # A module is taken or refused as a whole, so the module with vectors has them everywhere; the
   # other one has MIEN_SCALAR_ONLY.

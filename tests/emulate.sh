@@ -6,7 +6,8 @@
 #
 # On each model: exactly the instruction sets that it has are offered; `verify` of the shipped and the small networks; `image` forced to each
 # instruction set: JSON and drawn image equal the native ones byte for byte. On the last, so the least, of the models that have the same
-# instruction sets: all unit tests where these are the target's fullest; elsewhere those of the engine, which try the model's two fullest. What is
+# instruction sets: all unit tests where these are the target's fullest (on RISC-V: where there are none); elsewhere those of the engine, which try
+# the model's two fullest; on RISC-V with longer vectors those of the kernels. What is
 # Eigen's work for the most part (float explanations, the shipped networks' reference, whose answers `verify` compares on every model) runs once
 # for 32 and once for 64 bits of ARM. x86 unit tests are the engine's, the build's own processor runs the others.
 # Once a target: fuzz corpus, examples, and the program from outside (not on riscv64 and s390x, where it would take minutes).
@@ -28,7 +29,10 @@ models_of() {
     case $1 in
         aarch64) echo "max:scalar+neon+dotprod+i8mm cortex-a76:scalar+neon+dotprod cortex-a72:scalar+neon cortex-a53:scalar+neon" ;;
         armhf) echo "max:scalar+neon cortex-a15:scalar+neon cortex-a7:scalar+neon cortex-a7,neon=off:scalar" ;;
-        riscv64) echo "rv64:scalar" ;;
+        riscv64)
+            rvv=rv64,v=true,vext_spec=v1.0,vlen
+            echo "$rvv=512:scalar+rvv $rvv=256:scalar+rvv $rvv=128:scalar+rvv rv64:scalar"
+            ;;
         s390x) echo "max:scalar" ;;
         x86_64) echo "Haswell:scalar+sse41+avx2 Nehalem:scalar+sse41 qemu64:scalar" ;;
     esac
@@ -80,16 +84,18 @@ test_model() { # TARGET MODEL SETS BUILT
     least=$(for model in $(models_of "$1"); do [ "${model##*:}" != "$3" ] || echo "${model%:*}"; done | tail -n 1)
     fullest=$(models_of "$1" | cut -d ' ' -f 1)
     unit="unit tests on $least"
-    if [ "$2" = "$least" ]; then
+    if [ "$2" = "$least" ] || [ "$1" = riscv64 ]; then
         files='*' left_out='explain:*,shipped networks agree with Eigen*'
         case "$1 $3" in
             "aarch64 ${fullest##*:}" | "armhf ${fullest##*:}")
                 left_out=
                 [ "${MIEN_CHECK:-all}" != deep ] || left_out='explain:*'
                 ;;
-            riscv64* | s390x*) ;;
+            "riscv64 scalar" | s390x*) ;;
             *) files=$engine_tests ;;
         esac
+        # The same vectors, but longer: what depends on their length.
+        [ "$2" = "$least" ] || files='*/test_kernels_*.cpp'
         # Sweeps over instruction sets: the two fullest of each model. So every pair of neighbors is
         # compared once, on the processor with the least beside them.
         two=$(echo "$3" | tr + '\n' | tail -n 2 | paste -s -d ,)
@@ -183,7 +189,16 @@ for target in s390x riscv64 armhf aarch64 x86_64; do
     case " $targets " in *" $target "*) ;; *) continue ;; esac
     fullest=$(models_of "$target" | cut -d : -f 1)
     built=$(offered $(qemu_of "$target") -cpu "$fullest" "$(build_of "$target")/mien" | tr ' ' +)
-    for model in $(models_of "$target"); do echo "model $target ${model%:*} ${model##*:} ${built:-none}"; done
+    for model in $(models_of "$target"); do
+        case "$model ${built:-none}" in
+            *rvv*rvv*) ;;
+            *rvv*)
+                echo "${model%:*}: skipped, built without vectors; run: MIEN_CHECK=all sh tools/setup.sh --tests" >&2
+                continue
+                ;;
+        esac
+        echo "model $target ${model%:*} ${model##*:} ${built:-none}"
+    done
     [ "$target" = x86_64 ] || echo "target $target $fullest - -"
 done >build/emulation/jobs
 xargs -P "$jobs" -n 5 sh tests/emulate.sh --one <build/emulation/jobs

@@ -70,7 +70,14 @@ NOT_IN_CORE = {
 }
 # All that files for wider instruction sets may include, directly or through headers of ours: of
 # anything else in the standard library the linker may keep a copy that old processors cannot run.
-ISA_HEADERS = {"immintrin.h", "arm_neon.h", "wasm_simd128.h", "cstddef", "cstdint"}
+ISA_HEADERS = {
+    "immintrin.h",
+    "arm_neon.h",
+    "wasm_simd128.h",
+    "riscv_vector.h",
+    "cstddef",
+    "cstdint",
+}
 INCLUDE = re.compile(r'\s*#\s*include\s*([<"])([^>"]+)')
 
 

@@ -29,7 +29,7 @@ for_targets() {
         case $target in
             aarch64) optional="$optional g++-aarch64-linux-gnu" ;;
             armhf) optional="$optional g++-arm-linux-gnueabihf" ;;
-            riscv64) optional="$optional g++-riscv64-linux-gnu" ;;
+            riscv64) optional="$optional g++-riscv64-linux-gnu clang-19" ;;  # clang: vectors
             s390x) optional="$optional g++-s390x-linux-gnu" ;;
         esac
     done

@@ -27,7 +27,8 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-# target: emulator, compiler, preset, {model: the instruction sets that are counted on it}; one model per set, since a count differs only by set.
+# target: emulator, compiler, preset, {model: the instruction sets that are counted on it}; one model per set, since a count differs only by set
+# (RISC-V's vectors also differ by length).
 TARGETS = {
     "aarch64": (
         "qemu-aarch64",
@@ -36,7 +37,16 @@ TARGETS = {
         {"cortex-a53": ["scalar", "neon"], "cortex-a76": ["dotprod"], "max": ["i8mm"]},
     ),
     "armhf": ("qemu-arm", "arm-linux-gnueabihf-g++", "armhf", {"cortex-a7": ["scalar", "neon"]}),
-    "riscv64": ("qemu-riscv64", "riscv64-linux-gnu-g++", "riscv64", {"rv64": ["scalar"]}),
+    "riscv64": (
+        "qemu-riscv64",
+        "riscv64-linux-gnu-g++",
+        "riscv64",
+        {
+            "rv64": ["scalar"],
+            "rv64,v=true,vext_spec=v1.0,vlen=128": ["rvv"],
+            "rv64,v=true,vext_spec=v1.0,vlen=256": ["rvv"],
+        },
+    ),
     "x86_64": (
         "qemu-x86_64",
         "c++",
@@ -153,6 +163,11 @@ def record(change: str, commit: str, compiler: str, rows: list[dict]) -> None:
     write_page(kept)
 
 
+def path_of(target: str, isa: str, cpu: str) -> tuple[str, str, str]:
+    """What the counts of a row are of, in every entry; only the length of vectors tells models apart."""
+    return target, isa, cpu if isa == "rvv" else ""
+
+
 def write_page(kept: list[dict]) -> None:
     """RESULTS.md from the entries of results.json; the columns are numbered, a list explains them."""
     page = PAGE + "\n## Columns\n\n"
@@ -162,13 +177,16 @@ def write_page(kept: list[dict]) -> None:
             f"g++ {entry['g++']}\n"
         )
     paths = [
-        (target, isa)
+        path_of(target, isa, cpu)
         for target, (_, _, _, models) in TARGETS.items()
-        for isas in models.values()
+        for cpu, isas in models.items()
         for isa in isas
     ]
     for kind, title in TITLES.items():
-        columns = [{(row["target"], row["isa"]): row for row in entry["rows"]} for entry in kept]
+        columns = [
+            {path_of(row["target"], row["isa"], row["cpu"]): row for row in entry["rows"]}
+            for entry in kept
+        ]
         page += f"\n## {title}\n\n| target | -cpu | instruction set | "
         page += " | ".join(str(number) for number in range(1, len(kept) + 1)) + " |\n"
         page += "|---|---|---|" + "--:|" * len(kept) + "\n"

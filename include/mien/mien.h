@@ -86,7 +86,8 @@ enum { /* instruction sets, as in mien.hpp */
        MIEN_ISA_NEON = 6,
        MIEN_ISA_DOTPROD = 7,
        MIEN_ISA_I8MM = 8,
-       MIEN_ISA_SIMD128 = 9
+       MIEN_ISA_SIMD128 = 9,
+       MIEN_ISA_RVV = 10
 };
 enum { /* heads: the questions that networks answer. Any number below MIEN_MAX_HEADS is one. */
        MIEN_EMOTION = 0,

@@ -111,7 +111,7 @@ struct TurnedRect {
 
 // Instruction set of the kernels. `best` takes the fastest that this processor has; every one gives
 // the same bits. avx512 means F, BW, DQ, VL and VNNI; dotprod and i8mm are NEON with those
-// extensions. The numbers are fixed: mien.h has them too.
+// extensions; rvv is RISC-V's V, version 1.0. The numbers are fixed: mien.h has them too.
 enum class Isa : std::uint8_t {
     best = 0,
     scalar = 1,
@@ -123,10 +123,12 @@ enum class Isa : std::uint8_t {
     dotprod = 7,
     i8mm = 8,
     simd128 = 9,
+    rvv = 10,
 };
 inline constexpr Isa all_isas[] = {Isa::scalar, Isa::sse41, Isa::avx2, Isa::avxvnni,
                                    // all but `best`, slowest first
-                                   Isa::avx512, Isa::neon, Isa::dotprod, Isa::i8mm, Isa::simd128};
+                                   Isa::avx512, Isa::neon, Isa::dotprod, Isa::i8mm, Isa::simd128,
+                                   Isa::rvv};
 
 // The enumerator's own name: "best", "scalar", "sse41", ...
 [[nodiscard]] MIEN_CPP_API const char* isa_name(Isa isa) noexcept;

@@ -17,8 +17,8 @@
 #define MIEN_ARM32 1
 #elif defined(__wasm_simd128__)
 #define MIEN_WASM_SIMD 1
-#endif
-#if (MIEN_ARM64 || MIEN_ARM32) && defined(__linux__)
+#endif  // MIEN_RVV: from cmake/core.cmake, where the compiler has RISC-V's vectors
+#if (MIEN_ARM64 || MIEN_ARM32 || MIEN_RVV) && defined(__linux__)
 #include <sys/auxv.h>
 #endif
 
@@ -41,6 +41,8 @@ constinit const Kernels tables[] = {
     {Isa::neon, net_neon, detect_neon, image_neon},
 #elif MIEN_WASM_SIMD
     {Isa::simd128, net_simd128, detect_simd128, image_simd128},
+#elif MIEN_RVV
+    {Isa::rvv, net_rvv, detect_rvv, image_rvv},
 #endif
 // a module with vectors needs no code for machines without them them them them
 #if !MIEN_WITHOUT_SCALAR
@@ -84,6 +86,8 @@ bool processor_has(Isa isa) noexcept {
         case Isa::neon: return (getauxval(AT_HWCAP) >> 12 & 1) != 0;
 #elif MIEN_WASM_SIMD  // a module with these instructions is not even loaded without them
         case Isa::simd128: return true;
+#elif MIEN_RVV && defined(__linux__)  // a bit for each letter
+        case Isa::rvv: return (getauxval(AT_HWCAP) >> ('V' - 'A') & 1) != 0 && rvv_works();
 #endif
         default: return false;
     }
@@ -103,6 +107,7 @@ const char* isa_name(Isa isa) noexcept {
         case Isa::dotprod: return "dotprod";
         case Isa::i8mm: return "i8mm";
         case Isa::simd128: return "simd128";
+        case Isa::rvv: return "rvv";
     }
     return "unknown";
 }

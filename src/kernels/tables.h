@@ -18,11 +18,16 @@ static_assert(__FLT_EVAL_METHOD__ == 0 || __FLT_EVAL_METHOD__ == 16, "build with
 // Which of these exist depends on the processor that is built for (CMakeLists.txt); dispatch.cpp
 // names those.
 extern const NetKernels net_scalar, net_sse41, net_avx2, net_avxvnni, net_avx512, net_neon,
-    net_dotprod, net_i8mm, net_simd128;
+    net_dotprod, net_i8mm, net_simd128, net_rvv;
 extern const Depthwise3 depthwise3_dotprod;
 extern const DetectKernels detect_scalar, detect_single, detect_sse41, detect_avx2, detect_avx512,
-    detect_neon, detect_simd128;
-extern const ImageKernels image_scalar, image_sse41, image_avx2, image_neon, image_simd128;
+    detect_neon, detect_simd128, detect_rvv;
+extern const ImageKernels image_scalar, image_sse41, image_avx2, image_neon, image_simd128,
+    image_rvv;
+
+// Are these vectors what the *_rvv kernels are built for? Only where the kernel says that there are
+// some.
+[[nodiscard]] bool rvv_works() noexcept;
 
 // For tables without better ones.
 void depthwise_scalar(const DepthwiseArgs& args) noexcept;

@@ -14,7 +14,7 @@ using mien::Status;
 static_assert(MIEN_MAX_HEADS == mien::max_heads);
 static_assert(MIEN_STOPPED == static_cast<int>(Status::stopped));
 static_assert(MIEN_NV12 == static_cast<int>(mien::PixelFormat::nv12));
-static_assert(MIEN_ISA_SIMD128 == static_cast<int>(mien::Isa::simd128));
+static_assert(MIEN_ISA_RVV == static_cast<int>(mien::Isa::rvv));
 static_assert(MIEN_AGE == static_cast<int>(mien::Head::age));
 static_assert(MIEN_SMOOTHING_QUALITY == static_cast<int>(mien::Smoothing::quality));
 

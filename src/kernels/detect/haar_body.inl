@@ -9,12 +9,15 @@ template <class T>
 concept BatchVector =
     requires(const std::uint16_t* const* windows, std::ptrdiff_t from, typename T::U16 columns,
              const float* norms, float* out, typename T::F32 f) {
+#if !MIEN_OWN_COPY  // defined where the file has a copy_columns() of its own
         // Eight elements at windows[0] + from, and with 16 lanes eight at windows[8] + from.
         columns = T::load_columns(windows, from);
+#endif
         f = T::load_float(norms);
         T::store(out, f);
     };
 static_assert(BatchVector<V>);
+static_assert(unit_lanes == 8 || unit_lanes == 16);
 
 // Which windows does the scan visit? After a window that fails in stage 0 the next one is skipped,
 // so within a run of failing windows every second one is visited. For each (skip the first?, 8
@@ -82,8 +85,8 @@ int haar_row(const HaarRow& row, HaarSurvivor* survivors) noexcept {
 
 // ----------------------------------------------------------------------- batches
 
+#if !MIEN_OWN_COPY
 using U16xN = std::uint16_t __attribute__((vector_size(2 * unit_lanes)));  // a lane a window
-static_assert(unit_lanes == 8 || unit_lanes == 16);
 
 // The lower and the upper halves of every eight lanes of a and b, in turn.
 template <class W>
@@ -103,9 +106,9 @@ inline W zip_high(W a, W b) noexcept {
 
 // Eight columns of every window, one window a lane: vectors of eight columns of window i (and of
 // window i + 8 in the upper half) are turned by three rounds of zipping.
-[[gnu::always_inline]] inline void copy_columns(const std::uint16_t* const* windows,
-                                                std::ptrdiff_t from, std::uint16_t* to,
-                                                std::ptrdiff_t column_elements) noexcept {
+[[gnu::always_inline]] inline void copy_eight(const std::uint16_t* const* windows,
+                                              std::ptrdiff_t from, std::uint16_t* to,
+                                              std::ptrdiff_t column_elements) noexcept {
     U16xN a[8], b[8];
     MIEN_UNROLL
     for (int i = 0; i < 8; ++i) a[i] = (U16xN)V::load_columns(windows + i, from);
@@ -125,19 +128,23 @@ inline W zip_high(W a, W b) noexcept {
 
 // Columns come in runs of eight; the copy has room for the last run's surplus at the end of each
 // row.
+inline void copy_columns(const std::uint16_t* const* windows, std::ptrdiff_t from, int count,
+                         std::uint16_t* to, std::ptrdiff_t column_elements) noexcept {
+    for (int i = 0; i < count; i += 8)
+        copy_eight(windows, from + i, to + i * column_elements, column_elements);
+}
+#endif
+
 inline void copy_windows(const HaarBatch& batch, const std::uint16_t* const* low) noexcept {
     const std::ptrdiff_t row_elements = std::ptrdiff_t{(batch.columns + 15) / 16 * 16} * unit_lanes;
     for (int y = 0; y < batch.rows; ++y) {
         std::uint16_t* const to = batch.copy + y * row_elements;
         const std::ptrdiff_t from = y * batch.pitch;
         if (batch.step == 1) {
-            for (int x = 0; x < batch.columns; x += 8)
-                copy_columns(low, from + x, to + x * unit_lanes, unit_lanes);
+            copy_columns(low, from, batch.columns, to, unit_lanes);
         } else {
-            for (int x = 0; x < batch.columns; x += 16)
-                copy_columns(low, from + x / 2, to + x * unit_lanes, 2 * unit_lanes);
-            for (int x = 1; x < batch.columns; x += 16)
-                copy_columns(low, from + batch.odd + x / 2, to + x * unit_lanes, 2 * unit_lanes);
+            copy_columns(low, from, (batch.columns + 1) / 2, to, 2 * unit_lanes);
+            copy_columns(low, from + batch.odd, batch.columns / 2, to + unit_lanes, 2 * unit_lanes);
         }
     }
 }

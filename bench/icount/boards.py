@@ -18,7 +18,7 @@ BOARDS = [
     ("Raspberry Pi 3B+ (Cortex-A53, 1.4 GHz)", "cortex-a53", "neon", 1.4, (0.5, 1.0)),
     ("Raspberry Pi Zero 2 (Cortex-A53, 1.0 GHz)", "cortex-a53", "neon", 1.0, (0.5, 1.0)),
     ("Raspberry Pi 2, 32 bits (Cortex-A7, 0.9 GHz)", "cortex-a7", "neon", 0.9, (0.4, 0.8)),
-    ("RISC-V, in order (1.5 GHz)", "rv64", "scalar", 1.5, (0.5, 1.0)),
+    ("RISC-V without vectors, in order (1.5 GHz)", "rv64", "scalar", 1.5, (0.5, 1.0)),
 ]
 TRACKED = 1 / 5  # of a full search by the network (docs/DETECTOR.md, "Tracking")
 

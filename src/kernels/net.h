@@ -60,6 +60,7 @@ struct ConvGeometry {
     int output_channels;  // padded to channel_multiple
     int largest_input;    // in magnitude, as stored
     int largest_weight;   // in magnitude
+    bool input_unsigned;  // as in ConvArgs
 };
 
 // The packing of an instruction set that orders the weights as their values allow.

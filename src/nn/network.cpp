@@ -49,7 +49,8 @@ ConvGeometry geometry_of(const ModelAccess& access, const LayerView& layer,
             layer.out_c,
             round_up(layer.out_c, channel_multiple),
             in.largest_seen(),
-            largest_weight(access, layer, in.shape.channels)};
+            largest_weight(access, layer, in.shape.channels),
+            in.seen_unsigned()};
 }
 
 const std::int8_t* receptive_field(const Tensor& in, const LayerView& layer) noexcept {

@@ -112,6 +112,7 @@ struct Engine::Impl {
     }
     [[nodiscard]] Status check(const Frame& frame) const noexcept;
     GrayView gray_part(const Frame& frame, const Rect& area) noexcept;
+    GrayView gray_of_box(const Frame& frame, const Rect& box, bool margins) noexcept;
     Status find(const Frame& frame, GrayView view, const Rect& area, const DetectorOptions& options,
                 int side, std::span<const Face>& found) noexcept;
     bool cut(const ReadingCall& call, const Face& face, const HeadState& head, Seat& seat) noexcept;
@@ -218,6 +219,29 @@ GrayView Engine::Impl::gray_part(const Frame& frame, const Rect& area) noexcept 
     const GrayView view = gray_of(frame, area, kernels->image, gray);
     timings.gray += now() - start;
     return view;
+}
+
+// The frame's gray, made where the heads see a face whose box alone says where it is.
+GrayView Engine::Impl::gray_of_box(const Frame& frame, const Rect& box, bool margins) noexcept {
+    int left = frame.width, top = frame.height, right = 0, bottom = 0;
+    for (int h = 0; h < head_count; ++h) {
+        const Model& model = heads[h].model;
+        if (!model || model.input_channels() != 1) continue;
+        const Rect rect = crop_rect(box, margins ? model.margin_x() : 0,
+                                    margins ? model.margin_y() : 0, frame.width, frame.height);
+        if (rect.width == 0) continue;
+        left = std::min(left, rect.x);
+        top = std::min(top, rect.y);
+        right = std::max(right, rect.x + rect.width);
+        bottom = std::max(bottom, rect.y + rect.height);
+    }
+    if (has_gray_plane(frame.format) || right == 0) return gray_part(frame, bounds(frame));
+    const std::uint64_t start = now();
+    for (int y = top; y < bottom; ++y)
+        static_cast<void>(gray_of(frame, {left, y, right - left, 1}, kernels->image,
+                                  gray + std::ptrdiff_t{y} * frame.width + left));
+    timings.gray += now() - start;
+    return {gray, frame.width};
 }
 
 Status Engine::Impl::find(const Frame& frame, GrayView view, const Rect& area,
@@ -420,8 +444,9 @@ Status Engine::Impl::classify(const Frame& frame, const Rect& box, std::span<con
     const int spare = config.max_faces;
     std::copy(landmarks.begin(), landmarks.end(), spare_landmarks);
     faces[spare] = {box, 0, {}, 0, {spare_landmarks, landmarks.size()}};
-    if (!read_faces(frame, gray_part(frame, bounds(frame)), spare, 1, margins))
-        return Status::stopped;
+    const GrayView view =
+        landmarks.empty() ? gray_of_box(frame, box, margins) : gray_part(frame, bounds(frame));
+    if (!read_faces(frame, view, spare, 1, margins)) return Status::stopped;
     face = faces[spare];
     timings.total = now() - start;
     return Status::ok;

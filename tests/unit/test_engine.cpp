@@ -270,6 +270,25 @@ TEST_CASE("a face at the border is clamped and read") {
                                 face) == Status::bad_argument);
 }
 
+TEST_CASE("a face is read from as much gray as it needs") {
+    const ShippedWeights weights;
+    const host::Image photo = load_photo();
+    PlacedEngine color({}, weights), plain({}, weights);
+    std::vector<std::uint8_t> gray(static_cast<std::size_t>(photo.width) *
+                                   static_cast<std::size_t>(photo.height));
+    to_gray(as_frame(photo), kernels_for(Isa::best).image, gray.data());
+    const Frame gray_frame = {gray.data(), photo.width, photo.height, photo.width,
+                              PixelFormat::gray8};
+    for (const Rect box : {Rect{100, 60, 90, 90}, Rect{-30, -20, 90, 90}, Rect{251, 203, 9, 100},
+                           Rect{0, 0, 1, 1}, Rect{101, 59, 33, 47}}) {
+        Face read, expected;
+        REQUIRE(color.engine.classify(as_frame(photo), box, read) == Status::ok);
+        REQUIRE(plain.engine.classify(gray_frame, box, expected) == Status::ok);
+        for (const Head head : {Head::emotion, Head::gender, Head::age})
+            CHECK(std::ranges::equal(read[head].probabilities, expected[head].probabilities));
+    }
+}
+
 TEST_CASE("margins are fractions of the box, clamped to the frame") {
     CHECK(crop_rect({100, 100, 50, 40}, 0.1f, 0.5f, 1000, 1000) == Rect{95, 80, 60, 80});
     CHECK(crop_rect({2, 3, 50, 40}, 0.1f, 0.5f, 1000, 1000) == Rect{0, 0, 57, 63});

@@ -181,9 +181,9 @@ void check_conv(const Kernels& kernels, const ConvCase& c) {
     const bool seen_unsigned = s.is_unsigned ? keeps_unsigned : s.nonnegative || lift != 0;
     const ConvPacking* const packing = kernels.net.conv_packing;
     const int largest = !s.is_unsigned ? (lift == 0 ? 127 : 255) : keeps_unsigned ? 255 : 128;
-    const ConvGeometry geometry = {s.kernel_h,       s.kernel_w,       s.stride_x,
-                                   s.input_channels, s.input_channels, s.output_channels,
-                                   c.padded,         largest,          s.largest_weight};
+    const ConvGeometry geometry = {
+        s.kernel_h,        s.kernel_w, s.stride_x, s.input_channels, s.input_channels,
+        s.output_channels, c.padded,   largest,    s.largest_weight, seen_unsigned};
     const ByteVector packed_bytes = packing != nullptr ? ByteVector() : pack(c, layout);
     GuardedBuffer packed(packing != nullptr ? packing->packed_bytes(geometry)
                                             : packed_bytes.size());
@@ -246,7 +246,8 @@ void check_depthwise(const std::vector<Kernels>& all, int channels, Pair kernel,
     for (auto& v : w) v = static_cast<std::int8_t>(std::clamp<int>(v, -largest, largest));
     if (random.between(0, 3) == 0) {  // the largest sums that there are
         std::memset(input.data(), 127, input.size());
-        std::fill(w.begin(), w.end(), static_cast<std::int8_t>(largest));
+        for (std::size_t i = 0; i < w.size(); ++i)
+            w[i] = static_cast<std::int8_t>(i % 2 == 0 ? largest : -largest);
     }
     int largest_sum = 0;
     for (int c = 0; c < channels; ++c) {
@@ -439,7 +440,7 @@ TEST_CASE("depthwise convolutions equal the reference on every instruction set")
             check_depthwise(all, channels, {3, 3}, {1, 1}, output_w, 127, random);
     // Weights of which more or less can be added in 16 bits.
     for (const int channels : {8, 16, 24, 64})
-        for (const int largest : {21, 22, 28, 29, 31, 43, 44, 63, 64, 65})
+        for (const int largest : {21, 22, 28, 29, 31, 43, 44, 57, 58, 63, 64, 65, 103, 104})
             for (const int output_w : {1, 4, 9})
                 check_depthwise(all, channels, {3, 3}, {1, 1}, output_w, largest, random);
 }

@@ -9,71 +9,12 @@ namespace mien {
 namespace {
 
 struct V {
-    // Of each of four channels the sum over the first and over the second pair of every four bytes:
-    // added up at the end.
-    struct Acc {
-        int32x4_t low, high;  // channels 0, 0, 1, 1 and 2, 2, 3, 3
-    };
     using I32 = int32x4_t;
     using F32 = float32x4_t;
-    using Act = int8x16_t;  // four bytes, four times
-    using Weights = int8x16_t;
-    static constexpr int vectors = 2, pixels_of_one_block = 4, pixels_of_two_blocks = 2;
-
-    static Acc load_bias(const std::int32_t* p) noexcept {
-        const int32x4x2_t spread = vzipq_s32(vld1q_s32(p), vdupq_n_s32(0));
-        return {spread.val[0], spread.val[1]};
-    }
     static F32 load_scale(const float* p) noexcept { return vld1q_f32(p); }
-    static Weights load_weights(const std::int8_t* p) noexcept { return vld1q_s8(p); }
-    template <bool unsigned_input>
-    static Act broadcast(const std::int8_t* p) noexcept {
-        std::int32_t v;
-        __builtin_memcpy(&v, p, sizeof v);
-        return vreinterpretq_s8_s32(vdupq_n_s32(v));
-    }
-    template <bool unsigned_input>
-    static Acc dot(Acc acc, Act a, Weights w) noexcept {
-        return {vpadalq_s16(acc.low, low_products(w, a)),
-                vpadalq_s16(acc.high, high_products(w, a))};
-    }
-    // Two products fit in 16 bits: 2 * 128 * 127 < 2^15.
-    static Acc dot_pair(Acc acc, Act a, Weights w, Act b, Weights v) noexcept {
-        return {vpadalq_s16(acc.low, vmlal_s8(low_products(w, a), vget_low_s8(v), vget_low_s8(b))),
-                vpadalq_s16(acc.high, add_high_products(high_products(w, a), v, b))};
-    }
-    static int16x8_t low_products(Weights w, Act a) noexcept {
-        return vmull_s8(vget_low_s8(w), vget_low_s8(a));
-    }
-#if defined(__aarch64__)
-    static int16x8_t high_products(Weights w, Act a) noexcept { return vmull_high_s8(w, a); }
-    static int16x8_t add_high_products(int16x8_t sum, Weights w, Act a) noexcept {
-        return vmlal_high_s8(sum, w, a);
-    }
-#else
-    static int16x8_t high_products(Weights w, Act a) noexcept {
-        return vmull_s8(vget_high_s8(w), vget_low_s8(a));
-    }
-    static int16x8_t add_high_products(int16x8_t sum, Weights w, Act a) noexcept {
-        return vmlal_s8(sum, vget_high_s8(w), vget_low_s8(a));
-    }
-#endif
-    static I32 scaled(const Acc& acc, F32 scale) noexcept {
-#if defined(__aarch64__)
-        return scaled_neon(vpaddq_s32(acc.low, acc.high), scale);
-#else
-        const int32x2_t low = vpadd_s32(vget_low_s32(acc.low), vget_high_s32(acc.low));
-        const int32x2_t high = vpadd_s32(vget_low_s32(acc.high), vget_high_s32(acc.high));
-        return scaled_neon(vcombine_s32(low, high), scale);
-#endif
-    }
     static void store_clamped8(std::int8_t* p, const I32 (&v)[2], std::int8_t low,
                                std::uint8_t) noexcept {
         store8_neon(p, v, low);
-    }
-    static void store_clamped16(std::int8_t* p, const I32 (&v)[4], std::int8_t low,
-                                std::uint8_t) noexcept {
-        store16_neon(p, v, low);
     }
 
     // Depthwise. Two products fit in 16 bits: taps go in pairs.
@@ -112,8 +53,16 @@ struct V {
 };
 
 #include "kernels/net/average_body.inl"
-#include "kernels/net/conv_body.inl"
+#include "kernels/net/conv_neon.inl"
+#include "kernels/net/depthwise3_neon.inl"
 #include "kernels/net/depthwise_body.inl"
+
+void depthwise_neon(const DepthwiseArgs& args) noexcept {
+    if (args.packed3 != nullptr)
+        depthwise3_all<false>(args, {args.output, nullptr});
+    else
+        depthwise(args);
+}
 
 }  // namespace
 
@@ -122,10 +71,14 @@ void avg_pool_neon(const PoolArgs& args) noexcept { average_pool(args); }
 // Rows are whole groups of eight channels.
 void add_neon(const AddArgs& args) noexcept {
     const int8x8_t low = vdup_n_s8(args.low);
+    const int8x16_t all_low = vdupq_n_s8(args.low);
     for (int y = 0; y < args.rows; ++y) {
         const std::int8_t *a = args.a + y * args.a_row, *b = args.b + y * args.b_row;
         std::int8_t* out = args.output + y * args.output_row;
-        for (int i = 0; i < args.row_bytes; i += 8)
+        int i = 0;
+        for (; i + 16 <= args.row_bytes; i += 16)
+            vst1q_s8(out + i, vmaxq_s8(vqaddq_s8(vld1q_s8(a + i), vld1q_s8(b + i)), all_low));
+        for (; i < args.row_bytes; i += 8)
             vst1_s8(out + i, vmax_s8(vqadd_s8(vld1_s8(a + i), vld1_s8(b + i)), low));
     }
 }
@@ -151,16 +104,16 @@ void max_pool_neon(const PoolArgs& args) noexcept {
 
 const NetKernels net_neon = {
     .conv_layout = conv_layout,
-    .conv_packing = nullptr,
+    .conv_packing = &conv_packing,
     .conv = conv,
-    .depthwise = depthwise,
+    .depthwise = depthwise_neon,
     .max_pool = max_pool_neon,
     .avg_pool = avg_pool_neon,
     .add = add_neon,
     .sum_positions = sum_positions_scalar,
     .dot = dot_scalar,
     .lift = 0,
-    .depthwise3 = nullptr,
+    .depthwise3 = &depthwise3_functions,
 };
 
 }  // namespace mien

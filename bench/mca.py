@@ -8,7 +8,7 @@ Compiles src/kernels/net of this tree (and of the tree TREE, another commit's ch
 each function that multiplies bytes its loop with the most multiplications, and prints for each
 processor the cycles of an iteration, the multiply-adds that it makes, their ratio and the bottleneck
 that llvm-mca names. A loop over steps is the largest group of them; what is around the loop is not
-counted, caches are perfect. Needs clang's llvm-mca and, for other targets, the cross compilers.
+counted (bench/cycles.py counts all), caches are perfect. Needs clang's llvm-mca and, for other targets, the cross compilers.
 """
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def functions(assembly: str) -> dict[str, list[str]]:
 
 
 def mnemonic(line: str) -> str:
-    words = line.split()
+    words = re.sub(r"^\s*\d+:", "", line).split()
     return words[0] if words and not words[0].startswith((".", "//", "#", "@")) else ""
 
 
@@ -86,20 +86,40 @@ def products(lines: list[str]) -> int:
 def loops(lines: list[str]) -> list[list[str]]:
     """Innermost loops: from a label to the branch back to it, without a label's loop inside."""
     labels = {m.group(1): i for i, line in enumerate(lines) if (m := re.match(r"(\.L\w+):", line))}
+    local: dict[str, int] = {}  # those of inline assembly, 2: and b.ge 2b
     spans = []
     for i, line in enumerate(lines):
+        if m := re.match(r"\s*(\d+):", line):
+            local[m.group(1)] = i
+        if m := re.search(r"\bb(?:\.\w+)? (\d+)b\s*$", line):
+            spans.append((local[m.group(1)], i))
         target = re.search(r"\b(?:b\w*|cb\w+|tb\w+|j\w+)\b.*?(\.L\w+)\s*$", line)
         if target and labels.get(target.group(1), len(lines)) < i:
             spans.append((labels[target.group(1)], i))
     inner = [a for a in spans if not any(b != a and a[0] <= b[0] and b[1] <= a[1] for b in spans)]
-    return [lines[first : last + 1] for first, last in inner]
+    return [taken(lines[first : last + 1]) for first, last in inner]
+
+
+def taken(loop: list[str]) -> list[str]:
+    """Without what inline assembly jumps over where a flag is set: a group of four steps fits."""
+    kept, until = [], ""
+    for line in loop:
+        if until and re.match(rf"\s*{until}:", line):
+            until = ""
+        if m := re.search(r"\bcbnz .*\b(\d+)f\s*$", line):
+            until = m.group(1)
+        if not until:
+            kept.append(line)
+    return kept
 
 
 def analyze(lines: list[str], triple: list[str], cpu: str, registers: int) -> tuple[float, str]:
     """Cycles of an iteration, and what holds it up; RISC-V's instructions take so many registers."""
     rounds = 100
     text = "\n".join(
-        l for l in lines if mnemonic(l) and not re.match(r"\s*(b|cb|tb|j)\w*\b.*\.L", l)
+        re.sub(r"^\s*\d+:", "", l)
+        for l in lines
+        if mnemonic(l) and not re.match(r"\s*(b|cb|tb|j)[\w.]*\s.*(\.L|\d[bf]\s*$)", l)
     )
     tool = "llvm-mca"
     if triple[0].endswith("riscv64"):  # what a loop's first instructions depend on lies before it
@@ -150,8 +170,9 @@ def compiled(tree: pathlib.Path, compiler: str, isa: str, flags: list[str]) -> d
 
 def demangled(name: str) -> str:
     text = subprocess.run(["c++filt", name], stdout=subprocess.PIPE, text=True, check=True).stdout
-    short = text.strip().replace("mien::(anonymous namespace)::", "").replace("(Columns)", "")
-    return re.sub(r"^void |\(.*", "", short)
+    short = text.strip().replace("mien::(anonymous namespace)::", "")
+    short = re.sub(r"\((\w+)\)(?=\d)", r"\1 ", short)
+    return re.sub(r"^void |\([^\w]*\w.*", "", short)
 
 
 def main() -> int:

@@ -33,6 +33,11 @@ make_root() {
     fi
     rm -rf --one-file-system "${roots:?}/$1"
     cp -a "$base" "$roots/$1"
+}
+
+# NAME: this machine's names, registries and certificates. Again before each command, since packages
+# write a list of certificates of their own.
+give_network() {
     for file in /etc/resolv.conf /etc/hosts /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
         [ ! -e "$file" ] || { mkdir -p "$roots/$1${file%/*}" && cp -L "$file" "$roots/$1$file"; }
     done
@@ -47,6 +52,7 @@ can_emulate() {
 # NAME FOLDER COMMAND: runs it there inside the root, and prints the time. /proc and /dev are mounted
 # in a namespace that ends with the command: nothing of this machine is left in the root.
 inside() {
+    give_network "$1"
     start=$(date +%s)
     if ! unshare --mount --propagation private sh -c '
         root=$1 folder=$2 command=$3

@@ -18,7 +18,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools")]
 
 import compare_opencv as mien_c  # noqa: E402  the structures of mien.h
 
-ISA_NAMES = ["best", "scalar", "sse41", "avx2", "avxvnni", "avx512", "neon", "dotprod", "i8mm"]
+ISA_NAMES = "best scalar sse41 avx2 avxvnni avx512 neon dotprod i8mm simd128 rvv".split()
 
 
 EMOTION = 0  # MIEN_EMOTION

@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: MIT
 """What do a kernel's inner loops cost on a processor that is not at hand? Static analysis by llvm-mca.
 
-  mca.py [--before TREE] [--target aarch64] [--isa neon] [--cpu cortex-a53 cortex-a72 ...]
+  mca.py [--before TREE] [--target aarch64] [--isa neon] [--cpu cortex-a53 cortex-a72 ...] [--detect]
 
 Compiles src/kernels/net of this tree (and of the tree TREE, another commit's checkout), takes from
 each function that multiplies bytes its loop with the most multiplications, and prints for each
 processor the cycles of an iteration, the multiply-adds that it makes, their ratio and the bottleneck
 that llvm-mca names. A loop over steps is the largest group of them; what is around the loop is not
-counted (bench/cycles.py counts all), caches are perfect. Needs clang's llvm-mca and, for other targets, the cross compilers.
+counted (bench/cycles.py counts all), caches are perfect. Needs clang's llvm-mca and, for other
+targets, the cross compilers. With --detect: src/kernels/detect, and each loop over the features of a
+stage, of a unit of windows (16 with AVX2), but those of trees.
 """
 from __future__ import annotations
 
@@ -147,7 +149,9 @@ def analyze(lines: list[str], triple: list[str], cpu: str, registers: int) -> tu
     return int(cycles.group(1)) / rounds, ", ".join(kinds[:2]) or "none named"
 
 
-def compiled(tree: pathlib.Path, compiler: str, isa: str, flags: list[str]) -> dict[str, list[str]]:
+def compiled(
+    tree: pathlib.Path, compiler: str, isa: str, flags: list[str], family: str = "net"
+) -> dict[str, list[str]]:
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "kernel.s"
         subprocess.run(
@@ -159,7 +163,7 @@ def compiled(tree: pathlib.Path, compiler: str, isa: str, flags: list[str]) -> d
                 tree / "src",
                 "-I",
                 tree / "include",
-                tree / "src/kernels/net" / f"{isa}.cpp",
+                tree / "src/kernels" / family / f"{isa}.cpp",
                 "-o",
                 out,
             ],
@@ -175,6 +179,23 @@ def demangled(name: str) -> str:
     return re.sub(r"^void |\([^\w]*\w.*", "", short)
 
 
+def print_stages(
+    titled: list[tuple[str, dict[str, list[str]]]], triple: list[str], cpus: list[str]
+):
+    """The loops that compare floats, one for each kind of feature."""
+    print("| tree | loop of | instructions | " + " | ".join(f"{c}: cycles" for c in cpus) + " |")
+    print("|---|---|---:|" + "---:|" * len(cpus))
+    for title, found in titled:
+        for name, lines in found.items():
+            for loop in loops(lines):
+                made = sum(bool(re.search(r"mulps$|fmul$", mnemonic(line))) for line in loop)
+                if made < 2 or "tree_sums" in name:
+                    continue
+                cells = " | ".join(f"{analyze(loop, triple, cpu, 1)[0]:.1f}" for cpu in cpus)
+                count = sum(1 for line in loop if mnemonic(line))
+                print(f"| {title} | {demangled(name)} | {count} | {cells} |")
+
+
 def main() -> int:
     parts = (__doc__ or "").split("\n\n")
     parser = argparse.ArgumentParser(description=parts[0], epilog=parts[2])
@@ -185,9 +206,24 @@ def main() -> int:
     parser.add_argument(
         "--flag", nargs="+", default=[], metavar="FLAG", help="for the compiler, without the dashes"
     )
+    parser.add_argument("--detect", action="store_true", help="the Haar detector's kernels")
     options = parser.parse_args()
     compiler, isas, triple, cpus = TARGETS[options.target]
     cpus = options.cpu or cpus
+    more = ["-" + f for f in options.flag]
+    if options.detect:
+        trees = [("before", options.before), ("now", ROOT)]
+        print_stages(
+            [
+                (f"{title}, {isa}", compiled(tree, compiler, isa, isas[isa] + more, "detect"))
+                for isa in options.isa or list(isas)[:1]
+                for title, tree in trees
+                if tree is not None
+            ],
+            triple,
+            cpus,
+        )
+        return 0
     print(
         "| tree | loop of | instructions | multiply-adds | "
         + " | ".join(f"{cpu}: cycles, per cycle, held up by" for cpu in cpus)
@@ -198,9 +234,7 @@ def main() -> int:
         for title, tree in (("before", options.before), ("now", ROOT)):
             if tree is None:
                 continue
-            for name, lines in compiled(
-                tree, compiler, isa, isas[isa] + ["-" + f for f in options.flag]
-            ).items():
+            for name, lines in compiled(tree, compiler, isa, isas[isa] + more).items():
                 best = max(loops(lines), key=products, default=[])
                 if products(best) < 64:
                     continue

@@ -410,6 +410,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
     parser.add_argument("--library", default=str(common.ROOT / "build/release/libmien.so"))
+    parser.add_argument(
+        "--weights",
+        default=str(common.ROOT / "weights/emotion-mini_XCEPTION.mien"),
+        help="the same network for mien, as with --weight-bits 7",
+    )
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--calls", type=int, default=60, help="calls a round [%(default)s]")
     parser.add_argument("--core", type=int, default=0)
@@ -425,7 +430,7 @@ def main() -> int:
     expected = np.stack([softmax(a) for a in net.forward(real(test).astype(np.float64))])
     runners: Dict[str, Callable[[], None]] = {}
     agreement, failed, versions = {}, {}, {}
-    emotion = (common.ROOT / "weights/emotion-mini_XCEPTION.mien").read_bytes()
+    emotion = pathlib.Path(args.weights).read_bytes()
     for isa in common.available_isas(args.library, emotion):
         engine = common.Mien(args.library, isa, (size, size), emotion=emotion)
         agreement["mien " + isa] = sum(

@@ -38,9 +38,18 @@ for way in "$@"; do
             "$scratch/wheel/bin/pip" install -q --no-cache-dir "$wheel" >&2
             "$scratch/wheel/bin/python" -m mien "$photo" >/dev/null
             ;;
-        npm)
+        npm) # in Node; jpeg-js decodes the photo
             mkdir "$scratch/npm"
-            (cd "$scratch/npm" && npm init -y >/dev/null && npm install --silent "$folder"/*.tgz)
+            cat >"$scratch/npm/face.mjs" <<'JS'
+import {readFileSync} from 'node:fs';
+import jpeg from 'jpeg-js';
+import {load} from '@mien-faces/mien';
+const image = jpeg.decode(readFileSync(process.argv[2]), {useTArray: true});
+const mien = await load({maxWidth: image.width, maxHeight: image.height});
+if (mien.process(image).length === 0) throw new Error('no face');
+JS
+            (cd "$scratch/npm" && npm init -y >/dev/null &&
+                npm install --silent "$folder"/*.tgz jpeg-js && node face.mjs "$photo")
             ;;
         opencv)
             "$python" -m venv "$scratch/opencv"

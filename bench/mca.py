@@ -181,7 +181,7 @@ def demangled(name: str) -> str:
 
 def print_stages(
     titled: list[tuple[str, dict[str, list[str]]]], triple: list[str], cpus: list[str]
-):
+) -> None:
     """The loops that compare floats, one for each kind of feature."""
     print("| tree | loop of | instructions | " + " | ".join(f"{c}: cycles" for c in cpus) + " |")
     print("|---|---|---:|" + "---:|" * len(cpus))

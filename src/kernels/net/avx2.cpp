@@ -268,32 +268,38 @@ void max_pool_rows(const PoolArgs& args) noexcept {
     }
 }
 
-// Three by three, the pooling of the XCEPTION networks.
-template <bool lifted, int channels>
+// Three by three, the pooling of the expression, gender and age networks and of XCEPTION.
+template <bool lifted>
 void max_pool3(const PoolArgs& args) noexcept {
+    const std::ptrdiff_t channels = args.channels;  // a multiple of eight
     // The nine positions as offsets from the first: inside the input they are the same for every
     // window of a row.
     const auto window = [&](const std::int8_t* const(&rows)[3], const std::ptrdiff_t(&columns)[3],
                             std::int8_t* out) {
-        if constexpr (channels == 16) {
-            __m128i best = load128(rows[0] + columns[0]);
+        std::ptrdiff_t n = 0;
+        for (; n + 32 <= channels; n += 32) {
+            __m256i best = load256(rows[0] + columns[0] + n);
             MIEN_UNROLL
             for (int i = 1; i < 9; ++i) {
-                const __m128i v = load128(rows[i / 3] + columns[i % 3]);
+                const __m256i v = load256(rows[i / 3] + columns[i % 3] + n);
+                best = lifted ? _mm256_max_epu8(best, v) : _mm256_max_epi8(best, v);
+            }
+            store256(out + n, best);
+        }
+        const auto narrow = [&](auto load) {
+            __m128i best = load(rows[0] + columns[0] + n);
+            MIEN_UNROLL
+            for (int i = 1; i < 9; ++i) {
+                const __m128i v = load(rows[i / 3] + columns[i % 3] + n);
                 best = lifted ? _mm_max_epu8(best, v) : _mm_max_epi8(best, v);
             }
-            store128(out, best);
-        } else {
-            for (int n = 0; n < channels; n += 32) {
-                __m256i best = load256(rows[0] + columns[0] + n);
-                MIEN_UNROLL
-                for (int i = 1; i < 9; ++i) {
-                    const __m256i v = load256(rows[i / 3] + columns[i % 3] + n);
-                    best = lifted ? _mm256_max_epu8(best, v) : _mm256_max_epi8(best, v);
-                }
-                store256(out + n, best);
-            }
+            return best;
+        };
+        if (n + 16 <= channels) {
+            store128(out + n, narrow([](const std::int8_t* p) { return load128(p); }));
+            n += 16;
         }
+        if (n < channels) store64(out + n, narrow([](const std::int8_t* p) { return load64(p); }));
     };
     // A row or column outside the input repeats one inside: the maximum stays the same.
     const auto clamp = [](int v, int end) { return v < 0 ? 0 : v < end ? v : end - 1; };
@@ -354,13 +360,7 @@ void max_pool_any(const PoolArgs& args) noexcept {
         args.pad_top == 0 && args.pad_left == 0 && 2 * args.output_h <= args.input_h &&
         2 * args.output_w <= args.input_w && (args.channels == 16 || args.channels % 32 == 0))
         return max_pool2<lifted>(args);
-    if (args.kernel_h == 3 && args.kernel_w == 3) switch (args.channels) {
-            case 16: return max_pool3<lifted, 16>(args);
-            case 32: return max_pool3<lifted, 32>(args);
-            case 64: return max_pool3<lifted, 64>(args);
-            case 128: return max_pool3<lifted, 128>(args);
-            default: break;
-        }
+    if (args.kernel_h == 3 && args.kernel_w == 3) return max_pool3<lifted>(args);
     max_pool_rows<lifted>(args);
 }
 

@@ -106,8 +106,10 @@ def test_one_image_again_and_again():
         )
         took = time.monotonic() - begin
     assert done.returncode == 0, done.stderr
-    assert [frame["frame"] for frame in frames] == list(range(5))
-    assert len(camera.requests) >= 5 and took >= 0.4
+    # Those that came while another was read are left out: none where there is time.
+    numbers = [frame["frame"] for frame in frames]
+    assert len(numbers) == 5 and numbers[0] == 0 and numbers == sorted(set(numbers))
+    assert len(camera.requests) > numbers[-1] and took >= 0.4
     stamps = [frame["time_s"] for frame in frames]
     assert stamps == sorted(stamps) and stamps[-1] - stamps[0] >= 0.3
 
@@ -214,9 +216,12 @@ def test_passwords_are_not_in_feed_and_process_list(live):
                 while "live image" not in line:
                     line = process.stderr.readline().decode()
                 port = int(line.split()[-1].rsplit(":", 1)[1].strip("/"))
-                with socket.create_connection(("127.0.0.1", port), 10) as link:
-                    link.sendall(b"GET /faces.json HTTP/1.0\r\nHost: localhost\r\n\r\n")
-                    got = b"".join(iter(lambda: link.recv(65536), b""))
+                got, patience = b"", time.monotonic() + 20
+                while b'"faces"' not in got and time.monotonic() < patience:
+                    # The line is printed before the live view has it.
+                    with socket.create_connection(("127.0.0.1", port), 10) as link:
+                        link.sendall(b"GET /faces.json HTTP/1.0\r\nHost: localhost\r\n\r\n")
+                        got = b"".join(iter(lambda: link.recv(65536), b""))
                 assert b'"faces"' in got and b"s3cr" not in got and b"admin" not in got
         finally:
             ended.set()

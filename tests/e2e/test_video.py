@@ -309,6 +309,7 @@ class Video(unittest.TestCase):
         for line in done.stdout.splitlines():
             json.loads(line)
 
+    @pytest.mark.threads
     def test_record(self):
         path = self.folder / "out.avi"
         done = run("video", "-", "--record", path, "-q", data=self.film)

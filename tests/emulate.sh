@@ -6,8 +6,8 @@
 #
 # On each model: exactly the instruction sets that it has are offered; `verify` of the shipped and the small networks; `image` forced to each
 # instruction set: JSON and drawn image equal the native ones byte for byte. On the last, so the least, of the models that have the same
-# instruction sets: all unit tests where these are the target's fullest (on RISC-V: where there are none); elsewhere those of the engine, which try
-# the model's two fullest; on RISC-V with longer vectors those of the kernels. What is
+# instruction sets: all unit tests where these are the target's fullest (on RISC-V: where there are
+# none); elsewhere those of the engine, which try the model's two fullest; on RISC-V with longer vectors those of the kernels. What is
 # Eigen's work for the most part (float explanations, the shipped networks' reference, whose answers `verify` compares on every model) runs once
 # for 32 and once for 64 bits of ARM. x86 unit tests are the engine's, the build's own processor runs the others.
 # Once a target: fuzz corpus, examples, and the program from outside (not on riscv64 and s390x, where it would take minutes).

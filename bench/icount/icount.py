@@ -27,7 +27,8 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-# target: emulator, compiler, preset, {model: the instruction sets that are counted on it}; one model per set, since a count differs only by set
+# target: emulator, compiler, preset, {model: the instruction sets that are counted on it}; one model
+# per set, since a count differs only by set
 # (RISC-V's vectors also differ by length).
 TARGETS = {
     "aarch64": (

@@ -5,15 +5,14 @@
 #include "cli/exit_codes.h"
 #include "cli/options.h"
 #include "cli/terminal.h"
+#include "host/quiet_thread.h"
 #include "host/results/json.h"
 
 #ifdef MIEN_HAS_SERVE
 
-#include <pthread.h>
 #include <unistd.h>
 
 #include <chrono>
-#include <csignal>
 #include <nlohmann/json.hpp>
 
 #include "camera/v4l2.h"
@@ -57,12 +56,7 @@ bool ServeCamera::start(const ServeCameraOptions& options, const EngineOptions& 
     loop_.orientation = options.turning.orientation();
     loop_.style = options.style == "emotion" ? host::Style::emotion : host::Style::gender;
     code = exit_done;
-    // The server's thread handles signals.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this] { run(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    thread_ = host::quiet_thread([this] { run(); });
     return true;
 }
 

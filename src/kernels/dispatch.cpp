@@ -44,7 +44,7 @@ constinit const Kernels tables[] = {
 #elif MIEN_RVV
     {Isa::rvv, net_rvv, detect_rvv, image_rvv},
 #endif
-// a module with vectors needs no code for machines without them them them them
+// a module with vectors needs no code for machines without them
 #if !MIEN_WITHOUT_SCALAR
 #if defined(__SSE2__) || defined(__ARM_NEON)
     {Isa::scalar, net_scalar, detect_scalar, image_scalar},

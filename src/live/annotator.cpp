@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "live/annotator.h"
 
-#include <pthread.h>
-
-#include <csignal>
-
 #include "host/codec/jpeg.h"
 #include "host/draw/heatmap.h"
+#include "host/quiet_thread.h"
 
 namespace mien::live {
 namespace {
@@ -17,12 +14,7 @@ constexpr int jpeg_quality = 80;
 
 Annotator::Annotator(const Settings& settings) : settings_(settings) {
     if (!settings.has_own_thread) return;
-    // The main thread handles signals.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this] { run(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    thread_ = host::quiet_thread([this] { run(); });
 }
 
 Annotator::~Annotator() {

@@ -6,7 +6,6 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,7 +14,6 @@
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
-#include <csignal>
 #include <cstring>
 #include <deque>
 #include <mutex>
@@ -25,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include "host/quiet_thread.h"
 #include "host/shared_library.h"
 
 namespace mien::mqtt {
@@ -643,17 +642,12 @@ host::Result<std::unique_ptr<Connection>> Connection::open(ConnectionOptions opt
 
 host::Result<> Connection::start(std::function<void(const std::string&)> connected) {
     shared_->connected = std::move(connected);
-    // Signals are for the main thread.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    shared_->thread = std::thread([shared = shared_] {
+    shared_->thread = host::quiet_thread([shared = shared_] {
         Client(shared).run();
         const std::lock_guard lock(shared->mutex);
         shared->is_ended = true;
         shared->changed.notify_all();
     });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
     std::unique_lock lock(shared_->mutex);
     shared_->changed.wait_for(lock, first_answer, [this] { return shared_->first.has_value(); });
     shared_->is_started = true;

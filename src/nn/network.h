@@ -44,8 +44,8 @@ struct Tensor {
 
 class Network {
 public:
-    // Called after each layer, for tests and verify(), on any of the threads of a run. What a layer with LayerOutput::floats made is
-    // in result().
+    // Called after each layer, for tests and verify(), on any of the threads of a run. What a layer
+    // with LayerOutput::floats made is in result().
     struct Observer {
         void (*after_layer)(void* context, const Network& network, int layer);
         void* context;

@@ -6,15 +6,14 @@
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <pthread.h>
 
 #include <atomic>
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
 #include <vector>
 
+#include "host/quiet_thread.h"
 #include "messages.h"  // made of messages.idl
 #include "ros2/ros2.h"
 
@@ -153,19 +152,18 @@ host::Result<std::shared_ptr<Participant>> Participant::create(
     static Complaints complaints;
     complaints.tell = std::move(tell);
     dds().set_log_sink(hear, &complaints);
-    // The library starts threads; the main thread handles signals.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     std::string config = message_limit;
     if (!discovery->config.empty()) config += "," + discovery->config;
     // The library's own variable comes last and so has the last word.
     const char* const own = std::getenv("CYCLONEDDS_URI");
     if (own != nullptr && *own != '\0') config += "," + std::string(own);
-    const dds_return_t domain = made->domain_ =
-        dds().create_domain(discovery->domain, config.c_str());
-    if (domain >= 0) made->entity_ = dds().create_participant(discovery->domain, nullptr, nullptr);
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    dds_return_t domain;
+    {
+        const host::SignalsBlocked blocked;  // the library starts threads
+        domain = made->domain_ = dds().create_domain(discovery->domain, config.c_str());
+        if (domain >= 0)
+            made->entity_ = dds().create_participant(discovery->domain, nullptr, nullptr);
+    }
     if (domain < 0) return dds().error("DDS refuses the domain", domain);
     if (made->entity_ < 0) return dds().error("DDS gives no access to the network", made->entity_);
     return made;

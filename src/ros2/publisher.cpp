@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT
-#include <pthread.h>
 
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <csignal>
 #include <cstdio>
 #include <ctime>
 #include <deque>
@@ -13,6 +11,7 @@
 #include <vector>
 
 #include "host/clock.h"
+#include "host/quiet_thread.h"
 #include "messages.h"
 #include "ros2/dds.h"
 #include "ros2/ros2.h"
@@ -111,11 +110,7 @@ public:
             if (!made) return made.error();
             *one.entity = *made;
         }
-        sigset_t all, before;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        thread_ = std::thread([this] { run(); });
-        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        thread_ = host::quiet_thread([this] { run(); });
         return {};
     }
 

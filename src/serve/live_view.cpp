@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "serve/live_view.h"
 
-#include <pthread.h>
-
 #include <algorithm>
-#include <csignal>
 #include <string_view>
 #include <utility>
+
+#include "host/quiet_thread.h"
 
 namespace mien::serve {
 
@@ -29,12 +28,7 @@ host::Result<std::unique_ptr<LiveView>> LiveView::start(const std::string& addre
     auto server = Server::listen(options, nullptr, &view->feed_);
     if (!server) return server.error();
     view->server_ = std::move(*server);
-    // The program's main thread handles signals.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    view->thread_ = std::thread([served = view->server_.get()] { (void)served->run(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    view->thread_ = host::quiet_thread([served = view->server_.get()] { (void)served->run(); });
     return view;
 }
 

@@ -37,6 +37,8 @@ public:
         return !failed_;
     }
     bool need_all() noexcept { return need(0, height_); }
+    // False: need() has nothing to do.
+    [[nodiscard]] bool come_late() const noexcept { return rows_.need != nullptr; }
     [[nodiscard]] bool failed() const noexcept { return failed_; }
 
 private:

@@ -334,6 +334,7 @@ Tracker::Impl::Rows Tracker::Impl::rows_of(const TrackedFace& face) const noexce
 // All rows that the known faces will need, in one piece: where they are searched for, and what the
 // networks read if they have moved as expected and a little more.
 bool Tracker::Impl::need_known() noexcept {
+    if (!rows.come_late()) return true;
     Rows wanted = {frame.height, 0};
     for (int i = 0; i < track_count; ++i) {
         Track& track = tracks[i];

@@ -2,16 +2,15 @@
 // Newest frame wins, for any source: a thread reads ahead and keeps one packet; older ones are
 // dropped and counted. So a result is never older than one frame and the engine's own time, however
 // slow the engine is.
-#include <pthread.h>
 
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <csignal>
 #include <mutex>
 #include <thread>
 #include <vector>
 
+#include "host/quiet_thread.h"
 #include "video/source.h"
 
 namespace mien::video {
@@ -20,12 +19,7 @@ namespace {
 class NewestSource : public Source {
 public:
     explicit NewestSource(std::unique_ptr<Source> source) : source_(std::move(source)) {
-        // The main thread handles signals; it checks their flag.
-        sigset_t all, before;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        thread_ = std::thread([this] { read(); });
-        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        thread_ = host::quiet_thread([this] { read(); });
     }
     ~NewestSource() override {
         stop_ = true;

@@ -6,7 +6,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,13 +13,13 @@
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
-#include <csignal>
 #include <cstring>
 #include <memory>
 #include <mutex>
 #include <thread>
 
 #include "host/clock.h"
+#include "host/quiet_thread.h"
 
 namespace mien::video {
 namespace {
@@ -57,10 +56,7 @@ host::Result<Addresses> addresses_of(const std::string& host, int port, std::uin
     Addresses numeric;
     if (resolve(host, port, AI_NUMERICHOST, numeric) == 0) return numeric;
     const auto lookup = std::make_shared<Lookup>();
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);  // the main thread handles signals
-    std::thread([lookup, host, port] {
+    host::quiet_thread([lookup, host, port] {
         Addresses found;
         const int code = resolve(host, port, 0, found);
         const std::lock_guard lock(lookup->mutex);
@@ -69,7 +65,6 @@ host::Result<Addresses> addresses_of(const std::string& host, int port, std::uin
         lookup->done = true;
         lookup->changed.notify_all();
     }).detach();
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
     std::unique_lock lock(lookup->mutex);
     while (!lookup->done && !stop && host::monotonic_ns() < deadline_ns)
         lookup->changed.wait_for(lock, std::chrono::milliseconds(look_ms));

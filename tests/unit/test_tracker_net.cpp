@@ -418,7 +418,7 @@ struct LateRows {
         width = w;
         height = h;
         rows = asked = 0;
-        there.assign(frame.size(), 200);
+        there.resize(frame.size());
         for (std::size_t i = 0; i < there.size(); ++i)
             there[i] = static_cast<std::uint8_t>(i * 7919 >> 3);
     }

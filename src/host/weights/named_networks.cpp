@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "host/weights/embedded_weights.h"
 #include "host/weights/engine_owner.h"
@@ -21,6 +22,12 @@ std::vector<std::string> stems() {
         rest.remove_prefix(std::min(end + 1, rest.size()));
     }
     return found;
+}
+
+std::string joined(const std::vector<std::string>& names) {
+    std::string text;
+    for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+    return text;
 }
 
 bool is_stem(const std::string& name) {
@@ -56,11 +63,7 @@ std::vector<std::string> network_names(Head head) {
     return names;
 }
 
-std::string listed_names(Head head) {
-    std::string text;
-    for (const std::string& name : network_names(head)) text += (text.empty() ? "" : ", ") + name;
-    return text;
-}
+std::string listed_names(Head head) { return joined(network_names(head)); }
 
 std::vector<std::string> weights_folders() {
     namespace fs = std::filesystem;
@@ -98,11 +101,11 @@ Result<ByteVector> read_weights(const std::string& choice, const WeightsFolders&
         if (!file) return file.error();
         path = std::move(*file);
     } else if (!choice.empty() && looks_like_a_name(choice)) {
-        std::string names;
+        std::vector<std::string> names;
         for (const Resource& inside : embedded_weights())
-            names += std::string(inside.path, 0, inside.path.rfind('.')) + ", ";
-        for (const std::string& stem : stems()) names += stem + ", ";
-        return Error::input("no such file, and none of " + names.substr(0, names.size() - 2));
+            names.emplace_back(inside.path.substr(0, inside.path.rfind('.')));
+        for (std::string& stem : stems()) names.push_back(std::move(stem));
+        return Error::input("no such file, and none of " + joined(names));
     }
     return read_file(path, max_weights_bytes);
 }

@@ -42,11 +42,6 @@ struct V {
         v[0] = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(even), 0xd8));
         v[1] = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(odd), 0xd8));
     }
-    static void to_lanes(I32 (&v)[parts]) noexcept {
-        F32 floats[parts] = {_mm256_castsi256_ps(v[0]), _mm256_castsi256_ps(v[1])};
-        to_lanes(floats);
-        for (int p = 0; p < parts; ++p) v[p] = _mm256_castps_si256(floats[p]);
-    }
     static void to_windows(F32 (&v)[parts]) noexcept {
         const __m256 low = _mm256_unpacklo_ps(v[0], v[1]), high = _mm256_unpackhi_ps(v[0], v[1]);
         v[0] = _mm256_permute2f128_ps(low, high, 0x20);
@@ -71,10 +66,6 @@ struct V {
         const __m256 is_below = _mm256_cmp_ps(value, _mm256_set1_ps(threshold), _CMP_LT_OQ);
         return _mm256_castps_si256(
             _mm256_blendv_ps(_mm256_castsi256_ps(other), _mm256_castsi256_ps(below), is_below));
-    }
-    static std::uint32_t at_least(I32 a, std::int32_t limit) noexcept {
-        const __m256i below = _mm256_cmpgt_epi32(_mm256_set1_epi32(limit), a);
-        return ~static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(below))) & 0xffu;
     }
     static std::uint32_t at_least(const I32 (&a)[parts], std::int32_t limit) noexcept {
         const __m256i l = _mm256_set1_epi32(limit);

@@ -40,11 +40,6 @@ struct V {
         v[1] = _mm_shuffle_ps(v[0], v[1], 0xdd);
         v[0] = even;
     }
-    static void to_lanes(I32 (&v)[parts]) noexcept {
-        F32 floats[parts] = {_mm_castsi128_ps(v[0]), _mm_castsi128_ps(v[1])};
-        to_lanes(floats);
-        for (int p = 0; p < parts; ++p) v[p] = _mm_castps_si128(floats[p]);
-    }
     static void to_windows(F32 (&v)[parts]) noexcept {
         const __m128 low = _mm_unpacklo_ps(v[0], v[1]);
         v[1] = _mm_unpackhi_ps(v[0], v[1]);
@@ -68,10 +63,6 @@ struct V {
         const __m128 is_below = _mm_cmplt_ps(value, _mm_set1_ps(threshold));
         return _mm_castps_si128(
             _mm_blendv_ps(_mm_castsi128_ps(other), _mm_castsi128_ps(below), is_below));
-    }
-    static std::uint32_t at_least(I32 a, std::int32_t limit) noexcept {
-        const __m128i below = _mm_cmpgt_epi32(_mm_set1_epi32(limit), a);
-        return ~static_cast<std::uint32_t>(_mm_movemask_ps(_mm_castsi128_ps(below))) & 0xfu;
     }
     static std::uint32_t at_least(const I32 (&a)[parts], std::int32_t limit) noexcept {
         const __m128i l = _mm_set1_epi32(limit);

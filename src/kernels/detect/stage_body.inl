@@ -16,7 +16,6 @@ concept StageVector =
         f = T::add(T::mul(T::to_float(sum), T::splat(threshold)), f);
         sum = T::choose(sum, f, threshold, integer);  // sum + (f < threshold ? integer : 0)
         sum = T::select(f, threshold, sum, T::constant(integer));  // f < threshold ? sum : integer
-        lane_bits = T::at_least(sum, integer);
         threshold = T::lane(f, 0);
         // Of sums and squares: which windows have enough variance; f = 1 / deviation.
         lane_bits = T::normalise(sum, sum, area, f);
@@ -31,14 +30,18 @@ concept OrderedVector = requires(typename T::U16 value, typename T::I32 (&sums)[
                                  std::uint32_t window_bits, float scale) {
     scale = T::widened_scale;      // a power of two
     T::widen_scaled(value, sums);  // times 1 / widened_scale
-    T::to_lanes(sums);             // from the order of windows; also of floats
-    T::to_lanes(floats);
-    T::to_windows(floats);  // and back
+    T::to_lanes(floats);           // from the order of windows
+    T::to_windows(floats);         // and back
     window_bits = T::at_least(sums, integer);
 };
-template <class T, class Values>
-[[gnu::always_inline]] inline void to_lanes(Values& values) noexcept {
-    if constexpr (OrderedVector<T>) T::to_lanes(values);
+template <class T, class Value>
+[[gnu::always_inline]] inline void to_lanes(Value (&values)[T::parts]) noexcept {
+    if constexpr (OrderedVector<T>) {
+        typename T::F32 moved[T::parts];  // the same bits
+        for (int p = 0; p < T::parts; ++p) moved[p] = (typename T::F32)values[p];
+        T::to_lanes(moved);
+        for (int p = 0; p < T::parts; ++p) values[p] = (Value)moved[p];
+    }
 }
 template <class T, class Values>
 [[gnu::always_inline]] inline void to_windows(Values& values) noexcept {
@@ -225,10 +228,13 @@ template <class WideOf>
 // The windows whose sums are at least `limit`, a bit each.
 template <class T>
 [[gnu::always_inline]] inline std::uint32_t passing(const Sums& sum, std::int32_t limit) noexcept {
-    if constexpr (OrderedVector<T>) return T::at_least(sum, limit);
-    std::uint32_t bits = 0;
-    for (int p = 0; p < parts; ++p) bits |= V::at_least(sum[p], limit) << (p * part_lanes);
-    return bits;
+    if constexpr (OrderedVector<T>) {
+        return T::at_least(sum, limit);
+    } else {
+        std::uint32_t bits = 0;
+        for (int p = 0; p < parts; ++p) bits |= T::at_least(sum[p], limit) << (p * part_lanes);
+        return bits;
+    }
 }
 
 // The windows of `alive` whose sums pass the stage; `exact` decides where fixed point cannot.
